@@ -1,0 +1,46 @@
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types check serve demo lock
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+
+run: .venv/runtime  ## set up, then do what cron does: take new data and act on it
+	$(BIN)/python full_process.py $(ARGS)
+
+test: .venv/development  ## set up, then run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/development  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/development  ## check types
+	$(BIN)/mypy
+
+check: lint types  ## check style, formatting and types
+
+serve: .venv/runtime  ## answer over HTTP on http://localhost:8000
+	$(BIN)/gunicorn wsgi:app
+
+demo: .venv/runtime  ## live through 60 invented days in some minutes, in demo/world
+	$(BIN)/python demo/replay.py $(ARGS)
+
+lock: .venv/development  ## renew the locked requirements
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile $(LOCK) requirements.txt --output-file requirements.lock
+	$(BIN)/uv pip compile $(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
+
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
+
+.venv/runtime: requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/development: requirements-dev.lock .venv/runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@

@@ -1,0 +1,240 @@
+"""Stage 1 of 6: turn new CSV drops into accepted rows, and keep the dataset true.
+
+Reads   the drops in input_folder_path that were not taken before
+Writes  one Parquet part per drop, what was refused to quarantine_folder_path, the ledger,
+        then final_data.csv and ingested_files.csv, which may be deleted at any time
+Exits   0 done or nothing new, 65 everything new was refused, 69 no database,
+        74 storage fault, 75 another run is at work, 78 wrong configuration
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, astuple, dataclass
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from risk import cli, drops, schema, store
+from risk.config import Columns, Config
+from risk.drops import Drop, Piece
+from risk.errors import DataError, UnknownName
+from risk.ledger import Ledger
+from risk.schema import Problem
+
+log = logging.getLogger("ingestion")
+RECORD_COLUMNS = [
+    "id", "path", "sha256", "status", "duplicate_of", "reason",
+    "rows_read", "rows_added", "rows_duplicate", "rows_quarantined", "ingested_at",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of one drop; its rows always add up."""
+
+    path: str
+    status: str
+    rows_read: int = 0
+    rows_added: int = 0
+    rows_duplicate: int = 0
+    rows_quarantined: int = 0
+    duplicate_of: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Ingestion:
+    """What one pass over the input folder did."""
+
+    intakes: tuple[Intake, ...] = ()
+    left_alone: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """65 if there was something new and nothing of it could be used."""
+        used = any(intake.rows_added or intake.rows_duplicate for intake in self.intakes)
+        refused = any(i.status == "refused" or i.rows_quarantined for i in self.intakes)
+        return DataError.exit_code if refused and not used else 0
+
+    def __str__(self) -> str:
+        if not self.intakes:
+            return "no new data"
+        counts = ", ".join(
+            f"{sum(getattr(intake, f'rows_{kind}') for intake in self.intakes)} {kind}"
+            for kind in ("read", "added", "duplicate", "quarantined")
+        )
+        line = f"{len(self.intakes)} drops taken: rows {counts}"
+        if refused := [intake.path for intake in self.intakes if intake.status == "refused"]:
+            line += f"; refused whole: {', '.join(refused)}"
+        if again := [intake.path for intake in self.intakes if intake.status == "duplicate"]:
+            line += f"; known under another name: {', '.join(again)}"
+        return line
+
+
+def split_fresh(
+    pieces: Iterable[Piece], columns: Columns, *, known: Callable[[Sequence[int]], Iterable[int]]
+) -> Iterator[tuple[Piece, pd.DataFrame]]:
+    """Pair each piece with those of its fit rows that no earlier piece or drop had.
+
+    `known` tells which of some row hashes were accepted from earlier drops.
+    """
+    seen: set[int] = set()
+    for piece in pieces:
+        rows = piece.rows[columns.all]
+        hashes = schema.fingerprints(rows).tolist()
+        seen.update(known(hashes))
+        is_fresh = []
+        for row_hash in hashes:
+            is_fresh.append(row_hash not in seen)
+            seen.add(row_hash)
+        yield piece, rows.assign(**{store.ROW_HASH: hashes})[is_fresh]
+
+
+def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingestion:
+    """Find the new drops, take them, bring the derived files up to date."""
+    store.sweep(config, last_ingestion_id=ledger.last_ingestion_id())
+    if requeue is None:
+        new, left_alone = find_new(config, ledger)
+    else:
+        new, left_alone = [_quarantined_drop(config, ledger, requeue)], []
+    intakes = []
+    with ledger.stage("ingestion") if new else nullcontext():
+        for drop in tqdm(new, desc="ingestion", unit="drop", disable=None):
+            try:
+                intakes.append(take(config, ledger, drop, requeued=requeue))
+            except drops.Changed as change:
+                left_alone.append(str(change))
+        compile_dataset(config, ledger)
+    for reason in left_alone:
+        log.warning(reason)
+    return Ingestion(tuple(intake for intake in intakes if intake), tuple(left_alone))
+
+
+def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
+    """List the drops that were never taken, and in words the files that are left alone."""
+    found, skipped = drops.find(config)
+    known = ledger.known_signatures([drop.name for drop in found])
+    new = [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known]
+    ready, growing = drops.settled(new, config.ingestion.settle_seconds)
+    return ready, [*skipped, *growing]
+
+
+def take(
+    config: Config, ledger: Ledger, drop: Drop, *, requeued: int | None = None
+) -> Intake | None:
+    """Bring one drop in: part and quarantine first, then the commit; None if only touched."""
+    ingestion_id = ledger.last_ingestion_id() + 1
+    hashes: Sequence[int] = ()
+    problems: Sequence[Problem] = ()
+    with drops.opened(drop) as file:
+        sha256 = drops.sha256(file)
+        earlier = [] if requeued else ledger.seen(sha256)
+        if not earlier:
+            intake, hashes, problems = _read(config, ledger, drop, file, ingestion_id)
+    if any(row.path == drop.name for row in earlier):
+        ledger.refresh_signature(drop.name, sha256, asdict(drop.signature))
+        return None
+    if earlier:
+        intake = Intake(drop.name, "duplicate", duplicate_of=earlier[0].id)
+    row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **asdict(intake)}
+    ledger.record_ingestion(row, hashes=hashes, problems=problems, requeued=requeued)
+    if problems:
+        worst = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
+        log.warning("%s: %d problems, the first in %s", drop.name, len(problems), worst)
+    return intake
+
+
+def _read(
+    config: Config, ledger: Ledger, drop: Drop, file: IO[bytes], ingestion_id: int
+) -> tuple[Intake, list[int], list[Problem]]:
+    """Write the part and the quarantine of one drop; nothing of it counts before the commit."""
+    part = store.part_path(config, ingestion_id)
+    hashes, problems, refused = [], [], []
+    read = duplicate = 0
+    try:
+        with store.writing_part(part, config.columns) as writer:
+            pieces = drops.read(file, config.columns, config.ingestion.max_line_characters)
+            for piece, fresh in split_fresh(pieces, config.columns, known=ledger.known_hashes):
+                writer.write_table(store.to_table(fresh, config.columns))
+                hashes += fresh[store.ROW_HASH].tolist()
+                problems += piece.problems
+                refused += piece.refused
+                read += piece.n_read
+                duplicate += len(piece.rows) - len(fresh)
+    except DataError as error:
+        problems = [Problem(0, "", str(error), "")]
+        store.quarantine_file(config, ingestion_id, file, [(drop.name, *problems[0])])
+        return Intake(drop.name, "refused", reason=str(error)), [], problems
+    if not hashes:
+        part.unlink()
+    if refused:
+        reasons = [(drop.name, *problem) for problem in problems]
+        store.quarantine_rows(config, ingestion_id, [piece.header, *refused], reasons)
+    counts = (read, len(hashes), duplicate, len(refused))
+    return Intake(drop.name, "taken", *counts), hashes, problems
+
+
+def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop:
+    path = store.quarantine_path(config, ingestion_id) / store.QUARANTINED_ROWS
+    if not path.exists() or ledger.was_requeued(ingestion_id):
+        raise UnknownName(f"nothing of ingestion {ingestion_id} waits in quarantine")
+    return Drop(path, config.name_of(path), drops.Signature.of(path.stat()))
+
+
+def compile_dataset(config: Config, ledger: Ledger) -> None:
+    """Add to final_data.csv and ingested_files.csv what they lack; rebuild them if damaged."""
+    columns = config.columns
+
+    def rows_of(ingestion: Any) -> Iterator[str]:
+        if ingestion.rows_added:
+            for rows in store.read_part(store.part_path(config, ingestion.id), columns):
+                yield store.to_csv(rows, columns)
+
+    def record_of(ingestion: Any) -> Iterator[str]:
+        yield store.csv_line([getattr(ingestion, name) for name in RECORD_COLUMNS])
+
+    _extend(config, ledger, config.compiled_data_filename, columns.all, rows_of)
+    _extend(config, ledger, config.compilation_record_filename, RECORD_COLUMNS, record_of)
+
+
+def _extend(
+    config: Config,
+    ledger: Ledger,
+    name: str,
+    header: Sequence[str],
+    render: Callable[[Any], Iterator[str]],
+) -> None:
+    path, first_line = config.ingested_folder / name, store.csv_line(header)
+    through, size = ledger.derived_file(name)
+    actual = store.size_of(path, first_line)
+    if actual < size:
+        through = size = 0
+    missing = ledger.ingestions_after(through)
+    if missing and not size:
+        size = store.append(path, first_line, after=0)
+    elif actual > size:
+        store.append(path, "", after=size)
+    for ingestion in missing:
+        for text in render(ingestion):
+            size = store.append(path, text, after=size)
+        ledger.record_derived_file(name, ingestion_id=ingestion.id, size_bytes=size)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only this stage can do."""
+    parser.add_argument(
+        "--requeue",
+        type=int,
+        metavar="ID",
+        help="read again what ingestion ID quarantined, once the rule was mended",
+    )
+
+
+if __name__ == "__main__":
+    cli.main(run, __doc__, add_options=add_options)

@@ -1,0 +1,112 @@
+"""The command line every stage shares."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from risk import store
+from risk.config import Config
+from risk.errors import RiskError, UsageError
+from risk.ledger import Ledger, utc_now
+
+ALIKE = {"config", "assignments", "print_config", "json"}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that leaves with this project's exit code for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say how the command is used, and what is wrong with this call."""
+        self.print_usage(sys.stderr)
+        self.exit(UsageError.exit_code, f"error: {message}\n")
+
+
+def main(
+    run: Callable[..., object],
+    doc: str | None,
+    *,
+    add_options: Callable[[argparse.ArgumentParser], None] | None = None,
+    writes: bool = True,
+) -> NoReturn:
+    """Load the settings, run one stage, print its outcome, exit.
+
+    A stage that `writes` runs under the lock; one that only answers never waits for it.
+    """
+    parser = _parser(doc)
+    if add_options:
+        add_options(parser)
+    arguments = vars(parser.parse_args())
+    options = {name: value for name, value in arguments.items() if name not in ALIKE}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        config = load(arguments["config"], arguments["assignments"])
+        if arguments["print_config"]:
+            outcome: object = config.model_dump_json(indent=4)
+        elif writes:
+            holder = f"{Path(sys.argv[0]).stem} since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
+            with store.lock(config, holder=holder), Ledger.open(config) as ledger:
+                outcome = run(config, ledger, **options)
+        else:
+            with Ledger.open(config) as ledger:
+                outcome = run(config, ledger, **options)
+    except RiskError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    print(_as_json(outcome) if arguments["json"] else outcome)
+    sys.exit(getattr(outcome, "exit_code", 0))
+
+
+def load(path: Path, assignments: list[str]) -> Config:
+    """Load the settings under the environment and the command line; start logging."""
+    config = Config.load(path, environment=os.environ, command_line=assignments)
+    handler = logging.StreamHandler()
+    if config.log_format == "json":
+        from pythonjsonlogger.json import JsonFormatter
+
+        handler.setFormatter(
+            JsonFormatter(
+                "%(asctime)s %(levelname)s %(name)s %(message)s",
+                rename_fields={"asctime": "timestamp", "levelname": "level", "name": "logger"},
+            )
+        )
+    else:
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    return config
+
+
+def _parser(doc: str | None) -> argparse.ArgumentParser:
+    parser = Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=Path(sys.argv[0]).with_name("config.json"),
+        help="the settings (default: config.json beside this script)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="assignments",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override one setting, such as training.estimator=GaussianNB; may be repeated",
+    )
+    parser.add_argument("--print-config", action="store_true", help="show the settings in force")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    return parser
+
+
+def _as_json(outcome: object) -> str:
+    content: Any = outcome
+    if dataclasses.is_dataclass(outcome) and not isinstance(outcome, type):
+        content = dataclasses.asdict(outcome)
+    return json.dumps(content, indent=2, default=str)

@@ -1,0 +1,227 @@
+"""The CSV files others put into the input folder: found, opened safely, read in pieces."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+from typing import IO
+
+import pandas as pd
+
+from risk.config import Columns, Config
+from risk.errors import DataError, StorageError
+from risk.schema import Problem, check, check_header
+
+ROWS_PER_PIECE = 50_000
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What the file system says of a file; any change of its bytes changes it."""
+
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Signature:
+        """Take it from a stat result."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One file as it lies in the input folder."""
+
+    path: Path
+    name: str
+    signature: Signature
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some records of a drop: the typed fit rows, and the others as they came."""
+
+    rows: pd.DataFrame
+    problems: list[Problem]
+    header: list[str]
+    refused: list[list[str]]
+    n_read: int
+
+
+class Changed(Exception):
+    """The file was written to, replaced or removed while it was read; a later run takes it."""
+
+
+def find(config: Config) -> tuple[list[Drop], list[str]]:
+    """List the drops by name, and in words what else lies there and is never opened."""
+    drops, skipped = [], []
+    try:
+        entries = sorted(os.scandir(config.input_folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise StorageError(f"input_folder_path cannot be listed: {error}") from None
+    for entry in entries:
+        if entry.name.startswith(".") or not entry.name.lower().endswith(".csv"):
+            continue
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        name = config.name_of(Path(entry.path))
+        if not stat.S_ISREG(status.st_mode):
+            skipped.append(f"{name}: not a regular file, never opened")
+        elif status.st_size > config.ingestion.max_file_bytes:
+            limit = config.ingestion.max_file_bytes
+            skipped.append(f"{name}: {status.st_size} bytes, more than max_file_bytes = {limit}")
+        else:
+            drops.append(Drop(Path(entry.path), name, Signature.of(status)))
+    return drops, skipped
+
+
+def settled(drops: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], list[str]]:
+    """Keep the drops nobody is writing to: those unchanged over `settle_seconds`.
+
+    Only files whose last change may be more recent than that are waited for.
+    """
+    now = time.time()
+    young = [drop for drop in drops if now - drop.signature.ctime_ns / 1e9 < settle_seconds]
+    if young:
+        time.sleep(settle_seconds)
+    growing = {drop for drop in young if _signature(drop.path) != drop.signature}
+    names = [f"{drop.name}: still being written, left for a later run" for drop in growing]
+    return [drop for drop in drops if drop not in growing], sorted(names)
+
+
+@contextmanager
+def opened(drop: Drop) -> Iterator[IO[bytes]]:
+    """Open exactly the file that was found: no link is followed, no pipe waited for."""
+    try:
+        descriptor = os.open(drop.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise Changed(f"{drop.name}: vanished before it could be read") from None
+    except OSError as error:
+        raise Changed(f"{drop.name}: cannot be opened ({error.strerror})") from None
+    with os.fdopen(descriptor, "rb") as file:
+        _require_unchanged(file, drop)
+        yield file
+        _require_unchanged(file, drop)
+
+
+def sha256(file: IO[bytes]) -> str:
+    """Digest the bytes of an open file and rewind it."""
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0)
+    return digest
+
+
+def read(file: IO[bytes], columns: Columns, max_line_characters: int) -> Iterator[Piece]:
+    """Yield the records piece by piece; DataError says why a file cannot be read as a whole."""
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        records = _records(text, max_line_characters)
+        _, header = next(records, (0, []))
+        if not header:
+            raise DataError("the file is empty, not even a header line is there")
+        header = [name.strip() for name in header]
+        check_header(header, columns)
+        yield from _pieces(records, header, columns)
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise DataError(f"not UTF-8 text: byte 0x{byte:02x} cannot be read") from None
+    except csv.Error as error:
+        raise DataError(f"not CSV: {error}") from None
+    finally:
+        text.detach()
+
+
+def read_whole(config: Config, path: Path) -> pd.DataFrame:
+    """Read a data set whose every row must be fit, such as the test data."""
+    name = config.name_of(path)
+    try:
+        signature = Signature.of(path.lstat())
+        with opened(Drop(path, name, signature)) as file:
+            pieces = list(read(file, config.columns, config.ingestion.max_line_characters))
+    except FileNotFoundError:
+        raise DataError(f"{name}: there is no such file") from None
+    except Changed as change:
+        raise StorageError(str(change)) from None
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+    for problem in (problem for piece in pieces for problem in piece.problems):
+        at = f"line {problem.line}, column {problem.column}" if problem.column else f"line {problem.line}"
+        raise DataError(f"{name}: {at}: {problem.rule}, got {problem.value!r}")
+    if not pieces:
+        raise DataError(f"{name}: no rows")
+    return pd.concat([piece.rows for piece in pieces], ignore_index=True)
+
+
+def _records(text: io.TextIOWrapper, max_line_characters: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record with the number of the line it starts on; blank lines are none."""
+    reader = csv.reader(_lines(text, max_line_characters), strict=True)
+    line = 1
+    for record in reader:
+        if record:
+            yield line, record
+        line = reader.line_num + 1
+
+
+def _lines(text: io.TextIOWrapper, limit: int) -> Iterator[str]:
+    while line := text.readline(limit + 1):
+        if len(line) > limit:
+            raise DataError(f"a line is longer than max_line_characters = {limit}")
+        yield line
+
+
+def _pieces(
+    records: Iterator[tuple[int, list[str]]], header: Sequence[str], columns: Columns
+) -> Iterator[Piece]:
+    lines: list[int] = []
+    cells: list[list[str]] = []
+    for line, record in records:
+        lines.append(line)
+        cells.append(record)
+        if len(cells) == ROWS_PER_PIECE:
+            yield _piece(lines, cells, header, columns)
+            lines, cells = [], []
+    if cells:
+        yield _piece(lines, cells, header, columns)
+
+
+def _piece(
+    lines: Sequence[int], cells: Sequence[list[str]], header: Sequence[str], columns: Columns
+) -> Piece:
+    whole = [len(record) == len(header) for record in cells]
+    records = pd.DataFrame(list(compress(cells, whole)), columns=list(header), dtype="str")
+    checked = check(records, list(compress(lines, whole)), columns)
+    ragged = [
+        Problem(line, "", f"{len(record)} fields, the header has {len(header)}", record[0])
+        for line, record in zip(lines, cells, strict=True)
+        if len(record) != len(header)
+    ]
+    problems = sorted([*checked.problems, *ragged], key=lambda problem: problem.line)
+    broken = {problem.line for problem in problems}
+    refused = [record for line, record in zip(lines, cells, strict=True) if line in broken]
+    return Piece(checked.rows, problems, list(header), refused, len(cells))
+
+
+def _signature(path: Path) -> Signature | None:
+    try:
+        return Signature.of(path.lstat())
+    except OSError:
+        return None
+
+
+def _require_unchanged(file: IO[bytes], drop: Drop) -> None:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode) or Signature.of(status) != drop.signature:
+        raise Changed(f"{drop.name}: changed while it was read, left for a later run")

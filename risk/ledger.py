@@ -1,0 +1,399 @@
+"""Everything that happened: each SQL statement of the project is in this file."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from risk import tables
+from risk.config import Config
+from risk.errors import LedgerError
+from risk.schema import Problem
+from risk.tables import (
+    column_statistics,
+    decisions,
+    derived_files,
+    findings,
+    ingestions,
+    metadata,
+    quarantined_rows,
+    releases,
+    row_hashes,
+    runs,
+    scores,
+    stage_timings,
+)
+
+VALUES_PER_STATEMENT = 500
+ROWS_PER_STATEMENT = 20_000
+Row = Mapping[str, Any]
+
+
+def utc_now() -> datetime:
+    """Tell the time of the machine, with its zone."""
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """One open database; every method is one transaction, so a crash leaves no half of it."""
+
+    def __init__(self, engine: sa.Engine, clock: Callable[[], datetime]) -> None:
+        self.engine = engine
+        self.now = clock
+        self.run_id: int | None = None
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, config: Config, *, clock: Callable[[], datetime] = utc_now, upgrade: bool = True
+    ) -> Iterator[Self]:
+        """Connect, bring an older SQLite ledger to this version, and close at the end.
+
+        Without `upgrade`, for those who only ask, nothing is created or changed.
+        """
+        engine = _engine(config, create=upgrade)
+        try:
+            with ledger_faults():
+                _require_revision(engine, upgrade=upgrade)
+            yield cls(engine, clock)
+        finally:
+            engine.dispose()
+
+    def start_run(self) -> int:
+        """Begin a run; one that never ended was cut off by a crash and is called aborted."""
+        with self._begin() as connection:
+            connection.execute(
+                runs.update()
+                .where(runs.c.status == "running")
+                .values(status="aborted", ended_at=self.now(), outcome="cut off before its end")
+            )
+            self.run_id = _insert(connection, runs, started_at=self.now(), status="running")
+            return self.run_id
+
+    def end_run(self, status: str, outcome: str) -> None:
+        """Close the current run with its one-line outcome."""
+        with self._begin() as connection:
+            connection.execute(
+                runs.update()
+                .where(runs.c.id == self.run_id)
+                .values(status=status, ended_at=self.now(), outcome=outcome)
+            )
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside and record how it ended; a failed stage is not a timing."""
+        started_at, begin = self.now(), time.monotonic()
+        outcome = "failed"
+        try:
+            yield
+            outcome = "ok"
+        finally:
+            seconds = time.monotonic() - begin
+            row = {"run_id": self.run_id, "stage": name, "started_at": started_at}
+            self._write(stage_timings, [row | {"duration_seconds": seconds, "outcome": outcome}])
+
+    def timings(self) -> pd.DataFrame:
+        """Return stage and duration_seconds of every stage that succeeded, oldest first."""
+        table = stage_timings.c
+        query = sa.select(table.stage, table.started_at, table.duration_seconds)
+        return self._frame(query.where(table.outcome == "ok").order_by(table.id))
+
+    def taken_paths(self) -> list[str]:
+        """Return the names of the drops whose rows were taken."""
+        query = sa.select(ingestions.c.path).where(ingestions.c.status == "taken").distinct()
+        return [row[0] for row in self._rows(query.order_by(ingestions.c.path))]
+
+    def last_ingestion_id(self) -> int:
+        """Return the newest ingestion's number, 0 before the first."""
+        return int(self._scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
+
+    def known_signatures(self, paths: Sequence[str]) -> set[tuple[Any, ...]]:
+        """Return (path, size_bytes, mtime_ns, ctime_ns, inode) of what was seen under `paths`."""
+        table = ingestions.c
+        query = sa.select(table.path, table.size_bytes, table.mtime_ns, table.ctime_ns, table.inode)
+        found = self._in_chunks(query, table.path, paths)
+        return {tuple(row) for row in found}
+
+    def seen(self, sha256: str) -> list[sa.Row[Any]]:
+        """Return id, path and status of the ingestions of the same bytes, oldest first."""
+        table = ingestions.c
+        query = sa.select(table.id, table.path, table.status).where(table.sha256 == sha256)
+        return self._rows(query.order_by(table.id))
+
+    def known_hashes(self, hashes: Sequence[int]) -> list[int]:
+        """Return those of `hashes` whose rows were accepted before."""
+        column = row_hashes.c.row_hash
+        return [row[0] for row in self._in_chunks(sa.select(column), column, hashes)]
+
+    def record_ingestion(
+        self,
+        row: Row,
+        *,
+        hashes: Sequence[int] = (),
+        problems: Sequence[Problem] = (),
+        requeued: int | None = None,
+    ) -> None:
+        """Commit a drop: from here on its rows are accepted, its refusals known, once for ever.
+
+        `requeued` is the earlier ingestion whose quarantine this one empties.
+        """
+        ingestion_id = row["id"]
+        taken = {"taken_sha256": row["sha256"] if row["status"] == "taken" else None}
+        common = {"run_id": self.run_id, "ingested_at": self.now()}
+        with self._begin() as connection:
+            connection.execute(ingestions.insert().values({**common, **row, **taken}))
+            accepted = ({"row_hash": h, "ingestion_id": ingestion_id} for h in hashes)
+            _insert_many(connection, row_hashes, accepted)
+            _insert_many(connection, quarantined_rows, _quarantine(ingestion_id, problems))
+            if requeued:
+                emptied = ingestions.update().where(ingestions.c.id == requeued)
+                connection.execute(emptied.values(requeued_as=ingestion_id))
+
+    def was_requeued(self, ingestion_id: int) -> bool:
+        """Tell whether what an ingestion quarantined was read again."""
+        query = sa.select(ingestions.c.requeued_as).where(ingestions.c.id == ingestion_id)
+        return self._scalar(query) is not None
+
+    def refresh_signature(self, path: str, sha256: str, signature: Row) -> None:
+        """Note that a known file was touched, so that it need not be read again."""
+        same = (ingestions.c.path == path) & (ingestions.c.sha256 == sha256)
+        with self._begin() as connection:
+            connection.execute(ingestions.update().where(same).values(signature))
+
+    def ingestions_after(self, ingestion_id: int) -> list[sa.Row[Any]]:
+        """Return the ingestions that came later, oldest first."""
+        query = sa.select(ingestions).where(ingestions.c.id > ingestion_id)
+        return self._rows(query.order_by(ingestions.c.id))
+
+    def parts(self) -> list[int]:
+        """Return the ingestions that added rows, oldest first."""
+        query = sa.select(ingestions.c.id).where(ingestions.c.rows_added > 0)
+        return [row[0] for row in self._rows(query.order_by(ingestions.c.id))]
+
+    def pending(self) -> list[int]:
+        """Return the ingestions that added rows no decision has looked at yet."""
+        query = sa.select(ingestions.c.id).where(
+            ingestions.c.rows_added > 0, ingestions.c.decision_id.is_(None)
+        )
+        return [row[0] for row in self._rows(query.order_by(ingestions.c.id))]
+
+    def derived_file(self, name: str) -> tuple[int, int]:
+        """Return the last ingestion that file holds, and its size in bytes; zeros if unknown."""
+        table = derived_files.c
+        query = sa.select(table.ingestion_id, table.size_bytes).where(table.name == name)
+        rows = self._rows(query)
+        return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
+
+    def record_derived_file(self, name: str, *, ingestion_id: int, size_bytes: int) -> None:
+        """Note up to which ingestion the file is true, and how long it is then."""
+        row = {"name": name, "ingestion_id": ingestion_id, "size_bytes": size_bytes}
+        with self._begin() as connection:
+            connection.execute(derived_files.delete().where(derived_files.c.name == name))
+            connection.execute(derived_files.insert().values(row))
+
+    def record_findings(self, rows: Sequence[Row]) -> None:
+        """Keep what the checks of this run found."""
+        self._write(findings, [{"run_id": self.run_id, "found_at": self.now(), **r} for r in rows])
+
+    def record_scores(self, rows: Sequence[Row]) -> None:
+        """Keep the scores of one model on one data set."""
+        self._write(scores, [{"run_id": self.run_id, "scored_at": self.now(), **r} for r in rows])
+
+    def record_column_statistics(self, rows: Sequence[Row]) -> None:
+        """Keep the summary of this run's batch."""
+        common = {"run_id": self.run_id, "computed_at": self.now()}
+        self._write(column_statistics, [{**common, **row} for row in rows])
+
+    def last_version(self) -> int:
+        """Return the number of the newest release, 0 before the first."""
+        return int(self._scalar(sa.select(sa.func.max(releases.c.version))) or 0)
+
+    def version_of(self, model_sha256: str) -> int | None:
+        """Return the newest release that holds this very model."""
+        query = sa.select(releases.c.version).where(releases.c.model_sha256 == model_sha256)
+        return self._scalar(query.order_by(releases.c.version.desc()).limit(1))
+
+    def releases(self) -> pd.DataFrame:
+        """Return version, created_at, rows_trained, proven of every release, oldest first."""
+        table = releases.c
+        query = sa.select(table.version, table.created_at, table.rows_trained, table.proven)
+        return self._frame(query.order_by(table.version))
+
+    def decide(
+        self,
+        action: str,
+        reason: str,
+        *,
+        version: int | None = None,
+        release: Row | None = None,
+        through: int | None = None,
+    ) -> int:
+        """Commit a decision, the new `release` it makes live, and what it looked at.
+
+        `version` is the release to switch to: such a decision stays open until `complete`, so
+        that the next run can carry out what a crash cut off. `through` is the last ingestion
+        it looked at.
+        """
+        common = {"run_id": self.run_id}
+        with self._begin() as connection:
+            if release is not None:
+                new = {**common, "created_at": self.now(), "version": version, **release}
+                connection.execute(releases.insert().values(new))
+            decision_id = _insert(
+                connection,
+                decisions,
+                **common,
+                decided_at=self.now(),
+                action=action,
+                version=version,
+                reason=reason,
+                completed_at=self.now() if version is None else None,
+            )
+            if through is not None:
+                looked_at = (ingestions.c.id <= through) & ingestions.c.decision_id.is_(None)
+                assessed = ingestions.update().where(looked_at).values(decision_id=decision_id)
+                connection.execute(assessed)
+            return decision_id
+
+    def open_decision(self) -> sa.Row[Any] | None:
+        """Return the newest decision if a crash cut it off before it was carried out."""
+        rows = self._rows(sa.select(decisions).order_by(decisions.c.id.desc()).limit(1))
+        return rows[0] if rows and rows[0].completed_at is None else None
+
+    def champion_version(self) -> int | None:
+        """Return the release the newest decision of that kind made the live one."""
+        query = sa.select(decisions.c.version).where(decisions.c.version.is_not(None))
+        return self._scalar(query.order_by(decisions.c.id.desc()).limit(1))
+
+    def complete(self, decision_id: int) -> None:
+        """Note that a decision was carried out."""
+        with self._begin() as connection:
+            connection.execute(
+                decisions.update()
+                .where(decisions.c.id == decision_id)
+                .values(completed_at=self.now())
+            )
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        with ledger_faults(), self.engine.begin() as connection:
+            yield connection
+
+    def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
+        with ledger_faults(), self.engine.connect() as connection:
+            return list(connection.execute(query))
+
+    def _scalar(self, query: sa.Select[Any]) -> Any:
+        rows = self._rows(query)
+        return rows[0][0] if rows else None
+
+    def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
+        names = [column.name for column in query.selected_columns]
+        return pd.DataFrame(self._rows(query), columns=names)
+
+    def _in_chunks(
+        self, query: sa.Select[Any], column: sa.Column[Any], values: Sequence[Any]
+    ) -> Iterator[sa.Row[Any]]:
+        with ledger_faults(), self.engine.connect() as connection:
+            for start in range(0, len(values), VALUES_PER_STATEMENT):
+                chunk = values[start : start + VALUES_PER_STATEMENT]
+                yield from connection.execute(query.where(column.in_(chunk)))
+
+    def _write(self, table: sa.Table, rows: Sequence[Row]) -> None:
+        with self._begin() as connection:
+            _insert_many(connection, table, rows)
+
+
+@contextmanager
+def ledger_faults() -> Iterator[None]:
+    """Turn a fault of the database into an error that never shows a password."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise LedgerError(f"the ledger cannot be used: {cause}") from error
+
+
+def migrate(engine: sa.Engine, revision: str = "head") -> None:
+    """Bring the database to `revision`, up or down, in one transaction where the server can."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from alembic import command
+    from alembic.config import Config as AlembicConfig
+
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        if revision in ("head", tables.REVISION):
+            command.upgrade(settings, revision)
+        else:
+            command.downgrade(settings, revision)
+
+
+def _engine(config: Config, *, create: bool) -> sa.Engine:
+    try:
+        url = sa.make_url(config.sqlalchemy_url)
+        if url.get_backend_name() == "sqlite" and url.database:
+            if create:
+                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            elif not Path(url.database).exists():
+                raise LedgerError("there is no ledger yet; run: python full_process.py")
+        engine = sa.create_engine(url, pool_pre_ping=True)
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        raise LedgerError(f"database_url cannot be used: {error}") from None
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _configure_sqlite)
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # sqlite3 would commit each CREATE TABLE on its own
+    for pragma in ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _require_revision(engine: sa.Engine, *, upgrade: bool) -> None:
+    found = None
+    with engine.connect() as connection:
+        if sa.inspect(connection).has_table("alembic_version"):
+            found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    if found == tables.REVISION:
+        return
+    older = found is None or found < tables.REVISION
+    if not (upgrade and older and (found is None or engine.dialect.name == "sqlite")):
+        raise LedgerError(
+            f"the ledger is of revision {found}, this version of the project needs "
+            f"{tables.REVISION}; {'upgrade it' if older else 'update the project'}"
+        )
+    migrate(engine)
+
+
+def _quarantine(ingestion_id: int, problems: Iterable[Problem]) -> Iterator[Row]:
+    for problem in problems:
+        row = problem._asdict()
+        yield {"ingestion_id": ingestion_id, "column_name": row.pop("column"), **row}
+
+
+def _insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
+    return int(connection.execute(table.insert().values(values)).inserted_primary_key[0])
+
+
+def _insert_many(connection: sa.Connection, table: sa.Table, rows: Iterable[Row]) -> None:
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == ROWS_PER_STATEMENT:
+            connection.execute(table.insert(), batch)
+            batch = []
+    if batch:
+        connection.execute(table.insert(), batch)

@@ -1,0 +1,236 @@
+"""The classifier: how it is built, what its manifest says, and how its file is trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+import json
+import pickle
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from risk.config import Columns, Training
+from risk.errors import ConfigError, ModelError
+from risk.stats.scores import Estimate
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+MANIFEST = "manifest.json"
+REFERENCE = "reference.json"
+PACKAGES = ("scikit-learn", "numpy", "pandas")
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Labels = np.ndarray[Any, np.dtype[np.int8]]
+
+
+class Manifest(BaseModel):
+    """What a model is, what it was made from, and the digests of the files it belongs with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model_name: str
+    created_at: datetime
+    run_id: int | None
+    version: int | None = None
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    target: str
+    positive_label: int | float | str
+    negative_label: int | float | str
+    estimator: str
+    parameters: dict[str, Any]
+    random_seed: int
+    threshold: float
+    threshold_reason: str
+    rows_trained: int
+    rows_held_out: int
+    rows_left_out: int
+    trained_through: int
+    held_out_scores: dict[str, Estimate]
+    test_scores: dict[str, Estimate] | None = None
+    python_version: str
+    packages: dict[str, str]
+    files: dict[str, str]
+
+    @property
+    def features(self) -> list[str]:
+        """The columns the model sees, in its order."""
+        return [*self.numeric, *self.categorical]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trusted classifier and its manifest."""
+
+    pipeline: Any
+    manifest: Manifest
+
+    @property
+    def sha256(self) -> str:
+        """Identify the model by the digest of its file."""
+        return self.manifest.files[self.manifest.model_name]
+
+    def predict_proba(self, rows: pd.DataFrame) -> Floats:
+        """Return the probability of the positive label for each row."""
+        features = as_features(rows, self.manifest.numeric, self.manifest.categorical)
+        return positive_probability(self.pipeline, features)
+
+    def predict(self, y_pred_proba: Floats) -> Labels:
+        """Turn probabilities into labels: 1 from the threshold on."""
+        return (y_pred_proba >= self.manifest.threshold).astype("int8")
+
+
+def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline:
+    """Assemble imputer, scaler, one-hot encoder and the configured estimator, unfitted."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    numeric = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    )
+    categorical = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value="(missing)", missing_values=None),
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+    )
+    preparation = ColumnTransformer(
+        [
+            ("numeric", numeric, list(columns.numeric)),
+            ("categorical", categorical, list(columns.categorical)),
+        ]
+    )
+    return make_pipeline(preparation, _estimator(training, random_seed))
+
+
+def as_features(
+    rows: pd.DataFrame, numeric: tuple[str, ...], categorical: tuple[str, ...]
+) -> pd.DataFrame:
+    """Select the features in the model's order, categories as objects with None for missing."""
+    features = rows[[*numeric, *categorical]]
+    texts = features[list(categorical)].astype("object")
+    return features.assign(**{name: texts[name].where(texts[name].notna(), None) for name in texts})
+
+
+def positive_probability(pipeline: Any, features: pd.DataFrame) -> Floats:
+    """Return the probability of label 1, wherever the pipeline keeps that label."""
+    column = list(pipeline.classes_).index(1)
+    return np.asarray(pipeline.predict_proba(features)[:, column], dtype="float64")
+
+
+def write_bytes(pipeline: Any, name: str) -> bytes:
+    """Serialise a pipeline: as a pickle, or as skops if the file name says so."""
+    if Path(name).suffix == ".skops":
+        return bytes(_skops().dumps(pipeline))
+    return pickle.dumps(pipeline, protocol=5)
+
+
+def sign(manifest: Manifest, key: bytes) -> str:
+    """Return the manifest as JSON together with its HMAC-SHA256 signature."""
+    content = manifest.model_dump(mode="json")
+    return json.dumps({"manifest": content, "signature": _signature(content, key)}, indent=2)
+
+
+def load(folder: Path, key: bytes) -> Model:
+    """Read the model in `folder`; nothing is unpickled before signature and digests are checked."""
+    manifest = load_manifest(folder, key)
+    name = manifest.model_name
+    content = read_checked(folder, name, manifest)
+    for package, trained_with in manifest.packages.items():
+        if package == "scikit-learn" and (found := installed_version(package)) != trained_with:
+            raise ModelError(
+                f"{folder / name} was made with scikit-learn {trained_with}, installed is {found}; "
+                "install that version or train again"
+            )
+    if Path(name).suffix == ".skops":
+        skops = _skops()
+        trusted = skops.get_untrusted_types(data=content)
+        return Model(skops.loads(content, trusted=trusted), manifest)
+    return Model(pickle.loads(content), manifest)
+
+
+def load_manifest(folder: Path, key: bytes) -> Manifest:
+    """Read and verify the manifest in `folder`."""
+    path = folder / MANIFEST
+    try:
+        signed = json.loads(path.read_text(encoding="utf-8"))
+        content, signature = signed["manifest"], signed["signature"]
+        trusted = hmac.compare_digest(_signature(content, key), signature)
+    except FileNotFoundError:
+        raise ModelError(f"there is no model in {folder}; run: python training.py") from None
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); train again or roll back") from None
+    if not trusted:
+        raise ModelError(
+            f"{path} is not signed with this installation's key; it may have been tampered with. "
+            "Train again, or roll back to a release that is"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise ModelError(f"{path} is of another version of this project: {error}") from None
+
+
+def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
+    """Read a file of the model's set and compare it with the digest in the manifest."""
+    path = folder / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from None
+    if digest(content) != manifest.files.get(name):
+        raise ModelError(f"{path} is not the file its manifest describes; train again or roll back")
+    return content
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of `content`."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """Name the versions a model depends on."""
+    packages = {package: installed_version(package) for package in PACKAGES}
+    return {"python_version": platform.python_version(), "packages": packages}
+
+
+def _estimator(training: Training, random_seed: int) -> Any:
+    from sklearn import ensemble, linear_model, naive_bayes, tree
+
+    modules = (linear_model, tree, ensemble, naive_bayes)
+    chosen = next(getattr(m, training.estimator) for m in modules if hasattr(m, training.estimator))
+    defaults = {"max_iter": 1000} if training.estimator == "LogisticRegression" else {}
+    estimator = chosen(**defaults)
+    accepted = estimator.get_params()
+    if unknown := sorted(set(training.parameters) - set(accepted)):
+        raise ConfigError(
+            f"training.parameters: {training.estimator} has no {unknown}; "
+            f"it accepts {sorted(accepted)}"
+        )
+    seed = {"random_state": random_seed} if "random_state" in accepted else {}
+    return estimator.set_params(**{**seed, **training.parameters})
+
+
+def _signature(content: Mapping[str, Any], key: bytes) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    return hmac.new(key, canonical, hashlib.sha256).hexdigest()
+
+
+def _skops() -> Any:
+    try:
+        import skops.io
+    except ImportError:
+        raise ConfigError(
+            "model_filename ends in .skops, which needs: pip install skops"
+        ) from None
+    return skops.io

@@ -1,0 +1,1 @@
+"""Formulas over arrays: no files, no frames, no configuration."""
