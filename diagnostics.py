@@ -74,6 +74,12 @@ def summarise(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     return pd.DataFrame([*numeric[:-1], *categorical, numeric[-1]])
 
 
+def as_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as plain values, None for whatever is missing."""
+    plain = table.astype("object").where(table.notna(), None)
+    return [dict(row) for row in plain.to_dict("records")]
+
+
 def summarise_timings(timings: pd.DataFrame) -> pd.DataFrame:
     """Return last, median and 95th percentile of each stage's seconds."""
     seconds = timings.groupby("stage", sort=False)["duration_seconds"]
@@ -159,7 +165,13 @@ def _check_dependency(line: str, latest: Mapping[str, str]) -> dict[str, str]:
         requirement = Requirement(line)
         installed = version(requirement.name)
     except InvalidRequirement:
-        return dict(package=line, required="cannot be read", installed=UNKNOWN, latest=UNKNOWN, state=UNKNOWN)
+        return dict(
+            package=line,
+            required="cannot be read",
+            installed=UNKNOWN,
+            latest=UNKNOWN,
+            state=UNKNOWN,
+        )
     except PackageNotFoundError:
         installed, fits = "missing", False
     else:
@@ -181,4 +193,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    cli.main(run, __doc__, add_options=add_options, writes=False)
+    cli.main(run, __doc__, add_options=add_options, access="read")

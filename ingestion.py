@@ -59,8 +59,12 @@ class Ingestion:
     def exit_code(self) -> int:
         """65 if there was something new and nothing of it could be used."""
         used = any(intake.rows_added or intake.rows_duplicate for intake in self.intakes)
-        refused = any(i.status == "refused" or i.rows_quarantined for i in self.intakes)
-        return DataError.exit_code if refused and not used else 0
+        return DataError.exit_code if self.quarantined and not used else 0
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether anything was refused."""
+        return any(i.status == "refused" or i.rows_quarantined for i in self.intakes)
 
     def __str__(self) -> str:
         if not self.intakes:
@@ -114,6 +118,37 @@ def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingest
     for reason in left_alone:
         log.warning(reason)
     return Ingestion(tuple(intake for intake in intakes if intake), tuple(left_alone))
+
+
+def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
+    """Tell what `run` would do, and the rows it would add; nothing is written."""
+    new, left_alone = find_new(config, ledger)
+    columns, limit = config.columns, config.ingestion.max_line_characters
+    intakes, frames = [], [store.read_parts(config, [])]
+    for drop in new:
+        try:
+            with drops.opened(drop) as file:
+                if ledger.seen(drops.sha256(file)):
+                    intakes.append(Intake(drop.name, "duplicate"))
+                    continue
+                pieces = drops.read(file, columns, limit)
+                pairs = list(split_fresh(pieces, columns, known=ledger.known_hashes))
+        except DataError as error:
+            intakes.append(Intake(drop.name, "refused", reason=str(error)))
+            continue
+        except drops.Changed as change:
+            left_alone.append(str(change))
+            continue
+        counts = [
+            sum(piece.n_read for piece, _ in pairs),
+            sum(len(fresh) for _, fresh in pairs),
+            sum(len(piece.rows) - len(fresh) for piece, fresh in pairs),
+            sum(len(piece.refused) for piece, _ in pairs),
+        ]
+        intakes.append(Intake(drop.name, "taken", *counts))
+        frames += [fresh for _, fresh in pairs]
+    rows = pd.concat(frames, ignore_index=True)
+    return Ingestion(tuple(intakes), tuple(left_alone)), rows
 
 
 def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:

@@ -51,7 +51,10 @@ def draw_confusion_matrix(
 
     per_class = counts.sum(axis=1, keepdims=True)
     share = 100 * counts / np.maximum(per_class, 1)
-    words = [[f"{n}\n{p:.0f} %" for n, p in zip(*row, strict=True)] for row in zip(counts, share, strict=True)]
+    words = [
+        [f"{n}\n{p:.0f} %" for n, p in zip(*row, strict=True)]
+        for row in zip(counts, share, strict=True)
+    ]
     figure = Figure(figsize=(5.6, 4.8), layout="constrained")
     axes = figure.subplots()
     sns.heatmap(
@@ -65,7 +68,9 @@ def draw_confusion_matrix(
         square=True,
         linewidths=1,
         xticklabels=labels,
-        yticklabels=[f"{label}\n(n = {n})" for label, n in zip(labels, per_class[:, 0], strict=True)],
+        yticklabels=[
+            f"{label}\n(n = {n})" for label, n in zip(labels, per_class[:, 0], strict=True)
+        ],
         cbar_kws={"label": "percent of the true class"},
         ax=axes,
     )
@@ -87,7 +92,10 @@ def run(config: Config, ledger: Ledger) -> Report:
         counts = count_outcomes(y_true, champion.predict(champion.predict_proba(rows)))
         figure = draw_confusion_matrix(
             counts,
-            labels=(f"{columns.target} = {columns.negative_label}", f"{columns.target} = {columns.positive_label}"),
+            labels=(
+                f"{columns.target} = {columns.negative_label}",
+                f"{columns.target} = {columns.positive_label}",
+            ),
             title=f"Release {manifest.version} on {len(rows)} rows of test data, threshold {manifest.threshold:.2f}",
         )
         path = config.model_folder / config.plot_filename

@@ -67,7 +67,10 @@ def fit(rows: pd.DataFrame, config: Config) -> Fitted:
     y = rows[columns.target].to_numpy(dtype="int8")
     _require_enough(y, config.training)
     fitted_on, held_out = train_test_split(
-        np.arange(len(y)), test_size=_held_out(y, config), stratify=y, random_state=config.random_seed
+        np.arange(len(y)),
+        test_size=_held_out(y, config),
+        stratify=y,
+        random_state=config.random_seed,
     )
     features = model.as_features(rows, columns.numeric, columns.categorical)
     pipeline = model.build(columns, config.training, random_seed=config.random_seed)
@@ -168,7 +171,9 @@ def _test_hashes(config: Config) -> Array:
     return schema.fingerprints(drops.read_whole(config, config.test_data))
 
 
-def _best(y_true: Array, y_pred_proba: Array, gain: Callable[[Array, Array, Array, Array], Array]) -> float:
+def _best(
+    y_true: Array, y_pred_proba: Array, gain: Callable[[Array, Array, Array, Array], Array]
+) -> float:
     """Return the threshold of the largest gain, of equal ones the one nearest to 0.5.
 
     Candidates lie halfway between neighbouring probabilities, and beyond both ends.

@@ -11,7 +11,10 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
+
+import pandas as pd
+from pydantic import BaseModel
 
 from risk import store
 from risk.config import Config
@@ -35,11 +38,12 @@ def main(
     doc: str | None,
     *,
     add_options: Callable[[argparse.ArgumentParser], None] | None = None,
-    writes: bool = True,
+    access: Literal["write", "read", "none"] = "write",
 ) -> NoReturn:
     """Load the settings, run one stage, print its outcome, exit.
 
-    A stage that `writes` runs under the lock; one that only answers never waits for it.
+    With `access` to write, the stage is given the ledger and runs under the lock; to read, the
+    ledger without the lock; with none, neither.
     """
     parser = _parser(doc)
     if add_options:
@@ -51,17 +55,22 @@ def main(
         config = load(arguments["config"], arguments["assignments"])
         if arguments["print_config"]:
             outcome: object = config.model_dump_json(indent=4)
-        elif writes:
-            holder = f"{Path(sys.argv[0]).stem} since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
-            with store.lock(config, holder=holder), Ledger.open(config) as ledger:
+        elif access == "none":
+            outcome = run(config, **options)
+        elif access == "read":
+            with Ledger.open(config, upgrade=False) as ledger:
                 outcome = run(config, ledger, **options)
         else:
-            with Ledger.open(config) as ledger:
+            holder = f"{Path(sys.argv[0]).stem} since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
+            with store.lock(config, holder=holder), Ledger.open(config) as ledger:
                 outcome = run(config, ledger, **options)
     except RiskError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    print(_as_json(outcome) if arguments["json"] else outcome)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    if outcome is not None:
+        print(_as_json(outcome) if arguments["json"] else outcome)
     sys.exit(getattr(outcome, "exit_code", 0))
 
 
@@ -89,8 +98,8 @@ def _parser(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--config",
         type=Path,
-        default=Path(sys.argv[0]).with_name("config.json"),
-        help="the settings (default: config.json beside this script)",
+        default=Path(os.environ.get("RISK_CONFIG") or Path(sys.argv[0]).with_name("config.json")),
+        help="the settings (default: RISK_CONFIG, or config.json beside this script)",
     )
     parser.add_argument(
         "--set",
@@ -108,5 +117,15 @@ def _parser(doc: str | None) -> argparse.ArgumentParser:
 def _as_json(outcome: object) -> str:
     content: Any = outcome
     if dataclasses.is_dataclass(outcome) and not isinstance(outcome, type):
-        content = dataclasses.asdict(outcome)
-    return json.dumps(content, indent=2, default=str)
+        content = {f.name: getattr(outcome, f.name) for f in dataclasses.fields(outcome)}
+    return json.dumps(content, indent=2, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, pd.DataFrame):
+        return json.loads(value.to_json(orient="records", date_format="iso"))
+    return str(value)

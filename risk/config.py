@@ -279,7 +279,7 @@ def _overrides(
     if "DATABASE_URL" in environment:
         yield ["database_url"], environment["DATABASE_URL"]
     for name in sorted(environment):
-        if name.startswith("RISK_"):
+        if name.startswith("RISK_") and name != "RISK_CONFIG":
             yield name.removeprefix("RISK_").lower().split("__"), _decode(environment[name])
     for assignment in command_line:
         name, equals, value = assignment.partition("=")

@@ -18,7 +18,7 @@ from typing import IO
 import pandas as pd
 
 from risk.config import Columns, Config
-from risk.errors import DataError, StorageError
+from risk.errors import BusyError, DataError, StorageError
 from risk.schema import Problem, check, check_header
 
 ROWS_PER_PIECE = 50_000
@@ -154,11 +154,15 @@ def read_whole(config: Config, path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise DataError(f"{name}: there is no such file") from None
     except Changed as change:
-        raise StorageError(str(change)) from None
+        raise BusyError(str(change)) from None
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
     for problem in (problem for piece in pieces for problem in piece.problems):
-        at = f"line {problem.line}, column {problem.column}" if problem.column else f"line {problem.line}"
+        at = (
+            f"line {problem.line}, column {problem.column}"
+            if problem.column
+            else f"line {problem.line}"
+        )
         raise DataError(f"{name}: {at}: {problem.rule}, got {problem.value!r}")
     if not pieces:
         raise DataError(f"{name}: no rows")

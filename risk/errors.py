@@ -6,7 +6,7 @@
   - DataError          65  422  the data cannot be used for what was asked
   - LedgerError        69  503  the database is out of reach or of another version
   - StorageError       74  507  a file cannot be read or written
-  - BusyError          75  503  another run holds the lock
+  - BusyError          75  503  another run is at work
   - ModelError         76  503  there is no model that can be trusted
   - ConfigError        78  500  config.json, the environment or an option is wrong
 """
@@ -54,7 +54,7 @@ class StorageError(RiskError):
 
 
 class BusyError(RiskError):
-    """Another run holds the lock; nothing was done, the next run will do it."""
+    """Another run holds the lock, or a file is being written; nothing was done, try later."""
 
     exit_code = 75
     http_status = 503

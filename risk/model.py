@@ -230,7 +230,5 @@ def _skops() -> Any:
     try:
         import skops.io
     except ImportError:
-        raise ConfigError(
-            "model_filename ends in .skops, which needs: pip install skops"
-        ) from None
+        raise ConfigError("model_filename ends in .skops, which needs: pip install skops") from None
     return skops.io

@@ -84,6 +84,14 @@ def in_words(findings: Sequence[Finding]) -> str:
     return "; ".join([*model, *moved, *rest])
 
 
+def at_most(findings: Sequence[Finding]) -> str:
+    """Say in one line how much moved at most, and how the score did."""
+    data = [finding for finding in findings if finding.check_name == "data_drift"]
+    largest = max(data, key=lambda finding: finding.drift_score or 0.0)
+    model = [finding.detail for finding in findings if finding.check_name == "model_drift"]
+    return "; ".join([*model, f"largest change in {largest.detail}"])
+
+
 def _feature_drift(
     before: Feature, now: Feature, threshold: float, alpha: float, *, n: int
 ) -> Finding:

@@ -11,6 +11,7 @@ from risk import model, store
 from risk.config import Config
 from risk.errors import ModelError, UnknownName
 from risk.model import Model
+from risk.profile import Profile
 from risk.store import storage_faults, sync_folder, write
 
 POINTER = "current"
@@ -49,9 +50,7 @@ def live_folder(shelf: Path) -> Path:
     try:
         return shelf / os.readlink(shelf / POINTER)
     except OSError:
-        raise ModelError(
-            f"no model is deployed in {shelf}; run: python full_process.py"
-        ) from None
+        raise ModelError(f"no model is deployed in {shelf}; run: python full_process.py") from None
 
 
 def live_version(shelf: Path) -> int | None:
@@ -79,6 +78,12 @@ def versions(shelf: Path) -> list[int]:
 def load_champion(config: Config) -> Model:
     """Load the live model, verified."""
     return model.load(live_folder(config.deployment_folder), store.signing_key(config))
+
+
+def load_reference(config: Config, champion: Model) -> Profile:
+    """Load the profile of the rows a release was trained on."""
+    folder = release_path(config.deployment_folder, champion.manifest.version or 0)
+    return Profile.from_json(model.read_checked(folder, model.REFERENCE, champion.manifest))
 
 
 def release_path(shelf: Path, version: int) -> Path:

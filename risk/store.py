@@ -193,9 +193,7 @@ def quarantine_rows(
     quarantine_file(config, ingestion_id, io.BytesIO(text), reasons)
 
 
-def quarantine_file(
-    config: Config, ingestion_id: int, file: IO[bytes], reasons: Reasons
-) -> None:
+def quarantine_file(config: Config, ingestion_id: int, file: IO[bytes], reasons: Reasons) -> None:
     """Keep a copy of a file that cannot be used, and the reasons."""
     folder = quarantine_path(config, ingestion_id)
     file.seek(0)

@@ -521,7 +521,9 @@ def _wilson(successes: int, trials: int, confidence: float, *, n: int) -> Estima
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     half /= 1 + z**2 / trials
-    return Estimate(share, min(max(0.0, centre - half), share), max(min(1.0, centre + half), share), n)
+    return Estimate(
+        share, min(max(0.0, centre - half), share), max(min(1.0, centre + half), share), n
+    )
 
 
 def _mean(losses: Floats, confidence: float, *, ceiling: float) -> Estimate:
