@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import requests
@@ -42,7 +43,7 @@ class Call:
     @property
     def answered(self) -> bool:
         """Whether the answer is what was asked for."""
-        return self.status == requests.codes.ok
+        return self.status == 200
 
     def __str__(self) -> str:
         status = "no answer" if self.status is None else str(self.status)
@@ -89,7 +90,7 @@ def ask(url: str, endpoint: str) -> Call:
 def run(config: Config, *, url: str | None = None) -> Calls:
     """Ask them all and keep the report."""
     base = (url or f"http://{config.api.host}:{config.api.port}").rstrip("/")
-    test_data = requests.utils.quote(config.name_of(config.test_data), safe="")
+    test_data = quote(config.name_of(config.test_data), safe="")
     calls = [ask(base, endpoint.format(test_data=test_data)) for endpoint in ENDPOINTS]
     result = Calls(base, tuple(calls))
     store.write(config.model_folder / config.api_call_filename, result.report())

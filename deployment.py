@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
+import pandas as pd
+
 from risk import cli, drops, gate, model, releases, scorecard, store
 from risk.config import Config
 from risk.errors import ModelError, UnknownName
@@ -47,12 +49,14 @@ def judge(config: Config, challenger: Model, *, drift: bool, force: bool = False
     champion = releases.load_champion(config)
     if champion.sha256 == challenger.sha256:
         return Verdict(deploy=False, proven=False, reason="the challenger is the champion already")
-    predictions = []
-    for trusted in (champion, challenger):
-        y_pred_proba = trusted.predict_proba(rows)
-        predictions.append(Prediction(y_pred_proba, trusted.predict(y_pred_proba)))
     y_true = rows[challenger.manifest.target].to_numpy(dtype="int8")
-    return gate.compare(y_true, *predictions, config.gate, metric=metric, drift=drift)
+    before, now = _predict(champion, rows), _predict(challenger, rows)
+    return gate.compare(y_true, before, now, config.gate, metric=metric, drift=drift)
+
+
+def _predict(trusted: Model, rows: pd.DataFrame) -> Prediction:
+    y_pred_proba = trusted.predict_proba(rows)
+    return Prediction(y_pred_proba, trusted.predict(y_pred_proba))
 
 
 def decide(

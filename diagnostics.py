@@ -77,7 +77,8 @@ def summarise(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
 def as_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table as plain values, None for whatever is missing."""
     plain = table.astype("object").where(table.notna(), None)
-    return [dict(row) for row in plain.to_dict("records")]
+    names = [str(name) for name in table]
+    return [dict(zip(names, row, strict=True)) for row in plain.itertuples(index=False)]
 
 
 def summarise_timings(timings: pd.DataFrame) -> pd.DataFrame:

@@ -13,10 +13,10 @@ import argparse
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, astuple, dataclass
-from typing import IO, Any
+from dataclasses import asdict, astuple, dataclass, field
+from io import BufferedReader
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -46,6 +46,39 @@ class Intake:
     rows_quarantined: int = 0
     duplicate_of: int | None = None
     reason: str | None = None
+
+
+@dataclass
+class Contents:
+    """What was read of one drop so far; the first of the `refused` records is the header."""
+
+    hashes: list[int] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    refused: list[list[str]] = field(default_factory=list)
+    n_read: int = 0
+    n_duplicate: int = 0
+    refusal: str | None = None
+
+    def add(self, piece: Piece, fresh: pd.DataFrame) -> None:
+        """Count a piece, `fresh` being the rows of it that are new."""
+        self.hashes += fresh[store.ROW_HASH].tolist()
+        self.problems += piece.problems
+        if piece.refused:
+            self.refused += piece.refused if self.refused else [piece.header, *piece.refused]
+        self.n_read += piece.n_read
+        self.n_duplicate += len(piece.rows) - len(fresh)
+
+    def reasons(self, path: str) -> list[tuple[str, int, str, str, str]]:
+        """Return the problems as they are written into the quarantine."""
+        return [(path, *problem) for problem in self.problems]
+
+    def intake(self, path: str) -> Intake:
+        """Sum up."""
+        if self.refusal:
+            return Intake(path, "refused", reason=self.refusal)
+        n_refused = max(len(self.refused) - 1, 0)
+        counts = (self.n_read, len(self.hashes), self.n_duplicate, n_refused)
+        return Intake(path, "taken", *counts)
 
 
 @dataclass(frozen=True)
@@ -123,32 +156,20 @@ def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingest
 def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
     """Tell what `run` would do, and the rows it would add; nothing is written."""
     new, left_alone = find_new(config, ledger)
-    columns, limit = config.columns, config.ingestion.max_line_characters
     intakes, frames = [], [store.read_parts(config, [])]
     for drop in new:
         try:
             with drops.opened(drop) as file:
                 if ledger.seen(drops.sha256(file)):
                     intakes.append(Intake(drop.name, "duplicate"))
-                    continue
-                pieces = drops.read(file, columns, limit)
-                pairs = list(split_fresh(pieces, columns, known=ledger.known_hashes))
+                else:
+                    contents = read(config, ledger, file, keep=frames.append)
+                    intakes.append(contents.intake(drop.name))
         except DataError as error:
             intakes.append(Intake(drop.name, "refused", reason=str(error)))
-            continue
         except drops.Changed as change:
             left_alone.append(str(change))
-            continue
-        counts = [
-            sum(piece.n_read for piece, _ in pairs),
-            sum(len(fresh) for _, fresh in pairs),
-            sum(len(piece.rows) - len(fresh) for piece, fresh in pairs),
-            sum(len(piece.refused) for piece, _ in pairs),
-        ]
-        intakes.append(Intake(drop.name, "taken", *counts))
-        frames += [fresh for _, fresh in pairs]
-    rows = pd.concat(frames, ignore_index=True)
-    return Ingestion(tuple(intakes), tuple(left_alone)), rows
+    return Ingestion(tuple(intakes), tuple(left_alone)), pd.concat(frames, ignore_index=True)
 
 
 def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
@@ -165,54 +186,61 @@ def take(
 ) -> Intake | None:
     """Bring one drop in: part and quarantine first, then the commit; None if only touched."""
     ingestion_id = ledger.last_ingestion_id() + 1
-    hashes: Sequence[int] = ()
-    problems: Sequence[Problem] = ()
     with drops.opened(drop) as file:
         sha256 = drops.sha256(file)
         earlier = [] if requeued else ledger.seen(sha256)
-        if not earlier:
-            intake, hashes, problems = _read(config, ledger, drop, file, ingestion_id)
+        contents = Contents() if earlier else _write(config, ledger, drop, file, ingestion_id)
     if any(row.path == drop.name for row in earlier):
         ledger.refresh_signature(drop.name, sha256, asdict(drop.signature))
         return None
     if earlier:
         intake = Intake(drop.name, "duplicate", duplicate_of=earlier[0].id)
+    else:
+        intake = contents.intake(drop.name)
     row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **asdict(intake)}
-    ledger.record_ingestion(row, hashes=hashes, problems=problems, requeued=requeued)
-    if problems:
-        worst = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
-        log.warning("%s: %d problems, the first in %s", drop.name, len(problems), worst)
+    ledger.record_ingestion(
+        row, hashes=contents.hashes, problems=contents.problems, requeued=requeued
+    )
+    if problems := contents.problems:
+        first = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
+        log.warning("%s: %d problems, the first in %s", drop.name, len(problems), first)
     return intake
 
 
-def _read(
-    config: Config, ledger: Ledger, drop: Drop, file: IO[bytes], ingestion_id: int
-) -> tuple[Intake, list[int], list[Problem]]:
+def read(
+    config: Config, ledger: Ledger, file: BufferedReader, *, keep: Callable[[pd.DataFrame], object]
+) -> Contents:
+    """Read a drop piece by piece, handing its fresh rows to `keep`."""
+    contents = Contents()
+    pieces = drops.read(file, config.columns, config.ingestion.max_line_characters)
+    for piece, fresh in split_fresh(pieces, config.columns, known=ledger.known_hashes):
+        keep(fresh)
+        contents.add(piece, fresh)
+    return contents
+
+
+def _write(
+    config: Config, ledger: Ledger, drop: Drop, file: BufferedReader, ingestion_id: int
+) -> Contents:
     """Write the part and the quarantine of one drop; nothing of it counts before the commit."""
-    part = store.part_path(config, ingestion_id)
-    hashes, problems, refused = [], [], []
-    read = duplicate = 0
+    part, columns = store.part_path(config, ingestion_id), config.columns
     try:
-        with store.writing_part(part, config.columns) as writer:
-            pieces = drops.read(file, config.columns, config.ingestion.max_line_characters)
-            for piece, fresh in split_fresh(pieces, config.columns, known=ledger.known_hashes):
-                writer.write_table(store.to_table(fresh, config.columns))
-                hashes += fresh[store.ROW_HASH].tolist()
-                problems += piece.problems
-                refused += piece.refused
-                read += piece.n_read
-                duplicate += len(piece.rows) - len(fresh)
+        with store.writing_part(part, columns) as writer:
+            contents = read(
+                config,
+                ledger,
+                file,
+                keep=lambda rows: writer.write_table(store.to_table(rows, columns)),
+            )
     except DataError as error:
-        problems = [Problem(0, "", str(error), "")]
-        store.quarantine_file(config, ingestion_id, file, [(drop.name, *problems[0])])
-        return Intake(drop.name, "refused", reason=str(error)), [], problems
-    if not hashes:
+        contents = Contents(problems=[Problem(0, "", str(error), "")], refusal=str(error))
+        store.quarantine_file(config, ingestion_id, file, contents.reasons(drop.name))
+        return contents
+    if not contents.hashes:
         part.unlink()
-    if refused:
-        reasons = [(drop.name, *problem) for problem in problems]
-        store.quarantine_rows(config, ingestion_id, [piece.header, *refused], reasons)
-    counts = (read, len(hashes), duplicate, len(refused))
-    return Intake(drop.name, "taken", *counts), hashes, problems
+    if contents.refused:
+        store.quarantine_rows(config, ingestion_id, contents.refused, contents.reasons(drop.name))
+    return contents
 
 
 def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop:

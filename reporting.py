@@ -96,7 +96,7 @@ def run(config: Config, ledger: Ledger) -> Report:
                 f"{columns.target} = {columns.negative_label}",
                 f"{columns.target} = {columns.positive_label}",
             ),
-            title=f"Release {manifest.version} on {len(rows)} rows of test data, threshold {manifest.threshold:.2f}",
+            title=f"Release {manifest.version} on the test data, n = {len(rows)}",
         )
         path = config.model_folder / config.plot_filename
         with store.replacing(path) as file:

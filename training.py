@@ -191,7 +191,8 @@ def _best(
 
 
 def _f1(tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
-    return 2 * tp / (2 * tp + fp + fn)
+    f1: Array = 2 * tp / (2 * tp + fp + fn)
+    return f1
 
 
 def _saving(cost: CostMatrix) -> Callable[[Array, Array, Array, Array], Array]:

@@ -227,7 +227,7 @@ def customers(size: int, *, campaign: bool, rng: np.random.Generator) -> pd.Data
 
 
 def exit_probability(x: pd.DataFrame, *, price_rise: bool) -> Array:
-    """State P(exit | x), a logistic function of
+    """State P(exit | x), a logistic function of the columns.
 
         1.2 slump + 0.38 tickets - 0.028 tenure - 0.3 log(employees)
         + 0.3 islands - 0.2 north + 0.2 basic - 0.3 premium - 0.6 enterprise

@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from itertools import compress
 from pathlib import Path
-from typing import IO
 
 import pandas as pd
 
@@ -103,7 +103,7 @@ def settled(drops: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], l
 
 
 @contextmanager
-def opened(drop: Drop) -> Iterator[IO[bytes]]:
+def opened(drop: Drop) -> Iterator[BufferedReader]:
     """Open exactly the file that was found: no link is followed, no pipe waited for."""
     try:
         descriptor = os.open(drop.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -117,14 +117,14 @@ def opened(drop: Drop) -> Iterator[IO[bytes]]:
         _require_unchanged(file, drop)
 
 
-def sha256(file: IO[bytes]) -> str:
+def sha256(file: BufferedReader) -> str:
     """Digest the bytes of an open file and rewind it."""
     digest = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)
     return digest
 
 
-def read(file: IO[bytes], columns: Columns, max_line_characters: int) -> Iterator[Piece]:
+def read(file: BufferedReader, columns: Columns, max_line_characters: int) -> Iterator[Piece]:
     """Yield the records piece by piece; DataError says why a file cannot be read as a whole."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
@@ -225,7 +225,7 @@ def _signature(path: Path) -> Signature | None:
         return None
 
 
-def _require_unchanged(file: IO[bytes], drop: Drop) -> None:
+def _require_unchanged(file: BufferedReader, drop: Drop) -> None:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode) or Signature.of(status) != drop.signature:
         raise Changed(f"{drop.name}: changed while it was read, left for a later run")

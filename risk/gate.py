@@ -57,18 +57,21 @@ def compare(
         f"{metric} {_short(now)} against the champion's {_short(before)} on {len(y_true)} rows, "
         f"{wins} won and {losses} lost"
     )
-    evidence = {"champion": before, "challenger": now, "p_value": p_value}
+
+    def verdict(reason: str, *, deploy: bool, proven: bool = False) -> Verdict:
+        return Verdict(deploy, proven, reason, before, now, p_value)
+
     if _point_is_worse(before, now, metric):
-        return Verdict(False, False, f"the challenger is worse: {comparison}", **evidence)
+        return verdict(f"the challenger is worse: {comparison}", deploy=False)
     if p_value <= gate.alpha:
-        reason = f"the challenger is better beyond chance (p = {p_value:.2g}): {comparison}"
-        return Verdict(True, True, reason, **evidence)
+        better = f"the challenger is better beyond chance (p = {p_value:.2g}): {comparison}"
+        return verdict(better, deploy=True, proven=True)
     unsure = f"not enough evidence that the challenger is better (p = {p_value:.2g}): {comparison}"
     if drift and gate.when_unsure == "deploy_if_drifted":
-        reason = f"{unsure}; the champion drifted and the challenger is not worse: unproven"
-        return Verdict(True, False, reason, **evidence)
+        drifted = "the champion drifted and the challenger is not worse, so it goes live unproven"
+        return verdict(f"{unsure}; {drifted}", deploy=True)
     kept = "a person is asked" if gate.when_unsure == "ask" else "the champion stays"
-    return Verdict(False, False, f"{unsure}; {kept}", **evidence)
+    return verdict(f"{unsure}; {kept}", deploy=False)
 
 
 def first(score: Estimate, metric: Metric) -> Verdict:

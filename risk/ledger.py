@@ -24,7 +24,6 @@ from risk.tables import (
     derived_files,
     findings,
     ingestions,
-    metadata,
     quarantined_rows,
     releases,
     row_hashes,
@@ -121,7 +120,7 @@ class Ledger:
         table = ingestions.c
         query = sa.select(table.path, table.size_bytes, table.mtime_ns, table.ctime_ns, table.inode)
         found = self._in_chunks(query, table.path, paths)
-        return {tuple(row) for row in found}
+        return {tuple(row._tuple()) for row in found}
 
     def seen(self, sha256: str) -> list[sa.Row[Any]]:
         """Return id, path and status of the ingestions of the same bytes, oldest first."""
@@ -220,7 +219,8 @@ class Ledger:
     def version_of(self, model_sha256: str) -> int | None:
         """Return the newest release that holds this very model."""
         query = sa.select(releases.c.version).where(releases.c.model_sha256 == model_sha256)
-        return self._scalar(query.order_by(releases.c.version.desc()).limit(1))
+        version: int | None = self._scalar(query.order_by(releases.c.version.desc()).limit(1))
+        return version
 
     def releases(self) -> pd.DataFrame:
         """Return version, created_at, rows_trained, proven of every release, oldest first."""
@@ -272,7 +272,8 @@ class Ledger:
     def champion_version(self) -> int | None:
         """Return the release the newest decision of that kind made the live one."""
         query = sa.select(decisions.c.version).where(decisions.c.version.is_not(None))
-        return self._scalar(query.order_by(decisions.c.id.desc()).limit(1))
+        version: int | None = self._scalar(query.order_by(decisions.c.id.desc()).limit(1))
+        return version
 
     def complete(self, decision_id: int) -> None:
         """Note that a decision was carried out."""
@@ -385,7 +386,8 @@ def _quarantine(ingestion_id: int, problems: Iterable[Problem]) -> Iterator[Row]
 
 
 def _insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
-    return int(connection.execute(table.insert().values(values)).inserted_primary_key[0])
+    inserted = connection.execute(table.insert().values(values)).inserted_primary_key
+    return int(inserted[0]) if inserted else 0
 
 
 def _insert_many(connection: sa.Connection, table: sa.Table, rows: Iterable[Row]) -> None:

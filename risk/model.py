@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import io
 import json
 import pickle
 import platform
@@ -117,9 +116,11 @@ def as_features(
     rows: pd.DataFrame, numeric: tuple[str, ...], categorical: tuple[str, ...]
 ) -> pd.DataFrame:
     """Select the features in the model's order, categories as objects with None for missing."""
-    features = rows[[*numeric, *categorical]]
-    texts = features[list(categorical)].astype("object")
-    return features.assign(**{name: texts[name].where(texts[name].notna(), None) for name in texts})
+    features = rows[[*numeric, *categorical]].copy()
+    for name in categorical:
+        texts = features[name].astype("object")
+        features[name] = texts.where(texts.notna(), None)
+    return features
 
 
 def positive_probability(pipeline: Any, features: pd.DataFrame) -> Floats:

@@ -102,8 +102,9 @@ def _numeric_cells(name: str, values: pd.Series[Any]) -> Feature:
     known = values.dropna().to_numpy()
     n_bins = int(np.clip(len(known) // ROWS_PER_BIN, 2, MOST_BINS))
     quantiles = np.linspace(0, 1, n_bins + 1)[1:-1]
-    edges = np.unique(np.quantile(known, quantiles, method="inverted_cdf")) if len(known) else []
-    return Feature(name, tuple(float(edge) for edge in edges), (), (), (0,) * (len(edges) + 2))
+    cuts = np.quantile(known, quantiles, method="inverted_cdf") if len(known) else []
+    edges = tuple(np.unique(cuts).tolist())
+    return Feature(name, edges, (), (), (0,) * (len(edges) + 2))
 
 
 def _categorical_cells(name: str, values: pd.Series[Any]) -> Feature:

@@ -75,7 +75,9 @@ def fingerprints(rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
 
     With n different rows some two collide with a probability of about n * n / 2**65.
     """
-    plain = rows.assign(**{name: rows[name] + 0.0 for name in rows.select_dtypes("float64")})
+    plain = rows.copy()
+    for name in rows.select_dtypes("float64"):
+        plain[name] = rows[name] + 0.0  # a hash tells -0.0 from 0.0, a customer does not
     hashes = pd.util.hash_pandas_object(plain, index=False)
     return hashes.to_numpy(dtype="uint64").view("int64")
 
@@ -101,7 +103,7 @@ def _numbers(
 ) -> tuple[pd.Series[Any], dict[str, pd.Series[bool]]]:
     missing = (cells == "") | cells.isin(missing_markers)
     numbers = pd.to_numeric(cells.mask(missing), errors="coerce").astype("float64")
-    infinite = np.isinf(numbers)
+    infinite = numbers.abs() == np.inf
     return numbers, {"not a number": numbers.isna() & ~missing, "not finite": infinite}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def stability_index(
     noise = float(1 / n + 1 / m)
     freedom = max(int(used.sum()) - 1, 1)
     psi = float(np.sum((q - p) * np.log(q / p)))
-    return Divergence(psi, max(0.0, psi - freedom * noise), float(chi2.sf(psi / noise, freedom)))
+    return Divergence(psi, max(0.0, psi - freedom * noise), float(chdtrc(freedom, psi / noise)))
 
 
 def _require_comparable(
@@ -99,4 +99,5 @@ def _require_comparable(
 
 def _shares(counts: NDArray[np.float64], pseudo_count: float) -> NDArray[np.float64]:
     padded = counts + pseudo_count
-    return padded / padded.sum()
+    shares: NDArray[np.float64] = padded / padded.sum()
+    return shares

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
-from scipy.stats import binom, norm, rankdata, t
+from scipy.special import bdtrc, expit, logit, ndtri, stdtrit
 
 BIGGER_IS_BETTER = {
     "f1": True,
@@ -267,9 +266,9 @@ def roc_auc(y_true: ArrayLike, y_pred_proba: ArrayLike, *, confidence: float = 0
     n_pos, n_neg, n = len(positive), len(negative), len(truth)
     if not (n_pos and n_neg):
         return Estimate(None, None, None, n)
-    ranks = rankdata(np.concatenate([positive, negative]))
-    share_below = (ranks[:n_pos] - rankdata(positive)) / n_neg
-    share_above = 1 - (ranks[n_pos:] - rankdata(negative)) / n_pos
+    ranks = _mid_ranks(np.concatenate([positive, negative]))
+    share_below = (ranks[:n_pos] - _mid_ranks(positive)) / n_neg
+    share_above = 1 - (ranks[n_pos:] - _mid_ranks(negative)) / n_pos
     auc = float(share_below.mean())
     shrunk = (auc * n + 0.5) / (n + 1)
     variance = _variance(share_below) / n_pos + _variance(share_above) / n_neg
@@ -435,7 +434,7 @@ def mcnemar_exact(wins: int, losses: int) -> float:
     """
     if min(wins, losses) < 0:
         raise ValueError(f"wins and losses must not be negative, got {wins} and {losses}")
-    return float(binom.sf(wins - 1, wins + losses, 0.5))
+    return float(bdtrc(wins - 1, wins + losses, 0.5)) if wins else 1.0
 
 
 def is_worse(before: Estimate, now: Estimate, *, bigger_is_better: bool) -> bool:
@@ -530,7 +529,7 @@ def _mean(losses: Floats, confidence: float, *, ceiling: float) -> Estimate:
     n, value = len(losses), float(losses.mean())
     if n == 1:
         return Estimate(value, None, None, n)
-    half = float(t.ppf((1 + confidence) / 2, n - 1)) * float(losses.std(ddof=1)) / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * float(losses.std(ddof=1)) / math.sqrt(n)
     return Estimate(value, max(0.0, value - half), min(ceiling, value + half), n)
 
 
@@ -543,9 +542,16 @@ def _on_logit_scale(
     return Estimate(value, min(lower, value), max(upper, value), n)
 
 
+def _mid_ranks(values: Floats) -> Floats:
+    """Rank from 1; equal values share the mean of their ranks."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(sizes) - (sizes - 1) / 2)[group]
+    return ranks
+
+
 def _variance(values: Floats) -> float:
     return float(values.var(ddof=1)) if len(values) > 1 else 0.0
 
 
 def _quantile(confidence: float) -> float:
-    return float(norm.ppf((1 + confidence) / 2))
+    return float(ndtri((1 + confidence) / 2))
