@@ -11,12 +11,17 @@ import functools
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pandas as pd
+import requests
 from flask import Flask, Response, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
+from werkzeug.serving import make_server
 from werkzeug.wrappers import Response as BaseResponse
 
 import diagnostics
@@ -197,6 +202,29 @@ def _problem(status: int, title: str, detail: str) -> Response:
     """Answer with a problem document, RFC 9457."""
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return Response(json.dumps(content), status=status, mimetype="application/problem+json")
+
+
+@contextmanager
+def answering(config: Config) -> Iterator[str]:
+    """Give the address of the running API of this installation, or of one for the moment."""
+    running = f"http://{config.api.host}:{config.api.port}"
+    try:
+        answer = requests.get(
+            f"{running}/health", timeout=2, headers={"Accept": "application/json"}
+        )
+        is_ours = answer.ok and answer.json().get("installation") == installation(config)
+    except requests.RequestException:
+        is_ours = False
+    if is_ours:
+        yield running
+        return
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = make_server("127.0.0.1", 0, create_app(config), threaded=True)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
 
 
 def serve(config: Config) -> None:

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from threading import Thread
 
 import pandas as pd
-import requests
 
 import api_calls
+import app
 import deployment
 import diagnostics
 import ingestion
@@ -140,7 +138,7 @@ def conclude(config: Config, ledger: Ledger, version: int, decision_id: int) -> 
     report = reporting.run(config, ledger)
     has_challenger = (config.model_folder / model.MANIFEST).exists()
     scores = scoring.run(config, ledger, name="challenger" if has_challenger else "champion")
-    with ledger.stage("diagnostics"), answering_api(config) as url:
+    with ledger.stage("diagnostics"), app.answering(config) as url:
         calls = api_calls.run(config, url=url)
     if calls.exit_code:
         log.warning("the API does not answer everything: %s", calls)
@@ -159,33 +157,6 @@ def finish_what_was_cut_off(config: Config, ledger: Ledger) -> list[str]:
         log.warning("release %d should be live and is again", decided)
         deployment.carry_out(config, decided)
     return []
-
-
-@contextmanager
-def answering_api(config: Config) -> Iterator[str]:
-    """Give the address of the running API of this installation, or of one for the moment."""
-    from werkzeug.serving import make_server
-
-    import app
-
-    running = f"http://{config.api.host}:{config.api.port}"
-    try:
-        answer = requests.get(
-            f"{running}/health", timeout=2, headers={"Accept": "application/json"}
-        )
-        is_ours = answer.ok and answer.json().get("installation") == app.installation(config)
-    except requests.RequestException:
-        is_ours = False
-    if is_ours:
-        yield running
-        return
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = make_server("127.0.0.1", 0, app.create_app(config), threaded=True)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
 
 
 def rehearse(config: Config, ledger: Ledger) -> Outcome:

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass
 from io import BufferedReader
 from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
-from risk import cli, drops, schema, store
-from risk.config import Columns, Config
-from risk.drops import Drop, Piece
+from risk import cli, drops, store
+from risk.config import Config
+from risk.drops import Contents, Drop
 from risk.errors import DataError, UnknownName
 from risk.ledger import Ledger
 from risk.schema import Problem
@@ -46,39 +46,6 @@ class Intake:
     rows_quarantined: int = 0
     duplicate_of: int | None = None
     reason: str | None = None
-
-
-@dataclass
-class Contents:
-    """What was read of one drop so far; the first of the `refused` records is the header."""
-
-    hashes: list[int] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    refused: list[list[str]] = field(default_factory=list)
-    n_read: int = 0
-    n_duplicate: int = 0
-    refusal: str | None = None
-
-    def add(self, piece: Piece, fresh: pd.DataFrame) -> None:
-        """Count a piece, `fresh` being the rows of it that are new."""
-        self.hashes += fresh[store.ROW_HASH].tolist()
-        self.problems += piece.problems
-        if piece.refused:
-            self.refused += piece.refused if self.refused else [piece.header, *piece.refused]
-        self.n_read += piece.n_read
-        self.n_duplicate += len(piece.rows) - len(fresh)
-
-    def reasons(self, path: str) -> list[tuple[str, int, str, str, str]]:
-        """Return the problems as they are written into the quarantine."""
-        return [(path, *problem) for problem in self.problems]
-
-    def intake(self, path: str) -> Intake:
-        """Sum up."""
-        if self.refusal:
-            return Intake(path, "refused", reason=self.refusal)
-        n_refused = max(len(self.refused) - 1, 0)
-        counts = (self.n_read, len(self.hashes), self.n_duplicate, n_refused)
-        return Intake(path, "taken", *counts)
 
 
 @dataclass(frozen=True)
@@ -114,25 +81,6 @@ class Ingestion:
         return line
 
 
-def split_fresh(
-    pieces: Iterable[Piece], columns: Columns, *, known: Callable[[Sequence[int]], Iterable[int]]
-) -> Iterator[tuple[Piece, pd.DataFrame]]:
-    """Pair each piece with those of its fit rows that no earlier piece or drop had.
-
-    `known` tells which of some row hashes were accepted from earlier drops.
-    """
-    seen: set[int] = set()
-    for piece in pieces:
-        rows = piece.rows[columns.all]
-        hashes = schema.fingerprints(rows).tolist()
-        seen.update(known(hashes))
-        is_fresh = []
-        for row_hash in hashes:
-            is_fresh.append(row_hash not in seen)
-            seen.add(row_hash)
-        yield piece, rows.assign(**{store.ROW_HASH: hashes})[is_fresh]
-
-
 def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingestion:
     """Find the new drops, take them, bring the derived files up to date."""
     store.sweep(config, last_ingestion_id=ledger.last_ingestion_id())
@@ -163,8 +111,8 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
                 if ledger.seen(drops.sha256(file)):
                     intakes.append(Intake(drop.name, "duplicate"))
                 else:
-                    contents = read(config, ledger, file, keep=frames.append)
-                    intakes.append(contents.intake(drop.name))
+                    contents = _read(config, ledger, file, keep=frames.append)
+                    intakes.append(_sum_up(drop, contents))
         except DataError as error:
             intakes.append(Intake(drop.name, "refused", reason=str(error)))
         except drops.Changed as change:
@@ -196,7 +144,7 @@ def take(
     if earlier:
         intake = Intake(drop.name, "duplicate", duplicate_of=earlier[0].id)
     else:
-        intake = contents.intake(drop.name)
+        intake = _sum_up(drop, contents)
     row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **asdict(intake)}
     ledger.record_ingestion(
         row, hashes=contents.hashes, problems=contents.problems, requeued=requeued
@@ -207,18 +155,6 @@ def take(
     return intake
 
 
-def read(
-    config: Config, ledger: Ledger, file: BufferedReader, *, keep: Callable[[pd.DataFrame], object]
-) -> Contents:
-    """Read a drop piece by piece, handing its fresh rows to `keep`."""
-    contents = Contents()
-    pieces = drops.read(file, config.columns, config.ingestion.max_line_characters)
-    for piece, fresh in split_fresh(pieces, config.columns, known=ledger.known_hashes):
-        keep(fresh)
-        contents.add(piece, fresh)
-    return contents
-
-
 def _write(
     config: Config, ledger: Ledger, drop: Drop, file: BufferedReader, ingestion_id: int
 ) -> Contents:
@@ -226,7 +162,7 @@ def _write(
     part, columns = store.part_path(config, ingestion_id), config.columns
     try:
         with store.writing_part(part, columns) as writer:
-            contents = read(
+            contents = _read(
                 config,
                 ledger,
                 file,
@@ -234,13 +170,36 @@ def _write(
             )
     except DataError as error:
         contents = Contents(problems=[Problem(0, "", str(error), "")], refusal=str(error))
-        store.quarantine_file(config, ingestion_id, file, contents.reasons(drop.name))
+        store.quarantine_file(config, ingestion_id, file, _reasons(drop, contents))
         return contents
     if not contents.hashes:
         part.unlink()
     if contents.refused:
-        store.quarantine_rows(config, ingestion_id, contents.refused, contents.reasons(drop.name))
+        store.quarantine_rows(config, ingestion_id, contents.refused, _reasons(drop, contents))
     return contents
+
+
+def _read(
+    config: Config, ledger: Ledger, file: BufferedReader, *, keep: Callable[[pd.DataFrame], object]
+) -> Contents:
+    pieces = drops.read(file, config.columns, config.ingestion.max_line_characters)
+    contents = Contents()
+    for piece, fresh in drops.split_fresh(pieces, config.columns, known=ledger.known_hashes):
+        keep(fresh)
+        contents.add(piece, fresh)
+    return contents
+
+
+def _sum_up(drop: Drop, contents: Contents) -> Intake:
+    if contents.refusal:
+        return Intake(drop.name, "refused", reason=contents.refusal)
+    n_refused = max(len(contents.refused) - 1, 0)
+    counts = (contents.n_read, len(contents.hashes), contents.n_duplicate, n_refused)
+    return Intake(drop.name, "taken", *counts)
+
+
+def _reasons(drop: Drop, contents: Contents) -> list[tuple[str, int, str, str, str]]:
+    return [(drop.name, *problem) for problem in contents.problems]
 
 
 def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop:

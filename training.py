@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from risk import cli, drops, model, profile, schema, store
+from risk import cli, drops, model, schema, store
 from risk.config import Config, CostMatrix, Training
 from risk.errors import DataError
 from risk.ledger import Ledger
 from risk.model import Manifest
+from risk.profile import reference_profile
+from risk.scorecard import ripe
 from risk.stats.scores import Estimate, score_all
 
 Array = NDArray[Any]
@@ -110,19 +112,19 @@ def run(config: Config, ledger: Ledger) -> Challenger:
     """Read the ripe rows, fit, and write the challenger, its manifest last."""
     with ledger.stage("training"):
         parts = ledger.parts()
-        rows = store.read_parts(config, parts)
-        ripe = rows[rows[config.columns.target].notna()]
-        trainable = ripe[~ripe[store.ROW_HASH].isin(_test_hashes(config))]
+        labelled = ripe(store.read_parts(config, parts), config.columns.target)
+        trainable = labelled[~labelled[schema.ROW_HASH].isin(_test_hashes(config))]
         fitted = fit(trainable, config)
-        reference = profile.reference_profile(trainable, config.columns).to_json().encode()
-        pickled = model.write_bytes(fitted.pipeline, config.model_filename)
+        files = {
+            config.model_filename: model.write_bytes(fitted.pipeline, config.model_filename),
+            model.REFERENCE: reference_profile(trainable, config.columns).to_json().encode(),
+        }
+        columns = {"numeric", "categorical", "target", "positive_label", "negative_label"}
         manifest = Manifest(
             model_name=config.model_filename,
             created_at=ledger.now(),
             run_id=ledger.run_id,
-            **config.columns.model_dump(
-                include={"numeric", "categorical", "target", "positive_label", "negative_label"}
-            ),
+            **config.columns.model_dump(include=columns),
             estimator=config.training.estimator,
             parameters=config.training.parameters,
             random_seed=config.random_seed,
@@ -130,17 +132,14 @@ def run(config: Config, ledger: Ledger) -> Challenger:
             threshold_reason=fitted.threshold.reason,
             rows_trained=fitted.rows_trained,
             rows_held_out=fitted.rows_held_out,
-            rows_left_out=len(ripe) - len(trainable),
+            rows_left_out=len(labelled) - len(trainable),
             trained_through=max(parts),
             held_out_scores=fitted.held_out_scores,
             **model.environment(),
-            files={
-                config.model_filename: model.digest(pickled),
-                model.REFERENCE: model.digest(reference),
-            },
+            files={name: model.digest(content) for name, content in files.items()},
         )
-        store.write(config.model_folder / config.model_filename, pickled)
-        store.write(config.model_folder / model.REFERENCE, reference)
+        for name, content in files.items():
+            store.write(config.model_folder / name, content)
         signed = model.sign(manifest, store.signing_key(config))
         store.write(config.model_folder / model.MANIFEST, signed)
     return Challenger(manifest)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
-from risk import tables
+from risk import database
 from risk.config import Config
-from risk.errors import LedgerError
+from risk.database import database_faults
 from risk.schema import Problem
 from risk.tables import (
     column_statistics,
@@ -59,13 +56,8 @@ class Ledger:
 
         Without `upgrade`, for those who only ask, nothing is created or changed.
         """
-        engine = _engine(config, create=upgrade)
-        try:
-            with ledger_faults():
-                _require_revision(engine, upgrade=upgrade)
+        with database.connected(config, upgrade=upgrade) as engine:
             yield cls(engine, clock)
-        finally:
-            engine.dispose()
 
     def start_run(self) -> int:
         """Begin a run; one that never ended was cut off by a crash and is called aborted."""
@@ -120,7 +112,7 @@ class Ledger:
         table = ingestions.c
         query = sa.select(table.path, table.size_bytes, table.mtime_ns, table.ctime_ns, table.inode)
         found = self._in_chunks(query, table.path, paths)
-        return {tuple(row._tuple()) for row in found}
+        return {(row[0], row[1], row[2], row[3], row[4]) for row in found}
 
     def seen(self, sha256: str) -> list[sa.Row[Any]]:
         """Return id, path and status of the ingestions of the same bytes, oldest first."""
@@ -286,11 +278,11 @@ class Ledger:
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:
-        with ledger_faults(), self.engine.begin() as connection:
+        with database_faults(), self.engine.begin() as connection:
             yield connection
 
     def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
-        with ledger_faults(), self.engine.connect() as connection:
+        with database_faults(), self.engine.connect() as connection:
             return list(connection.execute(query))
 
     def _scalar(self, query: sa.Select[Any]) -> Any:
@@ -304,7 +296,7 @@ class Ledger:
     def _in_chunks(
         self, query: sa.Select[Any], column: sa.Column[Any], values: Sequence[Any]
     ) -> Iterator[sa.Row[Any]]:
-        with ledger_faults(), self.engine.connect() as connection:
+        with database_faults(), self.engine.connect() as connection:
             for start in range(0, len(values), VALUES_PER_STATEMENT):
                 chunk = values[start : start + VALUES_PER_STATEMENT]
                 yield from connection.execute(query.where(column.in_(chunk)))
@@ -312,71 +304,6 @@ class Ledger:
     def _write(self, table: sa.Table, rows: Sequence[Row]) -> None:
         with self._begin() as connection:
             _insert_many(connection, table, rows)
-
-
-@contextmanager
-def ledger_faults() -> Iterator[None]:
-    """Turn a fault of the database into an error that never shows a password."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        raise LedgerError(f"the ledger cannot be used: {cause}") from error
-
-
-def migrate(engine: sa.Engine, revision: str = "head") -> None:
-    """Bring the database to `revision`, up or down, in one transaction where the server can."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    from alembic import command
-    from alembic.config import Config as AlembicConfig
-
-    settings = AlembicConfig()
-    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        settings.attributes["connection"] = connection
-        if revision in ("head", tables.REVISION):
-            command.upgrade(settings, revision)
-        else:
-            command.downgrade(settings, revision)
-
-
-def _engine(config: Config, *, create: bool) -> sa.Engine:
-    try:
-        url = sa.make_url(config.sqlalchemy_url)
-        if url.get_backend_name() == "sqlite" and url.database:
-            if create:
-                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-            elif not Path(url.database).exists():
-                raise LedgerError("there is no ledger yet; run: python full_process.py")
-        engine = sa.create_engine(url, pool_pre_ping=True)
-    except (SQLAlchemyError, ImportError, OSError) as error:
-        raise LedgerError(f"database_url cannot be used: {error}") from None
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _configure_sqlite)
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    return engine
-
-
-def _configure_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # sqlite3 would commit each CREATE TABLE on its own
-    for pragma in ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _require_revision(engine: sa.Engine, *, upgrade: bool) -> None:
-    found = None
-    with engine.connect() as connection:
-        if sa.inspect(connection).has_table("alembic_version"):
-            found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    if found == tables.REVISION:
-        return
-    older = found is None or found < tables.REVISION
-    if not (upgrade and older and (found is None or engine.dialect.name == "sqlite")):
-        raise LedgerError(
-            f"the ledger is of revision {found}, this version of the project needs "
-            f"{tables.REVISION}; {'upgrade it' if older else 'update the project'}"
-        )
-    migrate(engine)
 
 
 def _quarantine(ingestion_id: int, problems: Iterable[Problem]) -> Iterator[Row]:

@@ -12,6 +12,7 @@ import pandas as pd
 from risk.config import Columns, Label
 from risk.errors import DataError
 
+ROW_HASH = "row_hash"
 SHOWN_CHARACTERS = 40
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 

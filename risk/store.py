@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from risk.config import Columns, Config
 from risk.errors import BusyError, ConfigError, StorageError
+from risk.schema import ROW_HASH
 
-ROW_HASH = "row_hash"
 ROWS_PER_BATCH = 100_000
 QUARANTINED_ROWS = "rows.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
