@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, astuple, dataclass
 from io import BufferedReader
@@ -105,14 +105,20 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
     """Tell what `run` would do, and the rows it would add; nothing is written."""
     new, left_alone = find_new(config, ledger)
     intakes, frames = [], [store.read_parts(config, [])]
+    seen: list[int] = []
+
+    def known(hashes: Sequence[int]) -> list[int]:
+        return [*ledger.known_hashes(hashes), *seen]
+
     for drop in new:
         try:
             with drops.opened(drop) as file:
                 if ledger.seen(drops.sha256(file)):
                     intakes.append(Intake(drop.name, "duplicate"))
                 else:
-                    contents = _read(config, ledger, file, keep=frames.append)
+                    contents = _read(config, file, known=known, keep=frames.append)
                     intakes.append(_sum_up(drop, contents))
+                    seen += contents.hashes
         except DataError as error:
             intakes.append(Intake(drop.name, "refused", reason=str(error)))
         except drops.Changed as change:
@@ -162,12 +168,11 @@ def _write(
     part, columns = store.part_path(config, ingestion_id), config.columns
     try:
         with store.writing_part(part, columns) as writer:
-            contents = _read(
-                config,
-                ledger,
-                file,
-                keep=lambda rows: writer.write_table(store.to_table(rows, columns)),
-            )
+
+            def keep(rows: pd.DataFrame) -> None:
+                writer.write_table(store.to_table(rows, columns))
+
+            contents = _read(config, file, known=ledger.known_hashes, keep=keep)
     except DataError as error:
         contents = Contents(problems=[Problem(0, "", str(error), "")], refusal=str(error))
         store.quarantine_file(config, ingestion_id, file, _reasons(drop, contents))
@@ -180,11 +185,16 @@ def _write(
 
 
 def _read(
-    config: Config, ledger: Ledger, file: BufferedReader, *, keep: Callable[[pd.DataFrame], object]
+    config: Config,
+    file: BufferedReader,
+    *,
+    known: Callable[[Sequence[int]], Iterable[int]],
+    keep: Callable[[pd.DataFrame], None],
 ) -> Contents:
+    """Read a drop piece by piece; `keep` gets the rows whose hashes are not `known`."""
     pieces = drops.read(file, config.columns, config.ingestion.max_line_characters)
     contents = Contents()
-    for piece, fresh in drops.split_fresh(pieces, config.columns, known=ledger.known_hashes):
+    for piece, fresh in drops.split_fresh(pieces, config.columns, known=known):
         keep(fresh)
         contents.add(piece, fresh)
     return contents

@@ -15,6 +15,7 @@ from io import BufferedReader
 from itertools import compress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from risk.config import Columns, Config
@@ -162,7 +163,8 @@ def read(file: BufferedReader, columns: Columns, max_line_characters: int) -> It
     except csv.Error as error:
         raise DataError(f"not CSV: {error}") from None
     finally:
-        text.detach()
+        if not file.closed:
+            text.detach()
 
 
 def split_fresh(
@@ -181,7 +183,7 @@ def split_fresh(
         for row_hash in hashes:
             is_fresh.append(row_hash not in seen)
             seen.add(row_hash)
-        yield piece, rows.assign(**{ROW_HASH: hashes})[is_fresh]
+        yield piece, rows.assign(**{ROW_HASH: hashes}).loc[np.array(is_fresh, dtype=bool)]
 
 
 def read_whole(config: Config, path: Path) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from risk.tables import (
 VALUES_PER_STATEMENT = 500
 ROWS_PER_STATEMENT = 20_000
 Row = Mapping[str, Any]
+Record = Any  # what a query returns: the columns as attributes, and in order
 
 
 def utc_now() -> datetime:
@@ -114,7 +115,7 @@ class Ledger:
         found = self._in_chunks(query, table.path, paths)
         return {(row[0], row[1], row[2], row[3], row[4]) for row in found}
 
-    def seen(self, sha256: str) -> list[sa.Row[Any]]:
+    def seen(self, sha256: str) -> list[Record]:
         """Return id, path and status of the ingestions of the same bytes, oldest first."""
         table = ingestions.c
         query = sa.select(table.id, table.path, table.status).where(table.sha256 == sha256)
@@ -160,7 +161,7 @@ class Ledger:
         with self._begin() as connection:
             connection.execute(ingestions.update().where(same).values(signature))
 
-    def ingestions_after(self, ingestion_id: int) -> list[sa.Row[Any]]:
+    def ingestions_after(self, ingestion_id: int) -> list[Record]:
         """Return the ingestions that came later, oldest first."""
         query = sa.select(ingestions).where(ingestions.c.id > ingestion_id)
         return self._rows(query.order_by(ingestions.c.id))
@@ -256,7 +257,7 @@ class Ledger:
                 connection.execute(assessed)
             return decision_id
 
-    def open_decision(self) -> sa.Row[Any] | None:
+    def open_decision(self) -> Record | None:
         """Return the newest decision if a crash cut it off before it was carried out."""
         rows = self._rows(sa.select(decisions).order_by(decisions.c.id.desc()).limit(1))
         return rows[0] if rows and rows[0].completed_at is None else None
@@ -281,7 +282,7 @@ class Ledger:
         with database_faults(), self.engine.begin() as connection:
             yield connection
 
-    def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
+    def _rows(self, query: sa.Select[Any]) -> list[Record]:
         with database_faults(), self.engine.connect() as connection:
             return list(connection.execute(query))
 
@@ -295,7 +296,7 @@ class Ledger:
 
     def _in_chunks(
         self, query: sa.Select[Any], column: sa.Column[Any], values: Sequence[Any]
-    ) -> Iterator[sa.Row[Any]]:
+    ) -> Iterator[Record]:
         with database_faults(), self.engine.connect() as connection:
             for start in range(0, len(values), VALUES_PER_STATEMENT):
                 chunk = values[start : start + VALUES_PER_STATEMENT]

@@ -11,36 +11,38 @@ from scipy.special import chdtrc
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """A distance between two samples, what is left of it without noise, and its p-value."""
+    """A distance between two samples, its p-value, and what is left of it without noise."""
 
     statistic: float
-    excess: float
     p_value: float
+    excess: float
 
 
 def stability_index(
     reference: ArrayLike, current: ArrayLike, *, pseudo_count: float = 0.5
 ) -> Divergence:
-    r"""Population stability index of two samples counted in the same cells.
+    r"""Measure by the population stability index how far two counted samples are apart.
 
     Parameters
     ----------
     reference, current : array_like of shape (n_cells,)
-        Rows per cell, in the same order. The cells must be fixed before `current` is seen.
+        Rows per cell, in the same order, not negative. The cells must be fixed before `current`
+        is seen. One that is empty in both samples is left out.
     pseudo_count : float, default 0.5
-        Rows added to every cell, so that an empty one costs a finite amount; positive.
+        Rows added to every other cell, so that an empty one costs a finite amount; positive.
 
     Returns
     -------
     Divergence
-        `statistic` in nats, 0 if and only if the smoothed shares agree; `excess`, the part of
-        it that chance does not explain, not negative; `p_value` in [0, 1].
+        `statistic` in nats, 0 if and only if the smoothed shares agree; `p_value` in [0, 1],
+        the chance of as large an index without drift; `excess` in nats, the part of the index
+        that noise does not explain, not negative and to be compared with a limit.
 
     Raises
     ------
     ValueError
-        If the shapes differ, there are fewer than two cells, a count is negative, a sample is
-        empty or `pseudo_count` is not positive.
+        If the shapes differ, there are fewer than two cells, a count is negative or not finite,
+        a sample is empty or `pseudo_count` is not positive.
 
     Notes
     -----
@@ -50,9 +52,12 @@ def stability_index(
 
     Two samples of n and m rows of one distribution over K cells that are not empty give
     :math:`\mathrm{PSI} / (1/n + 1/m)` about a chi-squared distribution with K - 1 degrees of
-    freedom [1]_, so a mean of :math:`(K - 1)(1/n + 1/m)`: `excess` is the index less that
-    mean. Without this the customary limit 0.2 is passed by chance in 43 % of batches of 50
-    rows in 10 cells.
+    freedom [1]_, so a mean of :math:`(K - 1)(1/n + 1/m)`, and
+
+    .. math:: \mathrm{excess} = \max(0, \mathrm{PSI} - (K - 1)(1/n + 1/m)).
+
+    Over 4000 drift-free batches of 50 rows in 10 equal cells, 27 % of the indices pass the
+    customary limit 0.2, but 2 % of the excesses. Below about 200 rows both are coarse.
 
     References
     ----------
@@ -77,8 +82,8 @@ def stability_index(
     p, q = _shares(before[used], pseudo_count), _shares(now[used], pseudo_count)
     noise = float(1 / n + 1 / m)
     freedom = max(int(used.sum()) - 1, 1)
-    psi = float(np.sum((q - p) * np.log(q / p)))
-    return Divergence(psi, max(0.0, psi - freedom * noise), float(chdtrc(freedom, psi / noise)))
+    psi = float(np.sum((q - p) * (np.log(q) - np.log(p))))
+    return Divergence(psi, float(chdtrc(freedom, psi / noise)), max(0.0, psi - freedom * noise))
 
 
 def _require_comparable(
@@ -89,12 +94,16 @@ def _require_comparable(
             "need two count vectors of equal length, at least 2, "
             f"got shapes {before.shape} and {now.shape}"
         )
-    if min(before.min(), now.min()) < 0:
-        raise ValueError("counts must not be negative")
-    if not (before.sum() and now.sum()):
-        raise ValueError("each sample needs at least one row")
-    if pseudo_count <= 0:
-        raise ValueError(f"pseudo_count must be positive, got {pseudo_count!r}")
+    counts = np.concatenate([before, now])
+    odd = counts[~((counts >= 0) & np.isfinite(counts))]
+    if odd.size:
+        raise ValueError(f"counts must be finite and not negative, got {odd[0]:g}")
+    if not (before.any() and now.any()):
+        raise ValueError(
+            f"each sample needs at least one row, got {before.sum():g} and {now.sum():g}"
+        )
+    if not 0 < pseudo_count < np.inf:
+        raise ValueError(f"pseudo_count must be positive and finite, got {pseudo_count!r}")
 
 
 def _shares(counts: NDArray[np.float64], pseudo_count: float) -> NDArray[np.float64]:

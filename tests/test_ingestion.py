@@ -1,0 +1,250 @@
+import csv
+import os
+import shutil
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+import ingestion
+from risk import store, tables
+from risk.errors import UnknownName
+
+HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
+
+
+def final_rows(config):
+    return read_csv(config.ingested_folder / config.compiled_data_filename)[1:]
+
+
+def read_csv(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_shared_rows_are_kept_once(world, ledger):
+    """dataset2 repeats 5 rows of dataset1: 36 rows come, 31 customers are there."""
+    result = ingestion.run(world.config, ledger)
+
+    rows = final_rows(world.config)
+    assert str(result) == "2 drops taken: rows 36 read, 31 added, 5 duplicate, 0 quarantined"
+    assert len(rows) == 31
+    assert len({tuple(row) for row in rows}) == 31
+
+
+def test_final_data_holds_what_a_person_would_merge_by_hand(world, ledger):
+    """The oracle is pandas: concatenate, drop duplicates, nothing else."""
+    ingestion.run(world.config, ledger)
+
+    found = pd.read_csv(world.folder / "data/ingested/final_data.csv")
+    names = ("dataset1.csv", "dataset2.csv")
+    drops = [pd.read_csv(world.folder / "data/development" / name) for name in names]
+    expected = pd.concat(drops).drop_duplicates(ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_second_pass_changes_nothing(world, ledger, tree):
+    """Cron comes every 10 minutes; most of the time nothing is new."""
+    ingestion.run(world.config, ledger)
+    before = tree()
+
+    result = ingestion.run(world.config, ledger)
+
+    assert str(result) == "no new data"
+    assert tree() == before
+
+
+def test_a_new_file_is_found_wherever_it_is_in_the_listing(world, ledger):
+    """The mirror's fourth mistake: one known file made it blind to a later new one."""
+    ingestion.run(world.config, ledger)
+    world.drop("aaa.csv", HEADER + "first,1,2,3,0\n")
+    world.drop("zzz.csv", HEADER + "last,1,2,3,1\n")
+
+    result = ingestion.run(world.config, ledger)
+
+    assert [intake.rows_added for intake in result.intakes] == [1, 1]
+
+
+def test_the_same_bytes_under_another_name_are_not_read_again(world, ledger):
+    """A renamed or re-delivered file must not weigh its rows twice."""
+    ingestion.run(world.config, ledger)
+    folder = world.config.input_folder
+    shutil.copy(folder / "dataset1.csv", folder / "again.csv")
+
+    (intake,) = ingestion.run(world.config, ledger).intakes
+
+    assert (intake.status, intake.duplicate_of, intake.rows_read) == ("duplicate", 1, 0)
+    assert ingestion.run(world.config, ledger).intakes == ()
+
+
+def test_the_same_name_with_other_bytes_is_a_new_drop(world, ledger):
+    """Even with its size and time forged: identity is the content."""
+    path = world.drop("daily.csv", HEADER + "one,1,2,3,0\n")
+    ingestion.run(world.config, ledger)
+    times = path.stat()
+    world.drop("daily.csv", HEADER + "two,1,2,3,0\n")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    (intake,) = ingestion.run(world.config, ledger).intakes
+
+    assert (intake.status, intake.rows_added) == ("taken", 1)
+
+
+def test_a_touched_file_is_not_taken_again(world, ledger, tree):
+    """Its time changed, its content did not."""
+    ingestion.run(world.config, ledger)
+    before = tree()
+    os.utime(world.config.input_folder / "dataset1.csv")
+
+    assert ingestion.run(world.config, ledger).intakes == ()
+    assert tree() == before
+
+
+def test_rows_read_are_added_duplicate_or_quarantined(world, ledger):
+    """Nothing is lost: each of the six rows is accounted for."""
+    rows = "a,1,2,3,0\na,1,2,3,0\nb,many,2,3,0\nc,1,2\nd,-1,2,3,1\ne,1,2,3,\n"
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    world.drop("mixed.csv", HEADER + rows)
+
+    (intake,) = ingestion.run(world.config, ledger).intakes
+
+    counts = (intake.rows_added, intake.rows_duplicate, intake.rows_quarantined)
+    assert intake.rows_read == 6
+    assert counts == (2, 1, 3)
+
+
+def test_quarantined_rows_say_where_and_why(world, ledger):
+    """A person must find the cell without searching."""
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    world.drop("mixed.csv", HEADER + "a,1,2,3,0\nb,many,2,3,0\nc,1,2\n")
+
+    ingestion.run(world.config, ledger)
+
+    folder = world.config.quarantine_folder / "00000001"
+    reasons = read_csv(folder / "reasons.csv")
+    assert (folder / "rows.csv").read_text() == HEADER + "b,many,2,3,0\nc,1,2\n"
+    assert reasons[1] == ["inbox/mixed.csv", "3", "lastmonth_activity", "not a number", "many"]
+    assert reasons[2] == ["inbox/mixed.csv", "4", "", "3 fields, the header has 5", "c"]
+
+
+def test_a_file_that_cannot_be_read_is_set_aside_whole(world, ledger):
+    """One bad drop never blocks the next."""
+    world.drop("binary.csv", "PK\x03\x04\x00\x00 this is no table")
+    world.drop("good.csv", HEADER + "good,1,2,3,1\n")
+
+    result = ingestion.run(world.config, ledger)
+
+    statuses = {intake.path.split("/")[-1]: intake.status for intake in result.intakes}
+    copy = world.config.quarantine_folder / "00000001" / "rows.csv"
+    assert statuses["binary.csv"] == "refused"
+    assert statuses["good.csv"] == "taken"
+    assert copy.read_bytes() == (world.config.input_folder / "binary.csv").read_bytes()
+
+
+def test_a_refused_file_is_not_tried_again(world, ledger):
+    """It would fail every 10 minutes for ever."""
+    world.drop("binary.csv", "no table at all")
+    ingestion.run(world.config, ledger)
+
+    assert ingestion.run(world.config, ledger).intakes == ()
+
+
+def test_what_was_quarantined_can_be_requeued_once_the_rule_is_mended(world, ledger):
+    """The rows enter once; a second requeue finds nothing waiting."""
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    world.drop("mixed.csv", HEADER + "a,1,2,3,0\nb,-1,2,3,0\n")
+    ingestion.run(world.config, ledger)
+    mended = world.set(columns__allowed_ranges={})
+
+    (intake,) = ingestion.run(mended, ledger, requeue=1).intakes
+
+    assert (intake.rows_read, intake.rows_added) == (1, 1)
+    assert [row[0] for row in final_rows(mended)] == ["a", "b"]
+    with pytest.raises(UnknownName, match="nothing of ingestion 1"):
+        ingestion.run(mended, ledger, requeue=1)
+
+
+def test_a_blank_label_is_unripe_and_not_a_negative(world, ledger):
+    """It is kept, and it is nobody's zero."""
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    world.drop("unripe.csv", HEADER + "a,1,2,3,\nb,1,2,3,0\n")
+
+    ingestion.run(world.config, ledger)
+
+    rows = store.read_parts(world.config, ledger.parts())
+    assert rows["exited"].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("name", ["final_data.csv", "ingested_files.csv"])
+@pytest.mark.parametrize("damage", ["delete", "cut", "append", "other header"])
+def test_a_damaged_derived_file_is_rebuilt(world, ledger, tree, name, damage):
+    """It may be deleted at any time; the parts and the ledger are the truth."""
+    ingestion.run(world.config, ledger)
+    before = tree()
+    path = world.config.ingested_folder / name
+    match damage:
+        case "delete":
+            path.unlink()
+        case "cut":
+            os.truncate(path, 70)
+        case "append":
+            path.write_bytes(path.read_bytes() + b"half a li")
+        case "other header":
+            path.write_bytes(path.read_bytes().replace(b"a", b"b", 1))
+
+    ingestion.run(world.config, ledger)
+
+    assert tree() == before
+
+
+def test_a_part_without_a_ledger_row_is_swept(world, ledger):
+    """The commit in the ledger is what makes rows accepted."""
+    ingestion.run(world.config, ledger)
+    orphan = store.part_path(world.config, 3)
+    shutil.copy(store.part_path(world.config, 1), orphan)
+    half = orphan.with_name(".00000003.parquet.tmp")
+    half.write_bytes(b"PAR1")
+
+    ingestion.run(world.config, ledger)
+
+    assert not orphan.exists()
+    assert not half.exists()
+    assert store.part_path(world.config, 1).exists()
+
+
+def test_the_ledger_and_the_record_tell_the_same(world, ledger):
+    """ingested_files.csv is the ledger's table for people."""
+    world.drop("bad.csv", HEADER + "b,many,2,3,0\n")
+    ingestion.run(world.config, ledger)
+
+    with ledger.engine.connect() as connection:
+        query = sa.select(tables.ingestions.c.path, tables.ingestions.c.rows_quarantined)
+        rows = [tuple(row) for row in connection.execute(query)]
+    record = pd.read_csv(world.config.ingested_folder / "ingested_files.csv")
+    assert list(zip(record["path"], record["rows_quarantined"], strict=True)) == rows
+
+
+def test_everything_refused_is_not_a_success(world, ledger):
+    """Exit 65 tells cron's mail that nothing usable came."""
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    world.drop("bad.csv", HEADER + "b,many,2,3,0\n")
+
+    result = ingestion.run(world.config, ledger)
+
+    assert result.exit_code == 65
+
+
+def test_a_rehearsal_tells_the_same_and_writes_nothing(world, ledger, tree):
+    """`--dry-run` must not surprise anybody."""
+    before = tree()
+
+    would, rows = ingestion.rehearse(world.config, ledger)
+
+    assert tree() == before
+    assert len(rows) == 31
+    assert str(would) == str(ingestion.run(world.config, ledger))
