@@ -290,17 +290,18 @@ def roc_auc(y_true: ArrayLike, y_pred_proba: ArrayLike, *, confidence: float = 0
 
     .. math:: V = \mathrm{var}(v) / n_+ + \mathrm{var}(w) / n_-,
 
-    found by sorting in O(n log n) [2]_ and held at :math:`A (1 - A) / n` at least: few
-    rows or many ties may show no variance at all. The interval is
+    found by sorting in O(n log n) [2]_. The interval is
     :math:`\mathrm{logit} A \pm t \sqrt{V} / (A (1 - A))`, with Student's t for the degrees of
-    freedom of Brunner and Munzel [3]_, because V itself is a guess if a class is small. Two cases
-    leave V nothing to go by. A class of one row takes the largest possible variance,
-    :math:`A (1 - A)`. At an AUC of exactly 1, k pairs of rows, k the size of the smaller
-    class, were drawn independently and all ordered rightly, which has at most the chance
-    :math:`A^k`: the lower end is :math:`((1 - \mathrm{confidence}) / 2)^{1/k}`; likewise at 0.
+    freedom of Brunner and Munzel [3]_, because V is itself a guess if a class is small.
 
-    In simulations the 95 % interval covers 93 to 99 %, the more the higher the AUC; 88 % with
-    only five positives and three distinct probabilities.
+    With k rows in the smaller class, no V exceeds :math:`A (1 - A) / k`. A class of one row takes
+    this largest variance, any other at least a fifth of it: few rows or many ties may show
+    hardly any variance. At an AUC of exactly 1 there is none to see. But then k pairs of rows,
+    drawn independently, were all ordered rightly, which has at most the chance :math:`A^k`, so
+    the lower end is :math:`((1 - \mathrm{confidence}) / 2)^{1/k}`; likewise at 0.
+
+    In simulations with 3 to 500 rows in the smaller class, AUCs of .6 to .99, with and without
+    ties, the 95 % interval covers 93 % or more.
 
     References
     ----------
@@ -328,7 +329,8 @@ def roc_auc(y_true: ArrayLike, y_pred_proba: ArrayLike, *, confidence: float = 0
         return _at_the_end(value, smaller, tail, n=n)
     spread = value * (1 - value)
     variance, freedom = _delong(below, above) if smaller > 1 else (spread, math.inf)
-    half = _quantile(tail, freedom) * math.sqrt(max(variance, spread / n)) / spread
+    variance = max(variance, spread / (5 * smaller))
+    half = _quantile(tail, freedom) * math.sqrt(variance) / spread
     return _on_logit_scale(value, half, n=n)
 
 

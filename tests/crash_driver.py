@@ -1,0 +1,130 @@
+"""Kill a full process before each call that changes something, then run it once more.
+
+Called by test_crash.py in a process of its own, so that the heavy imports are paid once and
+every run is a fork. Prints one JSON line per crash point, and one for the run without a crash.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import matplotlib.figure  # noqa: F401  (the imports are here to be paid once)
+import pandas as pd
+import seaborn  # noqa: F401
+import sklearn.linear_model  # noqa: F401
+import sqlalchemy as sa
+
+import full_process
+from risk import model, releases, store
+from risk.config import Config
+from risk.ledger import Ledger
+
+CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate"}
+MASKED = {"run_id", "created_at", "ingested_at", "trained_through"}
+
+
+def main(template: Path, workshop: Path, every: int) -> None:
+    print(json.dumps({"point": 0, **survive(template, workshop / "whole", point=0)}), flush=True)
+    point, reached = every, True
+    while reached:
+        result = survive(template, workshop / "crash", point=point)
+        reached = result["killed"]
+        if reached:
+            print(json.dumps({"point": point, **result}), flush=True)
+        point += every
+
+
+def survive(template: Path, world: Path, *, point: int) -> dict[str, object]:
+    """Crash at a point, run again, and tell what the world looks like."""
+    shutil.rmtree(world, ignore_errors=True)
+    shutil.copytree(template, world, symlinks=True)
+    killed = os.WIFSIGNALED(in_a_fork(world, point))
+    code = os.waitstatus_to_exitcode(in_a_fork(world, 0))
+    return {"killed": killed, "exit_code": code, "state": state(world)}
+
+
+def in_a_fork(world: Path, point: int) -> int:
+    child = os.fork()
+    if not child:
+        try:
+            arm(world, point)
+            config = Config.load(world / "config.json")
+            with store.lock(config, holder="test"), Ledger.open(config) as ledger:
+                code = full_process.run(config, ledger).exit_code
+        except Exception as error:
+            print(f"point {point}: {error!r}", file=sys.stderr, flush=True)
+            code = 1
+        os._exit(code)
+    return os.waitpid(child, 0)[1]
+
+
+def arm(world: Path, point: int) -> None:
+    """Die by SIGKILL before the `point`th change of a file or commit of the ledger."""
+    seen = 0
+
+    def count(what: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_ACCMODE
+        if (writes or event in CHANGES) and str(world) in str(arguments[0]):
+            count(event)
+
+    if point:
+        sys.addaudithook(hook)
+        sa.event.listen(sa.Engine, "commit", lambda connection: count("commit"))
+
+
+def state(world: Path) -> dict[str, object]:
+    """Describe everything that must be the same whether or not there was a crash."""
+    config = Config.load(world / "config.json")
+    champion = releases.load_champion(config)
+    challenger = model.load(config.model_folder, store.signing_key(config))
+    rows = pd.read_csv(world / "data/test/test_data.csv")
+    record = pd.read_csv(config.ingested_folder / config.compilation_record_filename)
+    with Ledger.open(config) as ledger, ledger.engine.connect() as connection:
+
+        def ask(query: str) -> object:
+            return [list(row) for row in connection.execute(sa.text(query))]
+
+        ledger_state = {
+            "ingestions": ask(
+                "SELECT path, status, rows_read, rows_added, rows_duplicate, rows_quarantined "
+                "FROM ingestions ORDER BY id"
+            ),
+            "undecided": ask("SELECT count(*) FROM ingestions WHERE decision_id IS NULL"),
+            "hashes": ask("SELECT count(*), sum(row_hash % 1000) FROM row_hashes"),
+            "decisions": ask("SELECT action, version, reason FROM decisions ORDER BY id"),
+            "open": ask("SELECT count(*) FROM decisions WHERE completed_at IS NULL"),
+            "releases": ask("SELECT version, rows_trained FROM releases ORDER BY version"),
+            "running": ask("SELECT count(*) FROM runs WHERE status = 'running'"),
+        }
+    files = sorted(
+        str(path.relative_to(world))
+        for path in world.rglob("*")
+        if not path.is_dir() and path.parent.name != "db"
+    )
+    return {
+        **ledger_state,
+        "files": files,
+        "final_data": (config.ingested_folder / config.compiled_data_filename).read_text(),
+        "record": record.drop(columns="ingested_at").to_csv(),
+        "live": releases.live_version(config.deployment_folder),
+        "proba": champion.predict_proba(rows).round(12).tolist(),
+        "manifest": {
+            name: str(value)
+            for name, value in champion.manifest.model_dump(exclude=MASKED | {"files"}).items()
+        },
+        "challenger": challenger.predict_proba(rows).round(12).tolist(),
+        "score": (config.model_folder / config.score_filename).read_text(),
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,238 @@
+import json
+import os
+
+import pytest
+
+import full_process
+from app import create_app
+from risk import store
+from risk.ledger import Ledger
+
+JSON = {"Accept": "application/json"}
+
+
+@pytest.fixture
+def client(world):
+    """Give a client of the API after a first run."""
+    config = world.config
+    with Ledger.open(config) as ledger:
+        full_process.run(config, ledger)
+    return create_app(config).test_client()
+
+
+def test_predictions_answer_plain_curl_with_a_list(client):
+    """The seeds' shape: the labels in the order of the rows."""
+    answer = client.get("/prediction?filename=data/test/test_data.csv")
+
+    assert answer.status_code == 200
+    assert answer.text == "[1, 0, 1, 0, 1]"
+
+
+def test_predictions_as_json_name_customer_probability_and_model(client):
+    """Programs get what the list leaves out."""
+    content = client.get("/prediction", headers=JSON).json
+
+    assert content["model_version"] == 1
+    assert [row["y_pred"] for row in content["predictions"]] == [1, 0, 1, 0, 1]
+    assert content["predictions"][0]["corporation"] == "sk9ccm"
+
+
+def test_scoring_answers_f1(client):
+    """2 TP, 1 FP, 0 FN: F1 = 4 / 5."""
+    assert float(client.get("/scoring").text) == pytest.approx(0.8)
+
+
+def test_scoring_as_json_has_intervals(client):
+    """A score of 5 rows must not look like a fact."""
+    scores = client.get("/scoring", headers=JSON).json["scores"]
+
+    f1 = scores[0]
+    assert f1["metric"] == "f1"
+    assert f1["lower"] < f1["value"] < f1["upper"]
+    assert f1["n"] == 5
+
+
+def test_summary_statistics_answer_a_html_table(client):
+    """31 accepted rows; the seeds show HTML."""
+    answer = client.get("/summarystats")
+
+    assert answer.mimetype == "text/html"
+    assert "<table" in answer.text
+    assert "<td>lastmonth_activity</td>" in answer.text
+    assert "<td>31</td>" in answer.text
+
+
+def test_timings_tell_real_runs(client):
+    """The last ingestion and training, not a re-run of them."""
+    timings = client.get("/diagnostics/timing", headers=JSON).json["timings"]
+
+    runs = {row["stage"]: row["runs"] for row in timings}
+    assert runs["ingestion"] == runs["training"] == 1
+    assert client.get("/diagnostics/timing").text.startswith("{'ingestion': ")
+
+
+def test_diagnostics_redirects_to_timing(client):
+    """As the seeds have it."""
+    answer = client.get("/diagnostics")
+
+    assert answer.status_code == 302
+    assert answer.location == "/diagnostics/timing"
+
+
+def test_dependencies_list_every_requirement(client):
+    """Required, installed, latest; offline the latest is unknown."""
+    table = client.get("/diagnostics/dependencies", headers=JSON).json["dependencies"]
+
+    pandas = next(row for row in table if row["package"] == "pandas")
+    assert pandas["state"] == "ok"
+    assert pandas["latest"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../config.json",
+        "data/test/../../config.json",
+        "/etc/passwd",
+        "//proc/self/environ",
+        "file:///etc/passwd",
+        "http://127.0.0.1:1/x",
+        "config.json",
+        "data/test/test_data.csv%00.png",
+        "data/test",
+        "C:\\x",
+        "",
+        "x" * 5000,
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["prediction", "scoring", "summarystats"])
+def test_no_request_string_becomes_a_path(client, endpoint, name):
+    """Names are looked up, never opened."""
+    answer = client.get(f"/{endpoint}", query_string={"filename": name})
+
+    assert answer.status_code == 404
+    assert answer.mimetype == "application/problem+json"
+    assert "root:" not in answer.text
+
+
+def test_a_drop_that_was_taken_is_a_known_data_set(client):
+    """Stakeholders ask by the name they gave it."""
+    answer = client.get("/prediction?filename=data/development/dataset1.csv")
+
+    assert len(json.loads(answer.text)) == 17
+
+
+def test_two_file_names_are_refused(client):
+    """Which of them was meant cannot be known."""
+    assert client.get("/scoring?filename=a&filename=b").status_code == 400
+
+
+def test_errors_are_problem_documents_with_honest_statuses(client):
+    """404 and 405 too, with Allow kept."""
+    missing, wrong = client.get("/nothing"), client.post("/scoring")
+
+    assert (missing.status_code, wrong.status_code) == (404, 405)
+    assert missing.json["status"] == 404
+    assert wrong.mimetype == "application/problem+json"
+    assert "GET" in wrong.headers["Allow"]
+
+
+def test_before_the_first_model_the_answer_is_503(world):
+    """Not ready is not an error of the client, nor a traceback."""
+    client = create_app(world.config).test_client()
+
+    answer = client.get("/prediction")
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "60"
+    assert "no model is deployed" in answer.json["detail"]
+
+
+def test_asking_everything_writes_nothing(client, world, tree):
+    """A question never writes: the mirror's /scoring overwrote the score it was asked for."""
+    before, ledger_before = tree(), sql_counts(world)
+
+    for endpoint in ("prediction", "scoring", "summarystats", "diagnostics/timing", "health"):
+        assert client.get(f"/{endpoint}").status_code == 200
+
+    assert tree() == before
+    assert sql_counts(world) == ledger_before
+
+
+def sql_counts(world):
+    from sqlalchemy import func, select
+
+    from risk import tables
+
+    with Ledger.open(world.config) as ledger, ledger.engine.connect() as connection:
+        return {
+            name: connection.scalar(select(func.count()).select_from(table))
+            for name, table in tables.metadata.tables.items()
+        }
+
+
+def test_before_there_is_a_ledger_asking_does_not_make_one(world):
+    """Even an empty database would be a write."""
+    client = create_app(world.config).test_client()
+
+    assert client.get("/diagnostics/timing").status_code == 503
+    assert not (world.folder / "db").exists()
+
+
+def test_a_tampered_model_is_not_served(client, world):
+    """Its signature is checked before it is unpickled."""
+    live = world.config.deployment_folder / "releases" / "1" / "trained_model.pkl"
+    live.write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
+
+    answer = create_app(world.config).test_client().get("/prediction")
+
+    assert answer.status_code == 503
+    assert not os.path.exists("/tmp/owned")
+
+
+def test_a_new_release_is_served_without_a_restart(client, world):
+    """The pointer is resolved by each request."""
+    with Ledger.open(world.config) as ledger:
+        import deployment
+        import training
+
+        training.run(world.set(random_seed=5), ledger)
+        deployment.run(world.config, ledger, force=True)
+
+    assert client.get("/prediction", headers=JSON).json["model_version"] == 2
+
+
+def test_every_answer_carries_the_safety_headers(client):
+    """Errors as well."""
+    for path in ("/scoring", "/nothing"):
+        headers = client.get(path).headers
+
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
+def test_names_are_escaped_in_tables(world):
+    """A column may be called anything, even a script."""
+    name = "<script>alert(1)</script>"
+    for path in world.folder.glob("data/*/*.csv"):
+        path.write_text(path.read_text().replace("lastmonth_activity", name))
+    config = world.set(columns__numeric=[name], columns__allowed_ranges={})
+    with Ledger.open(config) as ledger:
+        full_process.run(config, ledger)
+
+    text = create_app(config).test_client().get("/summarystats").text
+
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_the_app_takes_its_secret_from_the_settings(world):
+    """The seeds kept it in the file; here it comes by the environment."""
+    from risk.config import Config
+
+    config = Config.load(
+        world.folder / "config.json", environment={"RISK_FLASK_SECRET_KEY": "from outside"}
+    )
+
+    assert create_app(config).secret_key == "from outside"
+    assert store.signing_key(config)
