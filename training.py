@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from risk import cli, drops, model, schema, store
 from risk.config import Config, CostMatrix, Training
-from risk.errors import DataError
+from risk.errors import ConfigError, DataError
 from risk.ledger import Ledger
 from risk.model import Manifest
 from risk.profile import reference_profile
@@ -64,6 +64,7 @@ class Challenger:
 def fit(rows: pd.DataFrame, config: Config) -> Fitted:
     """Fit on one part of `rows`; score, and choose the threshold, on the part held out."""
     from sklearn.model_selection import train_test_split
+    from sklearn.utils._param_validation import InvalidParameterError
 
     columns = config.columns
     y = rows[columns.target].to_numpy(dtype="int8")
@@ -76,7 +77,10 @@ def fit(rows: pd.DataFrame, config: Config) -> Fitted:
     )
     features = model.as_features(rows, columns.numeric, columns.categorical)
     pipeline = model.build(columns, config.training, random_seed=config.random_seed)
-    pipeline.fit(features.iloc[fitted_on], y[fitted_on])
+    try:
+        pipeline.fit(features.iloc[fitted_on], y[fitted_on])
+    except InvalidParameterError as error:
+        raise ConfigError(f"training.parameters: {error}") from None
     y_true = y[held_out]
     y_pred_proba = model.positive_probability(pipeline, features.iloc[held_out])
     threshold = choose_threshold(y_true, y_pred_proba, config.training)

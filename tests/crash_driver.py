@@ -122,8 +122,12 @@ def state(world: Path) -> dict[str, object]:
             for name, value in champion.manifest.model_dump(exclude=MASKED | {"files"}).items()
         },
         "challenger": challenger.predict_proba(rows).round(12).tolist(),
-        "score": (config.model_folder / config.score_filename).read_text(),
+        "score": releases_score(config),
     }
+
+
+def releases_score(config: Config) -> str:
+    return (config.deployment_folder / config.score_filename).read_text()
 
 
 if __name__ == "__main__":

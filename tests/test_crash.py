@@ -17,7 +17,7 @@ def test_the_next_run_repairs_a_crash_at_any_point(world, tmp_path_factory, stag
     if stage == "new data and drift":
         assert world.command("full_process.py").returncode == 0
         world.switch_to_production()
-        world.set(training__estimator="GaussianNB", training__minimum_rows=40)
+        world.set(training__estimator="GradientBoostingClassifier", checks__metric="brier")
 
     driver = subprocess.run(
         [sys.executable, DRIVER, world.folder, workshop, os.environ.get("CRASH_EVERY", "7")],
@@ -29,6 +29,7 @@ def test_the_next_run_repairs_a_crash_at_any_point(world, tmp_path_factory, stag
     whole, *crashes = [json.loads(line) for line in driver.stdout.splitlines()]
     assert driver.returncode == 0, driver.stderr
     assert whole["exit_code"] == 0
+    assert whole["state"]["live"] == (1 if stage == "first model" else 2)
     assert len(crashes) > 10
     for crash in crashes:
         assert crash["exit_code"] == 0, (crash["point"], driver.stderr)

@@ -141,6 +141,7 @@ def test_f1_is_0_when_no_positive_is_found():
         ([[1]], [[1]], r"y_true .* got shape \(1, 1\)"),
         ([1, 0], [1], r"equal length, got \(2,\) and \(1,\)"),
         ([1, 2], [1, 0], "y_true must hold only 0 and 1, got 2"),
+        ([1, 0.5], [1, 0], "y_true must hold only 0 and 1, got 0.5"),
         ([1, 0], [1, math.nan], "y_pred must hold only 0 and 1, got nan"),
         ([1, 0], ["yes", "no"], "y_pred must hold numbers: .*'yes'"),
     ],
@@ -159,6 +160,7 @@ def test_labels_that_cannot_be_scored_are_refused(name, y_true, y_pred, message)
         ([1, 0], [0.5], "equal length"),
         ([1, -1], [0.5, 0.5], "y_true must hold only 0 and 1, got -1"),
         ([1, 0], [0.5, 1.5], r"y_pred_proba must lie in \[0, 1\], got 1.5"),
+        ([1, 0], [-0.1, 0.5], r"y_pred_proba must lie in \[0, 1\], got -0.1"),
         ([1, 0], [0.5, math.nan], r"y_pred_proba must lie in \[0, 1\], got nan"),
         ([1, 0], [math.inf, 0.5], r"y_pred_proba must lie in \[0, 1\], got inf"),
     ],
@@ -251,9 +253,11 @@ def test_a_model_that_says_always_the_same_has_an_auc_of_one_half_give_or_take()
 
 def test_a_single_positive_row_leaves_the_auc_open():
     """Its variance cannot be estimated, so the largest possible one is taken."""
-    found = scores.roc_auc([1] + [0] * 99, np.linspace(0.5, 0, 100) + 0.25 * np.eye(100)[60])
+    found = scores.roc_auc([1, 0, 0, 0, 0], [0.5, 0.4, 0.3, 0.2, 0.9], confidence=0.9)
 
-    assert found.upper - found.lower > 0.9
+    half = norm.isf(0.05) / math.sqrt(0.75 * 0.25)
+    assert found.value == 0.75
+    assert bounds(found) == pytest.approx((expit(math.log(3) - half), expit(math.log(3) + half)))
 
 
 def test_average_precision_has_the_interval_of_boyd():
@@ -299,11 +303,12 @@ def test_losses_with_skewness_have_the_interval_of_hall(name):
 def test_equal_losses_do_not_prove_that_all_losses_are_equal():
     """After 20 rows a kind of row with a share of 1 - .025^(1/20) may still be unseen."""
     flawless = scores.brier([1, 0] * 10, [1.0, 0.0] * 10)
-    undecided = scores.brier([1, 0] * 10, [0.5] * 20)
+    undecided = scores.log_loss([1, 0] * 10, [0.5] * 20)
 
-    unseen = 1 - 0.025 ** (1 / 20)
+    unseen, unsure, worst = 1 - 0.025 ** (1 / 20), math.log(2), -math.log(np.finfo(float).eps)
     assert (flawless.value, *bounds(flawless)) == pytest.approx((0, 0, unseen))
-    assert bounds(undecided) == pytest.approx((0.25 * (1 - unseen), 0.25 + 0.75 * unseen))
+    assert undecided.lower == pytest.approx(unsure * (1 - unseen))
+    assert undecided.upper == pytest.approx(unsure * (1 - unseen) + worst * unseen)
 
 
 def test_a_certain_error_costs_36_nats():

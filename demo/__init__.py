@@ -1,0 +1,1 @@
+"""Sixty invented days."""

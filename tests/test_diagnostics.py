@@ -1,0 +1,105 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import diagnostics
+import full_process
+from risk.ledger import Ledger
+
+
+def test_statistics_are_those_of_pandas(world):
+    """Mean, median, standard deviation, count, missing; and counts, distinct, top."""
+    columns = world.set(columns__categorical=["colour"]).columns
+    rows = pd.DataFrame(
+        {
+            "lastmonth_activity": [1.0, 2.0, np.nan, 6.0],
+            "lastyear_activity": [4.0, 4.0, 4.0, 4.0],
+            "number_of_employees": [np.nan] * 4,
+            "colour": pd.array(["red", "blue", "red", None], dtype="str"),
+            "exited": pd.array([1, 0, None, 1], dtype="Int8"),
+        }
+    )
+
+    table = diagnostics.summarise(rows, columns).set_index("column_name")
+
+    first = table.loc["lastmonth_activity"]
+    assert (first["mean"], first["median"]) == (3.0, 2.0)
+    assert first["standard_deviation"] == pytest.approx(np.std([1, 2, 6], ddof=1))
+    assert (first["row_count"], first["missing_count"], first["missing_percent"]) == (4, 1, 25.0)
+    assert table.loc["number_of_employees", "missing_percent"] == 100.0
+    assert table.loc["colour", ["distinct_count", "top_value", "top_count"]].tolist() == [
+        2,
+        "red",
+        2,
+    ]
+    assert table.index.tolist()[-1] == "exited"
+
+
+def test_timings_are_last_median_and_p95():
+    """By hand: of 1..21 the median is 11 and the 95th percentile 20."""
+    timings = pd.DataFrame({"stage": "training", "duration_seconds": [*range(1, 21), 21.0]})
+
+    (row,) = diagnostics.summarise_timings(timings).to_dict("records")
+
+    assert row == {"stage": "training", "runs": 21, "last": 21.0, "median": 11.0, "p95": 20.0}
+
+
+def test_measuring_never_runs_a_stage(world, tree):
+    """The mirror's second mistake: its diagnosis ingested and trained again."""
+    with Ledger.open(world.config) as ledger:
+        full_process.run(world.config, ledger)
+        world.drop("new.csv", "not,taken\n1,2\n")
+        before, timings = tree(), len(ledger.timings())
+
+        diagnostics.run(world.config, ledger)
+
+        assert tree() == before
+        assert len(ledger.timings()) == timings
+
+
+def test_dependencies_compare_required_installed_and_latest():
+    """An unreadable line and a missing package are rows, not crashes."""
+    requirements = (
+        "# a comment\npandas>=3\nnumpy<1  # old\nnosuchpackage\n-r other.txt\npandas; touch x #\n"
+    )
+
+    table = diagnostics.check_dependencies(requirements, {"pandas": "99.0"})
+
+    rows = table.set_index("package")
+    assert rows.loc["pandas", ["latest", "state"]].tolist() == ["99.0", "ok"]
+    assert rows.loc["numpy", ["required", "latest", "state"]].tolist() == [
+        "<1",
+        "unknown",
+        "does not fit",
+    ]
+    assert rows.loc["nosuchpackage", ["installed", "state"]].tolist() == ["missing", "does not fit"]
+    assert rows.loc["pandas; touch x", "required"] == "cannot be read"
+
+
+def test_offline_the_latest_version_is_unknown(monkeypatch):
+    """An index that cannot be reached must not look like "up to date"."""
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+    assert diagnostics.look_up_latest("pandas>=3\n") == {}
+
+
+def test_the_stage_answers_in_four_tables(world):
+    """As its user sees it."""
+    world.command("full_process.py")
+
+    result = world.command("diagnostics.py")
+
+    assert result.returncode == 0, result.stderr
+    for title in ("Predictions of", "Accepted rows", "Seconds per stage", "Dependencies"):
+        assert title in result.stdout
+    assert "sk9ccm" in result.stdout
+
+
+def test_before_the_first_run_it_says_what_to_do(world):
+    """And creates no ledger."""
+    result = world.command("diagnostics.py")
+
+    assert result.returncode == 69
+    assert "there is no ledger yet; run: python full_process.py" in result.stderr
+    assert not (world.folder / "db").exists()

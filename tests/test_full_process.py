@@ -1,0 +1,207 @@
+import sqlalchemy as sa
+
+import full_process
+from risk import tables
+from risk.ledger import Ledger
+
+HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
+
+
+def process(world, **options):
+    with Ledger.open(world.config) as ledger:
+        return full_process.run(world.config, ledger, **options)
+
+
+def rows_of(world, table):
+    with Ledger.open(world.config) as ledger, ledger.engine.connect() as connection:
+        return list(connection.execute(sa.select(table).order_by(table.c.id)))
+
+
+def counts_of(world):
+    with Ledger.open(world.config) as ledger, ledger.engine.connect() as connection:
+        return {
+            name: connection.scalar(sa.select(sa.func.count()).select_from(table))
+            for name, table in tables.metadata.tables.items()
+        }
+
+
+def test_the_first_run_trains_and_deploys(world):
+    """A stranger's first run ends with a live model and all the seeds' files."""
+    outcome = process(world)
+
+    written = {path.name for path in world.config.model_folder.iterdir()}
+    live = {path.name for path in world.config.deployment_folder.iterdir()}
+    assert "release 1 is live: the first model, so unproven" in str(outcome)
+    assert {
+        "trained_model.pkl",
+        "latest_score.csv",
+        "confusion_matrix.png",
+        "api_returns.txt",
+    } <= written
+    assert {"trained_model.pkl", "latest_score.csv", "ingested_files.csv"} <= live
+
+
+def test_a_second_run_changes_nothing_but_its_run_row(world, tree):
+    """No new data: it says so, and leaves."""
+    process(world)
+    before, counts = tree(), counts_of(world)
+
+    outcome = process(world)
+
+    after = counts_of(world)
+    assert str(outcome) == "no new data"
+    assert outcome.exit_code == 0
+    assert tree() == before
+    assert after == counts | {"runs": counts["runs"] + 1}
+
+
+def test_production_data_lead_to_a_decision_with_its_reason_in_words(world):
+    """The seeds' switch: larger companies, other habits; 5 test rows prove nothing."""
+    process(world)
+    world.switch_to_production()
+
+    outcome = process(world)
+
+    decision = rows_of(world, tables.decisions)[-1]
+    assert outcome.drift
+    assert decision.action in ("keep", "deploy")
+    assert "data drift in" in decision.reason
+    assert "on 5 rows" in decision.reason
+
+
+def test_quiet_data_keep_the_champion_untouched(world):
+    """More of the same customers is no reason to train."""
+    process(world)
+    text = (world.folder / "data/development/dataset1.csv").read_text()
+    world.drop(
+        "same.csv", text.replace("\n", "x\n").replace("exitedx", "exited").replace("x\n", "\n")
+    )
+    renamed = [line.replace(line[:2], "q" + line[:1], 1) for line in text.splitlines()[1:]]
+    world.drop("more.csv", HEADER + "\n".join(renamed) + "\n")
+
+    outcome = process(world)
+
+    assert not outcome.drift
+    assert "the champion stays: no drift in 17 new rows" in str(outcome)
+    assert len(rows_of(world, tables.decisions)) == 2
+
+
+def test_worse_is_drift_and_better_is_not(world):
+    """The mirror's fifth mistake: it retrained when the model had got better."""
+    process(world)
+    text = (world.folder / "data/development/dataset1.csv").read_text().splitlines()[1:]
+    flipped = [f"w{line[1:-1]}{1 - int(line[-1])}" for line in text]
+    world.drop("flipped.csv", HEADER + "\n".join(flipped) + "\n")
+
+    outcome = process(world)
+
+    finding = [row for row in rows_of(world, tables.findings) if row.check_name == "model_drift"]
+    assert outcome.drift
+    assert finding[-1].drift_detected
+    assert finding[-1].drift_score < finding[-1].threshold
+
+
+def test_a_poisoned_challenger_is_not_deployed(world):
+    """Labels at random: drift is found, the retrained model is worse, the champion stays."""
+    process(world)
+    text = (world.folder / "data/development/dataset1.csv").read_text().splitlines()[1:]
+    poisoned = [f"p{copy}{line[1:-1]}{1 - int(line[-1])}" for copy in range(9) for line in text]
+    world.drop("poisoned.csv", HEADER + "\n".join(poisoned) + "\n")
+
+    outcome = process(world)
+
+    decision = rows_of(world, tables.decisions)[-1]
+    assert outcome.drift
+    assert decision.action == "keep"
+    assert "the challenger is worse: f1 0.400 against the champion's 0.800" in decision.reason
+
+
+def test_too_few_rows_for_a_first_model_fail_clearly_and_are_tried_again(world):
+    """Nothing is trained; when more rows come, the waiting ones count."""
+    text = (world.folder / "data/development/dataset1.csv").read_text()
+    lines = text.splitlines(keepends=True)
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    world.drop("one.csv", "".join(lines[:9]))
+
+    first = world.command("full_process.py")
+    world.drop("two.csv", lines[0] + "".join(lines[9:]))
+    world.set(training__minimum_rows=17)
+    second = world.command("full_process.py")
+
+    assert first.returncode == 65
+    assert "error: 8 labelled rows are too few to train on" in first.stderr
+    assert second.returncode == 0, second.stderr
+    assert [row.status for row in rows_of(world, tables.runs)] == ["failed", "ok"]
+
+
+def test_a_rehearsal_decides_and_does_nothing(world, tree):
+    """`--dry-run` tells the decision of the run that follows."""
+    process(world)
+    world.switch_to_production()
+    before, counts = tree(), counts_of(world)
+
+    outcome = process(world, dry_run=True)
+
+    assert "would train a challenger: " in str(outcome)
+    assert tree() == before
+    assert counts_of(world) == counts
+
+
+def test_fail_on_drift_exits_3(world):
+    """For pipelines that want a red light."""
+    process(world)
+    world.switch_to_production()
+
+    assert process(world, fail_on="drift").exit_code == 3
+
+
+def test_only_one_run_is_at_work(world):
+    """The second one is told who holds the lock, and leaves with 75."""
+    from risk import store
+
+    with store.lock(world.config, holder="the first since noon"):
+        late = world.command("full_process.py")
+
+    assert late.returncode == 75
+    assert "held by the first since noon" in late.stderr
+
+
+def test_a_run_that_was_cut_off_is_called_aborted(world):
+    """It is never missing, and never ok."""
+    with Ledger.open(world.config) as ledger:
+        ledger.start_run()
+
+    process(world)
+
+    assert [row.status for row in rows_of(world, tables.runs)] == ["aborted", "ok"]
+
+
+def test_a_pointer_that_was_moved_by_hand_is_put_right(world):
+    """Going back is a command with a record, not a link somebody changed."""
+    process(world)
+    (world.config.deployment_folder / "current").unlink()
+
+    process(world)
+
+    assert (world.config.deployment_folder / "current" / "trained_model.pkl").exists()
+
+
+def test_it_works_from_another_folder_with_a_bare_environment(world):
+    """Cron starts in $HOME without a profile."""
+    result = world.command("full_process.py")
+
+    assert result.returncode == 0, result.stderr
+    assert "release 1 is live" in result.stdout
+
+
+def test_the_running_server_is_asked_if_it_is_ours(world):
+    """The diagnosis goes through the API that stakeholders use."""
+    import app
+
+    process(world)
+    with app.answering(world.config) as url:
+        port = int(url.rsplit(":", 1)[1])
+        config = world.set(api__port=port)
+        with app.answering(config) as again:
+            assert again == url
