@@ -46,7 +46,15 @@ def create_app(config: Config) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     if config.flask_secret_key:
         app.secret_key = config.flask_secret_key.get_secret_value()
-    service = Service(config)
+    _answer_questions(app, Service(config))
+    _answer_diagnoses(app, config)
+    _answer_errors(app)
+    return app
+
+
+def _answer_questions(app: Flask, service: Service) -> None:
+    """Add what is asked of the model and the data."""
+    config = service.config
 
     @app.get("/prediction")
     def prediction() -> Response:
@@ -74,6 +82,10 @@ def create_app(config: Config) -> Flask:
         path = service.dataset(config.ingested_folder / config.compiled_data_filename)
         return _table(diagnostics.summarise(service.rows(path), config.columns), "statistics")
 
+
+def _answer_diagnoses(app: Flask, config: Config) -> None:
+    """Add what is asked of the system itself."""
+
     @app.get("/diagnostics")
     def diagnosis() -> BaseResponse:
         return redirect(url_for("timing"))
@@ -94,9 +106,6 @@ def create_app(config: Config) -> Flask:
     def health() -> Response:
         content = {"status": "ok", "installation": installation(config)}
         return _answer(content, text="ok")
-
-    _answer_errors(app)
-    return app
 
 
 class Service:

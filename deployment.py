@@ -18,7 +18,7 @@ import pandas as pd
 from risk import cli, drops, gate, model, releases, scorecard, store
 from risk.config import Config
 from risk.errors import ModelError, UnknownName
-from risk.gate import Prediction, Verdict
+from risk.gate import Prediction, Trial, Verdict
 from risk.ledger import Ledger
 from risk.model import Model
 from risk.scorecard import Scorecard, ripe
@@ -50,8 +50,8 @@ def judge(config: Config, challenger: Model, *, drift: bool, force: bool = False
     if champion.sha256 == challenger.sha256:
         return Verdict(deploy=False, proven=False, reason="the challenger is the champion already")
     y_true = rows[challenger.manifest.target].to_numpy(dtype="int8")
-    before, now = _predict(champion, rows), _predict(challenger, rows)
-    return gate.compare(y_true, before, now, config.gate, metric=metric, drift=drift)
+    trial = Trial(y_true, _predict(champion, rows), _predict(challenger, rows))
+    return gate.compare(trial, config.gate, metric=metric, drift=drift)
 
 
 def _predict(trusted: Model, rows: pd.DataFrame) -> Prediction:

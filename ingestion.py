@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, astuple, dataclass
-from io import BufferedReader
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import pandas as pd
@@ -22,30 +21,17 @@ from tqdm import tqdm
 
 from risk import cli, drops, store
 from risk.config import Config
-from risk.drops import Contents, Drop
+from risk.drops import Drop
 from risk.errors import DataError, UnknownName
+from risk.intake import Intake, preview, take
 from risk.ledger import Ledger
-from risk.schema import Problem
+from risk.schema import ROW_HASH
 
 log = logging.getLogger("ingestion")
 RECORD_COLUMNS = [
     "id", "path", "sha256", "status", "duplicate_of", "reason",
     "rows_read", "rows_added", "rows_duplicate", "rows_quarantined", "ingested_at",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Intake:
-    """What became of one drop; its rows always add up."""
-
-    path: str
-    status: str
-    rows_read: int = 0
-    rows_added: int = 0
-    rows_duplicate: int = 0
-    rows_quarantined: int = 0
-    duplicate_of: int | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,24 +91,16 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
     """Tell what `run` would do, and the rows it would add; nothing is written."""
     new, left_alone = find_new(config, ledger)
     intakes, frames = [], [store.read_parts(config, [])]
-    seen: list[int] = []
-
-    def known(hashes: Sequence[int]) -> list[int]:
-        return [*ledger.known_hashes(hashes), *seen]
-
+    seen: set[int] = set()
     for drop in new:
         try:
-            with drops.opened(drop) as file:
-                if ledger.seen(drops.sha256(file)):
-                    intakes.append(Intake(drop.name, "duplicate"))
-                else:
-                    contents = _read(config, file, known=known, keep=frames.append)
-                    intakes.append(_sum_up(drop, contents))
-                    seen += contents.hashes
-        except DataError as error:
-            intakes.append(Intake(drop.name, "refused", reason=str(error)))
+            intake, rows = preview(config, ledger, drop, seen=seen)
         except drops.Changed as change:
             left_alone.append(str(change))
+            continue
+        intakes.append(intake)
+        frames.append(rows)
+        seen.update(rows[ROW_HASH])
     return Ingestion(tuple(intakes), tuple(left_alone)), pd.concat(frames, ignore_index=True)
 
 
@@ -133,83 +111,6 @@ def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
     new = [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known]
     ready, growing = drops.settled(new, config.ingestion.settle_seconds)
     return ready, [*skipped, *growing]
-
-
-def take(
-    config: Config, ledger: Ledger, drop: Drop, *, requeued: int | None = None
-) -> Intake | None:
-    """Bring one drop in: part and quarantine first, then the commit; None if only touched."""
-    ingestion_id = ledger.last_ingestion_id() + 1
-    with drops.opened(drop) as file:
-        sha256 = drops.sha256(file)
-        earlier = [] if requeued else ledger.seen(sha256)
-        contents = Contents() if earlier else _write(config, ledger, drop, file, ingestion_id)
-    if any(row.path == drop.name for row in earlier):
-        ledger.refresh_signature(drop.name, sha256, asdict(drop.signature))
-        return None
-    if earlier:
-        intake = Intake(drop.name, "duplicate", duplicate_of=earlier[0].id)
-    else:
-        intake = _sum_up(drop, contents)
-    row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **asdict(intake)}
-    ledger.record_ingestion(
-        row, hashes=contents.hashes, problems=contents.problems, requeued=requeued
-    )
-    if problems := contents.problems:
-        first = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
-        log.warning("%s: %d problems, the first in %s", drop.name, len(problems), first)
-    return intake
-
-
-def _write(
-    config: Config, ledger: Ledger, drop: Drop, file: BufferedReader, ingestion_id: int
-) -> Contents:
-    """Write the part and the quarantine of one drop; nothing of it counts before the commit."""
-    part, columns = store.part_path(config, ingestion_id), config.columns
-    try:
-        with store.writing_part(part, columns) as writer:
-
-            def keep(rows: pd.DataFrame) -> None:
-                writer.write_table(store.to_table(rows, columns))
-
-            contents = _read(config, file, known=ledger.known_hashes, keep=keep)
-    except DataError as error:
-        contents = Contents(problems=[Problem(0, "", str(error), "")], refusal=str(error))
-        store.quarantine_file(config, ingestion_id, file, _reasons(drop, contents))
-        return contents
-    if not contents.hashes:
-        part.unlink()
-    if contents.refused:
-        store.quarantine_rows(config, ingestion_id, contents.refused, _reasons(drop, contents))
-    return contents
-
-
-def _read(
-    config: Config,
-    file: BufferedReader,
-    *,
-    known: Callable[[Sequence[int]], Iterable[int]],
-    keep: Callable[[pd.DataFrame], None],
-) -> Contents:
-    """Read a drop piece by piece; `keep` gets the rows whose hashes are not `known`."""
-    pieces = drops.read(file, config.columns, config.ingestion.max_line_characters)
-    contents = Contents()
-    for piece, fresh in drops.split_fresh(pieces, config.columns, known=known):
-        keep(fresh)
-        contents.add(piece, fresh)
-    return contents
-
-
-def _sum_up(drop: Drop, contents: Contents) -> Intake:
-    if contents.refusal:
-        return Intake(drop.name, "refused", reason=contents.refusal)
-    n_refused = max(len(contents.refused) - 1, 0)
-    counts = (contents.n_read, len(contents.hashes), contents.n_duplicate, n_refused)
-    return Intake(drop.name, "taken", *counts)
-
-
-def _reasons(drop: Drop, contents: Contents) -> list[tuple[str, int, str, str, str]]:
-    return [(drop.name, *problem) for problem in contents.problems]
 
 
 def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop:

@@ -8,7 +8,6 @@ Exits   0 done, 65 too few rows or only one class, 69 no database, 74 storage fa
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +16,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from risk import cli, drops, model, schema, store
-from risk.config import Config, CostMatrix, Training
+from risk.config import Config, Training
 from risk.errors import ConfigError, DataError
 from risk.ledger import Ledger
 from risk.model import Manifest
 from risk.profile import reference_profile
 from risk.scorecard import ripe
 from risk.stats.scores import Estimate, score_all
+from risk.stats.threshold import highest_f1, lowest_cost
 
 Array = NDArray[Any]
 
@@ -107,9 +107,11 @@ def choose_threshold(y_true: Array, y_pred_proba: Array, training: Training) -> 
         reason = f"fixed: {fewest} rows of a class held out, {needed} needed to choose one"
         return Threshold(fixed, reason)
     if training.choose_threshold_by == "cost":
-        best = _best(y_true, y_pred_proba, _saving(training.cost))
-        return Threshold(best, "lowest cost on the held-out rows")
-    return Threshold(_best(y_true, y_pred_proba, _f1), "highest F1 on the held-out rows")
+        return Threshold(
+            lowest_cost(y_true, y_pred_proba, cost=training.cost.as_tuple()),
+            "lowest cost on the held-out rows",
+        )
+    return Threshold(highest_f1(y_true, y_pred_proba), "highest F1 on the held-out rows")
 
 
 def run(config: Config, ledger: Ledger) -> Challenger:
@@ -120,7 +122,7 @@ def run(config: Config, ledger: Ledger) -> Challenger:
         trainable = labelled[~labelled[schema.ROW_HASH].isin(_test_hashes(config))]
         fitted = fit(trainable, config)
         files = {
-            config.model_filename: model.write_bytes(fitted.pipeline, config.model_filename),
+            config.model_filename: model.dumps(fitted.pipeline, config.model_filename),
             model.REFERENCE: reference_profile(trainable, config.columns).to_json().encode(),
         }
         columns = {"numeric", "categorical", "target", "positive_label", "negative_label"}
@@ -172,42 +174,6 @@ def _test_hashes(config: Config) -> Array:
     if not config.test_data.exists():
         return np.array([], dtype="int64")
     return schema.fingerprints(drops.read_whole(config, config.test_data))
-
-
-def _best(
-    y_true: Array, y_pred_proba: Array, gain: Callable[[Array, Array, Array, Array], Array]
-) -> float:
-    """Return the threshold of the largest gain, of equal ones the one nearest to 0.5.
-
-    Candidates lie halfway between neighbouring probabilities, and beyond both ends.
-    """
-    order = np.argsort(-y_pred_proba, kind="stable")
-    levels = y_pred_proba[order]
-    last_of_ties = np.append(np.diff(levels) != 0, True)
-    tp = np.append(0, np.cumsum(y_true[order])[last_of_ties])
-    fp = np.append(0, np.cumsum(1 - y_true[order])[last_of_ties])
-    bounds = np.concatenate([[1.0], levels[last_of_ties], [0.0]])
-    candidates = (bounds[:-1] + bounds[1:]) / 2
-    gains = gain(tp, fp, y_true.sum() - tp, len(y_true) - y_true.sum() - fp)
-    best = candidates[np.isclose(gains, gains.max(), rtol=1e-12, atol=0)]
-    return float(best[np.argmin(np.abs(best - 0.5))])
-
-
-def _f1(tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
-    f1: Array = 2 * tp / (2 * tp + fp + fn)
-    return f1
-
-
-def _saving(cost: CostMatrix) -> Callable[[Array, Array, Array, Array], Array]:
-    def saving(tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
-        return -(
-            cost.true_positive * tp
-            + cost.false_positive * fp
-            + cost.false_negative * fn
-            + cost.true_negative * tn
-        )
-
-    return saving
 
 
 if __name__ == "__main__":

@@ -101,6 +101,10 @@ class CostMatrix(Section):
     false_negative: float = 5.0
     true_positive: float = 0.0
 
+    def as_tuple(self) -> tuple[float, float, float, float]:
+        """Return the costs in the order of `risk.stats.threshold`."""
+        return self.true_positive, self.false_positive, self.false_negative, self.true_negative
+
 
 class Training(Section):
     """Which model is fitted, and how its decision threshold is chosen."""

@@ -8,19 +8,18 @@ import io
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BufferedReader
 from itertools import compress
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from risk.config import Columns, Config
 from risk.errors import BusyError, DataError, StorageError
-from risk.schema import ROW_HASH, Problem, check, check_header, fingerprints
+from risk.schema import Problem, check, check_header
 
 ROWS_PER_PIECE = 50_000
 
@@ -58,27 +57,6 @@ class Piece:
     header: list[str]
     refused: list[list[str]]
     n_read: int
-
-
-@dataclass
-class Contents:
-    """What was read of one drop so far; the first of the `refused` records is the header."""
-
-    hashes: list[int] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    refused: list[list[str]] = field(default_factory=list)
-    n_read: int = 0
-    n_duplicate: int = 0
-    refusal: str | None = None
-
-    def add(self, piece: Piece, fresh: pd.DataFrame) -> None:
-        """Count a piece, `fresh` being the rows of it that are new."""
-        self.hashes += fresh[ROW_HASH].tolist()
-        self.problems += piece.problems
-        if piece.refused:
-            self.refused += piece.refused if self.refused else [piece.header, *piece.refused]
-        self.n_read += piece.n_read
-        self.n_duplicate += len(piece.rows) - len(fresh)
 
 
 class Changed(Exception):
@@ -165,25 +143,6 @@ def read(file: BufferedReader, columns: Columns, max_line_characters: int) -> It
     finally:
         if not file.closed:
             text.detach()
-
-
-def split_fresh(
-    pieces: Iterable[Piece], columns: Columns, *, known: Callable[[Sequence[int]], Iterable[int]]
-) -> Iterator[tuple[Piece, pd.DataFrame]]:
-    """Pair each piece with those of its fit rows that no earlier piece or drop had.
-
-    `known` tells which of some row hashes were accepted from earlier drops.
-    """
-    seen: set[int] = set()
-    for piece in pieces:
-        rows = piece.rows[columns.all]
-        hashes = fingerprints(rows).tolist()
-        seen.update(known(hashes))
-        is_fresh = []
-        for row_hash in hashes:
-            is_fresh.append(row_hash not in seen)
-            seen.add(row_hash)
-        yield piece, rows.assign(**{ROW_HASH: hashes}).loc[np.array(is_fresh, dtype=bool)]
 
 
 def read_whole(config: Config, path: Path) -> pd.DataFrame:

@@ -23,6 +23,15 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """Both models on the same rows, which neither was trained on."""
+
+    y_true: Array
+    champion: Prediction
+    challenger: Prediction
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Whether the challenger may replace the champion, on what evidence, and why."""
 
@@ -34,20 +43,13 @@ class Verdict:
     p_value: float | None = None
 
 
-def compare(
-    y_true: Array,
-    champion: Prediction,
-    challenger: Prediction,
-    gate: Gate,
-    *,
-    metric: Metric,
-    drift: bool,
-) -> Verdict:
-    """Decide by the paired predictions on rows neither model was trained on.
+def compare(trial: Trial, gate: Gate, *, metric: Metric, drift: bool) -> Verdict:
+    """Decide by the paired predictions of a trial.
 
     Evidence is an exact McNemar test. Without it the champion stays, unless `when_unsure` says
     that a drifted one yields to a challenger whose score on these rows is not worse.
     """
+    y_true, champion, challenger = trial.y_true, trial.champion, trial.challenger
     right_before, right_now = champion.y_pred == y_true, challenger.y_pred == y_true
     wins, losses = int(np.sum(right_now & ~right_before)), int(np.sum(right_before & ~right_now))
     p_value = mcnemar_exact(wins, losses)

@@ -129,7 +129,7 @@ def positive_probability(pipeline: Any, features: pd.DataFrame) -> Floats:
     return np.asarray(pipeline.predict_proba(features)[:, column], dtype="float64")
 
 
-def write_bytes(pipeline: Any, name: str) -> bytes:
+def dumps(pipeline: Any, name: str) -> bytes:
     """Serialise a pipeline: as a pickle, or as skops if the file name says so."""
     if Path(name).suffix == ".skops":
         return bytes(_skops().dumps(pipeline))

@@ -1,5 +1,5 @@
-import app
 import api_calls
+import app
 import full_process
 from risk.ledger import Ledger
 
