@@ -15,6 +15,8 @@ from risk.config import Config
 from risk.errors import LedgerError
 from risk.tables import REVISION
 
+MIGRATIONS = Path(__file__).with_name("migrations")
+
 
 @contextmanager
 def connected(config: Config, *, upgrade: bool) -> Iterator[sa.Engine]:
@@ -45,7 +47,7 @@ def migrate(engine: sa.Engine, revision: str = "head") -> None:
     from alembic.config import Config as AlembicConfig
 
     settings = AlembicConfig()
-    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
         if revision in ("head", REVISION):

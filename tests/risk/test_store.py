@@ -1,0 +1,177 @@
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from risk import store
+from risk.errors import BusyError, ConfigError, StorageError
+
+
+def test_a_failed_write_leaves_the_old_file_whole(tmp_path):
+    """The text cannot be encoded half-way: the old one must survive."""
+    path = tmp_path / "file.csv"
+    store.write(path, "old")
+
+    with pytest.raises(UnicodeEncodeError):
+        store.write(path, "new \ud800")
+
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file.csv"]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path):
+    """While it is written, the old content stands under its name."""
+    path = tmp_path / "file.csv"
+    store.write(path, "old")
+
+    with store.replacing(path) as file:
+        file.write(b"half")
+        file.flush()
+        assert path.read_text() == "old"
+
+    assert path.read_bytes() == b"half"
+
+
+def test_what_is_written_is_flushed_to_the_disk_before_it_is_published(tmp_path):
+    """A power cut after the rename must not show an empty file: fsync comes first."""
+    script = (
+        "import os, sys\n"
+        "calls = []\n"
+        "real_fsync, real_replace = os.fsync, os.replace\n"
+        "sys.addaudithook(lambda event, arguments: calls.append(event) "
+        "if event == 'os.rename' else None)\n"
+        "os.fsync = lambda descriptor: (calls.append('fsync'), real_fsync(descriptor))[1]\n"
+        "from pathlib import Path\n"
+        "from risk import store\n"
+        "store.write(Path(sys.argv[1]), 'text')\n"
+        "print(calls[-3:])\n"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "file"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert result.stdout.strip() == "['fsync', 'os.rename', 'fsync']"
+
+
+def test_an_append_drops_what_was_never_recorded(tmp_path):
+    """A crash left half a line behind byte 4."""
+    path = tmp_path / "file.csv"
+    path.write_text("a,b\nhalf a li")
+
+    size = store.append(path, "1,2\n", after=4)
+
+    assert path.read_text() == "a,b\n1,2\n"
+    assert size == 8
+
+
+def test_a_storage_fault_names_the_file(tmp_path):
+    """A file stands where a folder is needed."""
+    (tmp_path / "folder").write_text("")
+
+    with pytest.raises(StorageError, match="folder"):
+        store.write(tmp_path / "folder" / "file", "text")
+
+
+def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path):
+    """/dev/full answers every write with "no space left"."""
+    with pytest.raises(StorageError, match="No space left"), store.storage_faults(tmp_path):
+        with open("/dev/full", "wb", buffering=0) as file:
+            file.write(b"x")
+
+
+def test_the_lock_keeps_others_out_and_is_freed(world):
+    """Holder named; afterwards the next one gets in."""
+    with (
+        store.lock(world.config, holder="training since noon"),
+        pytest.raises(BusyError, match="training since noon"),
+        store.lock(world.config, holder="other"),
+    ):
+        pass
+
+    with store.lock(world.config, holder="other"):
+        pass
+
+
+def test_a_dead_holder_does_not_keep_the_lock(world):
+    """The kernel frees it, even after SIGKILL."""
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom risk import store\n"
+        "from risk.config import Config\n"
+        "with store.lock(Config.load(Path(sys.argv[1])), holder='dead'):\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, world.folder / "config.json"])
+
+    with store.lock(world.config, holder="next"):
+        pass
+
+
+def test_the_signing_key_is_made_once_and_private(world):
+    """64 hexadecimal digits nobody else can read."""
+    key = store.signing_key(world.config)
+
+    path = world.folder / ".secrets" / "signing_key"
+    assert store.signing_key(world.config) == key
+    assert len(key) == 64
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_signing_key_that_others_can_read_is_refused(world):
+    """With the command that mends it."""
+    store.signing_key(world.config)
+    os.chmod(world.folder / ".secrets" / "signing_key", 0o644)
+
+    with pytest.raises(ConfigError, match="chmod 600"):
+        store.signing_key(world.config)
+
+
+def test_a_part_gives_back_what_was_put_in(world):
+    """Numbers exactly, text with any character, missing values as missing."""
+    rows = pd.DataFrame(
+        {
+            "corporation": pd.array(["Müller, Söhne", "漢字\n", "NA"], dtype="str"),
+            "lastmonth_activity": [0.1, np.nan, 1e300],
+            "lastyear_activity": [1.0, 2.0, 3.0],
+            "number_of_employees": [1.0, 2.0, 3.0],
+            "exited": pd.array([1, None, 0], dtype="Int8"),
+            "row_hash": np.array([1, -(2**63), 2**63 - 1]),
+        }
+    )
+    path = store.part_path(world.config, 1)
+    with store.writing_part(path, world.config.columns) as writer:
+        writer.write_table(store.to_table(rows, world.config.columns))
+
+    pd.testing.assert_frame_equal(store.read_parts(world.config, [1]), rows)
+
+
+def test_a_column_declared_later_is_missing_in_older_parts(world):
+    """The settings may grow; what came before has no value for it."""
+    rows = store.read_parts(world.config, [])
+    with store.writing_part(store.part_path(world.config, 1), world.config.columns) as writer:
+        row = dict.fromkeys(rows.columns, [1]) | {"corporation": ["x"]}
+        writer.write_table(store.to_table(pd.DataFrame(row), world.config.columns))
+    config = world.set(columns__categorical=["colour"], columns__other=["note"])
+
+    found = store.read_parts(config, [1])
+
+    assert found["colour"].isna().all()
+    assert found["note"].isna().all()
+    assert found["lastmonth_activity"].tolist() == [1.0]
+
+
+def test_the_compiled_csv_reads_back_equal(world):
+    """Whole numbers without a point, labels as they came."""
+    config = world.set(columns__positive_label="Yes", columns__negative_label="No")
+    rows = store.read_parts(config, [])
+    row = dict.fromkeys(rows.columns, [2.0]) | {"corporation": ["a, b"], "exited": [1]}
+    rows = pd.concat([rows, pd.DataFrame(row).astype({"exited": "Int8"})])
+
+    assert store.to_csv(rows, config.columns) == '"a, b",2,2,2,Yes\n'
