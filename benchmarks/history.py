@@ -1,0 +1,92 @@
+"""Does a run with one new 100-row drop cost the same whatever history holds.
+
+    python benchmarks/history.py [--rows 10000 2000000] [--repeat 5]
+
+Reads   nothing
+Writes  a temporary folder
+Exits   0 done; prints seconds per run for each length of history, and the ratio
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+
+
+def customers(rows: int, *, first: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Invent customers nobody invented before."""
+    activity = rng.poisson(40, rows)
+    return pd.DataFrame(
+        {
+            "corporation": [f"c{number}" for number in range(first, first + rows)],
+            "lastmonth_activity": activity,
+            "lastyear_activity": rng.poisson(500, rows),
+            "number_of_employees": rng.poisson(60, rows),
+            "exited": (rng.random(rows) < 1 / (1 + np.exp((activity - 36) / 4))).astype(int),
+        }
+    )
+
+
+def build(folder: Path, rows: int) -> None:
+    """Make an installation whose history holds so many rows, and run it once."""
+    settings = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
+    settings["input_folder_path"] = "inbox"
+    settings["ingestion"]["settle_seconds"] = 0
+    (folder / "inbox").mkdir(parents=True)
+    (folder / "data" / "test").mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    rng = np.random.default_rng(rows)
+    test_data = customers(1000, first=10**9, rng=rng)
+    test_data.to_csv(folder / "data" / "test" / "test_data.csv", index=False)
+    customers(rows, first=0, rng=rng).to_csv(folder / "inbox" / "history.csv", index=False)
+    run(folder)
+
+
+def run(folder: Path) -> float:
+    """Time one full process."""
+    begin = time.perf_counter()
+    command = [sys.executable, ROOT / "full_process.py", "--config", folder / "config.json"]
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    """Take turns, so that a noisy machine is noisy for all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 2_000_000])
+    parser.add_argument("--repeat", type=int, default=5)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = {rows: Path(temporary) / str(rows) for rows in arguments.rows}
+        for rows, folder in folders.items():
+            build(folder, rows)
+        seconds: dict[int, list[float]] = {rows: [] for rows in folders}
+        for turn in range(arguments.repeat):
+            drop = customers(100, first=2 * 10**9 + 1000 * turn, rng=rng)
+            for rows, folder in folders.items():
+                drop.to_csv(folder / "inbox" / f"new{turn}.csv", index=False)
+                seconds[rows].append(run(folder))
+    medians = {rows: statistics.median(times) for rows, times in seconds.items()}
+    for rows, median in medians.items():
+        print(f"{rows:>12,} rows of history: {median:.2f} s a run")
+    print(
+        f"ratio of the longest to the shortest: {max(medians.values()) / min(medians.values()):.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

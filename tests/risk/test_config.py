@@ -1,0 +1,167 @@
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from risk.config import Config
+from risk.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+SECRETS = {"signing_key", "flask_secret_key"}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Give a function that writes the repository's settings with some changed."""
+
+    def write(**changes):
+        settings = json.loads((ROOT / "config.json").read_text()) | changes
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps(settings))
+        return path
+
+    return write
+
+
+def test_the_repositorys_file_holds_every_setting():
+    """What is in force is in the file; secrets are not."""
+
+    def compare(model: type[BaseModel], settings, where=""):
+        expected = set(model.model_fields) - {"root"} - SECRETS
+        assert set(settings) == expected, where
+        for name, field in model.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                compare(field.annotation, settings[name], name)
+
+    compare(Config, json.loads((ROOT / "config.json").read_text()))
+
+
+def test_the_defaults_are_those_of_the_repositorys_file(write):
+    """A setting that is left out means what the file shows."""
+    whole = Config.load(write())
+    path = write()
+    settings = json.loads(path.read_text())
+    needed = {"input_folder_path", "output_folder_path", "test_data_path", "test_data_filename"}
+    needed |= {"output_model_path", "prod_deployment_path", "columns"}
+    path.write_text(json.dumps({name: settings[name] for name in needed}))
+
+    assert Config.load(path) == whole
+
+
+def test_the_command_line_beats_the_environment_beats_the_file(write):
+    """In this order, also within sections."""
+    environment = {"RISK_RANDOM_SEED": "6", "RISK_TRAINING__ESTIMATOR": "GaussianNB"}
+
+    config = Config.load(write(), environment=environment, command_line=["random_seed=7"])
+
+    assert config.random_seed == 7
+    assert config.training.estimator == "GaussianNB"
+    assert config.training.minimum_rows == 20
+
+
+def test_database_url_is_honoured_and_ours_is_stronger(write):
+    """The usual name works; RISK_DATABASE_URL is the explicit one."""
+    usual = {"DATABASE_URL": "sqlite:///usual.sqlite"}
+    both = usual | {"RISK_DATABASE_URL": "sqlite:///ours.sqlite"}
+
+    assert Config.load(write(), environment=usual).database_url == "sqlite:///usual.sqlite"
+    assert Config.load(write(), environment=both).database_url == "sqlite:///ours.sqlite"
+
+
+def test_all_problems_are_named_at_once(write):
+    """Nobody wants to mend a file one error at a time."""
+    path = write(test_size=2, random_seed="x", nonsense=1)
+    settings = json.loads(path.read_text())
+    del settings["input_folder_path"]
+    path.write_text(json.dumps(settings))
+
+    with pytest.raises(ConfigError) as caught:
+        Config.load(path, environment={"RISK_TYPO": "1"})
+
+    message = str(caught.value)
+    assert "5 settings cannot be used" in message
+    for line in ("test_size: ", "random_seed: ", "nonsense: unknown", "typo: unknown"):
+        assert line in message
+    assert "input_folder_path: missing" in message
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"numeric": [], "categorical": []}, "at least one"),
+        ({"numeric": ["x", "x"]}, "declared more than once"),
+        ({"numeric": ["exited"]}, "declared more than once"),
+        ({"negative_label": 1}, "must differ"),
+        ({"allowed_ranges": {"nothing": [0, 1]}}, "not numeric features"),
+        ({"allowed_values": {"nothing": ["a"]}}, "not categorical"),
+    ],
+)
+def test_columns_that_contradict_each_other_are_refused(write, columns, message):
+    """Before a row is read."""
+    settings = json.loads((ROOT / "config.json").read_text())["columns"]
+    settings["allowed_ranges"] = {}
+
+    with pytest.raises(ConfigError, match=message):
+        Config.load(write(columns=settings | columns))
+
+
+def test_secrets_are_refused_in_the_file_and_shown_nowhere(write):
+    """The seeds kept one there."""
+    with pytest.raises(ConfigError, match="RISK_FLASK_SECRET_KEY"):
+        Config.load(write(flask_secret_key="in the file"))
+    environment = {"RISK_SIGNING_KEY": "tiny secret"}
+    with pytest.raises(ConfigError) as caught:
+        Config.load(write(), environment=environment)
+    config = Config.load(write(), environment={"RISK_SIGNING_KEY": "geheim" * 9})
+
+    assert "tiny secret" not in str(caught.value)
+    assert "geheim" not in config.model_dump_json()
+    assert "geheim" not in repr(config)
+
+
+def test_a_password_is_masked_when_settings_are_shown(write):
+    """And used when the database is opened."""
+    config = Config.load(write(database_url="postgresql://me:geheim@host/db"))
+
+    assert "geheim" not in config.model_dump_json()
+    assert config.sqlalchemy_url == "postgresql://me:geheim@host/db"
+
+
+def test_relative_paths_start_at_the_file(write, monkeypatch):
+    """Cron starts elsewhere."""
+    monkeypatch.chdir("/")
+    path = write()
+
+    config = Config.load(path)
+
+    assert config.input_folder == path.parent / "data" / "development"
+    assert config.sqlalchemy_url == f"sqlite:///{path.parent}/db/monitoring.sqlite"
+
+
+def test_names_are_relative_where_they_can_be_and_always_printable(write):
+    """A record must hold any name; a terminal must survive it."""
+    config = Config.load(write())
+
+    assert config.name_of(config.root / "data" / "a.csv") == "data/a.csv"
+    assert config.name_of(Path("/elsewhere/a.csv")) == "/elsewhere/a.csv"
+    assert config.name_of(config.root / "a\n\x1b\udcff.csv") == "a\\n\\x1b\\xff.csv"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "1"])
+def test_a_file_that_is_no_settings_is_a_configuration_error(tmp_path, text):
+    """Exit 78, not a traceback."""
+    path = tmp_path / "config.json"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError) as caught:
+        Config.load(path)
+
+    assert caught.value.exit_code == 78
+
+
+@pytest.mark.parametrize("name", ["../x.pkl", "/x.pkl", ".hidden", "a/b"])
+def test_a_file_name_is_no_path(write, name):
+    """Outputs stay in their folders."""
+    with pytest.raises(ConfigError, match="model_filename"):
+        Config.load(write(model_filename=name))

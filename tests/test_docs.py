@@ -1,0 +1,152 @@
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from cronsim import CronSim
+
+import api_calls
+import app
+from risk import errors
+from risk.config import Config
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SCRIPTS = [
+    "ingestion", "training", "scoring", "deployment", "diagnostics", "reporting",
+    "full_process", "api_calls",
+]  # fmt: skip
+
+
+def cron_line():
+    lines = (ROOT / "cronjob.txt").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("*")]
+    return line.split(maxsplit=5)
+
+
+def test_the_cron_job_runs_every_ten_minutes():
+    """The mirror's ninth mistake: `* * * * 10` is no such thing."""
+    from datetime import datetime, timedelta
+
+    start = datetime(2026, 3, 1, 12, 1)
+    times = CronSim(" ".join(cron_line()[:5]), start)
+
+    moments = [next(times) for _ in range(20)]
+    assert moments[0] == datetime(2026, 3, 1, 12, 10)
+    steps = {later - sooner for sooner, later in zip(moments, moments[1:], strict=False)}
+    assert steps == {timedelta(minutes=10)}
+
+
+def test_the_cron_job_is_well_formed():
+    """Absolute folder, log, final newline, and no bare percent sign, which cron takes as one."""
+    text = (ROOT / "cronjob.txt").read_text()
+
+    command = cron_line()[5]
+    assert text.endswith("\n")
+    assert "%" not in command
+    assert command.startswith("cd /opt/churn && ")
+    assert command.endswith(">> logs/cron.log 2>&1")
+
+
+def test_the_command_of_the_cron_job_works_in_crons_environment(world):
+    """A bare shell in `/`: the line itself is run, its folder put in as README says."""
+    import os
+    import shutil
+    import sys
+
+    for path in [*ROOT.glob("*.py"), ROOT / "requirements.txt"]:
+        shutil.copy(path, world.folder)
+    shutil.copytree(ROOT / "risk", world.folder / "risk")
+    (world.folder / ".venv" / "bin").mkdir(parents=True)
+    python = world.folder / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    command = cron_line()[5].replace("/opt/churn", str(world.folder))
+
+    result = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd="/",
+        env={"HOME": "/", "PATH": "/usr/bin:/bin", "LOGNAME": os.environ.get("LOGNAME", "x")},
+    )
+
+    log = (world.folder / "logs" / "cron.log").read_text()
+    assert result.returncode == 0, log
+    assert "release 1 is live" in log
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_is_in_the_readme(script):
+    """What is not in the README does not exist for a stranger."""
+    assert f"`{script}.py`" in README
+
+
+def test_every_setting_is_in_the_readme():
+    """Each section and each name that is not one of the seeds' paths."""
+    table = README.partition("| settings | meaning |")[2].partition("\n\n")[0]
+    seeds = {name for name in Config.model_fields if name.endswith(("_path", "_filename"))}
+    secrets = {"signing_key", "flask_secret_key", "root"}
+
+    for name in set(Config.model_fields) - seeds - secrets:
+        assert f"`{name}`" in table, name
+    for name in secrets - {"root"}:
+        assert f"RISK_{name.upper()}" in README
+
+
+def test_every_exit_code_is_in_the_readme():
+    """A person with a number in a mail must find what it means."""
+    codes = {
+        error.exit_code
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.RiskError)
+    }
+    paragraph = README.partition("Exit codes: ")[2].partition("\n\n")[0]
+
+    for code in codes | {0, 3}:
+        assert re.search(rf"\b{code} ", paragraph), code
+
+
+def test_every_endpoint_of_the_seeds_is_in_the_readme():
+    """And nothing is promised that is not there."""
+    shown = set(re.findall(r"localhost:8000(/[a-z/]+)", README))
+
+    assert shown == {endpoint.partition("?")[0] for endpoint in api_calls.ENDPOINTS}
+
+
+def test_the_make_targets_of_the_readme_exist():
+    """`make help` lists them all."""
+    listed = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    for target in {*re.findall(r"make ([a-z]+)", README), "lint", "types", "serve"}:
+        assert f"make {target}" in listed, target
+
+
+def test_the_commands_of_the_readme_work(world):
+    """The curl lines, asked of a real server, after the real first run."""
+    assert world.command("full_process.py").returncode == 0
+    lines = re.findall(r"^curl .*$", README, flags=re.MULTILINE)
+
+    with app.answering(world.config) as url:
+        for line in lines:
+            command = line.replace("http://localhost:8000", url).replace("curl", "curl -sf", 1)
+            answer = subprocess.run(command, shell=True, capture_output=True, text=True)
+            assert answer.returncode == 0, line
+            assert answer.stdout, line
+    assert len(lines) == 7
+
+
+def test_the_readme_is_one_page():
+    """About a hundred lines."""
+    assert len(README.splitlines()) <= 130
+
+
+def test_no_machine_is_named():
+    """Nothing in the repository points at where it was written."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        text = (ROOT / name).read_text(encoding="utf-8", errors="replace")
+        assert "/work" + "/" not in text, name
+        assert "--find" + "-links" not in text, name

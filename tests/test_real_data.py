@@ -1,0 +1,121 @@
+"""The same pipeline on real tables, by a config alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import full_process
+from risk.config import Config
+from risk.ledger import Ledger
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+pytestmark = pytest.mark.skipif(
+    not DATA.exists(), reason="on purpose: the real data sets lie beside the repository, not in it"
+)
+
+
+def install(folder, name):
+    """Write what a user would: a config for that table."""
+    described = json.loads((DATA / name / "config.json").read_text())
+    settings = json.loads((Path(__file__).parents[1] / "config.json").read_text())
+    settings |= {
+        "input_folder_path": "inbox",
+        "test_data_path": str(DATA / name / "test"),
+        "ingestion": {"settle_seconds": 0},
+        "columns": {
+            "identifier": described["id_column"],
+            "target": described["target"],
+            "positive_label": described["positive_label"],
+            "negative_label": 0,
+            "numeric": described["numeric_features"],
+            "categorical": described["categorical_features"],
+            "other": described["other_columns"],
+        },
+    }
+    (folder / "inbox").mkdir()
+    (folder / "config.json").write_text(json.dumps(settings))
+    for path in (DATA / name / "development").glob("*.csv"):
+        shutil.copy(path, folder / "inbox" / f"development_{path.name}")
+    return Config.load(folder / "config.json")
+
+
+def process(config):
+    with Ledger.open(config) as ledger:
+        return full_process.run(config, ledger)
+
+
+def drop(config, path):
+    shutil.copy(path, config.input_folder)
+    return process(config)
+
+
+def latest_score(config, metric):
+    table = pd.read_csv(config.model_folder / "latest_score.csv", index_col="metric")
+    return table.loc[metric, "value"]
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "least"),
+    [
+        ("telco", "roc_auc", 0.82),
+        ("mlc_churn", "roc_auc", 0.78),
+        ("online_retail", "roc_auc", 0.70),
+        ("bank_marketing", "roc_auc", 0.90),
+    ],
+)
+def test_the_first_model_is_sensible(tmp_path, name, metric, least):
+    """As good as a plain logistic regression is known to be on that table."""
+    config = install(tmp_path, name)
+
+    outcome = process(config)
+
+    assert outcome.exit_code == 0
+    assert not outcome.quarantined
+    assert latest_score(config, metric) > least
+
+
+def test_telco_is_taken_drop_by_drop_and_stays_quiet(tmp_path):
+    """No time order, so nothing drifts; the 11 blank charges are missing values, not errors."""
+    config = install(tmp_path, "telco")
+    process(config)
+
+    outcomes = [drop(config, path) for path in sorted((DATA / "telco/production").glob("*"))[:8]]
+
+    assert [outcome.drift for outcome in outcomes] == [False] * 8
+    rows = pd.read_csv(tmp_path / "data/ingested/final_data.csv")
+    sources = [
+        *(DATA / "telco/development").glob("*"),
+        *sorted((DATA / "telco/production").glob("*"))[:8],
+    ]
+    expected = pd.concat([pd.read_csv(path) for path in sources]).drop_duplicates()
+    assert len(rows) == len(expected)
+    assert rows["TotalCharges"].isna().sum() == expected["TotalCharges"].isna().sum()
+
+
+def test_a_covariate_shift_is_found_where_it_was_injected(tmp_path):
+    """The manifest documents it from the middle on."""
+    config = install(tmp_path, "telco")
+    process(config)
+    drops = sorted((DATA / "telco/prod_covariate").glob("*.csv"))
+
+    quiet = [drop(config, path).drift for path in drops[:3]]
+    changed = [drop(config, path).drift for path in drops[-3:]]
+
+    assert not any(quiet)
+    assert any(changed)
+
+
+def test_broken_feeds_are_found_and_clean_drops_are_not(tmp_path):
+    """Missing and hundredfold charges, a clean drop, an unseen gender; as the manifest has it."""
+    config = install(tmp_path, "telco")
+    process(config)
+    paths = sorted((DATA / "telco/prod_quality").glob("*.csv"))[:4]
+
+    outcomes = [drop(config, path) for path in paths]
+
+    assert [outcome.drift for outcome in outcomes] == [True, True, False, True]
+    assert "MonthlyCharges (PSI" in str(outcomes[0])
+    assert "gender (PSI" in str(outcomes[3])
