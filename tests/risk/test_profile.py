@@ -57,12 +57,12 @@ def test_numeric_cells_hold_about_equally_many_rows(rows):
 
 def test_one_huge_value_does_not_move_the_cells(rows):
     """Quantiles do not care how far the farthest is."""
-    with_outlier = rows.assign(x=rows["x"].where(rows["x"] < rows["x"].max(), 1e6))
+    with_outlier = rows.copy()
+    with_outlier.loc[rows["x"].idxmax(), "x"] = 1e6
 
-    assert (
-        reference_profile(with_outlier, COLUMNS).features[0].edges
-        == reference_profile(rows, COLUMNS).features[0].edges
-    )
+    numeric, _ = reference_profile(with_outlier, COLUMNS).features
+
+    assert numeric.edges == reference_profile(rows, COLUMNS).features[0].edges
 
 
 def test_categories_have_cells_for_rare_unseen_and_missing_ones():
