@@ -17,7 +17,7 @@ import requests
 
 from risk import cli, store
 from risk.config import Config
-from risk.errors import LedgerError
+from risk.errors import ApiError
 
 SECONDS_TO_ANSWER = 30
 LONGEST_BODY = 20_000
@@ -60,7 +60,7 @@ class Calls:
     @property
     def exit_code(self) -> int:
         """69, a service is out of reach, unless all endpoints answered."""
-        return 0 if all(call.answered for call in self.calls) else LedgerError.exit_code
+        return 0 if all(call.answered for call in self.calls) else ApiError.exit_code
 
     def __str__(self) -> str:
         failed = [call.endpoint for call in self.calls if not call.answered]

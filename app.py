@@ -43,7 +43,6 @@ HEADERS = {
 def create_app(config: Config) -> Flask:
     """Build the application around one set of settings."""
     app = Flask(__name__, static_folder=None)
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
     if config.flask_secret_key:
         app.secret_key = config.flask_secret_key.get_secret_value()
     _answer_questions(app, Service(config))
@@ -163,7 +162,7 @@ def _answer(content: dict[str, Any], *, text: str, mimetype: str = "text/plain")
     """Answer with JSON if it is asked for by name, else as the seeds do."""
     accepted = request.accept_mimetypes
     if accepted["application/json"] > max(accepted["text/html"], accepted["text/plain"]):
-        body = json.dumps(content, ensure_ascii=False, allow_nan=False, default=str)
+        body = json.dumps(content, ensure_ascii=False, allow_nan=False)
         return Response(body, mimetype="application/json")
     return Response(text, mimetype=mimetype)
 

@@ -28,7 +28,7 @@ import scoring
 import training
 from risk import cli, model, monitor, profile, releases, scorecard, store
 from risk.config import Config
-from risk.errors import DataError, RiskError
+from risk.errors import ApiError, DataError, RiskError
 from risk.ledger import Ledger
 from risk.monitor import Finding
 
@@ -140,9 +140,9 @@ def conclude(config: Config, ledger: Ledger, version: int, decision_id: int) -> 
     scores = scoring.run(config, ledger, name="challenger" if has_challenger else "champion")
     with ledger.stage("diagnostics"), app.answering(config) as url:
         calls = api_calls.run(config, url=url)
-    if calls.exit_code:
-        log.warning("the API does not answer everything: %s", calls)
     ledger.complete(decision_id)
+    if calls.exit_code:
+        raise ApiError(f"release {version} is live, but of the API {calls}")
     return [f"{report}; F1 {scores.estimates['f1']}; API: {calls}"]
 
 

@@ -9,7 +9,8 @@ _config = Config.load(
     Path(os.environ.get("RISK_CONFIG") or Path(__file__).with_name("config.json")),
     environment=os.environ,
 )
-bind = f"{_config.api.host}:{_config.api.port}"
+_host = f"[{_config.api.host}]" if ":" in _config.api.host else _config.api.host
+bind = f"{_host}:{_config.api.port}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
 threads = 4

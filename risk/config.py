@@ -154,9 +154,9 @@ class Gate(Section):
 
 
 class Api(Section):
-    """Where the API listens."""
+    """Where the API listens: on this machine only, as long as it knows no keys."""
 
-    host: str = "127.0.0.1"
+    host: Literal["127.0.0.1", "::1", "localhost"] = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
 
 

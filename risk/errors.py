@@ -5,6 +5,7 @@
   - UnknownName        64  404  it names something that does not exist
   - DataError          65  422  the data cannot be used for what was asked
   - LedgerError        69  503  the database is out of reach or of another version
+  - ApiError           69  503  the API does not answer what it should
   - StorageError       74  507  a file cannot be read or written
   - BusyError          75  503  another run is at work
   - ModelError         76  503  there is no model that can be trusted
@@ -41,6 +42,13 @@ class DataError(RiskError):
 
 class LedgerError(RiskError):
     """The database does not answer, or its schema is not the one this code writes."""
+
+    exit_code = 69
+    http_status = 503
+
+
+class ApiError(RiskError):
+    """The API is out of reach, or an endpoint answers with an error."""
 
     exit_code = 69
     http_status = 503

@@ -77,7 +77,14 @@ def versions(shelf: Path) -> list[int]:
 
 def load_champion(config: Config) -> Model:
     """Load the live model, verified."""
-    return model.load(live_folder(config.deployment_folder), store.signing_key(config))
+    champion = model.load(live_folder(config.deployment_folder), store.signing_key(config))
+    if champion.manifest.features != config.columns.features:
+        raise ModelError(
+            f"release {champion.manifest.version} was trained on {champion.manifest.features}, "
+            f"the settings declare {config.columns.features}; "
+            "run: python training.py, then python deployment.py --force"
+        )
+    return champion
 
 
 def load_reference(config: Config, champion: Model) -> Profile:

@@ -205,3 +205,34 @@ def test_the_running_server_is_asked_if_it_is_ours(world):
         config = world.set(api__port=port)
         with app.answering(config) as again:
             assert again == url
+
+
+def test_changed_columns_ask_for_a_new_model(world):
+    """A champion that does not know the declared features is not used in silence."""
+    process(world)
+    world.set(columns__numeric=["lastmonth_activity"], columns__allowed_ranges={})
+    world.set(columns__other=["lastyear_activity", "number_of_employees"])
+    world.drop("new.csv", HEADER + "new,1,2,3,0\n")
+
+    result = world.command("full_process.py")
+
+    assert result.returncode == 76
+    assert "run: python training.py, then python deployment.py --force" in result.stderr
+    assert world.command("training.py").returncode == 0
+    assert world.command("deployment.py", "--force").returncode == 0
+    assert world.command("full_process.py").returncode == 0
+
+
+def test_an_api_that_fails_is_not_a_success(world, monkeypatch):
+    """The release stays live and recorded; the exit code tells that the diagnosis is missing."""
+    import api_calls
+
+    monkeypatch.setattr(api_calls, "ENDPOINTS", ("/scoring", "/nowhere"))
+    import pytest
+
+    from risk.errors import ApiError
+
+    with pytest.raises(ApiError, match="release 1 is live, but of the API 1 of 2"):
+        process(world)
+
+    assert str(process(world)) == "no new data"
