@@ -18,3 +18,4 @@ timeout = 60
 max_requests = 10_000
 max_requests_jitter = 1_000
 worker_tmp_dir = "/dev/shm"
+control_socket_disable = True

@@ -24,20 +24,30 @@ def server(world):
     port = free_port()
     world.set(api__port=port)
     environment = os.environ | {"RISK_CONFIG": str(world.folder / "config.json")}
-    command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
     url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        for _ in range(300):
-            try:
-                requests.get(f"{url}/health", timeout=1)
-                break
-            except requests.ConnectionError:
-                time.sleep(0.1)
+    with (world.folder / "gunicorn.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "wsgi:app"], cwd=ROOT, env=environment, stderr=log
+        )
+    try:
+        wait_for(url)
         yield url
+    finally:
         process.terminate()
-        process.communicate(timeout=30)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_for(url):
+    for _ in range(300):
+        try:
+            return requests.get(f"{url}/health", timeout=5)
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    raise AssertionError(f"nothing answers at {url}")
 
 
 def test_gunicorn_serves_on_the_loopback_address_of_the_settings(server):
