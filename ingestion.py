@@ -69,7 +69,7 @@ class Ingestion:
 
 def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingestion:
     """Find the new drops, take them, bring the derived files up to date."""
-    store.sweep(config, last_ingestion_id=ledger.last_ingestion_id())
+    _sweep(config, ledger)
     if requeue is None:
         new, left_alone = find_new(config, ledger)
     else:
@@ -81,6 +81,7 @@ def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingest
                 intakes.append(take(config, ledger, drop, requeued=requeue))
             except drops.Changed as change:
                 left_alone.append(str(change))
+                _sweep(config, ledger)
         compile_dataset(config, ledger)
     for reason in left_alone:
         log.warning(reason)
@@ -111,6 +112,10 @@ def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
     new = [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known]
     ready, growing = drops.settled(new, config.ingestion.settle_seconds)
     return ready, [*skipped, *growing]
+
+
+def _sweep(config: Config, ledger: Ledger) -> None:
+    store.sweep(config, last_ingestion_id=ledger.last_ingestion_id())
 
 
 def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop:

@@ -60,7 +60,7 @@ class Piece:
 
 
 class Changed(Exception):
-    """The file was written to, replaced or removed while it was read; a later run takes it."""
+    """The file changed, vanished or failed while it was read; a later run takes it."""
 
 
 def find(config: Config) -> tuple[list[Drop], list[str]]:
@@ -113,7 +113,10 @@ def opened(drop: Drop) -> Iterator[BufferedReader]:
         raise Changed(f"{drop.name}: cannot be opened ({error.strerror})") from None
     with os.fdopen(descriptor, "rb") as file:
         _require_unchanged(file, drop)
-        yield file
+        try:
+            yield file
+        except OSError as error:
+            raise Changed(f"{drop.name}: cannot be read ({error.strerror})") from None
         _require_unchanged(file, drop)
 
 

@@ -96,7 +96,8 @@ def take(
     )
     if problems := contents.problems:
         first = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
-        log.warning("%s: %d problems, the first in %s", drop.name, len(problems), first)
+        again = f"once mended: python ingestion.py --requeue {ingestion_id}"
+        log.warning("%s: %d problems, first %s; %s", drop.name, len(problems), first, again)
     return intake
 
 

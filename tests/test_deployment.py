@@ -1,5 +1,6 @@
 import json
 import shutil
+import threading
 
 import pytest
 import sqlalchemy as sa
@@ -7,7 +8,7 @@ import sqlalchemy as sa
 import deployment
 import ingestion
 import training
-from risk import releases, tables
+from risk import model, releases, tables
 from risk.errors import ModelError, UnknownName
 
 
@@ -156,3 +157,27 @@ def test_without_test_data_nothing_is_deployed(trained, ledger):
     assert result.returncode == 65
     assert "data/test/test_data.csv: there is no such file" in result.stderr
     assert releases.live_version(trained.config.deployment_folder) is None
+
+
+def test_a_reader_never_meets_two_releases_at_once(trained, ledger):
+    """The mirror copied three files one by one; here 200 switches happen under a reader's eyes."""
+    deployment.run(trained.config, ledger)
+    deploy_another(trained, ledger)
+    config, done = trained.config, threading.Event()
+
+    def switch_to_and_fro():
+        for turn in range(200):
+            releases.switch(config.deployment_folder, 1 + turn % 2)
+        done.set()
+
+    writer = threading.Thread(target=switch_to_and_fro)
+    writer.start()
+    seen = set()
+    while not done.is_set():
+        champion = releases.load_champion(config)
+        folder = config.deployment_folder / "releases" / str(champion.manifest.version)
+        seen.add((champion.manifest.version, champion.sha256))
+        assert model.digest((folder / "trained_model.pkl").read_bytes()) == champion.sha256
+    writer.join()
+
+    assert len(seen) <= 2

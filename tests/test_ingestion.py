@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 import ingestion
-from risk import store, tables
+from risk import drops, store, tables
 from risk.errors import UnknownName
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
@@ -248,3 +248,24 @@ def test_a_rehearsal_tells_the_same_and_writes_nothing(world, ledger, tree):
     assert tree() == before
     assert len(rows) == 31
     assert str(would) == str(ingestion.run(world.config, ledger))
+
+
+def test_a_drop_that_changes_while_it_is_read_leaves_nothing_behind(world, ledger, monkeypatch):
+    """Its half-made part and quarantine must not be taken for those of the next drop."""
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    changing = world.drop("a.csv", HEADER + "a,1,2,3,0\nb,many,2,3,0\n")
+    world.drop("b.csv", HEADER + "c,1,2,3,0\n")
+    read = drops.read
+
+    def read_and_touch(file, *arguments):
+        yield from read(file, *arguments)
+        os.utime(changing)
+
+    monkeypatch.setattr(drops, "read", read_and_touch)
+    result = ingestion.run(world.config, ledger)
+
+    assert [intake.path for intake in result.intakes] == ["inbox/b.csv"]
+    assert "a.csv: changed while it was read" in result.left_alone[0]
+    assert not (world.config.quarantine_folder / "00000001").exists()
+    assert [row[0] for row in final_rows(world.config)] == ["c"]
