@@ -60,6 +60,43 @@ def test_the_command_line_beats_the_environment_beats_the_file(write):
     assert config.training.minimum_rows == 20
 
 
+def test_each_layer_counts_only_where_the_stronger_ones_are_silent(write):
+    """File, environment and command line each decide one of three neighbours."""
+    checks = {"metric": "recall", "psi_threshold": 0.2, "alpha": 0.01}
+    environment = {"RISK_CHECKS__PSI_THRESHOLD": "0.3", "RISK_CHECKS__ALPHA": "0.02"}
+
+    config = Config.load(
+        write(checks=checks), environment=environment, command_line=["checks.alpha=0.03"]
+    )
+
+    assert config.checks.model_dump() == {"metric": "recall", "psi_threshold": 0.3, "alpha": 0.03}
+
+
+def test_the_last_of_two_equal_options_counts(write):
+    """As everywhere on a command line."""
+    config = Config.load(write(), command_line=["random_seed=1", "random_seed=2"])
+
+    assert config.random_seed == 2
+
+
+def test_the_command_line_beats_both_names_of_the_database(write):
+    """Whoever types it now means it."""
+    environment = {"DATABASE_URL": "sqlite:///a.db", "RISK_DATABASE_URL": "sqlite:///b.db"}
+
+    config = Config.load(
+        write(), environment=environment, command_line=["database_url=sqlite:///c.db"]
+    )
+
+    assert config.database_url == "sqlite:///c.db"
+
+
+def test_other_variables_are_none_of_our_business(write):
+    """RISK_CONFIG names the file itself; PATH and the rest belong to others."""
+    environment = {"RISK_CONFIG": "elsewhere.json", "PATH": "/bin", "RISKY": "1"}
+
+    assert Config.load(write(), environment=environment) == Config.load(write())
+
+
 def test_database_url_is_honoured_and_ours_is_stronger(write):
     """The usual name works; RISK_DATABASE_URL is the explicit one."""
     usual = {"DATABASE_URL": "sqlite:///usual.sqlite"}
@@ -84,6 +121,24 @@ def test_all_problems_are_named_at_once(write):
     for line in ("test_size: ", "random_seed: ", "nonsense: unknown", "typo: unknown"):
         assert line in message
     assert "input_folder_path: missing" in message
+
+
+@pytest.mark.parametrize(
+    ("environment", "command_line", "message"),
+    [
+        ({"RISK_TRAINING__TYPO": "1"}, [], "training.typo: unknown setting"),
+        ({"RISK_RANDOM_SEED__X": "1"}, [], "random_seed is a single setting, not a section"),
+        ({}, ["trainin.estimator=GaussianNB"], "trainin: unknown setting"),
+        ({}, ["random_seed"], "--set takes KEY=VALUE"),
+        ({}, ["api.host=0.0.0.0"], "api.host: Input should be '127.0.0.1'"),
+    ],
+)
+def test_an_override_that_cannot_be_used_is_named(write, environment, command_line, message):
+    """A misspelt one must not leave the old value in force without a word."""
+    with pytest.raises(ConfigError) as caught:
+        Config.load(write(), environment=environment, command_line=command_line)
+
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +175,24 @@ def test_secrets_are_refused_in_the_file_and_shown_nowhere(write):
     assert "geheim" not in repr(config)
 
 
+@pytest.mark.parametrize("name", ["RISK_SIGNING_KEY", "RISK_SIGNING_KEY__PART", "RISK_SIGNIN_KEY"])
+def test_no_error_shows_the_value_of_a_secret(write, name):
+    """Nor that of a secret whose name was misspelt."""
+    with pytest.raises(ConfigError) as caught:
+        Config.load(write(), environment={name: "geheim"})
+
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_secret_from_the_environment_reaches_who_asks_for_it(write):
+    """Hidden, but not lost."""
+    key = "geheim" * 9
+
+    config = Config.load(write(), environment={"RISK_SIGNING_KEY": key})
+
+    assert config.signing_key.get_secret_value() == key
+
+
 def test_a_password_is_masked_when_settings_are_shown(write):
     """And used when the database is opened."""
     config = Config.load(write(database_url="postgresql://me:geheim@host/db"))
@@ -137,6 +210,14 @@ def test_relative_paths_start_at_the_file(write, monkeypatch):
 
     assert config.input_folder == path.parent / "data" / "development"
     assert config.sqlalchemy_url == f"sqlite:///{path.parent}/db/monitoring.sqlite"
+
+
+def test_absolute_paths_stay_as_they_are(write):
+    """A database on another disk is one."""
+    config = Config.load(write(input_folder_path="/drops", database_url="sqlite:////disk/a.db"))
+
+    assert config.input_folder == Path("/drops")
+    assert config.sqlalchemy_url == "sqlite:////disk/a.db"
 
 
 def test_names_are_relative_where_they_can_be_and_always_printable(write):
@@ -165,3 +246,9 @@ def test_a_file_name_is_no_path(write, name):
     """Outputs stay in their folders."""
     with pytest.raises(ConfigError, match="model_filename"):
         Config.load(write(model_filename=name))
+
+
+def test_a_missing_file_says_how_to_name_another(tmp_path):
+    """The usual mistake is the wrong folder."""
+    with pytest.raises(ConfigError, match=r"no configuration at /.*name one by --config"):
+        Config.load(tmp_path / "config.json")

@@ -1,6 +1,7 @@
 import csv
 import io
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -50,6 +51,13 @@ def test_the_usual_spellings_of_csv_are_read(content):
         (b'id,x,y\n"a,1,0\nb,2,1\n', "not CSV"),
         (b"<html><body>502 Bad Gateway</body></html>", "columns missing"),
         (b"id;x;y\na;1;0\n", "semicolons"),
+        (b"\xef\xbb\xbf", "the file is empty"),
+        (b"\r\n\n", "the file is empty"),
+        (b"id,x,y\n\xed\xa0\x80,1,0\n", "not UTF-8 text: byte 0xed"),
+        (b'id,x,y\n"a"b,1,0\n', "not CSV"),
+        (b"id,x,x,y\na,1,1,0\n", r"more than once: \['x'\]"),
+        (b"id,X,y\na,1,0\n", r"columns missing: \['x'\]; found: \['id', 'X', 'y'\]"),
+        (b"a,1,0\nb,2,1\n", r"columns missing: \['id', 'x'\]"),
         (b"id,x,y\n" + b"a" * 20_000, "longer than max_line_characters"),
     ],
 )
@@ -89,6 +97,66 @@ def test_line_numbers_count_lines_and_not_records():
     assert piece.rows["id"].tolist() == ["a\nb"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_blank_lines_and_refused_ones_count_as_lines(end):
+    """The line of an editor is what a person looks for, whatever ends it."""
+    lines = ["id,x,y", "", "a,1,0", "b", "", '"c', 'd",many,0', "e,2,maybe"]
+
+    (piece,) = read(end.join(lines))
+
+    assert [problem.line for problem in piece.problems] == [4, 6, 8]
+    assert piece.refused == [["b"], [f"c{end}d", "many", "0"], ["e", "2", "maybe"]]
+
+
+def test_line_numbers_go_on_from_piece_to_piece(monkeypatch):
+    """They are those of the file."""
+    monkeypatch.setattr(drops, "ROWS_PER_PIECE", 2)
+
+    pieces = read(HEADER + "a,many,0\n\nb,1,0\nc,1,0\nd,many,0\n")
+
+    assert [[problem.line for problem in piece.problems] for piece in pieces] == [[2], [6]]
+
+
+@pytest.mark.parametrize("row", ["a\0,1,0", "a,1\0,0", "a,1,0\0"])
+def test_a_nul_costs_its_row_and_no_other(row):
+    """Disks that were full leave them; some databases cannot store one."""
+    (piece,) = read(HEADER + row + "\nb,2,1\n")
+
+    assert piece.rows["id"].tolist() == ["b"]
+    assert {problem.line for problem in piece.problems} == {2}
+
+
+def test_a_line_may_be_as_long_as_the_limit_and_no_longer():
+    """The line end counts."""
+    (piece,) = read(HEADER + "a" * 15 + ",1,0\n", limit=20)
+
+    assert piece.rows["id"].tolist() == ["a" * 15]
+    with pytest.raises(DataError, match="longer than max_line_characters = 20"):
+        read(HEADER + "a" * 16 + ",1,0\n", limit=20)
+
+
+def test_a_cell_over_endless_lines_is_refused():
+    """A quote that is closed far below must not fill the memory."""
+    with pytest.raises(DataError, match="field larger than field limit"):
+        read(HEADER + '"' + "a\n" * 100_000 + '",1,0\n')
+
+
+def test_a_header_in_the_middle_is_a_refused_row():
+    """Two exports were glued together."""
+    (piece,) = read(HEADER + "a,1,0\n" + HEADER + "b,2,1\n")
+
+    assert piece.rows["id"].tolist() == ["a", "b"]
+    assert piece.refused == [["id", "x", "y"]]
+
+
+def test_a_drop_without_labels_is_read():
+    """They come with a later drop."""
+    (piece,) = read("x,id\n1,a\n")
+
+    assert piece.problems == []
+    assert piece.rows["y"].isna().all()
+
+
 def test_a_large_drop_comes_in_pieces(monkeypatch):
     """Memory is bounded by the piece, not by the file."""
     monkeypatch.setattr(drops, "ROWS_PER_PIECE", 10)
@@ -110,11 +178,29 @@ def test_what_the_csv_module_writes_is_read_back(rows):
 
     pieces = read(text.getvalue())
 
-    fit = [row for row in rows if row[0].strip()]
+    fit = [(name.strip(), x, y) for name, x, y in rows if name.strip()]
     found = [tuple(row) for piece in pieces for row in piece.rows.itertuples(index=False)]
+    refused = [record for piece in pieces for record in piece.refused]
     assert sum(piece.n_read for piece in pieces) == len(rows)
-    assert len(found) == len(fit)
-    assert [row[1:] for row in found] == [row[1:] for row in fit]
+    assert found == fit
+    assert refused == [list(map(str, row)) for row in rows if not row[0].strip()]
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=5))
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_flipped_bytes_are_read_or_refused(flips):
+    """Of a file with everything in it: quotes, line breaks, umlauts, a byte order mark."""
+    content = bytearray(('\ufeffid,x,y\r\n"Mü\n""l""",1.5e3,0\r\nb,,\r\n€,NA,1\r\n' * 2).encode())
+    for position, byte in flips:
+        content[position % len(content)] = byte
+
+    try:
+        pieces = read(bytes(content))
+    except DataError as refusal:
+        pieces = []
+        assert str(refusal)
+
+    assert all(piece.n_read == len(piece.rows) + len(piece.refused) for piece in pieces)
 
 
 @given(st.binary(max_size=40), st.integers(0, 40), st.integers(0, 40))
@@ -169,6 +255,28 @@ def test_a_link_put_in_place_of_a_file_is_not_followed(world):
         pass
 
 
+def test_a_pipe_put_in_place_of_a_file_is_not_waited_for(world):
+    """Opening one waits for its writer, for ever if there is none."""
+    (drop, *_), _ = drops.find(world.config)
+    drop.path.unlink()
+    os.mkfifo(drop.path)
+
+    with pytest.raises(drops.Changed, match="changed"), drops.opened(drop):
+        pass
+
+
+def test_another_file_of_the_same_size_and_time_is_noticed(world):
+    """Its times can be set by anyone, its change time and inode cannot."""
+    (drop, *_), _ = drops.find(world.config)
+    content, status = drop.path.read_bytes(), drop.path.stat()
+    drop.path.with_suffix(".tmp").write_bytes(content[::-1])
+    os.utime(drop.path.with_suffix(".tmp"), ns=(status.st_atime_ns, status.st_mtime_ns))
+    drop.path.with_suffix(".tmp").replace(drop.path)
+
+    with pytest.raises(drops.Changed, match="changed"), drops.opened(drop):
+        pass
+
+
 def test_a_file_that_vanished_is_said_so(world):
     """The run goes on with the others."""
     (drop, *_), _ = drops.find(world.config)
@@ -204,6 +312,48 @@ def test_a_file_that_grows_is_not_ready(world):
 
     assert ready == [still]
     assert waiting == [f"{growing.name}: still being written, left for a later run"]
+
+
+def test_files_that_are_old_enough_are_not_waited_for(world):
+    """An hour of settling costs nothing where nobody wrote for longer."""
+    found, _ = drops.find(world.config)
+    old = [replace(drop, signature=replace(drop.signature, ctime_ns=0)) for drop in found]
+
+    assert drops.settled(old, 3600) == (old, [])
+
+
+def test_a_drop_that_vanishes_while_it_settles_is_left_out(world):
+    """Its writer moved it away again."""
+    (gone, still), _ = drops.find(world.config)
+    gone.path.unlink()
+
+    ready, waiting = drops.settled([gone, still], 0.01)
+
+    assert gone not in ready
+    assert still in ready
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file"),
+        ("", "the file is empty"),
+        ("corporation", "columns missing"),
+        ("{header}\n", "no rows"),
+        ("{header}\nk,1,2,many,0\n", "line 2, column number_of_employees: not a number"),
+        ("{header}\nk,1\n", "line 2: 2 fields, the header has 5, got 'k'"),
+    ],
+)
+def test_a_data_set_is_used_whole_or_not_at_all(world, content, message):
+    """A score on the fit half of the test data would be another score."""
+    header = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
+    path = world.config.test_data
+    path.unlink()
+    if content is not None:
+        path.write_text(content.replace("{header}", header))
+
+    with pytest.raises(DataError, match=f"data/test/test_data.csv: {message}"):
+        drops.read_whole(world.config, path)
 
 
 def test_names_that_cannot_be_shown_are_spelt_out(world):

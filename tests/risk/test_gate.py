@@ -15,9 +15,13 @@ def trial(n, *, champion_wrong, challenger_wrong):
     def prediction(wrong):
         y_pred = y_true.copy()
         y_pred[list(wrong)] ^= 1
-        return Prediction(y_pred_proba=0.1 + 0.8 * y_pred, y_pred=y_pred)
+        return certain(y_pred)
 
     return Trial(y_true, prediction(champion_wrong), prediction(challenger_wrong))
+
+
+def certain(y_pred):
+    return Prediction(y_pred_proba=0.1 + 0.8 * y_pred, y_pred=y_pred)
 
 
 def judge(made, *, drift=True, **settings):
@@ -41,6 +45,89 @@ def test_a_clearly_better_one_is_proven_by_the_exact_test():
     expected = binomtest(40, 50, alternative="greater").pvalue
     assert (verdict.deploy, verdict.proven) == (True, True)
     assert verdict.p_value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("alpha", "proven"), [(1 / 32, True), (0.0312, False)])
+def test_evidence_counts_up_to_alpha(alpha, proven):
+    """Five wins without a loss have p = 1/32 = 0.03125."""
+    verdict = judge(trial(40, champion_wrong=range(5), challenger_wrong=[]), alpha=alpha)
+
+    assert verdict.p_value == 1 / 32
+    assert verdict.proven is proven
+
+
+@pytest.mark.parametrize("drift", [True, False])
+@pytest.mark.parametrize("when_unsure", ["deploy_if_drifted", "keep", "ask"])
+def test_two_models_that_agree_on_five_rows_leave_it_open(when_unsure, drift):
+    """No row speaks for either, so p = 1 and only the policy decides."""
+    made = trial(5, champion_wrong=[2], challenger_wrong=[2])
+
+    verdict = judge(made, drift=drift, when_unsure=when_unsure)
+
+    assert verdict.p_value == 1
+    assert not verdict.proven
+    assert verdict.deploy is (drift and when_unsure == "deploy_if_drifted")
+
+
+@pytest.mark.parametrize(
+    ("when_unsure", "drift", "words"),
+    [
+        ("deploy_if_drifted", True, "so it goes live unproven"),
+        ("deploy_if_drifted", False, "the champion stays"),
+        ("keep", True, "the champion stays"),
+        ("ask", True, "a person is asked"),
+    ],
+)
+def test_the_reason_says_what_was_done_for_want_of_evidence(when_unsure, drift, words):
+    """It is what the person reads who is asked."""
+    made = trial(5, champion_wrong=[1], challenger_wrong=[])
+
+    verdict = judge(made, drift=drift, when_unsure=when_unsure)
+
+    assert verdict.reason.endswith(words)
+
+
+def test_a_worse_score_is_refused_though_more_rows_are_right():
+    """20 negatives won for 9 of 10 positives lost: the test says yes, F1 says no."""
+    y_true = np.repeat([1, 0], [10, 990])
+    champion = np.repeat([1, 0], [30, 970])
+    challenger = np.repeat([1, 0], [1, 999])
+
+    verdict = judge(Trial(y_true, certain(champion), certain(challenger)))
+
+    assert verdict.p_value == pytest.approx(binomtest(20, 29, alternative="greater").pvalue)
+    assert verdict.p_value < 0.05
+    assert verdict.champion.value == pytest.approx(20 / 40)  # 2 tp / (2 tp + fp + fn)
+    assert verdict.challenger.value == pytest.approx(2 / 11)
+    assert not verdict.deploy
+
+
+@pytest.mark.parametrize(("before", "now", "deploy"), [(0.7, 0.9, True), (0.9, 0.7, False)])
+def test_of_a_loss_the_smaller_one_is_better(before, now, deploy):
+    """Both models are right everywhere; one is surer of it."""
+    y_true = np.arange(20) % 2
+    champion, challenger = (
+        Prediction(y_pred_proba=np.where(y_true == 1, sure, 1 - sure), y_pred=y_true)
+        for sure in (before, now)
+    )
+
+    verdict = gate.compare(Trial(y_true, champion, challenger), Gate(), metric="brier", drift=True)
+
+    assert verdict.champion.value == pytest.approx((1 - before) ** 2)
+    assert verdict.deploy is deploy
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "deploy"), [([1, 0], [0, 0], False), ([0, 0], [1, 0], True)]
+)
+def test_a_score_that_is_undefined_is_worse_than_one_that_is_not(before, now, deploy):
+    """A model that calls nothing positive has no precision."""
+    trial = Trial(np.array([1, 0]), certain(np.array(before)), certain(np.array(now)))
+
+    verdict = gate.compare(trial, Gate(), metric="precision", drift=True)
+
+    assert verdict.deploy is deploy
+    assert "undefined" in verdict.reason
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from risk.config import Columns
 from risk.errors import DataError
@@ -81,6 +83,29 @@ def test_a_missing_number_or_label_is_allowed(cell):
     assert row["y"] is pd.NA
 
 
+def test_a_blank_category_is_missing():
+    """Also where only some values are allowed."""
+    row = check_one(c=" ").rows.iloc[0]
+
+    assert pd.isna(row["c"])
+
+
+@pytest.mark.parametrize("cell", ["5", "+5", "5.0", "5.", "5e0", "50E-1", " 5 ", "005"])
+def test_a_number_may_be_spelt_in_many_ways(cell):
+    """All of them are what Python's own float reads."""
+    (number,) = check_one(x=cell).rows["x"]
+
+    assert number == float(cell) == 5
+
+
+@pytest.mark.parametrize(
+    "cell", ["1_0", "\u0661", "\uff11", "True", "1 0", "0b1", "1L", "NAN", "None"]
+)
+def test_what_only_a_programming_language_takes_for_a_number_is_none(cell):
+    """Which of them Python or pandas accept changes with their version."""
+    assert check_one(x=cell).problems == [Problem(7, "x", "not a number", cell)]
+
+
 def test_a_company_called_na_is_a_company():
     """Plain pandas makes it a missing value."""
     columns = COLUMNS.model_copy(update={"allowed_values": {}})
@@ -88,6 +113,41 @@ def test_a_company_called_na_is_a_company():
     row = check_one(columns, id="NA", c="NA").rows.iloc[0]
 
     assert (row["id"], row["c"]) == ("NA", "NA")
+
+
+CELLS = st.one_of(
+    st.floats(0, 1e300).map(repr),
+    st.integers(0, 2**70).map(str),
+    st.sampled_from(["", "NA", "many", "True", "1e309", "-1"]),
+)
+
+
+@given(st.lists(CELLS, min_size=1, max_size=8))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_a_number_does_not_depend_on_its_neighbours(cells):
+    """Python's float is the oracle; plain pandas rounds a column of large integers together."""
+    columns = COLUMNS.model_copy(update={"allowed_ranges": {"x": (0, None)}})
+    records = pd.DataFrame([GOOD | {"x": cell} for cell in cells], dtype="str")
+
+    found = check(records, range(len(cells)), columns).rows["x"]
+
+    fit = {i: cell for i, cell in enumerate(cells) if cell not in ("many", "True", "1e309", "-1")}
+    assert found.index.tolist() == list(fit)
+    expected = [float(cell) if cell not in ("", "NA") else np.nan for cell in fit.values()]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_problems_come_in_the_order_of_lines_and_fit_rows_keep_their_place():
+    """Both are found again in the file."""
+    records = pd.DataFrame([GOOD | {"x": x} for x in ("-1", "5", "many", "6")], dtype="str")
+
+    checked = check(records, [2, 3, 5, 9], COLUMNS)
+
+    assert [(problem.line, problem.value) for problem in checked.problems] == [
+        (2, "-1"),
+        (5, "many"),
+    ]
+    assert checked.rows["x"].to_dict() == {1: 5.0, 3: 6.0}
 
 
 def test_a_long_value_is_cut_in_the_message():
@@ -100,13 +160,36 @@ def test_a_long_value_is_cut_in_the_message():
 
 @pytest.mark.parametrize(
     ("labels", "cell", "expected"),
-    [((1, 0), "1.0", 1), ((1, 0), "0", 0), (("Yes", "No"), "Yes", 1), (("Yes", "No"), "No", 0)],
+    [
+        ((1, 0), "1", 1),
+        ((1, 0), "1.0", 1),
+        ((1, 0), "01", 1),
+        ((1, 0), "0", 0),
+        ((1, 0), "-0", 0),
+        ((0, 1), "0", 1),
+        ((0.5, 2), "5e-1", 1),
+        (("Yes", "No"), "Yes", 1),
+        (("Yes", "No"), " No ", 0),
+        (("1", "0"), "1", 1),
+    ],
 )
 def test_labels_may_be_numbers_or_words(labels, cell, expected):
     """1 and 1.0 are the same label; words are compared as they are."""
     update = {"positive_label": labels[0], "negative_label": labels[1]}
 
     assert check_one(COLUMNS.model_copy(update=update), y=cell).rows["y"].item() == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "cell"), [(("Yes", "No"), "yes"), (("1", "0"), "1.0"), ((1, 0), "True")]
+)
+def test_another_spelling_of_a_label_is_refused(labels, cell):
+    """Guessing what was meant would make wrong labels."""
+    update = {"positive_label": labels[0], "negative_label": labels[1]}
+
+    (problem,) = check_one(COLUMNS.model_copy(update=update), y=cell).problems
+
+    assert problem == Problem(7, "y", f"label other than {labels[1]} or {labels[0]}", cell)
 
 
 def test_a_table_without_labels_is_unripe():
@@ -153,6 +236,44 @@ def test_equal_rows_have_equal_fingerprints_and_different_ones_do_not():
 
     assert hashes[0] == hashes[1]
     assert len(set(hashes.tolist())) == 9
+
+
+KINDS = st.tuples(
+    st.sampled_from(["k", "l", "nan", "None"]),
+    st.sampled_from([0.0, 1.0, 0.5, None, 2.0**63]),
+    st.sampled_from(["a", "b", "nan", "None", None]),
+    st.sampled_from([0, 1, None]),
+)
+
+
+@given(st.lists(KINDS, min_size=1, max_size=12))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_a_fingerprint_depends_on_its_own_row_and_on_nothing_else(kinds):
+    """Neither on neighbours nor on their order: a row comes again in another drop."""
+    together = fingerprints(rows_of(*kinds)).tolist()
+
+    alone = [fingerprints(rows_of(kind)).item() for kind in kinds]
+
+    assert together == alone
+    assert len(set(together)) == len(set(kinds))
+
+
+def test_values_that_change_columns_change_the_fingerprint():
+    """All 27,000 triples of 30 numbers: a sum over the columns would give 88 hashes."""
+    grid = np.stack(np.meshgrid(*[np.arange(30.0)] * 3), axis=-1).reshape(-1, 3)
+
+    hashes = fingerprints(pd.DataFrame(grid))
+
+    assert len(set(hashes.tolist())) == 27_000
+
+
+def test_fingerprints_leave_the_rows_as_they_are():
+    """-0.0 is only read as 0.0, not rewritten."""
+    rows = rows_of(("k", -0.0, "a", 1))
+
+    fingerprints(rows)
+
+    assert np.signbit(rows["x"].item())
 
 
 def test_fingerprints_do_not_change_over_time():

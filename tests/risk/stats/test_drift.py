@@ -11,7 +11,7 @@ from risk.stats.drift import stability_index
 counts = st.lists(
     st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=20
 ).filter(lambda cells: all(map(any, zip(*cells, strict=True))))
-properties = settings(max_examples=200, deadline=None, database=None)
+properties = settings(max_examples=200, deadline=None, database=None, derandomize=True)
 
 
 def test_the_index_is_the_sum_one_can_do_by_hand():
@@ -23,6 +23,14 @@ def test_the_index_is_the_sum_one_can_do_by_hand():
     assert found.statistic == pytest.approx(index)
     assert found.p_value == pytest.approx(chi2.sf(index / noise, df=1))
     assert found.excess == 0
+
+
+def test_the_rows_added_to_each_cell_can_be_chosen():
+    """By hand: (1 + 1, 5 + 1) and (3 + 1, 3 + 1) of 8 are the shares of the test above."""
+    found = stability_index([1, 5], [3, 3], pseudo_count=1)
+
+    assert found.statistic == pytest.approx(0.25 * math.log(2) + 0.25 * math.log(3 / 2))
+    assert found.p_value == pytest.approx(chi2.sf(found.statistic * 3, df=1))  # over 1/6 + 1/6
 
 
 def test_the_excess_is_the_index_without_its_noise():
@@ -101,14 +109,30 @@ def test_without_drift_the_alarm_rate_is_the_stated_level(n, m, cells):
     assert alarms > 0.04 * 4000
 
 
-def test_without_drift_the_noise_is_what_the_index_is_on_average():
-    """So what is subtracted is the bias: here 9 (1/10000 + 1/1000) = 0.0099."""
+def test_without_drift_every_level_is_kept_in_cells_of_unlike_size():
+    """The p-values of 2000 against 500 rows are even: alpha of them lie below each alpha."""
+    rng = np.random.default_rng(20240505)
+    old, new = (rng.multinomial(size, [0.4, 0.3, 0.2, 0.1], size=4000) for size in (2000, 500))
+
+    p_values = [stability_index(*pair).p_value for pair in zip(old, new, strict=True)]
+
+    for alpha in (0.01, 0.05, 0.2, 0.5):
+        alarms = sum(p_value < alpha for p_value in p_values)
+        assert binomtest(alarms, 4000, alpha).pvalue > 0.001, alpha
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "noise"),
+    [(10_000, 1000, 0.0099), (2000, 500, 0.0225)],  # 9 (1/10000 + 1/1000), 9 (1/2000 + 1/500)
+)
+def test_without_drift_the_noise_is_what_the_index_is_on_average(n, m, noise):
+    """So what is subtracted is the bias, and what is left of the index is 0 on average."""
     rng = np.random.default_rng(20240502)
-    old, new = (rng.multinomial(size, [0.1] * 10, size=4000) for size in (10_000, 1000))
+    old, new = (rng.multinomial(size, [0.1] * 10, size=4000) for size in (n, m))
 
     found = [stability_index(*pair).statistic for pair in zip(old, new, strict=True)]
 
-    assert np.mean(found) == pytest.approx(0.0099, rel=0.05)
+    assert np.mean(found) - noise == pytest.approx(0, abs=0.05 * noise)
 
 
 def test_without_drift_a_small_batch_rarely_passes_the_customary_limit():
@@ -160,6 +184,26 @@ def test_the_order_of_the_cells_does_not_matter(cells, random):
 
 
 @properties
+@given(counts, st.sampled_from([0.01, 0.5, 2]))
+def test_the_index_is_that_of_a_plain_loop(cells, pseudo_count):
+    """Cell by cell without numpy, and the p-value from scipy's chi-squared distribution."""
+    used = [cell for cell in cells if any(cell)]
+    n, m = map(sum, zip(*cells, strict=True))
+
+    found = stability_index(*zip(*cells, strict=True), pseudo_count=pseudo_count)
+
+    index = 0.0
+    for before, now in used:
+        p = (before + pseudo_count) / (n + pseudo_count * len(used))
+        q = (now + pseudo_count) / (m + pseudo_count * len(used))
+        index += (q - p) * math.log(q / p)
+    freedom, noise = max(len(used) - 1, 1), 1 / n + 1 / m
+    assert found.statistic == pytest.approx(index, abs=1e-12)
+    assert found.p_value == pytest.approx(chi2.sf(index / noise, freedom), rel=1e-6, abs=1e-9)
+    assert found.excess == pytest.approx(max(0, index - freedom * noise), abs=1e-12)
+
+
+@properties
 @given(counts)
 def test_the_result_is_finite_and_within_its_range(cells):
     """With whatever cells are empty, and without a warning."""
@@ -167,6 +211,7 @@ def test_the_result_is_finite_and_within_its_range(cells):
 
     assert 0 <= found.excess <= found.statistic < math.inf
     assert 0 <= found.p_value <= 1
+    assert {type(found.statistic), type(found.p_value), type(found.excess)} == {float}
 
 
 @properties

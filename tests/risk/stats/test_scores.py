@@ -19,7 +19,7 @@ probabilities = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1
 some_rows = st.lists(
     st.tuples(st.integers(0, 1), probabilities, st.integers(0, 1)), min_size=1, max_size=40
 )
-properties = settings(max_examples=150, deadline=None, database=None)
+properties = settings(max_examples=150, deadline=None, database=None, derandomize=True)
 
 
 def simulate(rng, n, base_rate):
@@ -76,6 +76,28 @@ def test_the_values_are_those_of_scikit_learn(seed, decimals):
 
     expected = sklearn_values(y_true, y_pred_proba, y_pred)
     assert {name: score.value for name, score in found.items()} == pytest.approx(expected)
+
+
+def test_the_value_of_a_tie_is_a_half_however_the_rows_tie():
+    """By hand: of four pairs two are right and two tied, and two tied rows share one rank."""
+    y_true, y_pred_proba = [1, 1, 0, 0], [0.9, 0.5, 0.5, 0.5]
+
+    assert scores.roc_auc(y_true, y_pred_proba).value == (2 + 2 / 2) / 4
+    assert scores.average_precision(y_true, y_pred_proba).value == (1 / 1 + 2 / 4) / 2
+
+
+def test_a_million_rows_are_scored():
+    """Every pair of them would take terabytes: only sorting can afford it."""
+    rng = np.random.default_rng(11)
+    y_true, y_pred_proba, y_pred = simulate(rng, 1_000_000, 0.2)
+    y_pred_proba = y_pred_proba.round(4)  # most rows tie with about a hundred others
+
+    found = score_all(y_true, y_pred_proba, y_pred)
+
+    expected = sklearn_values(y_true, y_pred_proba, y_pred)
+    assert {name: score.value for name, score in found.items()} == pytest.approx(expected)
+    for name, score in found.items():
+        assert score.upper - score.lower < 0.01, name
 
 
 def test_all_scores_come_in_one_order():
@@ -159,6 +181,8 @@ def test_labels_that_cannot_be_scored_are_refused(name, y_true, y_pred, message)
         ([], [], "y_true must hold at least one row"),
         ([1, 0], [0.5], "equal length"),
         ([1, -1], [0.5, 0.5], "y_true must hold only 0 and 1, got -1"),
+        ([1, 0], ["high", "low"], "y_pred_proba must hold numbers: .*'high'"),
+        ([1, 0], [[0.5, 0.5]], r"y_pred_proba must hold at least one row, got shape \(1, 2\)"),
         ([1, 0], [0.5, 1.5], r"y_pred_proba must lie in \[0, 1\], got 1.5"),
         ([1, 0], [-0.1, 0.5], r"y_pred_proba must lie in \[0, 1\], got -0.1"),
         ([1, 0], [0.5, math.nan], r"y_pred_proba must lie in \[0, 1\], got nan"),
@@ -251,6 +275,14 @@ def test_a_model_that_says_always_the_same_has_an_auc_of_one_half_give_or_take()
     assert found.lower < 0.4 and found.upper > 0.6
 
 
+def test_a_variance_too_small_to_be_believed_is_raised():
+    """By hand: 10 rows a class, all tied, so a fifth of the largest, A (1 - A) / 10."""
+    found = scores.roc_auc([1, 0] * 10, [0.3] * 20)
+
+    half = t.isf(0.025, 9) * math.sqrt(0.25 / 10 / 5) / 0.25
+    assert bounds(found) == pytest.approx((expit(-half), expit(half)))
+
+
 def test_a_single_positive_row_leaves_the_auc_open():
     """Its variance cannot be estimated, so the largest possible one is taken."""
     found = scores.roc_auc([1, 0, 0, 0, 0], [0.5, 0.4, 0.3, 0.2, 0.9], confidence=0.9)
@@ -300,6 +332,14 @@ def test_losses_with_skewness_have_the_interval_of_hall(name):
         assert hall == pytest.approx(sign * t.isf(0.025, 79) / math.sqrt(80))
 
 
+@pytest.mark.parametrize("y_true", [[1] + [0] * 999, [0] + [1] * 999])
+def test_one_bad_row_does_not_push_the_interval_off_its_value(y_true):
+    """At so little confidence the correction for skewness is more than the width."""
+    found = scores.brier(y_true, [y_true[1]] * 1000, confidence=0.1)
+
+    assert found.lower <= found.value == 0.001 <= found.upper
+
+
 def test_equal_losses_do_not_prove_that_all_losses_are_equal():
     """After 20 rows a kind of row with a share of 1 - .025^(1/20) may still be unseen."""
     flawless = scores.brier([1, 0] * 10, [1.0, 0.0] * 10)
@@ -323,7 +363,8 @@ def test_a_certain_error_costs_36_nats():
 
 
 @pytest.mark.parametrize(
-    ("n", "base_rate"), [(50, 0.1), (50, 0.3), (50, 0.5), (200, 0.1), (200, 0.4), (2000, 0.2)]
+    ("n", "base_rate"),
+    [(50, 0.1), (50, 0.3), (50, 0.5), (200, 0.1), (200, 0.3), (2000, 0.1), (2000, 0.3)],
 )
 def test_the_intervals_cover_the_truth(n, base_rate):
     """A 95 % interval holds the score of the whole population in 93 % of samples or more."""
@@ -356,6 +397,34 @@ def test_the_auc_interval_covers_with_few_positives(n_positive, n_negative, rate
     assert binomtest(hits, len(found), 0.93, alternative="less").pvalue > 0.001
 
 
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize("n", [20, 200, 2000])
+def test_an_equal_challenger_seldom_seems_better(n, alpha):
+    """Of two models that are right equally often, chance lets the first pass in at most alpha."""
+    rng = np.random.default_rng(20260103)
+    wins, losses, _ = rng.multinomial(n, [0.1, 0.1, 0.8], size=4000).T
+
+    passed = sum(mcnemar_exact(*pair) <= alpha for pair in zip(wins, losses, strict=True))
+
+    assert binomtest(passed, 4000, alpha, alternative="greater").pvalue > 0.001
+
+
+@pytest.mark.parametrize("name", scores.BIGGER_IS_BETTER)
+def test_without_a_change_a_score_seldom_seems_worse(name):
+    """One side of a 95 % interval: an alarm in 2.5 % of pairs, and in no more than 4 %."""
+    rng = np.random.default_rng(20260104)
+    bigger = scores.BIGGER_IS_BETTER[name]
+    argument = 2 if name in OF_LABELS else 1
+
+    def score(n):
+        rows = simulate(rng, n, 0.3)
+        return getattr(scores, name)(rows[0], rows[argument])
+
+    alarms = sum(is_worse(score(1000), score(200), bigger_is_better=bigger) for _ in range(1000))
+
+    assert binomtest(alarms, 1000, 0.04, alternative="greater").pvalue > 0.001
+
+
 # --- properties -------------------------------------------------------------------------------
 
 
@@ -368,6 +437,32 @@ def test_a_value_lies_in_its_interval_and_both_in_the_range(rows, confidence):
     for name, score in found.items():
         if score.value is not None:
             assert 0 <= score.lower <= score.value <= score.upper <= CEILING[name], name
+
+
+@properties
+@given(some_rows.filter(lambda rows: {row[0] for row in rows} == {0, 1}))
+def test_ranks_agree_with_all_pairs_and_with_scikit_learn(rows):
+    """However the probabilities tie, up to a tie of all rows."""
+    y_true, y_pred_proba, _ = map(np.array, zip(*rows, strict=True))
+
+    area = scores.roc_auc(y_true, y_pred_proba).value
+    mean_precision = scores.average_precision(y_true, y_pred_proba).value
+
+    wins = wins_of_pairs(y_pred_proba[y_true == 1], y_pred_proba[y_true == 0])
+    assert area == pytest.approx(wins.mean())
+    assert mean_precision == pytest.approx(sk.average_precision_score(y_true, y_pred_proba))
+
+
+@properties
+@given(some_rows)
+def test_a_score_is_made_of_plain_numbers(rows):
+    """It goes into a JSON file, which knows neither NaN nor the types of numpy."""
+    found = score_all(*map(np.array, zip(*rows, strict=True)))
+
+    for name, score in found.items():
+        numbers = [score.value, *bounds(score)]
+        assert numbers == [None] * 3 or {type(number) for number in numbers} == {float}, name
+        assert type(score.n) is int, name
 
 
 @properties
@@ -454,7 +549,45 @@ def test_a_score_is_worse_beyond_the_interval_of_the_change(now, bigger_is_bette
     assert is_worse(BEFORE, now, bigger_is_better=bigger_is_better) is worse
 
 
+@pytest.mark.parametrize(
+    ("bigger_is_better", "change"),
+    [(True, 0.10), (False, 0.13)],  # sqrt(0.06^2 + 0.08^2), sqrt(0.05^2 + 0.12^2)
+)
+def test_only_the_ends_that_face_each_other_count(bigger_is_better, change):
+    """Falling, from the lower end before to the upper end now; rising, the other way round."""
+    before = Estimate(0.5, 0.5 - 0.06, 0.5 + 0.05, 100)
+    sign = -1 if bigger_is_better else 1
+
+    def now(step):
+        value = 0.5 + sign * step
+        return Estimate(value, value - 0.12, value + 0.08, 100)
+
+    assert not is_worse(before, now(change - 0.001), bigger_is_better=bigger_is_better)
+    assert is_worse(before, now(change + 0.001), bigger_is_better=bigger_is_better)
+    assert not is_worse(before, now(-0.4), bigger_is_better=bigger_is_better)
+
+
+@pytest.mark.parametrize("bigger_is_better", [True, False])
+@pytest.mark.parametrize(
+    "unknown", [Estimate(None, None, None, 9), Estimate(0.1, None, None, 9)], ids=str
+)
+def test_what_is_not_known_is_never_worse(unknown, bigger_is_better):
+    """Neither as the score of before nor as the one of now, nor both."""
+    for pair in [(BEFORE, unknown), (unknown, BEFORE), (unknown, unknown)]:
+        assert is_worse(*pair, bigger_is_better=bigger_is_better) is False
+
+
+@pytest.mark.parametrize("bigger_is_better", [True, False])
+def test_no_change_is_not_worse(bigger_is_better):
+    """Not even between scores known exactly."""
+    exact = Estimate(0.8, 0.8, 0.8, 10)
+
+    assert not is_worse(BEFORE, BEFORE, bigger_is_better=bigger_is_better)
+    assert not is_worse(exact, exact, bigger_is_better=bigger_is_better)
+
+
 def test_an_estimate_reads_as_a_line():
     """Cron mails it."""
     assert str(BEFORE) == "0.800 [0.770, 0.830] (n = 700)"
+    assert str(Estimate(0.8, None, None, 700)) == "0.800 (n = 700)"
     assert str(Estimate(None, None, None, 3)) == "undefined (n = 3)"
