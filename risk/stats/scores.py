@@ -18,6 +18,7 @@ BIGGER_IS_BETTER = {
     "average_precision": True,
     "brier": False,
     "log_loss": False,
+    "cost": False,
 }
 Floats = NDArray[np.float64]
 
@@ -44,8 +45,16 @@ class Estimate:
         return f"{self.value:.3f} [{self.lower:.3f}, {self.upper:.3f}] (n = {self.n})"
 
 
+Costs = tuple[float, float, float, float]
+
+
 def score_all(
-    y_true: ArrayLike, y_pred_proba: ArrayLike, y_pred: ArrayLike, *, confidence: float = 0.95
+    y_true: ArrayLike,
+    y_pred_proba: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    cost: Costs = (0.0, 1.0, 1.0, 0.0),
+    confidence: float = 0.95,
 ) -> dict[str, Estimate]:
     """Every score of this module, F1 first.
 
@@ -57,6 +66,8 @@ def score_all(
         The predicted probabilities of label 1, in [0, 1].
     y_pred : array_like of shape (n_rows,)
         The predicted labels, 0 or 1.
+    cost : tuple of four float, default (0, 1, 1, 0)
+        Of a true positive, a false positive, a false negative and a true negative.
     confidence : float, default 0.95
         Of the intervals, in (0, 1).
 
@@ -89,6 +100,7 @@ def score_all(
         "average_precision": average_precision(*probabilities, confidence=confidence),
         "brier": brier(*probabilities, confidence=confidence),
         "log_loss": log_loss(*probabilities, confidence=confidence),
+        "cost": mean_cost(*labels, cost=cost, confidence=confidence),
     }
 
 
@@ -488,6 +500,55 @@ def log_loss(y_true: ArrayLike, y_pred_proba: ArrayLike, *, confidence: float = 
     tiny = float(np.finfo(np.float64).eps)
     likelihood = np.clip(np.where(truth == 1, proba, 1 - proba), tiny, 1 - tiny)
     return _mean(-np.log(likelihood), _tail(confidence), worst=-math.log(tiny))
+
+
+def mean_cost(
+    y_true: ArrayLike, y_pred: ArrayLike, *, cost: Costs, confidence: float = 0.95
+) -> Estimate:
+    """Mean cost of a prediction, in the unit of the cost matrix.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like of shape (n_rows,)
+        True and predicted labels, 0 or 1.
+    cost : tuple of four float
+        Of a true positive, a false positive, a false negative and a true negative.
+    confidence : float, default 0.95
+        Of the interval, in (0, 1).
+
+    Returns
+    -------
+    Estimate
+        Between the smallest and the largest cost. `n` is the number of rows.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are empty or differ in length, a label is not 0 or 1, or `confidence` is
+        not in (0, 1).
+
+    Notes
+    -----
+    The interval is that of `brier`, costs taking the place of squared errors.
+
+    References
+    ----------
+    .. [1] C. Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001.
+
+    Examples
+    --------
+    >>> mean_cost([1, 1, 0, 0], [1, 0, 1, 0], cost=(0, 1, 5, 0)).value
+    1.5
+    """
+    _confusion(y_true, y_pred)
+    truth, predicted = np.asarray(y_true, np.int64), np.asarray(y_pred, np.int64)
+    true_positive, false_positive, false_negative, true_negative = cost
+    matrix = np.array([[true_negative, false_positive], [false_negative, true_positive]])
+    least, span = matrix.min(), max(float(np.ptp(matrix)), 1e-300)
+    scaled = _mean((matrix[truth, predicted] - least) / span, _tail(confidence), worst=1.0)
+    ends = (scaled.value, scaled.lower, scaled.upper)
+    value, lower, upper = (None if end is None else float(least + span * end) for end in ends)
+    return Estimate(value, lower, upper, scaled.n)
 
 
 def mcnemar_exact(wins: int, losses: int) -> float:

@@ -40,6 +40,7 @@ def sklearn_values(y_true, y_pred_proba, y_pred):
         "average_precision": sk.average_precision_score(y_true, y_pred_proba),
         "brier": sk.brier_score_loss(y_true, y_pred_proba),
         "log_loss": sk.log_loss(y_true, y_pred_proba),
+        "cost": np.mean(np.asarray(y_true) != np.asarray(y_pred)),
     }
 
 
@@ -78,6 +79,16 @@ def test_the_values_are_those_of_scikit_learn(seed, decimals):
     assert {name: score.value for name, score in found.items()} == pytest.approx(expected)
 
 
+def test_the_mean_cost_is_that_of_each_outcome():
+    """By hand: a hit costs 0.5, a false alarm 1, a miss 5, and leaving in peace nothing."""
+    y_true, y_pred = [1, 1, 0, 0], [1, 0, 1, 0]
+
+    found = scores.mean_cost(y_true, y_pred, cost=(0.5, 1, 5, 0))
+
+    assert found.value == pytest.approx((0.5 + 5 + 1 + 0) / 4)
+    assert 0 <= found.lower < found.value < found.upper <= 5
+
+
 def test_the_value_of_a_tie_is_a_half_however_the_rows_tie():
     """By hand: of four pairs two are right and two tied, and two tied rows share one rank."""
     y_true, y_pred_proba = [1, 1, 0, 0], [0.9, 0.5, 0.5, 0.5]
@@ -106,8 +117,9 @@ def test_all_scores_come_in_one_order():
 
     found = score_all(y_true, y_pred_proba, y_pred, confidence=0.8)
 
-    assert tuple(found) == (*OF_LABELS, *OF_PROBABILITIES) == tuple(scores.BIGGER_IS_BETTER)
-    for name, score in found.items():
+    assert tuple(found) == (*OF_LABELS, *OF_PROBABILITIES, "cost")
+    assert tuple(found) == tuple(scores.BIGGER_IS_BETTER)
+    for name, score in list(found.items())[:-1]:
         other = y_pred if name in OF_LABELS else y_pred_proba
         assert score == getattr(scores, name)(y_true, other, confidence=0.8)
 
@@ -199,7 +211,7 @@ def test_probabilities_that_cannot_be_scored_are_refused(name, y_true, y_pred_pr
 @pytest.mark.parametrize("y_true", [[1, 0], [0, 0]])
 def test_a_confidence_outside_0_and_1_is_refused(confidence, y_true):
     """Percent instead of a share is the likely slip, seen even if a score is undefined."""
-    for name in scores.BIGGER_IS_BETTER:
+    for name in (*OF_LABELS, *OF_PROBABILITIES):
         with pytest.raises(ValueError, match=r"confidence must lie in \(0, 1\), got"):
             getattr(scores, name)(y_true, [0, 0], confidence=confidence)
 
@@ -409,7 +421,7 @@ def test_an_equal_challenger_seldom_seems_better(n, alpha):
     assert binomtest(passed, 4000, alpha, alternative="greater").pvalue > 0.001
 
 
-@pytest.mark.parametrize("name", scores.BIGGER_IS_BETTER)
+@pytest.mark.parametrize("name", [*OF_LABELS, *OF_PROBABILITIES])
 def test_without_a_change_a_score_seldom_seems_worse(name):
     """One side of a 95 % interval: an alarm in 2.5 % of pairs, and in no more than 4 %."""
     rng = np.random.default_rng(20260104)
