@@ -1,0 +1,215 @@
+"""How good the model is on rows whose labels have not come yet, judged from labelled ones.
+
+Each row's chance to be positive is learnt given all its features, not the score alone. A shift of
+the features, of the share of a subgroup too, needs no importance weights then: the rows bring
+their chances along. It is assumed that P(y | x) stays; concept drift cannot be seen without labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from risk.config import Columns, CostMatrix
+from risk.stats.expected import expected_scores
+from risk.stats.scores import Estimate, is_worse
+
+Floats = NDArray[np.float64]
+Levels = Mapping[str, tuple[str, ...]]
+FEWEST_ROWS, FEWEST_OF_A_CLASS = 100, 10
+ENOUGH_FOR_MORE = 500
+REPLICATES, FOLDS, MOST_TREES = 10, 5, 300
+GRID = expit(np.linspace(-12, 12, 481))
+HUGE = 1e30
+
+
+class Curve(NamedTuple):
+    """The chance of the positive label by the score, linear between knots."""
+
+    score: Floats
+    chance: Floats
+
+    def __call__(self, y_pred_proba: Floats) -> Floats:
+        """Read the chances off."""
+        return np.interp(y_pred_proba, self.score, self.chance)
+
+
+class Version(NamedTuple):
+    """A curve, and the booster that corrects it by the features if that pays."""
+
+    curve: Curve
+    booster: Any
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The chance of each row to be positive; the first version is the best guess.
+
+    The others were fitted to the same rows with random weights and tell how sure it is.
+    """
+
+    numeric: tuple[str, ...]
+    levels: Levels
+    versions: tuple[Version, ...]
+    margin: float
+
+    def expected(self, rows: pd.DataFrame, y_pred_proba: Floats) -> Floats:
+        """Return the chance of the positive label for each row."""
+        return self._chances(rows, y_pred_proba, self.versions[:1]).ravel()
+
+    def replicates(self, rows: pd.DataFrame, y_pred_proba: Floats) -> Floats:
+        """Return what the other versions say, as (n_replicates, n_rows)."""
+        return self._chances(rows, y_pred_proba, self.versions[1:])
+
+    def estimate(
+        self,
+        rows: pd.DataFrame,
+        y_pred_proba: Floats,
+        y_pred: NDArray[Any],
+        *,
+        cost: CostMatrix,
+        confidence: float,
+    ) -> dict[str, Estimate]:
+        """Estimate every score on rows without labels."""
+        return expected_scores(
+            y_pred_proba,
+            y_pred,
+            self._chances(rows, y_pred_proba, self.versions),
+            cost=cost.as_tuple(),
+            confidence=confidence,
+        )
+
+    def _chances(
+        self, rows: pd.DataFrame, y_pred_proba: Floats, versions: tuple[Version, ...]
+    ) -> Floats:
+        chances = np.stack([version.curve(y_pred_proba) for version in versions])
+        if versions[0].booster is not None:
+            features = _features(rows, y_pred_proba, self.numeric, self.levels)
+            chances += [version.booster.predict(features) for version in versions]
+        return np.clip(chances, self.margin, 1 - self.margin)
+
+
+def fit(
+    rows: pd.DataFrame,
+    y_true: NDArray[Any],
+    y_pred_proba: Floats,
+    columns: Columns,
+    *,
+    random_seed: int,
+) -> Calibration | None:
+    """Learn from labelled rows and their out-of-fold predictions; None if there are too few."""
+    truth, m = np.asarray(y_true, dtype=np.float64), len(y_true)
+    if m < FEWEST_ROWS or min(truth.sum(), m - truth.sum()) < FEWEST_OF_A_CLASS:
+        return None
+    texts = {name: rows[name].astype("str").dropna() for name in columns.categorical}
+    levels = {name: tuple(sorted(values.unique())) for name, values in texts.items()}
+    features = _features(rows, y_pred_proba, columns.numeric, levels)
+    rng = np.random.default_rng(random_seed)
+    folds = np.empty(m, dtype=np.int64)
+    folds[np.lexsort((rng.random(m), truth))] = np.arange(m) % FOLDS
+    reference = _Reference(truth, y_pred_proba, features, folds, random_seed)
+    trees = reference.trees() if m >= ENOUGH_FOR_MORE else 0
+    weights = [np.ones(m), *rng.exponential(size=(REPLICATES, m))]
+    versions = tuple(reference.version(weight, trees) for weight in weights)
+    return Calibration(columns.numeric, levels, versions, margin=1 / (2 * m))
+
+
+def reliable(estimate: Estimate, realised: Estimate) -> bool:
+    """Whether what was realised differs from the estimate by no more than chance allows."""
+    return not any(is_worse(estimate, realised, bigger_is_better=way) for way in (True, False))
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """The labelled rows, dealt into folds."""
+
+    truth: Floats
+    score: Floats
+    features: Floats
+    folds: NDArray[np.int64]
+    random_seed: int
+
+    def version(self, weight: Floats, trees: int) -> Version:
+        """Fit curve and booster to the weighted rows."""
+        curve = _curve(self.truth, self.score, weight)
+        if not trees:
+            return Version(curve, None)
+        return Version(curve, self.booster(trees).fit(self.features, self.residual(weight), weight))
+
+    def trees(self) -> int:
+        """Return the most with a Brier loss, out of fold, below the curve's by two standard errors.
+
+        The fewer that are best for a row leave too much of what is wrong about a subgroup, an
+        error that shows when the subgroup grows. That of more trees shows in the replicates.
+        """
+        residual = self.residual(np.ones_like(self.truth))
+        gain = np.empty((MOST_TREES, len(residual)), dtype=np.float32)
+        for there in self.each_fold():
+            booster = self.booster(MOST_TREES).fit(self.features[~there], residual[~there])
+            for stage, correction in enumerate(booster.staged_predict(self.features[there])):
+                gain[stage, there] = residual[there] ** 2 - (residual[there] - correction) ** 2
+        error = gain.std(axis=1) / np.sqrt(len(residual))
+        return int(np.flatnonzero(gain.mean(axis=1) > 2 * error).max(initial=-1)) + 1
+
+    def residual(self, weight: Floats) -> Floats:
+        """Subtract from each label what a curve fitted to the other folds expects."""
+        residual = self.truth.copy()
+        for there in self.each_fold():
+            curve = _curve(self.truth[~there], self.score[~there], weight[~there])
+            residual[there] -= curve(self.score[there])
+        return residual
+
+    def each_fold(self) -> list[NDArray[np.bool_]]:
+        """Return a mask of the rows for each fold."""
+        return [self.folds == fold for fold in range(FOLDS)]
+
+    def booster(self, trees: int) -> Any:
+        """Return one of few and careful trees, unfitted."""
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        return HistGradientBoostingRegressor(
+            learning_rate=0.05,
+            max_iter=trees,
+            max_leaf_nodes=15,
+            min_samples_leaf=40,
+            l2_regularization=5,
+            early_stopping=False,
+            random_state=self.random_seed,
+        )
+
+
+def _curve(truth: Floats, score: Floats, weight: Floats) -> Curve:
+    """Fit an isotonic regression, or to few rows the two parameters of Platt."""
+    from sklearn.isotonic import IsotonicRegression
+    from sklearn.linear_model import LogisticRegression
+
+    if len(truth) >= ENOUGH_FOR_MORE:
+        isotonic = IsotonicRegression().fit(score, truth, weight)
+        return Curve(isotonic.X_thresholds_, isotonic.y_thresholds_)
+    evidence = logit(np.clip(score, GRID[0], GRID[-1]))[:, None]
+    platt = LogisticRegression(C=100).fit(evidence, truth, weight)
+    return Curve(GRID, platt.predict_proba(logit(GRID)[:, None])[:, 1])
+
+
+def _features(
+    rows: pd.DataFrame, y_pred_proba: Floats, numeric: tuple[str, ...], levels: Levels
+) -> Floats:
+    """Numbers, codes of categories and the score; NaN for what is missing or was never seen."""
+    numbers = [rows[name].to_numpy(np.float64, na_value=np.nan) for name in numeric]
+    codes = [
+        pd.Index(known, dtype="str").get_indexer(pd.Index(rows[name].astype("str")))
+        for name, known in levels.items()
+    ]
+    return np.column_stack(
+        [
+            *(np.clip(values, -HUGE, HUGE) for values in numbers),
+            *(np.where(code < 0, np.nan, code) for code in codes),
+            y_pred_proba,
+        ]
+    )
