@@ -3,10 +3,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types check serve demo lock
+.PHONY: help run test lint types check serve demo evidence lock
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 run: .venv/runtime  ## set up, then do what cron does: take new data and act on it
 	$(BIN)/python full_process.py $(ARGS)
@@ -28,6 +28,9 @@ serve: .venv/runtime  ## answer over HTTP on http://localhost:8000
 
 demo: .venv/runtime  ## live through 60 invented days in some minutes, in demo/world
 	$(BIN)/python demo/replay.py $(ARGS)
+
+evidence: .venv/development  ## measure false alarms and delays by simulation, in docs/evidence.md
+	$(BIN)/python benchmarks/evidence.py $(ARGS)
 
 lock: .venv/development  ## renew the locked requirements
 	$(BIN)/python -m pip install --quiet uv

@@ -25,7 +25,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Response as BaseResponse
 
 import diagnostics
-from risk import cli, drops, model, releases, scorecard, store
+from risk import cli, dependencies, drops, model, releases, scorecard, store, summaries
 from risk.config import Config
 from risk.errors import LedgerError, RiskError, UnknownName, UsageError
 from risk.ledger import Ledger
@@ -62,16 +62,14 @@ def _answer_questions(app: Flask, service: Service) -> None:
         labels = table["y_pred"].tolist()
         content = {
             "model_version": champion.manifest.version,
-            "predictions": diagnostics.as_rows(table),
+            "predictions": summaries.as_rows(table),
         }
         return _answer(content, text=str(labels))
 
     @app.get("/scoring")
     def score() -> Response:
         champion, path = service.champion(), service.dataset(config.test_data)
-        estimates = scorecard.score(
-            champion, service.rows(path), confidence=config.scoring.confidence
-        )
+        estimates = scorecard.score(champion, service.rows(path), config=config)
         card = Scorecard("champion", config.name_of(path), estimates)
         content = {"model_version": champion.manifest.version, "scores": card.as_rows()}
         return _answer(content, text=str(card.estimates["f1"].value))
@@ -79,7 +77,7 @@ def _answer_questions(app: Flask, service: Service) -> None:
     @app.get("/summarystats")
     def summarystats() -> Response:
         path = service.dataset(config.ingested_folder / config.compiled_data_filename)
-        return _table(diagnostics.summarise(service.rows(path), config.columns), "statistics")
+        return _table(summaries.summarise(service.rows(path), config.columns), "statistics")
 
 
 def _answer_diagnoses(app: Flask, config: Config) -> None:
@@ -92,14 +90,14 @@ def _answer_diagnoses(app: Flask, config: Config) -> None:
     @app.get("/diagnostics/timing")
     def timing() -> Response:
         with Ledger.open(config, upgrade=False) as ledger:
-            table = diagnostics.summarise_timings(ledger.timings())
+            table = summaries.summarise_timings(ledger.timings())
         last = dict(zip(table["stage"], table["last"].round(3), strict=True))
         seconds = {stage: last.get(stage) for stage in ("ingestion", "training")}
-        return _answer({"timings": diagnostics.as_rows(table)}, text=str(seconds))
+        return _answer({"timings": summaries.as_rows(table)}, text=str(seconds))
 
     @app.get("/diagnostics/dependencies")
-    def dependencies() -> Response:
-        return _table(diagnostics.dependencies(config), "dependencies")
+    def packages() -> Response:
+        return _table(dependencies.of_installation(config), "dependencies")
 
     @app.get("/health")
     def health() -> Response:
@@ -169,7 +167,7 @@ def _answer(content: dict[str, Any], *, text: str, mimetype: str = "text/plain")
 
 def _table(table: pd.DataFrame, name: str) -> Response:
     return _answer(
-        {name: diagnostics.as_rows(table)},
+        {name: summaries.as_rows(table)},
         text=table.to_html(index=False, na_rep="", border=1, float_format="{:.6g}".format),
         mimetype="text/html",
     )

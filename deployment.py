@@ -1,6 +1,6 @@
 """Stage 5 of 6: let the challenger replace the champion if it deserves to, or go back.
 
-Reads   the challenger, the champion, the test data
+Reads   the challenger, the champion, the test data, the newest labelled rows, open incidents
 Writes  the decision and its reason to the ledger; on "deploy" a release below
         prod_deployment_path, made live by one rename; on --rollback only that rename
 Exits   0 done (also: the champion stays), 64 no such release, 65 unusable test data,
@@ -13,15 +13,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-import pandas as pd
-
-from risk import cli, drops, gate, model, releases, scorecard, store
+from risk import cli, drops, model, releases, scorecard, store, trial
 from risk.config import Config
 from risk.errors import ModelError, UnknownName
-from risk.gate import Prediction, Trial, Verdict
 from risk.ledger import Ledger
 from risk.model import Model
-from risk.scorecard import Scorecard, ripe
+from risk.probation import Failure
+from risk.scorecard import Scorecard
 
 
 @dataclass(frozen=True)
@@ -34,29 +32,12 @@ class Deployment:
     decision_id: int
 
     def __str__(self) -> str:
-        now = {"deploy": f"release {self.version} is live", "rollback": f"back to {self.version}"}
+        now = {
+            "deploy": f"release {self.version} is live",
+            "rollback": f"back to release {self.version}",
+            "ask": "a person is asked",
+        }
         return f"{now.get(self.action, 'the champion stays')}: {self.reason}"
-
-
-def judge(config: Config, challenger: Model, *, drift: bool, force: bool = False) -> Verdict:
-    """Compare the challenger with the champion on the test data."""
-    rows = ripe(drops.read_whole(config, config.test_data), challenger.manifest.target)
-    confidence, metric = config.scoring.confidence, config.checks.metric
-    if force:
-        return Verdict(deploy=True, proven=False, reason="forced by hand, so unproven")
-    if releases.live_version(config.deployment_folder) is None:
-        return gate.first(scorecard.score(challenger, rows, confidence=confidence)[metric], metric)
-    champion = releases.load_champion(config)
-    if champion.sha256 == challenger.sha256:
-        return Verdict(deploy=False, proven=False, reason="the challenger is the champion already")
-    y_true = rows[challenger.manifest.target].to_numpy(dtype="int8")
-    trial = Trial(y_true, _predict(champion, rows), _predict(challenger, rows))
-    return gate.compare(trial, config.gate, metric=metric, drift=drift)
-
-
-def _predict(trusted: Model, rows: pd.DataFrame) -> Prediction:
-    y_pred_proba = trusted.predict_proba(rows)
-    return Prediction(y_pred_proba, trusted.predict(y_pred_proba))
 
 
 def decide(
@@ -64,26 +45,46 @@ def decide(
     ledger: Ledger,
     *,
     why: str = "",
-    force: bool = False,
     looked_at: int | None = None,
+    first_look: bool = True,
 ) -> Deployment:
     """Commit what becomes of the challenger; a release it makes is complete but not live yet.
 
-    `why` names the drift that asked for the challenger; `looked_at` is the last ingestion the
-    decision takes into account.
+    `why` names what asked for the challenger; `looked_at` is the last ingestion the decision
+    takes into account.
     """
     releases.sweep(config.deployment_folder, last_version=ledger.last_version())
     challenger = model.load(config.model_folder, store.signing_key(config))
-    verdict = judge(config, challenger, drift=bool(why), force=force)
+    verdict = trial.judge(config, ledger, challenger, first_look=first_look)
     reason = f"{why}; {verdict.reason}" if why else verdict.reason
     if not verdict.deploy:
-        decision_id = ledger.decide("keep", reason, through=looked_at)
-        return Deployment("keep", None, reason, decision_id)
+        decision_id = ledger.decide(verdict.action, reason, through=looked_at)
+        return Deployment(verdict.action, None, reason, decision_id)
+    return _deploy(config, ledger, challenger, reason, proven=verdict.proven)
+
+
+def force(config: Config, ledger: Ledger) -> Deployment:
+    """Commit that the challenger is deployed, whatever the gate would say."""
+    releases.sweep(config.deployment_folder, last_version=ledger.last_version())
+    challenger = model.load(config.model_folder, store.signing_key(config))
+    return _deploy(config, ledger, challenger, "forced by hand, so unproven", proven=False)
+
+
+def _deploy(
+    config: Config, ledger: Ledger, challenger: Model, reason: str, *, proven: bool
+) -> Deployment:
     version = ledger.last_version() + 1
-    release = _publish(config, challenger, version) | {"proven": verdict.proven}
+    release = _publish(config, challenger, version) | {"proven": proven}
     through = challenger.manifest.trained_through
     decision_id = ledger.decide("deploy", reason, version=version, release=release, through=through)
     return Deployment("deploy", version, reason, decision_id)
+
+
+def fall_back(ledger: Ledger, failure: Failure, *, looked_at: int) -> Deployment:
+    """Commit the return to the release before, because the live one failed on watch."""
+    reason = f"release {failure.version} is rolled back: {failure.reason}"
+    decision_id = ledger.decide("rollback", reason, version=failure.target, through=looked_at)
+    return Deployment("rollback", failure.target, reason, decision_id)
 
 
 def carry_out(config: Config, version: int) -> None:
@@ -96,17 +97,17 @@ def run(
     ledger: Ledger,
     *,
     rollback: int | None = None,
-    force: bool = False,
+    by_force: bool = False,
     show: bool = False,
 ) -> Deployment | str:
     """Decide and carry out, by hand; or list the releases."""
     if show:
         return _list(config, ledger)
     with ledger.stage("deployment"):
-        if rollback is None:
-            decided = decide(config, ledger, force=force)
-        else:
+        if rollback is not None:
             decided = _decide_rollback(config, ledger, rollback)
+        else:
+            decided = force(config, ledger) if by_force else decide(config, ledger)
         if decided.version is not None:
             carry_out(config, decided.version)
             ledger.complete(decided.decision_id)
@@ -116,7 +117,7 @@ def run(
 def _publish(config: Config, challenger: Model, version: int) -> dict[str, object]:
     """Put the challenger on the shelf with the record of its data and its own score."""
     rows = drops.read_whole(config, config.test_data)
-    estimates = scorecard.score(challenger, rows, confidence=config.scoring.confidence)
+    estimates = scorecard.score(challenger, rows, config=config)
     scores = Scorecard(f"release {version}", config.name_of(config.test_data), estimates)
     folder, manifest = config.model_folder, challenger.manifest
     record = config.ingested_folder / config.compilation_record_filename
@@ -170,7 +171,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", dest="show", action="store_true", help="list the releases")
     parser.add_argument(
-        "--force", action="store_true", help="deploy whatever the gate says; this is recorded"
+        "--force",
+        dest="by_force",
+        action="store_true",
+        help="deploy whatever the gate says; recorded",
     )
 
 

@@ -1,8 +1,11 @@
-"""Stage 4 of 6: what the live model says, how the data look, how long things take.
+"""Stage 4 of 6: did data or model drift, what the live model says, how long things take.
 
-Reads   the champion, the test data, the accepted rows, the ledger, requirements.txt
-Writes  nothing; with --latest, the newest versions of the packages to latest_versions.json
-Exits   0 done, 65 unusable test data, 69 no database, 76 no model to trust,
+Reads   the champion and its reference, new rows and labels, the test data, the ledger,
+        requirements.txt
+Writes  by hand nothing, but with --latest the newest versions of the packages to
+        latest_versions.json, with --acknowledge and --resolve the incident; as part of a run
+        the assessment of what is new: findings, incidents, predictions, detectors
+Exits   0 done, 64 no such incident, 65 unusable test data, 69 no database, 76 no model to trust,
         78 wrong configuration
 """
 
@@ -10,33 +13,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from packaging.requirements import InvalidRequirement, Requirement
-from tqdm import tqdm
+from pydantic import ValidationError
 
-from risk import cli, drops, releases, store
-from risk.config import Columns, Config
+from risk import cli, dependencies, drops, releases, store
+from risk.config import Alarms, Config
+from risk.errors import UsageError
 from risk.ledger import Ledger
 from risk.model import Model
-
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-LATEST_VERSIONS = "latest_versions.json"
-SECONDS_PER_LOOK_UP = 20
-UNKNOWN = "unknown"
+from risk.replay import Replay, replay
+from risk.summaries import summarise, summarise_timings
 
 
 @dataclass(frozen=True)
 class Diagnosis:
     """What this stage tells, as tables."""
 
+    incidents: pd.DataFrame
     predictions: pd.DataFrame
     statistics: pd.DataFrame
     timings: pd.DataFrame
@@ -44,6 +41,7 @@ class Diagnosis:
 
     def __str__(self) -> str:
         titles = {
+            "incidents": "Incidents, open and resolved",
             "predictions": "Predictions of the live model on the test data",
             "statistics": "Accepted rows, column by column",
             "timings": "Seconds per stage, of real runs",
@@ -67,123 +65,48 @@ def predict(champion: Model, rows: pd.DataFrame, identifier: str) -> pd.DataFram
     )
 
 
-def summarise(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    """Describe each feature and the target; what a column's kind does not have stays missing."""
-    numeric = [_describe_numbers(rows[name]) for name in (*columns.numeric, columns.target)]
-    categorical = [_describe_texts(rows[name]) for name in columns.categorical]
-    return pd.DataFrame([*numeric[:-1], *categorical, numeric[-1]])
-
-
-def as_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as plain values, None for whatever is missing."""
-    plain = table.astype("object").where(table.notna(), None)
-    names = [str(name) for name in table]
-    return [dict(zip(names, row, strict=True)) for row in plain.itertuples(index=False)]
-
-
-def summarise_timings(timings: pd.DataFrame) -> pd.DataFrame:
-    """Return last, median and 95th percentile of each stage's seconds."""
-    seconds = timings.groupby("stage", sort=False)["duration_seconds"]
-    table = seconds.agg(
-        runs="size", last="last", median="median", p95=lambda durations: durations.quantile(0.95)
-    )
-    return table.reset_index()
-
-
-def check_dependencies(requirements: str, latest: Mapping[str, str]) -> pd.DataFrame:
-    """Compare each line of requirements.txt with what is installed and with the newest version."""
-    lines = (line.split("#")[0].strip() for line in requirements.splitlines())
-    return pd.DataFrame(
-        [_check_dependency(line, latest) for line in lines if line and not line.startswith("-")]
-    )
-
-
-def look_up_latest(requirements: str) -> dict[str, str]:
-    """Ask the package index for the newest version of each package; offline, of none."""
-    latest = {}
-    names = check_dependencies(requirements, {})["package"].tolist()
-    for name in tqdm(names, desc="package index", unit="package", disable=None):
-        command = [sys.executable, "-m", "pip", "index", "versions", "--retries", "1", "--", name]
-        try:
-            answer = subprocess.run(
-                command, capture_output=True, text=True, timeout=SECONDS_PER_LOOK_UP, check=True
-            )
-        except (subprocess.SubprocessError, OSError):
-            continue
-        latest[name] = answer.stdout.partition("(")[2].partition(")")[0]
-    return latest
-
-
-def dependencies(config: Config) -> pd.DataFrame:
-    """Check the dependencies with the newest versions known since the last --latest."""
-    cache = config.model_folder / LATEST_VERSIONS
-    latest = json.loads(store.read(cache)) if cache.exists() else {}
-    return check_dependencies(store.read(REQUIREMENTS).decode(), latest)
-
-
-def run(config: Config, ledger: Ledger, *, latest: bool = False) -> Diagnosis:
-    """Answer everything this stage can answer."""
+def run(
+    config: Config,
+    ledger: Ledger,
+    *,
+    latest: bool = False,
+    replayed: dict[str, Any] | None = None,
+    incident: tuple[str, int] | None = None,
+) -> Diagnosis | Replay | str:
+    """Answer everything this stage can answer, or do the one thing that was asked for."""
+    if replayed is not None:
+        return replay(config, ledger, _policy(config, replayed))
+    if incident is not None:
+        return _handle(ledger, *incident)
     if latest:
-        versions = look_up_latest(store.read(REQUIREMENTS).decode())
-        store.write(config.model_folder / LATEST_VERSIONS, json.dumps(versions, indent=2))
+        versions = dependencies.look_up_latest(store.read(dependencies.REQUIREMENTS).decode())
+        store.write(
+            config.model_folder / dependencies.LATEST_VERSIONS, json.dumps(versions, indent=2)
+        )
     champion = releases.load_champion(config)
     test_data = drops.read_whole(config, config.test_data)
     return Diagnosis(
+        incidents=ledger.incidents(),
         predictions=predict(champion, test_data, config.columns.identifier),
         statistics=summarise(store.read_parts(config, ledger.parts()), config.columns),
         timings=summarise_timings(ledger.timings()),
-        dependencies=dependencies(config),
+        dependencies=dependencies.of_installation(config),
     )
 
 
-def _describe_numbers(values: pd.Series[Any]) -> dict[str, Any]:
-    numbers = values.astype("float64")
-    return _describe(values) | {
-        "mean": numbers.mean(),
-        "median": numbers.median(),
-        "standard_deviation": numbers.std(),
-    }
-
-
-def _describe_texts(values: pd.Series[Any]) -> dict[str, Any]:
-    tally = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    top = {"top_value": tally.index[0], "top_count": int(tally.iloc[0])} if len(tally) else {}
-    return _describe(values) | {"distinct_count": len(tally)} | top
-
-
-def _describe(values: pd.Series[Any]) -> dict[str, Any]:
-    missing = int(values.isna().sum())
-    return {
-        "column_name": values.name,
-        "row_count": len(values),
-        "missing_count": missing,
-        "missing_percent": 100 * missing / len(values) if len(values) else None,
-    }
-
-
-def _check_dependency(line: str, latest: Mapping[str, str]) -> dict[str, str]:
+def _policy(config: Config, changes: Mapping[str, Any]) -> Alarms:
     try:
-        requirement = Requirement(line)
-        installed = version(requirement.name)
-    except InvalidRequirement:
-        return dict(
-            package=line,
-            required="cannot be read",
-            installed=UNKNOWN,
-            latest=UNKNOWN,
-            state=UNKNOWN,
-        )
-    except PackageNotFoundError:
-        installed, fits = "missing", False
-    else:
-        fits = requirement.specifier.contains(installed, prereleases=True)
-    return {
-        "package": requirement.name,
-        "required": str(requirement.specifier) or "any",
-        "installed": installed,
-        "latest": latest.get(requirement.name) or UNKNOWN,
-        "state": "ok" if fits else "does not fit",
-    }
+        return Alarms.model_validate({**dict(config.alarms), **changes})
+    except ValidationError as error:
+        raise UsageError(f"replay: {error.errors()[0]['msg']}") from None
+
+
+def _handle(ledger: Ledger, what: str, number: int) -> str:
+    if what == "acknowledge":
+        ledger.acknowledge(number)
+        return f"incident {number} is acknowledged"
+    ledger.resolve(number, "resolved by a person")
+    return f"incident {number} is resolved"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -191,7 +114,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--latest", action="store_true", help="look up the newest versions of the packages first"
     )
+    parser.add_argument(
+        "--replay",
+        action="store_true",
+        help="tell what the alarm policy would have done over the stored history",
+    )
+    parser.add_argument("--budget", help='of the replay, such as "1 per 90 days"')
+    parser.add_argument("--tolerance", type=float, help="of the replay, in standard deviations")
+    parser.add_argument("--acknowledge", type=int, metavar="ID", help="take note of an incident")
+    parser.add_argument("--resolve", type=int, metavar="ID", help="close an incident")
+
+
+def from_options(
+    config: Config,
+    ledger: Ledger,
+    *,
+    latest: bool,
+    **asked: Any,
+) -> Diagnosis | Replay | str:
+    """Turn the options of the command line into what is asked of `run`."""
+    policy = {"false_alarm_budget": asked["budget"], "tolerance": asked["tolerance"]}
+    chosen = {name: value for name, value in policy.items() if value is not None}
+    incident = next(
+        ((what, asked[what]) for what in ("acknowledge", "resolve") if asked[what] is not None),
+        None,
+    )
+    replayed = chosen if asked["replay"] else None
+    return run(config, ledger, latest=latest, replayed=replayed, incident=incident)
+
+
+def needed_access(options: Mapping[str, Any]) -> cli.Access:
+    """Take the lock only for what changes something."""
+    changes = options["acknowledge"] is not None or options["resolve"] is not None
+    return "write" if changes else "read"
 
 
 if __name__ == "__main__":
-    cli.main(run, __doc__, add_options=add_options, access="read")
+    cli.main(from_options, __doc__, add_options=add_options, access=needed_access)

@@ -1,6 +1,6 @@
 """The whole process, as cron runs it every 10 minutes: the only file that knows the order.
 
-    new drops? -> ingest -> drift? -> train -> gate -> deploy -> report -> score -> diagnose
+    new drops? -> ingest -> watch -> incident? -> train -> gate -> deploy -> report -> score
 
 Reads   everything the stages read
 Writes  everything the stages write, and what happened to the ledger
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -21,16 +20,15 @@ import pandas as pd
 import api_calls
 import app
 import deployment
-import diagnostics
 import ingestion
 import reporting
 import scoring
 import training
-from risk import cli, model, monitor, profile, releases, scorecard, store
+from deployment import Deployment
+from risk import assessment, cli, findings, model, probation, releases, store, summaries, watch
 from risk.config import Config
 from risk.errors import ApiError, DataError, RiskError
 from risk.ledger import Ledger
-from risk.monitor import Finding
 
 log = logging.getLogger("full_process")
 ASKED_TO_FAIL = 3
@@ -69,80 +67,78 @@ def run(
 
 
 def process(config: Config, ledger: Ledger) -> Outcome:
-    """Take what is new, decide with evidence whether something drifted, act on it."""
+    """Take what is new, let the detectors see it, decide what to do about open incidents, do it."""
     resumed = finish_what_was_cut_off(config, ledger)
     taken = ingestion.run(config, ledger)
+    live = releases.live_version(config.deployment_folder)
+    seen = assessment.assess(config, ledger) if live else None
     batch = ledger.pending()
     if not batch:
-        return Outcome((*resumed, str(taken)), exit_code=taken.exit_code)
-    rows = store.read_parts(config, batch)
-    ledger.record_column_statistics(
-        diagnostics.as_rows(diagnostics.summarise(rows, config.columns))
-    )
+        waited = assessment.note_arrival(config, ledger) if live else []
+        alarms = [f"alarm: {alarm.detail}" for alarm in (seen.alarms if seen else [])]
+        return Outcome((*resumed, str(taken), *alarms, *waited), exit_code=taken.exit_code)
 
-    live = releases.live_version(config.deployment_folder)
-    findings = check(config, rows) if live else []
-    ledger.record_findings([finding.as_row() for finding in findings])
-    drift = monitor.drifted(findings, config.policy.retrain_on)
-    if live and not drift:
-        decided = (
-            f"the champion stays: no drift in {len(rows)} new rows; {monitor.at_most(findings)}"
-        )
-        ledger.decide("keep", decided, through=batch[-1])
-        done = [decided]
-    else:
-        done = replace_champion(config, ledger, why=monitor.in_words(drift), batch=batch)
+    rows = store.read_parts(config, sorted({*batch} & {*ledger.parts()}))
+    ledger.record_column_statistics(summaries.as_rows(summaries.summarise(rows, config.columns)))
+    done = respond(config, ledger, through=batch[-1]) if live else begin(config, ledger)
     return Outcome(
         (*resumed, str(taken), *done),
-        drift=bool(drift),
+        drift=bool(seen and seen.alarms),
         quarantined=taken.quarantined,
         exit_code=taken.exit_code,
     )
 
 
-def check(config: Config, rows: pd.DataFrame) -> list[Finding]:
-    """Compare new rows with the champion's reference, and its score on them with its promise."""
-    champion, checks = releases.load_champion(config), config.checks
-    reference = releases.load_reference(config, champion)
-    findings = monitor.data_drift(reference, profile.count(rows, reference), checks)
-    promised = champion.manifest.test_scores
-    if promised and not scorecard.ripe(rows, config.columns.target).empty:
-        realised = scorecard.score(champion, rows, confidence=config.scoring.confidence)
-        metric = checks.metric
-        findings.append(monitor.model_drift(promised[metric], realised[metric], metric))
-    return findings
-
-
-def replace_champion(
-    config: Config, ledger: Ledger, *, why: str, batch: Sequence[int]
-) -> list[str]:
-    """Train a challenger and let the gate decide; a first model has no champion to beat."""
-    try:
-        challenger = training.run(config, ledger)
-    except DataError as error:
-        if not why:
-            raise
-        ledger.decide("keep", f"{why}; no challenger: {error}", through=batch[-1])
-        return [f"the champion stays: {why}; no challenger: {error}"]
+def begin(config: Config, ledger: Ledger) -> list[str]:
+    """Train the first model and deploy it: there is no champion to beat."""
+    challenger = training.run(config, ledger)
     with ledger.stage("deployment"):
-        decided = deployment.decide(config, ledger, why=why, looked_at=batch[-1])
-    if decided.version is None:
-        return [str(challenger), str(decided)]
-    concluded = conclude(config, ledger, decided.version, decided.decision_id)
-    return [str(challenger), str(decided), *concluded]
+        decided = deployment.decide(config, ledger, looked_at=ledger.pending()[-1])
+    return [str(challenger), str(decided), *conclude(config, ledger, decided)]
 
 
-def conclude(config: Config, ledger: Ledger, version: int, decision_id: int) -> list[str]:
+def respond(config: Config, ledger: Ledger, *, through: int) -> list[str]:
+    """Do what the policy says about the incidents that are open."""
+    live = watch.load(config)
+    if failure := probation.failed(config, ledger, live):
+        decided = deployment.fall_back(ledger, failure, looked_at=through)
+        return [str(decided), *conclude(config, ledger, decided)]
+    choice = assessment.choose(config, ledger, live)
+    summary, cause = assessment.last_words(ledger)
+    if choice.action == "nothing":
+        ledger.decide("keep", f"{choice.reason}; {summary}", through=through)
+        return [f"the champion stays: {choice.reason}; {summary}"]
+    why = f"{choice.reason}; {cause}" if cause else choice.reason
+    if choice.action == "ask":
+        ledger.decide("ask", why, through=through)
+        return [f"a person is asked: {why}"]
+    trained = []
+    if choice.action != "judge":
+        try:
+            trained = [str(training.run(config, ledger, how=choice.action, since=choice.since))]
+        except DataError as error:
+            ledger.decide("keep", f"{why}; no challenger: {error}", through=through)
+            return [f"the champion stays: {why}; no challenger: {error}"]
+    with ledger.stage("deployment"):
+        decided = deployment.decide(
+            config, ledger, why=why, looked_at=through, first_look=bool(trained)
+        )
+    return [*trained, str(decided), *conclude(config, ledger, decided)]
+
+
+def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
     """Switch to the decided release, report, score, diagnose; the next run can do it again."""
-    deployment.carry_out(config, version)
+    if decided.version is None:
+        return []
+    deployment.carry_out(config, decided.version)
     report = reporting.run(config, ledger)
     has_challenger = (config.model_folder / model.MANIFEST).exists()
     scores = scoring.run(config, ledger, name="challenger" if has_challenger else "champion")
     with ledger.stage("diagnostics"), app.answering(config) as url:
         calls = api_calls.run(config, url=url)
-    ledger.complete(decision_id)
+    ledger.complete(decided.decision_id)
     if calls.exit_code:
-        raise ApiError(f"release {version} is live, but of the API {calls}")
+        raise ApiError(f"release {decided.version} is live, but of the API {calls}")
     return [f"{report}; F1 {scores.estimates['f1']}; API: {calls}"]
 
 
@@ -151,7 +147,8 @@ def finish_what_was_cut_off(config: Config, ledger: Ledger) -> list[str]:
     decision = ledger.open_decision()
     if decision is not None:
         log.warning("carrying out decision %d, which was cut off", decision.id)
-        return conclude(config, ledger, decision.version, decision.id)
+        cut_off = Deployment(decision.action, decision.version, decision.reason, decision.id)
+        return conclude(config, ledger, cut_off)
     decided = ledger.champion_version()
     if decided and releases.live_version(config.deployment_folder) != decided:
         log.warning("release %d should be live and is again", decided)
@@ -167,13 +164,13 @@ def rehearse(config: Config, ledger: Ledger) -> Outcome:
         return Outcome((f"would do nothing: {taken}",))
     if not releases.live_version(config.deployment_folder):
         return Outcome((str(taken), "would train the first model"))
-    drift = monitor.drifted(check(config, rows), config.policy.retrain_on)
+    found = assessment.rehearse(config, ledger, rows)
     would = (
-        f"would train a challenger: {monitor.in_words(drift)}"
-        if drift
-        else "would keep the champion"
+        f"would act on: {findings.in_words(found.alarms)}"
+        if found.alarms
+        else f"would keep the champion: {found.quiet_words()}"
     )
-    return Outcome((str(taken), would), drift=bool(drift))
+    return Outcome((str(taken), would), drift=bool(found.alarms))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

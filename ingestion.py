@@ -2,7 +2,9 @@
 
 Reads   the drops in input_folder_path that were not taken before
 Writes  one Parquet part per drop, what was refused to quarantine_folder_path, the ledger,
-        then final_data.csv and ingested_files.csv, which may be deleted at any time
+        then final_data.csv and ingested_files.csv, which may be deleted at any time.
+        A drop of identifiers and labels only ripens earlier rows; final_data.csv holds rows
+        as they came, their later labels are in the ledger
 Exits   0 done or nothing new, 65 everything new was refused, 69 no database,
         74 storage fault, 75 another run is at work, 78 wrong configuration
 """
@@ -29,7 +31,7 @@ from risk.schema import ROW_HASH
 
 log = logging.getLogger("ingestion")
 RECORD_COLUMNS = [
-    "id", "path", "sha256", "status", "duplicate_of", "reason",
+    "id", "path", "sha256", "status", "kind", "duplicate_of", "reason",
     "rows_read", "rows_added", "rows_duplicate", "rows_quarantined", "ingested_at",
 ]  # fmt: skip
 
@@ -130,7 +132,7 @@ def compile_dataset(config: Config, ledger: Ledger) -> None:
     columns = config.columns
 
     def rows_of(ingestion: Any) -> Iterator[str]:
-        if ingestion.rows_added:
+        if ingestion.rows_added and ingestion.kind == "rows":
             for rows in store.read_part(store.part_path(config, ingestion.id), columns):
                 yield store.to_csv(rows, columns)
 

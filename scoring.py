@@ -24,7 +24,7 @@ def evaluate(config: Config, trusted: Model, name: str, data: Path | None = None
     """Answer how good a model is on `data`, or on the test data; writes nothing."""
     path = data or config.test_data
     rows = drops.read_whole(config, path)
-    estimates = scorecard.score(trusted, rows, confidence=config.scoring.confidence)
+    estimates = scorecard.score(trusted, rows, config=config)
     return Scorecard(name, config.name_of(path), estimates)
 
 

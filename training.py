@@ -1,50 +1,45 @@
 """Stage 2 of 6: fit a challenger on the accepted rows whose labels are known.
 
-Reads   the accepted rows; the test data, only to leave its rows out
-Writes  the model, its reference profile and its signed manifest to output_model_path
-Exits   0 done, 65 too few rows or only one class, 69 no database, 74 storage fault,
-        75 another run is at work, 78 wrong configuration
+Reads   the accepted rows; the test data, only to leave its rows out; with --how recalibrate or
+        move_threshold the champion, whose trees or weights stay as they are
+Writes  the model, the reference that will watch over it, a sample of its rows and its signed
+        manifest to output_model_path
+Exits   0 done, 64 wrong usage, 65 too few rows or only one class, 69 no database,
+        74 storage fault, 75 another run is at work, 76 no model to recalibrate,
+        78 wrong configuration
 """
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from risk import cli, drops, model, schema, store
-from risk.config import Config, Training
-from risk.errors import ConfigError, DataError
+from risk import cli, dataset, drops, model, releases, store, watch
+from risk.config import Config
+from risk.dataset import Split
+from risk.fitting import Fitted, fewest_of_a_class, fit
 from risk.ledger import Ledger
 from risk.model import Manifest
-from risk.profile import reference_profile
-from risk.scorecard import ripe
-from risk.stats.scores import Estimate, score_all
-from risk.stats.threshold import highest_f1, lowest_cost
+from risk.reference import PREDICTION
+from risk.watch import Lesson
 
 Array = NDArray[Any]
+How = Literal["retrain", "recalibrate", "move_threshold"]
+Z_95 = 1.645
 
 
 @dataclass(frozen=True)
-class Threshold:
-    """From which probability on a row is called positive, and why."""
+class Chosen:
+    """The rows to learn from, the ingestion a change was dated to, and why these rows."""
 
-    value: float
+    rows: pd.DataFrame
+    since: int | None
     reason: str
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A pipeline with its threshold and its scores on rows it was not fitted to."""
-
-    pipeline: Any
-    threshold: Threshold
-    held_out_scores: dict[str, Estimate]
-    rows_trained: int
-    rows_held_out: int
 
 
 @dataclass(frozen=True)
@@ -55,126 +50,132 @@ class Challenger:
 
     def __str__(self) -> str:
         return (
-            f"{self.manifest.estimator} fitted to {self.manifest.rows_trained} rows, "
-            f"F1 {self.manifest.held_out_scores['f1']} on rows held out, "
+            f"{self.manifest.made_by} of {self.manifest.estimator} on "
+            f"{self.manifest.rows_trained} rows ({self.manifest.rows_chosen}), "
+            f"F1 {self.manifest.held_out_scores['f1']} in cross-validation, "
             f"threshold {self.manifest.threshold:.2f} ({self.manifest.threshold_reason})"
         )
 
 
-def fit(rows: pd.DataFrame, config: Config) -> Fitted:
-    """Fit on one part of `rows`; score, and choose the threshold, on the part held out."""
-    from sklearn.model_selection import train_test_split
-    from sklearn.utils._param_validation import InvalidParameterError
+def run(
+    config: Config, ledger: Ledger, *, how: How = "retrain", since: int | None = None
+) -> Challenger:
+    """Choose rows, fit, and write the challenger, its manifest last.
 
-    columns = config.columns
-    y = rows[columns.target].to_numpy(dtype="int8")
-    _require_enough(y, config.training)
-    fitted_on, held_out = train_test_split(
-        np.arange(len(y)),
-        test_size=_held_out(y, config),
-        stratify=y,
-        random_state=config.random_seed,
-    )
-    features = model.as_features(rows, columns.numeric, columns.categorical)
-    pipeline = model.build(columns, config.training, random_seed=config.random_seed)
-    try:
-        pipeline.fit(features.iloc[fitted_on], y[fitted_on])
-    except InvalidParameterError as error:
-        raise ConfigError(f"training.parameters: {error}") from None
-    y_true = y[held_out]
-    y_pred_proba = model.positive_probability(pipeline, features.iloc[held_out])
-    threshold = choose_threshold(y_true, y_pred_proba, config.training)
-    y_pred = y_pred_proba >= threshold.value
-    return Fitted(
-        pipeline=pipeline,
-        threshold=threshold,
-        held_out_scores=score_all(
-            y_true, y_pred_proba, y_pred, confidence=config.scoring.confidence
-        ),
-        rows_trained=len(fitted_on),
-        rows_held_out=len(held_out),
-    )
-
-
-def choose_threshold(y_true: Array, y_pred_proba: Array, training: Training) -> Threshold:
-    """Choose it by F1 or by cost on held-out rows; with too few of them, do not pretend to."""
-    fixed = training.fixed_threshold
-    if training.choose_threshold_by == "fixed":
-        return Threshold(fixed, "fixed in the settings")
-    fewest = int(min(y_true.sum(), len(y_true) - y_true.sum()))
-    if fewest < training.minimum_held_out_per_class:
-        needed = training.minimum_held_out_per_class
-        reason = f"fixed: {fewest} rows of a class held out, {needed} needed to choose one"
-        return Threshold(fixed, reason)
-    if training.choose_threshold_by == "cost":
-        return Threshold(
-            lowest_cost(y_true, y_pred_proba, cost=training.cost.as_tuple()),
-            "lowest cost on the held-out rows",
-        )
-    return Threshold(highest_f1(y_true, y_pred_proba), "highest F1 on the held-out rows")
-
-
-def run(config: Config, ledger: Ledger) -> Challenger:
-    """Read the ripe rows, fit, and write the challenger, its manifest last."""
+    `since` is the ingestion a change was dated to: where the rows from there on predict
+    themselves better than all rows do, beyond chance, the challenger learns from them alone.
+    """
     with ledger.stage("training"):
-        parts = ledger.parts()
-        labelled = ripe(store.read_parts(config, parts), config.columns.target)
-        trainable = labelled[~labelled[schema.ROW_HASH].isin(_test_hashes(config))]
-        fitted = fit(trainable, config)
-        files = {
-            config.model_filename: model.dumps(fitted.pipeline, config.model_filename),
-            model.REFERENCE: reference_profile(trainable, config.columns).to_json().encode(),
-        }
-        columns = {"numeric", "categorical", "target", "positive_label", "negative_label"}
-        manifest = Manifest(
-            model_name=config.model_filename,
-            created_at=ledger.now(),
-            run_id=ledger.run_id,
-            **config.columns.model_dump(include=columns),
-            estimator=config.training.estimator,
-            parameters=config.training.parameters,
-            random_seed=config.random_seed,
-            threshold=fitted.threshold.value,
-            threshold_reason=fitted.threshold.reason,
-            rows_trained=fitted.rows_trained,
-            rows_held_out=fitted.rows_held_out,
-            rows_left_out=len(labelled) - len(trainable),
-            trained_through=max(parts),
-            held_out_scores=fitted.held_out_scores,
-            **model.environment(),
-            files={name: model.digest(content) for name, content in files.items()},
-        )
-        for name, content in files.items():
-            store.write(config.model_folder / name, content)
+        split = dataset.split(config, ledger, since=since)
+        if how == "retrain":
+            chosen, fitted = _retrain(config, split, since)
+        else:
+            chosen = Chosen(split.recent, since, "those since the release")
+            fitted = fit(_adjusted(config, how), chosen.rows, config)
+        content = _write(config, ledger, split, chosen, fitted)
+        manifest = content.model_copy(update={"made_by": how, "rows_chosen": chosen.reason})
         signed = model.sign(manifest, store.signing_key(config))
         store.write(config.model_folder / model.MANIFEST, signed)
     return Challenger(manifest)
 
 
-def _require_enough(y: Array, training: Training) -> None:
-    if len(y) < training.minimum_rows:
-        raise DataError(
-            f"{len(y)} labelled rows are too few to train on, "
-            f"training.minimum_rows is {training.minimum_rows}; nothing was written"
-        )
-    fewest = min(np.sum(y == 0), np.sum(y == 1))
-    if fewest < 2:
-        raise DataError(
-            f"of {len(y)} labelled rows {int(y.sum())} are positive; at least 2 of each class "
-            "are needed to train; nothing was written"
-        )
+def _retrain(config: Config, split: Split, since: int | None) -> tuple[Chosen, Fitted]:
+    """Fit to all rows, and if something changed also to those since; the better one wins."""
+    rows, everything = split.rows, _unfitted(config)
+    fitted = fit(everything, rows, config)
+    changed = rows[dataset.INGESTION] >= (since or 0)
+    recent = rows[changed]
+    if since is None or changed.all() or not _is_enough(recent, config):
+        return Chosen(rows, since, "all there are"), fitted
+    fitted_recently = fit(_unfitted(config), recent, config)
+    y_true = recent[config.columns.target].to_numpy(dtype="float64")
+    saved = (fitted.out_of_fold[changed.to_numpy()] - y_true) ** 2
+    saved -= (fitted_recently.out_of_fold - y_true) ** 2
+    if saved.mean() > Z_95 * saved.std(ddof=1) / np.sqrt(len(saved)):
+        reason = "those since the change, which older ones do not explain"
+        return Chosen(recent, since, reason), fitted_recently
+    reason = "all there are, which explain the latest as well as these themselves"
+    return Chosen(rows, since, reason), fitted
 
 
-def _held_out(y: Array, config: Config) -> int:
-    """Return the rows to hold out: at least one of each class, in both parts."""
-    return int(np.clip(round(len(y) * config.test_size), 2, len(y) - 2))
+def _write(
+    config: Config, ledger: Ledger, split: Split, chosen: Chosen, fitted: Fitted
+) -> Manifest:
+    """Write every file of the challenger but its manifest, and return that."""
+    lesson = Lesson(
+        chosen.rows,
+        fitted.out_of_fold,
+        fitted.threshold.value,
+        chosen.since,
+        _tested(config, fitted),
+    )
+    files = {
+        config.model_filename: model.dumps(fitted.pipeline, config.model_filename),
+        **watch.files(lesson, config),
+        model.HELD_OUT: dataset.to_list(split.held_out).encode(),
+    }
+    for name, content in files.items():
+        store.write(config.model_folder / name, content)
+    columns = {"numeric", "categorical", "target", "positive_label", "negative_label"}
+    return Manifest(
+        model_name=config.model_filename,
+        created_at=ledger.now(),
+        run_id=ledger.run_id,
+        **config.columns.model_dump(include=columns),
+        estimator=config.training.estimator,
+        parameters=config.training.parameters,
+        random_seed=config.random_seed,
+        threshold=fitted.threshold.value,
+        threshold_reason=fitted.threshold.reason,
+        rows_trained=len(chosen.rows),
+        rows_held_out=len(split.held_out),
+        rows_left_out=split.rows_left_out,
+        trained_through=split.through,
+        held_out_scores=fitted.scores,
+        **model.environment(),
+        files={name: model.digest(content) for name, content in files.items()},
+    )
 
 
-def _test_hashes(config: Config) -> Array:
+def _tested(config: Config, fitted: Fitted) -> pd.DataFrame:
+    """Let the model predict the test data, where there are any."""
     if not config.test_data.exists():
-        return np.array([], dtype="int64")
-    return schema.fingerprints(drops.read_whole(config, config.test_data))
+        return pd.DataFrame()
+    rows, columns = drops.read_whole(config, config.test_data), config.columns
+    features = model.as_features(rows, columns.numeric, columns.categorical)
+    proba = model.positive_probability(fitted.pipeline, features)
+    return rows.assign(**{PREDICTION: proba})
+
+
+def _unfitted(config: Config) -> Any:
+    return model.build(config.columns, config.training, random_seed=config.random_seed)
+
+
+def _adjusted(config: Config, how: How) -> Any:
+    """Wrap the champion so that only its calibration, or nothing but its threshold, is learnt."""
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+
+    frozen = FrozenEstimator(releases.load_champion(config).pipeline)
+    return CalibratedClassifierCV(frozen, method="sigmoid") if how == "recalibrate" else frozen
+
+
+def _is_enough(rows: pd.DataFrame, config: Config) -> bool:
+    """Whether rows alone can make a model whose threshold can be chosen."""
+    fewest = fewest_of_a_class(rows[config.columns.target].to_numpy(dtype="int8"))
+    enough = len(rows) >= config.training.minimum_rows
+    return enough and fewest >= config.training.minimum_held_out_per_class
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only this stage can do."""
+    parser.add_argument(
+        "--how",
+        choices=get_args(How),
+        default="retrain",
+        help="fit anew (default), or only recalibrate the champion, or move its threshold",
+    )
 
 
 if __name__ == "__main__":
-    cli.main(run, __doc__)
+    cli.main(run, __doc__, add_options=add_options)

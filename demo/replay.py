@@ -70,7 +70,11 @@ def replay(folder: Path, *, days: int, seed: int) -> None:
 
 def _last_line(outcome: full_process.Outcome) -> str:
     """Pick the line that tells the decision."""
-    decisions = [line for line in outcome.lines if line.startswith(("release", "the champion"))]
+    decisions = [
+        line
+        for line in outcome.lines
+        if line.startswith(("release", "back to", "the champion", "a person"))
+    ]
     return (decisions or list(outcome.lines))[-1]
 
 

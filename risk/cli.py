@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -21,6 +21,7 @@ from risk.config import Config
 from risk.errors import RiskError, UsageError
 from risk.ledger import Ledger, utc_now
 
+Access = Literal["write", "read", "none"]
 ALIKE = {"config", "assignments", "print_config", "json"}
 
 
@@ -38,12 +39,12 @@ def main(
     doc: str | None,
     *,
     add_options: Callable[[argparse.ArgumentParser], None] | None = None,
-    access: Literal["write", "read", "none"] = "write",
+    access: Access | Callable[[Mapping[str, Any]], Access] = "write",
 ) -> NoReturn:
     """Load the settings, run one stage, print its outcome, exit.
 
     With `access` to write, the stage is given the ledger and runs under the lock; to read, the
-    ledger without the lock; with none, neither.
+    ledger without the lock; with none, neither. It may depend on the options.
     """
     parser = _parser(doc)
     if add_options:
@@ -53,11 +54,12 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         config = load(arguments["config"], arguments["assignments"])
+        wanted = access(options) if callable(access) else access
         if arguments["print_config"]:
             outcome: object = config.model_dump_json(indent=4)
-        elif access == "none":
+        elif wanted == "none":
             outcome = run(config, **options)
-        elif access == "read":
+        elif wanted == "read":
             with Ledger.open(config, upgrade=False) as ledger:
                 outcome = run(config, ledger, **options)
         else:

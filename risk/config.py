@@ -5,7 +5,6 @@ Order of precedence: command line > environment (`RISK_`, nested `__`) > config.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -19,17 +18,27 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_serializer,
+    field_validator,
     model_validator,
 )
 
+from risk import overrides
+from risk.budget import days_per_alarm
 from risk.errors import ConfigError
 
 FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Label = int | float | str
-SECRETS = {"signing_key", "flask_secret_key"}
 Metric = Literal[
-    "f1", "precision", "recall", "accuracy", "roc_auc", "average_precision", "brier", "log_loss"
+    "f1",
+    "precision",
+    "recall",
+    "accuracy",
+    "roc_auc",
+    "average_precision",
+    "brier",
+    "log_loss",
+    "cost",
 ]
 
 
@@ -64,6 +73,12 @@ class Columns(Section):
         """The columns every drop must have; its labels may come later."""
         event_time = [self.event_time] if self.event_time else []
         return [self.identifier, *event_time, *self.features, *self.other]
+
+    @property
+    def of_labels(self) -> Self:
+        """The columns of a drop that only brings labels for earlier rows."""
+        none = {"numeric": (), "categorical": (), "other": ()}
+        return self.model_copy(update=none | {"allowed_ranges": {}, "allowed_values": {}})
 
     @property
     def all(self) -> list[str]:
@@ -133,23 +148,51 @@ class Scoring(Section):
 
 
 class Checks(Section):
-    """What counts as drift."""
+    """What is watched besides each feature, the label and what the model predicts."""
 
     metric: Metric = "f1"
-    psi_threshold: float = Field(0.1, gt=0)
-    alpha: Fraction = 0.001
+    reconstruction: bool = False
+    domain_classifier: bool = False
+
+
+class Alarms(Section):
+    """How often a person may be disturbed for nothing, and by how small a change at all.
+
+    `tolerance` and `effect_of_interest` are shifts in reference standard deviations.
+    """
+
+    false_alarm_budget: str = "1 per 90 days"
+    tolerance: float = Field(0.05, ge=0, le=1)
+    effect_of_interest: float = Field(0.25, gt=0)
+    usual_minutes_between_drops: float = Field(1440, gt=0)
+    days_until_resolved: float = Field(7, gt=0)
+
+    @property
+    def days_per_false_alarm(self) -> float:
+        """The budget as a number: the days between two false alarms, all checks together."""
+        return days_per_alarm(self.false_alarm_budget)
+
+    @field_validator("false_alarm_budget")
+    @classmethod
+    def _must_be_in_plain_words(cls, words: str) -> str:
+        days_per_alarm(words)
+        return words
 
 
 class Policy(Section):
-    """Which findings lead to a retrained challenger."""
+    """Which findings lead to a retrained challenger, how often, and for how long it is watched."""
 
     retrain_on: tuple[Literal["data_drift", "model_drift"], ...] = ("data_drift", "model_drift")
+    cool_down_growth: float = Field(0.05, ge=0)
+    ask_first_batches: int = Field(3, ge=0)
+    watch_days: float = Field(14, ge=0)
 
 
 class Gate(Section):
     """When a challenger may replace the champion."""
 
     alpha: Fraction = 0.05
+    margin: float = Field(0.01, ge=0, le=0.2)
     when_unsure: Literal["deploy_if_drifted", "keep", "ask"] = "deploy_if_drifted"
 
 
@@ -188,6 +231,7 @@ class Config(Section):
     training: Training = Training()
     scoring: Scoring = Scoring()
     checks: Checks = Checks()
+    alarms: Alarms = Alarms()
     policy: Policy = Policy()
     gate: Gate = Gate()
     api: Api = Api()
@@ -203,16 +247,16 @@ class Config(Section):
         command_line: Iterable[str] = (),
     ) -> Self:
         """Read and check `path` under both layers of overrides, naming every problem at once."""
-        settings = _read(path)
-        if secrets := sorted(SECRETS & settings.keys()):
+        settings = overrides.read(path)
+        if secrets := sorted(overrides.SECRETS & settings.keys()):
             variables = " and ".join(f"RISK_{name.upper()}" for name in secrets)
             raise ConfigError(f"{path}: secrets never live in this file; set {variables} instead")
-        for keys, value in _overrides(environment or {}, command_line):
-            _put(settings, keys, value)
+        for keys, value in overrides.overrides(environment or {}, command_line):
+            overrides.put(settings, keys, value)
         try:
             return cls.model_validate({**settings, "root": path.resolve().parent})
         except ValidationError as error:
-            raise ConfigError(_describe(path, error)) from None
+            raise ConfigError(overrides.describe(path, error)) from None
 
     @property
     def input_folder(self) -> Path:
@@ -262,62 +306,3 @@ class Config(Section):
     @field_serializer("database_url")
     def _mask_password(self, url: str) -> str:
         return re.sub(r"(://[^:/@]*:)[^@]+@", r"\1***@", url)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no configuration at {path.absolute()}; name one by --config") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
-    if not isinstance(settings, dict):
-        raise ConfigError(f"{path}: must hold one JSON object, got {type(settings).__name__}")
-    return settings
-
-
-def _overrides(
-    environment: Mapping[str, str], command_line: Iterable[str]
-) -> Iterable[tuple[list[str], Any]]:
-    """Yield what overrides the file, weakest first, each as a path of keys and a value."""
-    if "DATABASE_URL" in environment:
-        yield ["database_url"], environment["DATABASE_URL"]
-    for name in sorted(environment):
-        if name.startswith("RISK_") and name != "RISK_CONFIG":
-            yield name.removeprefix("RISK_").lower().split("__"), _decode(environment[name])
-    for assignment in command_line:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"--set takes KEY=VALUE, such as random_seed=1, got {assignment!r}")
-        yield name.split("."), _decode(value)
-
-
-def _decode(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def _put(settings: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        settings = settings.setdefault(key, {})
-        if not isinstance(settings, dict):
-            raise ConfigError(f"{'.'.join(keys)}: {key} is a single setting, not a section")
-    settings[keys[-1]] = value
-
-
-def _describe(path: Path, error: ValidationError) -> str:
-    problems = []
-    for problem in error.errors():
-        key = ".".join(map(str, problem["loc"])) or "settings"
-        match problem["type"]:
-            case "missing":
-                problems.append(f"{key}: missing")
-            case "extra_forbidden":
-                problems.append(f"{key}: unknown setting")
-            case _:
-                hidden = key in SECRETS or isinstance(problem["input"], dict)
-                got = "" if hidden else f", got {problem['input']!r}"
-                problems.append(f"{key}: {problem['msg']}{got}")
-    return "\n  ".join([f"{path}: {len(problems)} settings cannot be used", *problems])

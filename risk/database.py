@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,6 +18,48 @@ from risk.errors import LedgerError
 from risk.tables import REVISION
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+VALUES_PER_STATEMENT = 500
+ROWS_PER_STATEMENT = 20_000
+Row = Mapping[str, Any]
+Record = Any  # what a query returns: the columns as attributes, and in order
+
+
+class Connected:
+    """An engine, a clock and the current run: what every kind of record needs."""
+
+    def __init__(self, engine: sa.Engine, clock: Callable[[], datetime]) -> None:
+        self.engine = engine
+        self.now = clock
+        self.run_id: int | None = None
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        with database_faults(), self.engine.begin() as connection:
+            yield connection
+
+    def _rows(self, query: sa.Select[Any]) -> list[Record]:
+        with database_faults(), self.engine.connect() as connection:
+            return list(connection.execute(query))
+
+    def _scalar(self, query: sa.Select[Any]) -> Any:
+        rows = self._rows(query)
+        return rows[0][0] if rows else None
+
+    def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
+        names = [column.name for column in query.selected_columns]
+        return pd.DataFrame(self._rows(query), columns=names)
+
+    def _in_chunks(
+        self, query: sa.Select[Any], column: sa.Column[Any], values: Sequence[Any]
+    ) -> Iterator[Record]:
+        with database_faults(), self.engine.connect() as connection:
+            for start in range(0, len(values), VALUES_PER_STATEMENT):
+                chunk = values[start : start + VALUES_PER_STATEMENT]
+                yield from connection.execute(query.where(column.in_(chunk)))
+
+    def _write(self, table: sa.Table, rows: Sequence[Row]) -> None:
+        with self._begin() as connection:
+            insert_many(connection, table, rows)
 
 
 @contextmanager
@@ -48,12 +92,42 @@ def migrate(engine: sa.Engine, revision: str = "head") -> None:
 
     settings = AlembicConfig()
     settings.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
+    step = command.upgrade if revision in ("head", REVISION) else command.downgrade
+    with engine.connect() as connection, _tables_may_be_replaced(connection), connection.begin():
         settings.attributes["connection"] = connection
-        if revision in ("head", REVISION):
-            command.upgrade(settings, revision)
-        else:
-            command.downgrade(settings, revision)
+        step(settings, revision)
+
+
+@contextmanager
+def _tables_may_be_replaced(connection: sa.Connection) -> Iterator[None]:
+    """Let SQLite drop a table others refer to, which a change of its columns does to rebuild it."""
+    raw: Any = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys=ON")
+
+
+def insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
+    """Insert one row and return its number."""
+    inserted = connection.execute(table.insert().values(values)).inserted_primary_key
+    return int(inserted[0]) if inserted else 0
+
+
+def insert_many(connection: sa.Connection, table: sa.Table, rows: Iterable[Row]) -> None:
+    """Insert rows, many with each statement."""
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == ROWS_PER_STATEMENT:
+            connection.execute(table.insert(), batch)
+            batch = []
+    if batch:
+        connection.execute(table.insert(), batch)
 
 
 def _engine(config: Config, *, create: bool) -> sa.Engine:

@@ -50,13 +50,15 @@ class Drop:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some records of a drop: the typed fit rows, and the others as they came."""
+    """Some records of a drop: the fit ones typed, and as they came; the others as they came."""
 
     rows: pd.DataFrame
     problems: list[Problem]
     header: list[str]
     refused: list[list[str]]
     n_read: int
+    lines: list[int]
+    records: list[list[str]]
 
 
 class Changed(Exception):
@@ -125,6 +127,18 @@ def sha256(file: BufferedReader) -> str:
     digest = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)
     return digest
+
+
+def header_of(file: BufferedReader, max_line_characters: int) -> list[str]:
+    """Return the names in the first line of an open file, none if it has none; rewind it."""
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        _, header = next(_records(text, max_line_characters), (0, []))
+    except (UnicodeDecodeError, csv.Error, DataError):
+        header = []
+    text.detach()
+    file.seek(0)
+    return [name.strip() for name in header]
 
 
 def read(file: BufferedReader, columns: Columns, max_line_characters: int) -> Iterator[Piece]:
@@ -209,8 +223,10 @@ def _piece(
     lines: Sequence[int], cells: Sequence[list[str]], header: Sequence[str], columns: Columns
 ) -> Piece:
     whole = [len(record) == len(header) for record in cells]
-    records = pd.DataFrame(list(compress(cells, whole)), columns=list(header), dtype="str")
-    checked = check(records, list(compress(lines, whole)), columns)
+    complete, their_lines = list(compress(cells, whole)), list(compress(lines, whole))
+    records = pd.DataFrame(complete, columns=list(header), dtype="str")
+    checked = check(records, their_lines, columns)
+    fit = checked.rows.index.tolist()
     ragged = [
         Problem(line, "", f"{len(record)} fields, the header has {len(header)}", record[0])
         for line, record in zip(lines, cells, strict=True)
@@ -219,7 +235,15 @@ def _piece(
     problems = sorted([*checked.problems, *ragged], key=lambda problem: problem.line)
     broken = {problem.line for problem in problems}
     refused = [record for line, record in zip(lines, cells, strict=True) if line in broken]
-    return Piece(checked.rows, problems, list(header), refused, len(cells))
+    return Piece(
+        rows=checked.rows,
+        problems=problems,
+        header=list(header),
+        refused=refused,
+        n_read=len(cells),
+        lines=[their_lines[i] for i in fit],
+        records=[complete[i] for i in fit],
+    )
 
 
 def _signature(path: Path) -> Signature | None:

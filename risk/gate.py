@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from risk.config import Gate, Metric
-from risk.stats.scores import BIGGER_IS_BETTER, Estimate, mcnemar_exact, score_all
+from risk.stats.evidence import paired_evidence
+from risk.stats.scores import BIGGER_IS_BETTER, Costs, Estimate, mcnemar_exact, score_all
 
 Array = NDArray[Any]
+GAIN_WORTH_PROVING = 0.04
+USUAL_DISAGREEMENT = 0.15
+NUMBER_OF_BETS = 4
+PEEKING_SAVES = 0.7
+LARGEST_LOG_LOSS = float(-np.log(0.02))
 
 
 @dataclass(frozen=True)
@@ -24,11 +30,25 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Trial:
-    """Both models on the same rows, which neither was trained on."""
+    """Both models on the same rows, which neither was trained on; and where the rows are from.
+
+    `promise` is the champion's score on older rows, about which a ratio is made a sum over rows.
+    """
 
     y_true: Array
     champion: Prediction
     challenger: Prediction
+    promise: float = 0.5
+    source: str = "the test data"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the champion stands: is drift open, is it known to do worse, is this the first trial."""
+
+    drift: bool = False
+    harm: bool = False
+    first_look: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,45 +61,121 @@ class Verdict:
     champion: Estimate | None = None
     challenger: Estimate | None = None
     p_value: float | None = None
+    e_value: float | None = None
+    action: str = "keep"
 
 
-def compare(trial: Trial, gate: Gate, *, metric: Metric, drift: bool) -> Verdict:
+def compare(
+    trial: Trial, gate: Gate, *, metric: Metric, cost: Costs, standing: Standing
+) -> Verdict:
     """Decide by the paired predictions of a trial.
 
-    Evidence is an exact McNemar test. Without it the champion stays, unless `when_unsure` says
-    that a drifted one yields to a challenger whose score on these rows is not worse.
+    The evidence is an e-value: it may be looked at after every run, and a challenger that is
+    worse reaches 1 / alpha in at most alpha of all cases. Against a champion that is known to do
+    worse, not being inferior is enough. Without evidence the champion stays, unless `when_unsure`
+    says that a drifted one yields, at the first trial, to a challenger whose score is not worse.
     """
-    y_true, champion, challenger = trial.y_true, trial.champion, trial.challenger
-    right_before, right_now = champion.y_pred == y_true, challenger.y_pred == y_true
-    wins, losses = int(np.sum(right_now & ~right_before)), int(np.sum(right_before & ~right_now))
-    p_value = mcnemar_exact(wins, losses)
-    before = score_all(y_true, champion.y_pred_proba, champion.y_pred)[metric]
-    now = score_all(y_true, challenger.y_pred_proba, challenger.y_pred)[metric]
+    before, now = (_score(trial, model, metric, cost) for model in ("champion", "challenger"))
+    gains = _differences(trial, metric, cost)
+    margin = gate.margin if standing.harm else 0.0
+    e_better = paired_evidence(gains, np.ones(len(gains)), margin=margin)
+    e_worse = paired_evidence(-gains, np.ones(len(gains)))
+    wins, losses = int(np.sum(gains > 0)), int(np.sum(gains < 0))
+    p_value = mcnemar_exact(*_right_and_wrong(trial))
     comparison = (
-        f"{metric} {_short(now)} against the champion's {_short(before)} on {len(y_true)} rows, "
-        f"{wins} won and {losses} lost"
+        f"{metric} {_short(now)} against the champion's {_short(before)} on {len(gains)} rows "
+        f"({trial.source}), {wins} won and {losses} lost"
     )
 
-    def verdict(reason: str, *, deploy: bool, proven: bool = False) -> Verdict:
-        return Verdict(deploy, proven, reason, before, now, p_value)
+    def verdict(reason: str, *, deploy: bool, proven: bool = False, action: str = "") -> Verdict:
+        done = action or ("deploy" if deploy else "keep")
+        return Verdict(deploy, proven, reason, before, now, p_value, e_better, done)
 
+    if e_worse >= 1 / gate.alpha:
+        return verdict(f"the challenger is worse beyond chance: {comparison}", deploy=False)
     if _point_is_worse(before, now, metric):
         return verdict(f"the challenger is worse: {comparison}", deploy=False)
-    if p_value <= gate.alpha:
-        better = f"the challenger is better beyond chance (p = {p_value:.2g}): {comparison}"
-        return verdict(better, deploy=True, proven=True)
-    unsure = f"not enough evidence that the challenger is better (p = {p_value:.2g}): {comparison}"
-    if drift and gate.when_unsure == "deploy_if_drifted":
+    if e_better >= 1 / gate.alpha:
+        word = "not inferior" if standing.harm else "better"
+        proof = f"the challenger is {word} beyond chance (e = {e_better:.3g}): {comparison}"
+        return verdict(proof, deploy=True, proven=True)
+    unsure = f"not enough evidence (e = {e_better:.2g}, {1 / gate.alpha:.0f} needed): {comparison}"
+    unsure += f"; about {rows_needed(gains, gate.alpha)} rows would prove a gain of 4 points"
+    return _without_evidence(unsure, gate, standing, verdict)
+
+
+def _without_evidence(unsure: str, gate: Gate, standing: Standing, verdict: Any) -> Verdict:
+    if gate.when_unsure == "deploy_if_drifted" and standing.drift and standing.first_look:
         drifted = "the champion drifted and the challenger is not worse, so it goes live unproven"
-        return verdict(f"{unsure}; {drifted}", deploy=True)
-    kept = "a person is asked" if gate.when_unsure == "ask" else "the champion stays"
-    return verdict(f"{unsure}; {kept}", deploy=False)
+        result: Verdict = verdict(f"{unsure}; {drifted}", deploy=True)
+    elif gate.when_unsure == "ask":
+        result = verdict(f"{unsure}; a person is asked", deploy=False, action="ask")
+    else:
+        result = verdict(f"{unsure}; the champion stays", deploy=False)
+    return result
 
 
 def first(score: Estimate, metric: Metric) -> Verdict:
     """Let the first model in: there is no champion to compare it with."""
     reason = f"the first model, so unproven: {metric} {score} on the test data"
-    return Verdict(True, False, reason, challenger=score)
+    return Verdict(True, False, reason, challenger=score, action="deploy")
+
+
+def rows_needed(gains: Array, alpha: float) -> int:
+    """Tell about how many rows it takes, looking often, to prove a gain of four points."""
+    disagreement = float(np.mean(np.abs(gains))) if len(gains) >= 20 else USUAL_DISAGREEMENT
+    spread = max(disagreement, GAIN_WORTH_PROVING)
+    best = 2 * spread * np.log(NUMBER_OF_BETS / alpha) / GAIN_WORTH_PROVING**2
+    return int(round(PEEKING_SAVES * best, -1))
+
+
+def _differences(trial: Trial, metric: Metric, cost: Costs) -> Array:
+    """Return for each row the champion's loss less the challenger's, scaled into [-1, 1]."""
+    y_true = trial.y_true.astype("float64")
+    before, now = (_losses(model, y_true, trial.promise, metric, cost) for model in _models(trial))
+    return np.asarray(np.clip(before - now, -1, 1))
+
+
+def _losses(model: Prediction, y_true: Array, promise: float, metric: Metric, cost: Costs) -> Array:
+    """Return a loss per row, of range 1, whose mean falls as the metric gets better.
+
+    Scores that are no sums over rows are judged by one that is: F1, precision and recall by
+    their linear form about the promise, areas under curves by the Brier score.
+    """
+    y_pred, proba = model.y_pred.astype("float64"), model.y_pred_proba
+    tp, fp, fn = y_true * y_pred, (1 - y_true) * y_pred, y_true * (1 - y_pred)
+    if metric in ("f1", "precision", "recall"):
+        gained = {
+            "f1": 2 * (1 - promise) * tp - promise * (fp + fn),
+            "precision": (1 - promise) * tp - promise * fp,
+            "recall": (1 - promise) * tp - promise * fn,
+        }[metric]
+        return np.asarray(-gained / 2)
+    if metric == "accuracy":
+        return np.asarray(fp + fn)
+    if metric == "cost":
+        prices = np.array(cost)
+        spent = np.column_stack([tp, fp, fn, 1 - tp - fp - fn]) @ prices
+        return np.asarray((spent - prices.min()) / max(float(np.ptp(prices)), 1e-12))
+    if metric == "log_loss":
+        right = np.where(y_true == 1, proba, 1 - proba)
+        loss = -np.log(np.maximum(right, 1e-300)) / LARGEST_LOG_LOSS
+        return np.asarray(np.minimum(loss, 1.0))
+    return np.asarray((proba - y_true) ** 2)
+
+
+def _models(trial: Trial) -> tuple[Prediction, Prediction]:
+    return trial.champion, trial.challenger
+
+
+def _score(trial: Trial, model: str, metric: Metric, cost: Costs) -> Estimate:
+    said: Prediction = getattr(trial, model)
+    return score_all(trial.y_true, said.y_pred_proba, said.y_pred, cost=cost)[metric]
+
+
+def _right_and_wrong(trial: Trial) -> tuple[int, int]:
+    right_before, right_now = (model.y_pred == trial.y_true for model in _models(trial))
+    return int(np.sum(right_now & ~right_before)), int(np.sum(right_before & ~right_now))
 
 
 def _point_is_worse(before: Estimate, now: Estimate, metric: Metric) -> bool:

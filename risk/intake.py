@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from io import BufferedReader
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from risk import drops, store
+from risk import drops, labels, store
 from risk.config import Columns, Config
 from risk.drops import Drop, Piece
 from risk.errors import DataError
-from risk.ledger import Ledger
-from risk.schema import ROW_HASH, Problem, fingerprints
+from risk.labels import LaterLabel, Matched
+from risk.ledger import Ledger, Taken
+from risk.schema import ROW_HASH, Problem, fingerprints, keys
 
 log = logging.getLogger("ingestion")
 
@@ -26,6 +28,7 @@ class Intake:
 
     path: str
     status: str
+    kind: str = "rows"
     rows_read: int = 0
     rows_added: int = 0
     rows_duplicate: int = 0
@@ -39,20 +42,41 @@ class Contents:
     """What was read of one drop so far; the first of the `refused` records is the header."""
 
     hashes: list[int] = field(default_factory=list)
+    unripe: list[tuple[int, int]] = field(default_factory=list)
+    labels: list[LaterLabel] = field(default_factory=list)
+    kind: str = "rows"
+    undeclared: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     refused: list[list[str]] = field(default_factory=list)
     n_read: int = 0
     n_duplicate: int = 0
     refusal: str | None = None
 
-    def add(self, piece: Piece, fresh: pd.DataFrame) -> None:
+    def add(self, piece: Piece, fresh: pd.DataFrame, columns: Columns) -> None:
         """Count a piece, `fresh` being the rows of it that are new."""
         self.hashes += fresh[ROW_HASH].tolist()
+        unripe = fresh[fresh[columns.target].isna()]
+        self.unripe += zip(unripe[ROW_HASH].tolist(), keys(unripe, columns).tolist(), strict=True)
+        self._add(piece)
+        self.n_duplicate += len(piece.rows) - len(fresh)
+
+    def add_labels(self, piece: Piece, matched: Matched) -> None:
+        """Count a piece of a drop that brings labels."""
+        self.labels += matched.labels
+        self._add(
+            replace(
+                piece,
+                problems=[*piece.problems, *matched.problems],
+                refused=[*piece.refused, *matched.refused],
+            )
+        )
+        self.n_duplicate += matched.n_duplicate
+
+    def _add(self, piece: Piece) -> None:
         self.problems += piece.problems
         if piece.refused:
             self.refused += piece.refused if self.refused else [piece.header, *piece.refused]
         self.n_read += piece.n_read
-        self.n_duplicate += len(piece.rows) - len(fresh)
 
 
 def split_fresh(
@@ -91,9 +115,8 @@ def take(
     else:
         intake = _sum_up(drop, contents)
     row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **asdict(intake)}
-    ledger.record_ingestion(
-        row, hashes=contents.hashes, problems=contents.problems, requeued=requeued
-    )
+    brought = Taken(contents.hashes, contents.unripe, contents.labels, contents.problems)
+    ledger.record_ingestion(row, taken=brought, requeued=requeued)
     if problems := contents.problems:
         first = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
         again = f"once mended: python ingestion.py --requeue {ingestion_id}"
@@ -114,6 +137,8 @@ def preview(
         with drops.opened(drop) as file:
             if ledger.seen(drops.sha256(file)):
                 return Intake(drop.name, "duplicate"), frames[0]
+            if _brings_labels(config, file):
+                return _sum_up(drop, _read_labels(config, ledger, file)), frames[0]
             intake = _sum_up(drop, _read(config, file, known=known, keep=frames.append))
     except DataError as error:
         return Intake(drop.name, "refused", reason=str(error)), frames[0]
@@ -126,6 +151,10 @@ def _write(
     """Write the part and the quarantine of one drop; nothing of it counts before the commit."""
     part, columns = store.part_path(config, ingestion_id), config.columns
     try:
+        if _brings_labels(config, file):
+            contents = _read_labels(config, ledger, file)
+            _quarantine(config, ingestion_id, drop, contents)
+            return contents
         with store.writing_part(part, columns) as writer:
 
             def keep(rows: pd.DataFrame) -> None:
@@ -138,8 +167,35 @@ def _write(
         return contents
     if not contents.hashes:
         part.unlink()
+    _quarantine(config, ingestion_id, drop, contents)
+    return contents
+
+
+def _quarantine(config: Config, ingestion_id: int, drop: Drop, contents: Contents) -> None:
     if contents.refused:
         store.quarantine_rows(config, ingestion_id, contents.refused, _reasons(drop, contents))
+
+
+def _brings_labels(config: Config, file: BufferedReader) -> bool:
+    header = drops.header_of(file, config.ingestion.max_line_characters)
+    return labels.are_all(header, config.columns)
+
+
+def _read_labels(config: Config, ledger: Ledger, file: BufferedReader) -> Contents:
+    """Read a drop of labels and find the rows that wait for them."""
+    columns, contents = config.columns.of_labels, Contents(kind="labels")
+    taken: set[int] = set()
+
+    def waiting(names: Sequence[int]) -> list[Any]:
+        return [row for row in ledger.waiting(names) if row.row_hash not in taken]
+
+    def known(names: Sequence[int]) -> list[Any]:
+        return [*ledger.known_labels(names), *contents.labels]
+
+    for piece in drops.read(file, columns, config.ingestion.max_line_characters):
+        matched = labels.match(piece, columns, waiting=waiting, known=known)
+        contents.add_labels(piece, matched)
+        taken.update(label.row_hash for label in matched.labels)
     return contents
 
 
@@ -155,7 +211,8 @@ def _read(
     contents = Contents()
     for piece, fresh in split_fresh(pieces, config.columns, known=known):
         keep(fresh)
-        contents.add(piece, fresh)
+        contents.add(piece, fresh, config.columns)
+        contents.undeclared = [name for name in piece.header if name not in config.columns.all]
     return contents
 
 
@@ -163,8 +220,10 @@ def _sum_up(drop: Drop, contents: Contents) -> Intake:
     if contents.refusal:
         return Intake(drop.name, "refused", reason=contents.refusal)
     n_refused = max(len(contents.refused) - 1, 0)
-    counts = (contents.n_read, len(contents.hashes), contents.n_duplicate, n_refused)
-    return Intake(drop.name, "taken", *counts)
+    n_added = len(contents.hashes) + len(contents.labels)
+    reason = f"columns nobody declared: {contents.undeclared}" if contents.undeclared else None
+    counts = (contents.n_read, n_added, contents.n_duplicate, n_refused)
+    return Intake(drop.name, "taken", contents.kind, *counts, reason=reason)
 
 
 def _reasons(drop: Drop, contents: Contents) -> list[tuple[str, int, str, str, str]]:

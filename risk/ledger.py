@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -12,14 +13,15 @@ import pandas as pd
 import sqlalchemy as sa
 
 from risk import database
+from risk.casebook import Casebook
 from risk.config import Config
-from risk.database import database_faults
+from risk.database import Record, Row, insert, insert_many
+from risk.labels import LaterLabel
 from risk.schema import Problem
 from risk.tables import (
     column_statistics,
     decisions,
     derived_files,
-    findings,
     ingestions,
     quarantined_rows,
     releases,
@@ -27,12 +29,25 @@ from risk.tables import (
     runs,
     scores,
     stage_timings,
+    unripe_rows,
 )
 
-VALUES_PER_STATEMENT = 500
-ROWS_PER_STATEMENT = 20_000
-Row = Mapping[str, Any]
-Record = Any  # what a query returns: the columns as attributes, and in order
+
+@dataclass(frozen=True)
+class Taken:
+    """What a drop brought.
+
+    Accepted rows by their hashes, (row hash, key hash) of those whose label is still to come,
+    labels that came later, and problems.
+    """
+
+    hashes: Sequence[int] = ()
+    unripe: Sequence[tuple[int, int]] = ()
+    labels: Sequence[LaterLabel] = ()
+    problems: Sequence[Problem] = ()
+
+
+NOTHING = Taken()
 
 
 def utc_now() -> datetime:
@@ -40,13 +55,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger:
+class Ledger(Casebook):
     """One open database; every method is one transaction, so a crash leaves no half of it."""
-
-    def __init__(self, engine: sa.Engine, clock: Callable[[], datetime]) -> None:
-        self.engine = engine
-        self.now = clock
-        self.run_id: int | None = None
 
     @classmethod
     @contextmanager
@@ -68,7 +78,7 @@ class Ledger:
                 .where(runs.c.status == "running")
                 .values(status="aborted", ended_at=self.now(), outcome="cut off before its end")
             )
-            self.run_id = _insert(connection, runs, started_at=self.now(), status="running")
+            self.run_id = insert(connection, runs, started_at=self.now(), status="running")
             return self.run_id
 
     def end_run(self, status: str, outcome: str) -> None:
@@ -130,8 +140,7 @@ class Ledger:
         self,
         row: Row,
         *,
-        hashes: Sequence[int] = (),
-        problems: Sequence[Problem] = (),
+        taken: Taken = NOTHING,
         requeued: int | None = None,
     ) -> None:
         """Commit a drop: from here on its rows are accepted, its refusals known, once for ever.
@@ -139,13 +148,23 @@ class Ledger:
         `requeued` is the earlier ingestion whose quarantine this one empties.
         """
         ingestion_id = row["id"]
-        taken = {"taken_sha256": row["sha256"] if row["status"] == "taken" else None}
+        is_first = row["status"] == "taken" and not requeued
+        once = {"taken_sha256": row["sha256"] if is_first else None}
         common = {"run_id": self.run_id, "ingested_at": self.now()}
+        own = {"ingestion_id": ingestion_id}
         with self._begin() as connection:
-            connection.execute(ingestions.insert().values({**common, **row, **taken}))
-            accepted = ({"row_hash": h, "ingestion_id": ingestion_id} for h in hashes)
-            _insert_many(connection, row_hashes, accepted)
-            _insert_many(connection, quarantined_rows, _quarantine(ingestion_id, problems))
+            connection.execute(ingestions.insert().values({**common, **row, **once}))
+            insert_many(connection, row_hashes, ({"row_hash": h, **own} for h in taken.hashes))
+            insert_many(
+                connection,
+                unripe_rows,
+                (
+                    dict(zip(("row_hash", "key_hash"), pair, strict=True)) | own
+                    for pair in taken.unripe
+                ),
+            )
+            self.ripen(connection, ingestion_id, taken.labels)
+            insert_many(connection, quarantined_rows, _quarantine(ingestion_id, taken.problems))
             if requeued:
                 emptied = ingestions.update().where(ingestions.c.id == requeued)
                 connection.execute(emptied.values(requeued_as=ingestion_id))
@@ -167,16 +186,45 @@ class Ledger:
         return self._rows(query.order_by(ingestions.c.id))
 
     def parts(self) -> list[int]:
-        """Return the ingestions that added rows, oldest first."""
-        query = sa.select(ingestions.c.id).where(ingestions.c.rows_added > 0)
+        """Return the ingestions that added rows, oldest first; labels that came later are none."""
+        query = sa.select(ingestions.c.id).where(_added("rows"))
         return [row[0] for row in self._rows(query.order_by(ingestions.c.id))]
 
     def pending(self) -> list[int]:
-        """Return the ingestions that added rows no decision has looked at yet."""
-        query = sa.select(ingestions.c.id).where(
-            ingestions.c.rows_added > 0, ingestions.c.decision_id.is_(None)
-        )
+        """Return the ingestions that added rows or labels no decision has looked at yet."""
+        undecided = ingestions.c.decision_id.is_(None) & (ingestions.c.rows_added > 0)
+        query = sa.select(ingestions.c.id).where(undecided)
         return [row[0] for row in self._rows(query.order_by(ingestions.c.id))]
+
+    def unassessed(self) -> list[Record]:
+        """Return the ingestions nobody has looked at yet, of whatever kind, oldest first."""
+        new = ingestions.c.decision_id.is_(None) & ingestions.c.assessment_id.is_(None)
+        return self._rows(sa.select(ingestions).where(new).order_by(ingestions.c.id))
+
+    def rows_after(self, ingestion_id: int) -> int:
+        """Count the rows that were accepted after an ingestion."""
+        query = sa.select(sa.func.sum(ingestions.c.rows_added))
+        later = _added("rows") & (ingestions.c.id > ingestion_id)
+        return int(self._scalar(query.where(later)) or 0)
+
+    def drops(self, *, newest: int) -> pd.DataFrame:
+        """Return the newest ingestions, oldest first."""
+        query = sa.select(ingestions).order_by(ingestions.c.id.desc()).limit(newest)
+        return self._frame(query)[::-1].reset_index(drop=True)
+
+    def commonest_problem(self, ingestion_id: int) -> str:
+        """Name column and rule of the problem most rows of a drop were refused for."""
+        table = quarantined_rows.c
+        query = sa.select(table.column_name, table.rule).where(table.ingestion_id == ingestion_id)
+        grouped = query.group_by(table.column_name, table.rule)
+        rows = self._rows(grouped.order_by(sa.func.count().desc(), table.column_name).limit(1))
+        return f"{rows[0].column_name} {rows[0].rule}".strip() if rows else "no reason"
+
+    def last_decision(self, *actions: str) -> Record | None:
+        """Return the newest decision of these kinds."""
+        query = sa.select(decisions).where(decisions.c.action.in_(actions))
+        rows = self._rows(query.order_by(decisions.c.id.desc()).limit(1))
+        return rows[0] if rows else None
 
     def derived_file(self, name: str) -> tuple[int, int]:
         """Return the last ingestion that file holds, and its size in bytes; zeros if unknown."""
@@ -191,10 +239,6 @@ class Ledger:
         with self._begin() as connection:
             connection.execute(derived_files.delete().where(derived_files.c.name == name))
             connection.execute(derived_files.insert().values(row))
-
-    def record_findings(self, rows: Sequence[Row]) -> None:
-        """Keep what the checks of this run found."""
-        self._write(findings, [{"run_id": self.run_id, "found_at": self.now(), **r} for r in rows])
 
     def record_scores(self, rows: Sequence[Row]) -> None:
         """Keep the scores of one model on one data set."""
@@ -241,7 +285,9 @@ class Ledger:
             if release is not None:
                 new = {**common, "created_at": self.now(), "version": version, **release}
                 connection.execute(releases.insert().values(new))
-            decision_id = _insert(
+            if version is not None:
+                self.resolve_all(connection, f"{action}: release {version} went live")
+            decision_id = insert(
                 connection,
                 decisions,
                 **common,
@@ -277,53 +323,12 @@ class Ledger:
                 .values(completed_at=self.now())
             )
 
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        with database_faults(), self.engine.begin() as connection:
-            yield connection
 
-    def _rows(self, query: sa.Select[Any]) -> list[Record]:
-        with database_faults(), self.engine.connect() as connection:
-            return list(connection.execute(query))
-
-    def _scalar(self, query: sa.Select[Any]) -> Any:
-        rows = self._rows(query)
-        return rows[0][0] if rows else None
-
-    def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
-        names = [column.name for column in query.selected_columns]
-        return pd.DataFrame(self._rows(query), columns=names)
-
-    def _in_chunks(
-        self, query: sa.Select[Any], column: sa.Column[Any], values: Sequence[Any]
-    ) -> Iterator[Record]:
-        with database_faults(), self.engine.connect() as connection:
-            for start in range(0, len(values), VALUES_PER_STATEMENT):
-                chunk = values[start : start + VALUES_PER_STATEMENT]
-                yield from connection.execute(query.where(column.in_(chunk)))
-
-    def _write(self, table: sa.Table, rows: Sequence[Row]) -> None:
-        with self._begin() as connection:
-            _insert_many(connection, table, rows)
+def _added(kind: str) -> sa.ColumnElement[bool]:
+    return (ingestions.c.rows_added > 0) & (ingestions.c.kind == kind)
 
 
 def _quarantine(ingestion_id: int, problems: Iterable[Problem]) -> Iterator[Row]:
     for problem in problems:
         row = problem._asdict()
         yield {"ingestion_id": ingestion_id, "column_name": row.pop("column"), **row}
-
-
-def _insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
-    inserted = connection.execute(table.insert().values(values)).inserted_primary_key
-    return int(inserted[0]) if inserted else 0
-
-
-def _insert_many(connection: sa.Connection, table: sa.Table, rows: Iterable[Row]) -> None:
-    batch: list[Row] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == ROWS_PER_STATEMENT:
-            connection.execute(table.insert(), batch)
-            batch = []
-    if batch:
-        connection.execute(table.insert(), batch)

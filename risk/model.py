@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 REFERENCE = "reference.json"
+DERIVED = "derived_columns.pkl"
+SAMPLE = "reference_rows.parquet"
+HELD_OUT = "held_out_rows.txt"
 PACKAGES = ("scikit-learn", "numpy", "pandas")
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
@@ -51,6 +54,8 @@ class Manifest(BaseModel):
     random_seed: int
     threshold: float
     threshold_reason: str
+    made_by: str = "retrain"
+    rows_chosen: str = ""
     rows_trained: int
     rows_held_out: int
     rows_left_out: int

@@ -3,135 +3,148 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from risk.config import Columns
-
-MOST_BINS = 10
-ROWS_PER_BIN = 8
+QUANTILES = np.array([0.005, *np.arange(1, 20) / 20, 0.995])
 MOST_LEVELS = 30
-Counts = np.ndarray[Any, np.dtype[np.int64]]
+GROUPS = 8
+Counts = NDArray[np.int64]
+Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Feature:
-    """The cells of one feature and the rows in each; missing values have a cell of their own.
+class Column:
+    """The cells of one column, chosen once; missing values have a cell of their own, the last.
 
-    A numeric feature has cells between `edges`, open at both ends. A categorical one has a cell
-    for each of its commonest `levels`, one for its `rare` levels and one for unseen ones.
+    A numeric column has cells between `edges`, each with its upper edge; the first lies below
+    every value of the reference, the last above. A categorical one has a cell for each of its
+    commonest `levels`, one for its `rare` levels and one for unseen ones.
     """
 
     name: str
-    edges: tuple[float, ...] | None
-    levels: tuple[str, ...]
-    rare: tuple[str, ...]
-    counts: tuple[int, ...]
+    edges: tuple[float, ...] | None = None
+    levels: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
 
-    def plus(self, other: Self) -> Self:
-        """Add the counts of another table over the same cells."""
-        total = np.add(self.counts, other.counts)
-        return type(self)(self.name, self.edges, self.levels, self.rare, tuple(total.tolist()))
+    @property
+    def size(self) -> int:
+        """The number of cells."""
+        return len(self.levels) + 3 if self.edges is None else len(self.edges) + 2
+
+    def codes(self, values: pd.Series[Any]) -> Codes:
+        """Return the number of each value's cell."""
+        missing = values.isna().to_numpy()
+        if self.edges is None:
+            known = pd.Index([*self.levels, *self.rare]).get_indexer(pd.Index(values))
+            cells = np.minimum(known, len(self.levels))
+            cells[known < 0] = len(self.levels) + 1
+        else:
+            numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+            cells = np.searchsorted(self.edges, numbers, side="left")
+        return np.where(missing, self.size - 1, cells).astype("int64")
 
     def labels(self) -> list[str]:
-        """Name the cells, in the order of the counts."""
+        """Name the cells in words."""
         if self.edges is None:
             return [*self.levels, "(rare)", "(unseen)", "(missing)"]
-        bounds = ["-inf", *(f"{edge:g}" for edge in self.edges), "inf"]
-        between = [f"{low} to {high}" for low, high in zip(bounds, bounds[1:], strict=False)]
-        return [*between, "(missing)"]
+        edges = [f"{0 if abs(edge) < 1e-300 else edge:g}" for edge in self.edges]
+        between = [f"{low} to {high}" for low, high in zip(edges, edges[1:], strict=False)]
+        return [f"below {edges[0]}", *between, f"above {edges[-1]}", "(missing)"]
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What is kept of a table: its number of rows and the cells of its features."""
+    """What is kept of some rows: how many there are, and how many in each cell of what."""
 
     n: int
-    features: tuple[Feature, ...]
+    counts: Mapping[str, tuple[int, ...]]
 
     def plus(self, other: Self) -> Self:
         """Merge with the profile of other rows over the same cells."""
-        pairs = zip(self.features, other.features, strict=True)
-        return type(self)(self.n + other.n, tuple(mine.plus(theirs) for mine, theirs in pairs))
+        total = dict(self.counts)
+        for name, counts in other.counts.items():
+            mine = total.get(name, (0,) * len(counts))
+            total[name] = tuple(a + b for a, b in zip(mine, counts, strict=True))
+        return type(self)(self.n + other.n, total)
 
     def to_json(self) -> str:
         """Write as JSON."""
-        return json.dumps(asdict(self), indent=1)
+        return json.dumps({"n": self.n, "counts": self.counts})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Read back what `to_json` wrote."""
         content = json.loads(text)
-        features = [
-            Feature(
-                name=feature["name"],
-                edges=None if feature["edges"] is None else tuple(feature["edges"]),
-                levels=tuple(feature["levels"]),
-                rare=tuple(feature["rare"]),
-                counts=tuple(feature["counts"]),
-            )
-            for feature in content["features"]
-        ]
-        return cls(content["n"], tuple(features))
+        return cls(content["n"], {k: tuple(v) for k, v in content["counts"].items()})
 
 
-def reference_profile(rows: pd.DataFrame, columns: Columns) -> Profile:
-    """Choose the cells from `rows`, for good, and count the rows in them."""
-    numeric = [_numeric_cells(name, rows[name]) for name in columns.numeric]
-    categorical = [_categorical_cells(name, rows[name]) for name in columns.categorical]
-    return count(rows, Profile(0, (*numeric, *categorical)))
+def numeric_column(name: str, values: pd.Series[Any]) -> Column:
+    """Cut at the quantiles of the values, and at their range."""
+    known = values.dropna().to_numpy(dtype="float64")
+    if not len(known):
+        return Column(name, edges=(-np.inf, np.inf))
+    cuts = np.quantile(known, QUANTILES, method="inverted_cdf")
+    below = np.nextafter(known.min(), -np.inf)
+    return Column(name, edges=tuple(np.unique([below, *cuts, known.max()]).tolist()))
 
 
-def count(rows: pd.DataFrame, like: Profile) -> Profile:
-    """Count `rows` in the cells of `like`."""
-    features = []
-    for feature in like.features:
-        counts = _count(rows[feature.name], feature)
-        features.append(
-            Feature(feature.name, feature.edges, feature.levels, feature.rare, tuple(counts))
-        )
-    return Profile(len(rows), tuple(features))
-
-
-def _numeric_cells(name: str, values: pd.Series[Any]) -> Feature:
-    """Cut at the quantiles of the values, so that each cell holds about equally many rows."""
-    known = values.dropna().to_numpy()
-    n_bins = int(np.clip(len(known) // ROWS_PER_BIN, 2, MOST_BINS))
-    quantiles = np.linspace(0, 1, n_bins + 1)[1:-1]
-    cuts = np.quantile(known, quantiles, method="inverted_cdf") if len(known) else []
-    edges = tuple(np.unique(cuts).tolist())
-    return Feature(name, edges, (), (), (0,) * (len(edges) + 2))
-
-
-def _categorical_cells(name: str, values: pd.Series[Any]) -> Feature:
+def categorical_column(name: str, values: pd.Series[Any]) -> Column:
     """Take the commonest levels, ties in alphabetical order, so that row order is irrelevant."""
     tally = values.value_counts().sort_index(kind="stable")
     levels = tally.sort_values(ascending=False, kind="stable").index.tolist()
-    common, rare = levels[:MOST_LEVELS], levels[MOST_LEVELS:]
-    return Feature(name, None, tuple(common), tuple(rare), (0,) * (len(common) + 3))
+    return Column(name, levels=tuple(levels[:MOST_LEVELS]), rare=tuple(levels[MOST_LEVELS:]))
 
 
-def _count(values: pd.Series[Any], feature: Feature) -> list[int]:
-    missing = int(values.isna().sum())
-    if feature.edges is not None:
-        cells = np.searchsorted(feature.edges, values.dropna().to_numpy(), side="left")
-        counted = np.bincount(cells, minlength=len(feature.edges) + 1)
-        return [*counted.tolist(), missing]
-    tally = values.value_counts()
-    common = tally.reindex(feature.levels, fill_value=0)
-    rare = int(tally.reindex(feature.rare, fill_value=0).sum())
-    unseen = len(values) - missing - rare - int(common.sum())
-    return [*common.tolist(), rare, unseen, missing]
+def count(codes: Codes, size: int) -> tuple[int, ...]:
+    """Count the rows of each cell."""
+    return tuple(np.bincount(codes, minlength=size).tolist())
 
 
-def cells_moved(reference: Feature, current: Feature, *, most: int = 2) -> str:
-    """Name in words the cells whose share changed most."""
-    before = np.divide(reference.counts, max(sum(reference.counts), 1))
-    now = np.divide(current.counts, max(sum(current.counts), 1))
-    labels: Sequence[str] = reference.labels()
+def groups(column: Column, reference: Sequence[int]) -> Codes:
+    """Join the cells of a numeric column into `GROUPS` of about equally many reference rows.
+
+    The number of a cell's group, GROUPS itself for missing values.
+    """
+    known = np.asarray(reference[:-1], dtype="float64")
+    middle = (np.cumsum(known) - known / 2) / max(known.sum(), 1)
+    joined = np.minimum((middle * GROUPS).astype("int64"), GROUPS - 1)
+    return np.append(joined, GROUPS)
+
+
+def joint_codes(first: Codes, second: Codes) -> Codes:
+    """Number the pairs of groups, all those with a missing value last."""
+    both = (first < GROUPS) & (second < GROUPS)
+    return np.where(both, first * GROUPS + second, GROUPS**2)
+
+
+def cells_moved(
+    column: Column, reference: Sequence[int], current: Sequence[int], *, most: int = 2
+) -> str:
+    """Name in words the cells whose share changed most; of numbers, quarters of the reference."""
+    labels, merge = _quarters(column, reference)
+    before = np.divide(reference, max(sum(reference), 1)) @ merge
+    now = np.divide(current, max(sum(current), 1)) @ merge
     largest = np.argsort(-np.abs(now - before), kind="stable")[:most]
     return ", ".join(f"{labels[i]}: {before[i]:.0%} -> {now[i]:.0%}" for i in largest)
+
+
+def _quarters(column: Column, reference: Sequence[int]) -> tuple[list[str], NDArray[np.float64]]:
+    """Join the cells of a numeric column into quarters of the reference; name them by bounds."""
+    if column.edges is None:
+        return column.labels(), np.eye(column.size)
+    known = np.asarray(reference[:-1], dtype="float64")
+    middle = (np.cumsum(known) - known / 2) / max(known.sum(), 1)
+    quarter = np.append(np.minimum((4 * middle).astype("int64"), 3), 4)
+    last = [np.flatnonzero(quarter == q)[-1] for q in sorted(set(quarter[:-1].tolist()))[:-1]]
+    bounds = [f"{column.edges[i]:g}" for i in last]
+    if not bounds:
+        return ["any number", "(missing)"], np.eye(5)[quarter][:, sorted(set(quarter.tolist()))]
+    between = [f"{a} to {b}" for a, b in zip(bounds, bounds[1:], strict=False)]
+    names = [f"up to {bounds[0]}", *between, f"above {bounds[-1]}", "(missing)"]
+    return names, np.eye(5)[quarter][:, sorted(set(quarter.tolist()))]

@@ -11,7 +11,6 @@ from risk import model, store
 from risk.config import Config
 from risk.errors import ModelError, UnknownName
 from risk.model import Model
-from risk.profile import Profile
 from risk.store import storage_faults, sync_folder, write
 
 POINTER = "current"
@@ -85,12 +84,6 @@ def load_champion(config: Config) -> Model:
             "run: python training.py, then python deployment.py --force"
         )
     return champion
-
-
-def load_reference(config: Config, champion: Model) -> Profile:
-    """Load the profile of the rows a release was trained on."""
-    folder = release_path(config.deployment_folder, champion.manifest.version or 0)
-    return Profile.from_json(model.read_checked(folder, model.REFERENCE, champion.manifest))
 
 
 def release_path(shelf: Path, version: int) -> Path:

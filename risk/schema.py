@@ -83,6 +83,13 @@ def fingerprints(rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
     return hashes.to_numpy(dtype="uint64").view("int64")
 
 
+def keys(rows: pd.DataFrame, columns: Columns) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return one 64-bit hash per row of what names it: identifier and, if declared, event time."""
+    names = [name for name in (columns.identifier, columns.event_time) if name]
+    hashes = pd.util.hash_pandas_object(rows[names], index=False)
+    return hashes.to_numpy(dtype="uint64").view("int64")
+
+
 def shorten(value: str) -> str:
     """Cut a value that goes into a message or a record, so that none can flood it."""
     return _shorten(value, SHOWN_CHARACTERS)

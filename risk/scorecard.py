@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from risk import store
+from risk.config import Config
 from risk.errors import DataError
 from risk.model import Model
 from risk.stats.scores import Estimate, score_all
@@ -44,11 +45,17 @@ def ripe(rows: pd.DataFrame, target: str) -> pd.DataFrame:
     return rows[rows[target].notna()]
 
 
-def score(model: Model, rows: pd.DataFrame, *, confidence: float) -> dict[str, Estimate]:
+def score(model: Model, rows: pd.DataFrame, *, config: Config) -> dict[str, Estimate]:
     """Score `model` on the ripe rows."""
     labelled = ripe(rows, model.manifest.target)
     if labelled.empty:
         raise DataError(f"none of {len(rows)} rows has a label, so nothing can be scored")
     y_true = labelled[model.manifest.target].to_numpy(dtype="int8")
     y_pred_proba = model.predict_proba(labelled)
-    return score_all(y_true, y_pred_proba, model.predict(y_pred_proba), confidence=confidence)
+    return score_all(
+        y_true,
+        y_pred_proba,
+        model.predict(y_pred_proba),
+        cost=config.training.cost.as_tuple(),
+        confidence=config.scoring.confidence,
+    )

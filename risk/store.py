@@ -164,6 +164,13 @@ def read_parts(config: Config, ingestion_ids: Sequence[int]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else empty
 
 
+def parquet_bytes(rows: pd.DataFrame) -> bytes:
+    """Write a small table as the bytes of a Parquet file."""
+    content = io.BytesIO()
+    rows.to_parquet(content, index=False)
+    return content.getvalue()
+
+
 def to_csv(rows: pd.DataFrame, columns: Columns) -> str:
     """Write typed rows as the seeds' dataset: whole numbers without a point, labels as given."""
     shown = rows[columns.all].copy()

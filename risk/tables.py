@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Double,
     ForeignKey,
     Index,
@@ -20,35 +17,10 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.dialects import mysql
-from sqlalchemy.types import TypeDecorator
 
-REVISION = "0001"
+from risk.sqltypes import Identity, UtcDateTime
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment: stored as naive UTC with microseconds, given back aware, on every server."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Ask MariaDB for the microseconds it would drop."""
-        if dialect.name in ("mysql", "mariadb"):
-            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime())
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a moment whose zone is unknown."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"a naive time cannot be stored, got {value!r}")
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
-        return None if value is None else value.replace(tzinfo=UTC)
+REVISION = "0002"
 
 
 metadata = MetaData(
@@ -59,7 +31,6 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_name)s",
     }
 )
-Identity = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def _id() -> Column[Any]:
@@ -108,7 +79,9 @@ ingestions = Table(
     metadata,
     _id(),
     _run(),
+    Column("assessment_id", Identity, ForeignKey("assessments.id"), index=True),
     Column("decision_id", Identity, ForeignKey("decisions.id"), index=True),
+    Column("kind", String(16), nullable=False, server_default="rows"),
     Column("ingested_at", UtcDateTime, nullable=False),
     Column("path", String(700), nullable=False, index=True),
     Column("sha256", String(64), nullable=False, index=True),
@@ -144,6 +117,75 @@ row_hashes = Table(
     Column("row_hash", BigInteger, primary_key=True, autoincrement=False),
     Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False),
     sqlite_with_rowid=False,
+)
+
+unripe_rows = Table(
+    "unripe_rows",
+    metadata,
+    Column("row_hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("key_hash", BigInteger, nullable=False, index=True),
+    Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False),
+)
+
+later_labels = Table(
+    "later_labels",
+    metadata,
+    Column("row_hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("key_hash", BigInteger, nullable=False, index=True),
+    Column("y_true", Integer, nullable=False),
+    Column("row_ingestion_id", Identity, nullable=False, index=True),
+    Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False, index=True),
+)
+
+assessments = Table(
+    "assessments",
+    metadata,
+    _id(),
+    _run(),
+    Column("assessed_at", UtcDateTime, nullable=False),
+    Column("version", Integer, nullable=False, index=True),
+    Column("n", BigInteger, nullable=False),
+    Column("profile", Text(2**24 - 1), nullable=False),
+    Column("attribution", Text),
+    Column("summary", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+)
+
+detectors = Table(
+    "detectors",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("assessment_id", Identity, ForeignKey("assessments.id"), nullable=False),
+    Column("state", Text(2**24 - 1), nullable=False),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("row_hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("y_pred_proba", Double, nullable=False),
+    Column("expected_proba", Double),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    _id(),
+    _run(),
+    Column("version", Integer, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject", String(700), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("since_ingestion_id", Identity),
+    Column("last_ingestion_id", Identity),
+    Column("times_seen", Integer, nullable=False, server_default="1"),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    Column("acknowledged_at", UtcDateTime),
+    Column("resolved_at", UtcDateTime, index=True),
+    Column("resolution", Text),
 )
 
 derived_files = Table(
@@ -208,12 +250,15 @@ findings = Table(
     _run(),
     Column("found_at", UtcDateTime, nullable=False),
     Column("check_name", String(32), nullable=False),
-    Column("feature", String(255)),
+    Column("feature", String(700)),
     Column("method", String(32), nullable=False),
     Column("drift_score", Double),
     Column("threshold", Double),
     Column("p_value", Double),
+    Column("e_value", Double),
     Column("drift_detected", Boolean, nullable=False),
     Column("n", BigInteger, nullable=False),
+    Column("rows_needed", BigInteger),
+    Column("distances", Text),
     Column("detail", Text, nullable=False),
 )

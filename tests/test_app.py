@@ -197,7 +197,7 @@ def test_a_new_release_is_served_without_a_restart(client, world):
         import training
 
         training.run(world.set(random_seed=5), ledger)
-        deployment.run(world.config, ledger, force=True)
+        deployment.run(world.config, ledger, by_force=True)
 
     assert client.get("/prediction", headers=JSON).json["model_version"] == 2
 

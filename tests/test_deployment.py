@@ -23,7 +23,7 @@ def trained(world, ledger):
 def deploy_another(world, ledger):
     seed = world.settings["random_seed"] + 1
     training.run(world.set(random_seed=seed), ledger)
-    return deployment.run(world.config, ledger, force=True)
+    return deployment.run(world.config, ledger, by_force=True)
 
 
 def test_a_release_is_complete_and_its_links_change_together(trained, ledger):
@@ -69,7 +69,8 @@ def test_without_evidence_or_drift_the_champion_stays(trained, ledger):
     decided = deployment.run(trained.config, ledger)
 
     assert decided.action == "keep"
-    assert "not enough evidence that the challenger is better" in decided.reason
+    assert decided.reason.startswith("not enough evidence (e = ")
+    assert "on 5 rows (5 of the test data, 0 of the newest)" in decided.reason
 
 
 def test_rollback_goes_one_back_and_further(trained, ledger):
@@ -79,7 +80,7 @@ def test_rollback_goes_one_back_and_further(trained, ledger):
     deploy_another(trained, ledger)
     shelf = trained.config.deployment_folder
 
-    assert str(deployment.run(trained.config, ledger, rollback=0)).startswith("back to 2")
+    assert str(deployment.run(trained.config, ledger, rollback=0)).startswith("back to release 2")
     assert releases.live_version(shelf) == 2
     deployment.run(trained.config, ledger, rollback=1)
     assert releases.live_version(shelf) == 1

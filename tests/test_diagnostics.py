@@ -4,6 +4,7 @@ import pytest
 
 import diagnostics
 import full_process
+from risk import dependencies, store, summaries
 from risk.ledger import Ledger
 
 
@@ -20,7 +21,7 @@ def test_statistics_are_those_of_pandas(world):
         }
     )
 
-    table = diagnostics.summarise(rows, columns).set_index("column_name")
+    table = summaries.summarise(rows, columns).set_index("column_name")
 
     first = table.loc["lastmonth_activity"]
     assert (first["mean"], first["median"]) == (3.0, 2.0)
@@ -39,7 +40,7 @@ def test_timings_are_last_median_and_p95():
     """By hand: of 1..21 the median is 11 and the 95th percentile 20."""
     timings = pd.DataFrame({"stage": "training", "duration_seconds": [*range(1, 21), 21.0]})
 
-    (row,) = diagnostics.summarise_timings(timings).to_dict("records")
+    (row,) = summaries.summarise_timings(timings).to_dict("records")
 
     assert row == {"stage": "training", "runs": 21, "last": 21.0, "median": 11.0, "p95": 20.0}
 
@@ -63,7 +64,7 @@ def test_dependencies_compare_required_installed_and_latest():
         "# a comment\npandas>=3\nnumpy<1  # old\nnosuchpackage\n-r other.txt\npandas; touch x #\n"
     )
 
-    table = diagnostics.check_dependencies(requirements, {"pandas": "99.0"})
+    table = dependencies.check(requirements, {"pandas": "99.0"})
 
     rows = table.set_index("package")
     assert rows.loc["pandas", ["latest", "state"]].tolist() == ["99.0", "ok"]
@@ -81,16 +82,17 @@ def test_offline_the_latest_version_is_unknown(monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
 
-    assert diagnostics.look_up_latest("pandas>=3\n") == {}
+    assert dependencies.look_up_latest("pandas>=3\n") == {}
 
 
-def test_the_stage_answers_in_four_tables(world):
+def test_the_stage_answers_in_five_tables(world):
     """As its user sees it."""
     world.command("full_process.py")
 
     result = world.command("diagnostics.py")
 
     assert result.returncode == 0, result.stderr
+    assert "Incidents, open and resolved" in result.stdout
     for title in ("Predictions of", "Accepted rows", "Seconds per stage", "Dependencies"):
         assert title in result.stdout
     assert "sk9ccm" in result.stdout
@@ -103,3 +105,45 @@ def test_before_the_first_run_it_says_what_to_do(world):
     assert result.returncode == 69
     assert "there is no ledger yet; run: python full_process.py" in result.stderr
     assert not (world.folder / "db").exists()
+
+
+INCIDENT = {"kind": "data_drift", "subject": "x", "severity": "small", "detail": "x higher"}
+
+
+@pytest.mark.parametrize(
+    ("option", "word", "column"),
+    [
+        ("--acknowledge", "acknowledged", "acknowledged_at"),
+        ("--resolve", "resolved", "resolved_at"),
+    ],
+)
+def test_a_person_can_handle_an_incident(world, ledger, option, word, column):
+    """Noted with its time; only resolving closes it."""
+    ledger.open_incident({"version": 1, **INCIDENT})
+
+    result = world.command("diagnostics.py", option, "1")
+
+    (told,) = ledger.incidents().to_dict("records")
+    assert (result.returncode, result.stdout) == (0, f"incident 1 is {word}\n")
+    assert told[column] is not None
+    assert len(ledger.open_incidents()) == (option == "--acknowledge")
+
+
+@pytest.mark.parametrize("option", ["--acknowledge", "--resolve"])
+def test_an_unknown_incident_is_wrong_usage(world, ledger, option):
+    """A mistyped number must not look like done."""
+    result = world.command("diagnostics.py", option, "7")
+
+    assert result.returncode == 64
+    assert result.stderr == "error: there is no open incident 7\n"
+
+
+def test_an_incident_is_not_handled_while_a_run_is_at_work(world, ledger):
+    """It could close the very alarm the run is about to see again."""
+    ledger.open_incident({"version": 1, **INCIDENT})
+
+    with store.lock(world.config, holder="a run"):
+        result = world.command("diagnostics.py", "--resolve", "1")
+
+    assert result.returncode == 75
+    assert len(ledger.open_incidents()) == 1

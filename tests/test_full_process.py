@@ -14,7 +14,7 @@ def process(world, **options):
 
 def rows_of(world, table):
     with Ledger.open(world.config) as ledger, ledger.engine.connect() as connection:
-        return list(connection.execute(sa.select(table).order_by(table.c.id)))
+        return list(connection.execute(sa.select(table).order_by(*table.primary_key)))
 
 
 def counts_of(world):
@@ -65,8 +65,10 @@ def test_production_data_lead_to_a_decision_with_its_reason_in_words(world):
     decision = rows_of(world, tables.decisions)[-1]
     assert outcome.drift
     assert decision.action in ("keep", "deploy")
-    assert "data drift in" in decision.reason
-    assert "on 5 rows" in decision.reason
+    assert decision.reason.startswith("data drift (large): number_of_employees above every ref")
+    assert "5 of the test data, 5 of the newest" in decision.reason
+    assert "moved: number_of_employees: above" in decision.reason
+    assert "about 580 rows would prove a gain of 4 points" in decision.reason
 
 
 def test_quiet_data_keep_the_champion_untouched(world):
@@ -82,38 +84,84 @@ def test_quiet_data_keep_the_champion_untouched(world):
     outcome = process(world)
 
     assert not outcome.drift
-    assert "the champion stays: no drift in 17 new rows" in str(outcome)
+    assert "the champion stays: no incident is open; strongest evidence at" in str(outcome)
     assert len(rows_of(world, tables.decisions)) == 2
+
+
+def turned_round(world, *, copies):
+    """Return new customers like the old ones, every label the other way."""
+    lines = (world.folder / "data/development/dataset1.csv").read_text().splitlines()[1:]
+    return [f"w{n}{line[1:-1]}{1 - int(line[-1])}" for n in range(copies) for line in lines]
 
 
 def test_worse_is_drift_and_better_is_not(world):
     """The mirror's fifth mistake: it retrained when the model had got better."""
     process(world)
-    text = (world.folder / "data/development/dataset1.csv").read_text().splitlines()[1:]
-    flipped = [f"w{line[1:-1]}{1 - int(line[-1])}" for line in text]
-    world.drop("flipped.csv", HEADER + "\n".join(flipped) + "\n")
+    world.drop("turned.csv", HEADER + "\n".join(turned_round(world, copies=2)) + "\n")
 
     outcome = process(world)
 
     finding = [row for row in rows_of(world, tables.findings) if row.check_name == "model_drift"]
     assert outcome.drift
     assert finding[-1].drift_detected
-    assert finding[-1].drift_score < finding[-1].threshold
+    assert finding[-1].e_value >= 1
 
 
-def test_a_poisoned_challenger_is_not_deployed(world):
-    """Labels at random: drift is found, the retrained model is worse, the champion stays."""
+def test_a_world_that_turned_round_gets_a_model_of_its_own(world):
+    """Every label the other way: evidence on rows neither learnt, though old test data disagree."""
     process(world)
-    text = (world.folder / "data/development/dataset1.csv").read_text().splitlines()[1:]
-    poisoned = [f"p{copy}{line[1:-1]}{1 - int(line[-1])}" for copy in range(9) for line in text]
-    world.drop("poisoned.csv", HEADER + "\n".join(poisoned) + "\n")
+    world.drop("turned.csv", HEADER + "\n".join(turned_round(world, copies=9)) + "\n")
+
+    outcome = process(world)
+
+    decision, release = rows_of(world, tables.decisions)[-1], rows_of(world, tables.releases)[-1]
+    assert outcome.drift
+    assert decision.action == "deploy"
+    assert decision.reason.startswith("model drift (large): ")
+    assert "the challenger is not inferior beyond chance" in decision.reason
+    assert release.proven
+
+
+def test_an_incident_is_opened_once_and_closed_by_the_release_that_answers_it(world):
+    """A person is told of one cause, not of every run that sees it."""
+    process(world)
+    world.switch_to_production()
+
+    outcome = process(world)
+
+    (incident,) = rows_of(world, tables.incidents)
+    assert (incident.kind, incident.subject) == ("data_drift", "number_of_employees")
+    assert "release 2 is live" in str(outcome)
+    assert incident.resolution == "deploy: release 2 went live"
+
+
+def test_every_prediction_of_the_live_model_is_remembered(world):
+    """Labels may come in two months; the score must be of what was said today."""
+    process(world)
+    world.switch_to_production()
+    process(world)
+
+    predictions = rows_of(world, tables.predictions)
+
+    assert len(predictions) == 26
+    assert {row.version for row in predictions} == {1}
+
+
+def test_a_feed_that_breaks_asks_a_person_and_is_not_learnt(world):
+    """Nine of ten values missing at once: no new model cures that."""
+    world.set(training__minimum_held_out_per_class=1)
+    process(world)
+    broken = [line.split(",") for line in turned_round(world, copies=2)]
+    rows = [",".join([name, "", *rest]) for name, _, *rest in broken]
+    world.drop("broken.csv", HEADER + "\n".join(rows) + "\n")
 
     outcome = process(world)
 
     decision = rows_of(world, tables.decisions)[-1]
-    assert outcome.drift
-    assert decision.action == "keep"
-    assert "the challenger is worse: f1 0.400 against the champion's 0.800" in decision.reason
+    assert decision.action == "ask"
+    assert "lastmonth_activity missing more often (0.0% -> 100.0% of 34 rows)" in str(outcome)
+    assert "nothing is learnt from data that may be broken" in decision.reason
+    assert len(rows_of(world, tables.releases)) == 1
 
 
 def test_too_few_rows_for_a_first_model_fail_clearly_and_are_tried_again(world):
@@ -143,7 +191,7 @@ def test_a_rehearsal_decides_and_does_nothing(world, tree):
 
     outcome = process(world, dry_run=True)
 
-    assert "would train a challenger: " in str(outcome)
+    assert "would act on: data drift: number_of_employees above" in str(outcome)
     assert tree() == before
     assert counts_of(world) == counts
 

@@ -167,6 +167,19 @@ def test_what_was_quarantined_can_be_requeued_once_the_rule_is_mended(world, led
         ingestion.run(mended, ledger, requeue=1)
 
 
+def test_a_drop_of_which_every_row_was_refused_can_be_requeued(world, ledger):
+    """Its quarantine has the very bytes of the drop, which were taken once already."""
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    world.drop("all.csv", HEADER + "a,-1,2,3,0\nb,-1,2,3,0\n")
+    ingestion.run(world.config, ledger)
+    mended = world.set(columns__allowed_ranges={})
+
+    (intake,) = ingestion.run(mended, ledger, requeue=1).intakes
+
+    assert (intake.rows_read, intake.rows_added) == (2, 2)
+
+
 def test_a_blank_label_is_unripe_and_not_a_negative(world, ledger):
     """It is kept, and it is nobody's zero."""
     world.set(input_folder_path="inbox")

@@ -108,14 +108,36 @@ def test_a_covariate_shift_is_found_where_it_was_injected(tmp_path):
     assert any(changed)
 
 
-def test_broken_feeds_are_found_and_clean_drops_are_not(tmp_path):
-    """Missing and hundredfold charges, a clean drop, an unseen gender; as the manifest has it."""
+def test_a_broken_feed_asks_a_person_and_clean_drops_do_not(tmp_path):
+    """Hundredfold charges, a clean drop, a constant: as the manifest has it."""
     config = install(tmp_path, "telco")
     process(config)
-    paths = sorted((DATA / "telco/prod_quality").glob("*.csv"))[:4]
+    paths = [DATA / "telco/prod_quality" / f"00{number}.csv" for number in (2, 3, 5)]
 
     outcomes = [drop(config, path) for path in paths]
 
-    assert [outcome.drift for outcome in outcomes] == [True, True, False, True]
-    assert "MonthlyCharges (PSI" in str(outcomes[0])
-    assert "gender (PSI" in str(outcomes[3])
+    asked = ["a person is asked: data quality" in str(outcome) for outcome in outcomes]
+    assert asked == [True, False, True]
+    assert "MonthlyCharges above every reference value" in str(outcomes[0])
+    assert "MonthlyCharges is 70.85 in all" in str(outcomes[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "subject"),
+    [
+        ("telco", "prod_prior", "churn positive more often"),
+        ("telco", "prod_concept", "f1 has fallen"),
+        ("mlc_churn", "prod_covariate", "total_day_minutes higher"),
+    ],
+)
+def test_what_was_injected_is_found_and_named(tmp_path, name, variant, subject):
+    """From the middle on; the first five drops are as they came."""
+    config = install(tmp_path, name)
+    process(config)
+    paths = sorted((DATA / name / variant).glob("*.csv"))
+
+    quiet = [drop(config, path).drift for path in paths[:5]]
+    changed = [str(drop(config, path)) for path in paths[len(paths) // 2 :]]
+
+    assert not any(quiet)
+    assert any(subject in outcome for outcome in changed)

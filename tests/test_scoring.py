@@ -61,7 +61,7 @@ def test_scoring_the_live_model_overwrites_nothing(deployed, ledger, tree):
     scoring.run(deployed.config, ledger, name="champion")
 
     assert tree() == before
-    assert len(score_rows(ledger)) == recorded + 8
+    assert len(score_rows(ledger)) == recorded + 9
 
 
 def test_other_rows_can_be_scored(deployed, ledger, tree):

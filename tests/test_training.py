@@ -5,12 +5,35 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, f1_score
+from sklearn.model_selection import StratifiedKFold
 
+import deployment
 import ingestion
 import training
-from risk import drops, model, schema, store
+from risk import drops, fitting, model, releases, schema, store
 from risk.config import CostMatrix, Training
 from risk.errors import ConfigError, DataError
+
+HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
+
+
+def by_hand(x, y, wanted):
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    fitted = LogisticRegression(max_iter=1000).fit((x - mean) / deviation, y)
+    return fitted.predict_proba((wanted - mean) / deviation)[:, 1]
+
+
+def customers(name, n, *, seed, sign=1):
+    """Make customers who leave when they are less active, or with sign -1 when they are more."""
+    rng = np.random.default_rng(seed)
+    activity = rng.integers(0, 100, n)
+    leaves = rng.random(n) < 1 / (1 + np.exp(sign * (activity - 50) / 8))
+    lines = [
+        f"{name}{i},{a},{int(10 * a + rng.integers(0, 9))},{rng.integers(1, 99)},{int(left)}\n"
+        for i, (a, left) in enumerate(zip(activity, leaves, strict=True))
+    ]
+    return HEADER + "".join(lines)
 
 
 def test_the_challenger_learns_what_scikit_learn_learns(world, ledger):
@@ -20,14 +43,25 @@ def test_the_challenger_learns_what_scikit_learn_learns(world, ledger):
 
     trusted = model.load(world.config.model_folder, store.signing_key(world.config))
     rows = store.read_parts(world.config, ledger.parts())
-    from sklearn.model_selection import train_test_split
-
-    y = rows["exited"].to_numpy(dtype="int8")
-    fitted_on, _ = train_test_split(np.arange(31), test_size=6, stratify=y, random_state=0)
     x = rows[list(world.config.columns.numeric)].to_numpy()
-    scaled = (x - x[fitted_on].mean(axis=0)) / x[fitted_on].std(axis=0)
-    oracle = LogisticRegression(max_iter=1000).fit(scaled[fitted_on], y[fitted_on])
-    np.testing.assert_allclose(trusted.predict_proba(rows), oracle.predict_proba(scaled)[:, 1])
+    oracle = by_hand(x, rows["exited"].to_numpy(dtype="int8"), x)
+    np.testing.assert_allclose(trusted.predict_proba(rows), oracle)
+
+
+def test_its_scores_are_of_rows_each_fold_had_not_seen(world, ledger):
+    """The oracle: five stratified folds by hand, each predicted by what the others teach."""
+    ingestion.run(world.config, ledger)
+    manifest = training.run(world.config, ledger).manifest
+
+    rows = store.read_parts(world.config, ledger.parts())
+    x = rows[list(world.config.columns.numeric)].to_numpy()
+    y = rows["exited"].to_numpy(dtype="int8")
+    unseen = np.empty(31)
+    for learnt, left in StratifiedKFold(5, shuffle=True, random_state=0).split(x, y):
+        unseen[left] = by_hand(x[learnt], y[learnt], x[left])
+    scores = manifest.held_out_scores
+    assert scores["brier"].value == pytest.approx(brier_score_loss(y, unseen))
+    assert scores["f1"].value == pytest.approx(f1_score(y, unseen >= manifest.threshold))
 
 
 def test_the_seed_seeds(world, ledger):
@@ -49,10 +83,13 @@ def test_every_estimator_of_the_list_trains(world, ledger, name):
     """The names in the settings are scikit-learn's own."""
     ingestion.run(world.config, ledger)
 
-    challenger = training.run(world.set(training__estimator=name), ledger)
+    few = {"max_iter": 3} if name == "HistGradientBoostingClassifier" else {}
+    config = world.set(training__estimator=name, training__parameters=few)
+
+    challenger = training.run(config, ledger)
 
     assert challenger.manifest.estimator == name
-    assert str(challenger).startswith(f"{name} fitted to 25 rows")
+    assert str(challenger).startswith(f"retrain of {name} on 31 rows (all there are)")
 
 
 def test_parameters_reach_the_estimator_and_wrong_ones_are_named(world, ledger):
@@ -136,7 +173,13 @@ def test_the_manifest_says_what_made_the_model(world, ledger):
     manifest = signed["manifest"]
     assert manifest["numeric"] == list(world.config.columns.numeric)
     assert manifest["trained_through"] == 2
-    assert set(manifest["files"]) == {"trained_model.pkl", "reference.json"}
+    assert set(manifest["files"]) == {
+        "trained_model.pkl",
+        "reference.json",
+        "reference_rows.parquet",
+        "derived_columns.pkl",
+        "held_out_rows.txt",
+    }
     assert len(signed["signature"]) == 64
 
 
@@ -162,7 +205,7 @@ def test_the_threshold_is_the_best_of_all(rule, gain):
     y_pred_proba = np.round(np.clip(0.3 * y_true + rng.random(400) * 0.7, 0, 1), 2)
     settings = Training(choose_threshold_by=rule, cost=CostMatrix())
 
-    chosen = training.choose_threshold(y_true.astype(int), y_pred_proba, settings)
+    chosen = fitting.choose_threshold(y_true.astype(int), y_pred_proba, settings)
 
     assert gain(y_true, y_pred_proba >= chosen.value) >= brute_force(y_true, y_pred_proba, gain)
 
@@ -171,10 +214,10 @@ def test_a_threshold_is_not_chosen_from_a_handful_of_rows():
     """Three positives decide nothing; the manifest says so."""
     y_true = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])
 
-    chosen = training.choose_threshold(y_true, np.linspace(1, 0, 12), Training())
+    chosen = fitting.choose_threshold(y_true, np.linspace(1, 0, 12), Training())
 
     assert chosen.value == 0.5
-    assert chosen.reason == "fixed: 3 rows of a class held out, 10 needed to choose one"
+    assert chosen.reason == "fixed: 3 rows of a class, 10 needed to choose one"
 
 
 def test_features_of_both_kinds_with_gaps_train_without_a_warning(world, ledger):
@@ -205,3 +248,112 @@ def test_features_of_both_kinds_with_gaps_train_without_a_warning(world, ledger)
         warnings.simplefilter("error")
         assert np.isfinite(trusted.predict_proba(unseen)).all()
     assert schema.ROW_HASH not in unseen
+
+
+@pytest.fixture
+def deployed(world, ledger):
+    """Give a world whose champion learnt 300 customers."""
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    world.drop("1.csv", customers("a", 300, seed=1))
+    ingestion.run(world.config, ledger)
+    training.run(world.config, ledger)
+    deployment.run(world.config, ledger)
+    return world
+
+
+def test_the_newest_rows_the_champion_has_not_seen_are_kept_for_the_gate(deployed, ledger):
+    """A fifth of the 50 that came since, the last ones; their hashes are listed."""
+    deployed.drop("2.csv", customers("b", 50, seed=2))
+    ingestion.run(deployed.config, ledger)
+
+    manifest = training.run(deployed.config, ledger).manifest
+
+    kept = (deployed.config.model_folder / model.HELD_OUT).read_text().split()
+    newest = store.read_parts(deployed.config, [2])[schema.ROW_HASH].tail(10)
+    assert (manifest.rows_trained, manifest.rows_held_out) == (340, 10)
+    assert kept == [str(row_hash) for row_hash in newest]
+
+
+def test_the_first_model_learns_every_row(world, ledger):
+    """There is no champion to compare with, so nothing is kept."""
+    ingestion.run(world.config, ledger)
+
+    manifest = training.run(world.config, ledger).manifest
+
+    assert (manifest.rows_trained, manifest.rows_held_out) == (31, 0)
+
+
+def test_a_recalibrated_model_ranks_as_the_champion_does(deployed, ledger):
+    """Its weights stay as they are; only what a score means is learnt, from the latest rows."""
+    deployed.drop("2.csv", customers("b", 200, seed=2))
+    ingestion.run(deployed.config, ledger)
+
+    manifest = training.run(deployed.config, ledger, how="recalibrate").manifest
+
+    rows = store.read_parts(deployed.config, [1])
+    before = releases.load_champion(deployed.config).predict_proba(rows)
+    now = model.load(deployed.config.model_folder, store.signing_key(deployed.config))
+    assert np.corrcoef(rank(before), rank(now.predict_proba(rows)))[0, 1] > 0.9999
+    assert (manifest.made_by, manifest.rows_trained) == ("recalibrate", 160)
+
+
+def rank(values):
+    return pd.Series(values).rank()
+
+
+def test_a_moved_threshold_leaves_every_probability_alone(deployed, ledger):
+    """Nothing but the cut is new, the best by F1 on the latest rows."""
+    deployed.drop("2.csv", customers("b", 200, seed=2))
+    ingestion.run(deployed.config, ledger)
+
+    manifest = training.run(deployed.config, ledger, how="move_threshold").manifest
+
+    rows = store.read_parts(deployed.config, [2]).head(160)
+    champion = releases.load_champion(deployed.config)
+    now = model.load(deployed.config.model_folder, store.signing_key(deployed.config))
+    y_true, proba = rows["exited"].to_numpy(dtype=bool), champion.predict_proba(rows)
+    np.testing.assert_array_equal(now.predict_proba(rows), proba)
+    assert f1(y_true, proba >= manifest.threshold) >= brute_force(y_true, proba, f1)
+
+
+def test_without_a_champion_there_is_nothing_to_adjust(world):
+    """Exit 76 tells that the first model has to be trained anew."""
+    world.command("ingestion.py")
+
+    result = world.command("training.py", "--how", "recalibrate")
+
+    assert result.returncode == 76, result.stderr
+    assert not (world.config.model_folder / "manifest.json").exists()
+
+
+def test_after_a_real_change_only_the_rows_since_are_learnt(deployed, ledger):
+    """Those who left now stay: what the old rows say of the new ones is wrong."""
+    deployed.drop("2.csv", customers("b", 200, seed=2, sign=-1))
+    ingestion.run(deployed.config, ledger)
+
+    manifest = training.run(deployed.config, ledger, since=2).manifest
+
+    assert manifest.rows_trained == 160
+    assert manifest.rows_chosen.startswith("those since the change")
+
+
+def test_where_nothing_changed_all_rows_are_learnt(deployed, ledger):
+    """A false alarm must not throw away what was known."""
+    deployed.drop("2.csv", customers("b", 200, seed=2))
+    ingestion.run(deployed.config, ledger)
+
+    manifest = training.run(deployed.config, ledger, since=2).manifest
+
+    assert manifest.rows_trained == 460
+    assert manifest.rows_chosen.startswith("all there are")
+
+
+def test_rows_since_a_change_that_are_too_few_are_not_learnt_alone(deployed, ledger):
+    """Fifteen rows choose no threshold."""
+    deployed.drop("2.csv", customers("b", 15, seed=2, sign=-1))
+    ingestion.run(deployed.config, ledger)
+
+    manifest = training.run(deployed.config, ledger, since=2).manifest
+
+    assert (manifest.rows_trained, manifest.rows_chosen) == (312, "all there are")

@@ -62,14 +62,14 @@ def test_the_command_line_beats_the_environment_beats_the_file(write):
 
 def test_each_layer_counts_only_where_the_stronger_ones_are_silent(write):
     """File, environment and command line each decide one of three neighbours."""
-    checks = {"metric": "recall", "psi_threshold": 0.2, "alpha": 0.01}
-    environment = {"RISK_CHECKS__PSI_THRESHOLD": "0.3", "RISK_CHECKS__ALPHA": "0.02"}
+    gate = {"when_unsure": "ask", "margin": 0.02, "alpha": 0.01}
+    environment = {"RISK_GATE__MARGIN": "0.03", "RISK_GATE__ALPHA": "0.02"}
 
     config = Config.load(
-        write(checks=checks), environment=environment, command_line=["checks.alpha=0.03"]
+        write(gate=gate), environment=environment, command_line=["gate.alpha=0.04"]
     )
 
-    assert config.checks.model_dump() == {"metric": "recall", "psi_threshold": 0.3, "alpha": 0.03}
+    assert config.gate.model_dump() == {"when_unsure": "ask", "margin": 0.03, "alpha": 0.04}
 
 
 def test_the_last_of_two_equal_options_counts(write):

@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 
 from risk import database, tables
 from risk.errors import LedgerError
-from risk.ledger import Ledger
+from risk.ledger import Ledger, Taken
 
 INTAKE = {
     "path": "a.csv",
@@ -55,6 +55,71 @@ def test_migrations_go_down_and_up_again(ledger):
 
     with ledger.engine.connect() as connection:
         assert set(tables.metadata.tables) <= set(sa.inspect(connection).get_table_names())
+
+
+FIRST = """
+INSERT INTO runs (id, started_at, status) VALUES (1, '2026-01-01 00:00:00', 'ok');
+INSERT INTO decisions (id, run_id, decided_at, action, reason)
+VALUES (1, 1, '2026-01-01 00:00:00', 'keep', 'because');
+INSERT INTO ingestions (id, run_id, decision_id, ingested_at, path, sha256, status, rows_read,
+rows_added, rows_duplicate, rows_quarantined, size_bytes, mtime_ns, ctime_ns, inode)
+VALUES (1, 1, 1, '2026-01-01 00:00:00', 'a.csv', 'abc', 'taken', 3, 2, 0, 1, 1, 2, 3, 4);
+INSERT INTO quarantined_rows (id, ingestion_id, line, column_name, rule, value)
+VALUES (1, 1, 2, 'x', 'y', 'z');
+INSERT INTO row_hashes (row_hash, ingestion_id) VALUES (11, 1), (12, 1);
+INSERT INTO findings (id, run_id, found_at, check_name, method, drift_detected, n, detail)
+VALUES (1, 1, '2026-01-01 00:00:00', 'data_drift', 'psi', 1, 17, 'x: PSI 0.4')
+"""
+OLD_TABLES = ("runs", "decisions", "ingestions", "quarantined_rows", "row_hashes", "findings")
+
+
+def read_table(ledger, name):
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(sa.text(f"SELECT * FROM {name}")).mappings()
+        return [dict(row) for row in rows]
+
+
+@pytest.fixture
+def old(ledger):
+    """Give a ledger of revision 0001 with rows in its tables."""
+    database.migrate(ledger.engine, "0001")
+    with ledger.engine.begin() as connection:
+        for statement in FIRST.split(";"):
+            connection.execute(sa.text(statement))
+    return ledger
+
+
+def test_a_ledger_with_a_past_is_upgraded_when_it_is_opened(world, old):
+    """Nobody runs a migration by hand; every old row is there, and what is new is empty."""
+    before = {name: read_table(old, name) for name in OLD_TABLES}
+
+    with Ledger.open(world.config) as upgraded:
+        after = {name: read_table(upgraded, name) for name in OLD_TABLES}
+
+    for name in OLD_TABLES:
+        assert [row | old_row for row, old_row in zip(after[name], before[name], strict=True)] == (
+            after[name]
+        )
+    assert after["ingestions"][0]["kind"] == "rows"
+    assert after["ingestions"][0]["assessment_id"] is None
+
+
+def test_an_upgraded_ledger_still_watches_over_its_references(world, old):
+    """Tables are copied to be changed; none may be left that refers to nothing."""
+    with Ledger.open(world.config) as upgraded, upgraded.engine.connect() as connection:
+        assert connection.scalar(sa.text("PRAGMA foreign_keys")) == 1
+        assert list(connection.execute(sa.text("PRAGMA foreign_key_check"))) == []
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+
+
+def test_going_back_keeps_what_the_older_revision_knew(old):
+    """What is lost is what it had no place for."""
+    before = {name: read_table(old, name) for name in OLD_TABLES}
+    database.migrate(old.engine)
+
+    database.migrate(old.engine, "0001")
+
+    assert {name: read_table(old, name) for name in OLD_TABLES} == before
 
 
 def test_a_newer_ledger_is_refused(world, ledger):
@@ -106,10 +171,10 @@ def test_floats_come_back_exactly(ledger, value):
 
 def test_an_ingestion_is_committed_whole_or_not_at_all(ledger):
     """A hash that exists already fails the transaction, and nothing of it stays."""
-    ledger.record_ingestion(intake(1), hashes=[11, 12])
+    ledger.record_ingestion(intake(1), taken=Taken(hashes=[11, 12]))
 
     with pytest.raises(LedgerError):
-        ledger.record_ingestion(intake(2), hashes=[13, 11])
+        ledger.record_ingestion(intake(2), taken=Taken(hashes=[13, 11]))
 
     assert ledger.last_ingestion_id() == 1
     assert ledger.known_hashes([11, 12, 13]) == [11, 12]
@@ -125,7 +190,7 @@ def test_the_same_bytes_cannot_be_taken_twice(ledger):
 
 def test_hashes_are_looked_up_beyond_the_limit_of_one_statement(ledger):
     """5,000 of them, every second one known."""
-    ledger.record_ingestion(intake(1), hashes=range(0, 5000, 2))
+    ledger.record_ingestion(intake(1), taken=Taken(hashes=range(0, 5000, 2)))
 
     assert sorted(ledger.known_hashes(range(5000))) == list(range(0, 5000, 2))
 

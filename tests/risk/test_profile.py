@@ -1,215 +1,262 @@
+import math
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk.config import Columns
-from risk.profile import MOST_LEVELS, Profile, cells_moved, count, reference_profile
-
-COLUMNS = Columns(
-    identifier="id",
-    target="y",
-    positive_label=1,
-    negative_label=0,
-    numeric=("x",),
-    categorical=("c",),
+from risk.profile import (
+    GROUPS,
+    MOST_LEVELS,
+    QUANTILES,
+    Column,
+    Profile,
+    categorical_column,
+    cells_moved,
+    count,
+    groups,
+    joint_codes,
+    numeric_column,
 )
 
-
-def table(x, c):
-    return pd.DataFrame({"x": np.array(x, dtype=float), "c": pd.array(c, dtype="str")})
-
-
-def shuffled(rows):
-    return rows.sample(frac=1, random_state=1, ignore_index=True)
+properties = settings(max_examples=100, deadline=None, database=None, derandomize=True)
+numbers = st.lists(st.none() | st.floats(-1e9, 1e9) | st.integers(-3, 3), min_size=1, max_size=60)
+words = st.lists(st.none() | st.sampled_from("abcdefgh"), min_size=1, max_size=60)
 
 
-@pytest.fixture
-def rows():
-    """Give 500 rows with gaps."""
-    rng = np.random.default_rng(2)
-    x = np.where(rng.random(500) < 0.04, np.nan, rng.exponential(size=500))
-    return table(x, rng.choice(["a", "b", "c", None], 500, p=[0.5, 0.3, 0.15, 0.05]))
+def floats(values):
+    return pd.Series(values, dtype="float64")
 
 
-def test_every_row_is_in_one_cell(rows):
-    """Missing values included."""
-    profile = reference_profile(rows, COLUMNS)
-
-    assert [sum(feature.counts) for feature in profile.features] == [500, 500]
+def texts(values):
+    return pd.Series(pd.array(values, dtype="str"))
 
 
-def test_numeric_cells_hold_about_equally_many_rows(rows):
-    """Cut at deciles: numpy's own histogram over the edges is the oracle."""
-    numeric, _ = reference_profile(rows, COLUMNS).features
-
-    known = rows["x"].dropna()
-    edges = np.quantile(known, np.linspace(0, 1, 11)[1:-1], method="inverted_cdf")
-    expected = [
-        int(((known > a) & (known <= b)).sum())
-        for a, b in zip([-np.inf, *edges], [*edges, np.inf], strict=True)
-    ]
-    assert list(numeric.counts[:-1]) == expected
-    assert max(expected) - min(expected) <= 2
-    assert numeric.counts[-1] == rows["x"].isna().sum()
+def counted(column, values):
+    return count(column.codes(values), column.size)
 
 
-def test_one_huge_value_does_not_move_the_cells(rows):
-    """Quantiles do not care how far the farthest is."""
-    with_outlier = rows.copy()
-    with_outlier.loc[rows["x"].idxmax(), "x"] = 1e6
+@properties
+@given(numbers, numbers)
+def test_the_cells_of_a_number_are_those_of_a_loop_over_the_rows(reference, current):
+    """Each row in the first cell whose upper edge it does not exceed, missing ones in the last."""
+    column = numeric_column("x", floats(reference))
 
-    numeric, _ = reference_profile(with_outlier, COLUMNS).features
+    found = counted(column, floats(current))
 
-    assert numeric.edges == reference_profile(rows, COLUMNS).features[0].edges
-
-
-def test_categories_have_cells_for_rare_unseen_and_missing_ones():
-    """The 30 commonest by name, the others together."""
-    names = [f"level {i:02}" for i in range(MOST_LEVELS + 5)]
-    reference = reference_profile(table(range(70), names * 2), COLUMNS)
-
-    _, feature = count(
-        table([1, 2, 3, 4], [names[0], names[-1], "never", None]), reference
-    ).features
-
-    assert feature.labels()[-3:] == ["(rare)", "(unseen)", "(missing)"]
-    assert feature.counts[0] == 1
-    assert feature.counts[-3:] == (1, 1, 1)
+    expected = [0] * column.size
+    for value in current:
+        cell = -1 if value is None else sum(value > edge for edge in column.edges)
+        expected[cell] += 1
+    assert list(found) == expected
+    assert column.size == len(column.edges) + 2 == len(column.labels())
 
 
-@pytest.mark.parametrize(
-    ("x", "counts"),
-    [
-        ([np.nan] * 20, (0, 20)),
-        ([7.0] * 20, (20, 0, 0)),
-        ([0.0] * 19 + [1.0], (19, 1, 0)),
-        ([7.0], (1, 0, 0)),
-        ([], (0, 0)),
-    ],
-    ids=["all missing", "constant", "nearly", "one row", "no row"],
-)
-def test_degenerate_columns_are_profiled(x, counts):
-    """A finding for others, never a crash."""
-    profile = reference_profile(table(x, ["a"] * len(x)), COLUMNS)
+@properties
+@given(words, words)
+def test_the_cells_of_a_category_are_those_of_a_tally(reference, current):
+    """Known levels by name, then rare, unseen and missing ones."""
+    column = categorical_column("c", texts(reference))
 
-    assert profile.features[0].counts == counts
+    found = counted(column, texts(current))
+
+    tally = Counter("(missing)" if v is None else v for v in current)
+    known = [tally.pop(level, 0) for level in column.levels]
+    missing = tally.pop("(missing)", 0)
+    assert list(found) == [*known, 0, sum(tally.values()), missing]
 
 
-def test_a_category_missing_from_every_row_has_cells():
-    """What comes later is unseen, not an error."""
-    reference = reference_profile(table([1, 2], [None, None]), COLUMNS)
+def test_the_cells_of_a_number_are_cut_at_its_quantiles():
+    """A continuous column of 2000 rows: five per cent in each but the tails, none outside."""
+    values = floats(np.random.default_rng(20260301).exponential(size=2000))
 
-    _, feature = count(table([1, 2, 3], ["a", "a", None]), reference).features
+    column = numeric_column("x", values)
 
-    assert dict(zip(feature.labels(), feature.counts, strict=True)) == {
-        "(rare)": 0,
-        "(unseen)": 2,
+    found = counted(column, values)
+    expected = np.diff([0, *QUANTILES, 1]) * 2000
+    assert found[0] == found[-2] == found[-1] == 0
+    assert found[1:-2] == pytest.approx(expected, abs=1)
+
+
+def test_one_huge_value_does_not_move_the_other_cells():
+    """Only where the last one ends."""
+    values = np.random.default_rng(20260302).normal(size=2000)
+    spoiled = values.copy()
+    spoiled[values.argmax()] = 1e6
+
+    plain, found = (numeric_column("x", floats(v)) for v in (values, spoiled))
+
+    assert found.edges[:-1] == plain.edges[:-1]
+    assert counted(found, floats(spoiled)) == counted(plain, floats(values))
+
+
+def test_values_beyond_the_range_of_the_reference_have_cells_of_their_own():
+    """The extremes themselves do not."""
+    column = numeric_column("x", floats([1.0, 2.0, 3.0]))
+
+    codes = column.codes(floats([0.999, 1.0, 3.0, 3.001, np.inf, -np.inf, None]))
+
+    last = column.size - 2
+    assert codes.tolist() == [0, 1, last - 1, last, last, 0, column.size - 1]
+
+
+def test_a_column_without_any_value_has_cells_all_the_same():
+    """They wait for its first value."""
+    column = numeric_column("x", floats([None, None]))
+
+    assert counted(column, floats([None, None])) == (0, 0, 0, 2)
+    assert counted(column, floats([5.0, -5.0, None])) == (0, 2, 0, 1)
+    assert numeric_column("x", floats([])) == column
+
+
+def test_a_constant_column_has_cells_below_it_and_above():
+    """And one for itself."""
+    column = numeric_column("x", floats([7.0] * 9))
+
+    assert counted(column, floats([6.9, 7.0, 7.0, 7.1, None])) == (1, 2, 1, 1)
+
+
+@pytest.mark.parametrize("kind", ["float64", "Int64", "boolean", "int64"])
+def test_a_flag_has_a_cell_for_each_of_its_values(kind):
+    """However it is typed, and its edges read as numbers do."""
+    flag = pd.Series([0, 1, 1, 0, 1, 1], dtype=kind)
+
+    column = numeric_column("x", flag)
+
+    assert counted(column, flag) == (0, 2, 4, 0, 0)
+    assert column.labels() == ["below 0", "0 to 0", "0 to 1", "above 1", "(missing)"]
+
+
+def test_ties_share_a_cell():
+    """Nine of ten rows are zero: one cell for all of them."""
+    values = floats([0.0] * 900 + list(np.linspace(1, 2, 100)))
+
+    column = numeric_column("x", values)
+
+    assert counted(column, values)[1] == 900
+    assert len(set(column.edges)) == len(column.edges)
+
+
+def test_the_commonest_levels_have_cells_whatever_the_order_of_the_rows():
+    """Ties go by the alphabet; the others are rare."""
+    values = texts([f"l{i:02}" for i in range(40) for _ in range(1 + (i == 35))])
+    shuffled = values.sample(frac=1, random_state=1, ignore_index=True)
+
+    column = categorical_column("c", values)
+
+    assert categorical_column("c", shuffled) == column
+    assert column.levels == ("l35", *(f"l{i:02}" for i in range(MOST_LEVELS - 1)))
+    assert column.rare == tuple(f"l{i:02}" for i in range(MOST_LEVELS - 1, 40) if i != 35)
+
+
+def test_rare_unseen_and_missing_levels_are_told_apart():
+    """Each has a cell, in this order after the common ones."""
+    column = Column("c", levels=("a", "b"), rare=("c", "d"))
+
+    found = counted(column, texts(["b", "d", "c", "e", "f", "g", None, "a"]))
+
+    assert dict(zip(column.labels(), found, strict=True)) == {
+        "a": 1,
+        "b": 1,
+        "(rare)": 2,
+        "(unseen)": 3,
         "(missing)": 1,
     }
 
 
-def test_values_beyond_the_reference_are_in_the_outer_cells():
-    """Nothing falls out of the table, however far away it is."""
-    reference = reference_profile(table(range(100), ["a"] * 100), COLUMNS)
+def test_a_category_without_any_value_has_no_levels():
+    """All that comes later is unseen."""
+    column = categorical_column("c", texts([None, None]))
 
-    numeric, _ = count(table([-1e300, 1e300, 1e300], ["a"] * 3), reference).features
-
-    assert (numeric.counts[0], numeric.counts[-2], sum(numeric.counts)) == (1, 2, 3)
+    assert counted(column, texts(["a", None])) == (0, 1, 1)
 
 
-@pytest.mark.parametrize(("n", "cells"), [(2, 2), (16, 2), (24, 3), (79, 9), (80, 10), (5000, 10)])
-def test_few_rows_make_few_cells(n, cells):
-    """Eight rows in each at least, ten cells at most: emptier ones would be noise."""
-    reference = reference_profile(table(range(n), ["a"] * n), COLUMNS)
+@properties
+@given(numbers, st.integers(0, 60))
+def test_merged_parts_are_the_whole(values, cut):
+    """In either order, and with columns that only one part has."""
+    rows, column = floats(values), numeric_column("x", floats(values))
+    parts = [rows[:cut], rows[cut:]]
+    one, other = (Profile(len(p), {"x": counted(column, p)}) for p in parts)
+    extra = Profile(3, {"y": (1, 2)})
 
-    assert len(reference.features[0].counts) == cells + 1
-
-
-def test_levels_of_equal_frequency_are_taken_by_name():
-    """Which ones are rare must not depend on who came first."""
-    names = [f"{i:02}" for i in range(MOST_LEVELS + 2)]
-
-    _, feature = reference_profile(table(range(32), names[::-1]), COLUMNS).features
-
-    assert feature.levels == tuple(names[:MOST_LEVELS])
-    assert feature.rare == tuple(names[MOST_LEVELS:])
+    assert one.plus(other) == other.plus(one) == Profile(len(rows), {"x": counted(column, rows)})
+    assert one.plus(extra).counts == {"x": one.counts["x"], "y": (1, 2)}
+    assert one.plus(extra).n == one.n + 3
 
 
-def test_counting_leaves_the_rows_and_the_reference_alone(rows):
-    """Both are used again."""
-    before, reference = rows.copy(), reference_profile(rows, COLUMNS)
-    text = reference.to_json()
-
-    count(rows[:10], reference)
-
-    pd.testing.assert_frame_equal(rows, before)
-    assert reference.to_json() == text
+def test_profiles_over_other_cells_cannot_be_merged():
+    """Rather than be cut short."""
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        Profile(1, {"x": (1, 0)}).plus(Profile(1, {"x": (1, 0, 0)}))
 
 
-def test_the_order_of_rows_is_irrelevant(rows):
-    """Ties between levels are broken by name."""
-    assert reference_profile(rows, COLUMNS) == reference_profile(shuffled(rows), COLUMNS)
+def test_a_profile_survives_being_stored():
+    """Through JSON as text or bytes, tuples again."""
+    profile = Profile(7, {"x": (1, 2, 4), "ä and ö": (10**15, 0)})
 
-
-NUMBERS = st.one_of(st.none(), st.integers(-3, 3), st.floats(allow_nan=False, allow_infinity=False))
-LEVELS = st.sampled_from(["a", "b", "é", "nan", "(missing)", None])
-TABLES = st.lists(st.tuples(NUMBERS, LEVELS), max_size=40).map(
-    lambda rows: table([x for x, _ in rows], [c for _, c in rows])
-)
-
-
-@given(TABLES, TABLES, TABLES)
-@settings(max_examples=100, deadline=None, derandomize=True)
-def test_parts_merge_into_the_whole(chosen, first, second):
-    """However the rows are split, over files or machines, and whatever the cells came from."""
-    reference = reference_profile(chosen, COLUMNS)
-    whole = pd.concat([first, second], ignore_index=True)
-
-    one, other = count(first, reference), count(second, reference)
-
-    assert one.plus(other) == other.plus(one) == count(whole, reference)
-
-
-@given(TABLES, TABLES)
-@settings(max_examples=100, deadline=None, derandomize=True)
-def test_counts_are_those_of_a_loop_over_the_rows(chosen, rows):
-    """Each value is put into its cell by hand: a cell ends at its edge, and holds it."""
-    numeric, categorical = count(rows, reference_profile(chosen, COLUMNS)).features
-
-    by_hand = [0] * len(numeric.counts)
-    for x in rows["x"]:
-        by_hand[-1 if np.isnan(x) else sum(edge < x for edge in numeric.edges)] += 1
-    names = {name: i for i, name in enumerate(categorical.levels)}
-    of_levels = [0] * len(categorical.counts)
-    for c in rows["c"]:
-        of_levels[-1 if pd.isna(c) else names.get(c, -2)] += 1
-    assert list(numeric.counts) == by_hand
-    assert list(categorical.counts) == of_levels
-
-
-@given(TABLES)
-@settings(max_examples=50, deadline=None, derandomize=True)
-def test_any_profile_survives_json(rows):
-    """To the last bit of an edge, and with levels of any name."""
-    profile = reference_profile(rows, COLUMNS)
-
+    assert Profile.from_json(profile.to_json()) == profile
     assert Profile.from_json(profile.to_json().encode()) == profile
 
 
-def test_json_gives_back_the_same_profile(rows):
-    """It is part of a release."""
-    profile = reference_profile(rows, COLUMNS)
+def test_the_groups_of_a_column_are_about_equally_large():
+    """In the order of its cells, missing values after all."""
+    column = Column("x", edges=tuple(range(25)))
+    reference = [0, *[50] * 24, 0, 100]
 
-    assert Profile.from_json(profile.to_json()) == profile
+    found = groups(column, reference)
+
+    sizes = np.bincount(found, weights=reference)
+    assert (np.diff(found) >= 0).all()
+    assert len(found) == column.size
+    assert sizes == pytest.approx([24 * 50 / GROUPS] * GROUPS + [100])
 
 
-def test_the_cells_that_moved_are_named_largest_first():
-    """What a person wants to read."""
-    reference = reference_profile(table(range(100), ["a"] * 50 + ["b"] * 50), COLUMNS)
-    current = count(table(range(100), ["a"] * 10 + ["b"] * 90), reference)
+def test_a_constant_column_is_in_the_middle_group():
+    """What is below it or above is not."""
+    column = numeric_column("x", floats([7.0] * 10))
 
-    words = cells_moved(reference.features[1], current.features[1])
+    found = groups(column, (0, 10, 0, 0))
 
-    assert words == "a: 50% -> 10%, b: 50% -> 90%"
+    assert found.tolist() == [0, GROUPS // 2, GROUPS - 1, GROUPS]
+
+
+def test_a_column_without_rows_still_has_groups():
+    """And no warning about its missing rows."""
+    assert groups(Column("x", edges=(-math.inf, math.inf)), (0, 0, 0, 9)).tolist()[-1] == GROUPS
+
+
+def test_joint_cells_number_the_pairs_of_groups():
+    """A missing value on either side sends the row to the last."""
+    every = np.arange(GROUPS + 1)
+    first, second = (part.ravel() for part in np.meshgrid(every, every, indexing="ij"))
+
+    found = joint_codes(first, second)
+
+    for a, b, cell in zip(first, second, found, strict=True):
+        assert cell == (GROUPS**2 if GROUPS in (a, b) else a * GROUPS + b)
+
+
+def test_the_cells_that_moved_most_are_named_in_words():
+    """Shares, the largest change first, no more than asked for."""
+    column = Column("c", levels=("a", "b"))
+
+    found = cells_moved(column, (50, 40, 0, 0, 10), (8, 7, 0, 4, 1))
+    one = cells_moved(column, (50, 40, 0, 0, 10), (0, 0, 0, 0, 0), most=1)
+
+    assert found == "(unseen): 0% -> 20%, a: 50% -> 40%"
+    assert one == "a: 50% -> 0%"
+
+
+def test_of_numbers_the_quarters_that_moved_are_named():
+    """By hand: 1 to 8 once each; the new rows are all 7."""
+    values = floats(range(1, 9))
+    column = numeric_column("x", values)
+    before = count(column.codes(values), column.size)
+    now = count(column.codes(floats([7] * 4)), column.size)
+
+    found = cells_moved(column, before, now, most=1)
+
+    assert found == "above 6: 25% -> 100%"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from risk.tables import Identity, UtcDateTime
+from risk.sqltypes import Identity, UtcDateTime
 
 revision = "0001"
 down_revision = None

@@ -1,0 +1,76 @@
+"""config.json and what overrides it: read as JSON, merged key by key, problems put in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from risk.errors import ConfigError
+
+SECRETS = {"signing_key", "flask_secret_key"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read the one JSON object of a file."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration at {path.absolute()}; name one by --config") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path}: must hold one JSON object, got {type(settings).__name__}")
+    return settings
+
+
+def overrides(
+    environment: Mapping[str, str], command_line: Iterable[str]
+) -> Iterable[tuple[list[str], Any]]:
+    """Yield what overrides the file, weakest first, each as a path of keys and a value."""
+    if "DATABASE_URL" in environment:
+        yield ["database_url"], environment["DATABASE_URL"]
+    for name in sorted(environment):
+        if name.startswith("RISK_") and name != "RISK_CONFIG":
+            yield name.removeprefix("RISK_").lower().split("__"), _decode(environment[name])
+    for assignment in command_line:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set takes KEY=VALUE, such as random_seed=1, got {assignment!r}")
+        yield name.split("."), _decode(value)
+
+
+def _decode(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def put(settings: dict[str, Any], keys: list[str], value: Any) -> None:
+    """Set the value at a path of keys."""
+    for key in keys[:-1]:
+        settings = settings.setdefault(key, {})
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{'.'.join(keys)}: {key} is a single setting, not a section")
+    settings[keys[-1]] = value
+
+
+def describe(path: Path, error: ValidationError) -> str:
+    """Name every setting that cannot be used, never a secret one's value."""
+    problems = []
+    for problem in error.errors():
+        key = ".".join(map(str, problem["loc"])) or "settings"
+        match problem["type"]:
+            case "missing":
+                problems.append(f"{key}: missing")
+            case "extra_forbidden":
+                problems.append(f"{key}: unknown setting")
+            case _:
+                hidden = key in SECRETS or isinstance(problem["input"], dict)
+                got = "" if hidden else f", got {problem['input']!r}"
+                problems.append(f"{key}: {problem['msg']}{got}")
+    return "\n  ".join([f"{path}: {len(problems)} settings cannot be used", *problems])

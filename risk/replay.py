@@ -1,0 +1,82 @@
+"""The alarm policy over stored history: what another one would have done, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from risk import detector, findings, model, monitor, releases, store
+from risk.config import Alarms, Config
+from risk.detector import Detector
+from risk.errors import ModelError
+from risk.findings import Finding
+from risk.ledger import Ledger
+from risk.profile import Profile
+from risk.reference import Reference
+from risk.watched import Rules
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alarm there would have been."""
+
+    at: datetime
+    version: int
+    finding: Finding
+
+    def __str__(self) -> str:
+        kind = self.finding.check_name.replace("_", " ")
+        return f"{self.at:%Y-%m-%d %H:%M}  release {self.version}  {kind}: {self.finding.detail}"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a policy would have done over the stored history."""
+
+    alarms: tuple[Alarm, ...]
+    policy: Alarms
+    n_batches: int
+    days: float
+
+    def __str__(self) -> str:
+        causes = {
+            (alarm.version, alarm.finding.check_name, alarm.finding.feature): alarm
+            for alarm in self.alarms[::-1]
+        }
+        first = sorted(causes.values(), key=lambda alarm: alarm.at)
+        head = (
+            f'with a budget of "{self.policy.false_alarm_budget}" and a tolerance of '
+            f"{self.policy.tolerance:g} sd: {len(self.alarms)} alarms of {len(first)} causes "
+            f"in {self.n_batches} batches over {self.days:.1f} days"
+        )
+        return "\n".join([head, *map(str, first)])
+
+
+def replay(config: Config, ledger: Ledger, policy: Alarms) -> Replay:
+    """Run the detectors of each release over what it saw, under another policy; write nothing."""
+    rules = replace(Rules.of(config), alarms=policy)
+    seen = ledger.assessments()
+    alarms: list[Alarm] = []
+    for version in sorted({assessment.version for assessment in seen}):
+        reference = _reference(config, version)
+        told, state, earlier = Detector(reference, rules), detector.start(), []
+        for assessment in (a for a in seen if a.version == version):
+            batch = Profile.from_json(assessment.profile)
+            earlier.append(batch)
+            state, evidence = told.advance(state, batch, assessment.assessed_at)
+            recent = monitor.pool(earlier[-monitor.MOST_POOLED :])
+            alarms += [
+                Alarm(assessment.assessed_at, version, findings.of_evidence(e, reference, recent))
+                for e in evidence
+                if e.alarm
+            ]
+    days = (seen[-1].assessed_at - seen[0].assessed_at).total_seconds() / 86_400 if seen else 0.0
+    return Replay(tuple(alarms), policy, len(seen), days)
+
+
+def _reference(config: Config, version: int) -> Reference:
+    folder = releases.release_path(config.deployment_folder, version)
+    manifest = model.load_manifest(folder, store.signing_key(config))
+    if model.REFERENCE not in manifest.files:
+        raise ModelError(f"release {version} has no reference to replay against")
+    return Reference.from_json(model.read_checked(folder, model.REFERENCE, manifest))

@@ -1,0 +1,57 @@
+"""Rows, columns and timings in a few numbers each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from risk.config import Columns
+
+
+def summarise(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """Describe each feature and the target; what a column's kind does not have stays missing."""
+    numeric = [_describe_numbers(rows[name]) for name in (*columns.numeric, columns.target)]
+    categorical = [_describe_texts(rows[name]) for name in columns.categorical]
+    return pd.DataFrame([*numeric[:-1], *categorical, numeric[-1]])
+
+
+def as_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as plain values, None for whatever is missing."""
+    plain = table.astype("object").where(table.notna(), None)
+    names = [str(name) for name in table]
+    return [dict(zip(names, row, strict=True)) for row in plain.itertuples(index=False)]
+
+
+def summarise_timings(timings: pd.DataFrame) -> pd.DataFrame:
+    """Return last, median and 95th percentile of each stage's seconds."""
+    seconds = timings.groupby("stage", sort=False)["duration_seconds"]
+    table = seconds.agg(
+        runs="size", last="last", median="median", p95=lambda durations: durations.quantile(0.95)
+    )
+    return table.reset_index()
+
+
+def _describe_numbers(values: pd.Series[Any]) -> dict[str, Any]:
+    numbers = values.astype("float64")
+    return _describe(values) | {
+        "mean": numbers.mean(),
+        "median": numbers.median(),
+        "standard_deviation": numbers.std(),
+    }
+
+
+def _describe_texts(values: pd.Series[Any]) -> dict[str, Any]:
+    tally = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    top = {"top_value": tally.index[0], "top_count": int(tally.iloc[0])} if len(tally) else {}
+    return _describe(values) | {"distinct_count": len(tally)} | top
+
+
+def _describe(values: pd.Series[Any]) -> dict[str, Any]:
+    missing = int(values.isna().sum())
+    return {
+        "column_name": values.name,
+        "row_count": len(values),
+        "missing_count": missing,
+        "missing_percent": 100 * missing / len(values) if len(values) else None,
+    }

@@ -1,0 +1,161 @@
+"""A release under watch: the model, what it remembers, and how rows look through its eyes."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from risk import detector, estimation, model, releases, store
+from risk.config import Config
+from risk.dataset import INGESTION
+from risk.estimation import Calibration
+from risk.model import Model
+from risk.multivariate import Reconstruction, fit_reconstruction
+from risk.profile import Profile
+from risk.reference import EXPECTED_LOSS, PREDICTION, RECONSTRUCTION, Reference
+from risk.schema import ROW_HASH
+from risk.watched import Rules
+
+Floats = NDArray[np.float64]
+SAMPLE_ROWS = 2000
+ENOUGH_TO_REMEMBER = 200
+MOST_TO_CALIBRATE = 10_000
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The champion with everything that watches over it."""
+
+    champion: Model
+    reference: Reference
+    calibration: Calibration | None
+    reconstruction: Reconstruction | None
+    sample: pd.DataFrame
+
+    def predictions(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return row_hash, y_pred_proba and the chance to be positive where it can be told."""
+        y_pred_proba = self.champion.predict_proba(rows)
+        chance = self.calibration.expected(rows, y_pred_proba) if self.calibration else np.nan
+        hashes = rows[ROW_HASH].to_numpy()
+        return pd.DataFrame(
+            {ROW_HASH: hashes, "y_pred_proba": y_pred_proba, "expected_proba": chance}
+        )
+
+    def expected_loss(self, rows: pd.DataFrame) -> Floats:
+        """Return the Brier loss to expect of each row, as long as P(y | x) stays."""
+        assert self.calibration is not None
+        y_pred_proba = self.champion.predict_proba(rows)
+        return expected_brier(self.calibration.expected(rows, y_pred_proba), y_pred_proba)
+
+    def frame(self, rows: pd.DataFrame, y_pred_proba: Floats) -> pd.DataFrame:
+        """Add the derived columns to rows."""
+        return _with_derived(rows, y_pred_proba, self.calibration, self.reconstruction)
+
+
+def load(config: Config) -> Watch:
+    """Load the live release."""
+    champion = releases.load_champion(config)
+    folder = releases.release_path(config.deployment_folder, champion.manifest.version or 0)
+
+    def content(name: str) -> bytes:
+        return model.read_checked(folder, name, champion.manifest)
+
+    calibration, reconstruction = pickle.loads(content(model.DERIVED))
+    return Watch(
+        champion,
+        Reference.from_json(content(model.REFERENCE)),
+        calibration,
+        reconstruction,
+        pd.read_parquet(io.BytesIO(content(model.SAMPLE))),
+    )
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a model was fitted to, and what models like it said of these rows unseen.
+
+    `since` is the ingestion a change was dated to; `tested` are the test data with predictions.
+    """
+
+    rows: pd.DataFrame
+    out_of_fold: Floats
+    threshold: float
+    since: int | None
+    tested: pd.DataFrame
+
+
+def expected_brier(chance: Floats, y_pred_proba: Floats) -> Floats:
+    """Return each row's squared error in expectation, given its chance to be positive."""
+    return chance * (1 - y_pred_proba) ** 2 + (1 - chance) * y_pred_proba**2
+
+
+def files(lesson: Lesson, config: Config) -> dict[str, bytes]:
+    """Make what a release has to remember of its lesson.
+
+    New rows are compared with those since the last change, where these are enough: a release
+    answers a change, so the world it knows is the one after it. As long as nothing changed, the
+    predictions and labels of the test data count too.
+    """
+    rows, columns = lesson.rows, config.columns
+    calibration = _calibration(rows, lesson.out_of_fold, config)
+    changed = (rows[INGESTION] >= (lesson.since or 0)).to_numpy()
+    known = changed if changed.sum() >= ENOUGH_TO_REMEMBER else np.ones(len(rows), dtype=bool)
+    wanted = config.checks.reconstruction
+    reconstruction = fit_reconstruction(rows[known], columns.numeric) if wanted else None
+    frame = _with_derived(rows, lesson.out_of_fold, calibration, reconstruction)
+    reference = Reference.build(
+        frame[known], columns, threshold=lesson.threshold, tolerance=config.alarms.tolerance
+    )
+    if lesson.since is None and len(lesson.tested):
+        tested = lesson.tested
+        outcomes = reference.count_outcomes(tested[PREDICTION], tested[columns.target])
+        reference = replace(reference, profile=_with(reference.profile, outcomes))
+    batches, before = (_batches(reference, part) for part in (frame[known], frame[~known]))
+    settled = detector.settle(reference, batches, Rules.of(config), before=before)
+    sample = rows[known].nsmallest(SAMPLE_ROWS, ROW_HASH)[columns.features]
+    return {
+        model.REFERENCE: settled.to_json().encode(),
+        model.DERIVED: pickle.dumps((calibration, reconstruction), protocol=5),
+        model.SAMPLE: store.parquet_bytes(sample),
+    }
+
+
+def _batches(reference: Reference, frame: pd.DataFrame) -> list[Profile]:
+    """Count the latest batches of some rows, oldest first."""
+    latest = sorted(frame[INGESTION].unique())[-detector.MOST_BATCHES :]
+    wanted = frame[frame[INGESTION].isin(latest)]
+    return [reference.count(part) for _, part in wanted.groupby(INGESTION, sort=True)]
+
+
+def _with(profile: Profile, outcomes: Profile) -> Profile:
+    return replace(profile.plus(outcomes), n=profile.n)
+
+
+def _calibration(rows: pd.DataFrame, out_of_fold: Floats, config: Config) -> Calibration | None:
+    """Learn each row's chance to be positive from the latest rows, which are enough for that."""
+    latest = rows.tail(MOST_TO_CALIBRATE)
+    y_true = latest[config.columns.target].to_numpy(dtype="float64")
+    proba = out_of_fold[-len(latest) :]
+    with threadpool_limits(1):  # threads of two such fits at once wait for each other for minutes
+        return estimation.fit(latest, y_true, proba, config.columns, random_seed=config.random_seed)
+
+
+def _with_derived(
+    rows: pd.DataFrame,
+    y_pred_proba: Floats,
+    calibration: Calibration | None,
+    reconstruction: Reconstruction | None,
+) -> pd.DataFrame:
+    derived = {PREDICTION: y_pred_proba}
+    if calibration:
+        chance = calibration.expected(rows, y_pred_proba)
+        derived[EXPECTED_LOSS] = expected_brier(chance, y_pred_proba)
+    if reconstruction:
+        derived[RECONSTRUCTION] = reconstruction.error(rows)
+    return rows.assign(**derived)
