@@ -139,6 +139,8 @@ def from_options(
         ((what, asked[what]) for what in ("acknowledge", "resolve") if asked[what] is not None),
         None,
     )
+    if chosen and not asked["replay"]:
+        raise UsageError("--budget and --tolerance are of a --replay")
     replayed = chosen if asked["replay"] else None
     return run(config, ledger, latest=latest, replayed=replayed, incident=incident)
 

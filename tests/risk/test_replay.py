@@ -171,3 +171,13 @@ def test_a_release_without_its_reference_cannot_be_replayed(watched, ledger):
     result = watched.command("diagnostics.py", *REPLAY)
 
     assert result.returncode == 76, result.stderr
+
+
+def test_a_policy_without_a_replay_is_wrong_usage(world):
+    """Nothing would be done with it, and nobody would notice."""
+    world.command("full_process.py")
+
+    result = world.command("diagnostics.py", "--budget", "1 per year")
+
+    assert result.returncode == 64
+    assert "--budget and --tolerance are of a --replay" in result.stderr
