@@ -119,7 +119,7 @@ def test_a_broken_feed_asks_a_person_and_clean_drops_do_not(tmp_path):
     asked = ["a person is asked: data quality" in str(outcome) for outcome in outcomes]
     assert asked == [True, False, True]
     assert "MonthlyCharges above every reference value" in str(outcomes[0])
-    assert "MonthlyCharges is 70.85 in all" in str(outcomes[2])
+    assert "MonthlyCharges is 92.5 in all 200 rows" in str(outcomes[2])
 
 
 @pytest.mark.parametrize(
