@@ -181,7 +181,7 @@ def data_drift(runs: int) -> pd.DataFrame:
 
     The change comes on day 1 / on day 20. Fixed rules: a tenth of the runs, change on day 2.
     The design effect is learnt from 250 reference batches of 200 rows, so a batch of 1000
-    independent rows counts for some 600.
+    independent rows counts for 500 to 1000, as the reference happens to be drawn.
     """
     rows: dict[str, dict[str, str]] = {name: {} for name in (*FIXED_RULES, OURS)}
     few = max(runs // 10, 2)

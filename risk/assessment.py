@@ -44,7 +44,7 @@ def assess(config: Config, ledger: Ledger) -> Assessment | None:
     with ledger.stage("diagnostics"):
         live = watch.load(config)
         version = live.champion.manifest.version or 0
-        batch = _batch(config, ledger, version, new)
+        batch = _batch(config, ledger, live, new)
         found = monitor.assess(live, _state(ledger, version), batch, config)
         features = live.champion.manifest.features
         limit = quality.History.before(config, ledger, new[0].id).limit
@@ -58,7 +58,7 @@ def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
     """Tell what the detectors would find in rows that were not accepted yet; write nothing."""
     live = watch.load(config)
     version = live.champion.manifest.version or 0
-    batch = replace(_batch(config, ledger, version, []), rows=rows)
+    batch = replace(_batch(config, ledger, live, []), rows=rows)
     return monitor.assess(live, _state(ledger, version), batch, config)
 
 
@@ -127,28 +127,27 @@ def _state(ledger: Ledger, version: int) -> State:
     return State.from_json(stored) if stored else detector.start()
 
 
-def _batch(config: Config, ledger: Ledger, version: int, new: Sequence[Any]) -> Batch:
+def _batch(config: Config, ledger: Ledger, live: Watch, new: Sequence[Any]) -> Batch:
     """Read what came, and what was seen just before it."""
     added: dict[str, list[int]] = {"rows": [], "labels": []}
     for ingestion in new:
         if ingestion.rows_added:
             added[ingestion.kind].append(ingestion.id)
-    seen = ledger.assessments(version, newest=monitor.MOST_POOLED)
+    manifest = live.champion.manifest
+    seen = ledger.assessments(manifest.version, newest=monitor.MOST_POOLED)
     return Batch(
         rows=dataset.accepted(config, ledger, added["rows"]),
-        before=_before(config, ledger, version, added["rows"]),
+        before=_before(config, ledger, manifest.trained_through, added["rows"]),
         ripened=ledger.ripened_predictions(added["labels"]),
         arrived_at=ledger.now(),
         earlier=[Profile.from_json(assessment.profile) for assessment in seen],
     )
 
 
-def _before(config: Config, ledger: Ledger, version: int, new: Sequence[int]) -> pd.DataFrame:
+def _before(config: Config, ledger: Ledger, seen: int, new: Sequence[int]) -> pd.DataFrame:
     """Read some rows that came since the release, but before the new ones."""
     if not config.checks.domain_classifier:
         return dataset.accepted(config, ledger, [])
-    folder = releases.release_path(config.deployment_folder, version)
-    seen = model.load_manifest(folder, store.signing_key(config)).trained_through
     parts = [number for number in ledger.parts() if number > seen and number not in new]
     return dataset.accepted(config, ledger, parts[-MOST_PARTS_BEFORE:])
 

@@ -47,17 +47,22 @@ def accepted(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> pd
     return rows
 
 
-def split(config: Config, ledger: Ledger, *, since: int | None = None) -> Split:
-    """Choose the rows for a challenger: all ripe ones but doubtful, test and the newest rows.
+def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:
+    """List the later ingestions that brought rows, but those in which a feature was broken.
 
-    Nothing is learnt from drops in which a feature was broken, until it was broken so often that
-    a person who was asked would have mended it.
+    What was broken so often that a person who was asked would have mended it counts as sound.
+    """
+    doubtful = ledger.doubtful(config.policy.ask_first_batches)
+    return [number for number in ledger.parts() if number > after and number not in doubtful]
+
+
+def split(config: Config, ledger: Ledger, *, since: int | None = None) -> Split:
+    """Choose the rows for a challenger: all ripe and sound ones but test and the newest rows.
 
     Of the rows that came after the champion's training, and after the change if there was one,
     the newest `test_size` share is kept for the gate: neither model has learnt them.
     """
-    doubtful = ledger.doubtful(config.policy.ask_first_batches)
-    parts = [number for number in ledger.parts() if number not in doubtful]
+    parts = sound_parts(config, ledger)
     labelled = ripe(accepted(config, ledger, parts), config.columns.target)
     rows = labelled[~labelled[ROW_HASH].isin(_test_hashes(config))].reset_index(drop=True)
     champion = _champion(config)
@@ -79,8 +84,7 @@ def unlearnt(config: Config, ledger: Ledger, challenger: Manifest, kept: bytes) 
     """Return the ripe rows neither model has learnt: what was `kept`, and all that came since."""
     champion = _champion(config)
     seen = champion.trained_through if champion else 0
-    doubtful = ledger.doubtful(config.policy.ask_first_batches)
-    parts = [number for number in ledger.parts() if number > seen and number not in doubtful]
+    parts = sound_parts(config, ledger, after=seen)
     rows = ripe(accepted(config, ledger, parts), config.columns.target)
     hashes = np.array(kept.decode().split(), dtype="int64")
     fresh = (rows[INGESTION] > challenger.trained_through) | rows[ROW_HASH].isin(hashes)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from risk.config import Gate, Metric
+from risk.losses import ratios
 from risk.stats.evidence import paired_evidence
 from risk.stats.scores import BIGGER_IS_BETTER, Costs, Estimate, mcnemar_exact, score_all
 
@@ -143,25 +144,16 @@ def _losses(model: Prediction, y_true: Array, promise: float, metric: Metric, co
     their linear form about the promise, areas under curves by the Brier score.
     """
     y_pred, proba = model.y_pred.astype("float64"), model.y_pred_proba
-    tp, fp, fn = y_true * y_pred, (1 - y_true) * y_pred, y_true * (1 - y_pred)
-    if metric in ("f1", "precision", "recall"):
-        gained = {
-            "f1": 2 * (1 - promise) * tp - promise * (fp + fn),
-            "precision": (1 - promise) * tp - promise * fp,
-            "recall": (1 - promise) * tp - promise * fn,
-        }[metric]
-        return np.asarray(-gained / 2)
-    if metric == "accuracy":
-        return np.asarray(fp + fn)
-    if metric == "cost":
-        prices = np.array(cost)
-        spent = np.column_stack([tp, fp, fn, 1 - tp - fp - fn]) @ prices
-        return np.asarray((spent - prices.min()) / max(float(np.ptp(prices)), 1e-12))
     if metric == "log_loss":
         right = np.where(y_true == 1, proba, 1 - proba)
         loss = -np.log(np.maximum(right, 1e-300)) / LARGEST_LOG_LOSS
         return np.asarray(np.minimum(loss, 1.0))
-    return np.asarray((proba - y_true) ** 2)
+    gains = ratios(y_true, y_pred, proba, cost)
+    gained, possible = gains.get(metric, gains["brier"])
+    if metric in ("f1", "precision", "recall"):
+        return np.asarray((promise * possible - gained) / 2)
+    span = max(float(np.ptp(cost)), 1e-12) if metric == "cost" else 1.0
+    return np.asarray(-gained / span)
 
 
 def _models(trial: Trial) -> tuple[Prediction, Prediction]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from risk.config import CostMatrix, Metric
 from risk.stats import directions
 from risk.stats.evidence import Directions
+from risk.stats.scores import Costs
 
 Floats = NDArray[np.float64]
 METRIC_WEIGHT = 0.8
@@ -37,11 +37,11 @@ def watched_scores(
     proba = np.repeat(y_pred_proba, 2)
     y_pred = (proba >= threshold).astype("float64")
     one = np.ones_like(proba)
-    ratios = _ratios(y_true, y_pred, proba, cost)
-    chosen = metric if metric in ratios and ratios[metric][1] @ counts > 0 else "brier"
+    known = ratios(y_true, y_pred, proba, cost.as_tuple())
+    chosen = metric if metric in known and known[metric][1] @ counts > 0 else "brier"
     others = ["brier"] if chosen != "brier" else []
-    gained = [*(ratios[name][0] for name in (chosen, *others)), y_true - proba, proba - y_true]
-    possible = [*(ratios[name][1] for name in (chosen, *others)), one, one]
+    gained = [*(known[name][0] for name in (chosen, *others)), y_true - proba, proba - y_true]
+    possible = [*(known[name][1] for name in (chosen, *others)), one, one]
     names = (chosen, *others, *CALIBRATION)
     slack = [_slack(name, g, counts) for name, g in zip(names, gained, strict=True)]
     made = directions.fall(counts, np.array(gained), np.array(possible), names, np.array(slack))
@@ -55,16 +55,15 @@ def rising_loss(counts: Floats, loss: Floats) -> Directions:
     return directions.fall(counts, -loss[None], np.ones((1, len(loss))), ("higher",), slack)
 
 
-def _ratios(
-    y_true: Floats, y_pred: Floats, proba: Floats, cost: CostMatrix
+def ratios(
+    y_true: Floats, y_pred: Floats, proba: Floats, cost: Costs
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Return what a row in each cell gains, and what was possible, for each additive score."""
+    """Return what each row gains, and what was possible, for every score that rows add up to."""
     tp, fp = y_true * y_pred, (1 - y_true) * y_pred
     fn, tn = y_true * (1 - y_pred), (1 - y_true) * (1 - y_pred)
     one = np.ones_like(proba)
     likely = np.clip(proba, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    prices: Any = cost.as_tuple()
-    spent = np.column_stack([tp, fp, fn, tn]) @ prices
+    spent = np.column_stack([tp, fp, fn, tn]) @ np.array(cost)
     return {
         "accuracy": (tp + tn, one),
         "f1": (2 * tp, 2 * tp + fp + fn),

@@ -92,11 +92,10 @@ def assess(watch: Watch, state: State, batch: Batch, config: Config) -> Assessme
     """Let the detectors see a batch, estimate what has no labels, and explain what changed."""
     rows, manifest = batch.rows, watch.champion.manifest
     predictions = watch.predictions(rows) if len(rows) else _no_predictions()
-    y_pred_proba = predictions["y_pred_proba"].to_numpy(dtype="float64")
     ripened = batch.ripened[batch.ripened["version"] == manifest.version]
     profile = watch.reference.count_outcomes(ripened["y_pred_proba"], ripened["y_true"])
     if len(rows):
-        profile = watch.reference.count(watch.frame(rows, y_pred_proba)).plus(profile)
+        profile = watch.reference.count(watch.frame(rows, predictions)).plus(profile)
     told = Detector(watch.reference, Rules.of(config))
     domain = _domain(watch, batch, told, config)
     state, evidence = told.advance(state, profile.plus(domain), batch.arrived_at)

@@ -13,8 +13,8 @@ from scipy.special import expit, logit
 
 from risk import incidents
 from risk.config import Config, Policy
-from risk.stats.scores import BIGGER_IS_BETTER, Costs, score_all
-from risk.stats.threshold import highest_f1, lowest_cost
+from risk.fitting import choose_threshold
+from risk.stats.scores import BIGGER_IS_BETTER, score_all
 
 Action = Literal["nothing", "recalibrate", "move_threshold", "retrain", "judge", "ask"]
 Floats = NDArray[np.float64]
@@ -104,8 +104,8 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
     y_new, p_new = (newer[name].to_numpy(dtype="float64") for name in ("y_true", "y_pred_proba"))
     slope, intercept = _platt(y_old, p_old)
     cost, metric = config.training.cost.as_tuple(), config.checks.metric
-    unit = "of cost a row" if config.training.choose_threshold_by == "cost" else metric
-    wanted = "cost" if config.training.choose_threshold_by == "cost" else metric
+    in_money = config.training.choose_threshold_by == "cost"
+    wanted, unit = ("cost", "of cost a row") if in_money else (metric, metric)
 
     def value(proba: Floats, at: float) -> float:
         scores: Mapping[str, Any] = score_all(y_new, proba, proba >= at, cost=cost)
@@ -113,7 +113,7 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
         return score if BIGGER_IS_BETTER[wanted] else -score
 
     def best(proba: Floats) -> float:
-        return _best_threshold(y_old, proba, cost, config)
+        return choose_threshold(y_old, proba, config.training).value
 
     as_is = value(p_new, threshold)
     recalibrated = value(_apply(p_new, slope, intercept), best(_apply(p_old, slope, intercept)))
@@ -121,14 +121,6 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
         Offer("recalibrate", recalibrated - as_is, unit),
         Offer("move_threshold", value(p_new, best(p_old)) - as_is, unit),
     ]
-
-
-def _best_threshold(y_true: Floats, y_pred_proba: Floats, cost: Costs, config: Config) -> float:
-    if config.training.choose_threshold_by == "cost":
-        return lowest_cost(y_true, y_pred_proba, cost=cost)
-    if config.training.choose_threshold_by == "f1":
-        return highest_f1(y_true, y_pred_proba)
-    return config.training.fixed_threshold
 
 
 def _platt(y_true: Floats, y_pred_proba: Floats) -> tuple[float, float]:

@@ -53,7 +53,9 @@ def failed(config: Config, ledger: Ledger, watch: Watch) -> Failure | None:
     before = model.load(folder, store.signing_key(config))
     if before.manifest.features != watch.champion.manifest.features:
         return None
-    rows = _since(config, ledger, watch.champion.manifest.trained_through)
+    learnt = watch.champion.manifest.trained_through
+    parts = dataset.sound_parts(config, ledger, after=learnt)
+    rows = dataset.accepted(config, ledger, parts)
     open_incidents = ledger.open_incidents()
     harmed = incidents.of_kind(open_incidents, ["model_drift"])
     since = min((i.since_ingestion_id for i in harmed if i.since_ingestion_id), default=0)
@@ -61,12 +63,6 @@ def failed(config: Config, ledger: Ledger, watch: Watch) -> Failure | None:
     if reason is None and incidents.of_kind(open_incidents, ["suspected_harm"]):
         reason = _by_estimate(config, watch, before, rows)
     return Failure(live, earlier[-1], reason) if reason else None
-
-
-def _since(config: Config, ledger: Ledger, seen: int) -> pd.DataFrame:
-    doubtful = ledger.doubtful(config.policy.ask_first_batches)
-    parts = [number for number in ledger.parts() if number > seen and number not in doubtful]
-    return dataset.accepted(config, ledger, parts)
 
 
 def _by_labels(config: Config, live: Model, before: Model, rows: pd.DataFrame) -> str | None:

@@ -106,15 +106,14 @@ def count(codes: Codes, size: int) -> tuple[int, ...]:
     return tuple(np.bincount(codes, minlength=size).tolist())
 
 
-def groups(column: Column, reference: Sequence[int]) -> Codes:
-    """Join the cells of a numeric column into `GROUPS` of about equally many reference rows.
+def groups(reference: Sequence[int], n: int = GROUPS) -> Codes:
+    """Join the cells of a numeric column into `n` groups of about equally many reference rows.
 
-    The number of a cell's group, GROUPS itself for missing values.
+    The number of a cell's group, n itself for missing values.
     """
     known = np.asarray(reference[:-1], dtype="float64")
     middle = (np.cumsum(known) - known / 2) / max(known.sum(), 1)
-    joined = np.minimum((middle * GROUPS).astype("int64"), GROUPS - 1)
-    return np.append(joined, GROUPS)
+    return np.append(np.minimum((middle * n).astype("int64"), n - 1), n)
 
 
 def joint_codes(first: Codes, second: Codes) -> Codes:
@@ -138,13 +137,11 @@ def _quarters(column: Column, reference: Sequence[int]) -> tuple[list[str], NDAr
     """Join the cells of a numeric column into quarters of the reference; name them by bounds."""
     if column.edges is None:
         return column.labels(), np.eye(column.size)
-    known = np.asarray(reference[:-1], dtype="float64")
-    middle = (np.cumsum(known) - known / 2) / max(known.sum(), 1)
-    quarter = np.append(np.minimum((4 * middle).astype("int64"), 3), 4)
-    last = [np.flatnonzero(quarter == q)[-1] for q in sorted(set(quarter[:-1].tolist()))[:-1]]
-    bounds = [f"{column.edges[i]:g}" for i in last]
+    quarter = groups(reference, 4)
+    used = sorted(set(quarter.tolist()))
+    merge = np.eye(5)[quarter][:, used]
+    bounds = [f"{column.edges[np.flatnonzero(quarter == q)[-1]]:g}" for q in used[:-2]]
     if not bounds:
-        return ["any number", "(missing)"], np.eye(5)[quarter][:, sorted(set(quarter.tolist()))]
-    between = [f"{a} to {b}" for a, b in zip(bounds, bounds[1:], strict=False)]
-    names = [f"up to {bounds[0]}", *between, f"above {bounds[-1]}", "(missing)"]
-    return names, np.eye(5)[quarter][:, sorted(set(quarter.tolist()))]
+        return ["any number", "(missing)"], merge
+    between = [f"{low} to {high}" for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [f"up to {bounds[0]}", *between, f"above {bounds[-1]}", "(missing)"], merge

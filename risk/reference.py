@@ -91,7 +91,7 @@ class Reference:
     def subjects(self) -> dict[str, Column | None]:
         """Everything that is counted, and its cells if it is one column."""
         single: dict[str, Column | None] = {column.name: column for column in self.columns}
-        several = [self.target, *(_joined(pair) for pair in self.pairs), LABELLED]
+        several = [self.target, *(name_of_pair(pair) for pair in self.pairs), LABELLED]
         return single | dict.fromkeys(several)
 
     def count(self, frame: pd.DataFrame) -> Profile:
@@ -99,12 +99,12 @@ class Reference:
         present = [column for column in self.columns if column.name in frame]
         codes = {column.name: column.codes(frame[column.name]) for column in present}
         counts = {column.name: count(codes[column.name], column.size) for column in present}
-        joined = {c.name: groups(c, self.profile.counts[c.name]) for c in self._paired()}
+        joined = {name: groups(self.profile.counts[name]) for pair in self.pairs for name in pair}
         for first, second in self.pairs:
             if first not in codes or second not in codes:
                 continue
             cells = joint_codes(joined[first][codes[first]], joined[second][codes[second]])
-            counts[_joined((first, second))] = count(cells, GROUPS**2 + 1)
+            counts[name_of_pair((first, second))] = count(cells, GROUPS**2 + 1)
         outcomes = self.count_outcomes(frame[PREDICTION], frame[self.target])
         return Profile(len(frame), {**counts, **outcomes.counts})
 
@@ -118,10 +118,6 @@ class Reference:
             len(y_true),
             {LABELLED: count(cells, 2 * prediction.size), self.target: count(y_true, 2)},
         )
-
-    def _paired(self) -> list[Column]:
-        names = {name for pair in self.pairs for name in pair}
-        return [column for column in self.columns if column.name in names]
 
     def to_json(self) -> str:
         """Write as JSON."""
@@ -147,7 +143,8 @@ class Reference:
         return cls(**content | exact | dict(columns=tuple(columns), profile=profile, pairs=pairs))
 
 
-def _joined(pair: tuple[str, str]) -> str:
+def name_of_pair(pair: tuple[str, str]) -> str:
+    """Name the subject that two columns make together."""
     return " and ".join(pair)
 
 

@@ -53,9 +53,11 @@ class Watch:
         y_pred_proba = self.champion.predict_proba(rows)
         return expected_brier(self.calibration.expected(rows, y_pred_proba), y_pred_proba)
 
-    def frame(self, rows: pd.DataFrame, y_pred_proba: Floats) -> pd.DataFrame:
-        """Add the derived columns to rows."""
-        return _with_derived(rows, y_pred_proba, self.calibration, self.reconstruction)
+    def frame(self, rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Add the derived columns to rows, given what `predictions` says of them."""
+        chance = predictions["expected_proba"].to_numpy() if self.calibration else None
+        y_pred_proba = predictions["y_pred_proba"].to_numpy()
+        return _with_derived(rows, y_pred_proba, chance, self.reconstruction)
 
 
 def load(config: Config) -> Watch:
@@ -108,7 +110,8 @@ def files(lesson: Lesson, config: Config) -> dict[str, bytes]:
     known = changed if changed.sum() >= ENOUGH_TO_REMEMBER else np.ones(len(rows), dtype=bool)
     wanted = config.checks.reconstruction
     reconstruction = fit_reconstruction(rows[known], columns.numeric) if wanted else None
-    frame = _with_derived(rows, lesson.out_of_fold, calibration, reconstruction)
+    chance = calibration.expected(rows, lesson.out_of_fold) if calibration else None
+    frame = _with_derived(rows, lesson.out_of_fold, chance, reconstruction)
     reference = Reference.build(
         frame[known], columns, threshold=lesson.threshold, tolerance=config.alarms.tolerance
     )
@@ -149,12 +152,11 @@ def _calibration(rows: pd.DataFrame, out_of_fold: Floats, config: Config) -> Cal
 def _with_derived(
     rows: pd.DataFrame,
     y_pred_proba: Floats,
-    calibration: Calibration | None,
+    chance: Floats | None,
     reconstruction: Reconstruction | None,
 ) -> pd.DataFrame:
     derived = {PREDICTION: y_pred_proba}
-    if calibration:
-        chance = calibration.expected(rows, y_pred_proba)
+    if chance is not None:
         derived[EXPECTED_LOSS] = expected_brier(chance, y_pred_proba)
     if reconstruction:
         derived[RECONSTRUCTION] = reconstruction.error(rows)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from risk import losses
 from risk.config import Alarms, Config, CostMatrix, Metric
 from risk.profile import GROUPS
-from risk.reference import EXPECTED_LOSS, LABELLED, PREDICTION, Reference
+from risk.reference import EXPECTED_LOSS, LABELLED, PREDICTION, Reference, name_of_pair
 from risk.stats import directions, evidence
 from risk.stats.directions import Tolerance
 from risk.stats.evidence import Directions
@@ -116,7 +116,7 @@ def granted_to(reference: Reference, subject: str, rules: Rules) -> float:
 
 def shares_of(reference: Reference) -> dict[str, float]:
     """Share a family's budget: three tenths for pairs, one each for labels and predictions."""
-    pairs = {" and ".join(pair) for pair in reference.pairs}
+    pairs = {name_of_pair(pair) for pair in reference.pairs}
     prominent = dict.fromkeys((reference.target, PREDICTION), PROMINENT_SHARE)
     single = [
         subject
