@@ -11,12 +11,13 @@ Exits   0 done (also: the champion stays), 64 no such release, 65 unusable test 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from risk import cli, drops, model, releases, scorecard, store, trial
 from risk.config import Config
 from risk.errors import ModelError, UnknownName
-from risk.ledger import Ledger
+from risk.gate import Verdict
+from risk.ledger import Judgement, Ledger
 from risk.model import Model
 from risk.probation import Failure
 from risk.scorecard import Scorecard
@@ -58,26 +59,33 @@ def decide(
     verdict = trial.judge(config, ledger, challenger, first_look=first_look)
     reason = f"{why}; {verdict.reason}" if why else verdict.reason
     if not verdict.deploy:
-        decision_id = ledger.decide(verdict.action, reason, through=looked_at)
+        decision_id = ledger.decide(
+            verdict.action, reason, through=looked_at, judgement=Judgement(verdict.comparison())
+        )
         return Deployment(verdict.action, None, reason, decision_id)
-    return _deploy(config, ledger, challenger, reason, proven=verdict.proven)
+    through = max(challenger.manifest.trained_through, looked_at or 0)
+    return _deploy(config, ledger, challenger, replace(verdict, reason=reason), through=through)
 
 
 def force(config: Config, ledger: Ledger) -> Deployment:
     """Commit that the challenger is deployed, whatever the gate would say."""
     releases.sweep(config.deployment_folder, last_version=ledger.last_version())
     challenger = model.load(config.model_folder, store.signing_key(config))
-    return _deploy(config, ledger, challenger, "forced by hand, so unproven", proven=False)
+    verdict = Verdict(deploy=True, proven=False, reason="forced by hand, so unproven")
+    through = challenger.manifest.trained_through
+    return _deploy(config, ledger, challenger, verdict, through=through)
 
 
 def _deploy(
-    config: Config, ledger: Ledger, challenger: Model, reason: str, *, proven: bool
+    config: Config, ledger: Ledger, challenger: Model, verdict: Verdict, *, through: int
 ) -> Deployment:
     version = ledger.last_version() + 1
-    release = _publish(config, challenger, version) | {"proven": proven}
-    through = challenger.manifest.trained_through
-    decision_id = ledger.decide("deploy", reason, version=version, release=release, through=through)
-    return Deployment("deploy", version, reason, decision_id)
+    release = _publish(config, challenger, version) | {"proven": verdict.proven}
+    judgement = Judgement(verdict.comparison(), release)
+    decision_id = ledger.decide(
+        "deploy", verdict.reason, version=version, through=through, judgement=judgement
+    )
+    return Deployment("deploy", version, verdict.reason, decision_id)
 
 
 def fall_back(ledger: Ledger, failure: Failure, *, looked_at: int) -> Deployment:

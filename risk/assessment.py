@@ -153,9 +153,10 @@ def _before(config: Config, ledger: Ledger, seen: int, new: Sequence[int]) -> pd
 
 
 def _span(ledger: Ledger, new: Sequence[Any]) -> Span:
-    """Date a batch by the ingestions that brought rows; labels alone have none."""
+    """Date a batch by the ingestions that brought its rows, or the rows of its labels."""
     parts, known = ledger.parts(), {ingestion.id for ingestion in new}
-    own = [number for number in parts if number in known] or [new[0].id, new[-1].id]
+    own = [number for number in parts if number in known] or ledger.ripened_parts(sorted(known))
+    own = own or [new[0].id]
     return Span(own[0], max(own[-1], new[-1].id), max((p for p in parts if p < own[0]), default=0))
 
 

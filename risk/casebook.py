@@ -186,6 +186,13 @@ class Casebook(Connected):
         query = sa.select(table.row_hash, table.y_true)
         return {row[0]: row[1] for row in self._in_chunks(query, table.row_ingestion_id, part_ids)}
 
+    def ripened_parts(self, ingestion_ids: Sequence[int]) -> list[int]:
+        """Return the ingestions that brought the rows whose labels these brought, in order."""
+        table = later_labels.c
+        query = sa.select(table.row_ingestion_id).distinct()
+        found = self._in_chunks(query, table.ingestion_id, ingestion_ids)
+        return sorted({row[0] for row in found})
+
     def ripened_predictions(self, ingestion_ids: Sequence[int]) -> pd.DataFrame:
         """Return the labels of these ingestions with every prediction once made of their rows."""
         query = sa.select(

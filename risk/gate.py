@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,17 @@ class Verdict:
     p_value: float | None = None
     e_value: float | None = None
     action: str = "keep"
+    metric: str | None = None
+    n: int = 0
+
+    def comparison(self) -> str | None:
+        """Write the scores and the evidence as JSON; None where there was nothing to compare."""
+        if self.challenger is None:
+            return None
+        content = asdict(self)
+        for name in ("deploy", "reason", "action"):
+            del content[name]
+        return json.dumps(content)
 
 
 def compare(
@@ -90,7 +102,9 @@ def compare(
 
     def verdict(reason: str, *, deploy: bool, proven: bool = False, action: str = "") -> Verdict:
         done = action or ("deploy" if deploy else "keep")
-        return Verdict(deploy, proven, reason, before, now, p_value, e_better, done)
+        return Verdict(
+            deploy, proven, reason, before, now, p_value, e_better, done, metric, len(gains)
+        )
 
     if e_worse >= 1 / gate.alpha:
         return verdict(f"the challenger is worse beyond chance: {comparison}", deploy=False)
@@ -119,7 +133,7 @@ def _without_evidence(unsure: str, gate: Gate, standing: Standing, verdict: Any)
 def first(score: Estimate, metric: Metric) -> Verdict:
     """Let the first model in: there is no champion to compare it with."""
     reason = f"the first model, so unproven: {metric} {score} on the test data"
-    return Verdict(True, False, reason, challenger=score, action="deploy")
+    return Verdict(True, False, reason, challenger=score, action="deploy", metric=metric, n=score.n)
 
 
 def rows_needed(gains: Array, alpha: float) -> int:

@@ -47,7 +47,15 @@ class Taken:
     problems: Sequence[Problem] = ()
 
 
-NOTHING = Taken()
+@dataclass(frozen=True)
+class Judgement:
+    """What the gate compared, as JSON, and the release that comes of it."""
+
+    comparison: str | None = None
+    release: Row | None = None
+
+
+NOTHING, NOT_JUDGED = Taken(), Judgement()
 
 
 def utc_now() -> datetime:
@@ -271,10 +279,10 @@ class Ledger(Casebook):
         reason: str,
         *,
         version: int | None = None,
-        release: Row | None = None,
         through: int | None = None,
+        judgement: Judgement = NOT_JUDGED,
     ) -> int:
-        """Commit a decision, the new `release` it makes live, and what it looked at.
+        """Commit a decision, what the gate found, and what was looked at.
 
         `version` is the release to switch to: such a decision stays open until `complete`, so
         that the next run can carry out what a crash cut off. `through` is the last ingestion
@@ -282,8 +290,8 @@ class Ledger(Casebook):
         """
         common = {"run_id": self.run_id}
         with self._begin() as connection:
-            if release is not None:
-                new = {**common, "created_at": self.now(), "version": version, **release}
+            if judgement.release is not None:
+                new = {**common, "created_at": self.now(), "version": version, **judgement.release}
                 connection.execute(releases.insert().values(new))
             if version is not None:
                 self.resolve_all(connection, f"{action}: release {version} went live")
@@ -295,6 +303,7 @@ class Ledger(Casebook):
                 action=action,
                 version=version,
                 reason=reason,
+                comparison=judgement.comparison,
                 completed_at=self.now() if version is None else None,
             )
             if through is not None:

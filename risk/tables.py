@@ -16,11 +16,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from risk.sqltypes import Identity, UtcDateTime
 
-REVISION = "0002"
+REVISION = "0003"
 
 
 metadata = MetaData(
@@ -71,6 +72,7 @@ decisions = Table(
     Column("action", String(16), nullable=False),
     Column("version", Integer),
     Column("reason", Text, nullable=False),
+    Column("comparison", Text),
     Column("completed_at", UtcDateTime),
 )
 
@@ -261,4 +263,32 @@ findings = Table(
     Column("rows_needed", BigInteger),
     Column("distances", Text),
     Column("detail", Text, nullable=False),
+)
+
+requests_for_change = Table(
+    "requests_for_change",
+    metadata,
+    _id(),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("key_name", String(64), nullable=False),
+    Column("method", String(8), nullable=False),
+    Column("path", String(700), nullable=False),
+    Column("status", Integer),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    _id(),
+    _run(),
+    Column("event", String(32), nullable=False),
+    Column("subject_id", Identity, nullable=False),
+    Column("target", String(255), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("happened_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("sent_at", UtcDateTime, index=True),
+    Column("last_error", Text),
+    UniqueConstraint("event", "subject_id", "target", name="uq_messages_event"),
 )

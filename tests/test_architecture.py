@@ -145,8 +145,8 @@ def body_lines(function):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_stay_small(path):
-    """150 code lines for a stage, 250 for a module; docs/adr/0004 names the exceptions."""
-    exceptions = {"app.py": 200}
+    """150 code lines for a stage, 250 for a module; docs/adr/0004 and 0009 name the exceptions."""
+    exceptions = {"app.py": 200, "tables.py": 400}
     limit = exceptions.get(path.name, 150 if path.parent == ROOT else 250)
 
     assert code_lines(path) <= limit

@@ -284,3 +284,21 @@ def test_an_api_that_fails_is_not_a_success(world, monkeypatch):
         process(world)
 
     assert str(process(world)) == "no new data"
+
+
+def test_labels_that_lead_to_a_deployment_are_decided_about(world):
+    """The next run has nothing left to look at, though the labels came after the rows."""
+    process(world)
+    rows = turned_round(world, copies=9)
+    unlabelled = HEADER.replace(",exited", "") + "\n".join(row.rpartition(",")[0] for row in rows)
+    labels = "\n".join(f"{row.partition(',')[0]},{row[-1]}" for row in rows)
+    world.drop("rows.csv", f"{unlabelled}\n")
+    process(world)
+    world.drop("labels.csv", f"corporation,exited\n{labels}\n")
+
+    outcome = process(world)
+
+    assert "release 2 is live" in str(outcome)
+    with Ledger.open(world.config) as ledger:
+        assert ledger.pending() == []
+    assert str(process(world)) == "no new data"

@@ -269,6 +269,7 @@ def test_the_same_row_cannot_be_ripened_twice(ledger):
 
     assert ledger.last_ingestion_id() == 2
     assert ledger.later_labels([1]) == {5: 1}
+    assert ledger.ripened_parts([2, 3]) == [1]
 
 
 def test_findings_of_a_run_are_told_apart_from_those_of_others(ledger):

@@ -1,0 +1,54 @@
+"""Serving: what the gate compared, changes asked for over HTTP, messages to people and machines."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from risk.sqltypes import Identity, UtcDateTime
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the new tables and columns."""
+    with op.batch_alter_table("decisions") as table:
+        table.add_column(sa.Column("comparison", sa.Text()))
+    op.create_table(
+        "requests_for_change",
+        sa.Column("id", Identity, autoincrement=True, nullable=False),
+        sa.Column("requested_at", UtcDateTime(), nullable=False),
+        sa.Column("key_name", sa.String(64), nullable=False),
+        sa.Column("method", sa.String(8), nullable=False),
+        sa.Column("path", sa.String(700), nullable=False),
+        sa.Column("status", sa.Integer()),
+        sa.PrimaryKeyConstraint("id", name="pk_requests_for_change"),
+    )
+    op.create_table(
+        "messages",
+        sa.Column("id", Identity, autoincrement=True, nullable=False),
+        sa.Column("run_id", Identity),
+        sa.Column("event", sa.String(32), nullable=False),
+        sa.Column("subject_id", Identity, nullable=False),
+        sa.Column("target", sa.String(255), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("happened_at", UtcDateTime(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("sent_at", UtcDateTime()),
+        sa.Column("last_error", sa.Text()),
+        sa.PrimaryKeyConstraint("id", name="pk_messages"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_messages_run_id"),
+        sa.UniqueConstraint("event", "subject_id", "target", name="uq_messages_event"),
+    )
+    op.create_index("ix_messages_run_id", "messages", ["run_id"])
+    op.create_index("ix_messages_sent_at", "messages", ["sent_at"])
+
+
+def downgrade() -> None:
+    """Remove them, and what they hold."""
+    op.drop_table("messages")
+    op.drop_table("requests_for_change")
+    with op.batch_alter_table("decisions") as table:
+        table.drop_column("comparison")
