@@ -28,6 +28,7 @@ from risk.errors import ConfigError
 
 FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Label = int | float | str
 Metric = Literal[
     "f1",
@@ -197,10 +198,31 @@ class Gate(Section):
 
 
 class Api(Section):
-    """Where the API listens: on this machine only, as long as it knows no keys."""
+    """Where the API listens, what it takes at once, and whether reading on loopback is free.
 
-    host: Literal["127.0.0.1", "::1", "localhost"] = "127.0.0.1"
+    `read_without_key` only counts on loopback; a proxy on the same machine makes everybody local,
+    so set it to false behind one. `trusted_hosts` are further names it may be called by.
+    """
+
+    host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(8000, ge=1, le=65535)
+    read_without_key: bool = True
+    trusted_hosts: tuple[str, ...] = ()
+    max_body_bytes: int = Field(64_000_000, gt=0)
+    max_rows: int = Field(100_000, gt=0)
+    max_seconds: float = Field(30, gt=0)
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in LOOPBACK
+
+
+class Messages(Section):
+    """How people and machines are told; where to is in the environment."""
+
+    timeout_seconds: float = Field(10, gt=0)
+    most_attempts: int = Field(20, ge=1)
 
 
 class Config(Section):
@@ -219,9 +241,11 @@ class Config(Section):
     score_filename: FileName = "latest_score.csv"
     model_filename: FileName = "trained_model.pkl"
     plot_filename: FileName = "confusion_matrix.png"
+    report_filename: FileName = "report.pdf"
     api_call_filename: FileName = "api_returns.txt"
     database_url: str = "sqlite:///db/monitoring.sqlite"
     signing_key_path: Path = Path(".secrets/signing_key")
+    api_keys_path: Path = Path(".secrets/api_keys.json")
     lock_path: Path = Path("db/run.lock")
     log_format: Literal["text", "json"] = "text"
     random_seed: int = Field(0, ge=0, lt=2**32)
@@ -235,8 +259,12 @@ class Config(Section):
     policy: Policy = Policy()
     gate: Gate = Gate()
     api: Api = Api()
+    messages: Messages = Messages()
     signing_key: SecretStr | None = Field(None, min_length=32)
     flask_secret_key: SecretStr | None = None
+    notify_urls: SecretStr | None = None
+    webhook_url: SecretStr | None = None
+    webhook_secret: SecretStr | None = Field(None, min_length=32)
 
     @classmethod
     def load(

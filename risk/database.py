@@ -64,14 +64,24 @@ class Connected:
 
 @contextmanager
 def connected(config: Config, *, upgrade: bool) -> Iterator[sa.Engine]:
-    """Give an engine whose schema is of this version; `upgrade` an older SQLite one first."""
+    """Give an engine for a while; `upgrade` an older SQLite ledger first."""
+    engine = connect(config, upgrade=upgrade)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def connect(config: Config, *, upgrade: bool) -> sa.Engine:
+    """Return an engine whose schema is of this version; whoever asks disposes of it."""
     engine = _engine(config, create=upgrade)
     try:
         with database_faults():
             _require_revision(engine, upgrade=upgrade)
-        yield engine
-    finally:
+    except LedgerError:
         engine.dispose()
+        raise
+    return engine
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from risk import database
 from risk.casebook import Casebook
+from risk.chronicle import Chronicle
 from risk.config import Config
 from risk.database import Record, Row, insert, insert_many
 from risk.labels import LaterLabel
@@ -63,7 +64,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger(Casebook):
+class Ledger(Casebook, Chronicle):
     """One open database; every method is one transaction, so a crash leaves no half of it."""
 
     @classmethod

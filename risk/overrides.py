@@ -11,7 +11,9 @@ from pydantic import ValidationError
 
 from risk.errors import ConfigError
 
-SECRETS = {"signing_key", "flask_secret_key"}
+SECRETS = {
+    "signing_key", "flask_secret_key", "notify_urls", "webhook_url", "webhook_secret",
+}  # fmt: skip
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from risk.config import Config
 from risk.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
-SECRETS = {"signing_key", "flask_secret_key"}
+SECRETS = {"signing_key", "flask_secret_key", "notify_urls", "webhook_url", "webhook_secret"}
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_all_problems_are_named_at_once(write):
         ({"RISK_RANDOM_SEED__X": "1"}, [], "random_seed is a single setting, not a section"),
         ({}, ["trainin.estimator=GaussianNB"], "trainin: unknown setting"),
         ({}, ["random_seed"], "--set takes KEY=VALUE"),
-        ({}, ["api.host=0.0.0.0"], "api.host: Input should be '127.0.0.1'"),
+        ({}, ["api.port=0"], "api.port: Input should be greater than or equal to 1"),
     ],
 )
 def test_an_override_that_cannot_be_used_is_named(write, environment, command_line, message):

@@ -1,0 +1,1 @@
+"""The web side, one blueprint a file: what `app.py` puts together."""

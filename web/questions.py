@@ -1,0 +1,84 @@
+"""The seeds' endpoints: what is asked of the live model, the data and the system itself."""
+
+from __future__ import annotations
+
+from flask import Response, redirect, url_for
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.wrappers import Response as BaseResponse
+
+import diagnostics
+from risk import dependencies, scorecard, summaries
+from risk.scorecard import Scorecard
+from web.answers import problems, seeds_answer, seeds_table
+from web.service import service
+
+api = APIBlueprint(
+    "questions",
+    __name__,
+    abp_tags=[Tag(name="questions", description="the live model, the data, the system")],
+    abp_responses=problems(400, 404, 422, 503),
+)
+
+
+class Named(BaseModel):
+    """Which data set a question is about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: str | None = Field(
+        None, description="a known data set: the test data, the compiled one, or a drop"
+    )
+
+
+@api.get("/prediction")
+def prediction(query: Named) -> Response:
+    """Return the labels the live model predicts for a data set, by default the test data."""
+    config, champion = service().config, service().champion()
+    rows = service().rows(service().dataset(query.filename, default=config.test_data))
+    table = diagnostics.predict(champion, rows, config.columns.identifier)
+    content = {
+        "model_version": champion.manifest.version,
+        "predictions": summaries.as_rows(table),
+    }
+    return seeds_answer(content, text=str(table["y_pred"].tolist()))
+
+
+@api.get("/scoring")
+def scoring(query: Named) -> Response:
+    """Return F1 of the live model on a data set; as JSON every score with its interval."""
+    config, champion = service().config, service().champion()
+    path = service().dataset(query.filename, default=config.test_data)
+    estimates = scorecard.score(champion, service().rows(path), config=config)
+    card = Scorecard("champion", config.name_of(path), estimates)
+    content = {"model_version": champion.manifest.version, "scores": card.as_rows()}
+    return seeds_answer(content, text=str(card.estimates["f1"].value))
+
+
+@api.get("/summarystats")
+def summarystats(query: Named) -> Response:
+    """Describe each column of a data set, by default of all accepted rows."""
+    path = service().dataset(query.filename, default=service().compiled)
+    columns = service().config.columns
+    return seeds_table(summaries.summarise(service().rows(path), columns), "statistics")
+
+
+@api.get("/diagnostics")
+def diagnosis() -> BaseResponse:
+    """Lead to the timings."""
+    return redirect(url_for("questions.timing"))
+
+
+@api.get("/diagnostics/timing")
+def timing() -> Response:
+    """Tell the seconds each stage took in real runs."""
+    table = summaries.summarise_timings(service().ledger().timings())
+    last = dict(zip(table["stage"], table["last"].round(3), strict=True))
+    seconds = {stage: last.get(stage) for stage in ("ingestion", "training")}
+    return seeds_answer({"timings": summaries.as_rows(table)}, text=str(seconds))
+
+
+@api.get("/diagnostics/dependencies")
+def packages() -> Response:
+    """Compare the installed packages with requirements.txt and the newest known versions."""
+    return seeds_table(dependencies.of_installation(service().config), "dependencies")
