@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from risk.config import Config
-from risk.errors import LedgerError
+from risk.errors import LedgerError, NoLedger
 from risk.tables import REVISION
 
+NOTHING_YET = "there is no ledger yet; run: python full_process.py"
 MIGRATIONS = Path(__file__).with_name("migrations")
 VALUES_PER_STATEMENT = 500
 ROWS_PER_STATEMENT = 20_000
@@ -47,7 +48,8 @@ class Connected:
 
     def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
         names = [column.name for column in query.selected_columns]
-        return pd.DataFrame(self._rows(query), columns=names)
+        rows = [tuple(row) for row in self._rows(query)]  # pandas looks twice at every other kind
+        return pd.DataFrame(rows, columns=names)
 
     def _in_chunks(
         self, query: sa.Select[Any], column: sa.Column[Any], values: Sequence[Any]
@@ -147,7 +149,7 @@ def _engine(config: Config, *, create: bool) -> sa.Engine:
             if create:
                 Path(url.database).parent.mkdir(parents=True, exist_ok=True)
             elif not Path(url.database).exists():
-                raise LedgerError("there is no ledger yet; run: python full_process.py")
+                raise NoLedger(NOTHING_YET)
         engine = sa.create_engine(url, pool_pre_ping=True)
     except (SQLAlchemyError, ImportError, OSError) as error:
         raise LedgerError(f"database_url cannot be used: {error}") from None
@@ -170,6 +172,8 @@ def _require_revision(engine: sa.Engine, *, upgrade: bool) -> None:
             found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
     if found == REVISION:
         return
+    if found is None and not upgrade:
+        raise NoLedger(NOTHING_YET)
     older = found is None or found < REVISION
     if not (upgrade and older and (found is None or engine.dialect.name == "sqlite")):
         raise LedgerError(

@@ -5,6 +5,7 @@
   - UnknownName        64  404  it names something that does not exist
   - DataError          65  422  the data cannot be used for what was asked
   - LedgerError        69  503  the database is out of reach or of another version
+  - NoLedger           69  503  nothing was ever recorded
   - ApiError           69  503  the API does not answer what it should
   - StorageError       74  507  a file cannot be read or written
   - BusyError          75  503  another run is at work
@@ -45,6 +46,10 @@ class LedgerError(RiskError):
 
     exit_code = 69
     http_status = 503
+
+
+class NoLedger(LedgerError):
+    """Nothing was ever recorded: no run has made the ledger yet."""
 
 
 class ApiError(RiskError):
