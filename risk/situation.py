@@ -1,0 +1,100 @@
+"""What the ledger says at one moment, as far as a person is told of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from risk import monitor, releases
+from risk.chronicle import Part
+from risk.config import Config
+from risk.incidents import SEVERITIES
+from risk.ledger import Ledger
+from risk.summaries import as_rows
+
+Row = Mapping[str, Any]
+NEWEST, EVERY = Part(page_size=100), Part(page_size=100_000)
+MEASURED, ESTIMATED, PROMISED = "measured", "estimated", "promised"
+KINDS = {monitor.REALISED: MEASURED, monitor.ESTIMATED: ESTIMATED}
+SAME_MOMENT = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the ledger says at one moment; its rows are the newest hundred, the newest first.
+
+    Of open incidents it has all. `scores` are those of the metric, the newest last; `fault` is
+    why no live model can be trusted; `risk` is the mean predicted risk before and after, with
+    each feature's part in the change.
+    """
+
+    now: datetime
+    metric: str = "f1"
+    evidence_needed: float = 20.0
+    usual_interval: timedelta = timedelta(days=1)
+    fault: str | None = None
+    release: Row | None = None
+    runs: Sequence[Row] = ()
+    decisions: Sequence[Row] = ()
+    incidents: Sequence[Row] = ()
+    scores: pd.DataFrame | None = None
+    risk: Row | None = None
+
+    @property
+    def open_incidents(self) -> list[Row]:
+        """Those that are not resolved, the worst first."""
+        return _worst_first([i for i in self.incidents if not i["resolved_at"]])
+
+    @cached_property
+    def newest_scores(self) -> dict[str, Row]:
+        """Return the newest scores of the live release by where they come from."""
+        if self.release is None or self.scores is None:
+            return {}
+        own = self.scores["version"].eq(self.release["version"]) & self.scores["value"].notna()
+        kinds = self.scores["dataset"].map(KINDS).fillna(PROMISED)
+        return dict(zip(kinds[own], as_rows(self.scores[own]), strict=True))
+
+    def causes(self, decision: Row) -> list[Row]:
+        """Return the incidents that were open when something was decided, the worst first."""
+        moment = decision["decided_at"]
+        return _worst_first(
+            [
+                incident
+                for incident in self.incidents
+                if incident["opened_at"] <= moment
+                and (incident["resolved_at"] or moment) >= moment - SAME_MOMENT
+            ]
+        )
+
+
+def look(config: Config, ledger: Ledger, *, fault: str | None = None) -> Situation:
+    """Read what there is to know; `fault` is why the live model cannot be trusted."""
+    live, seen = releases.live_version(config.deployment_folder), ledger.assessments(newest=1)
+    known = ledger.list_releases(NEWEST, live=live).items
+    told = seen[-1].attribution if seen and seen[-1].version == live else None
+    return Situation(
+        now=ledger.now(),
+        metric=config.checks.metric,
+        evidence_needed=1 / config.gate.alpha,
+        usual_interval=timedelta(minutes=config.alarms.usual_minutes_between_drops),
+        fault=fault,
+        release=next((release for release in known if release["live"]), None),
+        runs=ledger.list_runs(NEWEST).items,
+        decisions=ledger.list_decisions(NEWEST).items,
+        incidents=[
+            *ledger.list_incidents(EVERY, is_open=True).items,
+            *ledger.list_incidents(NEWEST, is_open=False).items,
+        ],
+        scores=ledger.trend(config.checks.metric),
+        risk=json.loads(told) if told else None,
+    )
+
+
+def _worst_first(incidents: Sequence[Row]) -> list[Row]:
+    return sorted(incidents, key=lambda incident: -SEVERITIES.index(incident["severity"]))

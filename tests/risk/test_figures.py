@@ -1,0 +1,153 @@
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from risk import figures
+from risk.situation import ESTIMATED, MEASURED, PROMISED
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+POINT = ["at", "kind", "value", "lower", "upper", "n"]
+CHANGES = pd.DataFrame({"at": [FIRST, FIRST + timedelta(days=6)], "label": ["one", "two"]})
+NO_CHANGES = CHANGES.iloc[:0]
+
+
+def at(day):
+    return FIRST + timedelta(days=day)
+
+
+def points(days=10, kinds=(MEASURED, ESTIMATED), **others):
+    rows = [
+        {"at": at(day), "kind": kind, "value": 0.6, "lower": 0.5, "upper": 0.7, "n": 100 + day}
+        for day in range(days)
+        for kind in kinds
+    ]
+    return pd.DataFrame(rows, columns=POINT).assign(**others)
+
+
+def texts(figure):
+    """Return everything a reader can read in a figure, in its SVG."""
+    root = ElementTree.fromstring(figures.as_svg(figure))
+    return " ".join("".join(node.itertext()) for node in root.iter(f"{{{figures.SVG}}}text"))
+
+
+def luminance(colour):
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(first, second):
+    low, high = sorted(map(luminance, (first, second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_a_trend_says_what_is_what_beside_the_lines():
+    """The newest values, what they rest on, the rows, and which release when."""
+    promised = points(1, kinds=[PROMISED])
+    both = pd.concat([points(), promised])
+
+    told = texts(figures.score_trend(both, CHANGES, metric="F1"))
+
+    for words in ("0.60 measured", "on labelled rows", "0.60 estimated", "without labels"):
+        assert words in told
+    for words in ("test data", "one", "two", "F1", "labelled 100 to 109", "confidence intervals"):
+        assert words in told
+
+
+@pytest.mark.parametrize("metric", ["F1", "cost"])
+def test_the_axis_is_honest(metric):
+    """From 0 to 1, or from 0 up: a small change must not look large."""
+    shown = points() if metric == "F1" else points(value=3.0, upper=4.0)
+
+    axes = figures.score_trend(shown, NO_CHANGES, metric=metric).axes[0]
+
+    assert axes.get_ylim() == ((0, 1) if metric == "F1" else (0, pytest.approx(4.2)))
+
+
+@pytest.mark.parametrize(
+    "few",
+    [points(0), points(1), points(9, kinds=[PROMISED]), points(9, value=float("nan"))],
+    ids=["nothing", "one run", "test data only", "undefined"],
+)
+def test_too_little_data_is_said_and_not_drawn(few):
+    """An empty axis looks like a broken page."""
+    figure = figures.score_trend(few, CHANGES, metric="F1")
+
+    assert "not enough data" in texts(figure)
+    assert not figure.axes[0].axison
+
+
+@pytest.mark.parametrize("is_narrow", [False, True])
+def test_nothing_that_is_written_covers_anything_else(is_narrow):
+    """Releases of one hour, lines that end at one height, on a phone too."""
+    hours = [at(0), *(at(5) + timedelta(hours=h) for h in range(4))]
+    close = pd.DataFrame({"at": hours, "label": [f"release {n}" for n in range(5)]})
+
+    figure = figures.score_trend(points(), close, metric="F1", is_narrow=is_narrow)
+
+    written = figure.axes[0].texts
+    boxes = [text.get_window_extent(FigureCanvasAgg(figure).get_renderer()) for text in written]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert {"release 4", "release 0"} < {text.get_text() for text in written}
+    assert all(0 <= box.y0 and box.y1 <= figure.bbox.height for box in boxes)
+    assert all(0 <= box.x0 and box.x1 <= figure.bbox.width for box in boxes)
+
+
+@pytest.mark.parametrize("kind", [MEASURED, ESTIMATED])
+def test_one_kind_of_score_is_enough(kind):
+    """Labels that never come, or always."""
+    told = texts(figures.score_trend(points(kinds=[kind]), CHANGES, metric="F1"))
+
+    assert f"0.60 {kind}" in told and told.count("0.60") == 1
+
+
+def test_intervals_may_be_missing():
+    """Some scores have none."""
+    bare = points(lower=None, upper=None)
+    tested = pd.concat([bare, bare.head(1).assign(kind=PROMISED)])
+
+    assert "0.60 measured" in texts(figures.score_trend(tested, NO_CHANGES, metric="F1"))
+
+
+@pytest.mark.parametrize(("theme", "paper"), [("light", "#ffffff"), ("dark", "#161f29")])
+def test_every_colour_can_be_read(theme, paper):
+    """4.5 to 1 for what is written; measured and estimated also differ by their dashes."""
+    chosen = figures.THEMES[theme]
+    for colour in (chosen.ink, chosen.faint, chosen.measured, chosen.estimated):
+        assert contrast(colour, paper) >= 4.5
+
+    lines = figures.score_trend(points(), NO_CHANGES, metric="F1", theme=chosen).axes[0].lines
+
+    assert {line.get_linestyle() for line in lines[:2]} == {"-", "--"}
+
+
+def test_an_svg_holds_no_inline_style_and_no_script():
+    """A strict content security policy would refuse it; hostile names stay text."""
+    evil = pd.DataFrame({"at": [at(1)], "label": ["<script>alert(1)</script>"]})
+
+    svg = figures.as_svg(figures.score_trend(points(), evil, metric='"><b>'))
+
+    root = ElementTree.fromstring(svg)
+    assert not [n.tag for n in root.iter() if "style" in n.attrib or n.tag.endswith("style")]
+    assert b"<script" not in svg and b"<b>" not in svg
+
+
+def test_drawing_leaves_no_window_state():
+    """No pyplot: a server draws in many threads and must not keep every figure."""
+    check = (
+        "import sys\n"
+        "from tests.risk.test_figures import *\n"
+        "figures.as_svg(figures.score_trend(points(), CHANGES, metric='F1'))\n"
+        "print('matplotlib.pyplot' in sys.modules)\n"
+    )
+    root = Path(__file__).parents[2]
+
+    done = subprocess.run([sys.executable, "-c", check], cwd=root, capture_output=True, text=True)
+
+    assert done.stdout == "False\n", done.stderr

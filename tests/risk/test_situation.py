@@ -1,0 +1,57 @@
+import pytest
+
+import full_process
+from risk import situation, status
+from risk.ledger import Ledger
+
+INCIDENT = {"kind": "data_drift", "subject": "x", "severity": "small", "detail": "x moved"}
+
+
+@pytest.fixture
+def lived(world):
+    """Give a world with one run."""
+    with Ledger.open(world.config) as ledger:
+        full_process.run(world.config, ledger)
+    return world
+
+
+def test_the_ledger_is_read_as_it_is(lived):
+    """The live release, its score on the test data, the run and the decision."""
+    with Ledger.open(lived.config) as ledger:
+        seen = situation.look(lived.config, ledger)
+        promised = ledger.trend("f1").iloc[-1]
+
+    assert (seen.release["version"], len(seen.runs), len(seen.decisions)) == (1, 1, 1)
+    assert seen.newest_scores["promised"]["value"] == promised["value"]
+    assert (seen.evidence_needed, seen.metric) == (pytest.approx(20), "f1")
+    assert status.tell(seen).fitness == "fit with care"
+
+
+def test_every_open_incident_is_seen_however_many_came_later(lived):
+    """A model is not fit because 300 younger incidents hide an old one."""
+    with Ledger.open(lived.config) as ledger:
+        ledger.open_incident({"version": 1, **INCIDENT, "kind": "model_drift"})
+        for number in range(300):
+            ledger.open_incident({"version": 1, **INCIDENT, "subject": str(number)})
+        ledger.resolve(2, "over")
+        seen = situation.look(lived.config, ledger)
+
+    assert len(seen.open_incidents) == 300
+    assert status.tell(seen).fitness == "not fit"
+
+
+def test_an_empty_ledger_is_no_fault(world, ledger):
+    """Before the first run there is nothing, and that can be told."""
+    seen = situation.look(world.config, ledger, fault="no model is deployed")
+
+    assert (seen.release, seen.runs, seen.newest_scores) == (None, [], {})
+    assert status.tell(seen).fitness == "not fit"
+
+
+def test_questions_write_nothing(lived, tree):
+    """Looking is free."""
+    with Ledger.open(lived.config, upgrade=False) as ledger:
+        before = tree()
+        situation.look(lived.config, ledger)
+
+    assert tree() == before

@@ -1,0 +1,75 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from risk import wording
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ("tenure lower by 0.47 sd", "tenure is lower by 0.47 standard deviations"),
+        (
+            "region islands more often (9.7% -> 25.7% of 1038 rows)",
+            "region islands more often (from 9.7% to 25.7% of 1038 rows)",
+        ),
+        (
+            "x higher by 1.00 sd (its median is where the reference had its percentile 68)",
+            "x is higher by 1.00 standard deviations "
+            "(its middle value exceeds 68% of the training data)",
+        ),
+        ("f1 has fallen by 0.21 sd on 873 labelled rows", None),
+        ("(predicted risk) lower by 0.28 sd", None),
+    ],
+)
+def test_findings_lose_their_jargon_and_keep_their_numbers(detail, words):
+    """A manager knows no sd and no reference."""
+    told = wording.in_plain_words(detail)
+
+    assert words is None or told == words
+    assert " sd" not in told and "->" not in told and "(predicted risk)" not in told
+    assert [c for c in told if c.isdigit()] == [
+        c for c in detail.replace("f1", "F1") if c.isdigit()
+    ]
+
+
+def test_names_of_columns_stay_as_they_are():
+    """Whatever they contain; what is no column has no brackets."""
+    assert wording.in_plain_words("sd_f1x moved") == "sd_f1x moved"
+    assert wording.subject("(duplicate rows)") == "duplicate rows"
+    assert wording.subject("(predicted risk by label)") == "errors on labelled rows"
+    assert wording.subject("tenure (months)") == "tenure (months)"
+    assert wording.subject(None) == "the model"
+
+
+def test_lists_read_as_sentences():
+    """One, two, three and more."""
+    assert wording.listed(["a"]) == "a"
+    assert wording.listed(["a", "b"]) == "a and b"
+    assert wording.listed(["a", "b", "c"]) == "a, b and c"
+    assert wording.listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert wording.details(["a, b", "c"], most=1) == "a, b (and 1 more)"
+
+
+def test_scores_and_evidence_are_told_as_far_as_they_are_known():
+    """An undefined score is no number, and no number is longer than it says."""
+    known = {"value": 0.5, "lower": 0.25, "upper": 0.75}
+    assert wording.score(known) == "0.500 [0.250, 0.750]"
+    assert wording.score(known | {"lower": None, "upper": None}) == "0.500"
+    assert wording.score(known | {"value": float("nan")}) == "undefined"
+    assert wording.evidence(1.7976931348623157e308) == "more than 1,000,000"
+    assert [wording.evidence(e) for e in (None, 0.014, 56265.03)] == ["unknown", "0.01", "56,265"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [(1, "1 minute"), (119, "119 minutes"), (120, "2 hours"), (2880, "2 days")],
+)
+def test_durations_have_the_unit_that_fits(minutes, words):
+    """Nobody counts days in minutes."""
+    assert wording.duration(timedelta(minutes=minutes)) == words
+
+
+def test_days_are_written_without_doubt():
+    """Neither 1/3 nor 3/1."""
+    assert wording.day(datetime(2026, 3, 1, 6, tzinfo=UTC)) == "1 March 2026"
