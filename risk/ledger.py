@@ -18,6 +18,7 @@ from risk.chronicle import Chronicle
 from risk.config import Config
 from risk.database import Record, Row, insert, insert_many
 from risk.labels import LaterLabel
+from risk.outbox import Outbox
 from risk.schema import Problem
 from risk.tables import (
     column_statistics,
@@ -64,7 +65,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger(Casebook, Chronicle):
+class Ledger(Casebook, Chronicle, Outbox):
     """One open database; every method is one transaction, so a crash leaves no half of it."""
 
     @classmethod

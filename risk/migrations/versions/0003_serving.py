@@ -29,9 +29,10 @@ def upgrade() -> None:
         "messages",
         sa.Column("id", Identity, autoincrement=True, nullable=False),
         sa.Column("run_id", Identity),
-        sa.Column("event", sa.String(32), nullable=False),
-        sa.Column("subject_id", Identity, nullable=False),
+        sa.Column("incident_id", Identity),
+        sa.Column("decision_id", Identity),
         sa.Column("target", sa.String(255), nullable=False),
+        sa.Column("event", sa.String(32), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("happened_at", UtcDateTime(), nullable=False),
@@ -40,7 +41,11 @@ def upgrade() -> None:
         sa.Column("last_error", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_messages"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_messages_run_id"),
-        sa.UniqueConstraint("event", "subject_id", "target", name="uq_messages_event"),
+        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name="fk_messages_incident_id"),
+        sa.ForeignKeyConstraint(["decision_id"], ["decisions.id"], name="fk_messages_decision_id"),
+        sa.UniqueConstraint("target", "event", "run_id", name="uq_messages_run"),
+        sa.UniqueConstraint("target", "event", "incident_id", name="uq_messages_incident"),
+        sa.UniqueConstraint("target", "event", "decision_id", name="uq_messages_decision"),
     )
     op.create_index("ix_messages_run_id", "messages", ["run_id"])
     op.create_index("ix_messages_sent_at", "messages", ["sent_at"])
