@@ -20,6 +20,7 @@ from risk.tables import (
     ingestions,
     later_labels,
     predictions,
+    requests_for_change,
     scores,
     unripe_rows,
 )
@@ -204,6 +205,23 @@ class Casebook(Connected):
         ).join_from(later_labels, predictions, later_labels.c.row_hash == predictions.c.row_hash)
         rows = list(self._in_chunks(query, later_labels.c.ingestion_id, ingestion_ids))
         return pd.DataFrame(rows, columns=[column.name for column in query.selected_columns])
+
+    def request_change(self, *, key_name: str, method: str, path: str) -> int:
+        """Note who asks for a change, before it is carried out; return the request's number."""
+        asked = {"key_name": key_name, "method": method, "path": path, "requested_at": self.now()}
+        with self._begin() as connection:
+            return insert(connection, requests_for_change, **asked)
+
+    def close_request(self, request_id: int, status: int) -> None:
+        """Note how a request for a change ended, as an HTTP status."""
+        table = requests_for_change
+        with self._begin() as connection:
+            asked = table.update().where(table.c.id == request_id)
+            connection.execute(asked.values(status=status))
+
+    def requests_for_change(self) -> pd.DataFrame:
+        """Return who asked for which change, oldest first."""
+        return self._frame(sa.select(requests_for_change).order_by(requests_for_change.c.id))
 
     def _change(self, incident_id: int, **values: Any) -> None:
         change = incidents.update().where(

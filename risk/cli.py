@@ -49,7 +49,7 @@ def main(
     parser = _parser(doc)
     if add_options:
         add_options(parser)
-    arguments = vars(parser.parse_args())
+    arguments = vars(parser.parse_intermixed_args())
     options = {name: value for name, value in arguments.items() if name not in ALIKE}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

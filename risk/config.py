@@ -222,7 +222,7 @@ class Messages(Section):
     """How people and machines are told; where to is in the environment."""
 
     timeout_seconds: float = Field(10, gt=0)
-    most_attempts: int = Field(20, ge=1)
+    most_attempts: int = Field(432, ge=1)
 
 
 class Config(Section):
@@ -262,6 +262,7 @@ class Config(Section):
     messages: Messages = Messages()
     signing_key: SecretStr | None = Field(None, min_length=32)
     flask_secret_key: SecretStr | None = None
+    api_key: SecretStr | None = None
     notify_urls: SecretStr | None = None
     webhook_url: SecretStr | None = None
     webhook_secret: SecretStr | None = Field(None, min_length=32)
@@ -330,6 +331,12 @@ class Config(Section):
         """The database, a relative SQLite path being relative to config.json."""
         scheme, relative = "sqlite:///", re.fullmatch(r"sqlite:///(?!/)(.+)", self.database_url)
         return f"{scheme}{self.root / relative[1]}" if relative else self.database_url
+
+    @model_validator(mode="after")
+    def _a_webhook_is_signed(self) -> Self:
+        if self.webhook_url and not self.webhook_secret:
+            raise ValueError("webhook_url needs webhook_secret; set RISK_WEBHOOK_SECRET as well")
+        return self
 
     @field_serializer("database_url")
     def _mask_password(self, url: str) -> str:

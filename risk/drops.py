@@ -108,12 +108,12 @@ def settled(drops: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], l
 def opened(drop: Drop) -> Iterator[BufferedReader]:
     """Open exactly the file that was found: no link is followed, no pipe waited for."""
     try:
-        descriptor = os.open(drop.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        file = open(drop.path, "rb", opener=_open_plainly)
     except FileNotFoundError:
         raise Changed(f"{drop.name}: vanished before it could be read") from None
     except OSError as error:
         raise Changed(f"{drop.name}: cannot be opened ({error.strerror})") from None
-    with os.fdopen(descriptor, "rb") as file:
+    with file:
         _require_unchanged(file, drop)
         try:
             yield file
@@ -251,6 +251,10 @@ def _signature(path: Path) -> Signature | None:
         return Signature.of(path.lstat())
     except OSError:
         return None
+
+
+def _open_plainly(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _require_unchanged(file: BufferedReader, drop: Drop) -> None:

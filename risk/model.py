@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,7 @@ DERIVED = "derived_columns.pkl"
 SAMPLE = "reference_rows.parquet"
 HELD_OUT = "held_out_rows.txt"
 PACKAGES = ("scikit-learn", "numpy", "pandas")
+PREDICTING = Lock()  # scikit-learn exchanges the warning filters, which all threads share
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -131,7 +133,8 @@ def as_features(
 def positive_probability(pipeline: Any, features: pd.DataFrame) -> Floats:
     """Return the probability of label 1, wherever the pipeline keeps that label."""
     column = list(pipeline.classes_).index(1)
-    return np.asarray(pipeline.predict_proba(features)[:, column], dtype="float64")
+    with PREDICTING:
+        return np.asarray(pipeline.predict_proba(features)[:, column], dtype="float64")
 
 
 def dumps(pipeline: Any, name: str) -> bytes:

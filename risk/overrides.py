@@ -12,8 +12,13 @@ from pydantic import ValidationError
 from risk.errors import ConfigError
 
 SECRETS = {
-    "signing_key", "flask_secret_key", "notify_urls", "webhook_url", "webhook_secret",
-}  # fmt: skip
+    "signing_key",
+    "flask_secret_key",
+    "api_key",
+    "notify_urls",
+    "webhook_url",
+    "webhook_secret",
+}
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -76,7 +76,12 @@ def versions(shelf: Path) -> list[int]:
 
 def load_champion(config: Config) -> Model:
     """Load the live model, verified."""
-    champion = model.load(live_folder(config.deployment_folder), store.signing_key(config))
+    return load(config, live_folder(config.deployment_folder))
+
+
+def load(config: Config, folder: Path) -> Model:
+    """Load the model of a release, verified and of the features the settings declare."""
+    champion = model.load(folder, store.signing_key(config))
     if champion.manifest.features != config.columns.features:
         raise ModelError(
             f"release {champion.manifest.version} was trained on {champion.manifest.features}, "

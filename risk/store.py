@@ -54,6 +54,8 @@ def storage_faults(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(f"{error.filename or path}: {error.strerror or error}") from error
+    except pa.ArrowInvalid as error:
+        raise StorageError(f"{path} is damaged: {error}") from None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from risk.config import Columns
@@ -17,8 +18,8 @@ def summarise(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
 
 
 def as_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as plain values, None for whatever is missing."""
-    plain = table.astype("object").where(table.notna(), None)
+    """Return the rows of a table as plain values, None for whatever is missing or infinite."""
+    plain = table.astype("object").where(table.notna() & ~table.isin([np.inf, -np.inf]), None)
     names = [str(name) for name in table]
     return [dict(zip(names, row, strict=True)) for row in plain.itertuples(index=False)]
 
@@ -34,11 +35,12 @@ def summarise_timings(timings: pd.DataFrame) -> pd.DataFrame:
 
 def _describe_numbers(values: pd.Series[Any]) -> dict[str, Any]:
     numbers = values.astype("float64")
-    return _describe(values) | {
-        "mean": numbers.mean(),
-        "median": numbers.median(),
-        "standard_deviation": numbers.std(),
-    }
+    with np.errstate(over="ignore"):
+        return _describe(values) | {
+            "mean": numbers.mean(),
+            "median": numbers.median(),
+            "standard_deviation": numbers.std(),
+        }
 
 
 def _describe_texts(values: pd.Series[Any]) -> dict[str, Any]:

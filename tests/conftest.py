@@ -8,10 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
+from werkzeug.serving import make_server
 
 from risk.config import Config
 from risk.ledger import Ledger
@@ -76,6 +80,82 @@ class World:
         )
 
 
+@contextmanager
+def serve(config: Config) -> Iterator[str]:
+    """Answer over HTTP for a while."""
+    from app import create_app
+
+    server = make_server("127.0.0.1", 0, create_app(config), threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def serve_world() -> Callable[[World], AbstractContextManager[str]]:
+    """Give what serves a world, for those who share one between tests."""
+    return lambda world: serve(world.config)
+
+
+@pytest.fixture(scope="session")
+def new_world() -> type[World]:
+    """Give what makes a world, for those who share one between tests."""
+    return World
+
+
+class Receiver:
+    """A real HTTP server that keeps what is posted to it and answers as it is told.
+
+    `answers` are the next statuses, then 200 for ever; None lets the sender wait.
+    """
+
+    def __init__(self) -> None:
+        receiver, self.closing = self, Event()
+        self.posts: list[Any] = []
+        self.answers: list[int | None] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                post = {"path": self.path, "headers": dict(self.headers), "body": body}
+                receiver.posts.append(post | {"json": json.loads(body)})
+                status = receiver.answers.pop(0) if receiver.answers else 200
+                if status is None:
+                    receiver.closing.wait(timeout=60)
+                else:
+                    self.send_response(status)
+                    self.send_header("Location", "/elsewhere")
+                    self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server.server_port}"
+
+    def to(self, path: str) -> list[Any]:
+        """Return what was posted to a path, parsed."""
+        return [post["json"] for post in self.posts if post["path"] == path]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Give an address that takes messages."""
+    receiver = Receiver()
+    thread = Thread(target=receiver.server.serve_forever)
+    thread.start()
+    yield receiver
+    receiver.closing.set()
+    receiver.server.shutdown()
+    thread.join()
+    receiver.server.server_close()
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """Give a world in which nothing happened yet."""
@@ -87,6 +167,13 @@ def ledger(world: World) -> Iterator[Ledger]:
     """Give the open ledger of that world."""
     with Ledger.open(world.config) as opened:
         yield opened
+
+
+@pytest.fixture
+def serving(world: World) -> Iterator[str]:
+    """Give the address of the API of that world, in a thread of this process."""
+    with serve(world.config) as url:
+        yield url
 
 
 @pytest.fixture

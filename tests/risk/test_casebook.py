@@ -302,3 +302,17 @@ def test_a_profile_of_a_megabyte_comes_back_as_it_was(ledger):
     assert ledger.assessments()[0].profile == profile
     assert ledger.detector_state(1) == profile
     assert isinstance(ledger.incidents(), pd.DataFrame)
+
+
+def test_who_asked_for_a_change_is_known_before_it_is_made(ledger):
+    """Without a status it was cut off; with one it ended so."""
+    first = ledger.request_change(key_name="ops", method="POST", path="/incidents/1/resolve")
+    second = ledger.request_change(key_name="Zoë", method="POST", path="/models/champion")
+    ledger.close_request(second, 403)
+
+    table = ledger.requests_for_change()
+
+    assert table["id"].tolist() == [first, second]
+    assert table["key_name"].tolist() == ["ops", "Zoë"]
+    assert table["status"].isna().tolist() == [True, False]
+    assert table["requested_at"].dt.tz is not None

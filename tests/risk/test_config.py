@@ -6,9 +6,9 @@ from pydantic import BaseModel
 
 from risk.config import Config
 from risk.errors import ConfigError
+from risk.overrides import SECRETS
 
 ROOT = Path(__file__).parents[2]
-SECRETS = {"signing_key", "flask_secret_key", "notify_urls", "webhook_url", "webhook_secret"}
 
 
 @pytest.fixture
