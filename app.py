@@ -1,12 +1,16 @@
 """The web application: REST API and dashboard, put together. A GET never writes.
 
-Run     python app.py, on http://127.0.0.1:8000 by default; gunicorn wsgi:app for more
+Run     python app.py, on http://127.0.0.1:8000 by default; gunicorn wsgi:app for more;
+        python app.py keys create NAME --scope read, keys list, keys revoke NAME
 Reads   the champion, the data sets, the ledger, the keys
-Exits   78 wrong configuration
+Writes  the keys; who asked for which change, to the ledger
+Exits   64 wrong usage, 75 the keys are being changed, 78 wrong configuration, or no key where
+        other machines can ask
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +19,24 @@ from threading import Thread
 import requests
 from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
-from risk import cli
+from risk import cli, keys
+from risk.announcements import installation
 from risk.config import Config
-from web import access, answers, dashboard, metrics, operations, predictions, questions, records
-from web.operations import installation
+from risk.errors import UsageError
+from risk.keys import Keyring
+from web import (
+    access,
+    answers,
+    dashboard,
+    documentation,
+    metrics,
+    operations,
+    predictions,
+    questions,
+    records,
+)
 from web.service import NAME, Service
 
 PREFIX = "/api/v1"
@@ -31,57 +47,112 @@ INFO = Info(
 )
 
 
-def create_app(config: Config) -> OpenAPI:
+def create_app(config: Config, *, keyring: Keyring | None = None) -> OpenAPI:
     """Build the application around one set of settings; all of it answers below /api/v1 too."""
     app = OpenAPI(
         __name__,
         info=INFO,
+        security_schemes=access.SCHEMES,
         servers=[{"url": "/"}, {"url": PREFIX}],
         validation_error_callback=answers.refuse_invalid,
         doc_ui=False,
         static_folder=None,
     )
     app.openapi_version = "3.1.0"
+    app.debug = False
     app.extensions[NAME] = Service(config)
     if config.flask_secret_key:
         app.secret_key = config.flask_secret_key.get_secret_value()
-    access.add_to(app, config)
+    metrics.add_to(app)
+    access.add_to(app, config, keyring or Keyring(config))
     answers.add_to(app)
     for module in (questions, predictions, records, operations, metrics):
         app.register_api(module.api)
-    app.register_blueprint(dashboard.pages)
+    for pages in (dashboard.pages, documentation.pages):
+        app.register_blueprint(pages)
+    access.describe(app, config)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {PREFIX: app.wsgi_app})  # type: ignore
     return app
 
 
 @contextmanager
-def answering(config: Config) -> Iterator[str]:
-    """Give the address of the running API of this installation, or of one for the moment."""
-    running = f"http://{config.api.host}:{config.api.port}"
-    try:
-        answer = requests.get(
-            f"{running}/health", timeout=2, headers={"Accept": "application/json"}
-        )
-        is_ours = answer.ok and answer.json().get("installation") == installation(config)
-    except requests.RequestException:
-        is_ours = False
-    if is_ours:
-        yield running
+def answering(config: Config) -> Iterator[tuple[str, str | None]]:
+    """Give address and key of the running API of this installation, or of one for the moment."""
+    own_key = config.api_key.get_secret_value() if config.api_key else None
+    host = f"[{config.api.host}]" if ":" in config.api.host else config.api.host
+    running = f"http://{host}:{config.api.port}"
+    if _is_ours(running, own_key, config):
+        yield running, own_key
         return
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = make_server("127.0.0.1", 0, create_app(config), threaded=True)
+    new, kept = keys.make("for the moment", "read")
+    free = access.reading_is_free(config.api)
+    local = config.api.model_copy(update={"host": "127.0.0.1", "read_without_key": free})
+    app = create_app(config.model_copy(update={"api": local}), keyring=Keyring(config, kept))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}", new.key
     finally:
         server.shutdown()
+
+
+def _is_ours(url: str, key: str | None, config: Config) -> bool:
+    """Tell whether the API of this installation answers there, and lets us read."""
+    headers = {"Accept": "application/json"} | ({"X-API-Key": key} if key else {})
+    try:
+        health = requests.get(f"{url}/health", timeout=2, headers=headers)
+        if installation(config) not in health.text:
+            return False
+        return requests.get(f"{url}/openapi.json", timeout=2, headers=headers).ok
+    except requests.RequestException:
+        return False
+
+
+class Quiet(WSGIRequestHandler):
+    """Names no versions to those who look for old ones."""
+
+    def version_string(self) -> str:
+        """Return what the header Server says."""
+        return "risk"
 
 
 def serve(config: Config) -> None:
     """Answer until interrupted; without a debugger, wherever it listens."""
     logging.getLogger("werkzeug").setLevel(logging.INFO)
-    create_app(config).run(config.api.host, config.api.port, debug=False, threaded=True)
+    host, port = config.api.host, config.api.port
+    create_app(config).run(host, port, debug=False, threaded=True, request_handler=Quiet)
+
+
+def run(
+    config: Config,
+    *,
+    what: str | None,
+    action: str | None,
+    name: str | None,
+    scope: keys.Scope | None,
+) -> object:
+    """Answer questions, or make, show and revoke the keys to ask them with."""
+    match what, action, name, scope:
+        case None, None, None, None:
+            serve(config)
+            return None
+        case "keys", "create", str(), _:
+            return keys.create(config, name, scope or "read")
+        case "keys", "list", None, None:
+            return keys.listing(config)
+        case "keys", "revoke", str(), None:
+            return keys.revoke(config, name)
+    raise UsageError("say keys create NAME --scope read|write|admin, keys list or keys revoke NAME")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only this script can do."""
+    parser.add_argument("what", nargs="?", choices=["keys"], help="the keys, instead of serving")
+    parser.add_argument("action", nargs="?", choices=["create", "list", "revoke"])
+    parser.add_argument("name", nargs="?", help="who a key is for; a new one is shown this once")
+    parser.add_argument("--scope", choices=keys.SCOPES, help="what it allows (default: read)")
 
 
 if __name__ == "__main__":
-    cli.main(serve, __doc__, access="none")
+    cli.main(run, __doc__, add_options=add_options, access="none")

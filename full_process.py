@@ -29,6 +29,7 @@ from risk import assessment, cli, findings, model, probation, releases, store, s
 from risk.config import Config
 from risk.errors import ApiError, DataError, RiskError
 from risk.ledger import Ledger
+from risk.messages import introduce_targets, tell_targets
 
 log = logging.getLogger("full_process")
 ASKED_TO_FAIL = 3
@@ -53,13 +54,16 @@ def run(
     """Do one run, and record how it ended, whatever happens."""
     if dry_run:
         return rehearse(config, ledger)
+    introduce_targets(config, ledger)
     ledger.start_run()
     try:
         outcome = process(config, ledger)
     except Exception as error:
         ledger.end_run("failed", str(error) if isinstance(error, RiskError) else repr(error))
+        tell_targets(config, ledger)
         raise
     ledger.end_run("ok", str(outcome))
+    tell_targets(config, ledger)
     asked_for = {"drift": outcome.drift, "quarantine": outcome.quarantined}
     if fail_on and asked_for[fail_on] and not outcome.exit_code:
         return replace(outcome, exit_code=ASKED_TO_FAIL)
@@ -134,8 +138,8 @@ def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
     report = reporting.run(config, ledger)
     has_challenger = (config.model_folder / model.MANIFEST).exists()
     scores = scoring.run(config, ledger, name="challenger" if has_challenger else "champion")
-    with ledger.stage("diagnostics"), app.answering(config) as url:
-        calls = api_calls.run(config, url=url)
+    with ledger.stage("diagnostics"), app.answering(config) as (url, key):
+        calls = api_calls.run(config, url=url, key=key)
     ledger.complete(decided.decision_id)
     if calls.exit_code:
         raise ApiError(f"release {decided.version} is live, but of the API {calls}")

@@ -1,21 +1,101 @@
 """How gunicorn serves wsgi:app; each value can be overridden on its command line."""
 
+import itertools
 import os
+import select
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
-from risk.config import Config
+from gunicorn.workers.gthread import ThreadWorker
+from prometheus_client import values
 
-_config = Config.load(
-    Path(os.environ.get("RISK_CONFIG") or Path(__file__).with_name("config.json")),
-    environment=os.environ,
-)
+from risk import keys
+from risk.config import LOOPBACK, Config
+from risk.errors import ConfigError
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def _load():
+    default = Path(__file__).with_name("config.json")
+    return Config.load(Path(os.environ.get("RISK_CONFIG") or default), environment=os.environ)
+
+
+class Worker(ThreadWorker):
+    """Threads, and no caller who was already let in is turned away when a worker ends."""
+
+    def set_accept_enabled(self, enabled):
+        """Before the last closing of the door, let in who stands there."""
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            while (
+                self.nr_conns < self.worker_connections
+                and select.select(self.sockets, [], [], 0)[0]
+            ):
+                for listener in self.sockets:
+                    self.accept(listener)
+            for listener in self.sockets:
+                listener.close()
+
+
+_config = _load()
 _host = f"[{_config.api.host}]" if ":" in _config.api.host else _config.api.host
 bind = f"{_host}:{_config.api.port}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
+worker_class = Worker
 threads = 4
 timeout = 60
+graceful_timeout = 30
+keepalive = 5
+limit_request_line = 8190
+limit_request_fields = 64
 max_requests = 10_000
 max_requests_jitter = 1_000
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
+
+
+def on_starting(server):
+    """Refuse to be open to strangers; make the folder in which workers put their counts.
+
+    It is new and nobody else's, so no earlier server's counts are in it, and below the system's
+    folder for temporary files, so the project can be read-only.
+    """
+    on_reload(server)
+    os.environ[FOLDER] = tempfile.mkdtemp(prefix="risk-metrics-")
+    os.chown(os.environ[FOLDER], server.cfg.uid, server.cfg.gid)
+
+
+def on_reload(server):
+    """Refuse to be open to strangers, wherever --bind says to listen."""
+    for address in server.cfg.address:
+        host = address[0] if isinstance(address, tuple) else str(address)
+        if host in LOOPBACK:
+            continue
+        os.environ["RISK_API__READ_WITHOUT_KEY"] = "false"
+        try:
+            keys.require_keys(_config, host)
+        except ConfigError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
+
+
+def pre_fork(server, worker):
+    """Number the workers: one that follows another goes on with its counts.
+
+    Files by process, as usual, would become more with every restart of a worker.
+    """
+    taken = {sibling.number for sibling in server.WORKERS.values()}
+    worker.number = next(n for n in itertools.count() if n not in taken)
+
+
+def post_fork(server, worker):
+    """Count in the files of this worker's number."""
+    values.ValueClass = values.MultiProcessValue(lambda: worker.number)
+
+
+def on_exit(server):
+    """Remove the counts."""
+    shutil.rmtree(os.environ[FOLDER], ignore_errors=True)

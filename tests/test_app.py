@@ -1,12 +1,22 @@
 import json
 import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import pytest
+import requests
+from pydantic import SecretStr
 
 import full_process
-from app import create_app
-from risk import store
+from app import answering, create_app
+from risk import keys, store
+from risk.keys import Keyring
 from risk.ledger import Ledger
+
+ROOT = Path(__file__).parents[1]
 
 JSON = {"Accept": "application/json"}
 
@@ -236,3 +246,115 @@ def test_the_app_takes_its_secret_from_the_settings(world):
 
     assert create_app(config).secret_key == "from outside"
     assert store.signing_key(config)
+
+
+def test_everything_answers_below_the_version_as_well(client):
+    """Old addresses stay, programs may pin the new ones; redirects keep to theirs."""
+    assert client.get("/api/v1/scoring").text == client.get("/scoring").text
+    assert client.get("/api/v1/diagnostics").location == "/api/v1/diagnostics/timing"
+
+
+def test_keys_are_made_shown_and_revoked_by_command(world):
+    """The only place where a key is shown is the standard output of the command that makes it."""
+    made = world.command("app.py", "keys", "create", "--scope", "write", "ci")
+    again = world.command("app.py", "keys", "create", "ci", "--scope", "read")
+    shown = world.command("app.py", "keys", "list", "--json")
+    revoked = world.command("app.py", "keys", "revoke", "ci")
+
+    assert Keyring(world.config).keys() == ()
+    assert made.stdout.startswith("risk_") and len(made.stdout.split()) == 1
+    assert made.stdout.strip() not in made.stderr
+    assert (again.returncode, revoked.returncode) == (64, 0)
+    (key,) = json.loads(shown.stdout)["keys"]
+    assert (key["name"], key["scope"], set(key)) == ("ci", "write", {"name", "scope", "created_at"})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["keys"],
+        ["keys", "create"],
+        ["keys", "list", "ci"],
+        ["keys", "revoke", "ci", "--scope", "read"],
+        ["--scope", "read"],
+        ["serve"],
+        ["keys", "create", "ci", "--scope", "root"],
+    ],
+)
+def test_half_a_command_is_wrong_usage(world, words):
+    """Nothing is served or made by a guess."""
+    result = world.command("app.py", *words)
+
+    assert result.returncode == 64
+    assert "keys" in result.stderr
+    assert not (world.folder / ".secrets").exists()
+
+
+def test_the_api_of_a_moment_lets_in_who_opened_it(world):
+    """Where reading needs a key, its own is new each time, reads only, and is in no file."""
+    world.set(api__host="0.0.0.0")
+
+    with answering(world.config) as (url, key), answering(world.config) as (other, _):
+        assert url.startswith("http://127.0.0.1:") and url != other
+        assert requests.get(f"{url}/docs").status_code == 401
+        assert requests.get(f"{url}/docs", headers={"X-API-Key": key}).status_code == 200
+        assert requests.get(f"{other}/docs", headers={"X-API-Key": key}).status_code == 401
+        change = requests.post(f"{url}/incidents/1/resolve", headers={"X-API-Key": key})
+        assert change.status_code in (403, 503)
+
+    assert not (world.folder / world.config.api_keys_path).exists()
+
+
+def test_a_running_api_is_asked_only_with_a_key_it_takes(world, serve_world):
+    """RISK_API_KEY opens it; without, one is run for the moment."""
+    new = keys.create(world.config, "cron", "read")
+    world.set(api__read_without_key=False)
+    with serve_world(world) as running:
+        config = world.set(api__port=int(running.rsplit(":", 1)[1]))
+        holder = config.model_copy(update={"api_key": SecretStr(str(new))})
+
+        with answering(holder) as (url, key):
+            assert (url, key) == (running, str(new))
+        with answering(config) as (url, _):
+            assert url != running
+
+
+def test_a_stranger_on_the_port_is_not_taken_for_the_api(world):
+    """Whatever it answers."""
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        config = world.set(api__port=stranger.getsockname()[1])
+        thread = threading.Thread(target=say_ok, args=(stranger,))
+        thread.start()
+
+        with answering(config) as (url, _):
+            assert url != f"http://127.0.0.1:{config.api.port}"
+        thread.join()
+
+
+def say_ok(server):
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"ok"')
+
+
+def test_the_server_tells_no_versions(world):
+    """Old ones are looked for; FLASK_DEBUG opens no debugger either."""
+    arguments = [sys.executable, ROOT / "app.py", "--config", world.folder / "config.json"]
+    environment = {"PATH": os.environ["PATH"], "FLASK_DEBUG": "1"}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [*arguments, "--set", f"api.port={port}"], env=environment, stderr=subprocess.PIPE
+    )
+    while b"Press CTRL+C" not in process.stderr.readline():
+        assert process.poll() is None
+
+    answer = requests.get(f"http://127.0.0.1:{port}/health")
+    debugger = requests.get(f"http://127.0.0.1:{port}/console")
+    process.terminate()
+    process.communicate()
+
+    assert answer.headers["Server"] == "risk"
+    assert debugger.status_code == 404
+    assert debugger.headers["Content-Type"] == "application/problem+json"

@@ -16,7 +16,7 @@ SCRIPTS = [ROOT / f"{name}.py" for name in sorted(STAGES | SHELL)]
 PACKAGE = [p for p in (ROOT / "risk").rglob("*.py") if "migrations" not in p.parts]
 WEB = sorted((ROOT / "web").glob("*.py"))
 MODULES = [*SCRIPTS, *PACKAGE, *WEB]
-SQL = {"database", "ledger", "casebook", "chronicle", "outbox", "tables", "sqltypes"}
+SQL = {"database", "ledger", "casebook", "chronicle", "gauges", "outbox", "tables", "sqltypes"}
 WEB_SIDE = {"web", "flask", "flask_openapi", "werkzeug"}
 CORE = {f"risk.{path.stem}" for path in (ROOT / "risk").glob("*.py")}
 WITHOUT_IMPORT = {"wsgi"}  # reads the settings when imported: that is what it is for
@@ -39,16 +39,8 @@ def forbidden(path):
     match path.relative_to(ROOT).parts:
         case ("risk", "stats", _):
             return CORE | STAGES | SHELL | {"pandas", "sklearn", "flask", "sqlalchemy"}
-        case ("risk", name):
-            sql = {
-                "database.py",
-                "ledger.py",
-                "casebook.py",
-                "chronicle.py",
-                "tables.py",
-                "sqltypes.py",
-            }
-            return STAGES | SHELL | WEB_SIDE | (set() if name in sql else {"sqlalchemy"})
+        case ("risk", _):
+            return STAGES | SHELL | WEB_SIDE | (set() if path.stem in SQL else {"sqlalchemy"})
         case ("web", _):
             return SHELL | {"sqlalchemy"}
         case ("api_calls.py",):
@@ -158,7 +150,7 @@ def body_lines(function):
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_stay_small(path):
     """150 code lines for a stage, 250 for a module; docs/adr/0004 and 0009 name the exceptions."""
-    exceptions = {"app.py": 200, "tables.py": 400}
+    exceptions = {"app.py": 200, "api_calls.py": 160, "tables.py": 400}
     limit = exceptions.get(path.name, 150 if path.parent == ROOT else 250)
 
     assert code_lines(path) <= limit

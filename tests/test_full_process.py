@@ -248,10 +248,10 @@ def test_the_running_server_is_asked_if_it_is_ours(world):
     import app
 
     process(world)
-    with app.answering(world.config) as url:
+    with app.answering(world.config) as (url, _):
         port = int(url.rsplit(":", 1)[1])
         config = world.set(api__port=port)
-        with app.answering(config) as again:
+        with app.answering(config) as (again, _):
             assert again == url
 
 
@@ -275,12 +275,12 @@ def test_an_api_that_fails_is_not_a_success(world, monkeypatch):
     """The release stays live and recorded; the exit code tells that the diagnosis is missing."""
     import api_calls
 
-    monkeypatch.setattr(api_calls, "ENDPOINTS", ("/scoring", "/nowhere"))
+    monkeypatch.setattr(api_calls, "PAGES", ("/docs", "/nowhere"))
     import pytest
 
     from risk.errors import ApiError
 
-    with pytest.raises(ApiError, match="release 1 is live, but of the API 1 of 2"):
+    with pytest.raises(ApiError, match="release 1 is live, but of the API .* failed: GET /nowhere"):
         process(world)
 
     assert str(process(world)) == "no new data"

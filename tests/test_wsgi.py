@@ -1,14 +1,25 @@
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from risk import keys
 
 ROOT = Path(__file__).parents[1]
+CLIENTS = 4
+PATIENCE = 60
 
 
 def free_port():
@@ -17,42 +28,109 @@ def free_port():
         return probe.getsockname()[1]
 
 
+class Server:
+    """A running gunicorn."""
+
+    def __init__(self, world, process):
+        self.url = f"http://127.0.0.1:{world.config.api.port}"
+        self.process = process
+
+    @property
+    def workers(self):
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return {int(pid) for pid in children.read_text().split()}
+
+    def counted(self, route):
+        """Tell how many requests of a route were counted, of all methods and statuses."""
+        text = requests.get(f"{self.url}/metrics", timeout=PATIENCE).text
+        samples = [sample for family in parse(text) for sample in family.samples]
+        wanted = ("http_requests_total", route)
+        return sum(s.value for s in samples if (s.name, s.labels.get("route")) == wanted)
+
+
+def start(world, *arguments):
+    """Start gunicorn as `make serve` does, with two workers."""
+    temporary = world.folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    environment = {"RISK_CONFIG": str(world.folder / "config.json"), "TMPDIR": str(temporary)}
+    with (world.folder / "gunicorn.log").open("w") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "wsgi:app", *arguments],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stderr=log,
+        )
+
+
+@contextmanager
+def serving(world, *, bind=None):
+    """Serve where the settings say, on a free port, or where `bind` says."""
+    port = world.set(api__port=free_port()).api.port
+    server = Server(world, start(world, *(["--bind", f"{bind}:{port}"] if bind else [])))
+    try:
+        wait_for(lambda: answers(server.url))
+        yield server
+    finally:
+        server.process.terminate()
+        try:
+            server.process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            server.process.wait()
+
+
 @pytest.fixture
 def server(world):
-    """Give the address of a real gunicorn with two workers, after a first run."""
+    """Give a real gunicorn, after a first run."""
     assert world.command("full_process.py").returncode == 0
-    port = free_port()
-    world.set(api__port=port)
-    environment = os.environ | {"RISK_CONFIG": str(world.folder / "config.json")}
-    url = f"http://127.0.0.1:{port}"
-    with (world.folder / "gunicorn.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "wsgi:app"], cwd=ROOT, env=environment, stderr=log
-        )
+    with serving(world) as server:
+        yield server
+
+
+def answers(url):
     try:
-        wait_for(url)
-        yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        return requests.get(f"{url}/health", timeout=PATIENCE).ok
+    except requests.ConnectionError:
+        return False
 
 
-def wait_for(url):
-    for _ in range(300):
+def wait_for(condition):
+    for _ in range(10 * PATIENCE):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not come to pass")
+
+
+@contextmanager
+def asked_all_the_time(server):
+    """Let some clients ask until a connection is refused, and count what came of it."""
+    told, stop = Counter(), Event()
+
+    def ask():
+        session = requests.Session()
+        while not stop.is_set():
+            try:
+                told[session.get(f"{server.url}/version", timeout=PATIENCE).status_code] += 1
+            except requests.ConnectionError as error:
+                refused = "refused" in str(error)
+                told["refused" if refused else "lost"] += 1
+                if refused:
+                    return
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for _ in range(CLIENTS):
+            pool.submit(ask)
         try:
-            return requests.get(f"{url}/health", timeout=5)
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    raise AssertionError(f"nothing answers at {url}")
+            wait_for(lambda: told[200] > 20)
+            yield told
+        finally:
+            stop.set()
 
 
 def test_gunicorn_serves_on_the_loopback_address_of_the_settings(server):
     """As `make serve` does; the settings come by RISK_CONFIG."""
-    answer = requests.get(f"{server}/scoring", timeout=30)
+    answer = requests.get(f"{server.url}/scoring", timeout=PATIENCE)
 
     assert float(answer.text) == pytest.approx(0.8)
 
@@ -62,7 +140,8 @@ def test_the_client_walks_the_running_server(world, server):
     result = world.command("api_calls.py")
 
     assert result.returncode == 0, result.stdout
-    assert "6 of 6 endpoints answered" in result.stdout
+    answered, all_of_them = re.search(r"(\d+) of (\d+) endpoints", result.stdout).groups()
+    assert answered == all_of_them
 
 
 def test_a_full_process_asks_the_running_server(world, server):
@@ -72,7 +151,69 @@ def test_a_full_process_asks_the_running_server(world, server):
     assert world.command("deployment.py", "--force").returncode == 0
 
     answer = requests.get(
-        f"{server}/prediction", headers={"Accept": "application/json"}, timeout=30
+        f"{server.url}/prediction", headers={"Accept": "application/json"}, timeout=PATIENCE
     )
 
     assert answer.json()["model_version"] == 2
+
+
+def test_requests_of_all_workers_are_counted_whichever_is_scraped(server):
+    """Not one is forgotten, none counted twice; new connections reach all workers."""
+    for number in range(40):
+        requests.get(f"{server.url}/unknown/{number}", timeout=PATIENCE)
+
+    assert [server.counted("unmatched") for _ in range(8)] == [40] * 8
+
+
+def test_the_death_of_a_worker_costs_no_more_than_what_it_had_in_hand(world, server):
+    """The others answer, another one comes, and goes on with the counts of the dead."""
+    with asked_all_the_time(server) as told:
+        before, workers = server.counted("/version"), server.workers
+        os.kill(min(workers), signal.SIGKILL)
+        wait_for(lambda: len(server.workers - workers) == 1)
+        known = told[200]
+        wait_for(lambda: told[200] > known + 20)
+
+    assert told["lost"] <= CLIENTS
+    assert server.counted("/version") >= max(before, told[200])
+    assert len(list((world.folder / "temporary").glob("risk-metrics-*/counter_*.db"))) <= 2
+
+
+def test_a_reload_loses_no_request_and_no_count(server):
+    """After a change of the settings: kill -HUP."""
+    with asked_all_the_time(server) as told:
+        workers = server.workers
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(server.workers - workers) == len(server.workers) == 2)
+
+    assert set(told) == {200}
+    assert server.counted("/version") == told[200]
+
+
+def test_a_server_that_ends_answers_whom_it_let_in(world, server):
+    """Whoever comes later is refused at once, and no file is left behind."""
+    with asked_all_the_time(server) as told:
+        server.process.terminate()
+        assert server.process.wait(timeout=PATIENCE) == 0
+
+    assert set(told) == {200, "refused"}
+    assert not list((world.folder / "temporary").iterdir())
+
+
+def test_beyond_loopback_gunicorn_needs_a_key_whatever_the_settings_say(world):
+    """`--bind` alone would have opened everything to the network."""
+    process = start(world, "--bind", f"0.0.0.0:{free_port()}")
+
+    assert process.wait(timeout=PATIENCE) == 78
+    assert "keys create" in (world.folder / "gunicorn.log").read_text()
+
+
+def test_beyond_loopback_nothing_is_read_without_a_key(world):
+    """Also not from the machine itself: behind a proxy everybody would be local."""
+    key = str(keys.create(world.config, "reader", "read"))
+
+    with serving(world, bind="0.0.0.0") as server:
+        stranger = requests.get(f"{server.url}/metrics", timeout=PATIENCE)
+        holder = requests.get(f"{server.url}/metrics", headers={"X-API-Key": key}, timeout=PATIENCE)
+
+    assert (stranger.status_code, holder.status_code) == (401, 200)

@@ -2,10 +2,273 @@
 
 from __future__ import annotations
 
-from flask_openapi import OpenAPI
+import hashlib
+import hmac
+import ipaddress
+import re
+from datetime import timedelta
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
-from risk.config import Config
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    g,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from flask.sessions import SecureCookieSessionInterface
+from flask_openapi import OpenAPI, SecurityScheme
+from flask_openapi.utils import parse_rule
+from itsdangerous import URLSafeTimedSerializer
+from werkzeug.exceptions import SecurityError
+from werkzeug.wrappers import Response as BaseResponse
+
+from risk import store
+from risk.config import LOOPBACK, Api, Config
+from risk.errors import LedgerError
+from risk.keys import Keyring, Scope, covers, require_keys
+from web import answers, dashboard
+from web.service import service
+
+NAME = "risk.access"
+SESSION_LASTS = timedelta(hours=12)
+OPEN = {
+    "operations.health",
+    "operations.ready",
+    "operations.version",
+    "dashboard.static",
+    "access.sign_in",
+    "access.take_key",
+    "access.sign_out",
+}
+READING = {"GET", "HEAD", "OPTIONS"}
+CHANGING: dict[str, Scope] = {
+    "predictions.predict": "read",
+    "predictions.invocations": "read",
+    "records.acknowledge": "write",
+    "records.resolve": "write",
+    "records.choose_champion": "admin",
+}
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="risk"'}
+SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+LONGEST_PATH = 700
+
+pages = Blueprint("access", __name__, template_folder="templates")
 
 
-def add_to(app: OpenAPI, config: Config) -> None:
-    """Check every request before it is answered."""
+class Caller(NamedTuple):
+    """Who asks: the name of a key, or nobody known, and what that allows."""
+
+    name: str | None
+    scope: Scope | None
+    by_cookie: bool = False
+
+
+NOBODY = Caller(None, None)
+
+
+def add_to(app: OpenAPI, config: Config, keyring: Keyring) -> None:
+    """Check every request before it is answered, and record those that ask for a change."""
+    require_keys(config, config.api.host)
+    app.config.update(
+        PERMANENT_SESSION_LIFETIME=SESSION_LASTS,
+        SESSION_COOKIE_NAME="risk_session",
+        SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_REFRESH_EACH_REQUEST=False,
+    )
+    app.session_interface = Sessions()
+    app.extensions[NAME] = keyring
+    app.register_blueprint(pages)
+    app.before_request(check)
+    app.after_request(record_status)
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Signed cookies; every worker finds the same secret, once there is a key to sign in with."""
+
+    digest_method = staticmethod(hashlib.sha256)
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Keep the cookie off plain HTTP wherever there is a choice."""
+        return request.is_secure
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Sign with the secret of the settings, or one derived from the key of the models."""
+        if not app.secret_key and app.extensions[NAME].keys():
+            signing_key = store.signing_key(service().config)
+            app.secret_key = hmac.digest(signing_key, b"sessions of the API", "sha256")
+        return super().get_signing_serializer(app)
+
+
+def check() -> BaseResponse | None:
+    """Refuse a request, lead it to the sign-in, or let it pass and note who asks."""
+    _require_known_host(service().config.api)
+    caller = _caller()
+    g.key_name, g.scope = caller.name, caller.scope
+    if request.routing_exception:
+        return None
+    needed = needed_scope(request.endpoint or "", request.method)
+    if caller.name and needed in ("write", "admin"):
+        _record_request(caller.name)
+    may_be_forged = caller.by_cookie or needed is None
+    if request.method not in READING and may_be_forged and not _is_from_here():
+        return answers.problem(
+            403, "Forbidden", "ask from a page of this server, or with a key in a header"
+        )
+    if needed is None or covers(caller.scope, needed):
+        return None
+    if caller.name is None:
+        return _ask_for_key()
+    return answers.problem(403, "Forbidden", f"this needs a key of scope {needed}")
+
+
+def needed_scope(endpoint: str, method: str) -> Scope | None:
+    """Tell what a request needs, None being nothing; whatever nobody decided needs admin."""
+    if endpoint in OPEN:
+        return None
+    return "read" if method in READING else CHANGING.get(endpoint, "admin")
+
+
+def reading_is_free(api: Api) -> bool:
+    """Tell whether this machine may read without a key."""
+    return api.is_on_loopback and api.read_without_key
+
+
+def record_status(answer: Response) -> Response:
+    """Note how a request for a change ended; what was done is done, noted or not."""
+    if number := g.pop("request_id", None):
+        try:
+            service().ledger().close_request(number, answer.status_code)
+        except LedgerError as error:
+            current_app.logger.error("request %d for a change ended unrecorded: %s", number, error)
+    return answer
+
+
+@pages.get("/login")
+def sign_in() -> str:
+    """Show the form that takes a key."""
+    return _form(_own_path(request.args.get("next", "/")))
+
+
+@pages.post("/login")
+def take_key() -> BaseResponse:
+    """Begin a session for whoever has a key."""
+    target = _own_path(request.form.get("next", "/"))
+    key = _keyring().find(request.form.get("key", ""))
+    if key is None:
+        return Response(_form(target, refused=True), status=401, headers=CHALLENGE)
+    session.clear()
+    session.permanent = True
+    session.update(name=key.name, fragment=key.fragment)
+    return redirect(target, 303)
+
+
+@pages.post("/logout")
+def sign_out() -> BaseResponse:
+    """End the session."""
+    if session:
+        session.clear()
+    return redirect(url_for("access.sign_in"), 303)
+
+
+def describe(app: OpenAPI, config: Config) -> None:
+    """Say in the OpenAPI document which key each operation needs."""
+    for rule in app.url_map.iter_rules():
+        operations = app.api_doc["paths"].get(parse_rule(rule.rule), {})
+        for method in (rule.methods or set()) & {name.upper() for name in operations}:
+            operation, needed = operations[method.lower()], needed_scope(rule.endpoint, method)
+            keys = [{name: [needed]} for name in SCHEMES if needed]
+            free = needed == "read" and reading_is_free(config.api)
+            operation["security"] = [{}, *keys] if free else keys
+            if needed:
+                refused = answers.problems(401, 403).items()
+                operation["responses"] |= {str(status): answer for status, answer in refused}
+
+
+def _caller() -> Caller:
+    presented = _key_in_headers()
+    if presented is not None:
+        key = _keyring().find(presented)
+        return Caller(key.name, key.scope) if key else NOBODY
+    key = _keyring().named(session.get("name", ""))
+    if key and key.fragment == session.get("fragment"):
+        return Caller(key.name, key.scope, by_cookie=True)
+    is_local = request.remote_addr in (None, *LOOPBACK)
+    free = is_local and reading_is_free(service().config.api)
+    return Caller(None, "read") if free else NOBODY
+
+
+def _key_in_headers() -> str | None:
+    authorization = request.authorization
+    if "X-API-Key" in request.headers:
+        return request.headers["X-API-Key"]
+    if authorization and authorization.type == "bearer":
+        return authorization.token or ""
+    return None
+
+
+def _require_known_host(api: Api) -> None:
+    """Refuse names that another site's page may have made point to this machine."""
+    if not (api.is_on_loopback or api.trusted_hosts or _is_name(api.host)):
+        return
+    known = {name.lower() for name in (*LOOPBACK, "[::1]", api.host, *api.trusted_hosts)}
+    if re.sub(r":\d+$", "", request.host).lower() not in known:
+        raise SecurityError("api.trusted_hosts does not name this Host")
+
+
+def _is_name(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
+def _is_from_here() -> bool:
+    """Tell whether the browser says that a page of ours asks; silence is not enough."""
+    if "Sec-Fetch-Site" in request.headers:
+        return request.headers["Sec-Fetch-Site"] == "same-origin"
+    page = request.headers.get("Origin") or request.headers.get("Referer", "")
+    return f"{page}/".startswith((f"http://{request.host}/", f"https://{request.host}/"))
+
+
+def _record_request(key_name: str) -> None:
+    path = quote(request.script_root + request.path)[:LONGEST_PATH]
+    g.request_id = (
+        service().ledger().request_change(key_name=key_name, method=request.method, path=path)
+    )
+
+
+def _ask_for_key() -> BaseResponse:
+    accepted = request.accept_mimetypes
+    if request.method in READING and accepted["text/html"] > accepted["application/json"]:
+        query = request.query_string.decode("ascii", "ignore")
+        path = quote(request.script_root + request.path) + (f"?{query}" if query else "")
+        return redirect(url_for("access.sign_in", next=_own_path(path)))
+    refusal = answers.problem(401, "Unauthorized", "send a key as X-API-Key, or sign in at /login")
+    refusal.headers.update(CHALLENGE)
+    return refusal
+
+
+def _own_path(target: str) -> str:
+    """Return a path of this server, never the address of another."""
+    return target if re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", target) else "/"
+
+
+def _form(target: str, *, refused: bool = False) -> str:
+    g.headers = dashboard.HEADERS
+    return render_template("login.html", target=target, refused=refused)
+
+
+def _keyring() -> Keyring:
+    keyring: Keyring = current_app.extensions[NAME]
+    return keyring

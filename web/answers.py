@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from risk.chronicle import Listing
+from risk.chronicle import Listing, Part
 from risk.errors import RiskError, UsageError
 from risk.summaries import as_rows
 
@@ -24,12 +24,16 @@ PROBLEM = "application/problem+json"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "same-origin",  # no-referrer makes browsers hide where our forms come from
+    "Content-Security-Policy": "default-src 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "base-uri 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 SECONDS_UNTIL_RETRY = 60
+LARGEST_ID = 2**53 - 1  # beyond it a JSON number is not exact
+Format = Literal["json", "csv"]
+FORMATS = {"json": "application/json", "csv": "text/csv"}
 
 
 class Fault(BaseModel):
@@ -57,7 +61,15 @@ class Page(BaseModel):
 
     page: int = Field(1, ge=1, le=1_000_000, description="counted from 1, newest rows first")
     page_size: int = Field(20, ge=1, le=100)
-    before_id: int | None = Field(None, ge=1, lt=2**63, description="only rows with a smaller id")
+    before_id: int | None = Field(
+        None, ge=1, le=LARGEST_ID, description="only rows with a smaller id"
+    )
+    format: Format | None = Field(None, description="as Accept asks for, for those who cannot")
+
+    @property
+    def part(self) -> Part:
+        """Return it as the ledger is asked."""
+        return Part(self.page, self.page_size, self.before_id)
 
 
 def problems(*statuses: int) -> ResponseDict:
@@ -78,9 +90,11 @@ HTTP = {
     404: "there is no such thing",
     413: "the body is too large",
     415: "the body is of another type",
+    416: "there is no such part",
     422: "the request breaks the schema",
     429: "too many requests",
     503: "no trustworthy model or no ledger, or another run is at work; try later",
+    507: "a file cannot be read",
 }
 
 
@@ -93,20 +107,36 @@ def json_answer(content: Any, *, status: int = 200) -> Response:
 def listed(listing: Listing, page: Page, *, name: str) -> Response:
     """Answer with a page of a list and links to the others; as CSV if that is asked for."""
     if wants("text/csv"):
-        answer = csv_answer(pd.DataFrame(listing.items, columns=listing.columns), name)
+        table = pd.DataFrame(listing.items, columns=listing.columns, dtype="object")
+        answer = csv_answer(table, name)
     else:
         content = {"items": listing.items, "page": page.page, "page_size": page.page_size}
         answer = json_answer(content | {"total": listing.total})
-    answer.headers["Link"] = _links(listing.total, page)
+    answer.headers["Link"] = _links(listing, page)
     return answer
 
 
 def csv_answer(table: pd.DataFrame, name: str) -> Response:
-    """Answer with CSV to be saved; a cell that a spreadsheet would run gets an apostrophe."""
-    text = table.map(_harmless).to_csv(index=False, lineterminator="\r\n")
-    answer = Response(text, mimetype="text/csv")
+    """Answer with CSV to be saved."""
+    return csv_file([csv_text(table)], name)
+
+
+def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
+    """Write CSV in which a cell that a spreadsheet would run gets an apostrophe."""
+    return table.map(_cell).to_csv(index=False, header=header, lineterminator="\r\n")
+
+
+def csv_file(pieces: Iterable[str], name: str) -> Response:
+    """Answer with CSV to be saved, sent piece by piece."""
+    answer = Response(pieces, mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return answer
+
+
+def harmless(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would run."""
+    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if risky else value
 
 
 def seeds_answer(content: dict[str, Any], *, text: str, mimetype: str = "text/plain") -> Response:
@@ -118,15 +148,15 @@ def seeds_answer(content: dict[str, Any], *, text: str, mimetype: str = "text/pl
 
 def seeds_table(table: pd.DataFrame, name: str) -> Response:
     """Answer with an HTML table, as JSON if that is asked for."""
-    return seeds_answer(
-        {name: as_rows(table)},
-        text=table.to_html(index=False, na_rep="", border=1, float_format="{:.6g}".format),
-        mimetype="text/html",
-    )
+    text = table.to_html(index=False, na_rep="", border=1, float_format="{:.6g}".format)
+    unstyled = text.replace(' style="text-align: right;"', "")  # which our policy would block
+    return seeds_answer({name: as_rows(table)}, text=unstyled, mimetype="text/html")
 
 
 def wants(mimetype: str) -> bool:
-    """Whether a request names this type, and prefers it to what a browser takes."""
+    """Whether a request asks for this type: by `format`, or rather than what a browser takes."""
+    if (named := request.args.get("format")) in FORMATS:
+        return FORMATS[named] == mimetype
     accepted = request.accept_mimetypes
     return accepted[mimetype] > max(accepted["text/html"], accepted["text/plain"])
 
@@ -189,10 +219,14 @@ def add_to(app: OpenAPI) -> None:
         return answer
 
 
-def _links(total: int, page: Page) -> str:
-    last = max(1, -(-total // page.page_size))
+def _links(listing: Listing, page: Page) -> str:
+    """Lead to the other pages, of the rows there are now: newer ones would shift them."""
+    last = max(1, -(-listing.total // page.page_size))
     pages = {"first": 1, "prev": page.page - 1, "next": page.page + 1, "last": last}
-    query = {name: value for name, value in request.args.items() if name != "page"}
+    query = request.args.to_dict()
+    if page.page == 1 and listing.items:
+        number = listing.items[0]["id" if "id" in listing.columns else "version"]
+        query.setdefault("before_id", str(number + 1))
     return ", ".join(
         f'<{request.script_root}{request.path}?{urlencode(query | {"page": number})}>; rel="{rel}"'
         for rel, number in pages.items()
@@ -208,6 +242,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
-def _harmless(value: Any) -> Any:
-    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{value}" if risky else value
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime) and value is not pd.NaT:
+        return _plain(value)
+    return json.dumps(value) if isinstance(value, dict) else harmless(value)

@@ -2,6 +2,118 @@
 
 from __future__ import annotations
 
-from flask import Blueprint
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+from flask import Blueprint, Response, g, render_template, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from risk import situation, status, story, wording
+from risk.chronicle import Part
+from risk.errors import LedgerError, ModelError, NoLedger, StorageError, UnknownName
+from risk.ledger import Ledger
+from risk.summaries import as_rows
+from web import panels
+from web.filters import FILTERS
+from web.service import service
 
 pages = Blueprint("dashboard", __name__, template_folder="templates", static_folder="static")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+}
+POINT = ["at", "kind", "value", "lower", "upper", "n"]
+MOST_INCIDENTS, MOST_RESOLVED, MOST_POINTS = 50, 20, 60
+pages.record_once(lambda state: state.app.jinja_env.filters.update(FILTERS))
+
+
+@pages.get("/")
+def home() -> str | tuple[str, int]:
+    """Show whether the model is fit to use, what changed, and what was done about it."""
+    g.headers = HEADERS
+    try:
+        return render_template("dashboard.html", **_content(service().ledger()))
+    except NoLedger:
+        return render_template("first.html", inbox=_inbox())
+    except LedgerError as error:
+        return render_template("unavailable.html", fault=str(error)), 503
+
+
+@pages.get("/charts/score-trend.svg")
+def score_trend() -> BaseResponse:
+    """Draw the score over time, on a light or a dark page."""
+    theme, shape = request.args.get("theme", "light"), request.args.get("shape", "wide")
+    if theme not in ("light", "dark") or shape not in ("wide", "narrow"):
+        raise UnknownName("a theme is light or dark, a shape wide or narrow")
+    metric = service().config.checks.metric
+    shown = panels.trend(service().ledger(), metric)
+    data = _frozen(shown.points[POINT]), _frozen(shown.changes)
+    drawing = _draw(data, metric, theme, shape)
+    answer = Response(drawing, mimetype="image/svg+xml", headers={"Cache-Control": "no-cache"})
+    answer.add_etag()
+    return answer.make_conditional(request)
+
+
+@lru_cache(maxsize=16)
+def _draw(data: tuple[Any, Any], metric: str, theme: str, shape: str) -> bytes:
+    """Draw the same numbers once."""
+    from risk import figures
+
+    figure = figures.score_trend(
+        pd.DataFrame(data[0], columns=POINT),
+        pd.DataFrame(data[1], columns=["at", "label"]),
+        metric=wording.metric(metric),
+        theme=figures.THEMES[theme],
+        is_narrow=shape == "narrow",
+    )
+    return figures.as_svg(figure)
+
+
+def _frozen(table: pd.DataFrame) -> tuple[tuple[Any, ...], ...]:
+    return tuple(
+        table.astype("object").where(table.notna(), None).itertuples(index=False, name=None)
+    )
+
+
+def _content(ledger: Ledger) -> dict[str, Any]:
+    config = service().config
+    metric, shown = config.checks.metric, panels.trend(ledger, config.checks.metric)
+    known = situation.look(config, ledger, fault=_fault())
+    judged = ledger.last_comparison()
+    return {
+        "status": status.tell(known),
+        "situation": known,
+        "metric": wording.metric(metric),
+        "metric_key": metric,
+        "trend_in_words": panels.in_words(shown, metric),
+        "changes_in_words": panels.changes_in_words(shown),
+        "has_trend": len(shown.points) > 1,
+        "points": as_rows(shown.points.tail(MOST_POINTS))[::-1],
+        "heat": panels.heat_map(ledger.drift_matrix(panels.MOST_MOMENTS), config.columns),
+        "resolved": ledger.list_incidents(Part(page_size=MOST_RESOLVED), is_open=False),
+        "most_incidents": MOST_INCIDENTS,
+        "may_write": g.get("scope") in ("write", "admin"),
+        "judged": judged,
+        "judgement": story.judged(judged, known) if judged else "",
+        "columns": as_rows(ledger.last_column_statistics()),
+        "drops": panels.drops(ledger),
+        "runs": panels.runs(ledger, known),
+        "number_of_runs": ledger.list_runs(Part(page_size=1)).total,
+        "inbox": _inbox(),
+        "confidence": config.scoring.confidence,
+        "has_report": (config.model_folder / config.report_filename).exists(),
+    }
+
+
+def _fault() -> str | None:
+    try:
+        service().champion()
+    except (ModelError, StorageError) as error:
+        return str(error)
+    return None
+
+
+def _inbox() -> str:
+    config = service().config
+    return config.name_of(config.input_folder)

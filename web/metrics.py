@@ -1,9 +1,266 @@
-"""What Prometheus scrapes."""
+"""What Prometheus scrapes: requests of all workers, and the newest numbers of the ledger."""
 
 from __future__ import annotations
 
-from flask_openapi import APIBlueprint, Tag
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, get_args
+
+from flask import Response, current_app, g, request
+from flask_openapi import APIBlueprint, OpenAPI, Tag
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from risk import detector, findings, monitor, reference
+from risk.config import Config
+from risk.errors import LedgerError, RiskError
+from risk.gauges import Gauges
+from web.service import Service, service
+
+NAME = "metrics"
+MOST_FEATURES = 100
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+STAGES = ("ingestion", "training", "scoring", "deployment", "diagnostics", "reporting")
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+OF_THE_MODEL = (
+    reference.PREDICTION,
+    reference.LABELLED,
+    reference.EXPECTED_LOSS,
+    reference.RECONSTRUCTION,
+    detector.DOMAIN,
+)
+TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 
 api = APIBlueprint(
     "metrics", __name__, abp_tags=[Tag(name="operations", description="health, metrics, version")]
 )
+
+
+class Requests:
+    """The requests one application answered; with several workers, they share a folder."""
+
+    def __init__(self) -> None:
+        self.number = Counter(
+            "http_requests", "Requests.", ("method", "route", "status"), registry=None
+        )
+        self.seconds = Histogram(
+            "http_request_duration_seconds",
+            "From the first look at a request to the last byte of its answer.",
+            ("method", "route"),
+            buckets=SECONDS,
+            registry=None,
+        )
+
+    def register(self, registry: CollectorRegistry) -> None:
+        """Let these be scraped, from all workers if there are several."""
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        else:
+            registry.register(self.number)
+            registry.register(self.seconds)
+
+
+def add_to(app: OpenAPI) -> None:
+    """Measure every request; first of all, so that what is refused is measured as well."""
+    requests = app.extensions[NAME] = Requests()
+
+    @app.before_request
+    def begin() -> None:
+        g.began = time.perf_counter()
+
+    @app.after_request
+    def measure(answer: Response) -> Response:
+        method = request.method if request.method in METHODS else "other"
+        route = request.url_rule.rule if request.url_rule else "unmatched"
+        requests.number.labels(method, route, answer.status_code).inc()
+        seconds, began = requests.seconds.labels(method, route), g.began
+
+        def observe() -> None:
+            seconds.observe(time.perf_counter() - began)
+
+        if answer.is_streamed and not answer.direct_passthrough:
+            answer.call_on_close(observe)
+        else:
+            observe()
+        return answer
+
+
+@api.get(
+    "/metrics",
+    responses={
+        200: {
+            "description": "metrics in the format that Accept asks for",
+            "content": {"text/plain": TEXT, "application/openmetrics-text": TEXT},
+        }
+    },
+)
+def metrics() -> Response:
+    """Tell Prometheus how requests went, and the newest numbers of the ledger."""
+    requests: Requests = current_app.extensions[NAME]
+    registry = CollectorRegistry()
+    requests.register(registry)
+    registry.register(Newest(service()))
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return Response(encode(registry), content_type=content_type)
+
+
+class Newest(Collector):
+    """The live model and the newest numbers of the ledger, asked for at each scrape.
+
+    What is out of reach is said to be down; its numbers are missing, the others are not.
+    """
+
+    def __init__(self, shared: Service) -> None:
+        self.shared = shared
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric that can be had."""
+        model, ledger = self._of_model(), self._of_ledger()
+        yield _gauge("risk_model_up", "Whether a verified model is live.", [(bool(model),)])
+        yield _gauge("risk_ledger_up", "Whether the ledger answers.", [(bool(ledger),)])
+        yield from (*model, *ledger)
+
+    def _of_model(self) -> list[Metric]:
+        try:
+            champion = self.shared.champion()
+        except RiskError:
+            return []
+        about = {"version": str(champion.manifest.version), "sha256": champion.sha256}
+        return [InfoMetricFamily("risk_model", "The live model.", value=about)]
+
+    def _of_ledger(self) -> list[Metric]:
+        config = self.shared.config
+        try:
+            ledger = self.shared.ledger()
+            newest = Gauges(ledger.engine, ledger.now)
+            return [*_of_runs(newest), *_of_data(newest, config), *_of_scores(newest, config)]
+        except LedgerError:
+            return []
+
+
+def _of_runs(newest: Gauges) -> Iterator[Metric]:
+    """Tell whether cron still comes, and what waits for a person."""
+    began, succeeded = newest.last_run(), newest.last_success()
+    durations = [(stage, newest.stage_duration(stage)) for stage in STAGES]
+    yield _gauge("risk_last_run_timestamp_seconds", "When the newest run began.", [_time(began)])
+    yield _gauge(
+        "risk_last_success_timestamp_seconds",
+        "When the newest run that went well ended.",
+        [_time(succeeded)],
+    )
+    yield _gauge(
+        "risk_stage_duration_seconds",
+        "How long a stage took when it last succeeded.",
+        durations,
+        "stage",
+    )
+    yield _gauge(
+        "risk_open_incidents",
+        "Incidents that are not resolved.",
+        newest.open_incidents(),
+        "kind",
+        "severity",
+    )
+    yield _gauge(
+        "risk_messages_unsent",
+        "Messages that wait to be sent, or were given up.",
+        [(newest.messages_unsent(),)],
+    )
+
+
+def _of_data(newest: Gauges, config: Config) -> Iterator[Metric]:
+    """Tell what became of the rows, and how far they are from the reference."""
+    features = config.columns.features[:MOST_FEATURES]
+    found = newest.drift([*features, config.columns.target, *OF_THE_MODEL])
+    alarms = {check: 0 for check in get_args(findings.Check)} | newest.alarms_by_check()
+    yield _counter("risk_rows", "Rows that came.", newest.rows_by_outcome(), "outcome")
+    yield _counter("risk_findings", "Findings that were alarms.", alarms, "check")
+    yield _gauge(
+        "risk_missing_ratio",
+        "Missing values in the newest batch.",
+        [
+            (row.column_name, row.missing_count / row.row_count)
+            for row in newest.missing(features)
+            if row.row_count
+        ],
+        "feature",
+    )
+    yield _gauge(
+        "risk_drift_score",
+        "How far the newest batch moved, in the unit of the method; the threshold is a setting.",
+        _worst((row.feature, row.method, row.drift_score) for row in found),
+        "feature",
+        "method",
+    )
+    yield _gauge(
+        "risk_drift_detected",
+        "Whether the newest assessment raised an alarm.",
+        _worst((row.feature, row.method, row.drift_detected) for row in found),
+        "feature",
+        "method",
+    )
+    yield _gauge(
+        "risk_e_value",
+        "Evidence that something changed; 1 is an alarm.",
+        _worst((row.feature, row.e_value) for row in found),
+        "feature",
+    )
+    drifted = {row.feature for row in found if row.drift_detected} & set(features)
+    yield _gauge(
+        "risk_dataset_drift_ratio",
+        "The share of the features that the newest assessment raised an alarm about.",
+        [(len(drifted) / len(features),)] if found else [],
+    )
+
+
+def _of_scores(newest: Gauges, config: Config) -> Iterator[Metric]:
+    """Tell how good the live model is: on the test data, on labelled rows, by estimate."""
+    kinds = {
+        config.name_of(config.test_data): "test",
+        monitor.REALISED: "realised",
+        monitor.ESTIMATED: "estimated",
+    }
+    found = [(kind, row) for dataset, kind in kinds.items() for row in newest.scores(dataset)]
+    for name, column in (("score", "value"), ("score_lower", "lower"), ("score_upper", "upper")):
+        yield _gauge(
+            f"risk_{name}",
+            f"The newest scores of the live model: {column}.",
+            [(row.metric, kind, getattr(row, column)) for kind, row in found],
+            "metric",
+            "dataset_kind",
+        )
+
+
+def _gauge(name: str, about: str, rows: Iterable[Sequence[Any]], *labels: str) -> Metric:
+    family = GaugeMetricFamily(name, about, labels=labels)
+    for *values, number in rows:
+        if number is not None:
+            family.add_metric(values, number)
+    return family
+
+
+def _counter(name: str, about: str, numbers: Mapping[str, int], label: str) -> Metric:
+    family = CounterMetricFamily(name, about, labels=[label])
+    for value, number in numbers.items():
+        family.add_metric([value], number)
+    return family
+
+
+def _time(moment: datetime | None) -> tuple[float | None]:
+    return (moment.timestamp() if moment else None,)
+
+
+def _worst(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
+    """Keep of equal labels, which several checks of one feature have, the largest number."""
+    known = (row for row in rows if row[-1] is not None)
+    return list({row[:-1]: row for row in sorted(known, key=lambda row: abs(row[-1]))}.values())

@@ -1,9 +1,205 @@
-"""Predictions for rows in the body of a request."""
+"""Predictions for a known data set, or for rows that are sent: all by one release, or none."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+from flask import Response, request
+from flask.blueprints import BlueprintSetupState
 from flask_openapi import APIBlueprint, Tag
+from flask_openapi.models import Schema
+
+import diagnostics
+from risk import summaries
+from risk.advice import risk_bands, warnings
+from risk.config import Api, Columns, Config
+from risk.model import Floats
+from web import forms, rows
+from web.answers import csv_file, csv_text, json_answer, problems, seeds_answer, wants
+from web.questions import Named, answered
+from web.rows import CSV, JSON, Chunk, Deadline, Fault, Part, refuse
+from web.service import NAME, Live, service
+
+TOLD = ("y_pred_proba", "y_pred", "label", "risk_band", "warnings")
+PREDICTED = forms.record(
+    {
+        "model_version": forms.any_of(forms.WHOLE, forms.MISSING),
+        "predictions": forms.array(forms.reference("PredictedRow")),
+    }
+)
+FORMS = {"dataframe_split", "dataframe_records", "inputs", "instances"}
+INVOKED = forms.record({"predictions": forms.array({})})
+LABELLED = answered(
+    "predictions", "y_pred_proba", "y_pred", by="model_version", text_plain=forms.TEXT
+)
+Predicted = list[tuple[Chunk, Floats]]
 
 api = APIBlueprint(
-    "predictions", __name__, abp_tags=[Tag(name="predictions", description="the live model, asked")]
+    "predictions",
+    __name__,
+    abp_tags=[Tag(name="predictions", description="the live model, asked")],
+    abp_responses=problems(400, 422, 503),
 )
+
+
+@api.record
+def describe(state: BlueprintSetupState) -> None:
+    """Put the schemas that follow from the settings into the document."""
+    config: Config = state.app.extensions[NAME].config
+    for name, schema in forms.of_columns(config.columns, config.api.max_rows).items():
+        state.app.components_schemas[name] = Schema(**schema)  # type: ignore[attr-defined]
+
+
+@api.get("/prediction", responses={**LABELLED, **problems(404, 507)})
+def prediction(query: Named) -> Response:
+    """Return the labels the live model predicts for a data set, by default the test data."""
+    config, champion = service().config, service().champion()
+    path = service().dataset(query.filename, default=config.test_data)
+    table = diagnostics.predict(champion, service().rows(path), config.columns.identifier)
+    predictions = summaries.as_rows(table)
+    content = {"model_version": champion.manifest.version, "predictions": predictions}
+    return seeds_answer(content, text=str(table["y_pred"].tolist()))
+
+
+@api.post(
+    "/prediction",
+    request_body=forms.sent("Rows"),
+    responses={
+        200: {"description": "predictions", **forms.body(PREDICTED, text_csv=forms.TEXT)},
+        **problems(413, 415),
+    },
+)
+def predict() -> Response:
+    """Predict the risk of rows, sent as a list of objects or as CSV.
+
+    Identifier and label may be left out; what is missing is null. The risk band is low below half
+    the decision threshold and high from the threshold on; warnings tell of values that the rows
+    the model is compared with have nothing like. If one row breaks the schema none is predicted,
+    and every place is named by its row, counted from 0, or its line of CSV, and its column.
+    """
+    config = service().config
+    live, predicted = _predict(config, rows.from_records)
+    if wants(CSV):
+        return csv_file(_as_csv(live, predicted, config.columns), "predictions")
+    return Response(_as_json(live, predicted, config.columns), mimetype=JSON)
+
+
+@api.post(
+    "/invocations",
+    request_body=forms.sent("Invocation"),
+    responses={200: {"description": "predictions", **forms.body(INVOKED)}, **problems(413, 415)},
+)
+def invocations() -> Response:
+    """Predict the label of each row, asked in the forms of MLflow's scoring server.
+
+    `inputs` and `instances` take a list of objects, a list of lists in the order of the features,
+    or an object of lists by column.
+    """
+    live, predicted = _predict(service().config, _from_mlflow)
+    labels = [label for part in predicted for label in _labels(live, part[1])]
+    return json_answer({"predictions": labels})
+
+
+def _predict(
+    config: Config, from_json: Callable[[Any, Columns, Api], Iterator[Part]]
+) -> tuple[Live, Predicted]:
+    """Read and check all rows of the body, and let one release predict them in time."""
+    columns, limits = config.columns, config.api
+    body = rows.read_body(columns, limits)
+    deadline = Deadline(limits.max_seconds)
+    if request.mimetype == CSV:
+        parts = rows.from_csv(body, columns, limits)
+    else:
+        parts = from_json(rows.parse_json(body), columns, limits)
+    chunks = rows.checked(parts, columns, deadline)
+    live, predicted = service().live(), []
+    for chunk in chunks:
+        predicted.append((chunk, live.model.predict_proba(chunk.rows)))
+        deadline.check()
+    return live, predicted
+
+
+def _as_json(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str]:
+    """Write the answer piece by piece; all of it is known when the first piece is sent."""
+    yield f'{{"model_version": {json.dumps(live.version)}, "predictions": ['
+    for number, part in enumerate(predicted):
+        lines = json.dumps(_lines(live, part, columns), ensure_ascii=False, allow_nan=False)
+        yield (", " if number else "") + lines[1:-1]
+    yield "]}\n"
+
+
+def _as_csv(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str]:
+    """Write the answer piece by piece, the release in a column of its own."""
+    names = [columns.identifier, *TOLD, "model_version"]
+    yield csv_text(pd.DataFrame(columns=names))
+    for part in predicted:
+        table = pd.DataFrame(_lines(live, part, columns)).assign(model_version=live.version)
+        table["warnings"] = table["warnings"].map("; ".join)
+        yield csv_text(table[names], header=False)
+
+
+def _lines(live: Live, part: tuple[Chunk, Floats], columns: Columns) -> list[dict[str, Any]]:
+    chunk, y_pred_proba = part
+    told = {
+        columns.identifier: chunk.identifiers,
+        "y_pred_proba": y_pred_proba.tolist(),
+        "y_pred": live.model.predict(y_pred_proba).tolist(),
+        "label": _labels(live, y_pred_proba),
+        "risk_band": risk_bands(y_pred_proba, live.model.manifest.threshold),
+        "warnings": warnings(live.reference, chunk.rows),
+    }
+    return [dict(zip(told, line, strict=True)) for line in zip(*told.values(), strict=True)]
+
+
+def _labels(live: Live, y_pred_proba: Floats) -> list[int | float | str]:
+    """Return the predicted labels as the users of this data write them."""
+    written = live.model.manifest.negative_label, live.model.manifest.positive_label
+    return [written[label] for label in live.model.predict(y_pred_proba).tolist()]
+
+
+def _from_mlflow(content: Any, columns: Columns, limits: Api) -> Iterator[Part]:
+    if not isinstance(content, dict) or len(content) != 1 or not FORMS.issuperset(content):
+        refuse([Fault("body", "", f"not an object with exactly one of {sorted(FORMS)}")])
+    [(form, sent)] = content.items()
+    if form == "dataframe_split":
+        sent = _records_of_split(sent, columns)
+    elif form != "dataframe_records":
+        sent = _records_of_tensor(sent, columns)
+    return rows.from_records(sent, columns, limits)
+
+
+def _records_of_split(sent: Any, columns: Columns) -> list[dict[str, Any]]:
+    wanted = {"columns", "data"}
+    if not isinstance(sent, dict) or sent.keys() - {"index"} != wanted:
+        refuse([Fault("dataframe_split", "", "not an object with columns and data")])
+    names, data = sent["columns"], sent["data"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        refuse([Fault("columns", "", "not a list of names")])
+    rows.require_names(names, columns, where="columns")
+    if not isinstance(data, list) or not isinstance(sent.get("index", []), list):
+        refuse([Fault("data", "", "not a list")])
+    return _records_of_lists(data, names)
+
+
+def _records_of_tensor(sent: Any, columns: Columns) -> Any:
+    """Turn lists, by row or by column, into objects; leave what is none of them to the check."""
+    if isinstance(sent, dict):
+        rows.require_names(list(sent), columns, where="columns")
+        lengths = {len(cells) if isinstance(cells, list) else None for cells in sent.values()}
+        if None in lengths or len(lengths) > 1:
+            refuse([Fault("columns", "", "not lists of the same length")])
+        return [dict(zip(sent, line, strict=True)) for line in zip(*sent.values(), strict=True)]
+    if isinstance(sent, list) and any(isinstance(line, list) for line in sent):
+        return _records_of_lists(sent, columns.features)
+    return sent
+
+
+def _records_of_lists(lists: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    fit = [isinstance(line, list) and len(line) == len(names) for line in lists]
+    if not all(fit):
+        told = f"not a list of {len(names)} values"
+        refuse([Fault(row, "", told) for row, is_fit in enumerate(fit) if not is_fit])
+    return [dict(zip(names, line, strict=True)) for line in lists]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Response, redirect, url_for
 from flask_openapi import APIBlueprint, Tag
+from flask_openapi.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.wrappers import Response as BaseResponse
 
-import diagnostics
 from risk import dependencies, scorecard, summaries
 from risk.scorecard import Scorecard
+from web import forms
 from web.answers import problems, seeds_answer, seeds_table
 from web.service import service
 
@@ -17,8 +18,15 @@ api = APIBlueprint(
     "questions",
     __name__,
     abp_tags=[Tag(name="questions", description="the live model, the data, the system")],
-    abp_responses=problems(400, 404, 422, 503),
+    abp_responses=problems(400, 404, 422, 503, 507),
 )
+
+
+def answered(name: str, *columns: str, by: str = "", **seeds: forms.Schema) -> ResponseDict:
+    """Document a table as JSON, and what the seeds answer instead."""
+    version = {by: forms.any_of(forms.WHOLE, forms.MISSING)} if by else {}
+    content = forms.record(version | {name: forms.table(*columns)})
+    return {200: {"description": name, **forms.body(content, **seeds)}}
 
 
 class Named(BaseModel):
@@ -31,20 +39,16 @@ class Named(BaseModel):
     )
 
 
-@api.get("/prediction")
-def prediction(query: Named) -> Response:
-    """Return the labels the live model predicts for a data set, by default the test data."""
-    config, champion = service().config, service().champion()
-    rows = service().rows(service().dataset(query.filename, default=config.test_data))
-    table = diagnostics.predict(champion, rows, config.columns.identifier)
-    content = {
-        "model_version": champion.manifest.version,
-        "predictions": summaries.as_rows(table),
-    }
-    return seeds_answer(content, text=str(table["y_pred"].tolist()))
+SCORED = answered(
+    "scores", "metric", "value", "lower", "upper", "n", by="model_version", text_plain=forms.TEXT
+)
+DESCRIBED = answered("statistics", "column_name", "row_count", text_html=forms.TEXT)
+TIMED = answered("timings", "stage", "runs", "last", "median", "p95", text_plain=forms.TEXT)
+COMPARED = answered("dependencies", "package", "required", "installed", text_html=forms.TEXT)
+LED: ResponseDict = {302: {"description": "the timings"}, **TIMED}
 
 
-@api.get("/scoring")
+@api.get("/scoring", responses=SCORED)
 def scoring(query: Named) -> Response:
     """Return F1 of the live model on a data set; as JSON every score with its interval."""
     config, champion = service().config, service().champion()
@@ -55,7 +59,7 @@ def scoring(query: Named) -> Response:
     return seeds_answer(content, text=str(card.estimates["f1"].value))
 
 
-@api.get("/summarystats")
+@api.get("/summarystats", responses=DESCRIBED)
 def summarystats(query: Named) -> Response:
     """Describe each column of a data set, by default of all accepted rows."""
     path = service().dataset(query.filename, default=service().compiled)
@@ -63,13 +67,13 @@ def summarystats(query: Named) -> Response:
     return seeds_table(summaries.summarise(service().rows(path), columns), "statistics")
 
 
-@api.get("/diagnostics")
+@api.get("/diagnostics", responses=LED)
 def diagnosis() -> BaseResponse:
     """Lead to the timings."""
     return redirect(url_for("questions.timing"))
 
 
-@api.get("/diagnostics/timing")
+@api.get("/diagnostics/timing", responses=TIMED)
 def timing() -> Response:
     """Tell the seconds each stage took in real runs."""
     table = summaries.summarise_timings(service().ledger().timings())
@@ -78,7 +82,7 @@ def timing() -> Response:
     return seeds_answer({"timings": summaries.as_rows(table)}, text=str(seconds))
 
 
-@api.get("/diagnostics/dependencies")
+@api.get("/diagnostics/dependencies", responses=COMPARED)
 def packages() -> Response:
     """Compare the installed packages with requirements.txt and the newest known versions."""
     return seeds_table(dependencies.of_installation(service().config), "dependencies")

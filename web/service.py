@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -11,38 +12,84 @@ from flask import current_app
 
 from risk import database, drops, model, releases, store
 from risk.config import Config
-from risk.errors import LedgerError, UnknownName
+from risk.errors import LedgerError, ModelError, UnknownName
 from risk.ledger import Ledger, utc_now
 from risk.model import Model
+from risk.reference import Reference
 
 NAME = "risk"
 
 
+@dataclass(frozen=True)
+class Live:
+    """A release as it was read once: the model, and what it was trained on in cells."""
+
+    identity: tuple[Path, int]
+    model: Model
+    reference: Reference
+
+    @property
+    def version(self) -> int | None:
+        """The number of the release."""
+        return self.model.manifest.version
+
+
 class Service:
-    """Opened late and kept: the ledger's connections, and each release once."""
+    """Opened late and kept: the ledger's connections, and the live release."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._lock = Lock()
+        self._connecting = Lock()
         self._ledger: Ledger | None = None
-        self._load = functools.lru_cache(maxsize=2)(self._load_release)
+        self._shelf = config.deployment_folder
+        self._loading = Lock()
+        self._live: Live | None = None
 
     def ledger(self) -> Ledger:
         """Return the ledger, connected at the first question."""
-        with self._lock:
+        with self._connecting:
             if self._ledger is None:
                 engine = database.connect(self.config, upgrade=False)
                 self._ledger = Ledger(engine, utc_now)
             return self._ledger
 
     def champion(self) -> Model:
-        """Resolve the live release once for a request; its files never change."""
-        folder = releases.live_folder(self.config.deployment_folder)
-        with self._lock:
-            return self._load(folder)
+        """Return the live model."""
+        return self.live().model
 
-    def _load_release(self, folder: Path) -> Model:
-        return model.load(folder, store.signing_key(self.config))
+    def live(self) -> Live:
+        """Resolve the live release, once for a request; its files never change.
+
+        One request loads a new release; meanwhile the others are answered by the one before.
+        """
+        kept = self._live
+        if kept and kept.identity == _identity(releases.live_folder(self._shelf)):
+            return kept
+        if not self._loading.acquire(blocking=kept is None) and kept:
+            return kept
+        try:
+            self._live = self._loaded()
+        finally:
+            self._loading.release()
+        return self._live
+
+    def _loaded(self) -> Live:
+        """Load the live release; once again if a deployment replaced it meanwhile."""
+        folder = releases.live_folder(self._shelf)
+        try:
+            return self._load(folder)
+        except ModelError:
+            if (now := releases.live_folder(self._shelf)) == folder:
+                raise
+        return self._load(now)
+
+    def _load(self, folder: Path) -> Live:
+        identity, kept = _identity(folder), self._live
+        if kept and kept.identity == identity:
+            return kept
+        champion = releases.load(self.config, folder)
+        content = model.read_checked(folder, model.REFERENCE, champion.manifest)
+        return Live(identity, champion, Reference.from_json(content))
 
     def dataset(self, name: str | None, *, default: Path) -> Path:
         """Look up the data set a request names; its words never become a path."""
@@ -55,9 +102,11 @@ class Service:
 
     def rows(self, path: Path) -> pd.DataFrame:
         """Read a data set; the compiled one from its parts, which no run rewrites."""
-        if path != self.compiled:
-            return drops.read_whole(self.config, path)
-        return store.read_parts(self.config, self.ledger().parts())
+        if path == self.compiled:
+            return store.read_parts(self.config, self.ledger().parts())
+        if not os.path.isfile(path):
+            raise UnknownName(f"{self.config.name_of(path)} is known, but its file is not there")
+        return drops.read_whole(self.config, path)
 
     @property
     def compiled(self) -> Path:
@@ -73,6 +122,14 @@ class Service:
             taken = {}
         own = (config.test_data, self.compiled)
         return taken | {config.name_of(path): path for path in own}
+
+
+def _identity(folder: Path) -> tuple[Path, int]:
+    """Tell a release from one of the same number that an installation made anew."""
+    try:
+        return folder, folder.stat().st_mtime_ns
+    except OSError:
+        return folder, 0
 
 
 def service() -> Service:
