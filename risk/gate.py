@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from risk.config import Gate, Metric
 from risk.losses import ratios
 from risk.stats.evidence import paired_evidence
+from risk.stats.paired import difference
 from risk.stats.scores import BIGGER_IS_BETTER, Costs, Estimate, mcnemar_exact, score_all
 
 Array = NDArray[Any]
@@ -20,6 +21,7 @@ USUAL_DISAGREEMENT = 0.15
 NUMBER_OF_BETS = 4
 PEEKING_SAVES = 0.7
 LARGEST_LOG_LOSS = float(-np.log(0.02))
+RATIOS = ("f1", "precision", "recall", "accuracy", "brier", "cost")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Verdict:
     action: str = "keep"
     metric: str | None = None
     n: int = 0
+    difference: Estimate | None = None
 
     def comparison(self) -> str | None:
         """Write the scores and the evidence as JSON; None where there was nothing to compare."""
@@ -95,6 +98,7 @@ def compare(
     e_worse = paired_evidence(-gains, np.ones(len(gains)))
     wins, losses = int(np.sum(gains > 0)), int(np.sum(gains < 0))
     p_value = mcnemar_exact(*_right_and_wrong(trial))
+    higher_by = _difference_of_scores(trial, metric, cost)
     comparison = (
         f"{metric} {_short(now)} against the champion's {_short(before)} on {len(gains)} rows "
         f"({trial.source}), {wins} won and {losses} lost"
@@ -102,9 +106,8 @@ def compare(
 
     def verdict(reason: str, *, deploy: bool, proven: bool = False, action: str = "") -> Verdict:
         done = action or ("deploy" if deploy else "keep")
-        return Verdict(
-            deploy, proven, reason, before, now, p_value, e_better, done, metric, len(gains)
-        )
+        weighed = (p_value, e_better, done, metric, len(gains), higher_by)
+        return Verdict(deploy, proven, reason, before, now, *weighed)
 
     if e_worse >= 1 / gate.alpha:
         return verdict(f"the challenger is worse beyond chance: {comparison}", deploy=False)
@@ -142,6 +145,18 @@ def rows_needed(gains: Array, alpha: float) -> int:
     spread = max(disagreement, GAIN_WORTH_PROVING)
     best = 2 * spread * np.log(NUMBER_OF_BETS / alpha) / GAIN_WORTH_PROVING**2
     return int(round(PEEKING_SAVES * best, -1))
+
+
+def _difference_of_scores(trial: Trial, metric: Metric, cost: Costs) -> Estimate | None:
+    """Return how much higher the challenger's score is; None if rows do not add up to it."""
+    if metric not in RATIOS:
+        return None
+    y_true, sign = trial.y_true.astype("float64"), 1 if BIGGER_IS_BETTER[metric] else -1
+    before, now = (
+        ratios(y_true, model.y_pred.astype("float64"), model.y_pred_proba, cost)[metric]
+        for model in _models(trial)
+    )
+    return difference((sign * before[0], before[1]), (sign * now[0], now[1]))
 
 
 def _differences(trial: Trial, metric: Metric, cost: Costs) -> Array:

@@ -1,3 +1,4 @@
+import json
 from itertools import product
 
 import numpy as np
@@ -407,6 +408,24 @@ def test_both_scores_are_kept_as_evidence():
 
     assert verdict.champion == verdict.challenger
     assert (verdict.champion.n, verdict.champion.value) == (10, 0.9)
+
+
+@pytest.mark.parametrize("metric", gate.RATIOS)
+def test_the_difference_is_that_of_both_scores_and_holds_it_in_its_interval(metric):
+    """However the score is made of its rows."""
+    verdict = judge(trial(60, champion_wrong=range(20), challenger_wrong=range(5)), metric=metric)
+
+    found, expected = verdict.difference, verdict.challenger.value - verdict.champion.value
+    assert found.value == pytest.approx(expected)
+    assert found.lower < expected < found.upper
+    assert json.loads(verdict.comparison())["difference"]["value"] == found.value
+
+
+def test_what_rows_do_not_add_up_to_has_no_difference():
+    """Areas under curves are no sums over rows."""
+    verdict = judge(trial(60, champion_wrong=[1], challenger_wrong=[2]), metric="roc_auc")
+
+    assert verdict.difference is None
 
 
 def test_the_first_model_goes_live_unproven():

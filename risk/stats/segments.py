@@ -1,0 +1,79 @@
+"""Where a classifier is wrong more often than elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def worse_than_elsewhere(wrong: ArrayLike, members: ArrayLike) -> Floats:
+    r"""Evidence for each segment that predictions in it are wrong more often than outside of it.
+
+    Parameters
+    ----------
+    wrong : array_like of shape (n_rows,)
+        Whether the prediction of each row is wrong.
+    members : array_like of shape (n_segments, n_rows)
+        Whether each row is in each segment; segments may overlap.
+
+    Returns
+    -------
+    ndarray of shape (n_segments,)
+        In [0, 1]: p-values adjusted for the number of segments. If all segments at or below
+        `alpha` are called weak, the chance that any of them is called so wrongly is at most
+        `alpha`, however the segments overlap.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or a value is neither true nor false.
+
+    Notes
+    -----
+    Of N rows K are wrong; if being wrong has nothing to do with a segment of n rows, the number
+    wrong in it is hypergeometric, and its upper tail is the p-value of Fisher's exact test [1]_.
+    The p-values are adjusted by Holm's step-down method [2]_: with the i-th smallest of m,
+
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1) \, p_{(j)}).
+
+    References
+    ----------
+    .. [1] R. A. Fisher, "The Logic of Inductive Inference", Journal of the Royal Statistical
+       Society 98 (1935) 39-82.
+    .. [2] S. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian
+       Journal of Statistics 6 (1979) 65-70.
+
+    Examples
+    --------
+    >>> wrong = [1, 1, 1, 0, 0, 0]
+    >>> worse_than_elsewhere(wrong, [[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]])
+    array([0.1, 1. ])
+    """
+    from scipy.stats import hypergeom
+
+    is_wrong, is_in = _truths("wrong", wrong), _truths("members", members)
+    if is_wrong.ndim != 1 or is_in.ndim != 2 or is_in.shape[1] != len(is_wrong):
+        raise ValueError(
+            "members must have a row per segment and a column per element of wrong, "
+            f"got shapes {is_in.shape} and {is_wrong.shape}"
+        )
+    sizes, errors = is_in.sum(axis=1), is_in[:, is_wrong].sum(axis=1)
+    p_values = hypergeom.sf(errors - 1, len(is_wrong), is_wrong.sum(), sizes)
+    return _holm(np.clip(p_values, 0, 1))
+
+
+def _holm(p_values: Floats) -> Floats:
+    order = np.argsort(p_values, kind="stable")
+    stepped = p_values[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
+    return adjusted
+
+
+def _truths(name: str, values: ArrayLike) -> NDArray[np.bool_]:
+    array = np.asarray(values)
+    if array.dtype != "bool" and not np.isin(array, (0, 1)).all():
+        raise ValueError(f"{name} must be true or false everywhere")
+    return array.astype("bool")
