@@ -1,12 +1,14 @@
 """Stage 1 of 6: turn new CSV drops into accepted rows, and keep the dataset true.
 
-Reads   the drops in input_folder_path that were not taken before
-Writes  one Parquet part per drop, what was refused to quarantine_folder_path, the ledger,
-        then final_data.csv and ingested_files.csv, which may be deleted at any time.
+Reads   the drops in input_folder_path that were not taken before, new rows of sources in SQL
+Writes  one Parquet part per drop, what was refused to quarantine_folder_path, the ledger (with
+        store_dataset_in_sql also the rows), then final_data.csv and ingested_files.csv, which may
+        be deleted at any time.
         A drop of identifiers and labels only ripens earlier rows; final_data.csv holds rows
         as they came, their later labels are in the ledger
-Exits   0 done or nothing new, 65 everything new was refused, 69 no database,
-        74 storage fault, 75 another run is at work, 78 wrong configuration
+Exits   0 done or nothing new, 65 everything new was refused, 69 no database, or a source did not
+        answer while the rest was done, 74 storage fault, 75 another run is at work, 78 wrong
+        configuration
 """
 
 from __future__ import annotations
@@ -16,16 +18,17 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass
+from itertools import chain, islice
 from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
-from risk import cli, drops, store
+from risk import cli, drops, sources, store
 from risk.config import Config
 from risk.drops import Drop
-from risk.errors import DataError, UnknownName
-from risk.intake import Intake, preview, take
+from risk.errors import DataError, SourceError, UnknownName
+from risk.intake import Intake, preview, rows_for_sql, take
 from risk.ledger import Ledger
 from risk.schema import ROW_HASH
 
@@ -42,12 +45,15 @@ class Ingestion:
 
     intakes: tuple[Intake, ...] = ()
     left_alone: tuple[str, ...] = ()
+    out_of_reach: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """65 if there was something new and nothing of it could be used."""
+        """65 if nothing of what was new could be used, 69 if a source did not answer."""
         used = any(intake.rows_added or intake.rows_duplicate for intake in self.intakes)
-        return DataError.exit_code if self.quarantined and not used else 0
+        if self.quarantined and not used:
+            return DataError.exit_code
+        return SourceError.exit_code if self.out_of_reach else 0
 
     @property
     def quarantined(self) -> bool:
@@ -55,8 +61,9 @@ class Ingestion:
         return any(i.status == "refused" or i.rows_quarantined for i in self.intakes)
 
     def __str__(self) -> str:
+        missed = "".join(f"; {problem}" for problem in self.out_of_reach)
         if not self.intakes:
-            return "no new data"
+            return f"no new data{missed}"
         counts = ", ".join(
             f"{sum(getattr(intake, f'rows_{kind}') for intake in self.intakes)} {kind}"
             for kind in ("read", "added", "duplicate", "quarantined")
@@ -66,36 +73,43 @@ class Ingestion:
             line += f"; refused whole: {', '.join(refused)}"
         if again := [intake.path for intake in self.intakes if intake.status == "duplicate"]:
             line += f"; known under another name: {', '.join(again)}"
-        return line
+        return line + missed
 
 
 def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingestion:
     """Find the new drops, take them, bring the derived files up to date."""
     _sweep(config, ledger)
+    out_of_reach: list[str] = []
     if requeue is None:
-        new, left_alone = find_new(config, ledger)
+        files, left_alone = find_new(config, ledger)
+        new = sources.after(files, config, ledger, out_of_reach=out_of_reach)
     else:
-        new, left_alone = [_quarantined_drop(config, ledger, requeue)], []
-    intakes = []
-    with ledger.stage("ingestion") if new else nullcontext():
-        for drop in tqdm(new, desc="ingestion", unit="drop", disable=None):
+        files, left_alone = [_quarantined_drop(config, ledger, requeue)], []
+        new = iter(files)
+    intakes, first = [], list(islice(new, 1))
+    with ledger.stage("ingestion") if first else nullcontext():
+        total = len(files) or None
+        for drop in tqdm(chain(first, new), "ingestion", total, unit="drop", disable=None):
             try:
                 intakes.append(take(config, ledger, drop, requeued=requeue))
             except drops.Changed as change:
                 left_alone.append(str(change))
                 _sweep(config, ledger)
         compile_dataset(config, ledger)
-    for reason in left_alone:
+    complete_dataset_in_sql(config, ledger)
+    for reason in (*left_alone, *out_of_reach):
         log.warning(reason)
-    return Ingestion(tuple(intake for intake in intakes if intake), tuple(left_alone))
+    taken = tuple(intake for intake in intakes if intake)
+    return Ingestion(taken, tuple(left_alone), tuple(out_of_reach))
 
 
 def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
     """Tell what `run` would do, and the rows it would add; nothing is written."""
-    new, left_alone = find_new(config, ledger)
+    files, left_alone = find_new(config, ledger)
     intakes, frames = [], [store.read_parts(config, [])]
+    out_of_reach: list[str] = []
     seen: set[int] = set()
-    for drop in new:
+    for drop in sources.after(files, config, ledger, out_of_reach=out_of_reach):
         try:
             intake, rows = preview(config, ledger, drop, seen=seen)
         except drops.Changed as change:
@@ -104,7 +118,8 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
         intakes.append(intake)
         frames.append(rows)
         seen.update(rows[ROW_HASH])
-    return Ingestion(tuple(intakes), tuple(left_alone)), pd.concat(frames, ignore_index=True)
+    would = Ingestion(tuple(intakes), tuple(left_alone), tuple(out_of_reach))
+    return would, pd.concat(frames, ignore_index=True)
 
 
 def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
@@ -141,6 +156,12 @@ def compile_dataset(config: Config, ledger: Ledger) -> None:
 
     _extend(config, ledger, config.compiled_data_filename, columns.all, rows_of)
     _extend(config, ledger, config.compilation_record_filename, RECORD_COLUMNS, record_of)
+
+
+def complete_dataset_in_sql(config: Config, ledger: Ledger) -> None:
+    """Put into SQL the rows that were accepted before they were to be there."""
+    for number in ledger.parts_not_in_sql() if config.store_dataset_in_sql else []:
+        ledger.store_part(number, rows_for_sql(config, number))
 
 
 def _extend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,6 @@ import sqlalchemy as sa
 
 from risk.database import Connected, Record, Row, insert, insert_many
 from risk.errors import UnknownName
-from risk.labels import LaterLabel
 from risk.tables import (
     assessments,
     detectors,
@@ -20,9 +20,9 @@ from risk.tables import (
     ingestions,
     later_labels,
     predictions,
+    quarantined_rows,
     requests_for_change,
     scores,
-    unripe_rows,
 )
 
 
@@ -157,29 +157,14 @@ class Casebook(Connected):
             .values(resolved_at=self.now(), resolution=why)
         )
 
-    def waiting(self, key_hashes: Sequence[int]) -> list[Record]:
-        """Return key_hash, row_hash, ingestion_id of rows that wait for a label, oldest first."""
-        table = unripe_rows.c
-        query = sa.select(table.key_hash, table.row_hash, table.ingestion_id)
-        found = self._in_chunks(query, table.key_hash, key_hashes)
-        return sorted(found, key=lambda row: (row.ingestion_id, row.row_hash))
-
-    def known_labels(self, key_hashes: Sequence[int]) -> list[Record]:
-        """Return key_hash and y_true of labels that came later for rows of these names."""
-        query = sa.select(later_labels.c.key_hash, later_labels.c.y_true)
-        return list(self._in_chunks(query, later_labels.c.key_hash, key_hashes))
-
-    def ripen(
-        self, connection: sa.Connection, ingestion_id: int, labels: Sequence[LaterLabel]
-    ) -> None:
-        """Put labels to rows that waited for them, in the transaction of their ingestion."""
-        rows = (label._asdict() | {"ingestion_id": ingestion_id} for label in labels)
-        insert_many(connection, later_labels, rows)
-        ripened = sa.select(later_labels.c.row_hash).where(
-            later_labels.c.ingestion_id == ingestion_id
-        )
-        if labels:
-            connection.execute(unripe_rows.delete().where(unripe_rows.c.row_hash.in_(ripened)))
+    def refusals(self, ingestion_ids: Sequence[int]) -> list[tuple[str, str, int]]:
+        """Return column, rule and in how many cells of these drops, the commonest first."""
+        table, tally = quarantined_rows.c, Counter[tuple[str, str]]()
+        query = sa.select(table.column_name, table.rule, sa.func.count().label("cells"))
+        grouped = query.group_by(table.column_name, table.rule)
+        for row in self._in_chunks(grouped, table.ingestion_id, ingestion_ids):
+            tally[row.column_name, row.rule] += row.cells
+        return [(*broken, n) for broken, n in sorted(tally.items(), key=lambda x: (-x[1], x[0]))]
 
     def later_labels(self, part_ids: Sequence[int]) -> dict[int, int]:
         """Return the labels, by row hash, that came later for the rows of these parts."""

@@ -217,7 +217,8 @@ class Chronicle(Connected):
         """Return the newest points of one of `MEASURES`, the oldest of them first.
 
         `feature` chooses one feature; of scores a dataset, of durations a stage, of rows a drop.
-        A day has the last of its scores, the sum of its rows and findings, and the mean of others.
+        A day has the last of its scores, the sum of its rows and findings, of a column what its
+        rows have together, and the mean of others.
         """
         if metric not in MEASURES:
             raise UnknownName(f"no trend is called {metric[:80]!r}; known: {list(MEASURES)}")
@@ -230,9 +231,11 @@ class Chronicle(Connected):
         found = trends.typed(self._frame(query)[::-1])
         points = trends.merged(found, per=per, merge=measure.merge, cut=len(found) == most)
         if since is not None:
-            begin = pd.Timestamp(since)
-            points = points[points["at"] >= (begin.floor("D") if per == "day" else begin)]
-        return points.tail(MOST_POINTS).reset_index(drop=True)
+            points = trends.since(points, since, per=per)
+        told = points.tail(MOST_POINTS).reset_index(drop=True)
+        is_cut = len(found) == most and (since is None or found["at"].iloc[0] >= since)
+        told.attrs["is_cut"] = is_cut or len(told) < len(points)
+        return told
 
     def _page(
         self, query: sa.Select[Any], number: sa.Column[Any], part: Part, **only: Any
@@ -264,9 +267,10 @@ def _of_scores(metric: str) -> Measure:
 
 def _of_columns(statistic: str) -> Measure:
     table = column_statistics.c
-    told = (table.column_name.label("feature"), table.row_count.label("n"))
+    told_of = table.row_count - table.missing_count if statistic == "mean" else table.row_count
+    told = (table.column_name.label("feature"), told_of.label("n"))
     points = _points(table.computed_at, table[statistic], *told)
-    return Measure(points.where(table[statistic].is_not(None)), table.column_name)
+    return Measure(points.where(table[statistic].is_not(None)), table.column_name, "pooled")
 
 
 def _of_findings() -> dict[str, Measure]:

@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn
 import pandas as pd
 from pydantic import BaseModel
 
-from risk import store
+from risk import lease
 from risk.config import Config
 from risk.errors import RiskError, UsageError
 from risk.ledger import Ledger, utc_now
@@ -64,7 +64,7 @@ def main(
                 outcome = run(config, ledger, **options)
         else:
             holder = f"{Path(sys.argv[0]).stem} since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
-            with store.lock(config, holder=holder), Ledger.open(config) as ledger:
+            with lease.only_writer(config, holder=holder) as ledger:
                 outcome = run(config, ledger, **options)
     except RiskError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -92,6 +92,7 @@ def load(path: Path, assignments: list[str]) -> Config:
     else:
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each of its plugins
     return config
 
 
@@ -100,8 +101,8 @@ def _parser(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--config",
         type=Path,
-        default=Path(os.environ.get("RISK_CONFIG") or Path(sys.argv[0]).with_name("config.json")),
-        help="the settings (default: RISK_CONFIG, or config.json beside this script)",
+        default=Path(os.environ.get("RISK_CONFIG") or Path(__file__).parents[1] / "config.json"),
+        help="the settings (default: RISK_CONFIG, or config.json beside the stages)",
     )
     parser.add_argument(
         "--set",

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -25,11 +23,13 @@ from pydantic import (
 from risk import overrides
 from risk.budget import days_per_alarm
 from risk.errors import ConfigError
+from risk.sections import Ingestion, Keeping, Messages, Section, Source, SourceName
 
 FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Label = int | float | str
+ReportFormat = Literal["pdf", "html", "json"]
 Metric = Literal[
     "f1",
     "precision",
@@ -41,12 +41,6 @@ Metric = Literal[
     "log_loss",
     "cost",
 ]
-
-
-class Section(BaseModel):
-    """A group of settings; an unknown key in it is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Columns(Section):
@@ -68,6 +62,11 @@ class Columns(Section):
     def features(self) -> list[str]:
         """The columns a model sees, numeric ones first."""
         return [*self.numeric, *self.categorical]
+
+    @property
+    def classes(self) -> tuple[str, str]:
+        """The negative and the positive class, as people read them."""
+        return f"{self.target} = {self.negative_label}", f"{self.target} = {self.positive_label}"
 
     @property
     def required(self) -> list[str]:
@@ -99,14 +98,6 @@ class Columns(Section):
         if odd := sorted(set(self.allowed_values) - set(self.categorical)):
             raise ValueError(f"allowed_values names columns that are not categorical: {odd}")
         return self
-
-
-class Ingestion(Section):
-    """When a file counts as complete, and how large it may be."""
-
-    settle_seconds: float = Field(2.0, ge=0, le=3600)
-    max_file_bytes: int = Field(2_000_000_000, gt=0)
-    max_line_characters: int = Field(1_000_000, gt=0)
 
 
 class CostMatrix(Section):
@@ -218,13 +209,6 @@ class Api(Section):
         return self.host in LOOPBACK
 
 
-class Messages(Section):
-    """How people and machines are told; where to is in the environment."""
-
-    timeout_seconds: float = Field(10, gt=0)
-    most_attempts: int = Field(432, ge=1)
-
-
 class Config(Section):
     """All settings in force, and the folder their relative paths start at."""
 
@@ -242,16 +226,21 @@ class Config(Section):
     model_filename: FileName = "trained_model.pkl"
     plot_filename: FileName = "confusion_matrix.png"
     report_filename: FileName = "report.pdf"
+    report_folder_path: Path = Path("reports")
+    report_formats: tuple[ReportFormat, ...] = ("pdf",)
     api_call_filename: FileName = "api_returns.txt"
     database_url: str = "sqlite:///db/monitoring.sqlite"
     signing_key_path: Path = Path(".secrets/signing_key")
     api_keys_path: Path = Path(".secrets/api_keys.json")
+    store_dataset_in_sql: bool = False
     lock_path: Path = Path("db/run.lock")
+    lease_seconds: float = Field(120, ge=1, le=86_400)
     log_format: Literal["text", "json"] = "text"
     random_seed: int = Field(0, ge=0, lt=2**32)
     test_size: Fraction = 0.2
     columns: Columns
     ingestion: Ingestion = Ingestion()
+    sources: dict[SourceName, Source] = {}
     training: Training = Training()
     scoring: Scoring = Scoring()
     checks: Checks = Checks()
@@ -260,6 +249,7 @@ class Config(Section):
     gate: Gate = Gate()
     api: Api = Api()
     messages: Messages = Messages()
+    keeping: Keeping = Keeping()
     signing_key: SecretStr | None = Field(None, min_length=32)
     flask_secret_key: SecretStr | None = None
     api_key: SecretStr | None = None
@@ -283,7 +273,8 @@ class Config(Section):
         for keys, value in overrides.overrides(environment or {}, command_line):
             overrides.put(settings, keys, value)
         try:
-            return cls.model_validate({**settings, "root": path.resolve().parent})
+            settings["root"] = path.resolve().parent
+            return cls.model_validate(settings, context=environment)
         except ValidationError as error:
             raise ConfigError(overrides.describe(path, error)) from None
 
@@ -313,6 +304,11 @@ class Config(Section):
         return self.root / self.output_model_path
 
     @property
+    def report_folder(self) -> Path:
+        """Where the reports are kept, a folder for each run."""
+        return self.root / self.report_folder_path
+
+    @property
     def deployment_folder(self) -> Path:
         """Where the releases are kept."""
         return self.root / self.prod_deployment_path
@@ -328,9 +324,13 @@ class Config(Section):
 
     @property
     def sqlalchemy_url(self) -> str:
-        """The database, a relative SQLite path being relative to config.json."""
-        scheme, relative = "sqlite:///", re.fullmatch(r"sqlite:///(?!/)(.+)", self.database_url)
-        return f"{scheme}{self.root / relative[1]}" if relative else self.database_url
+        """The address of the ledger's database."""
+        return self.absolute(self.database_url)
+
+    def absolute(self, url: str) -> str:
+        """Complete the address of a database; a relative SQLite path starts at config.json."""
+        scheme, relative = "sqlite:///", re.fullmatch(r"sqlite:///(?!/)(.+)", url)
+        return f"{scheme}{self.root / relative[1]}" if relative else url
 
     @model_validator(mode="after")
     def _a_webhook_is_signed(self) -> Self:
@@ -340,4 +340,10 @@ class Config(Section):
 
     @field_serializer("database_url")
     def _mask_password(self, url: str) -> str:
-        return re.sub(r"(://[^:/@]*:)[^@]+@", r"\1***@", url)
+        return masked(url)
+
+
+def masked(url: str) -> str:
+    """Show an address without its password, wherever in it that is."""
+    hidden = re.sub(r"(://[^:/@]*:).+@", r"\1***@", url)
+    return re.sub(r"(?i)([?&][^=&]*(?:password|passwd|secret|key)=)[^&]*", r"\1***", hidden)

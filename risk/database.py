@@ -1,8 +1,7 @@
-"""The connection to the ledger's database, and the migrations of its schema."""
+"""The connection to the ledger's database, and how it is asked and written to."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,12 +12,11 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from risk import revisions
 from risk.config import Config
-from risk.errors import LedgerError, NoLedger
-from risk.tables import REVISION
+from risk.engines import address_of, make_engine, patiently
+from risk.errors import LedgerError, NoLedger, RiskError
 
-NOTHING_YET = "there is no ledger yet; run: python full_process.py"
-MIGRATIONS = Path(__file__).with_name("migrations")
 VALUES_PER_STATEMENT = 500
 ROWS_PER_STATEMENT = 20_000
 Row = Mapping[str, Any]
@@ -32,15 +30,22 @@ class Connected:
         self.engine = engine
         self.now = clock
         self.run_id: int | None = None
+        self.confirm: Callable[[sa.Connection], None] = _anyone_may
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:
-        with database_faults(), self.engine.begin() as connection:
+        with database_faults(), patiently(self.engine.connect) as connection, connection.begin():
+            self.confirm(connection)
             yield connection
+            self.confirm(connection)  # again, as what was done may have taken long
 
     def _rows(self, query: sa.Select[Any]) -> list[Record]:
-        with database_faults(), self.engine.connect() as connection:
-            return list(connection.execute(query))
+        def ask() -> list[Record]:
+            with self.engine.connect() as connection:
+                return list(connection.execute(query))
+
+        with database_faults():
+            return patiently(ask)
 
     def _scalar(self, query: sa.Select[Any]) -> Any:
         rows = self._rows(query)
@@ -54,10 +59,9 @@ class Connected:
     def _in_chunks(
         self, query: sa.Select[Any], column: sa.Column[Any], values: Sequence[Any]
     ) -> Iterator[Record]:
-        with database_faults(), self.engine.connect() as connection:
-            for start in range(0, len(values), VALUES_PER_STATEMENT):
-                chunk = values[start : start + VALUES_PER_STATEMENT]
-                yield from connection.execute(query.where(column.in_(chunk)))
+        for start in range(0, len(values), VALUES_PER_STATEMENT):
+            chunk = values[start : start + VALUES_PER_STATEMENT]
+            yield from self._rows(query.where(column.in_(chunk)))
 
     def _write(self, table: sa.Table, rows: Sequence[Row]) -> None:
         with self._begin() as connection:
@@ -76,14 +80,26 @@ def connected(config: Config, *, upgrade: bool) -> Iterator[sa.Engine]:
 
 def connect(config: Config, *, upgrade: bool) -> sa.Engine:
     """Return an engine whose schema is of this version; whoever asks disposes of it."""
-    engine = _engine(config, create=upgrade)
+    engine = open_engine(config, create=upgrade)
     try:
         with database_faults():
-            _require_revision(engine, upgrade=upgrade)
-    except LedgerError:
+            patiently(lambda: revisions.require_revision(engine, upgrade=upgrade))
+    except RiskError:
         engine.dispose()
         raise
     return engine
+
+
+def open_engine(config: Config, *, create: bool) -> sa.Engine:
+    """Return an engine, whatever the schema is; whoever asks disposes of it."""
+    address = address_of(config.sqlalchemy_url)
+    if address.get_backend_name() == "sqlite" and address.database:
+        _prepare_folder(Path(address.database), create=create)
+    return make_engine(address)
+
+
+def _anyone_may(_: sa.Connection) -> None:
+    """Let a change be committed: this ledger is not held under a lease."""
 
 
 @contextmanager
@@ -93,35 +109,7 @@ def database_faults() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        raise LedgerError(f"the ledger cannot be used: {cause}") from error
-
-
-def migrate(engine: sa.Engine, revision: str = "head") -> None:
-    """Bring the database to `revision`, up or down, in one transaction where the server can."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    from alembic import command
-    from alembic.config import Config as AlembicConfig
-
-    settings = AlembicConfig()
-    settings.set_main_option("script_location", str(MIGRATIONS))
-    step = command.upgrade if revision in ("head", REVISION) else command.downgrade
-    with engine.connect() as connection, _tables_may_be_replaced(connection), connection.begin():
-        settings.attributes["connection"] = connection
-        step(settings, revision)
-
-
-@contextmanager
-def _tables_may_be_replaced(connection: sa.Connection) -> Iterator[None]:
-    """Let SQLite drop a table others refer to, which a change of its columns does to rebuild it."""
-    raw: Any = connection.connection.driver_connection
-    if connection.dialect.name != "sqlite":
-        yield
-        return
-    raw.execute("PRAGMA foreign_keys=OFF")
-    try:
-        yield
-    finally:
-        raw.execute("PRAGMA foreign_keys=ON")
+        raise LedgerError(f"the ledger cannot be used: {' '.join(str(cause).split())}") from error
 
 
 def insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
@@ -142,42 +130,10 @@ def insert_many(connection: sa.Connection, table: sa.Table, rows: Iterable[Row])
         connection.execute(table.insert(), batch)
 
 
-def _engine(config: Config, *, create: bool) -> sa.Engine:
+def _prepare_folder(path: Path, *, create: bool) -> None:
+    if not create and not path.exists():
+        raise NoLedger(revisions.NOTHING_YET)
     try:
-        url = sa.make_url(config.sqlalchemy_url)
-        if url.get_backend_name() == "sqlite" and url.database:
-            if create:
-                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-            elif not Path(url.database).exists():
-                raise NoLedger(NOTHING_YET)
-        engine = sa.create_engine(url, pool_pre_ping=True)
-    except (SQLAlchemyError, ImportError, OSError) as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
         raise LedgerError(f"database_url cannot be used: {error}") from None
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _configure_sqlite)
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    return engine
-
-
-def _configure_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # sqlite3 would commit each CREATE TABLE on its own
-    for pragma in ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _require_revision(engine: sa.Engine, *, upgrade: bool) -> None:
-    found = None
-    with engine.connect() as connection:
-        if sa.inspect(connection).has_table("alembic_version"):
-            found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    if found == REVISION:
-        return
-    if found is None and not upgrade:
-        raise NoLedger(NOTHING_YET)
-    older = found is None or found < REVISION
-    if not (upgrade and older and (found is None or engine.dialect.name == "sqlite")):
-        raise LedgerError(
-            f"the ledger is of revision {found}, this version of the project needs "
-            f"{REVISION}; {'upgrade it' if older else 'update the project'}"
-        )
-    migrate(engine)

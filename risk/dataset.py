@@ -39,7 +39,7 @@ def accepted(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> pd
     frames = [store.read_parts(config, [number]) for number in ingestion_ids]
     numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(rows) for rows in frames])
     rows = pd.concat(frames or [store.read_parts(config, [])], ignore_index=True)
-    rows[INGESTION] = numbers
+    rows = pd.concat([rows, pd.Series(numbers, name=INGESTION)], axis=1)
     later = ledger.later_labels(ingestion_ids)
     if later:
         labels = rows[ROW_HASH].map(later).astype("Int8")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedRandom, BufferedReader
 from itertools import compress
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from risk.errors import BusyError, DataError, StorageError
 from risk.schema import Problem, check, check_header
 
 ROWS_PER_PIECE = 50_000
+Bytes = BufferedReader | BufferedRandom
+FROM_SQL = "sql:"  # how the names of those begin that are no files
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,14 @@ def opened(drop: Drop) -> Iterator[BufferedReader]:
         _require_unchanged(file, drop)
 
 
-def sha256(file: BufferedReader) -> str:
+def sha256(file: Bytes) -> str:
     """Digest the bytes of an open file and rewind it."""
     digest = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)
     return digest
 
 
-def header_of(file: BufferedReader, max_line_characters: int) -> list[str]:
+def header_of(file: Bytes, max_line_characters: int) -> list[str]:
     """Return the names in the first line of an open file, none if it has none; rewind it."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
@@ -141,7 +143,7 @@ def header_of(file: BufferedReader, max_line_characters: int) -> list[str]:
     return [name.strip() for name in header]
 
 
-def read(file: BufferedReader, columns: Columns, max_line_characters: int) -> Iterator[Piece]:
+def read(file: Bytes, columns: Columns, max_line_characters: int) -> Iterator[Piece]:
     """Yield the records piece by piece; DataError says why a file cannot be read as a whole."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:

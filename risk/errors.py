@@ -6,6 +6,7 @@
   - DataError          65  422  the data cannot be used for what was asked
   - LedgerError        69  503  the database is out of reach or of another version
   - NoLedger           69  503  nothing was ever recorded
+  - SourceError        69  503  a source of rows in SQL cannot be read
   - ApiError           69  503  the API does not answer what it should
   - StorageError       74  507  a file cannot be read or written
   - BusyError          75  503  another run is at work
@@ -50,6 +51,13 @@ class LedgerError(RiskError):
 
 class NoLedger(LedgerError):
     """Nothing was ever recorded: no run has made the ledger yet."""
+
+
+class SourceError(RiskError):
+    """A source of rows in SQL is out of reach, or cannot be asked what the settings say."""
+
+    exit_code = 69
+    http_status = 503
 
 
 class ApiError(RiskError):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from io import BufferedReader
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from risk import drops, labels, store
+from risk.arrivals import Taken
 from risk.config import Columns, Config
-from risk.drops import Drop, Piece
+from risk.drops import Bytes, Drop, Piece
 from risk.errors import DataError
 from risk.labels import LaterLabel, Matched
-from risk.ledger import Ledger, Taken
+from risk.ledger import Ledger
 from risk.schema import ROW_HASH, Problem, fingerprints, keys
+from risk.sources import Fetch
+from risk.warehouse import StoredRow, stored_form
 
 log = logging.getLogger("ingestion")
 
@@ -99,11 +102,11 @@ def split_fresh(
 
 
 def take(
-    config: Config, ledger: Ledger, drop: Drop, *, requeued: int | None = None
+    config: Config, ledger: Ledger, drop: Drop | Fetch, *, requeued: int | None = None
 ) -> Intake | None:
     """Bring one drop in: part and quarantine first, then the commit; None if only touched."""
     ingestion_id = ledger.last_ingestion_id() + 1
-    with drops.opened(drop) as file:
+    with _opened(drop) as file:
         sha256 = drops.sha256(file)
         earlier = [] if requeued else ledger.seen(sha256)
         contents = Contents() if earlier else _write(config, ledger, drop, file, ingestion_id)
@@ -115,7 +118,15 @@ def take(
     else:
         intake = _sum_up(drop, contents)
     row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **asdict(intake)}
-    brought = Taken(contents.hashes, contents.unripe, contents.labels, contents.problems)
+    in_sql = config.store_dataset_in_sql and contents.hashes
+    brought = Taken(
+        contents.hashes,
+        contents.unripe,
+        contents.labels,
+        contents.problems,
+        rows=rows_for_sql(config, ingestion_id) if in_sql else (),
+        mark=drop.mark if isinstance(drop, Fetch) else None,
+    )
     ledger.record_ingestion(row, taken=brought, requeued=requeued)
     if problems := contents.problems:
         first = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
@@ -125,7 +136,7 @@ def take(
 
 
 def preview(
-    config: Config, ledger: Ledger, drop: Drop, *, seen: set[int]
+    config: Config, ledger: Ledger, drop: Drop | Fetch, *, seen: set[int]
 ) -> tuple[Intake, pd.DataFrame]:
     """Tell what `take` would make of a drop after rows of the hashes `seen`; write nothing."""
     frames = [store.read_parts(config, [])]
@@ -134,7 +145,7 @@ def preview(
         return seen.union(ledger.known_hashes(hashes))
 
     try:
-        with drops.opened(drop) as file:
+        with _opened(drop) as file:
             if ledger.seen(drops.sha256(file)):
                 return Intake(drop.name, "duplicate"), frames[0]
             if _brings_labels(config, file):
@@ -145,8 +156,18 @@ def preview(
     return intake, pd.concat(frames, ignore_index=True)
 
 
+def rows_for_sql(config: Config, ingestion_id: int) -> Iterator[StoredRow]:
+    """Read the part of an ingestion in the form its rows have in SQL."""
+    part = store.read_part(store.part_path(config, ingestion_id), config.columns)
+    return stored_form(part, config.columns)
+
+
+def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:
+    return nullcontext(drop.file) if isinstance(drop, Fetch) else drops.opened(drop)
+
+
 def _write(
-    config: Config, ledger: Ledger, drop: Drop, file: BufferedReader, ingestion_id: int
+    config: Config, ledger: Ledger, drop: Drop | Fetch, file: Bytes, ingestion_id: int
 ) -> Contents:
     """Write the part and the quarantine of one drop; nothing of it counts before the commit."""
     part, columns = store.part_path(config, ingestion_id), config.columns
@@ -171,17 +192,17 @@ def _write(
     return contents
 
 
-def _quarantine(config: Config, ingestion_id: int, drop: Drop, contents: Contents) -> None:
+def _quarantine(config: Config, ingestion_id: int, drop: Drop | Fetch, contents: Contents) -> None:
     if contents.refused:
         store.quarantine_rows(config, ingestion_id, contents.refused, _reasons(drop, contents))
 
 
-def _brings_labels(config: Config, file: BufferedReader) -> bool:
+def _brings_labels(config: Config, file: Bytes) -> bool:
     header = drops.header_of(file, config.ingestion.max_line_characters)
     return labels.are_all(header, config.columns)
 
 
-def _read_labels(config: Config, ledger: Ledger, file: BufferedReader) -> Contents:
+def _read_labels(config: Config, ledger: Ledger, file: Bytes) -> Contents:
     """Read a drop of labels and find the rows that wait for them."""
     columns, contents = config.columns.of_labels, Contents(kind="labels")
     taken: set[int] = set()
@@ -201,7 +222,7 @@ def _read_labels(config: Config, ledger: Ledger, file: BufferedReader) -> Conten
 
 def _read(
     config: Config,
-    file: BufferedReader,
+    file: Bytes,
     *,
     known: Callable[[Sequence[int]], Iterable[int]],
     keep: Callable[[pd.DataFrame], None],
@@ -216,7 +237,7 @@ def _read(
     return contents
 
 
-def _sum_up(drop: Drop, contents: Contents) -> Intake:
+def _sum_up(drop: Drop | Fetch, contents: Contents) -> Intake:
     if contents.refusal:
         return Intake(drop.name, "refused", reason=contents.refusal)
     n_refused = max(len(contents.refused) - 1, 0)
@@ -226,5 +247,5 @@ def _sum_up(drop: Drop, contents: Contents) -> Intake:
     return Intake(drop.name, "taken", contents.kind, *counts, reason=reason)
 
 
-def _reasons(drop: Drop, contents: Contents) -> list[tuple[str, int, str, str, str]]:
+def _reasons(drop: Drop | Fetch, contents: Contents) -> list[tuple[str, int, str, str, str]]:
     return [(drop.name, *problem) for problem in contents.problems]

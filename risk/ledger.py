@@ -1,25 +1,24 @@
-"""Everything that happened: each SQL statement of the project is in this file."""
+"""Everything that happened: asked about runs, drops, decisions and releases here."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 
 import pandas as pd
 import sqlalchemy as sa
 
 from risk import database
+from risk.archive import Archive
+from risk.arrivals import Arrivals
 from risk.casebook import Casebook
-from risk.chronicle import Chronicle
 from risk.config import Config
-from risk.database import Record, Row, insert, insert_many
-from risk.labels import LaterLabel
+from risk.database import Record, Row, insert
 from risk.outbox import Outbox
-from risk.schema import Problem
 from risk.tables import (
     column_statistics,
     decisions,
@@ -27,26 +26,12 @@ from risk.tables import (
     ingestions,
     quarantined_rows,
     releases,
-    row_hashes,
     runs,
     scores,
     stage_timings,
-    unripe_rows,
 )
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a drop brought.
-
-    Accepted rows by their hashes, (row hash, key hash) of those whose label is still to come,
-    labels that came later, and problems.
-    """
-
-    hashes: Sequence[int] = ()
-    unripe: Sequence[tuple[int, int]] = ()
-    labels: Sequence[LaterLabel] = ()
-    problems: Sequence[Problem] = ()
+from risk.warehouse import Warehouse
+from risk.watermarks import Watermarks
 
 
 @dataclass(frozen=True)
@@ -57,7 +42,7 @@ class Judgement:
     release: Row | None = None
 
 
-NOTHING, NOT_JUDGED = Taken(), Judgement()
+NOT_JUDGED = Judgement()
 
 
 def utc_now() -> datetime:
@@ -65,7 +50,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger(Casebook, Chronicle, Outbox):
+class Ledger(Arrivals, Warehouse, Watermarks, Casebook, Archive, Outbox):
     """One open database; every method is one transaction, so a crash leaves no half of it."""
 
     @classmethod
@@ -118,77 +103,6 @@ class Ledger(Casebook, Chronicle, Outbox):
         table = stage_timings.c
         query = sa.select(table.stage, table.started_at, table.duration_seconds)
         return self._frame(query.where(table.outcome == "ok").order_by(table.id))
-
-    def taken_paths(self) -> list[str]:
-        """Return the names of the drops whose rows were taken."""
-        query = sa.select(ingestions.c.path).where(ingestions.c.status == "taken").distinct()
-        return [row[0] for row in self._rows(query.order_by(ingestions.c.path))]
-
-    def last_ingestion_id(self) -> int:
-        """Return the newest ingestion's number, 0 before the first."""
-        return int(self._scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
-
-    def known_signatures(self, paths: Sequence[str]) -> set[tuple[Any, ...]]:
-        """Return (path, size_bytes, mtime_ns, ctime_ns, inode) of what was seen under `paths`."""
-        table = ingestions.c
-        query = sa.select(table.path, table.size_bytes, table.mtime_ns, table.ctime_ns, table.inode)
-        found = self._in_chunks(query, table.path, paths)
-        return {(row[0], row[1], row[2], row[3], row[4]) for row in found}
-
-    def seen(self, sha256: str) -> list[Record]:
-        """Return id, path and status of the ingestions of the same bytes, oldest first."""
-        table = ingestions.c
-        query = sa.select(table.id, table.path, table.status).where(table.sha256 == sha256)
-        return self._rows(query.order_by(table.id))
-
-    def known_hashes(self, hashes: Sequence[int]) -> list[int]:
-        """Return those of `hashes` whose rows were accepted before."""
-        column = row_hashes.c.row_hash
-        return [row[0] for row in self._in_chunks(sa.select(column), column, hashes)]
-
-    def record_ingestion(
-        self,
-        row: Row,
-        *,
-        taken: Taken = NOTHING,
-        requeued: int | None = None,
-    ) -> None:
-        """Commit a drop: from here on its rows are accepted, its refusals known, once for ever.
-
-        `requeued` is the earlier ingestion whose quarantine this one empties.
-        """
-        ingestion_id = row["id"]
-        is_first = row["status"] == "taken" and not requeued
-        once = {"taken_sha256": row["sha256"] if is_first else None}
-        common = {"run_id": self.run_id, "ingested_at": self.now()}
-        own = {"ingestion_id": ingestion_id}
-        with self._begin() as connection:
-            connection.execute(ingestions.insert().values({**common, **row, **once}))
-            insert_many(connection, row_hashes, ({"row_hash": h, **own} for h in taken.hashes))
-            insert_many(
-                connection,
-                unripe_rows,
-                (
-                    dict(zip(("row_hash", "key_hash"), pair, strict=True)) | own
-                    for pair in taken.unripe
-                ),
-            )
-            self.ripen(connection, ingestion_id, taken.labels)
-            insert_many(connection, quarantined_rows, _quarantine(ingestion_id, taken.problems))
-            if requeued:
-                emptied = ingestions.update().where(ingestions.c.id == requeued)
-                connection.execute(emptied.values(requeued_as=ingestion_id))
-
-    def was_requeued(self, ingestion_id: int) -> bool:
-        """Tell whether what an ingestion quarantined was read again."""
-        query = sa.select(ingestions.c.requeued_as).where(ingestions.c.id == ingestion_id)
-        return self._scalar(query) is not None
-
-    def refresh_signature(self, path: str, sha256: str, signature: Row) -> None:
-        """Note that a known file was touched, so that it need not be read again."""
-        same = (ingestions.c.path == path) & (ingestions.c.sha256 == sha256)
-        with self._begin() as connection:
-            connection.execute(ingestions.update().where(same).values(signature))
 
     def ingestions_after(self, ingestion_id: int) -> list[Record]:
         """Return the ingestions that came later, oldest first."""
@@ -339,7 +253,7 @@ def _added(kind: str) -> sa.ColumnElement[bool]:
     return (ingestions.c.rows_added > 0) & (ingestions.c.kind == kind)
 
 
-def _quarantine(ingestion_id: int, problems: Iterable[Problem]) -> Iterator[Row]:
-    for problem in problems:
-        row = problem._asdict()
-        yield {"ingestion_id": ingestion_id, "column_name": row.pop("column"), **row}
+if __name__ == "__main__":
+    from risk.upkeep import main
+
+    main()

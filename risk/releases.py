@@ -104,6 +104,16 @@ def sweep(shelf: Path, *, last_version: int) -> None:
             shutil.rmtree(path)
 
 
+def discard(shelf: Path, version: int) -> None:
+    """Take a release off the shelf; what a crash leaves of it, the next `sweep` removes."""
+    folder = existing(shelf, version)
+    unnamed = folder.with_name(f".{version}.tmp")
+    with storage_faults(folder):
+        folder.rename(unnamed)
+        shutil.rmtree(unnamed)
+        sync_folder(folder.parent)
+
+
 def _link(path: Path, target: Path) -> None:
     if path.is_symlink() and path.readlink() == target:
         return

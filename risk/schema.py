@@ -14,6 +14,7 @@ from risk.errors import DataError
 
 ROW_HASH = "row_hash"
 SHOWN_CHARACTERS = 40
+NAME_CHARACTERS = 650  # of four bytes each: what an index of every database takes
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 
@@ -132,6 +133,8 @@ def _unexpected_text(
 ) -> list[tuple[str, str, pd.Series[bool]]]:
     if name in (columns.identifier, columns.event_time):
         faults = [(name, "empty", cells == "")]
+        too_long = cells.str.len() > NAME_CHARACTERS
+        faults.append((name, f"longer than {NAME_CHARACTERS} characters", too_long))
         if name == columns.event_time:
             moments = pd.to_datetime(cells, errors="coerce", format="ISO8601", utc=True)
             faults.append((name, "not an ISO 8601 time", moments.isna() & (cells != "")))

@@ -7,6 +7,7 @@ import io
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +16,17 @@ from typing import IO, Any
 import filelock
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from risk.config import Columns, Config
+from risk.config import Columns, Config, ReportFormat
 from risk.errors import BusyError, ConfigError, StorageError
 from risk.schema import ROW_HASH
 
 ROWS_PER_BATCH = 100_000
+LONGEST = 20  # digits of a number of the ledger
+RETURN_TOO = "\r\n"  # a csv.writer only quotes those ends of lines it writes itself
 QUARANTINED_ROWS = "rows.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
 Reasons = Sequence[tuple[str, int, str, str, str]]
@@ -77,6 +82,13 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
         sync_folder(path.parent)
 
 
+@contextmanager
+def spooling() -> Iterator[io.BufferedRandom]:
+    """Give a file without a name, which is gone at the end, or with the process."""
+    with storage_faults(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
+        yield file
+
+
 def write(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
     """Replace `path` by `content`, so that no reader ever sees half of it."""
     with replacing(path, mode=mode) as file:
@@ -117,6 +129,18 @@ def size_of(path: Path, first_line: str) -> int:
         return -1
 
 
+def newest_number(path: Path, *, after: int) -> int:
+    """Return the greatest number that begins a record of CSV behind byte `after`, else 0."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(after)
+            text = file.read().decode("utf-8", "replace")
+        first = [record[0] for record in csv.reader(io.StringIO(text)) if record]
+    except (FileNotFoundError, csv.Error):
+        return 0
+    return max((int(cell) for cell in first if cell.isdecimal() and len(cell) < LONGEST), default=0)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -136,10 +160,24 @@ def quarantine_path(config: Config, ingestion_id: int) -> Path:
     return config.quarantine_folder / f"{ingestion_id:08d}"
 
 
+def report_path(config: Config, run_id: int, kind: ReportFormat) -> Path:
+    """Name the file that holds the report on a run."""
+    name = Path(config.report_filename).with_suffix(f".{kind}").name
+    return config.report_folder / f"{run_id:08d}" / name
+
+
 @contextmanager
 def writing_part(path: Path, columns: Columns) -> Iterator[pq.ParquetWriter]:
     """Give a Parquet writer whose file appears under `path` only when it is complete."""
     with replacing(path) as file, pq.ParquetWriter(file, _part_schema(columns)) as writer:
+        yield writer
+
+
+@contextmanager
+def writing_table(path: Path, schema: pa.Schema) -> Iterator[Any]:
+    """Give a writer of record batches, to Parquet or CSV as `path` ends; whole or not at all."""
+    kind = pq.ParquetWriter if path.suffix == ".parquet" else pa_csv.CSVWriter
+    with replacing(path) as file, kind(file, schema) as writer:
         yield writer
 
 
@@ -166,6 +204,15 @@ def read_parts(config: Config, ingestion_ids: Sequence[int]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else empty
 
 
+def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataFrame:
+    """Read the accepted rows of one ingestion that bear an identifier, no others."""
+    path, name = part_path(config, ingestion_id), config.columns.identifier
+    with storage_faults(path):
+        bears_names = name in pq.read_schema(path).names
+        only = (pc.field(name) == identifier) if bears_names else pc.scalar(False)
+        return _typed(pq.read_table(path, filters=only), config.columns)
+
+
 def parquet_bytes(rows: pd.DataFrame) -> bytes:
     """Write a small table as the bytes of a Parquet file."""
     content = io.BytesIO()
@@ -184,14 +231,17 @@ def to_csv(rows: pd.DataFrame, columns: Columns) -> str:
             shown[name] = numbers.astype("Int64")
     labels = {1: columns.positive_label, 0: columns.negative_label}
     shown[columns.target] = rows[columns.target].astype("object").map(labels)
-    return shown.to_csv(index=False, header=False, lineterminator="\n")
+    text = shown.to_csv(index=False, header=False, lineterminator="\n")
+    if "\r" in text:
+        text = shown.to_csv(index=False, header=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    return text
 
 
 def csv_line(cells: Sequence[Any]) -> str:
     """Write one record of CSV."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    csv.writer(text, lineterminator=RETURN_TOO).writerow(cells)
+    return text.getvalue().removesuffix(RETURN_TOO) + "\n"
 
 
 def quarantine_rows(
@@ -209,6 +259,26 @@ def quarantine_file(config: Config, ingestion_id: int, file: IO[bytes], reasons:
     with replacing(folder / QUARANTINED_ROWS) as copy:
         shutil.copyfileobj(file, copy)
     write(folder / "reasons.csv", "".join(map(csv_line, [REASON_COLUMNS, *reasons])))
+
+
+def quarantined_before(config: Config, ingestion_id: int) -> list[int]:
+    """List the earlier ingestions of which something lies in quarantine."""
+    return _numbered_before(config.quarantine_folder, ingestion_id)
+
+
+def discard_quarantined(config: Config, ingestion_id: int) -> None:
+    """Remove what an ingestion refused."""
+    _discard(quarantine_path(config, ingestion_id))
+
+
+def reported_before(config: Config, run_id: int) -> list[int]:
+    """List the earlier runs on which a report is kept."""
+    return _numbered_before(config.report_folder, run_id)
+
+
+def discard_reports(config: Config, run_id: int) -> None:
+    """Remove the reports on a run."""
+    _discard(report_path(config, run_id, "pdf").parent)
 
 
 def sweep(config: Config, *, last_ingestion_id: int) -> None:
@@ -251,3 +321,13 @@ def _typed(table: pa.Table, columns: Columns) -> pd.DataFrame:
     ]
     rows: pd.DataFrame = pa.table(arrays, schema=schema).to_pandas()
     return rows.astype({columns.target: "Int8"})
+
+
+def _numbered_before(folder: Path, number: int) -> list[int]:
+    numbers = (int(path.name) for path in folder.glob("*") if path.name.isdecimal())
+    return sorted(earlier for earlier in numbers if earlier < number)
+
+
+def _discard(folder: Path) -> None:
+    with storage_faults(folder):
+        shutil.rmtree(folder)

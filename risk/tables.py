@@ -8,20 +8,17 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Double,
     ForeignKey,
     Index,
     Integer,
     MetaData,
-    String,
     Table,
-    Text,
     UniqueConstraint,
 )
 
-from risk.sqltypes import Identity, UtcDateTime
+from risk.sqltypes import Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0003"
+REVISION = "0006"
 
 
 metadata = MetaData(
@@ -48,8 +45,8 @@ runs = Table(
     _id(),
     Column("started_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
-    Column("status", String(16), nullable=False),
-    Column("outcome", Text),
+    Column("status", Name(16), nullable=False),
+    Column("outcome", LongText),
 )
 
 stage_timings = Table(
@@ -57,10 +54,10 @@ stage_timings = Table(
     metadata,
     _id(),
     _run(),
-    Column("stage", String(32), nullable=False, index=True),
+    Column("stage", Name(32), nullable=False, index=True),
     Column("started_at", UtcDateTime, nullable=False),
-    Column("duration_seconds", Double, nullable=False),
-    Column("outcome", Text, nullable=False),
+    Column("duration_seconds", Number, nullable=False),
+    Column("outcome", LongText, nullable=False),
 )
 
 decisions = Table(
@@ -69,10 +66,10 @@ decisions = Table(
     _id(),
     _run(),
     Column("decided_at", UtcDateTime, nullable=False),
-    Column("action", String(16), nullable=False),
+    Column("action", Name(16), nullable=False),
     Column("version", Integer),
-    Column("reason", Text, nullable=False),
-    Column("comparison", Text),
+    Column("reason", LongText, nullable=False),
+    Column("comparison", LongText),
     Column("completed_at", UtcDateTime),
 )
 
@@ -83,15 +80,15 @@ ingestions = Table(
     _run(),
     Column("assessment_id", Identity, ForeignKey("assessments.id"), index=True),
     Column("decision_id", Identity, ForeignKey("decisions.id"), index=True),
-    Column("kind", String(16), nullable=False, server_default="rows"),
+    Column("kind", Name(16), nullable=False, server_default="rows"),
     Column("ingested_at", UtcDateTime, nullable=False),
-    Column("path", String(700), nullable=False, index=True),
-    Column("sha256", String(64), nullable=False, index=True),
-    Column("taken_sha256", String(64), unique=True),
+    Column("path", Name(700), nullable=False, index=True),
+    Column("sha256", Name(64), nullable=False, index=True),
+    Column("taken_sha256", Name(64), unique=True),
     Column("duplicate_of", Identity, ForeignKey("ingestions.id")),
     Column("requeued_as", Identity, ForeignKey("ingestions.id")),
-    Column("status", String(16), nullable=False),
-    Column("reason", Text),
+    Column("status", Name(16), nullable=False),
+    Column("reason", LongText),
     Column("rows_read", BigInteger, nullable=False),
     Column("rows_added", BigInteger, nullable=False),
     Column("rows_duplicate", BigInteger, nullable=False),
@@ -108,9 +105,9 @@ quarantined_rows = Table(
     _id(),
     Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False, index=True),
     Column("line", BigInteger, nullable=False),
-    Column("column_name", String(255), nullable=False),
-    Column("rule", String(255), nullable=False),
-    Column("value", String(255), nullable=False),
+    Column("column_name", Name(255), nullable=False),
+    Column("rule", Name(255), nullable=False),
+    Column("value", Name(255), nullable=False),
 )
 
 row_hashes = Table(
@@ -147,10 +144,10 @@ assessments = Table(
     Column("assessed_at", UtcDateTime, nullable=False),
     Column("version", Integer, nullable=False, index=True),
     Column("n", BigInteger, nullable=False),
-    Column("profile", Text(2**24 - 1), nullable=False),
-    Column("attribution", Text),
-    Column("summary", Text, nullable=False),
-    Column("cause", Text, nullable=False),
+    Column("profile", LongText, nullable=False),
+    Column("attribution", LongText),
+    Column("summary", LongText, nullable=False),
+    Column("cause", LongText, nullable=False),
 )
 
 detectors = Table(
@@ -158,7 +155,7 @@ detectors = Table(
     metadata,
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("assessment_id", Identity, ForeignKey("assessments.id"), nullable=False),
-    Column("state", Text(2**24 - 1), nullable=False),
+    Column("state", LongText, nullable=False),
 )
 
 predictions = Table(
@@ -166,8 +163,8 @@ predictions = Table(
     metadata,
     Column("row_hash", BigInteger, primary_key=True, autoincrement=False),
     Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("y_pred_proba", Double, nullable=False),
-    Column("expected_proba", Double),
+    Column("y_pred_proba", Number, nullable=False),
+    Column("expected_proba", Number),
 )
 
 incidents = Table(
@@ -176,10 +173,10 @@ incidents = Table(
     _id(),
     _run(),
     Column("version", Integer, nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("subject", String(700), nullable=False),
-    Column("severity", String(16), nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("kind", Name(32), nullable=False),
+    Column("subject", Name(700), nullable=False),
+    Column("severity", Name(16), nullable=False),
+    Column("detail", LongText, nullable=False),
     Column("since_ingestion_id", Identity),
     Column("last_ingestion_id", Identity),
     Column("times_seen", Integer, nullable=False, server_default="1"),
@@ -187,13 +184,13 @@ incidents = Table(
     Column("last_seen_at", UtcDateTime, nullable=False),
     Column("acknowledged_at", UtcDateTime),
     Column("resolved_at", UtcDateTime, index=True),
-    Column("resolution", Text),
+    Column("resolution", LongText),
 )
 
 derived_files = Table(
     "derived_files",
     metadata,
-    Column("name", String(255), primary_key=True),
+    Column("name", Name(255), primary_key=True),
     Column("ingestion_id", Identity, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
 )
@@ -204,10 +201,10 @@ releases = Table(
     Column("version", Integer, primary_key=True, autoincrement=False),
     _run(),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("model_sha256", String(64), nullable=False),
+    Column("model_sha256", Name(64), nullable=False),
     Column("rows_trained", BigInteger, nullable=False),
     Column("proven", Boolean, nullable=False),
-    Column("manifest", Text, nullable=False),
+    Column("manifest", LongText, nullable=False),
 )
 
 scores = Table(
@@ -216,13 +213,13 @@ scores = Table(
     _id(),
     _run(),
     Column("scored_at", UtcDateTime, nullable=False),
-    Column("model_sha256", String(64), nullable=False),
+    Column("model_sha256", Name(64), nullable=False),
     Column("version", Integer),
-    Column("dataset", String(700), nullable=False),
-    Column("metric", String(32), nullable=False),
-    Column("value", Double),
-    Column("lower", Double),
-    Column("upper", Double),
+    Column("dataset", Name(700), nullable=False),
+    Column("metric", Name(32), nullable=False),
+    Column("value", Number),
+    Column("lower", Number),
+    Column("upper", Number),
     Column("n", BigInteger, nullable=False),
     Index("ix_scores_metric_scored_at", "metric", "scored_at"),
 )
@@ -233,15 +230,15 @@ column_statistics = Table(
     _id(),
     _run(),
     Column("computed_at", UtcDateTime, nullable=False),
-    Column("column_name", String(255), nullable=False, index=True),
+    Column("column_name", Name(255), nullable=False, index=True),
     Column("row_count", BigInteger, nullable=False),
     Column("missing_count", BigInteger, nullable=False),
-    Column("missing_percent", Double),
-    Column("mean", Double),
-    Column("median", Double),
-    Column("standard_deviation", Double),
+    Column("missing_percent", Number),
+    Column("mean", Number),
+    Column("median", Number),
+    Column("standard_deviation", Number),
     Column("distinct_count", BigInteger),
-    Column("top_value", String(255)),
+    Column("top_value", Name(255)),
     Column("top_count", BigInteger),
 )
 
@@ -251,18 +248,18 @@ findings = Table(
     _id(),
     _run(),
     Column("found_at", UtcDateTime, nullable=False),
-    Column("check_name", String(32), nullable=False),
-    Column("feature", String(700)),
-    Column("method", String(32), nullable=False),
-    Column("drift_score", Double),
-    Column("threshold", Double),
-    Column("p_value", Double),
-    Column("e_value", Double),
+    Column("check_name", Name(32), nullable=False),
+    Column("feature", Name(700)),
+    Column("method", Name(32), nullable=False),
+    Column("drift_score", Number),
+    Column("threshold", Number),
+    Column("p_value", Number),
+    Column("e_value", Number),
     Column("drift_detected", Boolean, nullable=False),
     Column("n", BigInteger, nullable=False),
     Column("rows_needed", BigInteger),
-    Column("distances", Text),
-    Column("detail", Text, nullable=False),
+    Column("distances", LongText),
+    Column("detail", LongText, nullable=False),
 )
 
 requests_for_change = Table(
@@ -270,10 +267,23 @@ requests_for_change = Table(
     metadata,
     _id(),
     Column("requested_at", UtcDateTime, nullable=False),
-    Column("key_name", String(64), nullable=False),
-    Column("method", String(8), nullable=False),
-    Column("path", String(700), nullable=False),
+    Column("key_name", Name(64), nullable=False),
+    Column("method", Name(8), nullable=False),
+    Column("path", Name(700), nullable=False),
     Column("status", Integer),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    _id(),
+    _run(),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("kind", Name(8), nullable=False),
+    Column("path", Name(700), nullable=False),
+    Column("sha256", Name(64), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    UniqueConstraint("run_id", "kind", name="uq_reports_run"),
 )
 
 messages = Table(
@@ -283,15 +293,47 @@ messages = Table(
     _run(),
     Column("incident_id", Identity, ForeignKey("incidents.id")),
     Column("decision_id", Identity, ForeignKey("decisions.id")),
-    Column("target", String(255), nullable=False),
-    Column("event", String(32), nullable=False),
-    Column("title", Text, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("target", Name(255), nullable=False),
+    Column("event", Name(32), nullable=False),
+    Column("title", LongText, nullable=False),
+    Column("body", LongText, nullable=False),
     Column("happened_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("sent_at", UtcDateTime, index=True),
-    Column("last_error", Text),
+    Column("last_error", LongText),
     UniqueConstraint("target", "event", "run_id", name="uq_messages_run"),
     UniqueConstraint("target", "event", "incident_id", name="uq_messages_incident"),
     UniqueConstraint("target", "event", "decision_id", name="uq_messages_decision"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Name(64), primary_key=True),
+    Column("holder", Name(255), nullable=False),
+    Column("token", Name(64), nullable=False),
+    Column("acquired_at", UtcDateTime, nullable=False),
+    Column("renewed_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+dataset_rows = Table(
+    "dataset_rows",
+    metadata,
+    Column("row_hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False, index=True),
+    Column("identifier", Name(700), nullable=False, index=True),
+    Column("event_time", LongText),
+    Column("y_true", Integer),
+    Column("labelled_by", Identity, ForeignKey("ingestions.id"), index=True),
+    Column("row", LongText, nullable=False),
+)
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("source", Name(64), primary_key=True),
+    Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False, index=True),
+    Column("value", LongText, nullable=False),
+    Column("kind", Name(16), nullable=False),
 )

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 
 from risk.config import Config
 from risk.ledger import Ledger
+from tests import servers
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +31,18 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         report.outcome = "failed"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark that `servers.on_every_server` is."""
+    config.addinivalue_line("markers", "on(*servers): run a test that has a ledger on each of them")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked so on each of its servers, if it has a ledger at all."""
+    mark = metafunc.definition.get_closest_marker("on")
+    if mark and "server" in metafunc.fixturenames:
+        metafunc.parametrize("server", mark.args, indirect=True)
+
+
 class World:
     """A folder with the settings and data of the repository, and commands run in it."""
 
@@ -38,6 +51,7 @@ class World:
         self.settings: dict[str, Any] = json.loads((ROOT / "config.json").read_text())
         self.settings["ingestion"]["settle_seconds"] = 0
         self.settings["api"]["port"] = 8765
+        self.settings["report_formats"] = []  # they take seconds; who tests them wants them back
         shutil.copytree(ROOT / "data" / "development", folder / "data" / "development")
         shutil.copytree(ROOT / "data" / "production", folder / "data" / "production")
         shutil.copytree(ROOT / "data" / "test", folder / "data" / "test")
@@ -85,7 +99,8 @@ def serve(config: Config) -> Iterator[str]:
     """Answer over HTTP for a while."""
     from app import create_app
 
-    server = make_server("127.0.0.1", 0, create_app(config), threaded=True)
+    app = create_app(config)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -94,6 +109,7 @@ def serve(config: Config) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+        app.extensions["risk"].close()
 
 
 @pytest.fixture(scope="session")
@@ -156,10 +172,51 @@ def receiver() -> Iterator[Receiver]:
     receiver.server.server_close()
 
 
+@pytest.fixture(scope="session")
+def empty_database() -> Iterator[Callable[[str], servers.Place]]:
+    """Give what empties the database this session has on a server."""
+    with ExitStack() as stack:
+        places: dict[str, servers.Place] = {}
+
+        def prepare(name: str) -> servers.Place:
+            if name not in places:
+                places[name] = stack.enter_context(servers.new_place(name, "ledger"))
+            places[name].empty()
+            return places[name]
+
+        yield prepare
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def server(
+    request: pytest.FixtureRequest, empty_database: Callable[[str], servers.Place]
+) -> servers.Place:
+    """Give an empty ledger's place: SQLite, unless a test is `on_every_server`."""
+    return empty_database(getattr(request, "param", servers.SQLITE))
+
+
+@pytest.fixture
+def world(tmp_path: Path, server: servers.Place) -> World:
     """Give a world in which nothing happened yet."""
-    return World(tmp_path)
+    world = World(tmp_path)
+    if server.url:
+        world.set(database_url=server.url)
+    return world
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of a world after its first run, to be copied."""
+    world = World(tmp_path_factory.mktemp("first_run"))
+    assert world.command("full_process.py").returncode == 0
+    return world.folder
+
+
+@pytest.fixture
+def deployed(world: World, first_run: Path) -> World:
+    """Give a world after its first run: release 1 is live."""
+    shutil.copytree(first_run, world.folder, symlinks=True, dirs_exist_ok=True)
+    return world
 
 
 @pytest.fixture

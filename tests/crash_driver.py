@@ -1,14 +1,18 @@
-"""Kill a full process before each call that changes something, then run it once more.
+"""Kill a run before each call that changes something, then run it once more.
 
 Called by test_crash.py in a process of its own, so that the heavy imports are paid once and
 every run is a fork. Prints one JSON line per crash point, and one for the run without a crash.
+What is run is the full process, or ingestion alone.
 """
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.figure  # noqa: F401  (the imports are here to be paid once)
@@ -18,42 +22,55 @@ import sklearn.linear_model  # noqa: F401
 import sqlalchemy as sa
 
 import full_process
+import ingestion
 from risk import model, releases, store
 from risk.config import Config
 from risk.ledger import Ledger
+from tests.servers import Place
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate"}
 MASKED = {"run_id", "created_at", "ingested_at", "trained_through"}
 
 
-def main(template: Path, workshop: Path, every: int) -> None:
-    print(json.dumps({"point": 0, **survive(template, workshop / "whole", point=0)}), flush=True)
+@dataclass(frozen=True)
+class Work:
+    """What is run, and what must be the same afterwards."""
+
+    run: Callable[[Config, Ledger], object]
+    state: Callable[[Path], dict[str, object]]
+
+
+def main(template: Path, workshop: Path, every: int, work: Work) -> None:
+    whole = survive(template, workshop / "whole", work, point=0)
+    print(json.dumps({"point": 0, **whole}, default=int), flush=True)
     point, reached = every, True
     while reached:
-        result = survive(template, workshop / "crash", point=point)
+        result = survive(template, workshop / "crash", work, point=point)
         reached = result["killed"]
         if reached:
-            print(json.dumps({"point": point, **result}), flush=True)
+            print(json.dumps({"point": point, **result}, default=int), flush=True)
         point += every
 
 
-def survive(template: Path, world: Path, *, point: int) -> dict[str, object]:
+def survive(template: Path, world: Path, work: Work, *, point: int) -> dict[str, object]:
     """Crash at a point, run again, and tell what the world looks like."""
     shutil.rmtree(world, ignore_errors=True)
     shutil.copytree(template, world, symlinks=True)
-    killed = os.WIFSIGNALED(in_a_fork(world, point))
-    code = os.waitstatus_to_exitcode(in_a_fork(world, 0))
-    return {"killed": killed, "exit_code": code, "state": state(world)}
+    url = Config.load(world / "config.json").database_url
+    Place("", None if url.startswith("sqlite") else url).empty()
+    killed = os.WIFSIGNALED(in_a_fork(world, work, point))
+    code = os.waitstatus_to_exitcode(in_a_fork(world, work, 0))
+    return {"killed": killed, "exit_code": code, "state": work.state(world)}
 
 
-def in_a_fork(world: Path, point: int) -> int:
+def in_a_fork(world: Path, work: Work, point: int) -> int:
     child = os.fork()
     if not child:
         try:
             arm(world, point)
             config = Config.load(world / "config.json")
             with store.lock(config, holder="test"), Ledger.open(config) as ledger:
-                code = full_process.run(config, ledger).exit_code
+                code = work.run(config, ledger).exit_code
         except Exception as error:
             print(f"point {point}: {error!r}", file=sys.stderr, flush=True)
             code = 1
@@ -104,9 +121,13 @@ def state(world: Path) -> dict[str, object]:
             "open": ask("SELECT count(*) FROM decisions WHERE completed_at IS NULL"),
             "releases": ask("SELECT version, rows_trained FROM releases ORDER BY version"),
             "running": ask("SELECT count(*) FROM runs WHERE status = 'running'"),
+            "reports": ask(
+                "SELECT kind, reports.run_id = decisions.run_id FROM reports, decisions "
+                "WHERE decisions.id = (SELECT max(id) FROM decisions) ORDER BY reports.id"
+            ),
         }
     files = sorted(
-        str(path.relative_to(world))
+        re.sub(r"reports/\d+", "reports/RUN", str(path.relative_to(world)))
         for path in world.rglob("*")
         if not path.is_dir() and path.parent.name != "db"
     )
@@ -130,5 +151,37 @@ def releases_score(config: Config) -> str:
     return (config.deployment_folder / config.score_filename).read_text()
 
 
+def data_set(world: Path) -> dict[str, object]:
+    """Describe what ingestion alone leaves, in files and in SQL."""
+    config = Config.load(world / "config.json")
+    with Ledger.open(config) as ledger, ledger.engine.connect() as connection:
+
+        def ask(names: str, table: str) -> object:
+            query = f"SELECT {names} FROM {table} ORDER BY 1, 2"
+            return [list(row) for row in connection.execute(sa.text(query))]
+
+        in_sql = {
+            "rows": ask("row_hash, ingestion_id, identifier, y_true, labelled_by", "dataset_rows"),
+            "hashes": ask("row_hash, ingestion_id", "row_hashes"),
+            "waiting": ask("row_hash, ingestion_id", "unripe_rows"),
+            "labels": ask("row_hash, y_true, ingestion_id", "later_labels"),
+            "drops": ask("id, path, status, rows_read, rows_added, rows_duplicate", "ingestions"),
+            "refused": ask("ingestion_id, line, rule", "quarantined_rows"),
+            "marks": ask("source, value, ingestion_id", "watermarks"),
+        }
+    parts = sorted(
+        str(path.relative_to(world))
+        for folder in (config.ingested_folder, config.quarantine_folder)
+        for path in folder.rglob("*")
+    )
+    final_data = (config.ingested_folder / config.compiled_data_filename).read_text()
+    return {**in_sql, "files": parts, "final_data": final_data}
+
+
+WORKS = {
+    "full_process": Work(full_process.run, state),
+    "ingestion": Work(ingestion.run, data_set),
+}
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), WORKS[sys.argv[4]])

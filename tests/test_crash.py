@@ -1,36 +1,140 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+
+import ingestion
+from risk.config import Config
+from risk.engines import make_engine
+from risk.errors import LedgerError
+from risk.ledger import Ledger
+from tests.crash_driver import data_set
+from tests.servers import Proxy, on_every_server, on_remote_servers
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
 ROOT = DRIVER.parents[1]
+FEATURES = "lastmonth_activity,lastyear_activity,number_of_employees"
+
+
+def survive(world, workshop, *, work, every):
+    """Return the end of a run without a crash, and those of runs with one, each repaired."""
+    driver = subprocess.run(
+        [
+            sys.executable,
+            DRIVER,
+            world.folder,
+            workshop,
+            os.environ.get("CRASH_EVERY", every),
+            work,
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert driver.returncode == 0, driver.stderr
+    whole, *crashes = [json.loads(line) for line in driver.stdout.splitlines()]
+    assert whole["exit_code"] == 0, driver.stderr
+    for crash in crashes:
+        assert crash["exit_code"] == 0, (crash["point"], driver.stderr)
+        assert crash["state"] == whole["state"], crash["point"]
+    return whole["state"], len(crashes)
 
 
 @pytest.mark.parametrize("stage", ["first model", "new data and drift"])
 def test_the_next_run_repairs_a_crash_at_any_point(world, tmp_path_factory, stage):
     """SIGKILL before every change of a file and every commit; the end is always the same."""
-    workshop = tmp_path_factory.mktemp("crashes")
+    world.set(report_formats=["json"])  # it is kept as a PDF is, and written sooner
     if stage == "new data and drift":
         assert world.command("full_process.py").returncode == 0
         world.switch_to_production()
         world.set(training__estimator="GradientBoostingClassifier", checks__metric="brier")
 
-    driver = subprocess.run(
-        [sys.executable, DRIVER, world.folder, workshop, os.environ.get("CRASH_EVERY", "7")],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
+    state, n_crashes = survive(
+        world,
+        tmp_path_factory.mktemp("crashes"),
+        work="full_process",
+        every="13",
     )
 
-    whole, *crashes = [json.loads(line) for line in driver.stdout.splitlines()]
-    assert driver.returncode == 0, driver.stderr
-    assert whole["exit_code"] == 0
-    assert whole["state"]["live"] == (1 if stage == "first model" else 2)
-    assert len(crashes) > 10
-    for crash in crashes:
-        assert crash["exit_code"] == 0, (crash["point"], driver.stderr)
-        assert crash["state"] == whole["state"], crash["point"]
+    assert state["live"] == (1 if stage == "first model" else 2)
+    assert n_crashes > 10
+
+
+@pytest.fixture
+def data_in_sql(world):
+    """Give a world of unripe rows, late labels, refused rows and a source of two fetches."""
+    world.set(
+        input_folder_path="inbox",
+        store_dataset_in_sql=True,
+        sources={"crm": {"table": "crm", "high_water_mark": "mark", "max_rows": 3}},
+    )
+    world.config.input_folder.mkdir()
+    world.drop("a.csv", f"corporation,{FEATURES}\na,1,2,3\nb,1,2,3\nbroken,-1,2,3\n")
+    world.drop("b.csv", "corporation,exited\na,1\nnobody,1\n")
+    (world.folder / "db").mkdir()
+    names = f"corporation,{FEATURES},exited".split(",")
+    columns = ", ".join(f"{name} VARCHAR(20)" for name in names)
+    rows = ", ".join(f"({i // 2}, 'firm {i}', '1', '2', '3', '0')" for i in range(5))
+    engine = make_engine(world.config.sqlalchemy_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE TABLE crm (mark INTEGER, {columns})"))
+        connection.execute(sa.text(f"INSERT INTO crm VALUES {rows}"))
+    yield world
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE crm"))
+    engine.dispose()
+
+
+@on_every_server
+def test_the_data_set_in_sql_survives_a_crash_at_any_point(data_in_sql, tmp_path_factory):
+    """Nothing twice, nothing lost; the mark of the source moves with its rows."""
+    workshop = tmp_path_factory.mktemp("crashes")
+
+    state, n_crashes = survive(data_in_sql, workshop, work="ingestion", every="8")
+
+    assert [drop[1] for drop in state["drops"]] == [
+        "inbox/a.csv",
+        "inbox/b.csv",
+        "sql:crm/00000003",
+        "sql:crm/00000004",
+    ]
+    labels = [row[3:] for row in sorted(state["rows"], key=lambda row: row[2])]
+    assert labels == [[1, 2], [None, None], *[[0, None]] * 5]
+    assert n_crashes > 3
+
+
+@on_remote_servers
+def test_the_data_set_in_sql_survives_lost_answers_to_commit(data_in_sql, server, tmp_path):
+    """Committed or not, nobody knows; the source is read through the same bad line."""
+    every = int(os.environ.get("LOSE_EVERY", "3"))
+    expected, lost = None, 0
+    for at in range(0, 100, every):
+        folder = tmp_path / f"{at}"
+        shutil.copytree(data_in_sql.folder, folder, ignore=shutil.ignore_patterns("[0-9]*"))
+        server.empty()
+        with Proxy(server) as proxy:
+            config = Config.load(folder / "config.json", environment={"DATABASE_URL": proxy.url})
+            proxy.lose_answer_to = at
+            try:
+                ingest(config)
+            except LedgerError:
+                lost += 1
+            if proxy.commits < at:
+                break
+            proxy.lose_answer_to = None
+            ingest(config)
+            found = data_set(folder)
+        expected = expected or found
+        assert found == expected, f"lost the answer to commit {at}"
+
+    assert lost > 2
+
+
+def ingest(config):
+    with Ledger.open(config) as ledger:
+        ingestion.run(config, ledger)

@@ -53,6 +53,12 @@ class Service:
                 self._ledger = Ledger(engine, utc_now)
             return self._ledger
 
+    def close(self) -> None:
+        """Close the ledger's connections; the next question opens new ones."""
+        with self._connecting:
+            if self._ledger is not None:
+                self._ledger.engine.dispose()
+
     def champion(self) -> Model:
         """Return the live model."""
         return self.live().model

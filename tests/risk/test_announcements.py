@@ -4,6 +4,9 @@ import pytest
 
 from risk import announcements
 from risk.ledger import Judgement
+from tests.servers import on_every_server
+
+pytestmark = on_every_server
 
 INCIDENT = {
     "version": 3,

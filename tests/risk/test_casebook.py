@@ -6,10 +6,14 @@ import pytest
 import sqlalchemy as sa
 
 from risk import tables
+from risk.arrivals import Taken
 from risk.casebook import Case
 from risk.errors import LedgerError, UnknownName
 from risk.labels import LaterLabel
-from risk.ledger import Taken
+from risk.schema import Problem
+from tests.servers import on_every_server
+
+pytestmark = on_every_server
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FINDING = {
@@ -316,3 +320,22 @@ def test_who_asked_for_a_change_is_known_before_it_is_made(ledger):
     assert table["key_name"].tolist() == ["ops", "Zoë"]
     assert table["status"].isna().tolist() == [True, False]
     assert table["requested_at"].dt.tz is not None
+
+
+def test_refusals_are_counted_by_column_and_rule_over_many_drops(ledger):
+    """The commonest first; those of other drops do not count."""
+    told = {"duplicate_of": None, "status": "taken", "kind": "rows"}
+    counts = dict.fromkeys(("rows_read", "rows_added", "rows_duplicate", "rows_quarantined"), 2)
+    signature = dict.fromkeys(("size_bytes", "mtime_ns", "ctime_ns", "inode"), 1)
+    for number in range(1, 602):
+        broken = [Problem(2, "age", "not a number", "x"), Problem(3, "age", "not a number", "y")]
+        broken += [Problem(2, "region", "missing", "")]
+        row = {"id": number, "path": f"{number}.csv", "sha256": f"{number:064d}"}
+        ledger.record_ingestion(
+            {**told, **counts, **signature, **row}, taken=Taken(problems=broken)
+        )
+
+    found = ledger.refusals([*range(1, 601)])
+
+    assert found == [("age", "not a number", 1200), ("region", "missing", 600)]
+    assert ledger.refusals([]) == []

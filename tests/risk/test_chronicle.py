@@ -4,10 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from risk.arrivals import Taken
 from risk.chronicle import MEASURES, MOST_POINTS, MOST_ROWS, Part
 from risk.errors import UnknownName
-from risk.ledger import Judgement, Ledger, Taken
+from risk.ledger import Judgement, Ledger
 from risk.schema import Problem
+from tests.servers import on_every_server
+
+pytestmark = on_every_server
 
 MONDAY = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 FINDING = {
@@ -454,3 +458,9 @@ def test_before_the_first_gate_there_is_no_comparison(ledger):
     assert ledger.last_column_statistics().empty
     assert ledger.drift_matrix().empty
     assert ledger.stages_of([]).empty
+
+
+def test_a_name_too_long_to_be_stored_is_not_found(ledger):
+    """A question is never a fault of the database."""
+    assert ledger.trend("duration_seconds", feature="0" * 699).empty
+    assert ledger.list_scores(metric="f" * 99).total == 0

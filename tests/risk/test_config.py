@@ -193,12 +193,21 @@ def test_a_secret_from_the_environment_reaches_who_asks_for_it(write):
     assert config.signing_key.get_secret_value() == key
 
 
-def test_a_password_is_masked_when_settings_are_shown(write):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:geheim@host/db",
+        "postgresql://me:an@in:it/geheim@host/db",
+        "postgresql://host/db?user=me&password=geheim&sslmode=require",
+    ],
+)
+def test_a_password_is_masked_when_settings_are_shown(write, url):
     """And used when the database is opened."""
-    config = Config.load(write(database_url="postgresql://me:geheim@host/db"))
+    config = Config.load(write(database_url=url))
 
     assert "geheim" not in config.model_dump_json()
-    assert config.sqlalchemy_url == "postgresql://me:geheim@host/db"
+    assert "host/db" in config.model_dump_json()
+    assert config.sqlalchemy_url == url
 
 
 def test_relative_paths_start_at_the_file(write, monkeypatch):
@@ -252,3 +261,25 @@ def test_a_missing_file_says_how_to_name_another(tmp_path):
     """The usual mistake is the wrong folder."""
     with pytest.raises(ConfigError, match=r"no configuration at /.*name one by --config"):
         Config.load(tmp_path / "config.json")
+
+
+def test_the_address_of_a_source_is_in_the_environment_alone(write):
+    """Neither the file nor what is shown of the settings has it."""
+    entry = {"url_env": "CRM_URL", "table": "customers", "high_water_mark": "id"}
+    path = write(sources={"crm": entry})
+
+    config = Config.load(path, environment={"CRM_URL": "postgresql://me:s3cret@host/crm"})
+
+    source = config.sources["crm"]
+    assert source.url.get_secret_value() == "postgresql://me:s3cret@host/crm"
+    assert "s3cret" not in config.model_dump_json() + repr(config) + str(source)
+    assert Config.load(path).sources["crm"].url is None
+
+
+def test_a_source_can_be_changed_by_the_environment(write):
+    """Its name is a key like any other."""
+    path = write(sources={"crm": {"table": "customers", "high_water_mark": "id"}})
+
+    config = Config.load(path, environment={"RISK_SOURCES__CRM__MAX_ROWS": "7"})
+
+    assert config.sources["crm"].max_rows == 7

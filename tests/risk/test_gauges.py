@@ -7,6 +7,9 @@ from risk.casebook import Case
 from risk.errors import LedgerError
 from risk.gauges import Gauges
 from risk.ledger import Judgement
+from tests.servers import on_every_server
+
+pytestmark = on_every_server
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FINDING = {"check_name": "data_drift", "method": "e_detector", "n": 17, "detail": "it moved"}

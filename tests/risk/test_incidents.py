@@ -6,6 +6,9 @@ import pytest
 from risk import incidents
 from risk.findings import CONSTANT, METHOD, Finding
 from risk.incidents import Span
+from tests.servers import on_every_server
+
+pytestmark = on_every_server
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 

@@ -11,6 +11,9 @@ from risk.drops import Piece
 from risk.errors import UnknownName
 from risk.labels import LaterLabel
 from risk.ledger import Ledger
+from tests.servers import on_every_server
+
+pytestmark = on_every_server
 
 FEATURES = "lastmonth_activity,lastyear_activity,number_of_employees"
 ROWS = f"corporation,{FEATURES}\n"
@@ -289,7 +292,7 @@ def test_after_a_crash_before_the_commit_the_labels_are_taken_whole(inbox, ledge
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("risk.ledger.insert_many", crash)
+        patched.setattr("risk.arrivals.insert_many", crash)
         ingestion.run(inbox.config, ledger)
     (intake,) = ingestion.run(inbox.config, ledger).intakes
 

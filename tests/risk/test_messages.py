@@ -5,6 +5,9 @@ import sqlalchemy as sa
 
 from risk import messages, tables
 from risk.config import Config
+from tests.servers import on_every_server
+
+pytestmark = on_every_server
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # apprise on 3.11
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -4,6 +4,9 @@ import sqlalchemy as sa
 from risk import tables
 from risk.errors import LedgerError
 from risk.ledger import Judgement
+from tests.servers import on_every_server
+
+pytestmark = on_every_server
 
 INCIDENT = {
     "version": 1,

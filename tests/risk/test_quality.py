@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 
 from risk import quality
+from risk.arrivals import Taken
 from risk.config import Columns
-from risk.ledger import Ledger, Taken
+from risk.ledger import Ledger
 from risk.quality import History
 from risk.reference import PREDICTION, Reference
 from risk.schema import Problem

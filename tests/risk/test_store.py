@@ -1,3 +1,5 @@
+import csv
+import io
 import os
 import stat
 import subprocess
@@ -175,3 +177,14 @@ def test_the_compiled_csv_reads_back_equal(world):
     rows = pd.concat([rows, pd.DataFrame(row).astype({"exited": "Int8"})])
 
     assert store.to_csv(rows, config.columns) == '"a, b",2,2,2,Yes\n'
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_a_line_of_csv_reads_back_equal(end):
+    """Python's own reader finds one record, whatever ends of lines its cells hold."""
+    cells = [f"one{end}two", end, 'a "quoted", one', ""]
+
+    line = store.csv_line(cells)
+
+    assert list(csv.reader(io.StringIO(line, newline=""))) == [cells]
+    assert store.csv_line(["a", 1]) == "a,1\n"

@@ -35,6 +35,16 @@ def test_a_day_ends_at_midnight_utc(merge, values):
     assert days["at"].tolist() == [at(0), at(24)]
 
 
+def test_pooled_means_are_those_of_all_rows():
+    """Of 1, 1, 1 and 5 the mean is 2, not that of 1 and 5; other features have their own."""
+    found = points((at(0), 1, "age", 1), (at(1), 2, "age", 5), (at(1), 2, "plan", 7))
+    found["n"] = pd.array([3, 1, 2], dtype="Int64")
+
+    day = merged(found, per="day", merge="pooled")
+
+    assert day[["feature", "value", "n"]].to_numpy().tolist() == [["age", 2, 4], ["plan", 7, 2]]
+
+
 def test_features_are_never_merged():
     """Nor is one of no name with others."""
     found = points((at(0), 1, "age", 1), (at(0), 1, None, 2), (at(0), 1, "plan", 3))

@@ -3,14 +3,13 @@
 import sqlalchemy as sa
 from alembic import op
 
-from risk.sqltypes import Identity, UtcDateTime
+from risk.sqltypes import Identity, LongText, Name, Number, UtcDateTime
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-LONG = sa.Text(2**24 - 1)
 NEW_TABLES = (
     "incidents", "predictions", "detectors", "later_labels", "unripe_rows", "assessments",
 )  # fmt: skip
@@ -23,16 +22,16 @@ def upgrade() -> None:
     _create_incidents()
     with op.batch_alter_table("ingestions") as table:
         table.add_column(sa.Column("assessment_id", Identity))
-        table.add_column(sa.Column("kind", sa.String(16), nullable=False, server_default="rows"))
+        table.add_column(sa.Column("kind", Name(16), nullable=False, server_default="rows"))
         table.create_foreign_key(
             "fk_ingestions_assessment_id", "assessments", ["assessment_id"], ["id"]
         )
         table.create_index("ix_ingestions_assessment_id", ["assessment_id"])
     with op.batch_alter_table("findings") as table:
-        table.alter_column("feature", type_=sa.String(700), existing_type=sa.String(255))
-        table.add_column(sa.Column("e_value", sa.Double()))
+        table.alter_column("feature", type_=Name(700), existing_type=Name(255))
+        table.add_column(sa.Column("e_value", Number()))
         table.add_column(sa.Column("rows_needed", sa.BigInteger()))
-        table.add_column(sa.Column("distances", sa.Text()))
+        table.add_column(sa.Column("distances", LongText()))
 
 
 def downgrade() -> None:
@@ -40,7 +39,7 @@ def downgrade() -> None:
     with op.batch_alter_table("findings") as table:
         for name in ("distances", "rows_needed", "e_value"):
             table.drop_column(name)
-        table.alter_column("feature", type_=sa.String(255), existing_type=sa.String(700))
+        table.alter_column("feature", type_=Name(255), existing_type=Name(700))
     with op.batch_alter_table("ingestions") as table:
         table.drop_constraint("fk_ingestions_assessment_id", type_="foreignkey")
         table.drop_index("ix_ingestions_assessment_id")
@@ -58,10 +57,10 @@ def _create_assessments() -> None:
         sa.Column("assessed_at", UtcDateTime(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("n", sa.BigInteger(), nullable=False),
-        sa.Column("profile", LONG, nullable=False),
-        sa.Column("attribution", sa.Text()),
-        sa.Column("summary", sa.Text(), nullable=False),
-        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("profile", LongText(), nullable=False),
+        sa.Column("attribution", LongText()),
+        sa.Column("summary", LongText(), nullable=False),
+        sa.Column("cause", LongText(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_assessments"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_assessments_run_id"),
     )
@@ -71,7 +70,7 @@ def _create_assessments() -> None:
         "detectors",
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("assessment_id", Identity, nullable=False),
-        sa.Column("state", LONG, nullable=False),
+        sa.Column("state", LongText(), nullable=False),
         sa.PrimaryKeyConstraint("version", name="pk_detectors"),
         sa.ForeignKeyConstraint(
             ["assessment_id"], ["assessments.id"], name="fk_detectors_assessment_id"
@@ -109,8 +108,8 @@ def _create_labels() -> None:
         "predictions",
         sa.Column("row_hash", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("y_pred_proba", sa.Double(), nullable=False),
-        sa.Column("expected_proba", sa.Double()),
+        sa.Column("y_pred_proba", Number(), nullable=False),
+        sa.Column("expected_proba", Number()),
         sa.PrimaryKeyConstraint("row_hash", "version", name="pk_predictions"),
     )
 
@@ -121,10 +120,10 @@ def _create_incidents() -> None:
         sa.Column("id", Identity, autoincrement=True, nullable=False),
         sa.Column("run_id", Identity),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.String(32), nullable=False),
-        sa.Column("subject", sa.String(700), nullable=False),
-        sa.Column("severity", sa.String(16), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("kind", Name(32), nullable=False),
+        sa.Column("subject", Name(700), nullable=False),
+        sa.Column("severity", Name(16), nullable=False),
+        sa.Column("detail", LongText(), nullable=False),
         sa.Column("since_ingestion_id", Identity),
         sa.Column("last_ingestion_id", Identity),
         sa.Column("times_seen", sa.Integer(), nullable=False, server_default="1"),
@@ -132,7 +131,7 @@ def _create_incidents() -> None:
         sa.Column("last_seen_at", UtcDateTime(), nullable=False),
         sa.Column("acknowledged_at", UtcDateTime()),
         sa.Column("resolved_at", UtcDateTime()),
-        sa.Column("resolution", sa.Text()),
+        sa.Column("resolution", LongText()),
         sa.PrimaryKeyConstraint("id", name="pk_incidents"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_incidents_run_id"),
     )

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from risk.sqltypes import Identity, UtcDateTime
+from risk.sqltypes import Identity, LongText, Name, UtcDateTime
 
 revision = "0003"
 down_revision = "0002"
@@ -14,14 +14,14 @@ depends_on = None
 def upgrade() -> None:
     """Add the new tables and columns."""
     with op.batch_alter_table("decisions") as table:
-        table.add_column(sa.Column("comparison", sa.Text()))
+        table.add_column(sa.Column("comparison", LongText()))
     op.create_table(
         "requests_for_change",
         sa.Column("id", Identity, autoincrement=True, nullable=False),
         sa.Column("requested_at", UtcDateTime(), nullable=False),
-        sa.Column("key_name", sa.String(64), nullable=False),
-        sa.Column("method", sa.String(8), nullable=False),
-        sa.Column("path", sa.String(700), nullable=False),
+        sa.Column("key_name", Name(64), nullable=False),
+        sa.Column("method", Name(8), nullable=False),
+        sa.Column("path", Name(700), nullable=False),
         sa.Column("status", sa.Integer()),
         sa.PrimaryKeyConstraint("id", name="pk_requests_for_change"),
     )
@@ -31,14 +31,14 @@ def upgrade() -> None:
         sa.Column("run_id", Identity),
         sa.Column("incident_id", Identity),
         sa.Column("decision_id", Identity),
-        sa.Column("target", sa.String(255), nullable=False),
-        sa.Column("event", sa.String(32), nullable=False),
-        sa.Column("title", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("target", Name(255), nullable=False),
+        sa.Column("event", Name(32), nullable=False),
+        sa.Column("title", LongText(), nullable=False),
+        sa.Column("body", LongText(), nullable=False),
         sa.Column("happened_at", UtcDateTime(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("sent_at", UtcDateTime()),
-        sa.Column("last_error", sa.Text()),
+        sa.Column("last_error", LongText()),
         sa.PrimaryKeyConstraint("id", name="pk_messages"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_messages_run_id"),
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name="fk_messages_incident_id"),

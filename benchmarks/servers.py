@@ -1,0 +1,141 @@
+"""Does the demo remember the same on every database: its trends and views, number by number.
+
+    python benchmarks/servers.py [--days 60] [--servers URL ...]
+
+Reads   nothing
+Writes  a temporary folder, and a database of its own on each server, dropped at the end
+Exits   0 everything is equal, 1 something differs, 69 a server does not answer; prints how many
+        rows each view and trend has, and of those that differ the first that does
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pandas as pd
+import sqlalchemy as sa
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from risk import views  # noqa: E402
+from risk.chronicle import MEASURES  # noqa: E402
+from risk.config import Config  # noqa: E402
+from risk.database import database_faults  # noqa: E402
+from risk.engines import make_engine  # noqa: E402
+from risk.errors import RiskError  # noqa: E402
+from risk.ledger import Ledger  # noqa: E402
+
+SERVERS = [
+    "postgresql://postgres@127.0.0.1:5432/postgres",
+    "mariadb://root@127.0.0.1:3306/mysql",
+]
+OF_THE_CLOCK = {"duration_seconds"}
+Tables = dict[str, pd.DataFrame]
+
+
+@contextmanager
+def new_database(server: str) -> Iterator[str]:
+    """Make a database beside the one a URL names, and drop it at the end."""
+    name, engine = f"demo_{os.getpid()}", make_engine(server)
+
+    def say(statement: str) -> None:
+        with database_faults(), engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.exec_driver_sql(statement)
+
+    say(f"CREATE DATABASE {name}")
+    try:
+        yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        say(f"DROP DATABASE {name}")
+        engine.dispose()
+
+
+def live_through(folder: Path, url: str | None, days: int) -> None:
+    """Replay the demo into a folder and, if there is a URL, into that database."""
+    command = [sys.executable, ROOT / "demo" / "replay.py", "--without-reports"]
+    where = ["--folder", folder, *(["--database", url] if url else [])]
+    told = subprocess.run([*command, "--days", str(days), *where], capture_output=True, text=True)
+    if told.returncode:
+        raise SystemExit(told.stderr)
+
+
+def remembered(folder: Path) -> Tables:
+    """Read every view and every trend of a world, in order."""
+    config = Config.load(folder / "config.json")
+    with Ledger.open(config, upgrade=False) as ledger, ledger.engine.connect() as connection:
+        found = {
+            view.name: pd.DataFrame(
+                connection.execute(sa.select(view).order_by(next(iter(view.c)))).mappings()
+            )
+            for view in views.metadata.sorted_tables
+        }
+        trends = {f"trend {name}": ledger.trend(name) for name in MEASURES.keys() - OF_THE_CLOCK}
+    return {**found, **dict(sorted(trends.items()))}
+
+
+def difference(one: pd.DataFrame, other: pd.DataFrame) -> str:
+    """Tell in words how two tables differ, nothing if they are equal to the last digit."""
+    if len(one) != len(other) or list(one) != list(other):
+        return f"{len(one)} rows of {list(one)}, {len(other)} of {list(other)}"
+    for name in one:
+        same = (one[name] == other[name]) | (one[name].isna() & other[name].isna())
+        if not same.all():
+            row = int((~same).to_numpy().argmax())
+            values = one[name].tolist()[row], other[name].tolist()[row]
+            return f"row {row}, {name}: {values[0]!r} is not {values[1]!r}"
+    return ""
+
+
+def compare(worlds: dict[str, Tables]) -> int:
+    """Print how many rows there are and what differs from the first world; count differences."""
+    (name, expected), *others = worlds.items()
+    found = 0
+    for table, rows in expected.items():
+        told = {other: difference(rows, tables[table]) for other, tables in others}
+        differing = [f"differs on {other}: {words}" for other, words in told.items() if words]
+        found += len(differing)
+        print(f"{len(rows):>7} rows  {table:<28} {'; '.join(differing) or 'equal'}")
+    print(f"{found} differences between {', '.join(worlds)}; the first is {name}")
+    return found
+
+
+def main() -> None:
+    """Live through the demo on all, two at a time, and compare."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--servers", metavar="URL", nargs="+", default=SERVERS)
+    arguments = parser.parse_args()
+    with ExitStack() as stack, ThreadPoolExecutor(max_workers=2) as pool:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        urls: dict[str, str | None] = {"sqlite": None}
+        try:
+            for server in arguments.servers:
+                kind = sa.make_url(server).get_backend_name()
+                urls[kind] = stack.enter_context(new_database(server))
+        except RiskError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        replays = [
+            pool.submit(live_through, folder / kind, url, arguments.days)
+            for kind, url in urls.items()
+        ]
+        for replay in replays:
+            replay.result()
+        worlds = {kind: remembered(folder / kind) for kind in urls}
+    sys.exit(1 if compare(worlds) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The part of the ledger that knows the reports: which were made, and which is due."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from risk.chronicle import NEWEST, Chronicle, Listing, Part
+from risk.database import Row
+from risk.tables import decisions, reports, runs
+
+MOST_DUE = 3
+
+
+class Archive(Chronicle):
+    """What is asked of the ledger, the reports on its runs among it."""
+
+    def record_report(self, row: Row) -> None:
+        """Note a report on a run, in the place of an earlier one of the same kind."""
+        same = (reports.c.run_id == row["run_id"]) & (reports.c.kind == row["kind"])
+        with self._begin() as connection:
+            connection.execute(reports.delete().where(same))
+            connection.execute(reports.insert().values({"made_at": self.now(), **row}))
+
+    def list_reports(
+        self, part: Part = NEWEST, *, run_id: int | None = None, kind: str | None = None
+    ) -> Listing:
+        """Return the reports that were made, and where they are kept."""
+        return self._page(sa.select(reports), reports.c.id, part, run_id=run_id, kind=kind)
+
+    def newest_run(self) -> int | None:
+        """Return the newest run, None before the first."""
+        run_id: int | None = self._scalar(sa.select(sa.func.max(runs.c.id)))
+        return run_id
+
+    def last_reported_run(self) -> int:
+        """Return the newest run there is a report on, 0 before the first."""
+        return int(self._scalar(sa.select(sa.func.max(reports.c.run_id))) or 0)
+
+    def unreported_runs(self) -> list[int]:
+        """Return the newest runs that decided something since the last report, oldest first."""
+        run_id = decisions.c.run_id
+        query = sa.select(run_id).where(run_id > self.last_reported_run()).distinct()
+        return [row[0] for row in self._rows(query.order_by(run_id.desc()).limit(MOST_DUE))][::-1]
