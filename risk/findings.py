@@ -161,7 +161,8 @@ def _in_words(evidence: Evidence, check: Check, reference: Reference, recent: Pr
         what = f"{direction} has {moved}" if check == "model_drift" else direction
         return f"{what} by {abs(evidence.effect):.2f} sd on {evidence.n} labelled rows"
     if check == "suspected_harm":
-        return f"the expected loss rose by {evidence.effect:.2f} sd on {evidence.n} rows"
+        way = "rose" if evidence.effect >= 0 else "fell"
+        return f"the expected loss {way} by {abs(evidence.effect):.2f} sd on {evidence.n} rows"
     if _is_share(direction):
         before, now = abs(evidence.before), abs(evidence.now)
         return f"{name} {direction} ({before:.1%} -> {now:.1%} of {evidence.n} rows)"

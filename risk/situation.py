@@ -49,7 +49,7 @@ class Situation:
     @property
     def open_incidents(self) -> list[Row]:
         """Those that are not resolved, the worst first."""
-        return _worst_first([i for i in self.incidents if not i["resolved_at"]])
+        return worst_first([i for i in self.incidents if not i["resolved_at"]])
 
     @cached_property
     def newest_scores(self) -> dict[str, Row]:
@@ -63,7 +63,7 @@ class Situation:
     def causes(self, decision: Row) -> list[Row]:
         """Return the incidents that were open when something was decided, the worst first."""
         moment = decision["decided_at"]
-        return _worst_first(
+        return worst_first(
             [
                 incident
                 for incident in self.incidents
@@ -73,9 +73,15 @@ class Situation:
         )
 
 
-def look(config: Config, ledger: Ledger, *, fault: str | None = None) -> Situation:
-    """Read what there is to know; `fault` is why the live model cannot be trusted."""
-    live, seen = releases.live_version(config.deployment_folder), ledger.assessments(newest=1)
+def look(
+    config: Config, ledger: Ledger, *, fault: str | None = None, live: int | None = None
+) -> Situation:
+    """Read what there is to know; `fault` is why the live model cannot be trusted.
+
+    The `live` release is the one that is deployed, unless another is named.
+    """
+    live = live or releases.live_version(config.deployment_folder)
+    seen = ledger.assessments(newest=1)
     known = ledger.list_releases(NEWEST, live=live).items
     told = seen[-1].attribution if seen and seen[-1].version == live else None
     return Situation(
@@ -96,5 +102,12 @@ def look(config: Config, ledger: Ledger, *, fault: str | None = None) -> Situati
     )
 
 
-def _worst_first(incidents: Sequence[Row]) -> list[Row]:
-    return sorted(incidents, key=lambda incident: -SEVERITIES.index(incident["severity"]))
+def worst_first(incidents: Sequence[Row]) -> list[Row]:
+    """Sort by severity; of equal ones those about one column first, they say more."""
+    return sorted(
+        incidents,
+        key=lambda incident: (
+            -SEVERITIES.index(incident["severity"]),
+            incident["kind"] == "joint_drift",
+        ),
+    )

@@ -113,7 +113,7 @@ def _of_incidents(situation: Situation) -> list[Concern]:
 
 
 def _subjects(incidents: Sequence[Row]) -> str:
-    return wording.listed([wording.subject(incident["subject"]) for incident in incidents])
+    return wording.listed([wording.about(incident) for incident in incidents])
 
 
 def _asked_about(situation: Situation) -> list[Row]:

@@ -20,11 +20,11 @@ def changed(situation: Situation) -> list[str]:
     switch = next((d for d in situation.decisions if d["version"]), None)
     if not found and situation.decisions:
         quiet = situation.decisions.index(switch) if switch else len(situation.decisions)
-        batches = counted(quiet, "batch", "batches")
+        batches = counted(quiet, "batch", "batches") if quiet else "no batch has come yet"
         told.append(f"Nothing that matters{_since(switch)}: {batches}, no incident open.")
     told += _risk(situation)
     if not found and switch and (causes := situation.causes(switch)):
-        subjects = wording.listed([wording.subject(cause["subject"]) for cause in causes])
+        subjects = wording.listed([wording.about(cause) for cause in causes])
         told.append(f"What had changed before that: {subjects}.")
     return told or ["Nothing is known yet."]
 
@@ -107,7 +107,7 @@ def judged(decision: Row, situation: Situation) -> str:
         f"old one, on the same {counted(comparison['n'], 'row')}"
     )
     if _is_worse(now["value"], before["value"], metric):
-        return f"{told}: the new one did worse."
+        return f"{told}: the new one did worse on these."
     weight = wording.evidence(comparison["e_value"])
     enough = "enough" if comparison["proven"] else "not enough to call it proven"
     made_live = decision["action"] == "deploy" and not comparison["proven"]

@@ -60,10 +60,11 @@ class Watch:
         return _with_derived(rows, y_pred_proba, chance, self.reconstruction)
 
 
-def load(config: Config) -> Watch:
-    """Load the live release."""
-    champion = releases.load_champion(config)
-    folder = releases.release_path(config.deployment_folder, champion.manifest.version or 0)
+def load(config: Config, version: int | None = None) -> Watch:
+    """Load a release, the live one unless another is named."""
+    shelf = config.deployment_folder
+    folder = releases.existing(shelf, version) if version else releases.live_folder(shelf)
+    champion = releases.load(config, folder)
 
     def content(name: str) -> bytes:
         return model.read_checked(folder, name, champion.manifest)
@@ -160,4 +161,4 @@ def _with_derived(
         derived[EXPECTED_LOSS] = expected_brier(chance, y_pred_proba)
     if reconstruction:
         derived[RECONSTRUCTION] = reconstruction.error(rows)
-    return rows.assign(**derived)
+    return pd.concat([rows, pd.DataFrame(derived, index=rows.index)], axis=1)

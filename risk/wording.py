@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from risk.reference import EXPECTED_LOSS, LABELLED, PREDICTION
 
-METRICS = {"f1": "F1", "roc_auc": "ROC AUC", "average_precision": "average precision"}
+METRICS = {"f1": "F1", "roc_auc": "ROC AUC", "brier": "Brier score"}
 LARGEST_EVIDENCE = 1e6
 SUBJECTS = {
     PREDICTION: "predicted risk",
@@ -20,6 +20,7 @@ SUBJECTS = {
 }
 PLAIN_WORDS = (
     (r"\((predicted risk|expected loss|predicted risk by label)\)", r"the \1"),
+    (r"^(\S+) (?!missing )(\S.*? (?:more|less) often)", r"\1 is \2"),
     (r" (higher by|lower by|missing more|above every|below every)", r" is \1"),
     (r"(\d) sd\b", r"\1 standard deviations"),
     (r"\(([\d.]+%) -> ([\d.]+%) of (\d+) rows\)", r"(from \1 to \2 of \3 rows)"),
@@ -29,20 +30,39 @@ PLAIN_WORDS = (
     ),
     (r"every reference value", "every value of the training data"),
     (r"\bf1\b", "F1"),
+    (r"\bbrier\b", "Brier score"),
 )
+COUNT = re.compile(r"\b\d{4,}(?= (?:labelled )?rows\b)")
 
 
 def in_plain_words(detail: str) -> str:
     """Write what a finding says."""
     for pattern, words in PLAIN_WORDS:
         detail = re.sub(pattern, words, detail)
-    return detail
+    return COUNT.sub(lambda found: f"{int(found[0]):,}", detail)
 
 
 def subject(name: str | None) -> str:
     """Write what a finding is about; what is no column is in brackets in the ledger."""
     told = SUBJECTS.get(name or "", name or "the model")
     return told[1:-1] if told.startswith("(") and told.endswith(")") else told
+
+
+def about(incident: Mapping[str, Any]) -> str:
+    """Write what an incident is about; two columns may each be as they were, yet not together."""
+    told = in_short(subject(incident["subject"]))
+    return f"how {told} go together" if incident["kind"] == "joint_drift" else told
+
+
+def in_short(name: str, most: int = 60) -> str:
+    """Leave out the middle of a name that is too long for a sentence."""
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
+def with_short_names(words: str, most: int = 40) -> str:
+    """Leave out the middle of whatever is too long to be a word."""
+    return re.sub(rf"\S{{{most + 1},}}", lambda found: in_short(found[0], most), words)
 
 
 def metric(name: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from flask import Blueprint, Response, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from risk import situation, status, story, wording
+from risk import score_history, situation, status, story, wording
 from risk.chronicle import Part
 from risk.errors import LedgerError, ModelError, NoLedger, StorageError, UnknownName
 from risk.ledger import Ledger
@@ -47,7 +47,7 @@ def score_trend() -> BaseResponse:
     if theme not in ("light", "dark") or shape not in ("wide", "narrow"):
         raise UnknownName("a theme is light or dark, a shape wide or narrow")
     metric = service().config.checks.metric
-    shown = panels.trend(service().ledger(), metric)
+    shown = score_history.trend(service().ledger(), metric)
     data = _frozen(shown.points[POINT]), _frozen(shown.changes)
     drawing = _draw(data, metric, theme, shape)
     answer = Response(drawing, mimetype="image/svg+xml", headers={"Cache-Control": "no-cache"})
@@ -65,7 +65,7 @@ def _draw(data: tuple[Any, Any], metric: str, theme: str, shape: str) -> bytes:
         pd.DataFrame(data[1], columns=["at", "label"]),
         metric=wording.metric(metric),
         theme=figures.THEMES[theme],
-        is_narrow=shape == "narrow",
+        width=figures.NARROW if shape == "narrow" else figures.WIDE,
     )
     return figures.as_svg(figure)
 
@@ -78,7 +78,7 @@ def _frozen(table: pd.DataFrame) -> tuple[tuple[Any, ...], ...]:
 
 def _content(ledger: Ledger) -> dict[str, Any]:
     config = service().config
-    metric, shown = config.checks.metric, panels.trend(ledger, config.checks.metric)
+    metric, shown = config.checks.metric, score_history.trend(ledger, config.checks.metric)
     known = situation.look(config, ledger, fault=_fault())
     judged = ledger.last_comparison()
     return {
@@ -86,8 +86,8 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "situation": known,
         "metric": wording.metric(metric),
         "metric_key": metric,
-        "trend_in_words": panels.in_words(shown, metric),
-        "changes_in_words": panels.changes_in_words(shown),
+        "trend_in_words": score_history.in_words(shown, metric),
+        "changes_in_words": score_history.changes_in_words(shown),
         "has_trend": len(shown.points) > 1,
         "points": as_rows(shown.points.tail(MOST_POINTS))[::-1],
         "heat": panels.heat_map(ledger.drift_matrix(panels.MOST_MOMENTS), config.columns),

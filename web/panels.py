@@ -15,19 +15,11 @@ from risk.chronicle import Part
 from risk.config import Columns
 from risk.ledger import Ledger
 from risk.reference import EXPECTED_LOSS, LABELLED, PREDICTION
-from risk.situation import ESTIMATED, KINDS, MEASURED, PROMISED, Row, Situation
+from risk.situation import Row, Situation
 from risk.summaries import as_rows
 
 MOST_FEATURES, MOST_MOMENTS, MOST_ROWS = 15, 16, 20
 STEPS = (0.1, 0.3, 0.45)
-
-
-@dataclass(frozen=True)
-class Trend:
-    """The points of a score, oldest first, and the moments at which another release went live."""
-
-    points: pd.DataFrame
-    changes: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -46,67 +38,6 @@ class HeatMap:
     runs: Sequence[tuple[int, datetime]]
     rows: Sequence[tuple[str, Sequence[Cell | None]]]
     others: int
-
-
-def trend(ledger: Ledger, metric: str) -> Trend:
-    """Return the scores over time; on test data only those of the release that was live."""
-    changes = _changes(ledger)
-    points = ledger.trend(metric)
-    points = points.assign(kind=points["dataset"].map(KINDS).fillna(PROMISED))
-    moments = [change["decided_at"] for change in changes]
-    live = [
-        changes[place - 1]["version"] if (place := bisect_right(moments, at)) else None
-        for at in points["at"]
-    ]
-    is_own = points["version"].eq(pd.Series(live, points.index, dtype="Int64")).fillna(False)
-    labels = [_label(change) for change in changes]
-    return Trend(
-        points[(points["kind"] != PROMISED) | is_own].reset_index(drop=True),
-        pd.DataFrame({"at": pd.to_datetime(moments, utc=True), "label": labels}),
-    )
-
-
-def _changes(ledger: Ledger) -> list[Row]:
-    newest = Part(page_size=100)
-    made = [
-        decision
-        for action in ("deploy", "rollback")
-        for decision in ledger.list_decisions(newest, action=action).items
-    ]
-    return sorted(made, key=lambda decision: decision["id"])
-
-
-def _label(change: Row) -> str:
-    word = "back to" if change["action"] == "rollback" else "release"
-    return f"{word} {change['version']}"
-
-
-def in_words(trend: Trend, metric: str) -> str:
-    """Say how a score developed."""
-    name = wording.metric(metric)
-    runs = trend.points[trend.points["kind"] != PROMISED].dropna(subset="value")
-    if runs.empty:
-        return f"No run has a {name} yet."
-    is_measured = bool((runs["kind"] == MEASURED).any())
-    known = runs[runs["kind"] == (MEASURED if is_measured else ESTIMATED)]
-    how = "measured on labelled rows" if is_measured else "estimated without labels"
-    first, last = known.iloc[0], known.iloc[-1]
-    least, most = (known.loc[known["value"].agg(which)] for which in ("idxmin", "idxmax"))
-    return (
-        f"{name}, {how}, of {wording.counted(len(known), 'run')} from {wording.day(first['at'])} "
-        f"to {wording.day(last['at'])}: newest {wording.score(last)} on {last['n']:,} rows, "
-        f"lowest {least['value']:.3f} on {wording.day(least['at'])}, "
-        f"highest {most['value']:.3f} on {wording.day(most['at'])}."
-    )
-
-
-def changes_in_words(trend: Trend) -> str:
-    """Say which release was live from when."""
-    told = [
-        f"{label} on {wording.day(at)}"
-        for at, label in zip(trend.changes["at"], trend.changes["label"], strict=True)
-    ]
-    return f"Went live: {', '.join(told)}." if told else "No release went live."
 
 
 def heat_map(found: pd.DataFrame, columns: Columns) -> HeatMap:
@@ -137,8 +68,10 @@ def _cell(found: Any) -> Cell:
 
 
 def runs(ledger: Ledger, known: Situation) -> list[Row]:
-    """Return the newest runs, each with what was done in a sentence, and the seconds it took."""
-    listed = ledger.list_runs(Part(page_size=MOST_ROWS)).items
+    """Return the newest runs: what was done in a sentence, the seconds, whether it is reported."""
+    part = Part(page_size=MOST_ROWS)
+    listed = ledger.list_runs(part).items
+    reported = {told["run_id"] for told in ledger.list_reports(part, kind="pdf").items}
     seconds: dict[int, dict[str, float]] = {run["id"]: {} for run in listed}
     for stage in as_rows(ledger.stages_of(list(seconds))):
         own, name = seconds[stage["run_id"]], stage["stage"]
@@ -148,7 +81,11 @@ def runs(ledger: Ledger, known: Situation) -> list[Row]:
     told |= {
         run["id"]: done[run["id"]] for run in listed if run["status"] == "ok" and run["id"] in done
     }
-    return [run | {"done": told[run["id"]], "stages": seconds[run["id"]]} for run in listed]
+    return [
+        run
+        | {"done": told[run["id"]], "stages": seconds[run["id"]], "reported": run["id"] in reported}
+        for run in listed
+    ]
 
 
 def drops(ledger: Ledger) -> list[Row]:

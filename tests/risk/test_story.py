@@ -106,7 +106,7 @@ def test_waiting_is_told_in_one_sentence_before_the_last_deed():
         (decision(reason="x moved; no challenger: too few rows"), "No new model: too few rows."),
         (decision(reason="the latest rows are sound again; still open: x"), "sound again."),
         (decision("ask", comparison=COMPARED | {"proven": False}), "not enough to call it proven"),
-        (decision(comparison=COMPARED | {"challenger": OLD, "champion": NEW}), "did worse."),
+        (decision(comparison=COMPARED | {"challenger": OLD, "champion": NEW}), "worse on these."),
         (decision("deploy", version=1, comparison=COMPARED | {"champion": None}), "first model"),
         (
             decision("deploy", version=4, comparison=COMPARED | {"proven": False}),

@@ -11,7 +11,7 @@ from risk import wording
         ("tenure lower by 0.47 sd", "tenure is lower by 0.47 standard deviations"),
         (
             "region islands more often (9.7% -> 25.7% of 1038 rows)",
-            "region islands more often (from 9.7% to 25.7% of 1038 rows)",
+            "region is islands more often (from 9.7% to 25.7% of 1,038 rows)",
         ),
         (
             "x higher by 1.00 sd (its median is where the reference had its percentile 68)",
@@ -20,6 +20,7 @@ from risk import wording
         ),
         ("f1 has fallen by 0.21 sd on 873 labelled rows", None),
         ("(predicted risk) lower by 0.28 sd", None),
+        ("brier has risen on 12345 labelled rows", "Brier score has risen on 12,345 labelled rows"),
     ],
 )
 def test_findings_lose_their_jargon_and_keep_their_numbers(detail, words):
@@ -40,6 +41,22 @@ def test_names_of_columns_stay_as_they_are():
     assert wording.subject("(predicted risk by label)") == "errors on labelled rows"
     assert wording.subject("tenure (months)") == "tenure (months)"
     assert wording.subject(None) == "the model"
+
+
+def test_what_two_columns_do_together_is_not_told_as_if_one_had_moved():
+    """Each of them may be as it was."""
+    incident = {"subject": "age and income", "kind": "joint_drift"}
+    assert wording.about(incident) == "how age and income go together"
+    assert wording.about(incident | {"kind": "data_drift"}) == "age and income"
+
+
+def test_a_name_too_long_for_a_sentence_loses_its_middle():
+    """Both ends tell names apart."""
+    incident = {"subject": "a" * 40 + "b" * 40, "kind": "data_drift"}
+    assert wording.about(incident) == "a" * 29 + "…" + "b" * 29
+    assert wording.in_short("x" * 60) == "x" * 60
+    told = wording.with_short_names(f"Of {'a' * 40} and {'b' * 41}.")
+    assert told == f"Of {'a' * 40} and {'b' * 19}…{'b' * 18}."
 
 
 def test_lists_read_as_sentences():

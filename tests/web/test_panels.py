@@ -4,12 +4,10 @@ import pandas as pd
 import pytest
 
 from risk.config import Columns
-from risk.ledger import Ledger
 from risk.reference import PREDICTION
 from web import panels
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
-SCORE = {"metric": "f1", "model_sha256": "0" * 64, "value": 0.5, "lower": 0.4, "upper": 0.6, "n": 9}
 
 
 def found(subject, run=1, score=0.2, alarm=False, check="data_drift"):
@@ -85,27 +83,3 @@ def test_without_findings_the_map_is_empty(ledger):
     heat = panels.heat_map(ledger.drift_matrix(16), columns("a"))
 
     assert (heat.runs, heat.rows, heat.others) == ([], [], 0)
-
-
-def test_on_test_data_only_the_live_release_counts(world):
-    """After a rollback the failed one is scored once more; that is not how good it was."""
-    moments = iter(FIRST + timedelta(hours=number) for number in range(100))
-    with Ledger.open(world.config, clock=lambda: next(moments)) as ledger:
-        for action, live, scored in (("deploy", 1, 1), ("deploy", 2, 2), ("rollback", 1, 2)):
-            ledger.start_run()
-            ledger.decide(action, "because", version=live)
-            ledger.record_scores([SCORE | {"dataset": "test.csv", "version": scored}])
-        ledger.record_scores([SCORE | {"dataset": "realised on new rows", "version": 1}])
-        trend = panels.trend(ledger, "f1")
-
-    assert trend.points["kind"].tolist() == ["promised", "promised", "measured"]
-    assert trend.changes["label"].tolist() == ["release 1", "release 2", "back to 1"]
-    assert "back to 1 on 1 January 2026" in panels.changes_in_words(trend)
-
-
-def test_a_trend_without_points_is_told(ledger):
-    """Nothing to draw is something to say."""
-    trend = panels.trend(ledger, "roc_auc")
-
-    assert panels.in_words(trend, "roc_auc") == "No run has a ROC AUC yet."
-    assert panels.changes_in_words(trend) == "No release went live."

@@ -1,50 +1,25 @@
-"""What is drawn: frames in, a figure out; nothing is saved here.
-
-matplotlib is loaded by the first figure, so that whoever draws nothing does not wait for it.
-"""
+"""A score over time."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import pandas as pd
 
+from risk.figures.canvas import LIGHT, PAGE, Frame, Theme, canvas, say_instead
+from risk.figures.labels import fitted, span, spread
 from risk.situation import ESTIMATED, MEASURED, PROMISED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SVG = "http://www.w3.org/2000/svg"
-FONTS = ["system-ui", "Segoe UI", "Helvetica Neue", "Arial", "DejaVu Sans"]
-ENDS = {MEASURED: "measured\non labelled rows", ESTIMATED: "estimated\nwithout labels"}
+ENDS = {MEASURED: "measured ●\non labelled rows", ESTIMATED: "estimated - -\nwithout labels"}
 FEWEST_POINTS = 2
 LABELS_APART, MARKS_APART, HEIGHT_OF_MARKS = 0.36, 0.66, 0.2  # inches
 ROWS_OF_MARKS = 3
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours that the colour-blind tell apart; form and label say the same without colour."""
-
-    ink: str
-    faint: str
-    grid: str
-    measured: str
-    estimated: str
-
-
-LIGHT = Theme(
-    ink="#1b2430", faint="#5a6675", grid="#dfe4ea", measured="#005a9c", estimated="#a8480a"
-)
-DARK = Theme(
-    ink="#e8edf3", faint="#a3b0be", grid="#33404f", measured="#6cb8f2", estimated="#f0a848"
-)
-THEMES = {"light": LIGHT, "dark": DARK}
+ROOM = Frame(height=4.2, left=0.6, right=1.35, below=0.95, above=0.75)
 
 
 def score_trend(
@@ -53,71 +28,28 @@ def score_trend(
     *,
     metric: str,
     theme: Theme = LIGHT,
-    is_narrow: bool = False,
+    width: float = PAGE,
 ) -> Figure:
     """Draw a score over time with its intervals, and when which release went live.
 
     `points` has at, kind (measured, estimated or promised), value, lower, upper and n;
     `changes` has at and label.
     """
-    figure, axes = _canvas(theme, is_narrow=is_narrow)
     points = points.dropna(subset="value").sort_values("at")
     runs = points[points["kind"] != PROMISED]
     if len(runs) == 0 or runs["kind"].value_counts().max() < FEWEST_POINTS:
-        _say_instead(axes, "not enough data: a trend needs the scores of two runs", theme)
-        return figure
+        words = "not enough data: a trend needs the scores of two runs"
+        return say_instead(words, theme=theme, width=width)
+    figure, axes = canvas(replace(ROOM, width=width), theme=theme)
     _draw_runs(axes, _of_kind(points, ESTIMATED), theme.estimated, line="--")
     _draw_runs(axes, _of_kind(points, MEASURED), theme.measured, line="-")
     _draw_tests(axes, _of_kind(points, PROMISED), theme)
     _set_bounds(axes, points)
     _label_ends(axes, runs, theme)
     _mark_changes(axes, changes[changes["at"] >= points["at"].min()], theme)
-    figure.text(0.02, 0.02, _how_many(runs), color=theme.faint, fontsize=9)
-    axes.set_ylabel(metric, color=theme.ink)
+    figure.text(0.02, 0.02, _explanation(points), color=theme.faint)
+    axes.set_ylabel(fitted(metric, ROOM.inner[1]), color=theme.ink)
     return figure
-
-
-def as_svg(figure: Figure) -> bytes:
-    """Write a figure as SVG without inline styles, which strict pages refuse; text stays text."""
-    import matplotlib
-
-    matplotlib.rcParams["svg.fonttype"] = "none"
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    ElementTree.register_namespace("", SVG)
-    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    root = ElementTree.fromstring(buffer.getvalue())
-    for parent in list(root.iter()):
-        for rule in parent.attrib.pop("style", "").split(";"):
-            name, _, value = rule.partition(":")
-            if value:
-                parent.set(name.strip(), value.strip())
-        for sheet in parent.findall(f"{{{SVG}}}style"):
-            parent.remove(sheet)
-    root.set("stroke-linejoin", "round")
-    return ElementTree.tostring(root)
-
-
-def _canvas(theme: Theme, *, is_narrow: bool) -> tuple[Figure, Axes]:
-    """Give the one style of all figures: no frame, a quiet grid, no background of its own."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams["font.sans-serif"] = FONTS
-    width, height = (4.2, 4.2) if is_narrow else (9.0, 4.2)
-    left, right, below, above = 0.6, 1.35, 0.95, 0.75
-    figure = Figure(figsize=(width, height))
-    figure.patch.set_alpha(0)
-    inner = (width - left - right) / width, (height - below - above) / height
-    axes = figure.add_axes((left / width, below / height, *inner))
-    axes.patch.set_alpha(0)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.grid(axis="y", color=theme.grid, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=theme.faint, labelsize=9, length=0)
-    axes.xaxis.get_offset_text().set_color(theme.faint)
-    return figure, axes
 
 
 def _inches(axes: Axes) -> tuple[float, float]:
@@ -126,11 +58,6 @@ def _inches(axes: Axes) -> tuple[float, float]:
     figure: Any = axes.figure
     width, height = figure.get_size_inches()
     return float(place.width * width), float(place.height * height)
-
-
-def _say_instead(axes: Axes, words: str, theme: Theme) -> None:
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color=theme.ink)
 
 
 def _of_kind(points: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -150,18 +77,9 @@ def _draw_tests(axes: Axes, points: pd.DataFrame, theme: Theme) -> None:
     if points.empty:
         return
     value, lower, upper = _numbers(points, "value", "lower", "upper")
-    errors = [(value - lower).fillna(0), (upper - value).fillna(0)]
+    errors = [(value - lower).clip(0), (upper - value).clip(0)]
     look: dict[str, Any] = {"fmt": "D", "markersize": 5, "linewidth": 1.2, "capsize": 3}
     axes.errorbar(points["at"], value, errors, color=theme.ink, zorder=4, **look)
-    axes.annotate(
-        "test data",
-        (points["at"].iloc[-1], lower.fillna(value).iloc[-1]),
-        xytext=(0, -13),
-        textcoords="offset points",
-        ha="center",
-        color=theme.ink,
-        fontsize=9,
-    )
 
 
 def _numbers(points: pd.DataFrame, *names: str) -> list[pd.Series[float]]:
@@ -183,7 +101,7 @@ def _label_ends(axes: Axes, runs: pd.DataFrame, theme: Theme) -> None:
     last = runs.groupby("kind")["value"].last().sort_values()
     wanted = [float(axes.transLimits.transform((0, value))[1]) for value in last]
     apart = LABELS_APART / _inches(axes)[1]
-    for kind, value, height in zip(last.index, last, _spread(wanted, apart), strict=True):
+    for kind, value, height in zip(last.index, last, spread(wanted, apart), strict=True):
         words = f"{value:.2f} {ENDS[kind]}"
         axes.text(
             1.015,
@@ -192,17 +110,7 @@ def _label_ends(axes: Axes, runs: pd.DataFrame, theme: Theme) -> None:
             transform=axes.transAxes,
             va="center",
             color=getattr(theme, kind),
-            fontsize=9,
-            fontweight="bold",
         )
-
-
-def _spread(heights: Sequence[float], apart: float) -> list[float]:
-    """Move labels apart, from the lowest up, so that none covers another."""
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + apart) if moved else height)
-    return moved
 
 
 def _mark_changes(axes: Axes, changes: pd.DataFrame, theme: Theme) -> None:
@@ -226,7 +134,6 @@ def _mark_changes(axes: Axes, changes: pd.DataFrame, theme: Theme) -> None:
             transform=axes.transAxes,
             ha="center",
             color=theme.ink,
-            fontsize=9,
         )
 
 
@@ -236,11 +143,12 @@ def _dates() -> Any:
     return matplotlib.dates
 
 
-def _how_many(runs: pd.DataFrame) -> str:
-    """Tell how many rows a point stands for; the shaded bands are their intervals."""
+def _explanation(points: pd.DataFrame) -> str:
+    """Tell how many rows a point stands for, and what is drawn beside the lines."""
     told = [
-        f"{words} {n.min():,} to {n.max():,}"
+        f"{words} {span(n)}"
         for kind, words in ((MEASURED, "labelled"), (ESTIMATED, "all"))
-        if len(n := _of_kind(runs, kind)["n"])
+        if len(n := _of_kind(points, kind)["n"])
     ]
-    return f"Rows per point: {'; '.join(told)}.\nBands are confidence intervals."
+    tested = "" if _of_kind(points, PROMISED).empty else " Diamonds: on the test data."
+    return f"Rows per point: {'; '.join(told)}.\nBands: confidence intervals.{tested}"

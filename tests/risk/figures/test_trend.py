@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from risk import figures
 from risk.situation import ESTIMATED, MEASURED, PROMISED
+from tests.risk.figures.hard_names import LONG
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 POINT = ["at", "kind", "value", "lower", "upper", "n"]
@@ -30,12 +30,6 @@ def points(days=10, kinds=(MEASURED, ESTIMATED), **others):
     return pd.DataFrame(rows, columns=POINT).assign(**others)
 
 
-def texts(figure):
-    """Return everything a reader can read in a figure, in its SVG."""
-    root = ElementTree.fromstring(figures.as_svg(figure))
-    return " ".join("".join(node.itertext()) for node in root.iter(f"{{{figures.SVG}}}text"))
-
-
 def luminance(colour):
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
@@ -47,7 +41,7 @@ def contrast(first, second):
     return (high + 0.05) / (low + 0.05)
 
 
-def test_a_trend_says_what_is_what_beside_the_lines():
+def test_a_trend_says_what_is_what_beside_the_lines(texts):
     """The newest values, what they rest on, the rows, and which release when."""
     promised = points(1, kinds=[PROMISED])
     both = pd.concat([points(), promised])
@@ -75,39 +69,58 @@ def test_the_axis_is_honest(metric):
     [points(0), points(1), points(9, kinds=[PROMISED]), points(9, value=float("nan"))],
     ids=["nothing", "one run", "test data only", "undefined"],
 )
-def test_too_little_data_is_said_and_not_drawn(few):
+def test_too_little_data_is_said_and_not_drawn(few, texts):
     """An empty axis looks like a broken page."""
     figure = figures.score_trend(few, CHANGES, metric="F1")
 
     assert "not enough data" in texts(figure)
-    assert not figure.axes[0].axison
+    assert not figure.axes
 
 
-@pytest.mark.parametrize("is_narrow", [False, True])
-def test_nothing_that_is_written_covers_anything_else(is_narrow):
+@pytest.mark.parametrize("width", [figures.WIDE, figures.PAGE, figures.NARROW])
+def test_nothing_that_is_written_covers_anything_else(width, is_readable, lines_of):
     """Releases of one hour, lines that end at one height, on a phone too."""
     hours = [at(0), *(at(5) + timedelta(hours=h) for h in range(4))]
     close = pd.DataFrame({"at": hours, "label": [f"release {n}" for n in range(5)]})
 
-    figure = figures.score_trend(points(), close, metric="F1", is_narrow=is_narrow)
+    figure = figures.score_trend(points(), close, metric=LONG, width=width)
 
-    written = figure.axes[0].texts
-    boxes = [text.get_window_extent(FigureCanvasAgg(figure).get_renderer()) for text in written]
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-    assert {"release 4", "release 0"} < {text.get_text() for text in written}
-    assert all(0 <= box.y0 and box.y1 <= figure.bbox.height for box in boxes)
-    assert all(0 <= box.x0 and box.x1 <= figure.bbox.width for box in boxes)
+    assert is_readable(figure)
+    assert {"release 4", "release 0"} < set(lines_of(figure))
+
+
+def test_the_lines_are_the_scores_and_the_bands_their_intervals():
+    """Measured first drawn last, so that it lies on top."""
+    moving = points(value=range(20)).assign(value=lambda p: p["value"] / 20)
+
+    axes = figures.score_trend(moving, CHANGES, metric="F1").axes[0]
+
+    estimated, measured = axes.lines[:2]
+    assert measured.get_ydata().tolist() == [n / 20 for n in range(0, 20, 2)]
+    assert estimated.get_ydata().tolist() == [n / 20 for n in range(1, 20, 2)]
+    for band in axes.collections[:2]:
+        heights = band.get_paths()[0].vertices[:, 1]
+        assert (heights.min(), heights.max()) == (0.5, 0.7)
+
+
+def test_a_line_stands_where_a_release_went_live():
+    """In days since 1970, as dates are drawn."""
+    axes = figures.score_trend(points(), CHANGES, metric="F1").axes[0]
+
+    marks = [line.get_xdata()[0] for line in axes.lines[2:]]
+    days = [(moment - datetime(1970, 1, 1, tzinfo=UTC)).days for moment in CHANGES["at"]]
+    assert sorted(marks) == days
 
 
 @pytest.mark.parametrize("kind", [MEASURED, ESTIMATED])
-def test_one_kind_of_score_is_enough(kind):
+def test_one_kind_of_score_is_enough(kind, texts):
     """Labels that never come, or always."""
     told = texts(figures.score_trend(points(kinds=[kind]), CHANGES, metric="F1"))
 
     assert f"0.60 {kind}" in told and told.count("0.60") == 1
 
 
-def test_intervals_may_be_missing():
+def test_intervals_may_be_missing(texts):
     """Some scores have none."""
     bare = points(lower=None, upper=None)
     tested = pd.concat([bare, bare.head(1).assign(kind=PROMISED)])
@@ -142,11 +155,11 @@ def test_drawing_leaves_no_window_state():
     """No pyplot: a server draws in many threads and must not keep every figure."""
     check = (
         "import sys\n"
-        "from tests.risk.test_figures import *\n"
+        "from tests.risk.figures.test_trend import *\n"
         "figures.as_svg(figures.score_trend(points(), CHANGES, metric='F1'))\n"
         "print('matplotlib.pyplot' in sys.modules)\n"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
 
     done = subprocess.run([sys.executable, "-c", check], cwd=root, capture_output=True, text=True)
 

@@ -1,0 +1,175 @@
+"""Reference against current: how the values of one column are spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from risk import wording
+from risk.figures.canvas import LIGHT, Frame, canvas, in_percent, say_instead
+from risk.figures.labels import fitted, inches, named, numbers, percent
+from risk.figures.rows import explain_above, rows_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_VALUES = 15
+FRAME = Frame(height=3.0, right=0.45)
+ENDS = {"-inf": "lower", "inf": "higher"}
+MISSING_APART = 0.6  # of a bin
+Floats = NDArray[np.float64]
+
+
+def score_distribution(
+    bins: pd.DataFrame, *, threshold: float, n_reference: int, n_current: int
+) -> Figure:
+    """Draw how the predicted risk is spread, and from where on a row is called positive.
+
+    `bins` has left and right (0 to 1, in order), reference and current (shares of the rows).
+    """
+    if bins.empty or not n_current:
+        return say_instead("not enough data: there are no predictions to draw")
+    figure, axes = _draw_bins(bins, n_reference, n_current)
+    edges = [*bins["left"], bins["right"].iloc[-1]]
+    _write_bounds(axes, bins, [percent(edge) for edge in edges])
+    axes.set_xlabel("predicted risk")
+    place = float(np.interp(threshold, edges, np.arange(len(edges))))
+    line = axes.axvline(place, color=LIGHT.ink, linewidth=1.4, linestyle="--")
+    line.set_label(f"called at risk from {percent(threshold)} on")
+    _explain(axes)
+    return figure
+
+
+def numeric_feature(
+    bins: pd.DataFrame, *, feature: str, n_reference: int, n_current: int
+) -> Figure:
+    """Draw how the values of a numeric feature are spread.
+
+    `bins` has left and right (in order; infinite at the ends if open; both missing for the missing
+    values, in the last row), reference and current (shares of the rows). Bins are drawn equally
+    wide, whatever their bounds, which stand below.
+    """
+    if bins.empty or not n_current:
+        return say_instead(f"not enough data: no values of {fitted(feature, 3.5)} to draw")
+    figure, axes = _draw_bins(bins, n_reference, n_current)
+    known = bins.dropna(subset=["left", "right"])
+    bounds = numbers([*known["left"], *known["right"].tail(1)])
+    _write_bounds(axes, bins, [ENDS.get(words, words) for words in bounds])
+    axes.set_xlabel(fitted(feature, 5.5))
+    return figure
+
+
+def categorical_feature(
+    shares: pd.DataFrame, *, feature: str, n_reference: int, n_current: int
+) -> Figure:
+    """Draw how the values of a categorical feature are spread, those that changed most first.
+
+    `shares` has value (missing if it is), reference and current (shares of the rows). Of many
+    values the rest is told in words.
+    """
+    if shares.empty or not n_current:
+        return say_instead(f"not enough data: no values of {fitted(feature, 3.5)} to draw")
+    before, now = _shares(shares)
+    order = np.argsort(-np.abs(now - before), kind="stable")
+    rows, rest = shares.iloc[order[:MOST_VALUES]], shares.iloc[order[MOST_VALUES:]]
+    before, now = _shares(rows)
+    told = [f"{percent(b)} → {percent(c)}" for b, c in zip(before, now, strict=True)]
+    figure, axes = rows_of([named(value) for value in rows["value"]], told, foot=_told(rest))
+    places = np.arange(len(rows))
+    axes.hlines(places, before, now, color=LIGHT.quiet, linewidth=2.5)
+    look: dict[str, Any] = {"clip_on": False, "markeredgecolor": LIGHT.ink}
+    label = f"rows learnt from, n = {n_reference:,}"
+    axes.plot(before, places, "o", markersize=7, markerfacecolor="white", label=label, **look)
+    look["markeredgecolor"] = LIGHT.measured
+    label = f"newest rows, n = {n_current:,}"
+    axes.plot(now, places, "D", markersize=5, color=LIGHT.measured, label=label, **look)
+    axes.set_xlim(0, 1.05 * max(before.max(), now.max(), 1e-3))
+    in_percent(axes.xaxis)
+    axes.set_xlabel(f"share of the rows by {fitted(feature, 3)}")
+    explain_above(axes, axes.get_legend_handles_labels()[0])
+    return figure
+
+
+def _shares(table: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Give the shares of reference and current rows; what is missing on one side is not there."""
+    before, now = (
+        np.nan_to_num(table[name].to_numpy("float64", na_value=np.nan))
+        for name in ("reference", "current")
+    )
+    return before, now
+
+
+def _told(rest: pd.DataFrame) -> str:
+    if rest.empty:
+        return ""
+    before, now = (percent(float(shares.sum())) for shares in _shares(rest))
+    values = wording.counted(len(rest), "more value")
+    return f"Not drawn: {values} that changed less, together {before} → {now}."
+
+
+def _draw_bins(bins: pd.DataFrame, n_reference: int, n_current: int) -> tuple[Figure, Axes]:
+    """Draw the reference as grey bars, and the current shares as a line before them."""
+    figure, axes = canvas(FRAME)
+    before, now = _shares(bins)
+    is_missing = bins["left"].isna().to_numpy()
+    places = _places(bins)
+    label = f"rows learnt from, n = {n_reference:,}"
+    look: dict[str, Any] = {"color": LIGHT.quiet, "edgecolor": "white", "linewidth": 0.8}
+    axes.bar(places, before, 1, align="edge", label=label, **look)
+    label = f"newest rows, n = {n_current:,}"
+    for group in (np.flatnonzero(~is_missing), np.flatnonzero(is_missing)):
+        if len(group):
+            edges = [*places[group], places[group[-1]] + 1]
+            axes.stairs(now[group], edges, color=LIGHT.measured, linewidth=2, label=label)
+            label = "_"  # said once
+    axes.set_ylim(0, 1.08 * max(before.max(), now.max(), 1e-3))
+    axes.set_xlim(-0.1, places[-1] + 1.1)
+    in_percent(axes.yaxis)
+    axes.set_ylabel("share of the rows")
+    _explain(axes)
+    return figure, axes
+
+
+def _explain(axes: Axes) -> None:
+    """Write what is what, the reference first."""
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: not labels[i].startswith("rows learnt"))
+    explain_above(axes, [handles[i] for i in order])
+
+
+def _places(bins: pd.DataFrame) -> Floats:
+    """Tell where each bin begins; the one of missing values stands apart."""
+    return np.arange(len(bins)) + MISSING_APART * bins["left"].isna().to_numpy()
+
+
+def _write_bounds(axes: Axes, bins: pd.DataFrame, bounds: Sequence[str]) -> None:
+    """Write as many bounds of the bins as have room, the last in any case."""
+    n_known = int(bins["left"].notna().sum())
+    marks = [(float(place), words) for place, words in enumerate(bounds)]
+    if n_known < len(bins):
+        marks.append((float(_places(bins)[-1]) + 0.5, "missing"))
+    per_inch = (axes.get_xlim()[1] - axes.get_xlim()[0]) / FRAME.inner[0]
+    half = [0.6 * per_inch * inches(words) for _, words in marks]
+    kept = _apart([place for place, _ in marks], half, n_bins=n_known)
+    axes.set_xticks([marks[i][0] for i in kept], [marks[i][1] for i in kept])
+
+
+def _apart(places: list[float], half: list[float], *, n_bins: int) -> list[int]:
+    """Choose every bound, every second, every third ... until none covers another."""
+    ends = list(range(n_bins, len(places)))
+
+    def covers(first: int, second: int) -> bool:
+        return abs(places[first] - places[second]) < half[first] + half[second]
+
+    inner: list[int] = []
+    for step in range(1, n_bins + 1):
+        inner = [i for i in range(0, n_bins, step) if not any(covers(i, end) for end in ends)]
+        if not any(covers(*pair) for pair in pairwise(inner)):
+            break
+    return [*inner, *ends]

@@ -1,0 +1,108 @@
+"""Names and numbers in the room there is for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from risk.figures.canvas import TEXT, any_letter
+
+GAP = "…"
+MOST_LETTERS = 200
+MOST_DIGITS = 9
+POINTS = 72  # in an inch
+
+
+def plain(text: Any) -> str:
+    """Write on one line, without what cannot be printed."""
+    letters = (letter if letter.isprintable() else " " for letter in str(text))
+    return " ".join("".join(letters).split())
+
+
+def inches(text: str, *, size: float = TEXT) -> float:
+    """Tell how wide a text is when it is drawn."""
+    from matplotlib.backends import backend_agg
+    from matplotlib.font_manager import FontProperties
+
+    one_pixel: Any = backend_agg.RendererAgg(1, 1, POINTS)  # type: ignore[no-untyped-call]
+    with any_letter():
+        extent = one_pixel.get_text_width_height_descent(text, FontProperties(size=size), False)
+    return float(extent[0]) / POINTS
+
+
+def fitted(text: Any, room: float, *, size: float = TEXT) -> str:
+    """Shorten a text in the middle until it is no wider than `room` inches."""
+    whole = plain(text)
+    if len(whole) > MOST_LETTERS:
+        whole = _without_middle(whole, MOST_LETTERS)
+    if inches(whole, size=size) <= room:
+        return whole
+    fits, too_long = 0, len(whole)
+    while too_long - fits > 1:
+        kept = (fits + too_long) // 2
+        if inches(_without_middle(whole, kept), size=size) <= room:
+            fits = kept
+        else:
+            too_long = kept
+    return _without_middle(whole, fits)
+
+
+def fitted_all(texts: Sequence[Any], room: float) -> tuple[list[str], float]:
+    """Shorten texts that stand below each other; tell how wide the widest of them is then."""
+    short = [fitted(text, room) for text in texts]
+    return short, max(map(inches, short), default=0.0)
+
+
+def number(value: float, *, digits: int = 4) -> str:
+    """Write a number as people do, with as many digits as say something."""
+    if 1000 <= abs(value) < 1e7 and digits <= 4:
+        return f"{value:,.0f}"
+    return f"{value + 0.0:.{digits}g}"  # never -0
+
+
+def numbers(values: Sequence[float]) -> list[str]:
+    """Write numbers that increase with as few digits as tell them apart, but never many."""
+    for digits in range(3, MOST_DIGITS + 1):
+        written = [number(value, digits=digits) for value in values]
+        if len(set(written)) == len(set(values)):
+            break
+    return written
+
+
+def named(value: Any) -> str:
+    """Write a value of a table, also if it is missing."""
+    if pd.isna(value):
+        return "(missing)"
+    is_number = isinstance(value, float | int) and not isinstance(value, bool)
+    return number(value) if is_number else str(value)
+
+
+def percent(share: float) -> str:
+    """Write a share, so that what is there never looks like nothing, nor a part like all."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    if 0.995 <= share < 1:
+        return ">99%"
+    return f"{share:.1%}" if 0 < share < 0.095 else f"{share:.0%}"
+
+
+def span(numbers: pd.Series[int]) -> str:
+    """Write between what numbers lie."""
+    low, high = numbers.min(), numbers.max()
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Move labels apart, from the lowest up, so that none covers another."""
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + apart) if moved else place)
+    return moved
+
+
+def _without_middle(text: str, kept: int) -> str:
+    """Keep the ends of a text; names that begin alike often differ at their end."""
+    behind = kept // 2
+    return text[: kept - behind] + GAP + text[len(text) - behind :]
