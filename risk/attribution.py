@@ -1,9 +1,10 @@
-"""The root cause of a changed mean prediction: which feature contributes how much to it."""
+"""Which feature contributes how much: to a changed mean prediction, or to that of one row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 MOST_ROWS = 500
 MOST_ROTATIONS = 4
+MOST_COMPARED = 200
+MANY_FEATURES = 20
+STEPS_AT_ONCE = 50
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -34,6 +38,19 @@ class Attribution:
         change = f"{self.before:.2f} -> {self.after:.2f} ({self.after - self.before:+z.2f})"
         parts = ", ".join(f"{name} {part:+z.2f}" for name, part in shown.items())
         return f"mean {mean_of} {change}: {parts}"
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each feature adds to the mean prediction of `n` reference rows to make that of a row.
+
+    `standard_errors` tell how far the parts of other reference rows and orders may differ.
+    """
+
+    baseline: float
+    parts: Floats
+    standard_errors: Floats
+    n: int
 
 
 def attribute(
@@ -112,9 +129,89 @@ def attribute(
     return Attribution(means[0], means[1], dict(ranked))
 
 
-def _spread(risk: Floats) -> Integers:
+def attribute_row(
+    predict_proba: Callable[[pd.DataFrame], Floats],
+    row: pd.DataFrame,
+    reference: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+) -> Contributions:
+    r"""Attribute the prediction of one row to its features, beside what is usual.
+
+    Parameters
+    ----------
+    predict_proba : callable
+        Gives one number per row of a frame of the features.
+    row : pandas.DataFrame
+        One row; its columns are the features, at least one.
+    reference : pandas.DataFrame
+        The rows to compare with, of the same columns, at least two.
+    rng : numpy.random.Generator
+        Draws the orders in which features are switched.
+
+    Returns
+    -------
+    Contributions
+        `parts`, in the order of the columns, add up to the prediction of `row` - `baseline`, but
+        for rounding.
+
+    Notes
+    -----
+    The interventional Shapley value [1]_: with :math:`f(S, z)` the prediction of a reference row
+    z whose features S are those of `row`,
+
+    .. math:: \phi_j = \mathrm{mean}_{z, \pi} [f(\pi_{<j} \cup j, z) - f(\pi_{<j}, z)],
+
+    over the orders that `attribute` takes, and at most 200 rows z, evenly by their prediction. Up
+    to three features these are all orders; beyond 20, to be quick, only one and its reverse for
+    each z. The standard errors are those of a mean of independent z; as these are spread evenly,
+    they are rather too large.
+
+    References
+    ----------
+    .. [1] Janzing, Minorics and Bloebaum, "Feature relevance quantification in explainable AI: A
+       causal problem", AISTATS 2020, PMLR 108, 2907-2916.
+
+    Examples
+    --------
+    >>> reference = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 0.0]})
+    >>> row = pd.DataFrame({"x": [1.0], "y": [1.0]})
+    >>> risk = lambda rows: (0.4 * rows["x"] * rows["y"]).to_numpy()
+    >>> attribute_row(risk, row, reference, rng=np.random.default_rng(0)).parts.round(3)
+    array([0.1, 0.3])
+    """
+    usual = predict_proba(reference)
+    chosen = _spread(usual, MOST_COMPARED)
+    n, n_features = len(chosen), len(reference.columns)
+    rows = pd.concat([reference.iloc[chosen], row[[*reference]]])
+    n_rotations = 1 if n_features > MANY_FEATURES else MOST_ROTATIONS
+    orders = _orders(n, n_features, rng, n_rotations)
+    first = np.tile(np.arange(n), len(orders) // n)
+    last = np.full_like(first, n)
+    between = _predicted(predict_proba, _walk(rows, first, last, orders))
+    end = np.repeat(predict_proba(row[[*reference]]), len(orders))
+    gains = np.diff([usual[chosen][first], *between, end], axis=0)
+    by_feature = np.empty((len(orders), n_features))
+    np.put_along_axis(by_feature, orders, gains.T, axis=1)
+    of_pairs = by_feature.reshape(-1, n, n_features).mean(axis=0)
+    errors = of_pairs.std(axis=0, ddof=1) / np.sqrt(n)
+    return Contributions(float(usual[chosen].mean()), of_pairs.mean(axis=0), errors, n)
+
+
+def _predicted(
+    predict_proba: Callable[[pd.DataFrame], Floats], steps: Iterator[pd.DataFrame]
+) -> list[Floats]:
+    """Predict many steps at once: for most models one call is dearer than its rows."""
+    predicted: list[Floats] = []
+    while some := list(islice(steps, STEPS_AT_ONCE)):
+        rows = pd.concat(some, ignore_index=True)
+        predicted += np.split(predict_proba(rows), len(some))
+    return predicted
+
+
+def _spread(risk: Floats, most: int = MOST_ROWS) -> Integers:
     """Choose rows in the order of their risk: all, or the middle one of each of equal strata."""
-    n = min(len(risk), MOST_ROWS)
+    n = min(len(risk), most)
     middles = (2 * np.arange(n) + 1) * len(risk) // (2 * n)
     return np.argsort(risk, kind="stable")[middles]
 
@@ -127,10 +224,12 @@ def _pairs(n_before: int, n_after: int) -> Integers:
     return np.column_stack([starts // n_after, n_before + starts // n_before, weights])
 
 
-def _orders(n_pairs: int, n_features: int, rng: np.random.Generator) -> Integers:
+def _orders(
+    n_pairs: int, n_features: int, rng: np.random.Generator, most_rotations: int = MOST_ROTATIONS
+) -> Integers:
     """Draw an order of the features for each pair, then append its rotations and all reverses."""
     drawn = rng.permuted(np.tile(np.arange(n_features), (n_pairs, 1)), axis=1)
-    n_rotations = min(n_features, MOST_ROTATIONS)
+    n_rotations = min(n_features, most_rotations)
     shifts = np.arange(n_rotations) * n_features // n_rotations
     rotated = np.concatenate([np.roll(drawn, shift, axis=1) for shift in shifts])
     return np.concatenate([rotated, rotated[:, ::-1]])

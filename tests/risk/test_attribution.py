@@ -1,4 +1,5 @@
-from itertools import permutations
+from itertools import combinations, permutations
+from math import factorial
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk import model
-from risk.attribution import MOST_ROWS, Attribution, attribute
+from risk.attribution import MOST_COMPARED, MOST_ROWS, Attribution, attribute, attribute_row
 from risk.config import Columns, Training
 
 COLUMNS = Columns(
@@ -239,3 +240,86 @@ def test_words_leave_out_a_rest_that_is_none_and_the_sign_of_nothing():
     assert result.in_words(mean_of="loss") == (
         "mean loss 12.00 -> 12.00 (+0.00): a +0.50, b -0.50, c +0.00"
     )
+
+
+def of_row(function, row, reference, *, seed=0):
+    return attribute_row(function, row, reference, rng=np.random.default_rng(seed))
+
+
+def shapley(function, row, reference):
+    """Weigh every set of features as in Shapley's definition, over every reference row."""
+    p = row.shape[1]
+
+    def value(chosen):
+        mixed = reference.to_numpy().copy()
+        mixed[:, list(chosen)] = row.to_numpy()[0, list(chosen)]
+        return function(pd.DataFrame(mixed, columns=row.columns)).mean()
+
+    parts = np.zeros(p)
+    for j in range(p):
+        others = [i for i in range(p) if i != j]
+        for size in range(p):
+            weight = factorial(size) * factorial(p - size - 1) / factorial(p)
+            for chosen in combinations(others, size):
+                parts[j] += weight * (value((*chosen, j)) - value(chosen))
+    return parts
+
+
+def test_the_parts_of_a_row_are_its_interventional_shapley_values():
+    """By the definition, all sets of three features over all reference rows."""
+    row, reference = normal(1, 3, seed=4, shift=1.0), normal(60, 3, seed=1)
+
+    found = of_row(curved, row, reference)
+
+    assert found.parts == pytest.approx(shapley(curved, row, reference), abs=1e-12)
+    assert found.baseline == pytest.approx(curved(reference).mean())
+    assert found.n == 60
+
+
+def test_sampled_orders_of_a_row_are_as_near_as_their_errors_say():
+    """Of 5 features by definition; at most 1 in 20 is farther away than two errors."""
+    reference, far = normal(150, 5, seed=1), 0
+    for seed in range(20):
+        row = normal(1, 5, seed=100 + seed, shift=0.5)
+        found = of_row(curved, row, reference, seed=seed)
+        distance = np.abs(found.parts - shapley(curved, row, reference))
+        far += int((distance > 2 * found.standard_errors).sum())
+
+    assert far <= 5
+
+
+def test_the_errors_of_a_row_cover_another_reference():
+    """Of samples from one population, the parts scatter as the standard errors tell, or less."""
+    row = normal(1, 3, seed=4, shift=1.0)
+
+    found = [of_row(curved, row, normal(100, 3, seed=seed)) for seed in range(200)]
+
+    scatter = np.std([each.parts for each in found], axis=0)
+    told = np.mean([each.standard_errors for each in found], axis=0)
+    assert (scatter < 1.2 * told).all()
+    assert (scatter > 0.5 * told).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 6), st.integers(2, 300), st.integers(0, 9))
+def test_the_parts_of_a_row_add_up(p, n, seed):
+    """To its prediction less the baseline, of however many rows and features."""
+    row, reference = normal(1, p, seed=seed, shift=2.0), normal(n, p, seed=seed + 1)
+
+    found = of_row(curved, row, reference, seed=seed)
+
+    assert found.baseline + found.parts.sum() == pytest.approx(curved(row)[0], abs=1e-9)
+    assert found.n == min(n, MOST_COMPARED)
+    assert found.baseline == pytest.approx(curved(reference).mean(), abs=0.02)
+
+
+def test_a_row_keeps_its_categories():
+    """A value the reference never had, and a missing one, are switched like others."""
+    reference = pd.DataFrame({"a": [1.0, 2.0], "c": pd.array(["x", "y"], dtype="str")})
+    row = pd.DataFrame({"c": pd.array([None], dtype="str"), "a": [np.nan]})
+
+    def risk(rows):
+        assert rows["c"].dropna().isin(["x", "y"]).all()
+        return rows["c"].isna().to_numpy() * 0.5 + rows["a"].isna().to_numpy() * 0.25
+
+    assert of_row(risk, row, reference).parts.tolist() == [0.25, 0.5]
