@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types check serve demo evidence lock
+.PHONY: help run test lint types check serve demo servers evidence lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ serve: .venv/runtime  ## answer over HTTP on http://localhost:8000
 
 demo: .venv/runtime  ## live through 60 invented days in some minutes, in demo/world
 	$(BIN)/python demo/replay.py $(ARGS)
+
+servers: .venv/runtime  ## live through the demo on SQLite, PostgreSQL and MariaDB, and compare
+	$(BIN)/python benchmarks/servers.py $(ARGS)
 
 evidence: .venv/development  ## measure false alarms and delays by simulation, in docs/evidence.md
 	$(BIN)/python benchmarks/evidence.py $(ARGS)

@@ -29,6 +29,7 @@ from risk.keys import Keyring
 from web import (
     access,
     answers,
+    customers,
     dashboard,
     documentation,
     metrics,
@@ -36,6 +37,7 @@ from web import (
     predictions,
     questions,
     records,
+    reports,
 )
 from web.service import NAME, Service
 
@@ -66,9 +68,9 @@ def create_app(config: Config, *, keyring: Keyring | None = None) -> OpenAPI:
     metrics.add_to(app)
     access.add_to(app, config, keyring or Keyring(config))
     answers.add_to(app)
-    for module in (questions, predictions, records, operations, metrics):
+    for module in (questions, predictions, records, reports, operations, metrics):
         app.register_api(module.api)
-    for pages in (dashboard.pages, documentation.pages):
+    for pages in (dashboard.pages, customers.pages, documentation.pages):
         app.register_blueprint(pages)
     access.describe(app, config)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {PREFIX: app.wsgi_app})  # type: ignore
@@ -95,6 +97,8 @@ def answering(config: Config) -> Iterator[tuple[str, str | None]]:
         yield f"http://127.0.0.1:{server.server_port}", new.key
     finally:
         server.shutdown()
+        server.server_close()
+        app.extensions[NAME].close()
 
 
 def _is_ours(url: str, key: str | None, config: Config) -> bool:

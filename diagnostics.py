@@ -5,8 +5,8 @@ Reads   the champion and its reference, new rows and labels, the test data, the 
 Writes  by hand nothing, but with --latest the newest versions of the packages to
         latest_versions.json, with --acknowledge and --resolve the incident; as part of a run
         the assessment of what is new: findings, incidents, predictions, detectors
-Exits   0 done, 64 no such incident, 65 unusable test data, 69 no database, 76 no model to trust,
-        78 wrong configuration
+Exits   0 done, 64 no such incident or customer, 65 unusable test data, 69 no database,
+        76 no model to trust, 78 wrong configuration
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from risk import cli, dependencies, drops, releases, store
+from risk import cli, dependencies, drops, explanation, releases, store
 from risk.config import Alarms, Config
 from risk.errors import UsageError
+from risk.explanation import Explanation
 from risk.ledger import Ledger
 from risk.model import Model
 from risk.replay import Replay, replay
@@ -123,6 +124,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tolerance", type=float, help="of the replay, in standard deviations")
     parser.add_argument("--acknowledge", type=int, metavar="ID", help="take note of an incident")
     parser.add_argument("--resolve", type=int, metavar="ID", help="close an incident")
+    parser.add_argument(
+        "--explain",
+        metavar="IDENTIFIER",
+        help="tell why the live model says of a customer what it says",
+    )
 
 
 def from_options(
@@ -131,7 +137,7 @@ def from_options(
     *,
     latest: bool,
     **asked: Any,
-) -> Diagnosis | Replay | str:
+) -> Diagnosis | Replay | Explanation | str:
     """Turn the options of the command line into what is asked of `run`."""
     policy = {"false_alarm_budget": asked["budget"], "tolerance": asked["tolerance"]}
     chosen = {name: value for name, value in policy.items() if value is not None}
@@ -141,6 +147,8 @@ def from_options(
     )
     if chosen and not asked["replay"]:
         raise UsageError("--budget and --tolerance are of a --replay")
+    if asked["explain"] is not None:
+        return explanation.explain(config, ledger, asked["explain"])
     replayed = chosen if asked["replay"] else None
     return run(config, ledger, latest=latest, replayed=replayed, incident=incident)
 

@@ -1,11 +1,11 @@
 """The whole process, as cron runs it every 10 minutes: the only file that knows the order.
 
-    new drops? -> ingest -> watch -> incident? -> train -> gate -> deploy -> report -> score
+    new drops? -> ingest -> watch -> incident? -> train -> gate -> deploy -> score -> report
 
 Reads   everything the stages read
 Writes  everything the stages write, and what happened to the ledger
 Exits   0 done (also: nothing new; also: drift found and handled), 3 with --fail-on, 64 wrong
-        usage, 65 nothing usable, 69 no database or no API, 74 storage fault, 75 another run is
+        usage, 65 nothing usable, 69 no database, source or API, 74 storage fault, 75 another run is
         at work, 76 no model to trust, 78 wrong configuration, 1 a bug
 """
 
@@ -30,6 +30,7 @@ from risk.config import Config
 from risk.errors import ApiError, DataError, RiskError
 from risk.ledger import Ledger
 from risk.messages import introduce_targets, tell_targets
+from risk.pruning import prune
 
 log = logging.getLogger("full_process")
 ASKED_TO_FAIL = 3
@@ -58,12 +59,17 @@ def run(
     ledger.start_run()
     try:
         outcome = process(config, ledger)
+        pruned = prune(config, ledger)
     except Exception as error:
         ledger.end_run("failed", str(error) if isinstance(error, RiskError) else repr(error))
         tell_targets(config, ledger)
         raise
+    if pruned.anything:
+        log.info(pruned)
     ledger.end_run("ok", str(outcome))
     tell_targets(config, ledger)
+    told, failed = reporting.report_on_what_is_due(config, ledger)
+    outcome = replace(outcome, lines=(*outcome.lines, *told), exit_code=outcome.exit_code or failed)
     asked_for = {"drift": outcome.drift, "quarantine": outcome.quarantined}
     if fail_on and asked_for[fail_on] and not outcome.exit_code:
         return replace(outcome, exit_code=ASKED_TO_FAIL)
@@ -131,11 +137,11 @@ def respond(config: Config, ledger: Ledger, *, through: int) -> list[str]:
 
 
 def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
-    """Switch to the decided release, report, score, diagnose; the next run can do it again."""
+    """Switch to the decided release, draw, score, diagnose; the next run can do it again."""
     if decided.version is None:
         return []
     deployment.carry_out(config, decided.version)
-    report = reporting.run(config, ledger)
+    picture = reporting.draw(config, ledger)
     has_challenger = (config.model_folder / model.MANIFEST).exists()
     scores = scoring.run(config, ledger, name="challenger" if has_challenger else "champion")
     with ledger.stage("diagnostics"), app.answering(config) as (url, key):
@@ -143,7 +149,7 @@ def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
     ledger.complete(decided.decision_id)
     if calls.exit_code:
         raise ApiError(f"release {decided.version} is live, but of the API {calls}")
-    return [f"{report}; F1 {scores.estimates['f1']}; API: {calls}"]
+    return [f"{picture}; F1 {scores.estimates['f1']}; API: {calls}"]
 
 
 def finish_what_was_cut_off(config: Config, ledger: Ledger) -> list[str]:

@@ -1,29 +1,30 @@
-"""Stage 6 of 6: draw what the live model gets right and wrong.
+"""Stage 6 of 6: draw what the live model gets right and wrong, report on a run, or print a trend.
 
-Reads   the champion and the test data
-Writes  confusion_matrix.png to output_model_path
-Exits   0 done, 65 unusable test data, 69 no database, 74 storage fault,
+Reads   the champion, the test data, the newest rows, the ledger
+Writes  confusion_matrix.png and report.pdf to output_model_path, the report on each run to
+        report_folder_path; of an older run, or with --since, only there; with --trend nothing
+Exits   0 done, 64 no such run or trend, 65 unusable test data, 69 no database, 74 storage fault,
         75 another run is at work, 76 no model to trust, 78 wrong configuration
 """
 
 from __future__ import annotations
 
+import argparse
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from risk import cli, drops, releases, store
-from risk.config import Config
-from risk.errors import DataError
+from risk import cli, drops, releases, store, trend_report
+from risk.config import Config, ReportFormat
+from risk.errors import DataError, RiskError, UsageError
 from risk.ledger import Ledger
-from risk.scorecard import ripe
+from risk.report import shelf
+from risk.scorecard import count_outcomes, ripe
+from risk.trend_report import Trend
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-DOTS_PER_INCH = 150
+log = logging.getLogger("reporting")
 
 
 @dataclass(frozen=True)
@@ -33,55 +34,13 @@ class Report:
     files: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"wrote {', '.join(self.files)}"
+        return f"wrote {', '.join(self.files) or 'nothing'}"
 
 
-def count_outcomes(y_true: NDArray[Any], y_pred: NDArray[Any]) -> NDArray[np.int64]:
-    """Count rows by true label (down: 0, 1) and predicted label (across: 0, 1)."""
-    cells = 2 * y_true.astype("int64") + y_pred.astype("int64")
-    return np.bincount(cells, minlength=4).reshape(2, 2)
-
-
-def draw_confusion_matrix(
-    counts: NDArray[np.int64], *, labels: tuple[str, str], title: str
-) -> Figure:
-    """Draw counts and the percentage of each true class; dark means many of that class."""
-    import seaborn as sns
-    from matplotlib.figure import Figure
-
-    per_class = counts.sum(axis=1, keepdims=True)
-    share = 100 * counts / np.maximum(per_class, 1)
-    words = [
-        [f"{n}\n{p:.0f} %" for n, p in zip(*row, strict=True)]
-        for row in zip(counts, share, strict=True)
-    ]
-    figure = Figure(figsize=(5.6, 4.8), layout="constrained")
-    axes = figure.subplots()
-    sns.heatmap(
-        share,
-        annot=np.array(words),
-        fmt="",
-        annot_kws={"fontsize": 14},
-        cmap="Blues",
-        vmin=0,
-        vmax=100,
-        square=True,
-        linewidths=1,
-        xticklabels=labels,
-        yticklabels=[
-            f"{label}\n(n = {n})" for label, n in zip(labels, per_class[:, 0], strict=True)
-        ],
-        cbar_kws={"label": "percent of the true class"},
-        ax=axes,
-    )
-    axes.set(xlabel="predicted", ylabel="true")
-    axes.tick_params(axis="y", rotation=0)
-    axes.set_title(title, fontsize=11)
-    return figure
-
-
-def run(config: Config, ledger: Ledger) -> Report:
+def draw(config: Config, ledger: Ledger) -> Report:
     """Read, count, draw, write."""
+    from risk import figures
+
     with ledger.stage("reporting"):
         champion = releases.load_champion(config)
         manifest, columns = champion.manifest, config.columns
@@ -90,19 +49,91 @@ def run(config: Config, ledger: Ledger) -> Report:
             raise DataError(f"{config.name_of(config.test_data)}: no row has a label")
         y_true = rows[columns.target].to_numpy(dtype="int8")
         counts = count_outcomes(y_true, champion.predict(champion.predict_proba(rows)))
-        figure = draw_confusion_matrix(
+        figure = figures.confusion_matrix(
             counts,
-            labels=(
-                f"{columns.target} = {columns.negative_label}",
-                f"{columns.target} = {columns.positive_label}",
-            ),
+            labels=columns.classes,
             title=f"Release {manifest.version} on the test data, n = {len(rows)}",
         )
         path = config.model_folder / config.plot_filename
-        with store.replacing(path) as file:
-            figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
+        store.write(path, figures.as_png(figure))
     return Report((config.name_of(path),))
 
 
+def report(
+    config: Config,
+    ledger: Ledger,
+    *,
+    run_id: int | None = None,
+    since: datetime | None = None,
+    formats: Sequence[ReportFormat] = (),
+) -> Report:
+    """Report on a run, unless told otherwise the newest, and in the formats of the settings."""
+    from risk.report.compose import compose
+    from risk.report.formats import written
+
+    with ledger.stage("report"):
+        run_id = ledger.newest_run() if run_id is None else run_id
+        document = compose(config, ledger, run_id=run_id, since=since)
+        contents = {kind: written(document, kind) for kind in formats or config.report_formats}
+        paths = shelf.keep(config, ledger, contents, run_id=run_id, since=since)
+    return Report(tuple(config.name_of(path) for path in paths))
+
+
+def report_on_what_is_due(config: Config, ledger: Ledger) -> tuple[list[str], int]:
+    """Report on each run that decided something; tell what came of it, and with which exit code.
+
+    Whatever is wrong with a report undoes nothing, and the next run tries again.
+    """
+    lines, exit_code = [], 0
+    for run_id in ledger.unreported_runs() if config.report_formats else ():
+        try:
+            lines.append(str(report(config, ledger, run_id=run_id)))
+        except Exception as error:  # a bug here shall not hide what the run did
+            is_foreseen = isinstance(error, RiskError)
+            log.error("no report on run %d: %s", run_id, error, exc_info=not is_foreseen)
+            lines.append(f"no report on run {run_id}: {error if is_foreseen else repr(error)}")
+            exit_code = getattr(error, "exit_code", RiskError.exit_code)
+    return lines, exit_code
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only this stage can do."""
+    parser.add_argument("--run", type=int, metavar="ID", help="report on this run")
+    parser.add_argument(
+        "--since", help="how far back a report or a trend goes: 30d, 12h or 2026-10-01"
+    )
+    parser.add_argument(
+        "--format", choices=get_args(ReportFormat), help="write the report in this format"
+    )
+    trend_report.add_options(parser)
+
+
+def from_options(
+    config: Config,
+    ledger: Ledger,
+    *,
+    run: int | None,
+    since: str | None,
+    format: ReportFormat | None,
+    **of_trend: Any,
+) -> Report | Trend:
+    """Turn the options of the command line into what is asked for."""
+    if of_trend["trend"]:
+        return trend_report.from_options(ledger, since=since, **of_trend)
+    if of_trend["csv"]:
+        raise UsageError("--csv is of a --trend")
+    begin = trend_report.moment(since, now=ledger.now()) if since else None
+    formats = (format,) if format else ()
+    told = report(config, ledger, run_id=run, since=begin, formats=formats)
+    if run is not None or since or format:
+        return told
+    return Report((*draw(config, ledger).files, *told.files))
+
+
+def needed_access(options: Mapping[str, Any]) -> cli.Access:
+    """Take the lock only for what writes."""
+    return "read" if options["trend"] else "write"
+
+
 if __name__ == "__main__":
-    cli.main(run, __doc__)
+    cli.main(from_options, __doc__, add_options=add_options, access=needed_access)

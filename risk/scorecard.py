@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from risk import store
 from risk.config import Config
@@ -38,6 +40,12 @@ class Scorecard:
             {"dataset": self.dataset, "metric": name, **asdict(estimate)}
             for name, estimate in self.estimates.items()
         ]
+
+
+def count_outcomes(y_true: NDArray[Any], y_pred: NDArray[Any]) -> NDArray[np.int64]:
+    """Count rows by true label (down: 0, 1) and predicted label (across: 0, 1)."""
+    cells = 2 * y_true.astype("int64") + y_pred.astype("int64")
+    return np.bincount(cells, minlength=4).reshape(2, 2)
 
 
 def ripe(rows: pd.DataFrame, target: str) -> pd.DataFrame:

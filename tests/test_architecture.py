@@ -16,7 +16,11 @@ SCRIPTS = [ROOT / f"{name}.py" for name in sorted(STAGES | SHELL)]
 PACKAGE = [p for p in (ROOT / "risk").rglob("*.py") if "migrations" not in p.parts]
 WEB = sorted((ROOT / "web").glob("*.py"))
 MODULES = [*SCRIPTS, *PACKAGE, *WEB]
-SQL = {"database", "ledger", "casebook", "chronicle", "gauges", "outbox", "tables", "sqltypes"}
+SQL = {
+    "database", "ledger", "casebook", "chronicle", "gauges", "outbox", "tables", "sqltypes",
+    "engines", "revisions", "lease", "pruning", "transfer", "views", "arrivals", "bulk", "sources",
+    "warehouse", "watermarks", "archive", "hindsight",
+}  # fmt: skip
 WEB_SIDE = {"web", "flask", "flask_openapi", "werkzeug"}
 CORE = {f"risk.{path.stem}" for path in (ROOT / "risk").glob("*.py")}
 WITHOUT_IMPORT = {"wsgi"}  # reads the settings when imported: that is what it is for
@@ -39,7 +43,7 @@ def forbidden(path):
     match path.relative_to(ROOT).parts:
         case ("risk", "stats", _):
             return CORE | STAGES | SHELL | {"pandas", "sklearn", "flask", "sqlalchemy"}
-        case ("risk", _):
+        case ("risk", *_):
             return STAGES | SHELL | WEB_SIDE | (set() if path.stem in SQL else {"sqlalchemy"})
         case ("web", _):
             return SHELL | {"sqlalchemy"}
@@ -177,7 +181,7 @@ def test_functions_take_few_parameters(path):
 
 
 def test_broad_handlers_are_two():
-    """One records a failed run, one answers 500; no other may swallow a bug."""
+    """One records a failed run, one keeps a faulty report from hiding what a run did."""
     broad = [
         (path.name, node.lineno)
         for path in MODULES
@@ -186,7 +190,7 @@ def test_broad_handlers_are_two():
         and (node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException"))
     ]
 
-    assert [name for name, _ in broad] == ["full_process.py"]
+    assert [name for name, _ in broad] == ["full_process.py", "reporting.py"]
 
 
 def test_nothing_runs_a_shell():

@@ -142,7 +142,7 @@ def test_the_commands_of_the_readme_work(world):
 
 def test_the_readme_is_one_page():
     """Or little more than that."""
-    assert len(README.splitlines()) <= 145
+    assert len(README.splitlines()) <= 165
 
 
 def test_no_machine_is_named():

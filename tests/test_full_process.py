@@ -215,6 +215,18 @@ def test_only_one_run_is_at_work(world):
     assert "held by the first since noon" in late.stderr
 
 
+def test_a_run_lets_go_what_is_not_to_be_kept(world):
+    """At its end, when everything that is built on it is done; the drop itself stays known."""
+    world.set(keeping__keep_quarantine=0)
+    world.drop("bad.csv", "corporation,exited\nA,no label\n")
+
+    process(world)
+
+    assert list(world.config.quarantine_folder.iterdir()) == []
+    assert [row for row in rows_of(world, tables.ingestions) if row.path.endswith("bad.csv")]
+    assert rows_of(world, tables.quarantined_rows) == []
+
+
 def test_a_run_that_was_cut_off_is_called_aborted(world):
     """It is never missing, and never ok."""
     with Ledger.open(world.config) as ledger:

@@ -1,3 +1,8 @@
+import hashlib
+import html
+import json
+import subprocess
+
 import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
@@ -5,15 +10,6 @@ from sklearn.metrics import confusion_matrix
 import full_process
 import reporting
 from risk.ledger import Ledger
-
-COUNTS = np.array([[50, 10], [5, 35]])
-
-
-@pytest.fixture(scope="module")
-def axes():
-    """Give the axes of one drawing."""
-    figure = reporting.draw_confusion_matrix(COUNTS, labels=("stays", "leaves"), title="Title")
-    return figure.axes[0]
 
 
 def test_outcomes_are_counted_as_scikit_learn_counts():
@@ -31,21 +27,6 @@ def test_a_missing_class_counts_as_zero():
     assert counts.tolist() == [[0, 0], [1, 1]]
 
 
-def test_each_cell_shows_count_and_percent_of_its_true_class(axes):
-    """50 of 60 stay and are seen to: 83 %."""
-    texts = [text.get_text() for text in axes.texts]
-
-    assert texts == ["50\n83 %", "10\n17 %", "5\n12 %", "35\n88 %"]
-
-
-def test_the_axes_say_what_they_show(axes):
-    """Readable without a legend hunt."""
-    labels = [label.get_text() for label in axes.get_yticklabels()]
-
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
-    assert labels == ["stays\n(n = 60)", "leaves\n(n = 40)"]
-
-
 def test_the_picture_is_a_png_one_can_show(world):
     """Large enough, and of the live model."""
     with Ledger.open(world.config) as ledger:
@@ -55,3 +36,125 @@ def test_the_picture_is_a_png_one_can_show(world):
     width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     assert min(width, height) >= 600
+
+
+@pytest.fixture(scope="module")
+def told(new_world, tmp_path_factory):
+    """Give a world with two runs that decided something, and one that did not, all formats made."""
+    world = new_world(tmp_path_factory.mktemp("told"))
+    world.set(report_formats=["json", "pdf", "html"])
+    outcomes = []
+    for switch in (lambda: None, lambda: None, world.switch_to_production):
+        switch()
+        with Ledger.open(world.config) as ledger:
+            outcomes.append(full_process.run(world.config, ledger))
+    return world, outcomes
+
+
+def test_every_run_that_decided_something_is_reported_on(told):
+    """A run without new data is not; what was made is told to whoever reads cron's mail."""
+    world, (first, quiet, second) = told
+    folders = sorted(path.name for path in world.config.report_folder.iterdir())
+
+    assert folders == ["00000001", "00000003"]
+    assert "wrote reports/00000001/report.json, models/development/report.json" in str(first)
+    assert "reports/00000003/report.pdf" in str(second)
+    assert str(quiet) == "no new data"
+
+
+def test_the_ledger_can_prove_each_report(told):
+    """Name, size and hash are those of the file."""
+    world, _ = told
+    with Ledger.open(world.config) as ledger:
+        rows = ledger.list_reports().items
+
+    assert len(rows) == 6
+    for row in rows:
+        content = (world.folder / row["path"]).read_bytes()
+        assert row["sha256"] == hashlib.sha256(content).hexdigest()
+        assert row["size_bytes"] == len(content)
+
+
+def test_the_forms_say_the_same(told):
+    """Each heading and each verdict of the JSON is in the PDF and on the page."""
+    world, _ = told
+    folder = world.config.report_folder / "00000003"
+    document = json.loads((folder / "report.json").read_text())
+    paper = subprocess.run(
+        ["pdftotext", folder / "report.pdf", "-"], capture_output=True, text=True, check=True
+    ).stdout
+    page = html.unescape((folder / "report.html").read_text())
+    answers = document["sections"][0]
+
+    assert len(document["sections"]) >= 8
+    for section in document["sections"]:
+        assert section["title"] in paper
+        assert section["title"] in page
+    for block in answers["blocks"]:
+        for words in block.get("items", []):
+            assert "".join(words.split()) in "".join(paper.split())
+            assert words in page
+
+
+def test_a_report_can_be_made_again_of_an_earlier_run(told):
+    """With the same bytes, for nothing about that run has changed; the newest stays the newest."""
+    world, _ = told
+    own = world.config.report_folder / "00000001" / "report.html"
+    newest = world.config.model_folder / "report.html"
+    before = newest.read_bytes()
+
+    done = world.command("reporting.py", "--run", "1", "--format", "html")
+
+    assert (done.returncode, done.stdout) == (0, "wrote reports/00000001/report.html\n")
+    assert b"run 1" in own.read_bytes()
+    assert newest.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--run", "99"], "run 99"),
+        (["--since", "soon"], "--since takes"),
+        (["--csv"], "--csv is of a --trend"),
+        (["--format", "docx"], "invalid choice"),
+    ],
+)
+def test_what_cannot_be_reported_is_wrong_usage(told, arguments, complaint):
+    """64, and what would be right."""
+    world, _ = told
+    done = world.command("reporting.py", *arguments)
+
+    assert done.returncode == 64
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_report_that_fails_is_made_by_the_next_run(world):
+    """The release is live all the same, the run is no failed one, and the exit code tells."""
+    config = world.set(report_formats=["json"])
+    config.report_folder.write_text("a file where a folder should be")
+    with Ledger.open(config) as ledger:
+        outcome = full_process.run(config, ledger)
+        assert ledger.list_runs().items[0]["status"] == "ok"
+        assert ledger.open_decision() is None
+    assert "release 1 is live" in str(outcome)
+    assert "no report on run 1: " in str(outcome)
+    assert outcome.exit_code == 74
+
+    config.report_folder.unlink()
+    with Ledger.open(config) as ledger:
+        outcome = full_process.run(config, ledger)
+
+    assert "wrote reports/00000001/report.json" in str(outcome)
+
+
+def test_before_the_first_run_there_is_a_report_that_says_so(world):
+    """Stages by hand are no run; nothing crashes for want of something."""
+    for script in ("ingestion.py", "training.py"):
+        assert world.command(script).returncode == 0
+    assert world.command("deployment.py").returncode == 0
+
+    done = world.command("reporting.py", "--format", "json")
+
+    assert (done.returncode, done.stdout) == (0, "wrote models/development/report.json\n")
+    assert json.loads((world.config.model_folder / "report.json").read_text())["sections"]

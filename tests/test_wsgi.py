@@ -80,7 +80,7 @@ def serving(world, *, bind=None):
 
 
 @pytest.fixture
-def server(world):
+def gunicorn(world):
     """Give a real gunicorn, after a first run."""
     assert world.command("full_process.py").returncode == 0
     with serving(world) as server:
@@ -128,14 +128,14 @@ def asked_all_the_time(server):
             stop.set()
 
 
-def test_gunicorn_serves_on_the_loopback_address_of_the_settings(server):
+def test_gunicorn_serves_on_the_loopback_address_of_the_settings(gunicorn):
     """As `make serve` does; the settings come by RISK_CONFIG."""
-    answer = requests.get(f"{server.url}/scoring", timeout=PATIENCE)
+    answer = requests.get(f"{gunicorn.url}/scoring", timeout=PATIENCE)
 
     assert float(answer.text) == pytest.approx(0.8)
 
 
-def test_the_client_walks_the_running_server(world, server):
+def test_the_client_walks_the_running_server(world, gunicorn):
     """`python api_calls.py` in another shell, as the seeds show."""
     result = world.command("api_calls.py")
 
@@ -144,57 +144,57 @@ def test_the_client_walks_the_running_server(world, server):
     assert answered == all_of_them
 
 
-def test_a_full_process_asks_the_running_server(world, server):
+def test_a_full_process_asks_the_running_server(world, gunicorn):
     """The one stakeholders use, not a private one."""
     world.set(random_seed=9)
     assert world.command("training.py").returncode == 0
     assert world.command("deployment.py", "--force").returncode == 0
 
     answer = requests.get(
-        f"{server.url}/prediction", headers={"Accept": "application/json"}, timeout=PATIENCE
+        f"{gunicorn.url}/prediction", headers={"Accept": "application/json"}, timeout=PATIENCE
     )
 
     assert answer.json()["model_version"] == 2
 
 
-def test_requests_of_all_workers_are_counted_whichever_is_scraped(server):
+def test_requests_of_all_workers_are_counted_whichever_is_scraped(gunicorn):
     """Not one is forgotten, none counted twice; new connections reach all workers."""
     for number in range(40):
-        requests.get(f"{server.url}/unknown/{number}", timeout=PATIENCE)
+        requests.get(f"{gunicorn.url}/unknown/{number}", timeout=PATIENCE)
 
-    assert [server.counted("unmatched") for _ in range(8)] == [40] * 8
+    assert [gunicorn.counted("unmatched") for _ in range(8)] == [40] * 8
 
 
-def test_the_death_of_a_worker_costs_no_more_than_what_it_had_in_hand(world, server):
+def test_the_death_of_a_worker_costs_no_more_than_what_it_had_in_hand(world, gunicorn):
     """The others answer, another one comes, and goes on with the counts of the dead."""
-    with asked_all_the_time(server) as told:
-        before, workers = server.counted("/version"), server.workers
+    with asked_all_the_time(gunicorn) as told:
+        before, workers = gunicorn.counted("/version"), gunicorn.workers
         os.kill(min(workers), signal.SIGKILL)
-        wait_for(lambda: len(server.workers - workers) == 1)
+        wait_for(lambda: len(gunicorn.workers - workers) == 1)
         known = told[200]
         wait_for(lambda: told[200] > known + 20)
 
     assert told["lost"] <= CLIENTS
-    assert server.counted("/version") >= max(before, told[200])
+    assert gunicorn.counted("/version") >= max(before, told[200])
     assert len(list((world.folder / "temporary").glob("risk-metrics-*/counter_*.db"))) <= 2
 
 
-def test_a_reload_loses_no_request_and_no_count(server):
+def test_a_reload_loses_no_request_and_no_count(gunicorn):
     """After a change of the settings: kill -HUP."""
-    with asked_all_the_time(server) as told:
-        workers = server.workers
-        server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: len(server.workers - workers) == len(server.workers) == 2)
+    with asked_all_the_time(gunicorn) as told:
+        workers = gunicorn.workers
+        gunicorn.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(gunicorn.workers - workers) == len(gunicorn.workers) == 2)
 
     assert set(told) == {200}
-    assert server.counted("/version") == told[200]
+    assert gunicorn.counted("/version") == told[200]
 
 
-def test_a_server_that_ends_answers_whom_it_let_in(world, server):
+def test_a_server_that_ends_answers_whom_it_let_in(world, gunicorn):
     """Whoever comes later is refused at once, and no file is left behind."""
-    with asked_all_the_time(server) as told:
-        server.process.terminate()
-        assert server.process.wait(timeout=PATIENCE) == 0
+    with asked_all_the_time(gunicorn) as told:
+        gunicorn.process.terminate()
+        assert gunicorn.process.wait(timeout=PATIENCE) == 0
 
     assert set(told) == {200, "refused"}
     assert not list((world.folder / "temporary").iterdir())

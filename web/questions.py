@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from flask import Response, redirect, url_for
 from flask_openapi import APIBlueprint, Tag
 from flask_openapi.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.wrappers import Response as BaseResponse
 
-from risk import dependencies, scorecard, summaries
+from risk import dependencies, explanation, scorecard, summaries
+from risk.explanation import Explanation
 from risk.scorecard import Scorecard
 from web import forms
-from web.answers import problems, seeds_answer, seeds_table
+from web.answers import json_answer, problems, seeds_answer, seeds_table
 from web.service import service
 
 api = APIBlueprint(
@@ -39,6 +42,41 @@ class Named(BaseModel):
     )
 
 
+class OfCustomer(BaseModel):
+    """Which customer, or whatever a row stands for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    identifier: Annotated[str, Field(min_length=1, max_length=700, pattern=r"^[^\x00]*$")]
+
+
+class Contribution(BaseModel):
+    """What one feature adds to the prediction, and how unusual its value is."""
+
+    feature: str
+    value: float | str | None
+    contribution: float
+    standard_error: float | None
+    as_unusual: float
+    beside_reference: str
+
+
+class Explained(BaseModel):
+    """How a prediction comes about: on its scale, baseline and parts add up to the total."""
+
+    identifier: str
+    dataset: str
+    version: int | None
+    threshold: float
+    risk: float
+    usual_risk: float
+    scale: Literal["log-odds", "predicted risk"]
+    method: str
+    baseline: float
+    total: float
+    parts: list[Contribution]
+
+
 SCORED = answered(
     "scores", "metric", "value", "lower", "upper", "n", by="model_version", text_plain=forms.TEXT
 )
@@ -46,6 +84,13 @@ DESCRIBED = answered("statistics", "column_name", "row_count", text_html=forms.T
 TIMED = answered("timings", "stage", "runs", "last", "median", "p95", text_plain=forms.TEXT)
 COMPARED = answered("dependencies", "package", "required", "installed", text_html=forms.TEXT)
 LED: ResponseDict = {302: {"description": "the timings"}, **TIMED}
+
+
+def explained(identifier: str) -> Explanation:
+    """Explain what the live model says of a customer."""
+    shared = service()
+    champion = shared.champion()
+    return explanation.explain(shared.config, shared.ledger(), identifier, champion=champion)
 
 
 @api.get("/scoring", responses=SCORED)
@@ -57,6 +102,13 @@ def scoring(query: Named) -> Response:
     card = Scorecard("champion", config.name_of(path), estimates)
     content = {"model_version": champion.manifest.version, "scores": card.as_rows()}
     return seeds_answer(content, text=str(card.estimates["f1"].value))
+
+
+@api.get("/explanation", responses={200: Explained})
+def explain(query: OfCustomer) -> Response:
+    """Tell why the live model says of a customer what it says, and how unusual the customer is."""
+    told = explained(query.identifier)
+    return json_answer(vars(told) | {"parts": summaries.as_rows(told.parts)})
 
 
 @api.get("/summarystats", responses=DESCRIBED)

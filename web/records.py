@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from flask import Response, abort, g, redirect, request, send_file
+from flask import Response, abort, g, redirect, request
 from flask_openapi import APIBlueprint, Tag
 from flask_openapi.types import ResponseDict
 from pydantic import BaseModel, ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
 import deployment
-from risk import releases, store
-from risk.errors import UnknownName
+from risk import lease, releases
 from risk.ledger import Ledger, utc_now
-from risk.model import Manifest, digest
+from risk.model import Manifest
 from risk.summaries import as_rows
 from web import schemas
 from web.answers import Page, csv_answer, json_answer, listed, problems, refuse_invalid, wants
@@ -41,12 +39,6 @@ BACK_TO_THE_PAGE: ResponseDict = {
         "description": "to the dashboard, for a form of a page",
         "content": {"text/html": {"schema": schemas.TEXT}},
     }
-}
-PDF = {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}
-REPORT: ResponseDict = {
-    200: {"description": "the report", "content": PDF},
-    206: {"description": "the part that was asked for", "content": PDF},
-    304: {"description": "it has not changed"},
 }
 
 
@@ -166,8 +158,8 @@ def choose_champion() -> Response:
     """Make an earlier release the live one again, as deployment.py --rollback does."""
     version, config = _body(schemas.Choice).version, service().config
     holder = f"the API, asked by {_who()}, since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
-    with store.lock(config, holder=holder):
-        done = deployment.run(config, _ledger(), rollback=version)
+    with lease.only_writer(config, holder=holder, upgrade=False) as ledger:
+        done = deployment.run(config, ledger, rollback=version)
     return json_answer(vars(done))
 
 
@@ -188,19 +180,6 @@ def trend(path: schemas.ByMetric, query: schemas.OfTrend) -> Response:
     if wants("text/csv"):
         return csv_answer(points, path.metric)
     return json_answer({"metric": path.metric, "per": query.per, "points": as_rows(points)})
-
-
-@api.get("/reports/latest.pdf", responses=REPORT | problems(416))
-def report() -> BaseResponse:
-    """Send the newest report as a PDF."""
-    config = service().config
-    path = config.model_folder / config.report_filename
-    if not path.is_file():
-        raise UnknownName("no report has been made yet; run: python reporting.py")
-    content = store.read(path)
-    return send_file(
-        io.BytesIO(content), "application/pdf", download_name=path.name, etag=digest(content)
-    )
 
 
 def _ledger() -> Ledger:

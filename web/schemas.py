@@ -148,6 +148,7 @@ class Comparison(BaseModel):
     e_value: float | None
     metric: str | None
     n: int
+    difference: Estimate | None = None
 
 
 class Run(BaseModel):

@@ -1,0 +1,138 @@
+"""The page of answers: is the model fit to use, what happened, what was done, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from risk import status, wording
+from risk.report import performance
+from risk.report.document import Block, Bullets, Paragraph, Section, Tone
+from risk.report.evidence import MOST_DROPS, Evidence
+from risk.situation import MEASURED, Row, worst_first
+from risk.wording import counted
+
+TONES: dict[status.Fitness, Tone] = {"fit": "good", "fit with care": "warning", "not fit": "bad"}
+
+
+def section(known: Evidence) -> Section:
+    """Answer what a manager asks, on one page."""
+    told = status.tell(known.situation)
+    return Section(
+        "The answers",
+        (
+            *_looking_back(known),
+            Section(
+                "Is the model fit to use?",
+                (
+                    Paragraph(f"{told.headline}.", TONES[told.fitness]),
+                    _told((*told.reasons, *_on_new_rows(known))),
+                ),
+            ),
+            Section(_since(known), (_told(happened(known)),)),
+            Section("What has changed in the data?", (_told(told.changed),)),
+            Section("What did the system do, and why?", (_told(told.done),)),
+            Section("What should you do?", (_told(told.advice),)),
+            Paragraph(_brackets(known), "aside"),
+        ),
+    )
+
+
+def happened(known: Evidence) -> list[str]:
+    """Tell what came and what went since the last report."""
+    since, situation = known.since, known.situation
+    opened = _after(situation.incidents, "opened_at", since)
+    closed = _after(situation.incidents, "resolved_at", since)
+    failed = [run for run in _after(situation.runs, "started_at", since) if _went_wrong(run)]
+    told = [_arrived(known), *_switched(known)]
+    if opened:
+        told.append(f"{counted(len(opened), 'incident')} opened: {_subjects(opened)}.")
+    if closed:
+        told.append(f"{counted(len(closed), 'incident')} closed: {_subjects(closed)}.")
+    if failed:
+        told.append(f"{counted(len(failed), 'run')} failed or was cut off.")
+    return told
+
+
+def _looking_back(known: Evidence) -> tuple[Block, ...]:
+    if not known.looks_back or not known.run:
+        return ()
+    moment = wording.day(known.reported_at)
+    text = (
+        f"This report looks back: it tells what was known at the end of run {known.run['id']}, on "
+        f"{moment}. The settings, and the test data, are those of today."
+    )
+    return (Paragraph(text, "aside"),)
+
+
+def _on_new_rows(known: Evidence) -> list[str]:
+    """Score a release that no run has measured yet on new rows, where labels allow it."""
+    newest = known.newest if known.watch else None
+    if newest is None or MEASURED in known.situation.newest_scores:
+        return []
+    metric = known.config.checks.metric
+    score = wording.score(asdict(performance.score_on(known, newest)[metric]))
+    rows = f"the newest {counted(len(newest), 'labelled row')}, which it has not learnt"
+    more = ": these tell more of today than the test data" if known.judged_on is newest else ""
+    return [f"{wording.metric(metric)} is {score} on {rows}{more}."]
+
+
+def _brackets(known: Evidence) -> str:
+    confidence = known.config.scoring.confidence
+    return f"In brackets is the range that holds the true value with {confidence:.0%} confidence."
+
+
+def _since(known: Evidence) -> str:
+    if known.since is None:
+        return "What happened so far?"
+    moment = wording.day(known.since)
+    if known.since.date() == known.reported_at.date():
+        moment += f" at {known.since:%H:%M} UTC"
+    return f"What happened since the last report, on {moment}?"
+
+
+def _told(sentences: Sequence[str]) -> Block:
+    short = tuple(map(wording.with_short_names, sentences))
+    return Paragraph(short[0]) if len(short) == 1 else Bullets(short)
+
+
+def _after(rows: Sequence[Row], when: str, since: datetime | None) -> list[Row]:
+    return [row for row in rows if row[when] and (since is None or row[when] > since)]
+
+
+def _went_wrong(run: Row) -> bool:
+    return run["status"] in ("failed", "aborted")
+
+
+def _arrived(known: Evidence) -> str:
+    drops = known.new_drops
+    if not drops:
+        return "No new data came."
+    total = {name: sum(drop[f"rows_{name}"] for drop in drops) for name in ("read", "quarantined")}
+    added = {
+        kind: sum(drop["rows_added"] for drop in drops if drop["kind"] == kind)
+        for kind in ("rows", "labels")
+    }
+    files = counted(len(drops), "file")
+    at_least = "at least " if len(drops) == MOST_DROPS else ""
+    words = [counted(added["rows"], "new row")] if added["rows"] or not added["labels"] else []
+    if added["labels"]:
+        words.append(f"labels for {counted(added['labels'], 'earlier row')}")
+    refused = [f"{counted(total['quarantined'], 'row')} refused"] if total["quarantined"] else []
+    brought = f"{at_least}{files} brought {' and '.join(words)}"
+    return wording.sentence("; ".join([brought, *refused]))
+
+
+def _switched(known: Evidence) -> list[str]:
+    new = _after(known.situation.decisions, "decided_at", known.since)
+    return [
+        f"Release {decision['version']} went live on {wording.day(decision['decided_at'])}"
+        f"{', as before' if decision['action'] == 'rollback' else ''}."
+        for decision in reversed(new)
+        if decision["version"]
+    ]
+
+
+def _subjects(incidents: Sequence[Row]) -> str:
+    return wording.listed([wording.about(incident) for incident in worst_first(incidents)])

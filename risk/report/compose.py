@@ -1,0 +1,49 @@
+"""A whole report from the ledger, the live release and its data; nothing is written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from risk import wording
+from risk.config import Config
+from risk.ledger import Ledger
+from risk.report import (
+    answers,
+    appendix,
+    drift,
+    evidence,
+    gate,
+    operations,
+    performance,
+    quality,
+    segments,
+)
+from risk.report.document import Document
+from risk.report.evidence import Evidence
+
+CHAPTERS = (answers, performance, drift, quality, gate, segments, operations, appendix)
+
+
+def compose(
+    config: Config, ledger: Ledger, *, run_id: int | None = None, since: datetime | None = None
+) -> Document:
+    """Report on the newest run, or on an earlier one as things stood at its end.
+
+    `since` is when the reader was last told; unless given, when a run last decided something.
+    """
+    known = evidence.gather(config, ledger, run_id=run_id, since=since)
+    return Document(
+        title="Model report",
+        subtitle=_subtitle(known),
+        reported_at=known.reported_at,
+        sections=tuple(chapter.section(known) for chapter in CHAPTERS),
+    )
+
+
+def _subtitle(known: Evidence) -> str:
+    """Say which model, and the state of which run, on which day."""
+    columns, live = known.config.columns, known.situation.release
+    predicts = f"Predicting {columns.classes[1]}"
+    release = f"release {live['version']}" if live else "no release is live"
+    run = f"run {known.run['id']}" if known.run else "before the first run"
+    return f"{predicts}; {release}, {run}, {wording.day(known.reported_at)}"

@@ -1,0 +1,89 @@
+"""The numbers behind the curves: what each threshold gets right, and whether risks come true."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from risk.report.evidence import Labelled
+from risk.scorecard import count_outcomes
+from risk.stats.scores import Costs, accuracy, f1, mean_cost, precision, recall
+
+MOST_POINTS = 300
+MOST_BINS, FEWEST_PER_BIN = 10, 5
+Floats = NDArray[np.float64]
+
+
+def outcomes(found: Labelled) -> NDArray[np.int64]:
+    """Count rows by true label (down: 0, 1) and predicted label (across: 0, 1)."""
+    return count_outcomes(found.y_true, found.y_pred)
+
+
+def roc_points(found: Labelled) -> pd.DataFrame:
+    """Return fpr and tpr at every threshold that matters."""
+    from sklearn.metrics import roc_curve
+
+    fpr, tpr, _ = roc_curve(found.y_true, found.y_pred_proba)
+    return _thinned(pd.DataFrame({"fpr": fpr, "tpr": tpr}))
+
+
+def precision_recall_points(found: Labelled) -> pd.DataFrame:
+    """Return recall and precision at every threshold that matters."""
+    from sklearn.metrics import precision_recall_curve
+
+    precisions, recalls, _ = precision_recall_curve(
+        found.y_true, found.y_pred_proba, drop_intermediate=True
+    )
+    return _thinned(pd.DataFrame({"recall": recalls, "precision": precisions}))
+
+
+def calibration_bins(found: Labelled, *, confidence: float) -> pd.DataFrame:
+    """Compare predicted risk with what happened in groups of about equally many rows.
+
+    Returns predicted (the mean), observed (the share of positives) with lower and upper, and n;
+    rows of equal risk stay together.
+    """
+    n_bins = max(1, min(MOST_BINS, len(found) // FEWEST_PER_BIN))
+    proba = found.y_pred_proba
+    cuts = np.unique(np.quantile(proba, np.arange(1, n_bins) / n_bins, method="inverted_cdf"))
+    group = np.searchsorted(cuts, proba, side="left")
+    rows = []
+    for number in np.unique(group):
+        own = group == number
+        share = accuracy(np.ones(own.sum()), found.y_true[own], confidence=confidence)
+        rows.append([proba[own].mean(), share.value, share.lower, share.upper, share.n])
+    return pd.DataFrame(rows, columns=["predicted", "observed", "lower", "upper", "n"])
+
+
+def costs(found: Labelled, cost: Costs) -> pd.DataFrame:
+    """Return the mean cost of a row at thresholds from 0 to 1."""
+    thresholds = np.linspace(0, 1, 101)
+    of_outcome = np.array(cost)  # true positive, false positive, false negative, true negative
+    if_called = np.where(found.y_true == 1, of_outcome[0], of_outcome[1])
+    if_not = np.where(found.y_true == 1, of_outcome[2], of_outcome[3])
+    mean = [
+        float(np.where(found.y_pred_proba >= threshold, if_called, if_not).mean())
+        for threshold in thresholds
+    ]
+    return pd.DataFrame({"threshold": thresholds, "cost": mean})
+
+
+def at(found: Labelled, threshold: float, cost: Costs) -> dict[str, float | None]:
+    """Tell what a threshold would have done: the share called, and how right that was."""
+    called = (found.y_pred_proba >= threshold).astype("int8")
+    return {
+        "called": float(called.mean()),
+        "precision": precision(found.y_true, called).value,
+        "recall": recall(found.y_true, called).value,
+        "F1": f1(found.y_true, called).value,
+        "cost per row": mean_cost(found.y_true, called, cost=cost).value,
+    }
+
+
+def _thinned(points: pd.DataFrame) -> pd.DataFrame:
+    """Keep both ends and evenly many between: more than a line can show helps nobody."""
+    if len(points) <= MOST_POINTS:
+        return points
+    kept = np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype("int64"))
+    return points.iloc[kept].reset_index(drop=True)

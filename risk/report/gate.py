@@ -1,0 +1,104 @@
+"""Whether the newest model deserved to go live: both models on the same rows."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from risk import story, wording
+from risk.report.document import Block, Bullets, Paragraph, Picture, Section, Table
+from risk.report.evidence import Evidence
+from risk.situation import Row
+from risk.stats.scores import BIGGER_IS_BETTER
+from risk.summaries import as_rows
+from risk.wording import counted
+
+TITLE = "Did the newest model deserve to go live?"
+NEVER = (
+    "No new model has been compared with a live one yet. When one is trained, it is compared with "
+    "the live one on the same rows, which neither has learnt."
+)
+CHANGED = {
+    "deploy": "the new model went live",
+    "keep": "the live model stayed",
+    "ask": "a person was asked",
+}
+
+
+def section(known: Evidence) -> Section:
+    """Tell what the gate compared last, and what came of it."""
+    from risk import figures
+
+    judged = known.ledger.last_comparison()
+    if judged is None:
+        return Section(TITLE, (Paragraph(NEVER),))
+    moment, comparison = wording.day(judged["decided_at"]), judged["comparison"]
+    weighed = story.judged(judged, known.situation)
+    if comparison["champion"] is None:
+        told = f"On {moment} release {judged['version']} went live. {weighed}"
+        return Section(TITLE, (Paragraph(told), Paragraph(NEVER, "aside")))
+    told = f"On {moment} {CHANGED[judged['action']]}. {weighed}"
+    rows = _rows(comparison)
+    name = wording.metric(comparison["metric"])
+    words = _in_words(comparison)
+    picture = Picture(
+        figures.paired_comparison(rows, metric=name, n=comparison["n"]),
+        f"{name} of both models on the same rows, and how much higher that of the new one is.",
+        f"{told} {words}",
+    )
+    return Section(TITLE, (Paragraph(told), Paragraph(words), picture, *_weighed(known, judged)))
+
+
+def _rows(comparison: Row) -> pd.DataFrame:
+    """Return name, value, lower and upper of both models and of their difference."""
+    told = {
+        "live model": comparison["champion"],
+        "new model": comparison["challenger"],
+        "difference": comparison.get("difference"),
+    }
+    rows = [{"name": name} | dict(score) for name, score in told.items() if score]
+    return pd.DataFrame(rows, columns=["name", "value", "lower", "upper"])
+
+
+def _in_words(comparison: Row) -> str:
+    """Say how large the difference is and whether chance explains it."""
+    found, name = comparison.get("difference"), wording.metric(comparison["metric"])
+    if not found:
+        return f"How sure the difference in {name} is cannot be told from single rows."
+    value, lower, upper = (found[part] for part in ("value", "lower", "upper"))
+    if lower is None:
+        return f"{name} differs by {value:+.3f}; both models say the same of almost every row."
+    way = "higher" if value >= 0 else "lower"
+    span = f"{lower:+.3f} to {upper:+.3f}"
+    told = f"{name} of the new model is {way} by {abs(value):.3f} (difference from {span})"
+    if lower <= 0 <= upper:
+        return f"{told}: chance alone could explain it."
+    is_better = (value > 0) == BIGGER_IS_BETTER[comparison["metric"]]
+    return f"{told}: it is {'better' if is_better else 'worse'} by more than chance."
+
+
+def _weighed(known: Evidence, judged: Row) -> tuple[Block, ...]:
+    """Tell engineers and auditors how it was decided."""
+    comparison = judged["comparison"]
+    rows = _rows(comparison)
+    needed = known.situation.evidence_needed
+    margin = known.config.gate.margin
+    rules = (
+        f"Compared on {counted(comparison['n'], 'row')} that neither model has learnt.",
+        f"A new model is proven better with evidence of {needed:.0f} or more; a worse one reaches "
+        f"that in at most {1 / needed:.0%} of all cases, however often one looks.",
+        "Against a live model that is known to do worse, not being inferior by more than "
+        f"{margin:g} is enough.",
+    )
+    table = Table(
+        ("model", wording.metric(comparison["metric"]), "from", "to"),
+        tuple(tuple(row.values()) for row in as_rows(rows)),
+        caption=f"Intervals hold with 95 % confidence. Evidence: "
+        f"{wording.evidence(comparison['e_value'])}; p-value of McNemar's exact test: "
+        f"{_short(comparison['p_value'])}.",
+    )
+    why = Paragraph(f"As recorded: {judged['reason']}.", "aside")
+    return (table, Section("How it was decided", (Bullets(rules), why)))
+
+
+def _short(p_value: float | None) -> str:
+    return "unknown" if p_value is None else f"{p_value:.2g}"

@@ -1,0 +1,48 @@
+"""A report as one HTML file that needs nothing else: no script, no network, figures as SVG."""
+
+from __future__ import annotations
+
+import re
+from itertools import count
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from risk import figures
+from risk.report import cells, fonts
+from risk.report.document import Document, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+NAMED = re.compile(r'(\bid="|\bhref="#|\burl\(#)')
+OUTER = re.compile(r"^<svg\b")
+
+
+def write(document: Document) -> bytes:
+    """Write a report as the bytes of an HTML page."""
+    fonts.register()
+    environment = Environment(
+        loader=FileSystemLoader(fonts.ASSETS), autoescape=True, undefined=StrictUndefined
+    )
+    environment.tests["section"] = lambda block: isinstance(block, Section)
+    page = environment.get_template("report.html").render(
+        document=document, cells=cells, drawn=_drawer(), kind=lambda block: type(block).__name__
+    )
+    return page.encode()
+
+
+def _drawer() -> Callable[[Figure, str], Markup]:
+    """Give what draws a figure; the names inside get its number, for a page has each name once."""
+    numbers = count(1)
+
+    def drawn(figure: Figure, alternative: str) -> Markup:
+        name = f"figure{next(numbers)}-"
+        svg = NAMED.sub(rf"\1{name}", figures.as_svg(figure).decode())
+        told = Markup('<svg role="img" aria-label="{}"').format(alternative)
+        return Markup(OUTER.sub(lambda _: told, svg))
+
+    return drawn

@@ -1,0 +1,124 @@
+"""How it runs: how long the stages take, how the runs ended, and whether the packages fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from risk import dependencies, story, wording
+from risk.chronicle import Part
+from risk.report.document import Block, Paragraph, Picture, Section, Table
+from risk.report.evidence import Evidence
+from risk.situation import Row
+from risk.summaries import as_rows, summarise_timings
+from risk.wording import counted, sentence
+
+TITLE = "How does it run?"
+MOST_SHOWN, MOST_TIMED = 20, 100
+
+
+def section(known: Evidence) -> Section:
+    """Tell how the newest runs went, and what they ran with."""
+    runs = known.ledger.list_runs(Part(page_size=MOST_TIMED))
+    if not runs.items:
+        return Section(TITLE, (Paragraph("No run has been recorded yet."), _packages(known)))
+    return Section(
+        TITLE,
+        (
+            Paragraph(_in_short(runs.items, runs.total)),
+            *_timings(known, runs.items),
+            _runs(known, runs.items, runs.total),
+            _packages(known),
+        ),
+    )
+
+
+def _in_short(runs: Sequence[Row], total: int) -> str:
+    ended = [run for run in runs if run["status"] != "running"]
+    wrong = [run for run in ended if run["status"] != "ok"]
+    if not ended:
+        return "The first run has not ended yet."
+    if total == 1:
+        return f"There was one run; it {'failed' if wrong else 'went well'}."
+    of_them = f"the newest {len(ended)}" if len(ended) < total else f"all {total}"
+    if not wrong:
+        return f"Of {counted(total, 'run')} {of_them} went well."
+    return f"Of {of_them} runs {len(wrong)} failed or were cut off."
+
+
+def _timings(known: Evidence, runs: Sequence[Row]) -> tuple[Block, ...]:
+    from risk import figures
+
+    stages = known.ledger.stages_of([run["id"] for run in runs])
+    own = (stages["stage"] == "report") & (stages["run_id"] == runs[0]["id"])
+    stages = stages[(stages["outcome"] == "ok") & ~own]  # made again, a report stays the same
+    if stages.empty:
+        return (Paragraph("No stage has been timed yet."),)
+    table = summarise_timings(stages)
+    rows = as_rows(table)
+    longest = max(rows, key=lambda row: row["last"])
+    told = f"What took longest when it ran last is {longest['stage']}: {longest['last']:.1f} s."
+    return (
+        Section(
+            "How long each stage takes",
+            (
+                Paragraph(told),
+                Picture(figures.stage_timings(table), "Seconds by stage.", told),
+                Table(
+                    ("stage", "times", "last (s)", "median (s)", "95 % are below (s)"),
+                    tuple(tuple(row.values()) for row in rows),
+                    caption=f"Of the newest {counted(len(runs), 'run')}.",
+                ),
+            ),
+        ),
+    )
+
+
+def _runs(known: Evidence, runs: Sequence[Row], total: int) -> Section:
+    shown = runs[:MOST_SHOWN]
+    done = {
+        decision["run_id"]: story.decided(decision, known.situation)[0]
+        for decision in reversed(known.situation.decisions)
+    }
+    rows = tuple(
+        (
+            run["id"],
+            run["started_at"],
+            run["status"],
+            run["duration_seconds"],
+            done.get(run["id"]) or sentence(_first_line(run["outcome"]) or run["status"]),
+        )
+        for run in shown
+    )
+    hidden = total - len(shown)
+    table = Table(
+        ("run", "began", "ended", "seconds", "what it did"),
+        rows,
+        caption="The newest runs.",
+        omitted=f"{hidden} older runs are left out." if hidden else "",
+    )
+    return Section("Runs", (table,))
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
+
+
+def _packages(known: Evidence) -> Section:
+    table = dependencies.of_installation(known.config)
+    unfit = table.loc[table["state"] != "ok", "package"].tolist()
+    told = (
+        f"{wording.listed(unfit)} do not fit what this project was tested with."
+        if unfit
+        else f"All {counted(len(table), 'package')} fit what this project was tested with."
+    )
+    return Section(
+        "Packages",
+        (
+            Paragraph(told, "warning" if unfit else "plain"),
+            Table(
+                ("package", "required", "installed", "newest known", "state"),
+                tuple(tuple(row.values()) for row in as_rows(table)),
+                caption="python diagnostics.py --latest looks up the newest versions.",
+            ),
+        ),
+    )

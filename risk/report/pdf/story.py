@@ -1,0 +1,151 @@
+"""From a document to what is laid out on pages, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from reportlab.lib.colors import HexColor
+from reportlab.lib.units import mm
+from reportlab.platypus import CondPageBreak, Flowable, PageBreak
+
+from risk.report import fonts
+from risk.report.document import Bullets, Document, Paragraph, Picture, Section, Table
+from risk.report.pdf import tables, vectors
+from risk.report.pdf.flowables import (
+    ACCENT,
+    BODY,
+    FAINT,
+    FONT,
+    Begin,
+    Contents,
+    Drawing,
+    Grid,
+    Place,
+    Text,
+    style,
+)
+from risk.report.pdf.page import INNER_WIDTH, LEVELS_IN_CONTENTS, Total
+from risk.report.pdf.tags import Element
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+POINTS_PER_INCH = 72
+ROOM_FOR = (70 * mm, 30 * mm, 25 * mm)  # a heading, by its level; otherwise a new page begins
+GAP = 2.2 * mm
+TITLE = style(20, textColor=ACCENT, fontName=fonts.BOLD, leading=25)
+SUBTITLE = style(10, textColor=FAINT, spaceAfter=4 * mm)
+HEADINGS = [
+    style(size, fontName=fonts.BOLD, spaceBefore=before * mm, spaceAfter=GAP, keepWithNext=1)
+    for size, before in ((15, 7), (11.5, 5), (BODY, 3.5))
+]
+LOOKS = {
+    "plain": style(spaceAfter=GAP),
+    "lead": style(12, spaceAfter=GAP, fontName=fonts.BOLD),
+    "aside": style(8, textColor=FAINT, spaceAfter=GAP),
+}
+VERDICTS = {"good": "1a6b3c", "warning": "9a6200", "bad": "a3171c"}
+SIGNS = {"good": "✓", "warning": "!", "bad": "✗"}
+BULLET, LAST_BULLET = (
+    style(leftIndent=4 * mm, bulletIndent=1 * mm, spaceAfter=after * mm) for after in (1.2, 3.4)
+)
+CAPTION = style(8, textColor=FAINT, spaceAfter=4 * mm)
+LINES_OF_CONTENTS = (
+    style(BODY, spaceBefore=1.5 * mm, fontName=fonts.BOLD),
+    style(8.5, leftIndent=6 * mm),
+)
+
+
+class Story:
+    """All flowables of a document, and the figures that places are kept for."""
+
+    def __init__(self, document: Document) -> None:
+        self.figures: list[Figure] = []
+        self._places: list[Place] = []
+        self._contents = Contents(*LINES_OF_CONTENTS)
+        self.flowables = list(_with_words(list(self._of(document))))
+        self._contents.expect([p for p in self._places if p.level < LEVELS_IN_CONTENTS])
+
+    def _of(self, document: Document) -> Iterator[Flowable]:
+        yield Text.of(document.title, TITLE, Element("H1"))
+        yield Text.of(document.subtitle, SUBTITLE, Element("P"))
+        answers, *chapters = document.sections or (Section(""),)
+        yield from self._section(answers, 0)
+        if chapters:
+            yield PageBreak()
+            yield Text.of("Contents", HEADINGS[0], Element("H2"))
+            yield self._contents
+        for chapter in chapters:
+            yield CondPageBreak(ROOM_FOR[0])
+            yield from self._section(chapter, 0)
+        yield Total()
+
+    def _section(self, section: Section, level: int) -> Iterator[Flowable]:
+        heading = Text.of(section.title, HEADINGS[min(level, 2)], Element(f"H{level + 2}"))
+        heading.place = Place(section.title, level, f"heading{len(self._places)}")
+        self._places.append(heading.place)
+        yield heading
+        for number, block in enumerate(section.blocks):
+            if isinstance(block, Section) and number > 0:
+                yield CondPageBreak(ROOM_FOR[min(level + 1, 2)])
+            yield from self._block(block, level)
+
+    def _block(self, block: Any, level: int) -> Iterator[Flowable]:
+        match block:
+            case Section():
+                yield from self._section(block, level + 1)
+            case Paragraph():
+                yield _paragraph(block)
+            case Bullets():
+                yield from _bullets(block)
+            case Picture():
+                yield self._picture(block)
+            case Table():
+                yield from tables.laid_out(block, INNER_WIDTH)
+
+    def _picture(self, picture: Picture) -> Flowable:
+        width, height = POINTS_PER_INCH * picture.figure.get_size_inches()
+        name = vectors.place_of(len(self.figures))
+        self.figures.append(picture.figure)
+        caption = Text.of(picture.caption, CAPTION, Element("Caption"))
+        return Drawing(name, (width, height), caption, picture.alternative)
+
+
+def _with_words(flowables: list[Flowable]) -> Iterator[Flowable]:
+    """Begin a new page rather than part a figure or a table from the words that lead to it."""
+    for number, flowable in enumerate(flowables):
+        if isinstance(flowable, Text) and not isinstance(flowables[number - 1], Text):
+            words = list(takewhile(lambda next_one: isinstance(next_one, Text), flowables[number:]))
+            what = flowables[number + len(words)]
+            if isinstance(what, Drawing | Begin):
+                yield CondPageBreak(sum(map(_height, words)) + what.least_height(INNER_WIDTH))
+        yield flowable
+
+
+def _height(text: Text) -> float:
+    around = text.getSpaceBefore() + text.getSpaceAfter()
+    return float(text.wrap(INNER_WIDTH, 0)[1] + around)
+
+
+def _paragraph(paragraph: Paragraph) -> Flowable:
+    if paragraph.tone not in VERDICTS:
+        return Text.of(paragraph.text, LOOKS[paragraph.tone], Element("P"))
+    colour = HexColor(f"#{VERDICTS[paragraph.tone]}")
+    words = Text.of(f"{SIGNS[paragraph.tone]}  {paragraph.text}", style(), Element("P"))
+    look = [
+        FONT,
+        ("LINEBEFORE", (0, 0), (0, -1), 3, colour),
+        ("BACKGROUND", (0, 0), (-1, -1), colour.clone(alpha=0.07)),
+        ("LEFTPADDING", (0, 0), (-1, -1), 4 * mm),
+    ]
+    return Grid([[words]], colWidths=[INNER_WIDTH], style=look, spaceAfter=GAP)
+
+
+def _bullets(bullets: Bullets) -> Iterator[Flowable]:
+    whole = Element("L")
+    for number, item in enumerate(bullets.items, start=1):
+        one = Element("LBody", Element("LI", whole))
+        look = LAST_BULLET if number == len(bullets.items) else BULLET
+        yield Text.of(item, look, one, bulletText="•")

@@ -1,0 +1,200 @@
+"""How good the data are: what is missing, out of range or new, and which rows were refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from risk import wording
+from risk.profile import Column
+from risk.report.distributions import shares
+from risk.report.document import Block, Bullets, Paragraph, Picture, Section, Table
+from risk.report.evidence import MOST_DROPS, Evidence, Seen
+from risk.summaries import as_rows
+from risk.watch import Watch
+from risk.wording import counted, in_plain_words, sentence
+
+TITLE = "How good are the data?"
+MOST_ROWS = 30
+MEANS = ("mean", "median", "standard_deviation", "distinct_count", "top_value")
+
+
+def section(known: Evidence) -> Section:
+    """Tell what came, what of it is odd, and what was refused and why."""
+    blocks: list[Block] = [*_alarms(known), *_arrived(known), *_refused(known)]
+    seen = known.seen
+    if seen and seen.watch:
+        blocks.append(_values(seen, seen.watch, known))
+    return Section(TITLE, (*blocks, *_statistics(known)))
+
+
+def measured(seen: Seen, watch: Watch) -> pd.DataFrame:
+    """Return for each feature the shares of values that are missing, out of range and unseen.
+
+    The columns are column, missing, missing_before, out_of_range and unseen; what does not apply
+    to a column is missing.
+    """
+    features = watch.champion.manifest.features
+    columns = {column.name: column for column in watch.reference.columns}
+    rows = [_measure(columns[name], seen, watch) for name in features if name in columns]
+    return pd.DataFrame(rows)
+
+
+def _measure(column: Column, seen: Seen, watch: Watch) -> dict[str, str | float]:
+    before = shares(watch.reference.profile.counts[column.name])
+    now = shares(seen.recent.counts[column.name])
+    is_number = column.edges is not None
+    return {
+        "column": column.name,
+        "missing": float(now[-1]),
+        "missing_before": float(before[-1]),
+        "out_of_range": float(now[0] + now[-2]) if is_number else np.nan,
+        "unseen": np.nan if is_number else float(now[-2]),
+    }
+
+
+def _alarms(known: Evidence) -> tuple[Block, ...]:
+    if known.seen is None:
+        return ()
+    found = known.seen.findings
+    odd = found[(found["check_name"] == "data_quality") & found["drift_detected"].astype("bool")]
+    new = [f"{in_plain_words(detail)}." for detail in odd["detail"].head(MOST_ROWS)]
+    earlier = [
+        f"{in_plain_words(incident['detail'])}, since {wording.day(incident['opened_at'])}."
+        for incident in known.situation.open_incidents[:MOST_ROWS]
+        if incident["kind"] == "data_quality" and incident["detail"] not in set(odd["detail"])
+    ]
+    blocks: list[Block] = [Paragraph("The newest data raise no alarm about their quality.")]
+    if new:
+        alarms = "The newest data raise alarms about their quality:"
+        blocks = [Paragraph(alarms), Bullets(tuple(new))]
+    if earlier:
+        blocks += [Paragraph("Alarms from earlier are still open:"), Bullets(tuple(earlier))]
+    return tuple(blocks)
+
+
+def _arrived(known: Evidence) -> tuple[Block, ...]:
+    drops = known.new_drops
+    since = f"since {wording.day(known.since)}" if known.since else "so far"
+    if not drops:
+        return (Paragraph(f"No new data came {since}."),)
+    total = {
+        name: sum(drop[f"rows_{name}"] for drop in drops)
+        for name in ("read", "added", "duplicate", "quarantined")
+    }
+    many = f"the newest {MOST_DROPS} files" if len(drops) == MOST_DROPS else ""
+    told = (
+        f"{many or counted(len(drops), 'file')} came {since} with "
+        f"{counted(total['read'], 'row')}: {total['added']:,} were taken, "
+        f"{total['duplicate']:,} were known already, {total['quarantined']:,} were refused."
+    )
+    shown = drops[:MOST_ROWS]
+    rows = tuple(
+        (
+            drop["path"],
+            drop["ingested_at"],
+            drop["status"],
+            drop["rows_read"],
+            drop["rows_added"],
+            drop["rows_duplicate"],
+            drop["rows_quarantined"],
+        )
+        for drop in shown
+    )
+    hidden = len(drops) - len(shown)
+    table = Table(
+        ("file", "came", "became", "rows", "taken", "known already", "refused"),
+        rows,
+        caption=f"The files that came {since}, the newest first.",
+        omitted=f"{hidden} older files are left out." if hidden else "",
+    )
+    return (Paragraph(sentence(told)), table)
+
+
+def _refused(known: Evidence) -> tuple[Block, ...]:
+    numbers = [drop["id"] for drop in known.new_drops]
+    refusals = known.ledger.refusals(numbers)
+    if not refusals:
+        return ()
+    shown = refusals[:MOST_ROWS]
+    hidden = len(refusals) - len(shown)
+    folder = known.config.name_of(known.config.quarantine_folder)
+    table = Table(
+        ("column", "why", "values"),
+        tuple((column or "(the whole row)", rule, cells) for column, rule, cells in shown),
+        caption=f"Why rows were refused. They are kept in {folder} and can be mended.",
+        omitted=f"{hidden} rarer reasons are left out." if hidden else "",
+    )
+    return (table,)
+
+
+def _values(seen: Seen, watch: Watch, known: Evidence) -> Section:
+    from risk import figures
+
+    found = measured(seen, watch)
+    worst = found[["missing", "out_of_range", "unseen"]].max(axis=1)
+    order = worst.sort_values(ascending=False, kind="stable").index
+    ranked = found.loc[order]
+    n_odd = int((worst > 0).sum())
+    odd = ranked[:n_odd]
+    told = (
+        f"{n_odd or 'None'} of {counted(len(found), 'column')} "
+        f"{'have' if n_odd > 1 else 'has'} values in the newest {counted(seen.recent.n, 'row')} "
+        "that are missing, outside of the range the model has learnt, or never seen before."
+    )
+    title = "Missing, out of range, never seen"
+    if not n_odd:
+        return Section(title, (Paragraph(told),))
+    shown = odd.head(MOST_ROWS)
+    hidden = len(odd) - len(shown)
+    columns = {
+        "column": "column",
+        "missing": "missing",
+        "missing_before": "missing before",
+        "out_of_range": "out of range",
+        "unseen": "never seen before",
+    }
+    plain = as_rows(shown[list(columns)])
+    return Section(
+        title,
+        (
+            Paragraph(told),
+            Picture(
+                figures.data_quality(ranked, n=seen.recent.n),
+                "The share of values that are missing, out of range, or never seen before.",
+                told,
+            ),
+            Table(
+                tuple(columns.values()),
+                tuple(tuple(row.values()) for row in plain),
+                caption="Shares of the newest rows; before is in the rows the model learnt from.",
+                shares=tuple(columns.values())[1:],
+                omitted=f"{hidden} columns with fewer are left out." if hidden else "",
+            ),
+        ),
+    )
+
+
+def _statistics(known: Evidence) -> tuple[Section, ...]:
+    """Describe each column of the newest batch."""
+    table = known.ledger.last_column_statistics()
+    if table.empty:
+        return ()
+    shown = table.astype({"distinct_count": "Int64"}).head(MOST_ROWS)
+    hidden = len(table) - len(shown)
+    names = ("column_name", "row_count", "missing_count", *MEANS)
+    rows = tuple(tuple(row.values()) for row in as_rows(shown[list(names)]))
+    told = wording.day(shown["computed_at"].iloc[0])
+    return (
+        Section(
+            "Statistics of the newest data",
+            (
+                Table(
+                    ("column", "rows", "missing", "mean", "median", "sd", "values", "commonest"),
+                    rows,
+                    caption=f"Each column of the data that came on {told}.",
+                    omitted=f"{hidden} more columns are left out." if hidden else "",
+                ),
+            ),
+        ),
+    )

@@ -1,0 +1,70 @@
+import pytest
+
+from risk import status
+from risk.report import answers, evidence
+from risk.report.document import Paragraph
+
+
+@pytest.fixture
+def known(story, ledger_of):
+    """Give what gathers the evidence of a run."""
+
+    def read(run_id=None, **options):
+        with ledger_of(story) as ledger:
+            return evidence.gather(story.config, ledger, run_id=run_id, **options)
+
+    return read
+
+
+def test_the_questions_come_in_the_order_a_manager_asks_them(known):
+    """Fit to use, what happened, what changed, what was done, what to do."""
+    titles = [block.title for block in answers.section(known()).blocks if hasattr(block, "title")]
+
+    assert titles == [
+        "Is the model fit to use?",
+        "What happened since the last report, on 4 March 2026?",
+        "What has changed in the data?",
+        "What did the system do, and why?",
+        "What should you do?",
+    ]
+
+
+def test_the_verdict_and_its_reasons_are_those_of_the_dashboard(known, words):
+    """There is one opinion about the model."""
+    told = status.tell(known().situation)
+    section = answers.section(known())
+
+    verdict = section.blocks[0].blocks[0]
+    assert verdict == Paragraph(f"{told.headline}.", answers.TONES[told.fitness])
+    for sentence in (*told.reasons, *told.changed, *told.done, *told.advice):
+        assert sentence in words(section)
+
+
+def test_what_happened_is_counted(known):
+    """As the drop of that day was made: 303 rows, three of them refused."""
+    told = answers.happened(known())
+
+    assert told[0] == "1 file brought 300 new rows; 3 rows refused."
+
+
+def test_what_happened_on_the_first_day_is_all_there_is(known):
+    """Six hundred rows made the first release."""
+    told = answers.happened(known(1))
+
+    assert told == ["1 file brought 600 new rows.", "Release 1 went live on 2 March 2026."]
+
+
+def test_incidents_are_told_on_the_day_they_open(known):
+    """On the third day customers were more active."""
+    told = answers.happened(known(3))
+
+    assert any("opened" in sentence and "lastmonth_activity" in sentence for sentence in told)
+    assert not any("opened" in sentence for sentence in answers.happened(known(2)))
+
+
+def test_who_looks_back_is_told_so(known, words):
+    """The newest report needs no such words."""
+    assert "looks back: it tells what was known at the end of run 2" in words(
+        answers.section(known(2))
+    )
+    assert "looks back" not in words(answers.section(known()))

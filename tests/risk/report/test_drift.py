@@ -1,0 +1,117 @@
+import json
+import sqlite3
+from dataclasses import replace
+
+import pytest
+
+from risk.ledger import Ledger
+from risk.report import drift, evidence
+
+
+@pytest.fixture(scope="module")
+def read(story):
+    """Give what gathers evidence while the ledger is open."""
+    with Ledger.open(story.config, upgrade=False) as ledger:
+        yield lambda run_id=None: evidence.gather(story.config, ledger, run_id=run_id)
+
+
+@pytest.fixture
+def sql(story):
+    """Ask the ledger by hand."""
+    database = sqlite3.connect(story.world.folder / "db" / "monitoring.sqlite")
+    yield lambda query: database.execute(query).fetchall()
+    database.close()
+
+
+def test_what_moved_is_what_the_ledger_has(read, tables, words, sql):
+    """Alarms first, then by size; the sentence names the features that alarm."""
+    section = drift.section(read(3))
+    table = tables(section)[0]
+
+    found = sql(
+        "SELECT feature, abs(drift_score), drift_detected FROM findings WHERE run_id = 3 AND "
+        "method = 'e_detector' AND feature IN ('lastmonth_activity', 'lastyear_activity', "
+        "'number_of_employees', 'region') ORDER BY drift_detected DESC, abs(drift_score) DESC"
+    )
+    assert [(row[0], row[2], row[5]) for row in table.rows] == [
+        (feature, pytest.approx(size), bool(alarm)) for feature, size, alarm in found
+    ]
+    alarms = [feature for feature, _, alarm in found if alarm]
+    assert alarms == ["lastmonth_activity"]
+    assert "1 of 4 features of the newest 400 rows differs" in words(section)
+
+
+def test_a_feature_that_alarms_is_drawn_and_the_values_that_moved_are_named(read, words):
+    """The quarters of the rows learnt from, then and now."""
+    told = words(drift.section(read(3)))
+
+    assert "What moved most: above " in told
+    assert "lastmonth_activity: shares of the 600 rows learnt from and of the newest 400" in told
+
+
+def test_the_parts_of_the_change_add_up_to_it(read, tables, sql):
+    """As the assessment of that run attributed it."""
+    ((attribution,),) = sql("SELECT attribution FROM assessments WHERE run_id = 3")
+    told = json.loads(attribution)
+
+    table = next(t for t in tables(drift.section(read(3))) if t.columns[1] == "part of the change")
+
+    *parts, (name, whole) = table.rows
+    assert (name, whole) == ("all", pytest.approx(told["after"] - told["before"]))
+    assert sum(part for _, part in parts) == pytest.approx(whole)
+
+
+def test_a_quiet_day_is_told_as_one(read, words):
+    """Nothing is drawn where nothing moved."""
+    told = words(drift.section(read(2)))
+
+    assert "None of 4 features of the newest 300 rows differs" in told
+    assert "How they changed" not in told
+
+
+def test_an_alarm_counts_until_its_incident_is_closed(read, words, tables):
+    """Later rows may be too few to raise it again; the page of answers still tells of it."""
+    known = read(3)
+    quiet = known.seen.findings.assign(drift_detected=False)
+    known.__dict__["seen"] = replace(known.seen, findings=quiet)
+
+    section = drift.section(known)
+
+    told = words(section)
+    assert "None of 4 features of the newest 400 rows differs" in told
+    assert "An earlier alarm is still open: lastmonth_activity since 4 March 2026." in told
+    assert "How they changed\nlastmonth_activity" in told
+    assert [row[0] for row in tables(section)[0].rows if row[5]] == ["lastmonth_activity"]
+
+
+def test_before_the_first_rows_there_is_nothing_to_compare(read, words):
+    """A sentence instead of empty axes."""
+    assert words(drift.section(read(1))) == drift.NOTHING_YET
+
+
+def test_a_release_that_is_gone_is_told_and_the_ranking_stays(read, words):
+    """Its reference went with it."""
+    known = read()
+    seen = known.seen
+    known.__dict__["seen"] = evidence.Seen(
+        seen.assessment, seen.findings, seen.recent, None, "there is no release 1"
+    )
+
+    told = words(drift.section(known))
+
+    assert "Their values cannot be drawn: there is no release 1." in told
+    assert "lastmonth_activity" in told
+
+
+@pytest.mark.parametrize(
+    ("subject", "detail", "words"),
+    [
+        ("tenure", "tenure higher by 0.50 sd", "higher by 0.50 standard deviations"),
+        ("region", "region north more often (1.0% -> 2.0% of 9 rows)", "north more often "),
+        ("(predicted risk)", "(predicted risk) lower by 0.20 sd", "lower by 0.20"),
+        ("(expected loss)", "the expected loss fell by 0.10 sd on 9 rows", "fell by 0.10"),
+    ],
+)
+def test_a_table_does_not_repeat_its_first_column(subject, detail, words):
+    """What changed is named once."""
+    assert drift._without_name(subject, detail).startswith(words)

@@ -1,0 +1,111 @@
+import pytest
+from sklearn import metrics
+
+from risk.report import evidence, performance
+from risk.report.document import Picture
+from risk.stats.threshold import lowest_cost
+
+
+@pytest.fixture(scope="module")
+def read(story):
+    """Give what gathers evidence while the ledger is open."""
+    from risk.ledger import Ledger
+
+    with Ledger.open(story.config, upgrade=False) as ledger:
+        yield lambda run_id=None: evidence.gather(story.config, ledger, run_id=run_id)
+
+
+def test_the_scores_are_those_of_scikit_learn(read, tables):
+    """On the newest rows first, then on the test data."""
+    known = read()
+
+    newest, tested = tables(performance.section(known))[:2]
+
+    for table, found in ((newest, known.newest), (tested, known.test)):
+        value = {row[0]: row[2] for row in table.rows}
+        assert value["F1"] == pytest.approx(metrics.f1_score(found.y_true, found.y_pred))
+        area = metrics.roc_auc_score(found.y_true, found.y_pred_proba)
+        assert value["ROC AUC"] == pytest.approx(area)
+        assert f"{len(found):,} rows" in table.caption
+
+
+def test_right_and_wrong_calls_add_up(read, tables, words):
+    """The same in the sentence as in the table."""
+    known = read()
+    section = performance.section(known)
+    table = next(t for t in tables(section) if t.columns[0] == "what they were")
+
+    (right_no, false_alarms), (missed, caught) = metrics.confusion_matrix(
+        known.newest.y_true, known.newest.y_pred
+    ).tolist()
+    assert table.rows[0][1:] == (right_no, false_alarms, right_no + false_alarms)
+    assert table.rows[1][1:] == (missed, caught, missed + caught)
+    assert f"{caught:,} ({caught / (missed + caught):.0%}) were called at risk" in words(section)
+
+
+def test_every_figure_has_a_caption_and_words_for_who_cannot_see_it(read):
+    """A figure nobody can read is none."""
+    section = performance.section(read())
+    pictures = [
+        block
+        for inner in (section, *(b for b in section.blocks if hasattr(b, "blocks")))
+        for block in inner.blocks
+        if isinstance(block, Picture)
+    ]
+
+    assert len(pictures) == 7
+    assert all(picture.caption and picture.alternative for picture in pictures)
+
+
+def test_costs_are_told_for_the_threshold_in_force_and_the_cheapest(read, tables):
+    """The cheapest is that of the training stage's own rule, the cost that of counting."""
+    known = read()
+    found, cost = known.newest, known.config.training.cost.as_tuple()
+    table = next(t for t in tables(performance.section(known)) if t.columns[0] == "threshold")
+
+    told = {row[1]: row for row in table.rows}
+
+    wrong = found.y_pred != found.y_true
+    spent = (wrong & (found.y_true == 0)).sum() + 5 * (wrong & (found.y_true == 1)).sum()
+    assert told["in force"][0] == known.watch.champion.manifest.threshold
+    assert told["in force"][-1] == pytest.approx(spent / len(found))
+    expected = lowest_cost(found.y_true, found.y_pred_proba, cost=cost)
+    assert told["lowest cost on these rows"][0] == expected
+
+
+def test_before_new_rows_come_the_test_data_are_drawn_and_it_is_said(read, words):
+    """And what cannot be told is told to be so."""
+    told = words(performance.section(read(1)))
+
+    assert "about the test data, 300 rows; no newer row has a label" in told
+    assert "Not told: no rows have come since the first training." in told
+    assert "No F1 of a run is known yet." in told
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_is_no_crash(read, words, label):
+    """Curves need both kinds; counts do not."""
+    known = read(1)
+    test = known.test
+    own = test.y_true == label
+    one_class = evidence.Labelled(
+        "the test data", test.rows[own], test.y_true[own], test.y_pred_proba[own], test.y_pred[own]
+    )
+    known.__dict__["test"] = one_class
+
+    told = words(performance.section(known))
+
+    assert f"are {'at risk' if label else 'not at risk'}: curves need both kinds" in told
+    assert "What errors cost" not in told
+    known.__dict__.pop("test")
+
+
+def test_few_rows_are_called_few(read, words):
+    """Five rows prove nothing."""
+    known = read(1)
+    test = known.test
+    known.__dict__["test"] = evidence.Labelled(
+        "the test data", test.rows[:5], test.y_true[:5], test.y_pred_proba[:5], test.y_pred[:5]
+    )
+
+    assert "5 rows are few" in words(performance.section(known))

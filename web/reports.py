@@ -1,0 +1,80 @@
+"""The reports on runs: which there are, the newest, and that on each run."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+
+from flask import Response, send_file
+from flask_openapi import APIBlueprint, Tag
+from flask_openapi.types import ResponseDict
+from pydantic import BaseModel
+from werkzeug.wrappers import Response as BaseResponse
+
+from risk import store
+from risk.config import ReportFormat
+from risk.model import digest
+from risk.report import shelf
+from web.answers import Page, listed, problems
+from web.schemas import ById, Number, pages_of
+from web.service import service
+
+api = APIBlueprint(
+    "reports",
+    __name__,
+    abp_tags=[Tag(name="reports", description="what is written for people to read")],
+    abp_responses=problems(400, 404, 422, 503),
+)
+PDF = {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}
+SENT: ResponseDict = {
+    200: {"description": "the report", "content": PDF},
+    206: {"description": "the part that was asked for", "content": PDF},
+    304: {"description": "it has not changed"},
+    **problems(416, 507),
+}
+
+
+class OfReports(Page):
+    """Which reports."""
+
+    run_id: Number | None = None
+    kind: ReportFormat | None = None
+
+
+class Report(BaseModel):
+    """A report on a run: its form, its file, and how to tell that it is unchanged."""
+
+    id: int
+    run_id: int
+    made_at: datetime
+    kind: str
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@api.get("/reports", responses=pages_of(api, Report))
+def reports(query: OfReports) -> Response:
+    """List the reports on runs, in whatever format."""
+    found = service().ledger().list_reports(query.part, run_id=query.run_id, kind=query.kind)
+    return listed(found, query, name="reports")
+
+
+@api.get("/reports/latest.pdf", responses=SENT)
+def latest() -> BaseResponse:
+    """Send the newest report as a PDF."""
+    path = shelf.latest(service().config, "pdf")
+    return _pdf(shelf.read(path, ""), path.name)
+
+
+@api.get("/runs/<id>/report.pdf", responses=SENT)
+def of_run(path: ById) -> BaseResponse:
+    """Send the report on a run as a PDF."""
+    content = shelf.read(store.report_path(service().config, path.id, "pdf"), f"--run {path.id}")
+    return _pdf(content, f"report-{path.id}.pdf")
+
+
+def _pdf(content: bytes, name: str) -> BaseResponse:
+    return send_file(
+        io.BytesIO(content), "application/pdf", download_name=name, etag=digest(content)
+    )
