@@ -12,7 +12,7 @@ run: .venv/runtime  ## set up, then do what cron does: take new data and act on 
 	$(BIN)/python full_process.py $(ARGS)
 
 test: .venv/development  ## set up, then run all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/development  ## check style and formatting
 	$(BIN)/ruff check .

@@ -7,16 +7,12 @@ import pytest
 
 import api_calls
 import app
-import full_process
-from risk.ledger import Ledger
 
 
 @pytest.fixture
-def running(world):
+def running(deployed):
     """Give the address of an API after a first run."""
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
-    with app.answering(world.config) as (url, _):
+    with app.answering(deployed.config) as (url, _):
         yield url
 
 

@@ -22,12 +22,9 @@ JSON = {"Accept": "application/json"}
 
 
 @pytest.fixture
-def client(world):
+def client(deployed):
     """Give a client of the API after a first run."""
-    config = world.config
-    with Ledger.open(config) as ledger:
-        full_process.run(config, ledger)
-    return create_app(config).test_client()
+    return create_app(deployed.config).test_client()
 
 
 def test_predictions_answer_plain_curl_with_a_list(client):

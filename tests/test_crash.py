@@ -58,7 +58,7 @@ def test_the_next_run_repairs_a_crash_at_any_point(world, tmp_path_factory, stag
         world,
         tmp_path_factory.mktemp("crashes"),
         work="full_process",
-        every="7",
+        every="13",
     )
 
     assert state["live"] == (1 if stage == "first model" else 2)

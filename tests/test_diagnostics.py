@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 
 import diagnostics
-import full_process
 from risk import dependencies, store, summaries
 from risk.ledger import Ledger
 
@@ -45,14 +44,13 @@ def test_timings_are_last_median_and_p95():
     assert row == {"stage": "training", "runs": 21, "last": 21.0, "median": 11.0, "p95": 20.0}
 
 
-def test_measuring_never_runs_a_stage(world, tree):
+def test_measuring_never_runs_a_stage(deployed, tree):
     """The mirror's second mistake: its diagnosis ingested and trained again."""
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
-        world.drop("new.csv", "not,taken\n1,2\n")
+    with Ledger.open(deployed.config) as ledger:
+        deployed.drop("new.csv", "not,taken\n1,2\n")
         before, timings = tree(), len(ledger.timings())
 
-        diagnostics.run(world.config, ledger)
+        diagnostics.run(deployed.config, ledger)
 
         assert tree() == before
         assert len(ledger.timings()) == timings
@@ -85,11 +83,9 @@ def test_offline_the_latest_version_is_unknown(monkeypatch):
     assert dependencies.look_up_latest("pandas>=3\n") == {}
 
 
-def test_the_stage_answers_in_five_tables(world):
+def test_the_stage_answers_in_five_tables(deployed):
     """As its user sees it."""
-    world.command("full_process.py")
-
-    result = world.command("diagnostics.py")
+    result = deployed.command("diagnostics.py")
 
     assert result.returncode == 0, result.stderr
     assert "Incidents, open and resolved" in result.stdout

@@ -55,14 +55,13 @@ def test_a_second_run_changes_nothing_but_its_run_row(world, tree):
     assert after == counts | {"runs": counts["runs"] + 1}
 
 
-def test_production_data_lead_to_a_decision_with_its_reason_in_words(world):
+def test_production_data_lead_to_a_decision_with_its_reason_in_words(deployed):
     """The seeds' switch: larger companies, other habits; 5 test rows prove nothing."""
-    process(world)
-    world.switch_to_production()
+    deployed.switch_to_production()
 
-    outcome = process(world)
+    outcome = process(deployed)
 
-    decision = rows_of(world, tables.decisions)[-1]
+    decision = rows_of(deployed, tables.decisions)[-1]
     assert outcome.drift
     assert decision.action in ("keep", "deploy")
     assert decision.reason.startswith("data drift (large): number_of_employees above every ref")
@@ -71,21 +70,20 @@ def test_production_data_lead_to_a_decision_with_its_reason_in_words(world):
     assert "about 580 rows would prove a gain of 4 points" in decision.reason
 
 
-def test_quiet_data_keep_the_champion_untouched(world):
+def test_quiet_data_keep_the_champion_untouched(deployed):
     """More of the same customers is no reason to train."""
-    process(world)
-    text = (world.folder / "data/development/dataset1.csv").read_text()
-    world.drop(
+    text = (deployed.folder / "data/development/dataset1.csv").read_text()
+    deployed.drop(
         "same.csv", text.replace("\n", "x\n").replace("exitedx", "exited").replace("x\n", "\n")
     )
     renamed = [line.replace(line[:2], "q" + line[:1], 1) for line in text.splitlines()[1:]]
-    world.drop("more.csv", HEADER + "\n".join(renamed) + "\n")
+    deployed.drop("more.csv", HEADER + "\n".join(renamed) + "\n")
 
-    outcome = process(world)
+    outcome = process(deployed)
 
     assert not outcome.drift
     assert "the champion stays: no incident is open; strongest evidence at" in str(outcome)
-    assert len(rows_of(world, tables.decisions)) == 2
+    assert len(rows_of(deployed, tables.decisions)) == 2
 
 
 def turned_round(world, *, copies):
@@ -94,27 +92,26 @@ def turned_round(world, *, copies):
     return [f"w{n}{line[1:-1]}{1 - int(line[-1])}" for n in range(copies) for line in lines]
 
 
-def test_worse_is_drift_and_better_is_not(world):
+def test_worse_is_drift_and_better_is_not(deployed):
     """The mirror's fifth mistake: it retrained when the model had got better."""
-    process(world)
-    world.drop("turned.csv", HEADER + "\n".join(turned_round(world, copies=2)) + "\n")
+    deployed.drop("turned.csv", HEADER + "\n".join(turned_round(deployed, copies=2)) + "\n")
 
-    outcome = process(world)
+    outcome = process(deployed)
 
-    finding = [row for row in rows_of(world, tables.findings) if row.check_name == "model_drift"]
+    finding = [row for row in rows_of(deployed, tables.findings) if row.check_name == "model_drift"]
     assert outcome.drift
     assert finding[-1].drift_detected
     assert finding[-1].e_value >= 1
 
 
-def test_a_world_that_turned_round_gets_a_model_of_its_own(world):
+def test_a_world_that_turned_round_gets_a_model_of_its_own(deployed):
     """Every label the other way: evidence on rows neither learnt, though old test data disagree."""
-    process(world)
-    world.drop("turned.csv", HEADER + "\n".join(turned_round(world, copies=9)) + "\n")
+    deployed.drop("turned.csv", HEADER + "\n".join(turned_round(deployed, copies=9)) + "\n")
 
-    outcome = process(world)
+    outcome = process(deployed)
 
-    decision, release = rows_of(world, tables.decisions)[-1], rows_of(world, tables.releases)[-1]
+    decision = rows_of(deployed, tables.decisions)[-1]
+    release = rows_of(deployed, tables.releases)[-1]
     assert outcome.drift
     assert decision.action == "deploy"
     assert decision.reason.startswith("model drift (large): ")
@@ -122,26 +119,24 @@ def test_a_world_that_turned_round_gets_a_model_of_its_own(world):
     assert release.proven
 
 
-def test_an_incident_is_opened_once_and_closed_by_the_release_that_answers_it(world):
+def test_an_incident_is_opened_once_and_closed_by_the_release_that_answers_it(deployed):
     """A person is told of one cause, not of every run that sees it."""
-    process(world)
-    world.switch_to_production()
+    deployed.switch_to_production()
 
-    outcome = process(world)
+    outcome = process(deployed)
 
-    (incident,) = rows_of(world, tables.incidents)
+    (incident,) = rows_of(deployed, tables.incidents)
     assert (incident.kind, incident.subject) == ("data_drift", "number_of_employees")
     assert "release 2 is live" in str(outcome)
     assert incident.resolution == "deploy: release 2 went live"
 
 
-def test_every_prediction_of_the_live_model_is_remembered(world):
+def test_every_prediction_of_the_live_model_is_remembered(deployed):
     """Labels may come in two months; the score must be of what was said today."""
-    process(world)
-    world.switch_to_production()
-    process(world)
+    deployed.switch_to_production()
+    process(deployed)
 
-    predictions = rows_of(world, tables.predictions)
+    predictions = rows_of(deployed, tables.predictions)
 
     assert len(predictions) == 26
     assert {row.version for row in predictions} == {1}
@@ -183,25 +178,23 @@ def test_too_few_rows_for_a_first_model_fail_clearly_and_are_tried_again(world):
     assert [row.status for row in rows_of(world, tables.runs)] == ["failed", "ok"]
 
 
-def test_a_rehearsal_decides_and_does_nothing(world, tree):
+def test_a_rehearsal_decides_and_does_nothing(deployed, tree):
     """`--dry-run` tells the decision of the run that follows."""
-    process(world)
-    world.switch_to_production()
-    before, counts = tree(), counts_of(world)
+    deployed.switch_to_production()
+    before, counts = tree(), counts_of(deployed)
 
-    outcome = process(world, dry_run=True)
+    outcome = process(deployed, dry_run=True)
 
     assert "would act on: data drift: number_of_employees above" in str(outcome)
     assert tree() == before
-    assert counts_of(world) == counts
+    assert counts_of(deployed) == counts
 
 
-def test_fail_on_drift_exits_3(world):
+def test_fail_on_drift_exits_3(deployed):
     """For pipelines that want a red light."""
-    process(world)
-    world.switch_to_production()
+    deployed.switch_to_production()
 
-    assert process(world, fail_on="drift").exit_code == 3
+    assert process(deployed, fail_on="drift").exit_code == 3
 
 
 def test_only_one_run_is_at_work(world):
@@ -237,14 +230,13 @@ def test_a_run_that_was_cut_off_is_called_aborted(world):
     assert [row.status for row in rows_of(world, tables.runs)] == ["aborted", "ok"]
 
 
-def test_a_pointer_that_was_moved_by_hand_is_put_right(world):
+def test_a_pointer_that_was_moved_by_hand_is_put_right(deployed):
     """Going back is a command with a record, not a link somebody changed."""
-    process(world)
-    (world.config.deployment_folder / "current").unlink()
+    (deployed.config.deployment_folder / "current").unlink()
 
-    process(world)
+    process(deployed)
 
-    assert (world.config.deployment_folder / "current" / "trained_model.pkl").exists()
+    assert (deployed.config.deployment_folder / "current" / "trained_model.pkl").exists()
 
 
 def test_it_works_from_another_folder_with_a_bare_environment(world):
@@ -267,20 +259,19 @@ def test_the_running_server_is_asked_if_it_is_ours(world):
             assert again == url
 
 
-def test_changed_columns_ask_for_a_new_model(world):
+def test_changed_columns_ask_for_a_new_model(deployed):
     """A champion that does not know the declared features is not used in silence."""
-    process(world)
-    world.set(columns__numeric=["lastmonth_activity"], columns__allowed_ranges={})
-    world.set(columns__other=["lastyear_activity", "number_of_employees"])
-    world.drop("new.csv", HEADER + "new,1,2,3,0\n")
+    deployed.set(columns__numeric=["lastmonth_activity"], columns__allowed_ranges={})
+    deployed.set(columns__other=["lastyear_activity", "number_of_employees"])
+    deployed.drop("new.csv", HEADER + "new,1,2,3,0\n")
 
-    result = world.command("full_process.py")
+    result = deployed.command("full_process.py")
 
     assert result.returncode == 76
     assert "run: python training.py, then python deployment.py --force" in result.stderr
-    assert world.command("training.py").returncode == 0
-    assert world.command("deployment.py", "--force").returncode == 0
-    assert world.command("full_process.py").returncode == 0
+    assert deployed.command("training.py").returncode == 0
+    assert deployed.command("deployment.py", "--force").returncode == 0
+    assert deployed.command("full_process.py").returncode == 0
 
 
 def test_an_api_that_fails_is_not_a_success(world, monkeypatch):
@@ -298,19 +289,18 @@ def test_an_api_that_fails_is_not_a_success(world, monkeypatch):
     assert str(process(world)) == "no new data"
 
 
-def test_labels_that_lead_to_a_deployment_are_decided_about(world):
+def test_labels_that_lead_to_a_deployment_are_decided_about(deployed):
     """The next run has nothing left to look at, though the labels came after the rows."""
-    process(world)
-    rows = turned_round(world, copies=9)
+    rows = turned_round(deployed, copies=9)
     unlabelled = HEADER.replace(",exited", "") + "\n".join(row.rpartition(",")[0] for row in rows)
     labels = "\n".join(f"{row.partition(',')[0]},{row[-1]}" for row in rows)
-    world.drop("rows.csv", f"{unlabelled}\n")
-    process(world)
-    world.drop("labels.csv", f"corporation,exited\n{labels}\n")
+    deployed.drop("rows.csv", f"{unlabelled}\n")
+    process(deployed)
+    deployed.drop("labels.csv", f"corporation,exited\n{labels}\n")
 
-    outcome = process(world)
+    outcome = process(deployed)
 
     assert "release 2 is live" in str(outcome)
-    with Ledger.open(world.config) as ledger:
+    with Ledger.open(deployed.config) as ledger:
         assert ledger.pending() == []
-    assert str(process(world)) == "no new data"
+    assert str(process(deployed)) == "no new data"

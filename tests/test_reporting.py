@@ -27,12 +27,9 @@ def test_a_missing_class_counts_as_zero():
     assert counts.tolist() == [[0, 0], [1, 1]]
 
 
-def test_the_picture_is_a_png_one_can_show(world):
+def test_the_picture_is_a_png_one_can_show(deployed):
     """Large enough, and of the live model."""
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
-
-    content = (world.config.model_folder / "confusion_matrix.png").read_bytes()
+    content = (deployed.config.model_folder / "confusion_matrix.png").read_bytes()
     width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     assert min(width, height) >= 600

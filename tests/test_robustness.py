@@ -85,7 +85,7 @@ def test_a_server_that_restarts_between_two_transactions_is_waited_for(behind, p
     def restart(_connection):
         nonlocal questions, restarts
         questions += 1
-        if questions % 4 == 0:
+        if questions % 8 == 0:
             restarts += 1
             proxy.cut()
             Timer(0.3, proxy.connect).start()

@@ -2,19 +2,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, f1_score
 
-import full_process
 import scoring
 from risk import releases
 from risk.errors import ModelError, UnknownName, UsageError
-from risk.ledger import Ledger
-
-
-@pytest.fixture
-def deployed(world):
-    """Give a world in which release 1 is live."""
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
-    return world
 
 
 def score_rows(ledger):

@@ -80,10 +80,9 @@ def serving(world, *, bind=None):
 
 
 @pytest.fixture
-def gunicorn(world):
+def gunicorn(deployed):
     """Give a real gunicorn, after a first run."""
-    assert world.command("full_process.py").returncode == 0
-    with serving(world) as server:
+    with serving(deployed) as server:
         yield server
 
 

@@ -1,24 +1,15 @@
 import pytest
 
-import full_process
 from risk import situation, status
 from risk.ledger import Ledger
 
 INCIDENT = {"kind": "data_drift", "subject": "x", "severity": "small", "detail": "x moved"}
 
 
-@pytest.fixture
-def lived(world):
-    """Give a world with one run."""
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
-    return world
-
-
-def test_the_ledger_is_read_as_it_is(lived):
+def test_the_ledger_is_read_as_it_is(deployed):
     """The live release, its score on the test data, the run and the decision."""
-    with Ledger.open(lived.config) as ledger:
-        seen = situation.look(lived.config, ledger)
+    with Ledger.open(deployed.config) as ledger:
+        seen = situation.look(deployed.config, ledger)
         promised = ledger.trend("f1").iloc[-1]
 
     assert (seen.release["version"], len(seen.runs), len(seen.decisions)) == (1, 1, 1)
@@ -27,14 +18,14 @@ def test_the_ledger_is_read_as_it_is(lived):
     assert status.tell(seen).fitness == "fit with care"
 
 
-def test_every_open_incident_is_seen_however_many_came_later(lived):
+def test_every_open_incident_is_seen_however_many_came_later(deployed):
     """A model is not fit because 300 younger incidents hide an old one."""
-    with Ledger.open(lived.config) as ledger:
+    with Ledger.open(deployed.config) as ledger:
         ledger.open_incident({"version": 1, **INCIDENT, "kind": "model_drift"})
         for number in range(300):
             ledger.open_incident({"version": 1, **INCIDENT, "subject": str(number)})
         ledger.resolve(2, "over")
-        seen = situation.look(lived.config, ledger)
+        seen = situation.look(deployed.config, ledger)
 
     assert len(seen.open_incidents) == 300
     assert status.tell(seen).fitness == "not fit"
@@ -64,10 +55,10 @@ def test_the_worst_incident_comes_first():
     assert found == ["large", "a and b", "small"]
 
 
-def test_questions_write_nothing(lived, tree):
+def test_questions_write_nothing(deployed, tree):
     """Looking is free."""
-    with Ledger.open(lived.config, upgrade=False) as ledger:
+    with Ledger.open(deployed.config, upgrade=False) as ledger:
         before = tree()
-        situation.look(lived.config, ledger)
+        situation.look(deployed.config, ledger)
 
     assert tree() == before

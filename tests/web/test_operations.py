@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-import full_process
 import risk
 from app import create_app
 from risk.ledger import Ledger
@@ -16,11 +15,9 @@ JSON = {"Accept": "application/json"}
 
 
 @pytest.fixture
-def client(world):
+def client(deployed):
     """Give a client of the API after a first run."""
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
-    return create_app(world.config).test_client()
+    return create_app(deployed.config).test_client()
 
 
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/livez", "/api/v1/health"])
