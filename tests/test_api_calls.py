@@ -82,6 +82,17 @@ def test_what_changes_something_is_left_alone(world, running):
     }
 
 
+def test_nobody_is_asked_about_where_the_first_test_row_names_nobody(world, running):
+    """An empty name is nobody's; what else is wrong with such test data, the answers tell."""
+    lines = world.config.test_data.read_text().splitlines()
+    lines[1] = lines[1][lines[1].index(",") :]
+    world.config.test_data.write_text("\n".join(lines))
+
+    result = api_calls.run(world.config, url=running)
+
+    assert "GET /explanation: it has nothing to ask about" in result.left_alone
+
+
 def test_a_server_that_is_down_is_said_so(world):
     """Non-zero, and naming what failed."""
     result = world.command("api_calls.py", "--url", "http://127.0.0.1:9")

@@ -77,6 +77,13 @@ def test_the_newest_rows_are_those_the_live_model_has_not_learnt(story, ledger_o
     assert len(newest) == 1000
 
 
+def test_the_newest_drop_is_read_however_large_and_then_no_other(gather, monkeypatch):
+    """A limit must not leave a report without rows."""
+    monkeypatch.setattr(evidence, "MOST_ROWS", 299)
+
+    assert len(gather().newest) == 300
+
+
 def test_new_rows_tell_more_than_test_data_where_there_are_enough(gather):
     """Before any came, the test data are all there is."""
     with_new_rows, without = gather(), gather(1)
