@@ -125,7 +125,8 @@ def threshold_costs(
     figure, axes = canvas(Frame(height=3.2, above=0.55))
     axes.plot(points["threshold"], points["cost"], color=LIGHT.measured, linewidth=2)
     axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.08 * max(points["cost"].max(), 1e-9))
+    lowest, highest = points["cost"].min(), points["cost"].max()
+    axes.set_ylim(min(0, 1.08 * lowest), 1.08 * max(highest, 1e-9))
     axes.set_xlabel(f"threshold: predicted risk from which on a row is called at risk, n = {n:,}")
     axes.set_ylabel("mean cost per row")
     in_force = f"threshold in force: {number(chosen, digits=3)}"

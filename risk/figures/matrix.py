@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from risk.figures.canvas import LIGHT, Frame, canvas, say_instead
-from risk.figures.labels import fitted, fitted_all, inches
+from risk.figures.labels import fitted, fitted_all, inches, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ def confusion_matrix(counts: NDArray[np.int64], *, labels: tuple[str, str], titl
     per_class = counts.sum(axis=1, keepdims=True)
     shares = 100 * counts / np.maximum(per_class, 1)
     words = [
-        [f"{n:,}\n{share:.0f}%" for n, share in zip(*row, strict=True)]
+        [f"{n:,}\n{percent(share / 100)}" for n, share in zip(*row, strict=True)]
         for row in zip(counts, shares, strict=True)
     ]
     short, left = fitted_all(labels, FIELD - 0.1)

@@ -87,9 +87,13 @@ def _numbers(points: pd.DataFrame, *names: str) -> list[pd.Series[float]]:
 
 
 def _set_bounds(axes: Axes, points: pd.DataFrame) -> None:
-    """Show all a score can be, 0 to 1, or from 0 up where it has no upper end."""
-    highest = float(points[["value", "upper"]].to_numpy(dtype="float64", na_value=0).max())
-    axes.set_ylim(0, 1 if highest <= 1 else 1.05 * highest)
+    """Show all a score can be, 0 to 1, or all it was where it has no such ends."""
+    shown = points[["value", "lower", "upper"]].to_numpy(dtype="float64", na_value=0)
+    lowest, highest = float(shown.min()), float(shown.max())
+    if 0 <= lowest and highest <= 1:
+        axes.set_ylim(0, 1)
+    else:
+        axes.set_ylim(min(0, 1.05 * lowest), max(0, 1.05 * highest))
     locator = _dates().AutoDateLocator(minticks=3, maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(_dates().ConciseDateFormatter(locator))

@@ -110,6 +110,15 @@ def test_costs_are_drawn_from_nothing_up():
     assert [line.get_xdata()[0] for line in axes.lines[1:]] == [0.42, 0.5]
 
 
+def test_what_right_calls_bring_in_is_drawn_below_nothing():
+    """A cost matrix may have gains."""
+    axes = figures.threshold_costs(
+        pd.DataFrame({"threshold": [0.1, 0.5], "cost": [-5.5, -1.0]}), chosen=0.5, cheapest=0.1, n=9
+    ).axes[0]
+
+    assert axes.get_ylim()[0] < -5.5 and axes.get_ylim()[1] >= 0
+
+
 def test_thresholds_have_names(texts):
     """And one that is both in force and the cheapest is named once."""
     assert "cheapest threshold: 0.42" in texts(costs())

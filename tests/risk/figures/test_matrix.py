@@ -21,6 +21,14 @@ def test_each_field_shows_count_and_percent_of_its_true_class(axes):
     assert texts == ["50\n83%", "10\n17%", "5\n12%", "35\n88%"]
 
 
+def test_a_part_never_looks_like_all_nor_like_nothing(lines_of):
+    """711 of 713 are not 100%, and two are not 0%."""
+    counts = np.array([[2, 711], [1, 9999]])
+    lines = lines_of(figures.confusion_matrix(counts, labels=("no", "yes"), title="T"))
+
+    assert [line for line in lines if line.endswith("%")] == ["0.3%", ">99%", "<0.1%", ">99%"]
+
+
 def test_the_darkness_of_a_field_is_its_percentage(axes):
     """Also where one class is rare; from 0 to 100, so that two reports can be compared."""
     (mesh,) = axes.collections

@@ -54,6 +54,16 @@ def test_a_trend_says_what_is_what_beside_the_lines(texts):
         assert words in told
 
 
+def test_a_cost_below_nothing_is_seen():
+    """Where right calls bring something in."""
+    figure = figures.score_trend(
+        points(value=-2.0, lower=-3.0, upper=-1.0), NO_CHANGES, metric="cost"
+    )
+    low, high = figure.axes[0].get_ylim()
+
+    assert low < -3 and high == 0
+
+
 @pytest.mark.parametrize("metric", ["F1", "cost"])
 def test_the_axis_is_honest(metric):
     """From 0 to 1, or from 0 up: a small change must not look large."""
