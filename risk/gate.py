@@ -47,6 +47,15 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Yardstick:
+    """By which score models are compared, what errors cost, and how sure intervals are."""
+
+    metric: Metric
+    cost: Costs
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
 class Standing:
     """How the champion stands: is drift open, is it known to do worse, is this the first trial."""
 
@@ -57,7 +66,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the challenger may replace the champion, on what evidence, and why."""
+    """Whether the challenger may replace the champion, on what evidence, and why.
+
+    `confidence` is that of the intervals of both scores and of their difference.
+    """
 
     deploy: bool
     proven: bool
@@ -70,6 +82,7 @@ class Verdict:
     metric: str | None = None
     n: int = 0
     difference: Estimate | None = None
+    confidence: float = 0.95
 
     def comparison(self) -> str | None:
         """Write the scores and the evidence as JSON; None where there was nothing to compare."""
@@ -81,9 +94,7 @@ class Verdict:
         return json.dumps(content)
 
 
-def compare(
-    trial: Trial, gate: Gate, *, metric: Metric, cost: Costs, standing: Standing
-) -> Verdict:
+def compare(trial: Trial, gate: Gate, *, by: Yardstick, standing: Standing) -> Verdict:
     """Decide by the paired predictions of a trial.
 
     The evidence is an e-value: it may be looked at after every run, and a challenger that is
@@ -91,14 +102,15 @@ def compare(
     worse, not being inferior is enough. Without evidence the champion stays, unless `when_unsure`
     says that a drifted one yields, at the first trial, to a challenger whose score is not worse.
     """
-    before, now = (_score(trial, model, metric, cost) for model in ("champion", "challenger"))
-    gains = _differences(trial, metric, cost)
+    metric = by.metric
+    before, now = (_score(trial, model, by) for model in _models(trial))
+    gains = _differences(trial, by)
     margin = gate.margin if standing.harm else 0.0
     e_better = paired_evidence(gains, np.ones(len(gains)), margin=margin)
     e_worse = paired_evidence(-gains, np.ones(len(gains)))
     wins, losses = int(np.sum(gains > 0)), int(np.sum(gains < 0))
     p_value = mcnemar_exact(*_right_and_wrong(trial))
-    higher_by = _difference_of_scores(trial, metric, cost)
+    higher_by = _difference_of_scores(trial, by)
     comparison = (
         f"{metric} {_short(now)} against the champion's {_short(before)} on {len(gains)} rows "
         f"({trial.source}), {wins} won and {losses} lost"
@@ -106,7 +118,7 @@ def compare(
 
     def verdict(reason: str, *, deploy: bool, proven: bool = False, action: str = "") -> Verdict:
         done = action or ("deploy" if deploy else "keep")
-        weighed = (p_value, e_better, done, metric, len(gains), higher_by)
+        weighed = (p_value, e_better, done, metric, len(gains), higher_by, by.confidence)
         return Verdict(deploy, proven, reason, before, now, *weighed)
 
     if e_worse >= 1 / gate.alpha:
@@ -133,10 +145,18 @@ def _without_evidence(unsure: str, gate: Gate, standing: Standing, verdict: Any)
     return result
 
 
-def first(score: Estimate, metric: Metric) -> Verdict:
+def first(score: Estimate, metric: Metric, *, confidence: float = 0.95) -> Verdict:
     """Let the first model in: there is no champion to compare it with."""
-    reason = f"the first model, so unproven: {metric} {score} on the test data"
-    return Verdict(True, False, reason, challenger=score, action="deploy", metric=metric, n=score.n)
+    return Verdict(
+        deploy=True,
+        proven=False,
+        reason=f"the first model, so unproven: {metric} {score} on the test data",
+        challenger=score,
+        action="deploy",
+        metric=metric,
+        n=score.n,
+        confidence=confidence,
+    )
 
 
 def rows_needed(gains: Array, alpha: float) -> int:
@@ -147,22 +167,25 @@ def rows_needed(gains: Array, alpha: float) -> int:
     return int(round(PEEKING_SAVES * best, -1))
 
 
-def _difference_of_scores(trial: Trial, metric: Metric, cost: Costs) -> Estimate | None:
+def _difference_of_scores(trial: Trial, by: Yardstick) -> Estimate | None:
     """Return how much higher the challenger's score is; None if rows do not add up to it."""
-    if metric not in RATIOS:
+    if by.metric not in RATIOS:
         return None
-    y_true, sign = trial.y_true.astype("float64"), 1 if BIGGER_IS_BETTER[metric] else -1
+    y_true, sign = trial.y_true.astype("float64"), 1 if BIGGER_IS_BETTER[by.metric] else -1
     before, now = (
-        ratios(y_true, model.y_pred.astype("float64"), model.y_pred_proba, cost)[metric]
+        ratios(y_true, model.y_pred.astype("float64"), model.y_pred_proba, by.cost)[by.metric]
         for model in _models(trial)
     )
-    return difference((sign * before[0], before[1]), (sign * now[0], now[1]))
+    earlier, later = (sign * before[0], before[1]), (sign * now[0], now[1])
+    return difference(earlier, later, confidence=by.confidence)
 
 
-def _differences(trial: Trial, metric: Metric, cost: Costs) -> Array:
+def _differences(trial: Trial, by: Yardstick) -> Array:
     """Return for each row the champion's loss less the challenger's, scaled into [-1, 1]."""
     y_true = trial.y_true.astype("float64")
-    before, now = (_losses(model, y_true, trial.promise, metric, cost) for model in _models(trial))
+    before, now = (
+        _losses(model, y_true, trial.promise, by.metric, by.cost) for model in _models(trial)
+    )
     return np.asarray(np.clip(before - now, -1, 1))
 
 
@@ -189,9 +212,11 @@ def _models(trial: Trial) -> tuple[Prediction, Prediction]:
     return trial.champion, trial.challenger
 
 
-def _score(trial: Trial, model: str, metric: Metric, cost: Costs) -> Estimate:
-    said: Prediction = getattr(trial, model)
-    return score_all(trial.y_true, said.y_pred_proba, said.y_pred, cost=cost)[metric]
+def _score(trial: Trial, said: Prediction, by: Yardstick) -> Estimate:
+    scores = score_all(
+        trial.y_true, said.y_pred_proba, said.y_pred, cost=by.cost, confidence=by.confidence
+    )
+    return scores[by.metric]
 
 
 def _right_and_wrong(trial: Trial) -> tuple[int, int]:

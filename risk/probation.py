@@ -18,7 +18,7 @@ from risk.model import Model
 from risk.scorecard import ripe
 from risk.stats.expected import expected_scores
 from risk.stats.scores import BIGGER_IS_BETTER
-from risk.trial import trial_of
+from risk.trial import trial_of, yardstick
 from risk.watch import Watch
 
 Floats = NDArray[np.float64]
@@ -72,8 +72,7 @@ def _by_labels(config: Config, live: Model, before: Model, rows: pd.DataFrame) -
     verdict = gate.compare(
         trial_of(live, before, labelled, metric=metric, source="labelled since it went live"),
         config.gate,
-        metric=metric,
-        cost=config.training.cost.as_tuple(),
+        by=yardstick(config),
         standing=Standing(),
     )
     told = verdict.reason.replace("challenger", "release before").replace("champion", "live one")

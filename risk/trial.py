@@ -6,7 +6,7 @@ import pandas as pd
 
 from risk import dataset, drops, gate, incidents, model, releases, scorecard
 from risk.config import Config, Metric
-from risk.gate import Prediction, Standing, Trial, Verdict
+from risk.gate import Prediction, Standing, Trial, Verdict, Yardstick
 from risk.ledger import Ledger
 from risk.model import Model
 from risk.scorecard import ripe
@@ -19,9 +19,10 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
     test data no longer tell about the world it lives in, and only the newest count.
     """
     test = ripe(drops.read_whole(config, config.test_data), challenger.manifest.target)
-    metric, cost = config.checks.metric, config.training.cost.as_tuple()
+    metric = config.checks.metric
     if releases.live_version(config.deployment_folder) is None:
-        return gate.first(scorecard.score(challenger, test, config=config)[metric], metric)
+        score = scorecard.score(challenger, test, config=config)[metric]
+        return gate.first(score, metric, confidence=config.scoring.confidence)
     champion = releases.load_champion(config)
     if (
         champion.sha256 == challenger.sha256
@@ -40,7 +41,13 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
         source = f"{len(test)} of the test data, {len(new)} of the newest"
         trial = trial_of(champion, challenger, both, metric=metric, source=source)
     standing = Standing(drift=drift or harm, harm=harm, first_look=first_look)
-    return gate.compare(trial, config.gate, metric=metric, cost=cost, standing=standing)
+    return gate.compare(trial, config.gate, by=yardstick(config), standing=standing)
+
+
+def yardstick(config: Config) -> Yardstick:
+    """Tell by what the settings compare models."""
+    cost = config.training.cost.as_tuple()
+    return Yardstick(config.checks.metric, cost, config.scoring.confidence)
 
 
 def trial_of(

@@ -149,6 +149,7 @@ class Comparison(BaseModel):
     metric: str | None
     n: int
     difference: Estimate | None = None
+    confidence: float = 0.95
 
 
 class Run(BaseModel):

@@ -89,10 +89,11 @@ def _weighed(known: Evidence, judged: Row) -> tuple[Block, ...]:
         "Against a live model that is known to do worse, not being inferior by more than "
         f"{margin:g} is enough.",
     )
+    confidence = comparison.get("confidence", 0.95)
     table = Table(
         ("model", wording.metric(comparison["metric"]), "from", "to"),
         tuple(tuple(row.values()) for row in as_rows(rows)),
-        caption=f"Intervals hold with 95 % confidence. Evidence: "
+        caption=f"Intervals hold with {confidence:.0%} confidence. Evidence: "
         f"{wording.evidence(comparison['e_value'])}; p-value of McNemar's exact test: "
         f"{_short(comparison['p_value'])}.",
     )

@@ -8,7 +8,7 @@ from sklearn.metrics import brier_score_loss, f1_score
 
 from risk import gate
 from risk.config import Gate
-from risk.gate import Prediction, Standing, Trial
+from risk.gate import Prediction, Standing, Trial, Yardstick
 from risk.stats.evidence import paired_evidence
 from risk.stats.scores import Estimate
 
@@ -33,9 +33,27 @@ def won_and_lost(n, wins, losses):
 
 
 def judge(made, *, metric="accuracy", cost=COST, standing=None, **settings):
-    return gate.compare(
-        made, Gate(**settings), metric=metric, cost=cost, standing=standing or Standing()
+    by = Yardstick(metric, cost)
+    return gate.compare(made, Gate(**settings), by=by, standing=standing or Standing())
+
+
+def test_intervals_have_the_confidence_that_is_asked_for():
+    """And it is recorded beside them."""
+    made = won_and_lost(100, 20, 10)
+    sure, unsure = (
+        gate.compare(made, Gate(), by=Yardstick("accuracy", COST, confidence), standing=Standing())
+        for confidence in (0.95, 0.5)
     )
+
+    wilson = binomtest(80, 100).proportion_ci(0.5, method="wilson")
+    assert (unsure.champion.lower, unsure.champion.upper) == pytest.approx(
+        (wilson.low, wilson.high)
+    )
+    assert json.loads(unsure.comparison())["confidence"] == 0.5
+    for name in ("challenger", "difference"):
+        narrow, wide = getattr(unsure, name), getattr(sure, name)
+        assert narrow.value == wide.value
+        assert narrow.upper - narrow.lower < wide.upper - wide.lower
 
 
 def e_value(wins, losses):
@@ -327,7 +345,7 @@ def test_the_mean_loss_is_the_metric_or_its_linear_form(metric):
     """A promise of 0.7 in F1 is kept just where 2 * 0.3 TP - 0.7 (FP + FN) is not negative."""
     made = drawn(300, seed=1, noise=0.6)
 
-    gains = gate._differences(made, metric, COST)
+    gains = gate._differences(made, Yardstick(metric, COST))
 
     expected = by_hand(metric, made.y_true, made.champion)
     expected -= by_hand(metric, made.y_true, made.challenger)
