@@ -183,12 +183,18 @@ def _terms(log_odds: Predict, row: pd.DataFrame, sample: pd.DataFrame) -> Contri
     """Switch one feature at a time: exact where the log-odds are a sum of a term of each."""
     with np.errstate(invalid="ignore"):  # a risk of exactly 1 has no finite log-odds
         baseline, total = log_odds(sample).mean(), log_odds(row)[0]
-        alike = (sample.assign(**{str(name): row[name].iloc[0]}) for name in row)
+        alike = (_with_value(sample, name, row[name].iloc[0]) for name in row)
         parts = np.array([log_odds(rows).mean() for rows in alike]) - baseline
         adds_up = abs(parts.sum() - (total - baseline)) <= ROUNDING * max(1, abs(parts).sum())
     if not adds_up:
         return None
     return Contributions(float(baseline), parts, np.zeros(len(parts)), len(sample))
+
+
+def _with_value(rows: pd.DataFrame, name: Any, value: Any) -> pd.DataFrame:
+    alike = rows.copy()
+    alike[name] = value
+    return alike
 
 
 def _log_odds(champion: Model) -> Predict:

@@ -107,6 +107,23 @@ def test_the_terms_of_a_linear_model_are_exact(make, name):
     assert told.parts["contribution"].abs().is_monotonic_decreasing
 
 
+def test_a_feature_may_have_any_name(new_world, tmp_path):
+    """As pandas' own arguments are called, too."""
+    world = new_world(tmp_path)
+    for path in world.folder.glob("data/*/*.csv"):
+        path.write_text(path.read_text().replace("lastmonth_activity", "self"))
+    numeric = ["self", "lastyear_activity", "number_of_employees"]
+    config = world.set(columns__numeric=numeric, columns__allowed_ranges={})
+    with Ledger.open(config) as ledger:
+        ingestion.run(config, ledger)
+        training.run(config, ledger)
+        deployment.run(config, ledger)
+
+    told = explain(world, "sk9ccm")
+
+    assert set(told.parts["feature"]) == set(numeric)
+
+
 @pytest.mark.parametrize("estimator", ["RandomForestClassifier", "GaussianNB"])
 def test_the_parts_of_another_model_add_up_to_its_risk(make, estimator):
     """On the scale of the risk itself, with errors, the method named."""
