@@ -171,7 +171,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this stage can do."""
     parser.add_argument(
         "--rollback",
-        type=int,
+        type=cli.row_number,
         nargs="?",
         const=0,
         metavar="VERSION",

@@ -122,8 +122,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--budget", help='of the replay, such as "1 per 90 days"')
     parser.add_argument("--tolerance", type=float, help="of the replay, in standard deviations")
-    parser.add_argument("--acknowledge", type=int, metavar="ID", help="take note of an incident")
-    parser.add_argument("--resolve", type=int, metavar="ID", help="close an incident")
+    parser.add_argument(
+        "--acknowledge", type=cli.row_number, metavar="ID", help="take note of an incident"
+    )
+    parser.add_argument("--resolve", type=cli.row_number, metavar="ID", help="close an incident")
     parser.add_argument(
         "--explain",
         metavar="IDENTIFIER",

@@ -191,7 +191,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this stage can do."""
     parser.add_argument(
         "--requeue",
-        type=int,
+        type=cli.row_number,
         metavar="ID",
         help="read again what ingestion ID quarantined, once the rule was mended",
     )

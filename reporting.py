@@ -98,7 +98,7 @@ def report_on_what_is_due(config: Config, ledger: Ledger) -> tuple[list[str], in
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this stage can do."""
-    parser.add_argument("--run", type=int, metavar="ID", help="report on this run")
+    parser.add_argument("--run", type=cli.row_number, metavar="ID", help="report on this run")
     parser.add_argument(
         "--since", help="how far back a report or a trend goes: 30d, 12h or 2026-10-01"
     )

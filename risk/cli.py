@@ -22,6 +22,7 @@ from risk.errors import RiskError, UsageError
 from risk.ledger import Ledger, utc_now
 
 Access = Literal["write", "read", "none"]
+LARGEST_NUMBER = 2**63 - 1  # a database has no room for more
 ALIKE = {"config", "assignments", "print_config", "json"}
 
 
@@ -94,6 +95,14 @@ def load(path: Path, assignments: list[str]) -> Config:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each of its plugins
     return config
+
+
+def row_number(text: str) -> int:
+    """Read the number of a run, a release, or of whatever else the ledger numbers."""
+    number = int(text)
+    if abs(number) > LARGEST_NUMBER:
+        raise argparse.ArgumentTypeError("nothing has a number that large")
+    return number
 
 
 def _parser(doc: str | None) -> argparse.ArgumentParser:
