@@ -1,14 +1,29 @@
-"""The part of the ledger that knows the reports: which were made, and which is due."""
+"""The part of the ledger that knows the reports: which were made, which is due, and what is new."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from risk.chronicle import NEWEST, Chronicle, Listing, Part
 from risk.database import Row
-from risk.tables import decisions, reports, runs
+from risk.tables import decisions, incidents, reports, runs
 
 MOST_DUE = 3
+EVERY = Part(page_size=100_000)
+
+
+@dataclass(frozen=True)
+class Happenings:
+    """What happened since a moment: the newest first, and how many runs failed or were cut off."""
+
+    opened: list[dict[str, Any]]
+    closed: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
+    runs_failed: int
 
 
 class Archive(Chronicle):
@@ -27,6 +42,17 @@ class Archive(Chronicle):
         """Return the reports that were made, and where they are kept."""
         return self._page(sa.select(reports), reports.c.id, part, run_id=run_id, kind=kind)
 
+    def happenings(self, since: datetime | None) -> Happenings:
+        """Return what happened since a moment, or ever."""
+        opened, closed, decided = (
+            self._page(sa.select(when.table).where(_after(when, since)), when.table.c.id, EVERY)
+            for when in (incidents.c.opened_at, incidents.c.resolved_at, decisions.c.decided_at)
+        )
+        failed = sa.select(sa.func.count()).where(
+            runs.c.status.in_(("failed", "aborted")), _after(runs.c.started_at, since)
+        )
+        return Happenings(opened.items, closed.items, decided.items, int(self._scalar(failed)))
+
     def newest_run(self) -> int | None:
         """Return the newest run, None before the first."""
         run_id: int | None = self._scalar(sa.select(sa.func.max(runs.c.id)))
@@ -41,3 +67,7 @@ class Archive(Chronicle):
         run_id = decisions.c.run_id
         query = sa.select(run_id).where(run_id > self.last_reported_run()).distinct()
         return [row[0] for row in self._rows(query.order_by(run_id.desc()).limit(MOST_DUE))][::-1]
+
+
+def _after(when: sa.Column[Any], moment: datetime | None) -> sa.ColumnElement[bool]:
+    return when.is_not(None) if moment is None else when > moment

@@ -136,7 +136,7 @@ def _of_the_release(situation: Situation) -> list[Concern]:
         return []
     words = f"Release {release['version']} was never proven better than the one before it."
     if release["version"] == 1:
-        words = "Release 1 is the first model: it was never compared with another."
+        words = "Release 1 is the first model: it did not have to beat another."
     patience = "See that labels keep coming: they tell how good an unproven release is."
     return [Concern(words, patience)]
 

@@ -21,6 +21,8 @@ SUBJECTS = {
 PLAIN_WORDS = (
     (r"\((predicted risk|expected loss|predicted risk by label)\)", r"the \1"),
     (r"^(\S+) (?!missing )(\S.*? (?:more|less) often)", r"\1 is \2"),
+    (r" is other levels (more|less) often", r" has values other than its usual ones \1 often"),
+    (r" unseen levels \(", " has values that were never seen before ("),
     (r" (higher by|lower by|missing more|above every|below every)", r" is \1"),
     (r"(\d) sd\b", r"\1 standard deviations"),
     (r"\(([\d.]+%) -> ([\d.]+%) of (\d+) rows\)", r"(from \1 to \2 of \3 rows)"),

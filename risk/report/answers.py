@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 
 from risk import status, wording
 from risk.report import performance
 from risk.report.document import Block, Bullets, Paragraph, Section, Tone
-from risk.report.evidence import MOST_DROPS, Evidence
+from risk.report.evidence import MOST_DROPS, Evidence, Labelled
 from risk.situation import MEASURED, Row, worst_first
 from risk.wording import counted
 
@@ -41,17 +40,15 @@ def section(known: Evidence) -> Section:
 
 def happened(known: Evidence) -> list[str]:
     """Tell what came and what went since the last report."""
-    since, situation = known.since, known.situation
-    opened = _after(situation.incidents, "opened_at", since)
-    closed = _after(situation.incidents, "resolved_at", since)
-    failed = [run for run in _after(situation.runs, "started_at", since) if _went_wrong(run)]
-    told = [_arrived(known), *_switched(known)]
-    if opened:
-        told.append(f"{counted(len(opened), 'incident')} opened: {_subjects(opened)}.")
-    if closed:
-        told.append(f"{counted(len(closed), 'incident')} closed: {_subjects(closed)}.")
+    new = known.ledger.happenings(known.since)
+    failed, told = new.runs_failed, [_arrived(known), *_switched(new.decisions)]
+    if new.opened:
+        told.append(f"{counted(len(new.opened), 'incident')} opened: {_subjects(new.opened)}.")
+    if new.closed:
+        told.append(f"{counted(len(new.closed), 'incident')} closed: {_subjects(new.closed)}.")
     if failed:
-        told.append(f"{counted(len(failed), 'run')} failed or was cut off.")
+        was = "was" if failed == 1 else "were"
+        told.append(f"{counted(failed, 'run')} failed or {was} cut off.")
     return told
 
 
@@ -68,13 +65,13 @@ def _looking_back(known: Evidence) -> tuple[Block, ...]:
 
 def _on_new_rows(known: Evidence) -> list[str]:
     """Score a release that no run has measured yet on new rows, where labels allow it."""
-    newest = known.newest if known.watch else None
-    if newest is None or MEASURED in known.situation.newest_scores:
+    found = known.unlearnt if known.watch else None
+    if not isinstance(found, Labelled) or MEASURED in known.situation.newest_scores:
         return []
     metric = known.config.checks.metric
-    score = wording.score(asdict(performance.score_on(known, newest)[metric]))
-    rows = f"the newest {counted(len(newest), 'labelled row')}, which it has not learnt"
-    more = ": these tell more of today than the test data" if known.judged_on is newest else ""
+    score = wording.score(asdict(performance.score_on(known, found)[metric]))
+    rows = f"{counted(len(found), 'labelled row')} it has not learnt"
+    more = ": these tell more of today than the test data" if known.judged_on is found else ""
     return [f"{wording.metric(metric)} is {score} on {rows}{more}."]
 
 
@@ -89,20 +86,13 @@ def _since(known: Evidence) -> str:
     moment = wording.day(known.since)
     if known.since.date() == known.reported_at.date():
         moment += f" at {known.since:%H:%M} UTC"
-    return f"What happened since the last report, on {moment}?"
+    last = "" if known.since_is_asked else "the last report, on "
+    return f"What happened since {last}{moment}?"
 
 
 def _told(sentences: Sequence[str]) -> Block:
     short = tuple(map(wording.with_short_names, sentences))
     return Paragraph(short[0]) if len(short) == 1 else Bullets(short)
-
-
-def _after(rows: Sequence[Row], when: str, since: datetime | None) -> list[Row]:
-    return [row for row in rows if row[when] and (since is None or row[when] > since)]
-
-
-def _went_wrong(run: Row) -> bool:
-    return run["status"] in ("failed", "aborted")
 
 
 def _arrived(known: Evidence) -> str:
@@ -124,12 +114,11 @@ def _arrived(known: Evidence) -> str:
     return wording.sentence("; ".join([brought, *refused]))
 
 
-def _switched(known: Evidence) -> list[str]:
-    new = _after(known.situation.decisions, "decided_at", known.since)
+def _switched(decisions: Sequence[Row]) -> list[str]:
     return [
         f"Release {decision['version']} went live on {wording.day(decision['decided_at'])}"
         f"{', as before' if decision['action'] == 'rollback' else ''}."
-        for decision in reversed(new)
+        for decision in reversed(decisions)
         if decision["version"]
     ]
 

@@ -48,12 +48,16 @@ def settings(config: Config) -> dict[str, Any]:
 def _words(known: Evidence) -> Section:
     confidence = f"{known.config.scoring.confidence:.0%}"
     words = (
-        ("interval", f"holds the true value with {confidence} confidence, as far as chance goes"),
+        (
+            "interval",
+            f"holds the true value with {confidence} confidence, as far as chance goes; one that "
+            "was recorded when the settings said otherwise keeps the confidence of then",
+        ),
         ("standard deviation (sd)", "how much values usually differ from their mean"),
         ("evidence", "how much more likely what was seen is if something changed than if not"),
         ("the rows learnt from", "those the release remembers, the reference of all comparisons"),
         ("test data", "labelled rows no model is ever trained on"),
-        ("newest labelled rows", "rows that came later, whose label is known and was not learnt"),
+        ("rows not learnt", "labelled rows the model was not made from: kept from it, or newer"),
         ("at risk", known.config.columns.classes[1]),
     )
     return Section("Words", (Table(("word", "meaning"), words),))

@@ -142,7 +142,7 @@ def table(found: pd.DataFrame, caption: str) -> Table:
     rows = tuple(
         (
             wording.subject(row["feature"]),
-            _without_name(row["feature"], row["detail"]),
+            "as it was" if row["size"] == 0 else _without_name(row["feature"], row["detail"]),
             row["size"],
             row["threshold"],
             row["e_value"] and min(row["e_value"], 1.0),

@@ -67,7 +67,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All a report rests on: the ledger as of one run, and the release that was live then."""
+    """All a report rests on: the ledger as of one run, and the release that was live then.
+
+    `since` is when the report before was made, unless a reader asked for another beginning.
+    """
 
     config: Config
     ledger: Ledger
@@ -76,6 +79,7 @@ class Evidence:
     situation: Situation
     watch: Watch | None
     looks_back: bool = False
+    since_is_asked: bool = False
 
     @property
     def reported_at(self) -> datetime:
@@ -105,32 +109,25 @@ class Evidence:
         return found or DataError(f"{config.name_of(config.test_data)}: no row has a label")
 
     @cached_property
-    def newest(self) -> Labelled | None:
-        """The newest rows with a label that the live model has not learnt."""
-        assert self.watch
-        manifest, config = self.watch.champion.manifest, self.config
-        parts: list[int] = []
-        rows_found = 0
-        sizes = {drop["id"]: drop["rows_added"] for drop in self._drops_with_rows}
-        for number in reversed(dataset.sound_parts(config, self.ledger)):
-            if number not in sizes or (parts and rows_found + sizes[number] > MOST_ROWS):
-                break
-            parts.append(number)
-            rows_found += sizes[number]
-        rows = dataset.accepted(config, self.ledger, parts[::-1])
-        folder = releases.existing(config.deployment_folder, manifest.version or 0)
-        kept = model.read_checked(folder, model.HELD_OUT, manifest).decode().split()
-        fresh = rows[dataset.INGESTION] > manifest.trained_through
-        fresh |= rows[ROW_HASH].isin(np.array(kept, dtype="int64"))
-        return self._labelled("the newest labelled rows", rows[fresh])
+    def unlearnt(self) -> Labelled | RiskError | None:
+        """The newest labelled rows the live model has not learnt, or why they cannot be read.
+
+        Those of a broken feed too: no model learns from them, but this one has to predict them.
+        """
+        try:
+            return self._labelled("labelled rows it has not learnt", self._read_unlearnt())
+        except RiskError as error:
+            return error
 
     @cached_property
     def judged_on(self) -> Labelled | None:
         """The rows that tell best how good the live model is now."""
-        newest = self.newest
-        if newest and len(newest) >= ENOUGH_ROWS and newest.has_both_classes:
-            return newest
-        return self.test if isinstance(self.test, Labelled) else newest
+        test, unlearnt = (
+            found if isinstance(found, Labelled) else None for found in (self.test, self.unlearnt)
+        )
+        if unlearnt and len(unlearnt) >= ENOUGH_ROWS and unlearnt.has_both_classes:
+            return unlearnt
+        return test or unlearnt
 
     @cached_property
     def seen(self) -> Seen | None:
@@ -156,6 +153,23 @@ class Evidence:
     def _drops_with_rows(self) -> Sequence[Row]:
         return self.ledger.list_drops(Part(page_size=MOST_DROPS), status="taken").items
 
+    def _read_unlearnt(self) -> pd.DataFrame:
+        assert self.watch
+        manifest, config = self.watch.champion.manifest, self.config
+        parts: list[int] = []
+        rows_found = 0
+        sizes = {drop["id"]: drop["rows_added"] for drop in self._drops_with_rows}
+        for number in reversed(self.ledger.parts()):
+            if number not in sizes or (parts and rows_found + sizes[number] > MOST_ROWS):
+                break
+            parts.append(number)
+            rows_found += sizes[number]
+        rows = dataset.accepted(config, self.ledger, parts[::-1])
+        folder = releases.existing(config.deployment_folder, manifest.version or 0)
+        kept = model.read_checked(folder, model.HELD_OUT, manifest).decode().split()
+        newer = rows[dataset.INGESTION] > manifest.trained_through
+        return rows[newer | rows[ROW_HASH].isin(np.array(kept, dtype="int64"))]
+
     def _watch_of(self, version: int) -> Watch:
         if self.watch and self.watch.champion.manifest.version == version:
             return self.watch
@@ -176,7 +190,7 @@ class Evidence:
 def gather(
     config: Config, ledger: Ledger, *, run_id: int | None = None, since: datetime | None = None
 ) -> Evidence:
-    """Read what is known now, or was at the end of a run; `since` is the report before this one."""
+    """Read what is known now, or was at the end of a run; `since` is where to begin."""
     newest = ledger.list_runs(Part(page_size=1)).items
     looks_back = run_id is not None and bool(newest) and run_id != newest[0]["id"]
     if run_id is not None and not newest:
@@ -190,7 +204,8 @@ def gather(
     found = situation.look(config, ledger, fault=fault, live=live)
     known = replace(found, now=_moment(found, run))
     last = since or _last_report(known, run)
-    return Evidence(config, ledger, run, last, known, trusted, looks_back)
+    asked = since is not None
+    return Evidence(config, ledger, run, last, known, trusted, looks_back, since_is_asked=asked)
 
 
 def _load(config: Config, version: int | None) -> tuple[Watch | None, str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from risk import score_history, wording
+from risk.errors import RiskError
 from risk.report import curves, risks
 from risk.report.document import Block, Paragraph, Picture, Section, Table
 from risk.report.evidence import ENOUGH_ROWS, Evidence, Labelled
@@ -34,7 +35,7 @@ def section(known: Evidence) -> Section:
     found = known.judged_on
     if found is None:
         told = "More cannot be told: there is no row with a label."
-        return Section(TITLE, (*history, Paragraph(told, "warning")))
+        return Section(TITLE, (*history, Paragraph(told, "warning"), *_unusable(known)))
     return Section(
         TITLE,
         (*history, *_scores(known), *_drawn_from(known, found), *_pictures(known, found)),
@@ -70,10 +71,10 @@ def _history(known: Evidence) -> tuple[Block, ...]:
 
 
 def _scores(known: Evidence) -> tuple[Table, ...]:
-    """List the scores on the newest rows and on the test data, the more telling ones first."""
+    """List the scores on unlearnt rows and on the test data, the more telling ones first."""
     confidence = f"{known.config.scoring.confidence:.0%}"
     tables = []
-    usable = [found for found in (known.newest, known.test) if isinstance(found, Labelled)]
+    usable = [found for found in (known.unlearnt, known.test) if isinstance(found, Labelled)]
     for found in sorted(usable, key=lambda found: found is not known.judged_on):
         rows = tuple(
             (wording.metric(name), MEANING[name], score.value, score.lower, score.upper)
@@ -89,20 +90,29 @@ def _scores(known: Evidence) -> tuple[Table, ...]:
 
 def _drawn_from(known: Evidence, found: Labelled) -> tuple[Block, ...]:
     """Say which rows the rest of the chapter is about, and why these."""
+    unlearnt = known.unlearnt
     told = f"The rest of this chapter is about {found.name}, {counted(len(found), 'row')}"
-    if found is known.newest:
-        told += ", which the model has not learnt: they tell best how good it is today"
-    elif known.newest:
-        told += f"; of newer rows only {len(known.newest)} have a label the model has not learnt"
-    else:
-        told += "; no newer row has a label the model has not learnt"
-    blocks: list[Block] = [Paragraph(f"{told}.", "aside")]
-    if not isinstance(known.test, Labelled):
-        blocks.append(Paragraph(f"The test data cannot be used: {known.test}.", "warning"))
+    if found is unlearnt:
+        told += ", which tell more of today than the test data"
+    elif isinstance(unlearnt, Labelled):
+        told += f"; only {len(unlearnt)} others have a label and were not learnt"
+    elif unlearnt is None:
+        told += "; no other row has a label and was not learnt"
+    blocks: list[Block] = [Paragraph(f"{told}.", "aside"), *_unusable(known)]
     if len(found) < ENOUGH_ROWS:
         few = f"{counted(len(found), 'row')} are few: much of what follows may be chance."
         blocks.append(Paragraph(few, "warning"))
     return tuple(blocks)
+
+
+def _unusable(known: Evidence) -> list[Block]:
+    """Say which rows cannot be read, and why."""
+    rows = (("The test data", known.test), ("The rows that were not learnt", known.unlearnt))
+    return [
+        Paragraph(f"{name} cannot be used: {error}.", "warning")
+        for name, error in rows
+        if isinstance(error, RiskError)
+    ]
 
 
 def _pictures(known: Evidence, found: Labelled) -> tuple[Section, ...]:
@@ -118,11 +128,12 @@ def _pictures(known: Evidence, found: Labelled) -> tuple[Section, ...]:
 
 def _confusion(known: Evidence, found: Labelled) -> Section:
     from risk import figures
+    from risk.figures.labels import percent
 
     labels, counts = known.config.columns.classes, curves.outcomes(found)
     (right_no, false_alarms), (missed, caught) = counts.tolist()
     told = [
-        f"Of {counted(total, 'row')} with {label}, {part:,} ({part / total:.0%}) {what}."
+        f"Of {counted(total, 'row')} with {label}, {part:,} ({percent(part / total)}) {what}."
         for total, label, part, what in (
             (missed + caught, labels[1], caught, "were called at risk, as they should be"),
             (right_no + false_alarms, labels[0], false_alarms, "were called so by mistake"),

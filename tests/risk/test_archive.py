@@ -1,7 +1,17 @@
+from datetime import UTC, datetime, timedelta
+
 from risk.ledger import Ledger
 from tests.servers import on_every_server
 
 pytestmark = on_every_server
+MOMENT = datetime(2026, 3, 2, tzinfo=UTC)
+INCIDENT = {
+    "kind": "data_drift",
+    "version": 1,
+    "subject": "x",
+    "severity": "small",
+    "detail": "x moved",
+}
 
 
 def report_on(ledger, run_id, kind="pdf"):
@@ -52,3 +62,27 @@ def test_reports_are_listed_newest_first(ledger):
     assert [row["run_id"] for row in ledger.list_reports(kind="pdf").items] == runs[::-1]
     assert {row["kind"] for row in ledger.list_reports(run_id=1).items} == {"pdf", "html"}
     assert ledger.last_reported_run() == ledger.newest_run() == 3
+
+
+def test_what_happened_since_a_moment_is_found_however_much_it_was(world):
+    """Incidents that opened and that closed, decisions, runs that did not end well."""
+    clock = [MOMENT]
+    with Ledger.open(world.config, clock=lambda: clock[0]) as ledger:
+        for number in range(120):
+            clock[0] += timedelta(minutes=10)
+            ledger.start_run()
+            ledger.open_incident(INCIDENT | {"subject": f"column {number}"})
+            ledger.decide("keep", "nothing to do")
+            ledger.end_run("failed" if number % 2 else "ok", "")
+        ledger.resolve(1, "seen to")
+
+        everything, newest = (
+            ledger.happenings(None),
+            ledger.happenings(clock[0] - timedelta(hours=1)),
+        )
+        found = {name: len(rows) for name, rows in vars(newest).items() if name != "runs_failed"}
+
+    assert (len(everything.opened), everything.runs_failed) == (120, 60)
+    assert found == {"opened": 6, "closed": 1, "decisions": 6}
+    assert newest.runs_failed == 3
+    assert newest.opened[0]["subject"] == "column 119"

@@ -14,6 +14,15 @@ from risk import wording
             "region is islands more often (from 9.7% to 25.7% of 1,038 rows)",
         ),
         (
+            "region other levels less often (88.7% -> 73.9% of 1500 rows)",
+            "region has values other than its usual ones less often (from 88.7% to 73.9% of "
+            "1,500 rows)",
+        ),
+        (
+            "region unseen levels (0.0% -> 20.0% of 1500 rows)",
+            "region has values that were never seen before (from 0.0% to 20.0% of 1,500 rows)",
+        ),
+        (
             "x higher by 1.00 sd (its median is where the reference had its percentile 68)",
             "x is higher by 1.00 standard deviations "
             "(its middle value exceeds 68% of the training data)",

@@ -1,8 +1,12 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from risk import status
+from risk.ledger import Ledger
 from risk.report import answers, evidence
 from risk.report.document import Paragraph
+from tests.risk.report.conftest import MONDAY, Story
 
 
 @pytest.fixture
@@ -60,6 +64,28 @@ def test_incidents_are_told_on_the_day_they_open(known):
 
     assert any("opened" in sentence and "lastmonth_activity" in sentence for sentence in told)
     assert not any("opened" in sentence for sentence in answers.happened(known(2)))
+
+
+def test_every_run_that_failed_since_is_counted(new_world, tmp_path):
+    """A day has more runs than a page of a list."""
+    told, clock = Story(new_world(tmp_path)), [MONDAY + timedelta(hours=1)]
+    with Ledger.open(told.config, clock=lambda: clock[0]) as ledger:
+        for number in range(143):
+            clock[0] += timedelta(minutes=10)
+            ledger.start_run()
+            ledger.end_run("failed" if number < 40 else "ok", "")
+        happened = answers.happened(evidence.gather(told.config, ledger, since=MONDAY))
+        earlier = answers.happened(evidence.gather(told.config, ledger, since=clock[0]))
+
+    assert happened[-1] == "40 runs failed or were cut off."
+    assert earlier == ["No new data came."]
+
+
+def test_who_asks_since_when_is_answered_so(known, words):
+    """That was not the moment of a report."""
+    section = answers.section(known(since=datetime(2026, 3, 3, tzinfo=UTC)))
+
+    assert "What happened since 3 March 2026?" in words(section)
 
 
 def test_who_looks_back_is_told_so(known, words):

@@ -41,6 +41,24 @@ def test_what_moved_is_what_the_ledger_has(read, tables, words, sql):
     assert "1 of 4 features of the newest 400 rows differs" in words(section)
 
 
+def test_what_did_not_change_is_not_said_to_have(read):
+    """A column of one value comes neither more often nor less."""
+    same = (
+        read(3)
+        .seen.findings.iloc[:1]
+        .assign(
+            method=drift.METHOD,
+            feature="const",
+            drift_score=0.0,
+            detail="const same less often (100.0% -> 100.0% of 400 rows)",
+        )
+    )
+
+    (row,) = drift.table(drift.ranked(same, {}), "").rows
+
+    assert row[:2] == ("const", "as it was")
+
+
 def test_a_feature_that_alarms_is_drawn_and_the_values_that_moved_are_named(read, words):
     """The quarters of the rows learnt from, then and now."""
     told = words(drift.section(read(3)))

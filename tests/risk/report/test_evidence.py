@@ -3,12 +3,12 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from risk import store
+from risk import dataset, store
 from risk.casebook import Case
 from risk.errors import DataError, UnknownName
 from risk.ledger import Ledger
 from risk.profile import Profile
-from risk.report import evidence
+from risk.report import evidence, performance
 from risk.report.compose import compose
 from risk.schema import ROW_HASH
 from tests.risk.report.conftest import Story, customers
@@ -70,7 +70,7 @@ def test_a_run_that_never_was_is_named(gather):
 def test_the_newest_rows_are_those_the_live_model_has_not_learnt(story, ledger_of):
     """All labelled rows but those of the first drop, which made the model."""
     with ledger_of(story) as ledger:
-        newest = evidence.gather(story.config, ledger).newest
+        newest = evidence.gather(story.config, ledger).unlearnt
 
     unlearnt = store.read_parts(story.config, [2, 3, 4])
     assert set(newest.rows[ROW_HASH]) == set(unlearnt[ROW_HASH])
@@ -81,14 +81,43 @@ def test_the_newest_drop_is_read_however_large_and_then_no_other(gather, monkeyp
     """A limit must not leave a report without rows."""
     monkeypatch.setattr(evidence, "MOST_ROWS", 299)
 
-    assert len(gather().newest) == 300
+    assert len(gather().unlearnt) == 300
+
+
+def test_rows_of_a_broken_feed_count_as_well(new_world, tmp_path, ledger_of):
+    """No model learns from them, but what the live one says of them is used."""
+    told = Story(new_world(tmp_path))
+    broken = customers(300, seed=3)
+    told.arrives(broken.assign(lastyear_activity=broken["lastyear_activity"] * 1000))
+
+    with ledger_of(told) as ledger:
+        assert dataset.sound_parts(told.config, ledger) == [1]
+        assert len(evidence.gather(told.config, ledger).unlearnt) == 300
+
+
+@pytest.mark.parametrize("how", ["gone", "damaged"])
+def test_rows_that_cannot_be_read_are_said_to_be_so(new_world, tmp_path, ledger_of, words, how):
+    """A report is wanted most when something is wrong; the test data are still there."""
+    told = Story(new_world(tmp_path))
+    told.arrives(customers(300, seed=3))
+    (part,) = told.config.ingested_folder.rglob("00000002.parquet")
+    part.unlink() if how == "gone" else part.write_bytes(b"PAR1 but not the rest")
+
+    with ledger_of(told) as ledger:
+        known = evidence.gather(told.config, ledger)
+        said = words(performance.section(known))
+        assert len(compose(told.config, ledger).sections) == 8
+
+    assert known.judged_on is known.test
+    assert "The rows that were not learnt cannot be used: " in said
+    assert "00000002.parquet" in said
 
 
 def test_new_rows_tell_more_than_test_data_where_there_are_enough(gather):
     """Before any came, the test data are all there is."""
     with_new_rows, without = gather(), gather(1)
 
-    assert with_new_rows.judged_on is with_new_rows.newest
+    assert with_new_rows.judged_on is with_new_rows.unlearnt
     assert without.judged_on is without.test
     assert len(without.test) == 300
 
@@ -111,7 +140,7 @@ def test_predictions_are_cut_at_the_threshold(gather):
     known = gather()
     threshold = known.watch.champion.manifest.threshold
 
-    assert np.array_equal(known.newest.y_pred, known.newest.y_pred_proba >= threshold)
+    assert np.array_equal(known.unlearnt.y_pred, known.unlearnt.y_pred_proba >= threshold)
 
 
 def test_labels_that_come_alone_are_no_rows_to_compare_and_not_known_before(
@@ -129,8 +158,8 @@ def test_labels_that_come_alone_are_no_rows_to_compare_and_not_known_before(
         before = evidence.gather(told.config, ledger, run_id=2)
 
     assert known.seen.recent.n == 300
-    assert len(known.newest) == 300
-    assert before.newest is None
+    assert len(known.unlearnt) == 300
+    assert before.unlearnt is None
 
 
 def test_a_release_that_only_saw_labels_has_no_rows_to_compare(new_world, tmp_path, ledger_of):

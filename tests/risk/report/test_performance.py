@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from sklearn import metrics
 
@@ -21,7 +22,7 @@ def test_the_scores_are_those_of_scikit_learn(read, tables):
 
     newest, tested = tables(performance.section(known))[:2]
 
-    for table, found in ((newest, known.newest), (tested, known.test)):
+    for table, found in ((newest, known.unlearnt), (tested, known.test)):
         value = {row[0]: row[2] for row in table.rows}
         assert value["F1"] == pytest.approx(metrics.f1_score(found.y_true, found.y_pred))
         area = metrics.roc_auc_score(found.y_true, found.y_pred_proba)
@@ -36,7 +37,7 @@ def test_right_and_wrong_calls_add_up(read, tables, words):
     table = next(t for t in tables(section) if t.columns[0] == "what they were")
 
     (right_no, false_alarms), (missed, caught) = metrics.confusion_matrix(
-        known.newest.y_true, known.newest.y_pred
+        known.unlearnt.y_true, known.unlearnt.y_pred
     ).tolist()
     assert table.rows[0][1:] == (right_no, false_alarms, right_no + false_alarms)
     assert table.rows[1][1:] == (missed, caught, missed + caught)
@@ -60,7 +61,7 @@ def test_every_figure_has_a_caption_and_words_for_who_cannot_see_it(read):
 def test_costs_are_told_for_the_threshold_in_force_and_the_cheapest(read, tables):
     """The cheapest is that of the training stage's own rule, the cost that of counting."""
     known = read()
-    found, cost = known.newest, known.config.training.cost.as_tuple()
+    found, cost = known.unlearnt, known.config.training.cost.as_tuple()
     table = next(t for t in tables(performance.section(known)) if t.columns[0] == "threshold")
 
     told = {row[1]: row for row in table.rows}
@@ -77,7 +78,7 @@ def test_before_new_rows_come_the_test_data_are_drawn_and_it_is_said(read, words
     """And what cannot be told is told to be so."""
     told = words(performance.section(read(1)))
 
-    assert "about the test data, 300 rows; no newer row has a label" in told
+    assert "about the test data, 300 rows; no other row has a label and was not learnt" in told
     assert "Not told: no rows have come since the first training." in told
     assert "No F1 of a run is known yet." in told
 
@@ -98,6 +99,21 @@ def test_one_class_is_no_crash(read, words, label):
     assert f"are {'at risk' if label else 'not at risk'}: curves need both kinds" in told
     assert "What errors cost" not in told
     known.__dict__.pop("test")
+
+
+def test_a_part_is_never_called_all(read, words):
+    """One that was not called is one to whom nobody talks."""
+    known = read(1)
+    own = np.flatnonzero(known.test.y_true == 0).repeat(9)
+    rows, y_pred = known.test.rows.iloc[own], (np.arange(len(own)) > 0).astype("int8")
+    shown = evidence.Labelled(
+        "x", rows, np.zeros_like(y_pred), known.test.y_pred_proba[own], y_pred
+    )
+    known.__dict__["test"] = shown
+
+    told = words(performance.section(known))
+
+    assert f"{len(own) - 1:,} (>99%) were called so by mistake" in told
 
 
 def test_few_rows_are_called_few(read, words):

@@ -15,7 +15,7 @@ def known(story):
 def test_each_segment_is_told_with_its_rows_and_errors(known, tables):
     """Counted again by pandas."""
     table = tables(segments.section(known))[0]
-    rows, newest = known.newest.rows, known.newest
+    rows, newest = known.unlearnt.rows, known.unlearnt
 
     told = {row[0]: row for row in table.rows}
 
@@ -28,8 +28,8 @@ def test_each_segment_is_told_with_its_rows_and_errors(known, tables):
 def test_the_sentence_is_that_of_the_segments(known, words):
     """With as many as fit."""
     found = weak.find_weak(
-        known.newest.rows,
-        known.newest.y_pred_proba,
+        known.unlearnt.rows,
+        known.unlearnt.y_pred_proba,
         known.watch.champion.manifest,
         confidence=0.95,
     )
