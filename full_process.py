@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 import api_calls
-import app
 import deployment
 import ingestion
 import reporting
@@ -138,6 +137,8 @@ def respond(config: Config, ledger: Ledger, *, through: int) -> list[str]:
 
 def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
     """Switch to the decided release, draw, score, diagnose; the next run can do it again."""
+    import app
+
     if decided.version is None:
         return []
     deployment.carry_out(config, decided.version)
