@@ -19,7 +19,7 @@ import pandas as pd
 
 from risk.config import Columns, Config
 from risk.errors import BusyError, DataError, StorageError
-from risk.schema import Problem, check, check_header
+from risk.schema import NAME_CHARACTERS, Problem, check, check_header, shorten
 
 ROWS_PER_PIECE = 50_000
 Bytes = BufferedReader | BufferedRandom
@@ -81,7 +81,7 @@ def find(config: Config) -> tuple[list[Drop], list[str]]:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        name = config.name_of(Path(entry.path))
+        name = _recordable(config.name_of(Path(entry.path)))
         if not stat.S_ISREG(status.st_mode):
             skipped.append(f"{name}: not a regular file, never opened")
         elif status.st_size > config.ingestion.max_file_bytes:
@@ -189,6 +189,14 @@ def read_whole(config: Config, path: Path) -> pd.DataFrame:
     return pd.concat([piece.rows for piece in pieces], ignore_index=True)
 
 
+def _recordable(name: str) -> str:
+    """Cut a name no ledger can hold; a digest of all of it tells it from others cut alike."""
+    if len(name) <= NAME_CHARACTERS:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: NAME_CHARACTERS - 17]}…{digest}"
+
+
 def _records(text: io.TextIOWrapper, max_line_characters: int) -> Iterator[tuple[int, list[str]]]:
     """Yield each record with the number of the line it starts on; blank lines are none."""
     reader = csv.reader(_lines(text, max_line_characters), strict=True)
@@ -230,7 +238,7 @@ def _piece(
     checked = check(records, their_lines, columns)
     fit = checked.rows.index.tolist()
     ragged = [
-        Problem(line, "", f"{len(record)} fields, the header has {len(header)}", record[0])
+        Problem(line, "", f"{len(record)} fields, the header has {len(header)}", shorten(record[0]))
         for line, record in zip(lines, cells, strict=True)
         if len(record) != len(header)
     ]

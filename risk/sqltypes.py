@@ -46,6 +46,19 @@ class Name(TypeDecorator[str]):
         return LongText()
 
 
+class Excerpt(Name):
+    """A text that only describes: what is longer is cut off, and ends in an ellipsis."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Cut off what is too long."""
+        text = _storable(value)
+        if text is not None and len(text) > self.length:
+            return f"{text[: self.length - 1]}…"
+        return text
+
+
 class LongText(TypeDecorator[str]):
     """A text of any length, which MariaDB would limit to 64 KiB."""
 

@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from risk.sqltypes import Identity, LongText, Name, Number, UtcDateTime
+from risk.sqltypes import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
 REVISION = "0006"
 
@@ -105,9 +105,9 @@ quarantined_rows = Table(
     _id(),
     Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False, index=True),
     Column("line", BigInteger, nullable=False),
-    Column("column_name", Name(255), nullable=False),
-    Column("rule", Name(255), nullable=False),
-    Column("value", Name(255), nullable=False),
+    Column("column_name", Excerpt(255), nullable=False),
+    Column("rule", Excerpt(255), nullable=False),
+    Column("value", Excerpt(255), nullable=False),
 )
 
 row_hashes = Table(
@@ -230,7 +230,7 @@ column_statistics = Table(
     _id(),
     _run(),
     Column("computed_at", UtcDateTime, nullable=False),
-    Column("column_name", Name(255), nullable=False, index=True),
+    Column("column_name", Excerpt(255), nullable=False, index=True),
     Column("row_count", BigInteger, nullable=False),
     Column("missing_count", BigInteger, nullable=False),
     Column("missing_percent", Number),
@@ -238,7 +238,7 @@ column_statistics = Table(
     Column("median", Number),
     Column("standard_deviation", Number),
     Column("distinct_count", BigInteger),
-    Column("top_value", Name(255)),
+    Column("top_value", Excerpt(255)),
     Column("top_count", BigInteger),
 )
 

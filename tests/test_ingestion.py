@@ -143,6 +143,54 @@ def test_a_file_that_cannot_be_read_is_set_aside_whole(world, ledger):
     assert copy.read_bytes() == (world.config.input_folder / "binary.csv").read_bytes()
 
 
+MANY_COLUMNS = [f"column {number}" for number in range(50)]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "told"),
+    [
+        (";".join(MANY_COLUMNS) + "\n", "refused", "separated by semicolons"),
+        (f"{'x' * 300},{'x' * 300}\n", "refused", "x" * 300),
+        (HEADER + "y" * 300 + ",1,2\n", "taken", None),
+    ],
+    ids=["semicolons", "column named twice", "ragged row"],
+)
+def test_a_reason_of_any_length_stops_no_other_drop(world, ledger, text, status, told):
+    """In the record of the drop it is whole, in that of the cell it is cut to what fits."""
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    world.drop("bad.csv", text)
+    world.drop("good.csv", HEADER + "good,1,2,3,1\n")
+
+    result = ingestion.run(world.config, ledger)
+
+    bad, good = result.intakes
+    assert (bad.status, good.status, good.rows_added, result.exit_code) == (status, "taken", 1, 0)
+    (record, _) = ledger.ingestions_after(0)
+    assert (told or "") in (record.reason or "")
+    assert record.reason == bad.reason
+    assert ingestion.run(world.config, ledger).intakes == ()
+
+
+def test_files_whose_names_are_too_long_are_taken_like_others(world, ledger):
+    """200 unprintable signs are shown by four each; two such names are still told apart."""
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    names = ["\x01" * 200 + last for last in ("a.csv", "b.csv")]
+    for name in names:
+        world.drop(name, HEADER + f"{name[-5]},1,2,3,1\n")
+    world.drop("good.csv", HEADER + "good,1,2,3,1\n")
+
+    result = ingestion.run(world.config, ledger)
+
+    first, second, good = (intake.path for intake in result.intakes)
+    assert (good, result.exit_code) == ("inbox/good.csv", 0)
+    assert first != second
+    assert {len(first), len(second)} == {650}
+    assert [row[0] for row in final_rows(world.config)] == ["a", "b", "good"]
+    assert ingestion.run(world.config, ledger).intakes == ()
+
+
 def test_a_refused_file_is_not_tried_again(world, ledger):
     """It would fail every 10 minutes for ever."""
     world.drop("binary.csv", "no table at all")

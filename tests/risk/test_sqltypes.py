@@ -7,8 +7,10 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from risk.arrivals import Taken
 from risk.errors import LedgerError
-from risk.tables import assessments, findings, ingestions, scores
+from risk.schema import Problem
+from risk.tables import assessments, findings, ingestions, quarantined_rows, scores
 from tests.servers import on_every_server
 
 pytestmark = on_every_server
@@ -116,6 +118,26 @@ def test_a_name_that_is_too_long_is_refused_and_not_cut(ledger):
         ledger.record_ingestion({"id": 1, **row})
 
     assert ledger.last_ingestion_id() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("ü" * 255, "ü" * 255),
+        ("ü" * 256, "ü" * 254 + "…"),
+        ("\udc80" * 50, ("\\udc80" * 50)[:254] + "…"),
+    ],
+    ids=["it fits", "too long", "too long once shown"],
+)
+def test_a_text_that_only_describes_is_cut_to_what_fits(ledger, text, kept):
+    """The reason for a refusal must never be the reason for a failure."""
+    problem = Problem(2, text, text, text)
+
+    ledger.record_ingestion({"id": 1, **drop()}, taken=Taken(problems=[problem]))
+
+    with ledger.engine.connect() as connection:
+        row = connection.execute(sa.select(quarantined_rows)).one()
+    assert (row.column_name, row.rule, row.value) == (kept, kept, kept)
 
 
 @pytest.mark.parametrize(
