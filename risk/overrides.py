@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ SECRETS = {
     "webhook_url",
     "webhook_secret",
 }
+ADDRESS = re.compile(r"://|@|passw(or)?d=", re.IGNORECASE)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -46,7 +48,9 @@ def overrides(
     for assignment in command_line:
         name, equals, value = assignment.partition("=")
         if not equals:
-            raise ConfigError(f"--set takes KEY=VALUE, such as random_seed=1, got {assignment!r}")
+            raise ConfigError(
+                f"--set takes KEY=VALUE, such as random_seed=1, got {_shown(repr(assignment))}"
+            )
         yield name.split("."), _decode(value)
 
 
@@ -67,10 +71,10 @@ def put(settings: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def describe(path: Path, error: ValidationError) -> str:
-    """Name every setting that cannot be used, never a secret one's value."""
+    """Name every setting that cannot be used, never a secret one's value nor an address."""
     problems = []
     for problem in error.errors():
-        key = ".".join(map(str, problem["loc"])) or "settings"
+        key = ".".join(map(_shown, problem["loc"])) or "settings"
         match problem["type"]:
             case "missing":
                 problems.append(f"{key}: missing")
@@ -78,6 +82,11 @@ def describe(path: Path, error: ValidationError) -> str:
                 problems.append(f"{key}: unknown setting")
             case _:
                 hidden = key in SECRETS or isinstance(problem["input"], dict)
-                got = "" if hidden else f", got {problem['input']!r}"
+                got = "" if hidden else f", got {_shown(repr(problem['input']))}"
                 problems.append(f"{key}: {problem['msg']}{got}")
     return "\n  ".join([f"{path}: {len(problems)} settings cannot be used", *problems])
+
+
+def _shown(text: object) -> str:
+    """Hide what looks like an address, as a password or token may stand anywhere in it."""
+    return "***" if ADDRESS.search(str(text)) else str(text)
