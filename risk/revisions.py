@@ -32,14 +32,17 @@ def require_revision(engine: sa.Engine, *, upgrade: bool) -> None:
         return
     if found is None and not upgrade:
         raise NoLedger(NOTHING_YET)
-    older = found is None or found < REVISION
-    if not (upgrade and older and (found is None or engine.dialect.name == "sqlite")):
-        raise LedgerError(
-            f"the ledger is of revision {found}, this version of the project needs {REVISION}; "
-            + (f"upgrade it: {UPGRADE}" if older else "update the project")
-        )
+    refuse_newer(found)
+    if found and not (upgrade and engine.dialect.name == "sqlite"):
+        raise _unfit(found, f"upgrade it: {UPGRADE}")
     back_up(engine)
     migrate(engine)
+
+
+def refuse_newer(found: str | None) -> None:
+    """Refuse a revision this version of the project does not know."""
+    if found and found > REVISION:
+        raise _unfit(found, "update the project")
 
 
 def found_revision(engine: sa.Engine) -> str | None:
@@ -101,6 +104,11 @@ def back_up(engine: sa.Engine) -> Path | None:
         unfinished.replace(copy)
         store.sync_folder(copy.parent)
     return copy
+
+
+def _unfit(found: str, remedy: str) -> LedgerError:
+    needed = f"this version of the project needs {REVISION}"
+    return LedgerError(f"the ledger is of revision {found}, {needed}; {remedy}")
 
 
 @contextmanager

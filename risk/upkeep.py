@@ -53,6 +53,7 @@ def upgrade(config: Config) -> str:
         found = revisions.found_revision(engine)
         if found == REVISION:
             return f"the ledger is of revision {REVISION} already"
+        revisions.refuse_newer(found)
         kept = revisions.back_up(engine)
         with lease.among_machines(config, engine, holder=HOLDER):
             revisions.migrate(engine)

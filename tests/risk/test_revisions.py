@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from risk import revisions, tables
+from risk import revisions, tables, upkeep
 from risk.engines import make_engine
 from risk.errors import LedgerError, NoLedger
 from risk.ledger import Ledger
@@ -252,6 +252,18 @@ def test_a_newer_ledger_is_refused(world, ledger):
         Ledger.open(world.config),
     ):
         pass
+
+
+@on_every_server
+def test_a_newer_ledger_is_not_upgraded_either(world, ledger):
+    """The command refuses it with the same words, and before it copies anything."""
+    with ledger.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(LedgerError, match="of revision 9999.*update the project"):
+        upkeep.upgrade(world.config)
+
+    assert not list(world.folder.rglob("*9999*"))
 
 
 @on_remote_servers
