@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,9 @@ from risk.ledger import Ledger
 from risk.sections import Source
 from risk.watermarks import Watermark
 
+log = logging.getLogger("ingestion")
 ROWS_AT_ONCE = 5000
+BIT = 16  # as MariaDB numbers its types
 ROUNDED = 5e-6
 
 
@@ -83,6 +88,9 @@ def _fetched(
             for rows in reading.ask(connection):
                 file.write(rows.encode())
             moved = reading.moved(name)
+        if reading.n_endless:
+            told = "source %s: %d rows whose %s is NaN or infinity are left alone"
+            log.warning(told, name, reading.n_endless, source.high_water_mark)
         size_bytes = file.tell()
         file.seek(0)
         if moved is None:
@@ -100,13 +108,16 @@ class Reading:
         self.again = Counter(mark.taken if mark else ())
         self.most = source.max_rows + self.again.total()
         self.recent: deque[tuple[Any, int]] = deque()
-        self.n_read = self.n_new = 0
+        self.n_read = self.n_new = self.n_endless = 0
+        self.bits: set[str] = set()
 
     def ask(self, connection: sa.Connection) -> Iterator[str]:
         """Yield the new rows as CSV, the first with a header."""
-        beginning = None if self.mark is None else self._behind(self.mark.value)
+        mark = self.mark.value if self.mark else None
+        beginning = None if mark is None or _is_endless(mark) else self._behind(mark)
         query = _query(self.source, beginning).limit(self.most)
         result = connection.execution_options(stream_results=True).execute(query)
+        self.bits = {name for name, kind, *_ in result.cursor.description if kind == BIT}
         for rows in result.mappings().partitions(ROWS_AT_ONCE):
             text = io.StringIO()
             writer = csv.writer(text, lineterminator=store.RETURN_TOO)
@@ -129,16 +140,30 @@ class Reading:
         return Watermark(name, newest, taken)
 
     def _write(self, writer: Any, row: Mapping[Any, Any]) -> None:
-        cells = {name: _cell(value) for name, value in row.items()}
-        is_new = self._is_new(row[self.source.high_water_mark], cells.values())
+        values = {name: self._readable(name, value) for name, value in row.items()}
+        mark = self._readable(self.source.high_water_mark, row[self.source.high_water_mark])
         self.n_read += 1
-        if is_new:
+        if _is_endless(mark):
+            self.n_endless += 1
+            return
+        cells = {name: _cell(value) for name, value in values.items()}
+        if self._is_new(mark, cells.values()):
             if self.source.high_water_mark not in self.declared:
                 del cells[self.source.high_water_mark]
             if not self.n_new:
                 writer.writerow(cells)
             writer.writerow(cells.values())
             self.n_new += 1
+
+    def _readable(self, name: str, value: Any) -> Any:
+        """Return the number that bits are; what other bytes mean nobody knows."""
+        if not isinstance(value, bytes):
+            return value
+        if name in self.bits:
+            return int.from_bytes(value)
+        if name in self.declared or name == self.source.high_water_mark:
+            raise SourceError(f"its column {name} holds bytes; ask for a text or a number by query")
+        return value
 
     def _is_new(self, mark: Any, cells: Iterable[str]) -> bool:
         digest = int.from_bytes(blake2b("\0".join(cells).encode(), digest_size=8).digest())
@@ -158,11 +183,22 @@ class Reading:
         mark, overlap = _least(mark), self.source.overlap
         if not overlap:
             return mark
-        if isinstance(mark, str):
-            raise SourceError("overlap needs a mark that is a number or a time")
-        return mark - (
-            timedelta(seconds=overlap) if isinstance(mark, date) else type(mark)(overlap)
-        )
+        match mark:
+            case datetime():
+                return mark - timedelta(seconds=overlap)
+            case date():
+                days = timedelta(seconds=overlap) / timedelta(days=1)
+                return mark - timedelta(days=math.ceil(days))
+            case int() | float():
+                return mark - type(mark)(overlap)
+            case Decimal():
+                return mark - Decimal(overlap)
+        raise SourceError("overlap needs a mark that is a number or a time")
+
+
+def _is_endless(mark: Any) -> bool:
+    """Tell whether no mark could be beyond this one: PostgreSQL sorts NaN behind infinity."""
+    return bool(mark != mark or mark == math.inf)
 
 
 def _least(mark: Any) -> Any:
@@ -227,7 +263,7 @@ def _faults(name: str, source: Source) -> Iterator[None]:
     """Name the source in each of its faults, which never show its address."""
     try:
         yield
-    except (SQLAlchemyError, LedgerError, SourceError) as error:
+    except (SQLAlchemyError, ArithmeticError, LedgerError, SourceError) as error:
         cause = " ".join(str(getattr(error, "orig", None) or error).split())
         told = cause.replace("database_url", source.url_env or "database_url")
         raise SourceError(f"source {name}: {told}") from error

@@ -1,5 +1,6 @@
 import csv
-from datetime import UTC, datetime, timedelta
+import math
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -8,10 +9,13 @@ import sqlalchemy as sa
 import full_process
 import ingestion
 from risk import store
+from risk.arrivals import Taken
 from risk.config import Config
 from risk.engines import make_engine
 from risk.errors import ConfigError, SourceError
 from risk.sources import _connected
+from risk.watermarks import Watermark
+from tests.risk.test_ledger import intake as record
 from tests.servers import MARIADB, POSTGRESQL, Proxy, on_every_server, on_remote_servers
 
 FEATURES = ("lastmonth_activity", "lastyear_activity", "number_of_employees")
@@ -206,6 +210,36 @@ def test_the_overlap_of_times_is_in_seconds(new_crm, ledger):
 
 
 @on_remote_servers
+@pytest.mark.parametrize(("overlap", "days"), [(1, 1), (86_400, 1), (86_401, 2)])
+def test_the_overlap_of_dates_is_in_whole_days(new_crm, ledger, overlap, days):
+    """A second is a day, a day and a second are two: a date knows no parts of a day."""
+    crm = new_crm(sa.Date(), overlap=overlap)
+    day = date(2026, 3, 10)
+    crm.add(("a", day))
+    run(crm, ledger)
+    crm.add(("late", day - timedelta(days=days)), ("lost", day - timedelta(days=days + 1)))
+
+    (intake,) = run(crm, ledger)
+
+    assert counts(intake) == (1, 1, 0, 0)
+    assert names(crm.world) == ["a", "late"]
+    assert run(crm, ledger) == ()
+
+
+@on_remote_servers
+def test_an_overlap_before_the_beginning_of_time_is_told(new_crm, ledger):
+    """The year 1 is what some write for never; it must not stop the others."""
+    crm = new_crm(sa.Date(), overlap=1)
+    crm.add(("a", date.min))
+    crm.world.drop("file.csv", HEADER + "from a file,1,2,3,0\n")
+
+    taken = ingestion.run(crm.world.config, ledger)
+
+    assert [intake.path for intake in taken.intakes] == ["inbox/file.csv"]
+    assert taken.out_of_reach == ("source crm: date value out of range",)
+
+
+@on_remote_servers
 def test_marks_may_be_decimals_beyond_any_float(new_crm, ledger):
     """20 digits, of which a float keeps 16."""
     crm = new_crm(sa.Numeric(20, 0))
@@ -240,6 +274,90 @@ def test_a_row_without_a_mark_is_left_alone(crm, ledger):
     crm.add(("other", None), ("b", 2))
 
     assert [intake.rows_added for intake in (*first, *run(crm, ledger))] == [1, 1]
+
+
+@pytest.mark.on(POSTGRESQL)
+@pytest.mark.parametrize("kind", [sa.Double(), sa.REAL(), sa.Numeric()], ids=str)
+@pytest.mark.parametrize("endless", ["NaN", "Infinity"])
+def test_a_mark_beyond_which_nothing_can_grow_is_left_alone(new_crm, ledger, kind, endless, caplog):
+    """PostgreSQL sorts it last: were it the mark of the source, no row would ever be newer."""
+    crm = new_crm(kind, max_rows=2)
+    crm.add(("first", float("-inf")), ("a", 1), ("endless", endless))
+    run(crm, ledger)
+    crm.add(("b", 2))
+    run(crm, ledger)
+    crm.add(("c", 3))
+    run(crm, ledger)
+
+    assert names(crm.world) == ["first", "a", "b", "c"]
+    assert "source crm: 1 rows whose changed at is NaN or infinity are left alone" in caplog.text
+    assert run(crm, ledger) == ()
+    crm.execute(crm.table.update().where(crm.table.c.id == 3).values({"changed at": 4}))
+    assert [intake.rows_added for intake in run(crm, ledger)] == [1]
+
+
+@pytest.mark.on(POSTGRESQL)
+@pytest.mark.parametrize("endless", [math.nan, math.inf])
+def test_a_source_that_was_read_up_to_no_end_is_read_anew(new_crm, ledger, endless):
+    """An earlier version took such a mark; what it took then is found to be known."""
+    crm = new_crm(sa.Double())
+    crm.add(("a", 1))
+    run(crm, ledger)
+    mark = Watermark("crm", endless)
+    ledger.record_ingestion(record(2, rows_added=0), taken=Taken(mark=mark))
+    crm.add(("b", 2))
+
+    assert [counts(intake) for intake in run(crm, ledger)] == [(2, 1, 1, 0)]
+    assert run(crm, ledger) == ()
+
+
+@pytest.mark.on(MARIADB)
+def test_bits_are_numbers(crm, ledger):
+    """BIT(1) is how many say boolean; the driver gives bytes."""
+    crm.execute(sa.text("ALTER TABLE `crm Customers` MODIFY exited BIT(1)"))
+    crm.add(("a", 1), ("b", 2), ("c", 3))
+    crm.execute(crm.table.update().where(crm.table.c.corporation == "b").values(exited=False))
+    crm.execute(crm.table.update().where(crm.table.c.corporation == "c").values(exited=None))
+
+    (intake,) = run(crm, ledger)
+
+    assert counts(intake) == (3, 3, 0, 0)
+    labels = store.read_parts(crm.world.config, [1])["exited"]
+    assert labels.astype("object").where(labels.notna(), None).tolist() == [1, 0, None]
+
+
+@pytest.mark.on(MARIADB)
+def test_bits_may_be_the_mark(crm, ledger):
+    """They grow like any number."""
+    crm.execute(sa.text("ALTER TABLE `crm Customers` MODIFY `changed at` BIT(40)"))
+    crm.add(("a", 255), ("b", 256))
+    run(crm, ledger)
+    crm.add(("c", 2**39))
+
+    assert [counts(intake) for intake in run(crm, ledger)] == [(1, 1, 0, 0)]
+    assert names(crm.world) == ["a", "b", "c"]
+
+
+@pytest.mark.on(MARIADB)
+@pytest.mark.parametrize("column", ["corporation", "changed at"])
+def test_other_bytes_are_told_by_the_name_of_their_column(crm, ledger, column):
+    """Nobody knows what they mean, and the text b'...' is nobody's name."""
+    crm.execute(sa.text(f"ALTER TABLE `crm Customers` MODIFY `{column}` BLOB"))
+    crm.add(("a", 1))
+
+    (problem,) = ingestion.run(crm.world.config, ledger).out_of_reach
+
+    told = f"its column {column} holds bytes; ask for a text or a number by query"
+    assert problem == f"source crm: {told}"
+
+
+@pytest.mark.on(MARIADB)
+def test_bytes_nobody_asked_for_are_no_fault(crm, ledger):
+    """A table of customers may have their pictures."""
+    crm.execute(sa.text("ALTER TABLE `crm Customers` ADD COLUMN picture BLOB DEFAULT 'x'"))
+    crm.add(("a", 1))
+
+    assert [counts(intake) for intake in run(crm, ledger)] == [(1, 1, 0, 0)]
 
 
 @on_every_server
@@ -474,3 +592,18 @@ def test_a_model_can_live_on_a_source_alone(crm, ledger):
     assert outcome.exit_code == 69
     assert "source away: the variable AWAY_URL is not set" in str(outcome)
     assert ledger.champion_version() == 1
+
+
+@pytest.mark.parametrize("fault", ["unknown=1", "ssl_ca=/missing", "charset=nope"])
+def test_an_address_the_driver_stumbles_over_is_a_fault_of_its_source_alone(world, ledger, fault):
+    """Files are taken all the same; a missing certificate is no fault of our disk."""
+    world.set(sources={"crm": {"url_env": "CRM", "table": "t", "high_water_mark": "id"}})
+    config = load(world, {"CRM": f"mysql://u:s3cret@127.0.0.1/x?{fault}"})
+
+    done = ingestion.run(config, ledger)
+
+    (problem,) = done.out_of_reach
+    assert problem.startswith("source crm: CRM cannot be used: ")
+    assert "s3cret" not in problem
+    assert done.intakes
+    assert done.exit_code == 69
