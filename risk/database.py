@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from risk import revisions
 from risk.config import Config
-from risk.engines import address_of, make_engine, patiently
+from risk.engines import Away, address_of, make_engine, patiently
 from risk.errors import LedgerError, NoLedger, RiskError
 
 VALUES_PER_STATEMENT = 500
@@ -69,18 +69,18 @@ class Connected:
 
 
 @contextmanager
-def connected(config: Config, *, upgrade: bool) -> Iterator[sa.Engine]:
+def connected(config: Config, *, upgrade: bool, away: Away | None = None) -> Iterator[sa.Engine]:
     """Give an engine for a while; `upgrade` an older SQLite ledger first."""
-    engine = connect(config, upgrade=upgrade)
+    engine = connect(config, upgrade=upgrade, away=away)
     try:
         yield engine
     finally:
         engine.dispose()
 
 
-def connect(config: Config, *, upgrade: bool) -> sa.Engine:
+def connect(config: Config, *, upgrade: bool, away: Away | None = None) -> sa.Engine:
     """Return an engine whose schema is of this version; whoever asks disposes of it."""
-    engine = open_engine(config, create=upgrade)
+    engine = open_engine(config, create=upgrade, away=away)
     try:
         with database_faults():
             patiently(lambda: revisions.require_revision(engine, upgrade=upgrade))
@@ -90,12 +90,12 @@ def connect(config: Config, *, upgrade: bool) -> sa.Engine:
     return engine
 
 
-def open_engine(config: Config, *, create: bool) -> sa.Engine:
+def open_engine(config: Config, *, create: bool, away: Away | None = None) -> sa.Engine:
     """Return an engine, whatever the schema is; whoever asks disposes of it."""
     address = address_of(config.sqlalchemy_url)
     if address.get_backend_name() == "sqlite" and address.database:
         _prepare_folder(Path(address.database), create=create)
-    return make_engine(address)
+    return make_engine(address, away)
 
 
 def _anyone_may(_: sa.Connection) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -18,11 +20,12 @@ DRIVERS = {
     "mariadb": "mariadb+pymysql",
 }
 CONNECT_SECONDS, STATEMENT_SECONDS, LOCK_SECONDS = 10, 300, 30
+REQUEST_SECONDS, AWAY_SECONDS = 2, 5
 RECYCLE_SECONDS = 1800  # less than what firewalls allow an idle connection
+IDLE_CONNECTIONS = 2  # fewer than threads: who takes one of a server that hangs waits long
 PAUSES_SECONDS = (0.1, 0.4, 1.5)
 SQLITE_PRAGMAS = ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON")
 POSTGRESQL = {
-    "connect_timeout": CONNECT_SECONDS,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -32,7 +35,6 @@ POSTGRESQL = {
     f"-c statement_timeout={STATEMENT_SECONDS}s",
 }
 MARIADB = {
-    "connect_timeout": CONNECT_SECONDS,
     "read_timeout": STATEMENT_SECONDS,
     "write_timeout": STATEMENT_SECONDS,
     "charset": "utf8mb4",
@@ -42,6 +44,17 @@ MARIADB = {
 }
 POSTGRESQL_IS_AWAY = {"57P01", "57P02", "57P03"}  # shuts down, crashed, starts
 MARIADB_IS_AWAY = {1053, 1927, 2003, 2006, 2013}  # shuts down, killed, refused, gone, lost
+ADDRESS_FAULTS = (  # what libraries raise for an option, a file or a host that is none
+    SQLAlchemyError,
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 Answer = TypeVar("Answer")
 
 
@@ -58,22 +71,43 @@ def address_of(url: str) -> sa.URL:
     return address.set(drivername=DRIVERS.get(address.drivername, address.drivername))
 
 
-def make_engine(url: str | sa.URL) -> sa.Engine:
-    """Return an engine, not yet connected; whoever asks disposes of it."""
+class Away:
+    """Whether a server does not answer, known to all the requests of a worker.
+
+    Once it was so for as long as a request may wait, all fail at once. From time to time one of
+    them tries again, and the others do not wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._fault = ""
+        self._since = self._until = 0.0
+
+    def __enter__(self) -> None:
+        now = time.monotonic()
+        if not self._fault:
+            self._since = now
+        elif now > self._since + REQUEST_SECONDS:
+            if now < self._until:
+                raise LedgerError(f"the ledger was away a moment ago: {self._fault}")
+            self._until = now + AWAY_SECONDS
+
+    def __exit__(self, _kind: object, fault: object, _traceback: object) -> None:
+        self._fault = _told(fault) if fault else ""
+        self._until = time.monotonic() + AWAY_SECONDS
+
+
+def make_engine(url: str | sa.URL, away: Away | None = None) -> sa.Engine:
+    """Return an engine, not yet connected; whoever asks disposes of it.
+
+    With `away` it is for requests: these neither wait long for a server nor ask it too often.
+    """
     address = address_of(url) if isinstance(url, str) else url
-    try:
-        if address.get_backend_name() == "sqlite":
-            return _sqlite(address)
-        return sa.create_engine(
-            address,
-            pool_pre_ping=True,
-            pool_recycle=RECYCLE_SECONDS,
-            pool_use_lifo=True,
-            isolation_level="READ COMMITTED",
-            connect_args=_connect_args(address),
-        )
-    except (SQLAlchemyError, ImportError, TypeError) as error:
-        raise LedgerError(f"database_url cannot be used: {error}") from None
+    is_sqlite = address.get_backend_name() == "sqlite"
+    seconds = REQUEST_SECONDS if away else CONNECT_SECONDS
+    with _address_faults():
+        engine = _sqlite(address) if is_sqlite else _remote(address, seconds)
+    sa.event.listen(engine, "do_connect", partial(_connect, away or nullcontext()))
+    return engine
 
 
 def patiently(ask: Callable[[], Answer]) -> Answer:
@@ -102,6 +136,51 @@ def _is_away(error: DBAPIError) -> bool:
     return bool(cause.args) and cause.args[0] in MARIADB_IS_AWAY
 
 
+@contextmanager
+def _address_faults() -> Iterator[None]:
+    try:
+        yield
+    except ADDRESS_FAULTS as error:
+        # of a letter that cannot be encoded not the letter: it may be the password's
+        cause = error.reason if isinstance(error, UnicodeEncodeError) else error
+        raise LedgerError(f"database_url cannot be used: {_told(cause)}") from None
+
+
+def _told(cause: object) -> str:
+    return " ".join(str(cause).split())
+
+
+def _remote(address: sa.URL, connect_seconds: int) -> sa.Engine:
+    return sa.create_engine(
+        address,
+        pool_pre_ping=True,
+        pool_recycle=RECYCLE_SECONDS,
+        pool_size=IDLE_CONNECTIONS,
+        pool_use_lifo=True,
+        isolation_level="READ COMMITTED",
+        connect_args=_connect_args(address, connect_seconds),
+    )
+
+
+def _connect(
+    away: AbstractContextManager[None],
+    dialect: Any,
+    _record: object,
+    arguments: list[Any],
+    options: dict[str, Any],
+) -> Any:
+    """Connect within `connect_timeout`; PyMySQL by itself has no such limit for the greetings."""
+    with away, _address_faults():
+        if dialect.driver != "pymysql":
+            return dialect.connect(*arguments, **options)
+        connection = dialect.connect(*arguments, **options | {"defer_connect": True})
+        later = connection._read_timeout, connection._write_timeout
+        connection._read_timeout = connection._write_timeout = connection.connect_timeout
+        connection.connect()
+        connection._read_timeout, connection._write_timeout = later
+        return connection
+
+
 def _sqlite(address: sa.URL) -> sa.Engine:
     engine = sa.create_engine(address, pool_pre_ping=True)
     sa.event.listen(engine, "connect", _configure_sqlite)
@@ -115,13 +194,14 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _connect_args(address: sa.URL) -> dict[str, Any]:
+def _connect_args(address: sa.URL, connect_seconds: int) -> dict[str, Any]:
     """Choose what the address leaves open."""
+    ours: dict[str, Any] = {"connect_timeout": connect_seconds}
     match address.get_driver_name():
         case "psycopg":
-            ours: dict[str, Any] = POSTGRESQL
+            ours |= POSTGRESQL
         case "pymysql":
-            ours = MARIADB
+            ours |= MARIADB
         case _:
             ours = {}
     return {name: value for name, value in ours.items() if name not in address.query}

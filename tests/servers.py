@@ -135,6 +135,13 @@ def _say(url: str, *statements: str) -> None:
         engine.dispose()
 
 
+@contextmanager
+def hanging_server() -> Iterator[str]:
+    """Give the host and port of one that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
 class Proxy:
     """A line to a server that can be cut, and that can lose the answer to a COMMIT.
 

@@ -1,5 +1,7 @@
 import logging
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from threading import Timer
 
 import pytest
@@ -8,10 +10,11 @@ import sqlalchemy as sa
 
 import full_process
 from risk import lease
+from risk.engines import AWAY_SECONDS
 from risk.errors import LedgerError
 from risk.ledger import Ledger
 from tests.crash_driver import state
-from tests.servers import POSTGRESQL, Proxy, on_remote_servers
+from tests.servers import POSTGRESQL, REMOTE, Proxy, hanging_server, on_remote_servers
 
 PASSWORD = "geheim"
 
@@ -130,7 +133,28 @@ def test_the_api_predicts_without_its_database(behind, proxy, serve_world):
         assert predicted.status_code == 200
         assert asked.status_code == 503
         proxy.connect()
+        time.sleep(AWAY_SECONDS)
         assert requests.get(f"{url}/incidents", timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize("kind", REMOTE)
+def test_the_api_predicts_while_its_database_hangs(deployed, serve_world, kind):
+    """It takes connections and says nothing; who asks for it waits a moment, and not in turn."""
+    with hanging_server() as host, ThreadPoolExecutor(16) as pool:
+        deployed.set(database_url=f"{kind}://u@{host}/db")
+        with serve_world(deployed) as url:
+            begin = time.monotonic()
+            asked = [pool.submit(requests.get, f"{url}/incidents", timeout=90) for _ in range(16)]
+            predicted = requests.get(f"{url}/prediction", timeout=90)
+            refused = {answer.result().status_code for answer in asked}
+            at_once = requests.get(f"{url}/incidents", timeout=90)
+            ready = requests.get(f"{url}/ready", timeout=90)
+            seconds = time.monotonic() - begin
+
+    assert (predicted.status_code, refused, at_once.status_code) == (200, {503}, 503)
+    assert ready.status_code == 503
+    assert "away a moment ago" in at_once.text
+    assert seconds < 20
 
 
 @on_remote_servers

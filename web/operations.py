@@ -131,7 +131,7 @@ def _has_model(_config: Config) -> None:
 
 
 def _has_ledger(config: Config) -> None:
-    with database.connected(config, upgrade=False):
+    with database.connected(config, upgrade=False, away=service().away):
         pass
 
 

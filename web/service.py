@@ -12,6 +12,7 @@ from flask import current_app
 
 from risk import database, drops, model, releases, store
 from risk.config import Config
+from risk.engines import Away
 from risk.errors import LedgerError, ModelError, UnknownName
 from risk.ledger import Ledger, utc_now
 from risk.model import Model
@@ -39,6 +40,7 @@ class Service:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.away = Away()
         self._connecting = Lock()
         self._ledger: Ledger | None = None
         self._shelf = config.deployment_folder
@@ -46,12 +48,15 @@ class Service:
         self._live: Live | None = None
 
     def ledger(self) -> Ledger:
-        """Return the ledger, connected at the first question."""
-        with self._connecting:
-            if self._ledger is None:
-                engine = database.connect(self.config, upgrade=False)
-                self._ledger = Ledger(engine, utc_now)
-            return self._ledger
+        """Return the ledger, connected at the first question; nobody waits for another."""
+        if self._ledger is None:
+            engine = database.connect(self.config, upgrade=False, away=self.away)
+            with self._connecting:
+                if self._ledger is None:
+                    self._ledger = Ledger(engine, utc_now)
+                else:
+                    engine.dispose()
+        return self._ledger
 
     def close(self) -> None:
         """Close the ledger's connections; the next question opens new ones."""

@@ -1,10 +1,12 @@
+import time
+
 import pytest
 import sqlalchemy as sa
 
 from risk import engines
 from risk.errors import LedgerError
 from risk.ledger import Ledger
-from tests.servers import MARIADB, on_every_server
+from tests.servers import MARIADB, hanging_server, on_every_server
 
 
 @pytest.mark.parametrize(
@@ -51,17 +53,72 @@ def test_a_password_with_an_at_sign_is_refused_without_being_told(password):
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "127.0.0.1/db?ssl_ca=/nonexistent/ca.pem",
+        "127.0.0.1/db?charset=nope",
+        "127.0.0.1/db?foo=1",
+        "127.0.0.1/db?compress=1",
+        "127.0.0.1/db?connect_timeout=abc",
+        "127.0.0.1/db?connect_timeout=0",
+        "127.0.0.1/db?read_timeout=-1",
+        f"{'a' * 64}.example/db",
+    ],
+)
+@pytest.mark.parametrize("user", ["u", "u:geheim", "u:geheim漢"])
+def test_an_address_that_only_the_driver_finds_wrong_is_a_fault_of_one_line(user, rest):
+    """PyMySQL has an error of Python's for each, which were a traceback."""
+    with pytest.raises(LedgerError, match="database_url cannot be used: .") as caught:
+        engines.make_engine(f"mariadb://{user}@{rest}").connect()
+
+    assert len(str(caught.value).splitlines()) == 1
+    assert "geheim" not in str(caught.value)
+    assert "\\u" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_refused_connection_is_no_fault_of_the_address():
+    """It may be repeated."""
+    with pytest.raises(sa.exc.OperationalError, match="refused"):
+        engines.make_engine("mariadb://u@127.0.0.1:1/db").connect()
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_server_that_takes_a_connection_and_says_nothing_is_away(kind):
+    """As one that is out of memory, or whose disk hangs."""
+    with hanging_server() as host, pytest.raises(sa.exc.OperationalError):
+        begin = time.monotonic()
+        engines.make_engine(f"{kind}://u@{host}/db?connect_timeout=1").connect()
+
+    assert time.monotonic() - begin < 20
+
+
+@pytest.mark.on(MARIADB)
+def test_a_statement_may_take_longer_than_the_greetings(server):
+    """PyMySQL has one limit for both."""
+    engine = engines.make_engine(f"{server.url}?connect_timeout=1")
+
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT SLEEP(1.5)")) == 0
+
+    engine.dispose()
+
+
 def test_what_the_address_says_of_a_connection_is_left_to_it():
     """Ours are only what nobody chose."""
     engine = engines.make_engine("postgresql://u@127.0.0.1:1/db?connect_timeout=1")
     asked = {}
 
-    @sa.event.listens_for(engine, "do_connect")
     def look(_dialect, _record, _arguments, named):
         asked.update(named)
 
-    with pytest.raises(sa.exc.OperationalError):
-        engine.connect()
+    sa.event.listen(sa.Engine, "do_connect", look)
+    try:
+        with pytest.raises(sa.exc.OperationalError):
+            engine.connect()
+    finally:
+        sa.event.remove(sa.Engine, "do_connect", look)
 
     assert asked["connect_timeout"] == "1"
     assert asked["application_name"] == "risk"
@@ -131,6 +188,22 @@ def test_a_question_is_repeated_while_the_server_is_away(monkeypatch):
     with pytest.raises(sa.exc.OperationalError):
         engines.patiently(ask)
     assert len(faults) == 9 - 1 - len(engines.PAUSES_SECONDS)
+
+
+def test_a_server_that_stays_away_is_asked_by_one_request_now_and_then(monkeypatch):
+    """All who waited would keep those waiting who want a prediction."""
+    times = iter(range(0, 1000, 3))
+    monkeypatch.setattr(engines.time, "monotonic", lambda: next(times))
+    away = engines.Away()
+    with pytest.raises(OSError), away:
+        raise OSError("it hangs")
+
+    with pytest.raises(LedgerError, match="it hangs"), away:
+        pytest.fail("it was asked again at once")
+    with away, pytest.raises(LedgerError, match="it hangs"), away:
+        pytest.fail("it was asked by two")
+    with away:
+        pass
 
 
 @on_every_server

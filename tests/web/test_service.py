@@ -158,6 +158,17 @@ def test_a_ledger_that_was_out_of_reach_is_asked_again(world):
     service.ledger().engine.dispose()
 
 
+def test_those_who_open_the_ledger_at_once_share_it(config):
+    """Nobody waits for another, and one of their engines is kept."""
+    service = Service(config)
+
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(lambda _: service.ledger(), range(8)))
+
+    assert {id(ledger) for ledger in opened} == {id(service.ledger())}
+    service.close()
+
+
 def test_no_answer_is_refused_or_mixed_while_releases_are_deployed(tmp_path):
     """Two real workers, four clients, ten deployments; each answer is of the release it names."""
     config = serving.install(tmp_path)
