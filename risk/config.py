@@ -26,6 +26,7 @@ from risk.errors import ConfigError
 from risk.sections import Ingestion, Keeping, Messages, Section, Source, SourceName
 
 FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
+ColumnName = Annotated[str, Field(min_length=1, max_length=300)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Label = int | float | str
@@ -46,14 +47,14 @@ Metric = Literal[
 class Columns(Section):
     """What the columns of a drop mean; any table with a binary target can be described."""
 
-    identifier: str
-    target: str
+    identifier: ColumnName
+    target: ColumnName
     positive_label: Label
     negative_label: Label
-    numeric: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    event_time: str | None = None
-    other: tuple[str, ...] = ()
+    numeric: tuple[ColumnName, ...] = ()
+    categorical: tuple[ColumnName, ...] = ()
+    event_time: ColumnName | None = None
+    other: tuple[ColumnName, ...] = ()
     allowed_ranges: dict[str, tuple[float | None, float | None]] = {}
     allowed_values: dict[str, tuple[str, ...]] = {}
     missing_markers: tuple[str, ...] = ("NA", "N/A", "NaN", "nan", "null", "NULL")

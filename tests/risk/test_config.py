@@ -147,12 +147,13 @@ def test_an_override_that_cannot_be_used_is_named(write, environment, command_li
         ({"numeric": [], "categorical": []}, "at least one"),
         ({"numeric": ["x", "x"]}, "declared more than once"),
         ({"numeric": ["exited"]}, "declared more than once"),
+        ({"numeric": ["x" * 301]}, "columns.numeric.0: String should have at most 300"),
         ({"negative_label": 1}, "must differ"),
         ({"allowed_ranges": {"nothing": [0, 1]}}, "not numeric features"),
         ({"allowed_values": {"nothing": ["a"]}}, "not categorical"),
     ],
 )
-def test_columns_that_contradict_each_other_are_refused(write, columns, message):
+def test_columns_that_cannot_be_or_contradict_each_other_are_refused(write, columns, message):
     """Before a row is read."""
     settings = json.loads((ROOT / "config.json").read_text())["columns"]
     settings["allowed_ranges"] = {}
