@@ -22,6 +22,7 @@ from risk.ledger import Ledger
 from tests import servers
 
 ROOT = Path(__file__).parents[1]
+LONGEST = {"test_browser.py", "test_contract.py", "test_crash.py", "test_robustness.py"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -34,6 +35,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the mark that `servers.on_every_server` is."""
     config.addinivalue_line("markers", "on(*servers): run a test that has a ledger on each of them")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no core is left with one of them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
