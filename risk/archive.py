@@ -8,12 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from risk.chronicle import NEWEST, Chronicle, Listing, Part
+from risk.chronicle import EVERY, NEWEST, Chronicle, Listing, Part
 from risk.database import Row
 from risk.tables import decisions, incidents, reports, runs
 
 MOST_DUE = 3
-EVERY = Part(page_size=100_000)
 
 
 @dataclass(frozen=True)

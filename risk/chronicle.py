@@ -68,7 +68,7 @@ class Measure:
     merge: Merge = "mean"
 
 
-NEWEST = Part()
+NEWEST, EVERY = Part(), Part(page_size=100_000)
 
 
 class Chronicle(Connected):

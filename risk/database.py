@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from risk import revisions
 from risk.config import Config
-from risk.engines import Away, address_of, make_engine, patiently
+from risk.engines import Away, address_of, make_engine, on_one_line, patiently
 from risk.errors import LedgerError, NoLedger, RiskError
 
 VALUES_PER_STATEMENT = 500
@@ -108,8 +108,7 @@ def database_faults() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        raise LedgerError(f"the ledger cannot be used: {' '.join(str(cause).split())}") from error
+        raise LedgerError(f"the ledger cannot be used: {on_one_line(error)}") from error
 
 
 def insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:

@@ -92,7 +92,7 @@ class Away:
             self._until = now + AWAY_SECONDS
 
     def __exit__(self, _kind: object, fault: object, _traceback: object) -> None:
-        self._fault = _told(fault) if fault else ""
+        self._fault = on_one_line(fault) if fault else ""
         self._until = time.monotonic() + AWAY_SECONDS
 
 
@@ -108,6 +108,11 @@ def make_engine(url: str | sa.URL, away: Away | None = None) -> sa.Engine:
         engine = _sqlite(address) if is_sqlite else _remote(address, seconds)
     sa.event.listen(engine, "do_connect", partial(_connect, away or nullcontext()))
     return engine
+
+
+def on_one_line(error: object) -> str:
+    """Write what is wrong, in the words of the driver if it has some."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def patiently(ask: Callable[[], Answer]) -> Answer:
@@ -143,11 +148,7 @@ def _address_faults() -> Iterator[None]:
     except ADDRESS_FAULTS as error:
         # of a letter that cannot be encoded not the letter: it may be the password's
         cause = error.reason if isinstance(error, UnicodeEncodeError) else error
-        raise LedgerError(f"database_url cannot be used: {_told(cause)}") from None
-
-
-def _told(cause: object) -> str:
-    return " ".join(str(cause).split())
+        raise LedgerError(f"database_url cannot be used: {on_one_line(cause)}") from None
 
 
 def _remote(address: sa.URL, connect_seconds: int) -> sa.Engine:

@@ -12,14 +12,14 @@ from typing import Any
 import pandas as pd
 
 from risk import monitor, releases
-from risk.chronicle import Part
+from risk.chronicle import EVERY, Part
 from risk.config import Config
 from risk.incidents import SEVERITIES
 from risk.ledger import Ledger
 from risk.summaries import as_rows
 
 Row = Mapping[str, Any]
-NEWEST, EVERY = Part(page_size=100), Part(page_size=100_000)
+NEWEST = Part(page_size=100)
 MEASURED, ESTIMATED, PROMISED = "measured", "estimated", "promised"
 KINDS = {monitor.REALISED: MEASURED, monitor.ESTIMATED: ESTIMATED}
 SAME_MOMENT = timedelta(minutes=1)

@@ -23,7 +23,7 @@ from sqlalchemy.sql import quoted_name
 from risk import store
 from risk.config import Config
 from risk.drops import FROM_SQL, Drop, Signature
-from risk.engines import address_of, make_engine
+from risk.engines import address_of, make_engine, on_one_line
 from risk.errors import LedgerError, SourceError
 from risk.ledger import Ledger
 from risk.sections import Source
@@ -264,6 +264,5 @@ def _faults(name: str, source: Source) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, ArithmeticError, LedgerError, SourceError) as error:
-        cause = " ".join(str(getattr(error, "orig", None) or error).split())
-        told = cause.replace("database_url", source.url_env or "database_url")
+        told = on_one_line(error).replace("database_url", source.url_env or "database_url")
         raise SourceError(f"source {name}: {told}") from error

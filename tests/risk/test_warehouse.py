@@ -7,6 +7,7 @@ import sqlalchemy as sa
 import ingestion
 from risk.errors import LedgerError
 from risk.tables import dataset_rows
+from tests.risk.test_labels import ingest
 from tests.servers import on_every_server
 
 pytestmark = on_every_server
@@ -23,12 +24,6 @@ def inbox(world):
     world.set(input_folder_path="inbox", store_dataset_in_sql=True)
     world.config.input_folder.mkdir()
     return world
-
-
-def ingest(world, ledger, **drops):
-    for name, text in drops.items():
-        world.drop(f"{name}.csv", text)
-    return ingestion.run(world.config, ledger).intakes
 
 
 def in_sql(ledger):
