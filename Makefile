@@ -40,13 +40,17 @@ lock: .venv/development  ## renew the locked requirements
 	$(BIN)/uv pip compile $(LOCK) requirements.txt --output-file requirements.lock
 	$(BIN)/uv pip compile $(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
 
-LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
+# With --no-strip-extras, so that pip takes a package that is asked for with extras from the lock
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --upgrade
+
+# The lock is complete: pip looks for nothing else, so that nothing released later can disturb it
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
 .venv/runtime: requirements.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(INSTALL) $<
 	@touch $@
 
 .venv/development: requirements-dev.lock .venv/runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(INSTALL) $<
 	@touch $@
