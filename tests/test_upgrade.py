@@ -1,0 +1,138 @@
+"""An installation made by commit f975b06 goes on working: see fixtures/make_installation.py."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures import make_installation as made
+
+ROOT = Path(__file__).parents[1]
+THEN = json.loads(made.EXPECTED.read_text(encoding="utf-8"))
+ABOUT = 1e-4  # processors add up in different orders
+
+
+def start(folder, script, *arguments):
+    """Begin a stage as its user would, from another folder."""
+    return subprocess.Popen(
+        [sys.executable, ROOT / script, "--config", folder / "config.json", *arguments],
+        cwd="/",
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process):
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    return out
+
+
+def go_on(folder, name):
+    """Let the drops of that name come, do one run, and see what the ledger has then."""
+    made.arrive(folder, name)
+    settings = [word for setting in made.SETTINGS.get(name, ()) for word in ("--set", setting)]
+    said = end(start(folder, "full_process.py", *settings))
+    return {"said": said, **made.recorded(folder), **made.told_by_the_newest_run(folder)}
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory):
+    """Give the folder of that installation, in which then the runs below take place."""
+    folder = tmp_path_factory.mktemp("installation")
+    made.unpack(folder)
+    manifest = json.loads((folder / "deployment" / "manifest.json").read_text())["manifest"]
+    trained_with = manifest["packages"]["scikit-learn"]
+    renew = "see fixtures/make_installation.py on how to renew the archive"
+    assert importlib.metadata.version("scikit-learn") == trained_with, renew
+    return folder
+
+
+@pytest.fixture(scope="module")
+def quiet(installation):
+    """Give what the first run of today's code did: there was no new data."""
+    assert made.recorded(installation) == THEN["installation"]
+    return go_on(installation, "quiet")
+
+
+@pytest.fixture(scope="module")
+def answers(installation, quiet):
+    """Give what the stages tell of the history, before anything is added to it."""
+    asked = {name: start(installation, *question) for name, question in made.QUESTIONS.items()}
+    told = [made.understood(name, end(process)) for name, process in asked.items()]
+    return {topic: answer for answers in told for topic, answer in answers.items()}
+
+
+@pytest.fixture(scope="module")
+def more(installation, answers):
+    """Give what came of a drop of the same kind of customers, and of labels for earlier ones."""
+    return go_on(installation, "more")
+
+
+@pytest.fixture(scope="module")
+def turned_round(installation, more):
+    """Give what came of a drop in which every label is the other way."""
+    return go_on(installation, "turned_round")
+
+
+def told_alike(now, then):
+    """Compare what models or detectors computed, subject by subject."""
+    return now.keys() == then.keys() and now == pytest.approx(then, rel=ABOUT)
+
+
+def test_a_run_without_new_data_says_so_and_loses_nothing(quiet):
+    """Cron comes after the upgrade as before it; the drops that were taken still lie there."""
+    assert quiet["said"].strip() == "no new data"
+    assert {name: quiet[name] for name in THEN["installation"]} == {
+        name: THEN["quiet"][name] for name in THEN["installation"]
+    }
+
+
+def test_its_history_can_be_asked_for(answers):
+    """Releases, scores and incidents of old are told as the old code told them."""
+    for topic in ("releases", "live", "trend", "incidents"):
+        assert answers[topic] == THEN["answers"][topic], topic
+
+
+def test_the_live_model_says_of_a_customer_what_it_said(answers):
+    """The release on the shelf is the one that was deployed, whoever reads it."""
+    assert told_alike(answers["predictions"], THEN["answers"]["predictions"])
+
+
+@pytest.mark.parametrize("name", ["more", "turned_round"])
+def test_what_comes_later_is_counted_as_before(name, request):
+    """Rows known since before the upgrade are duplicates, labels find the rows that wait."""
+    now = request.getfixturevalue(name)
+
+    assert now["rows"] == THEN[name]["rows"]
+    assert now["runs"] == THEN[name]["runs"]
+    assert now["incidents"] == THEN[name]["incidents"]
+
+
+def test_what_the_release_remembers_still_speaks(more):
+    """Calibration, boosters and reconstruction were pickled under names of then."""
+    assert more["chances"] and told_alike(more["chances"], THEN["more"]["chances"])
+    assert more["scores"] and told_alike(more["scores"], THEN["more"]["scores"])
+
+
+def test_the_detectors_go_on_from_the_evidence_they_had(more):
+    """An upgrade that forgot it would give a slow drift its time again."""
+    assert "(reconstruction error)" in more["evidence"]
+    assert told_alike(more["evidence"], THEN["more"]["evidence"])
+
+
+def test_drift_leads_to_a_challenger_and_the_gate_lets_it_in(turned_round):
+    """The response needs it all: old rows, the old champion, a new release beside it."""
+    *_, incident = turned_round["incidents"]
+    *_, release = turned_round["releases"]
+
+    assert incident[2] == "model_drift"
+    assert turned_round["runs"][-1][-2:] == ["deploy", 3]
+    assert release == THEN["turned_round"]["releases"][-1]
+    assert "release 3 is live" in turned_round["said"]
