@@ -33,7 +33,7 @@ servers: .venv/runtime  ## live through the demo on SQLite, PostgreSQL and Maria
 	$(BIN)/python benchmarks/servers.py $(ARGS)
 
 evidence: .venv/development  ## measure false alarms and delays by simulation, in docs/evidence.md
-	$(BIN)/python benchmarks/evidence.py $(ARGS)
+	$(BIN)/python benchmarks/false_alarms.py $(ARGS)
 
 lock: .venv/development  ## renew the locked requirements
 	$(BIN)/python -m pip install --quiet uv

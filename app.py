@@ -21,24 +21,25 @@ from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from risk import cli, keys
-from risk.announcements import installation
+from risk import cli
 from risk.config import Config
 from risk.errors import UsageError
-from risk.keys import Keyring
+from risk.notify.announcements import installation
 from web import (
     access,
-    answers,
-    customers,
+    api_keys,
+    customer_page,
     dashboard,
-    documentation,
+    docs,
+    health,
+    ledger_endpoints,
     metrics,
-    operations,
+    model_endpoints,
     predictions,
-    questions,
-    records,
     reports,
+    responses,
 )
+from web.api_keys import Keyring
 from web.service import NAME, Service
 
 PREFIX = "/api/v1"
@@ -56,7 +57,7 @@ def create_app(config: Config, *, keyring: Keyring | None = None) -> OpenAPI:
         info=INFO,
         security_schemes=access.SCHEMES,
         servers=[{"url": "/"}, {"url": PREFIX}],
-        validation_error_callback=answers.refuse_invalid,
+        validation_error_callback=responses.refuse_invalid,
         doc_ui=False,
         static_folder=None,
     )
@@ -67,10 +68,10 @@ def create_app(config: Config, *, keyring: Keyring | None = None) -> OpenAPI:
         app.secret_key = config.flask_secret_key.get_secret_value()
     metrics.add_to(app)
     access.add_to(app, config, keyring or Keyring(config))
-    answers.add_to(app)
-    for module in (questions, predictions, records, reports, operations, metrics):
+    responses.add_to(app)
+    for module in (model_endpoints, predictions, ledger_endpoints, reports, health, metrics):
         app.register_api(module.api)
-    for pages in (dashboard.pages, customers.pages, documentation.pages):
+    for pages in (dashboard.pages, customer_page.pages, docs.pages):
         app.register_blueprint(pages)
     access.describe(app, config)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {PREFIX: app.wsgi_app})  # type: ignore
@@ -87,7 +88,7 @@ def answering(config: Config) -> Iterator[tuple[str, str | None]]:
         yield running, own_key
         return
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    new, kept = keys.make("for the moment", "read")
+    new, kept = api_keys.make("for the moment", "read")
     free = access.reading_is_free(config.api)
     local = config.api.model_copy(update={"host": "127.0.0.1", "read_without_key": free})
     app = create_app(config.model_copy(update={"api": local}), keyring=Keyring(config, kept))
@@ -134,7 +135,7 @@ def run(
     what: str | None,
     action: str | None,
     name: str | None,
-    scope: keys.Scope | None,
+    scope: api_keys.Scope | None,
 ) -> object:
     """Answer questions, or make, show and revoke the keys to ask them with."""
     match what, action, name, scope:
@@ -142,11 +143,11 @@ def run(
             serve(config)
             return None
         case "keys", "create", str(), _:
-            return keys.create(config, name, scope or "read")
+            return api_keys.create(config, name, scope or "read")
         case "keys", "list", None, None:
-            return keys.listing(config)
+            return api_keys.listing(config)
         case "keys", "revoke", str(), None:
-            return keys.revoke(config, name)
+            return api_keys.revoke(config, name)
     raise UsageError("say keys create NAME --scope read|write|admin, keys list or keys revoke NAME")
 
 
@@ -155,7 +156,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="?", choices=["keys"], help="the keys, instead of serving")
     parser.add_argument("action", nargs="?", choices=["create", "list", "revoke"])
     parser.add_argument("name", nargs="?", help="who a key is for; a new one is shown this once")
-    parser.add_argument("--scope", choices=keys.SCOPES, help="what it allows (default: read)")
+    parser.add_argument("--scope", choices=api_keys.SCOPES, help="what it allows (default: read)")
 
 
 if __name__ == "__main__":

@@ -13,14 +13,17 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, replace
 
-from risk import cli, drops, model, releases, scorecard, store, trial
+from risk import cli, store
 from risk.config import Config
+from risk.data import drops
+from risk.decisions import trial
+from risk.decisions.gate import Verdict
+from risk.decisions.rollback_watch import Failure
 from risk.errors import ModelError, UnknownName
-from risk.gate import Verdict
-from risk.ledger import Judgement, Ledger
-from risk.model import Model
-from risk.probation import Failure
-from risk.scorecard import Scorecard
+from risk.ledger.ledger import Judgement, Ledger
+from risk.models import evaluation, model, releases
+from risk.models.evaluation import Scorecard
+from risk.models.model import Model
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def run(
 def _publish(config: Config, challenger: Model, version: int) -> dict[str, object]:
     """Put the challenger on the shelf with the record of its data and its own score."""
     rows = drops.read_whole(config, config.test_data)
-    estimates = scorecard.score(challenger, rows, config=config)
+    estimates = evaluation.score(challenger, rows, config=config)
     scores = Scorecard(f"release {version}", config.name_of(config.test_data), estimates)
     folder, manifest = config.model_folder, challenger.manifest
     record = config.ingested_folder / config.compilation_record_filename

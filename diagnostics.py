@@ -20,14 +20,17 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from risk import cli, dependencies, drops, explanation, releases, store
+from risk import cli, store
 from risk.config import Alarms, Config
+from risk.data import drops
+from risk.data.statistics import summarise, summarise_timings
 from risk.errors import UsageError
-from risk.explanation import Explanation
-from risk.ledger import Ledger
-from risk.model import Model
-from risk.replay import Replay, replay
-from risk.summaries import summarise, summarise_timings
+from risk.explain import customer
+from risk.explain.customer import Explanation
+from risk.ledger.ledger import Ledger
+from risk.models import dependencies, releases
+from risk.models.model import Model
+from risk.monitoring.backtest import Replay, replay
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def from_options(
     if chosen and not asked["replay"]:
         raise UsageError("--budget and --tolerance are of a --replay")
     if asked["explain"] is not None:
-        return explanation.explain(config, ledger, asked["explain"])
+        return customer.explain(config, ledger, asked["explain"])
     replayed = chosen if asked["replay"] else None
     return run(config, ledger, latest=latest, replayed=replayed, incident=incident)
 

@@ -24,12 +24,17 @@ import reporting
 import scoring
 import training
 from deployment import Deployment
-from risk import assessment, cli, findings, model, probation, releases, store, summaries, watch
+from risk import cli, store
+from risk.admin.retention import prune
 from risk.config import Config
+from risk.data import statistics
+from risk.decisions import rollback_watch
 from risk.errors import ApiError, DataError, RiskError
-from risk.ledger import Ledger
-from risk.messages import introduce_targets, tell_targets
-from risk.pruning import prune
+from risk.ledger.ledger import Ledger
+from risk.models import model, releases
+from risk.monitoring import findings, monitored_release
+from risk.monitoring import run as monitoring
+from risk.notify.send import introduce_targets, tell_targets
 
 log = logging.getLogger("full_process")
 ASKED_TO_FAIL = 3
@@ -80,15 +85,15 @@ def process(config: Config, ledger: Ledger) -> Outcome:
     resumed = finish_what_was_cut_off(config, ledger)
     taken = ingestion.run(config, ledger)
     live = releases.live_version(config.deployment_folder)
-    seen = assessment.assess(config, ledger) if live else None
+    seen = monitoring.assess(config, ledger) if live else None
     batch = ledger.pending()
     if not batch:
-        waited = assessment.note_arrival(config, ledger) if live else []
+        waited = monitoring.note_arrival(config, ledger) if live else []
         alarms = [f"alarm: {alarm.detail}" for alarm in (seen.alarms if seen else [])]
         return Outcome((*resumed, str(taken), *alarms, *waited), exit_code=taken.exit_code)
 
     rows = store.read_parts(config, sorted({*batch} & {*ledger.parts()}))
-    ledger.record_column_statistics(summaries.as_rows(summaries.summarise(rows, config.columns)))
+    ledger.record_column_statistics(statistics.as_rows(statistics.summarise(rows, config.columns)))
     done = respond(config, ledger, through=batch[-1]) if live else begin(config, ledger)
     return Outcome(
         (*resumed, str(taken), *done),
@@ -108,12 +113,12 @@ def begin(config: Config, ledger: Ledger) -> list[str]:
 
 def respond(config: Config, ledger: Ledger, *, through: int) -> list[str]:
     """Do what the policy says about the incidents that are open."""
-    live = watch.load(config)
-    if failure := probation.failed(config, ledger, live):
+    live = monitored_release.load(config)
+    if failure := rollback_watch.failed(config, ledger, live):
         decided = deployment.fall_back(ledger, failure, looked_at=through)
         return [str(decided), *conclude(config, ledger, decided)]
-    choice = assessment.choose(config, ledger, live)
-    summary, cause = assessment.last_words(ledger)
+    choice = monitoring.choose(config, ledger, live)
+    summary, cause = monitoring.last_words(ledger)
     if choice.action == "nothing":
         ledger.decide("keep", f"{choice.reason}; {summary}", through=through)
         return [f"the champion stays: {choice.reason}; {summary}"]
@@ -175,7 +180,7 @@ def rehearse(config: Config, ledger: Ledger) -> Outcome:
         return Outcome((f"would do nothing: {taken}",))
     if not releases.live_version(config.deployment_folder):
         return Outcome((str(taken), "would train the first model"))
-    found = assessment.rehearse(config, ledger, rows)
+    found = monitoring.rehearse(config, ledger, rows)
     would = (
         f"would act on: {findings.in_words(found.alarms)}"
         if found.alarms

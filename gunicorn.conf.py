@@ -11,9 +11,9 @@ from pathlib import Path
 from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import values
 
-from risk import keys
 from risk.config import LOOPBACK, Config
 from risk.errors import ConfigError
+from web import api_keys
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -76,7 +76,7 @@ def on_reload(server):
             continue
         os.environ["RISK_API__READ_WITHOUT_KEY"] = "false"
         try:
-            keys.require_keys(_config, host)
+            api_keys.require_keys(_config, host)
         except ConfigError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(error.exit_code)

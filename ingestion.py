@@ -24,12 +24,13 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from risk import cli, drops, sources, store
+from risk import cli, store
 from risk.config import Config
-from risk.drops import Drop
+from risk.data import drops, sql_sources
+from risk.data.drops import Drop
+from risk.data.intake import Intake, preview, rows_for_sql, take
 from risk.errors import DataError, SourceError, UnknownName
-from risk.intake import Intake, preview, rows_for_sql, take
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
 from risk.schema import ROW_HASH
 
 log = logging.getLogger("ingestion")
@@ -82,7 +83,7 @@ def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingest
     out_of_reach: list[str] = []
     if requeue is None:
         files, left_alone = find_new(config, ledger)
-        new = sources.after(files, config, ledger, out_of_reach=out_of_reach)
+        new = sql_sources.after(files, config, ledger, out_of_reach=out_of_reach)
     else:
         files, left_alone = [_quarantined_drop(config, ledger, requeue)], []
         new = iter(files)
@@ -109,7 +110,7 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
     intakes, frames = [], [store.read_parts(config, [])]
     out_of_reach: list[str] = []
     seen: set[int] = set()
-    for drop in sources.after(files, config, ledger, out_of_reach=out_of_reach):
+    for drop in sql_sources.after(files, config, ledger, out_of_reach=out_of_reach):
         try:
             intake, rows = preview(config, ledger, drop, seen=seen)
         except drops.Changed as change:

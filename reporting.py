@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
 
-from risk import cli, drops, releases, store, trend_report
+from risk import cli, store
 from risk.config import Config, ReportFormat
+from risk.data import drops
 from risk.errors import DataError, RiskError, UsageError
-from risk.ledger import Ledger
-from risk.report import shelf
-from risk.scorecard import count_outcomes, ripe
-from risk.trend_report import Trend
+from risk.explain import trend_table
+from risk.explain.trend_table import Trend
+from risk.ledger.ledger import Ledger
+from risk.models import releases
+from risk.models.evaluation import count_outcomes, ripe
+from risk.report import archive
 
 log = logging.getLogger("reporting")
 
@@ -39,7 +42,7 @@ class Report:
 
 def draw(config: Config, ledger: Ledger) -> Report:
     """Read, count, draw, write."""
-    from risk import figures
+    from risk.figures import canvas, matrix
 
     with ledger.stage("reporting"):
         champion = releases.load_champion(config)
@@ -49,13 +52,13 @@ def draw(config: Config, ledger: Ledger) -> Report:
             raise DataError(f"{config.name_of(config.test_data)}: no row has a label")
         y_true = rows[columns.target].to_numpy(dtype="int8")
         counts = count_outcomes(y_true, champion.predict(champion.predict_proba(rows)))
-        figure = figures.confusion_matrix(
+        figure = matrix.confusion_matrix(
             counts,
             labels=columns.classes,
             title=f"Release {manifest.version} on the test data, n = {len(rows)}",
         )
         path = config.model_folder / config.plot_filename
-        store.write(path, figures.as_png(figure))
+        store.write(path, canvas.as_png(figure))
     return Report((config.name_of(path),))
 
 
@@ -75,7 +78,7 @@ def report(
         run_id = ledger.newest_run() if run_id is None else run_id
         document = compose(config, ledger, run_id=run_id, since=since)
         contents = {kind: written(document, kind) for kind in formats or config.report_formats}
-        paths = shelf.keep(config, ledger, contents, run_id=run_id, since=since)
+        paths = archive.keep(config, ledger, contents, run_id=run_id, since=since)
     return Report(tuple(config.name_of(path) for path in paths))
 
 
@@ -105,7 +108,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=get_args(ReportFormat), help="write the report in this format"
     )
-    trend_report.add_options(parser)
+    trend_table.add_options(parser)
 
 
 def from_options(
@@ -119,10 +122,10 @@ def from_options(
 ) -> Report | Trend:
     """Turn the options of the command line into what is asked for."""
     if of_trend["trend"]:
-        return trend_report.from_options(ledger, since=since, **of_trend)
+        return trend_table.from_options(ledger, since=since, **of_trend)
     if of_trend["csv"]:
         raise UsageError("--csv is of a --trend")
-    begin = trend_report.moment(since, now=ledger.now()) if since else None
+    begin = trend_table.moment(since, now=ledger.now()) if since else None
     formats = (format,) if format else ()
     told = report(config, ledger, run_id=run, since=begin, formats=formats)
     if run is not None or since or format:

@@ -12,19 +12,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from risk import cli, drops, model, releases, scorecard, store
+from risk import cli, store
 from risk.config import Config
+from risk.data import drops
 from risk.errors import UsageError
-from risk.ledger import Ledger
-from risk.model import Model
-from risk.scorecard import Scorecard
+from risk.ledger.ledger import Ledger
+from risk.models import evaluation, model, releases
+from risk.models.evaluation import Scorecard
+from risk.models.model import Model
 
 
 def evaluate(config: Config, trusted: Model, name: str, data: Path | None = None) -> Scorecard:
     """Answer how good a model is on `data`, or on the test data; writes nothing."""
     path = data or config.test_data
     rows = drops.read_whole(config, path)
-    estimates = scorecard.score(trusted, rows, config=config)
+    estimates = evaluation.score(trusted, rows, config=config)
     return Scorecard(name, config.name_of(path), estimates)
 
 

@@ -19,14 +19,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from risk import cli, dataset, drops, model, releases, store, watch
+from risk import cli, store
 from risk.config import Config
-from risk.dataset import Split
-from risk.fitting import Fitted, fewest_of_a_class, fit
-from risk.ledger import Ledger
-from risk.model import Manifest
-from risk.reference import PREDICTION
-from risk.watch import Lesson
+from risk.data import drops
+from risk.ledger.ledger import Ledger
+from risk.models import model, releases, training_data
+from risk.models.fitting import Fitted, fewest_of_a_class, fit
+from risk.models.model import Manifest
+from risk.models.training_data import Split
+from risk.monitoring import monitored_release
+from risk.monitoring.monitored_release import Lesson
+from risk.monitoring.reference import PREDICTION
 
 Array = NDArray[Any]
 How = Literal["retrain", "recalibrate", "move_threshold"]
@@ -66,7 +69,7 @@ def run(
     themselves better than all rows do, beyond chance, the challenger learns from them alone.
     """
     with ledger.stage("training"):
-        split = dataset.split(config, ledger, since=since)
+        split = training_data.split(config, ledger, since=since)
         if how == "retrain":
             chosen, fitted = _retrain(config, split, since)
         else:
@@ -83,7 +86,7 @@ def _retrain(config: Config, split: Split, since: int | None) -> tuple[Chosen, F
     """Fit to all rows, and if something changed also to those since; the better one wins."""
     rows, everything = split.rows, _unfitted(config)
     fitted = fit(everything, rows, config)
-    changed = rows[dataset.INGESTION] >= (since or 0)
+    changed = rows[training_data.INGESTION] >= (since or 0)
     recent = rows[changed]
     if since is None or changed.all() or not _is_enough(recent, config):
         return Chosen(rows, since, "all there are"), fitted
@@ -111,8 +114,8 @@ def _write(
     )
     files = {
         config.model_filename: model.dumps(fitted.pipeline, config.model_filename),
-        **watch.files(lesson, config),
-        model.HELD_OUT: dataset.to_list(split.held_out).encode(),
+        **monitored_release.files(lesson, config),
+        model.HELD_OUT: training_data.to_list(split.held_out).encode(),
     }
     for name, content in files.items():
         store.write(config.model_folder / name, content)

@@ -23,8 +23,9 @@ from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
-from risk import estimation, model
 from risk.config import Columns, CostMatrix, Training
+from risk.models import model
+from risk.monitoring import performance_estimation
 from risk.stats.expected import expected_scores
 from risk.stats.scores import Estimate, score_all
 
@@ -106,7 +107,7 @@ def errors(case: Case, chunks: int, rng: np.random.Generator) -> pd.DataFrame:
     rows, _, truth, proba = predicted(REFERENCE, 0)
     kept = score_all(truth, proba, proba >= 0.5)
     isotonic = IsotonicRegression(out_of_bounds="clip").fit(proba, truth)
-    ours = estimation.fit(rows, truth, proba, COLUMNS, random_seed=0)
+    ours = performance_estimation.fit(rows, truth, proba, COLUMNS, random_seed=0)
     assert ours
     found = []
     for shift in np.linspace(0, 1, chunks):

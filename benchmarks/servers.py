@@ -26,13 +26,13 @@ import sqlalchemy as sa
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from risk import views  # noqa: E402
-from risk.chronicle import MEASURES  # noqa: E402
 from risk.config import Config  # noqa: E402
-from risk.database import database_faults  # noqa: E402
-from risk.engines import make_engine  # noqa: E402
 from risk.errors import RiskError  # noqa: E402
-from risk.ledger import Ledger  # noqa: E402
+from risk.ledger import views  # noqa: E402
+from risk.ledger.database import database_faults  # noqa: E402
+from risk.ledger.engines import make_engine  # noqa: E402
+from risk.ledger.ledger import Ledger  # noqa: E402
+from risk.ledger.queries import MEASURES  # noqa: E402
 
 SERVERS = [
     "postgresql://postgres@127.0.0.1:5432/postgres",

@@ -38,9 +38,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import deployment  # noqa: E402
 import full_process  # noqa: E402
 import training  # noqa: E402
-from risk import drops, model, releases, store  # noqa: E402
+from risk import store  # noqa: E402
 from risk.config import Config  # noqa: E402
-from risk.ledger import Ledger  # noqa: E402
+from risk.data import drops
+from risk.ledger.ledger import Ledger  # noqa: E402
+from risk.models import model, releases
 
 ROOT = Path(__file__).parents[1]
 CLIENTS = 4

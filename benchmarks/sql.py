@@ -32,11 +32,13 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from risk import revisions, store, warehouse  # noqa: E402
+from risk import store  # noqa: E402
 from risk.config import Columns  # noqa: E402
-from risk.engines import address_of, make_engine  # noqa: E402
+from risk.ledger import dataset_rows as in_sql  # noqa: E402
+from risk.ledger import migrate  # noqa: E402
+from risk.ledger.engines import address_of, make_engine  # noqa: E402
+from risk.ledger.tables import dataset_rows, ingestions  # noqa: E402
 from risk.schema import ROW_HASH, fingerprints  # noqa: E402
-from risk.tables import dataset_rows, ingestions  # noqa: E402
 
 DATABASE = "risk_benchmark"
 SERVERS = ("postgresql://postgres@127.0.0.1:5432", "mariadb://root@127.0.0.1:3306", "sqlite://")
@@ -49,7 +51,7 @@ COLUMNS = Columns(
     negative_label=0,
     numeric=("lastmonth_activity", "lastyear_activity", "number_of_employees"),
 )
-NAMES = ", ".join(f'"{name}"' for name in warehouse.NAMES)
+NAMES = ", ".join(f'"{name}"' for name in in_sql.NAMES)
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,15 @@ def make_part(folder: Path, number: int, n_rows: int) -> tuple[Path, Path]:
     with store.writing_part(part, COLUMNS) as writer:
         writer.write_table(store.to_table(rows, COLUMNS))
     with open(file, "w", newline="", encoding="utf-8") as csv_file:
-        stored = warehouse.stored_form([rows], COLUMNS)
+        stored = in_sql.stored_form([rows], COLUMNS)
         csv.writer(csv_file, lineterminator="\n").writerows((*row, number) for row in stored)
     return part, file
 
 
 def ours(connection: sa.Connection, number: int, part: Path) -> None:
     """Store a part as ingestion does."""
-    rows = warehouse.stored_form(store.read_part(part, COLUMNS), COLUMNS)
-    warehouse.store_rows(connection, number, rows)
+    rows = in_sql.stored_form(store.read_part(part, COLUMNS), COLUMNS)
+    in_sql.store_rows(connection, number, rows)
 
 
 def copy_from(connection: sa.Connection, file: Path) -> None:
@@ -209,7 +211,7 @@ def ledger_at(url: str, folder: Path) -> Iterator[sa.Engine]:
 
 def migrated(engine: sa.Engine) -> sa.Engine:
     """Make the tables."""
-    revisions.migrate(engine)
+    migrate.migrate(engine)
     return engine
 
 

@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import full_process  # noqa: E402
 from demo import customers  # noqa: E402
-from risk import lease  # noqa: E402
 from risk.config import Config  # noqa: E402
 from risk.errors import NoLedger, RiskError, UsageError  # noqa: E402
-from risk.ledger import Ledger  # noqa: E402
+from risk.ledger import lease  # noqa: E402
+from risk.ledger.ledger import Ledger  # noqa: E402
 
 HERE = Path(__file__).parent
 MORNING = time(6, 0, tzinfo=UTC)

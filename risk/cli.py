@@ -16,10 +16,10 @@ from typing import Any, Literal, NoReturn
 import pandas as pd
 from pydantic import BaseModel
 
-from risk import lease
 from risk.config import Config
 from risk.errors import RiskError, UsageError
-from risk.ledger import Ledger, utc_now
+from risk.ledger import lease
+from risk.ledger.ledger import Ledger, utc_now
 
 Access = Literal["write", "read", "none"]
 LARGEST_NUMBER = 2**63 - 1  # a database has no room for more

@@ -18,7 +18,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from risk.config import Config
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
 from tests import servers
 
 ROOT = Path(__file__).parents[1]

@@ -23,9 +23,10 @@ import sqlalchemy as sa
 
 import full_process
 import ingestion
-from risk import model, releases, store
+from risk import store
 from risk.config import Config
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
+from risk.models import model, releases
 from tests.servers import Place
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate"}

@@ -15,9 +15,9 @@ import apprise
 import requests  # noqa: F401  (the imports are here to be paid once)
 import sqlalchemy as sa
 
-from risk import messages
 from risk.config import Config
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
+from risk.notify import send
 
 INCIDENT = {"version": 1, "kind": "data_drift", "subject": "age", "severity": "small"}
 FACTS = {
@@ -60,14 +60,14 @@ def in_a_fork(config: Config, point: int) -> int:
 
 def run(config: Config, ledger: Ledger, *, quiet: bool) -> None:
     """Do what a run does about messages."""
-    messages.introduce_targets(config, ledger)
+    send.introduce_targets(config, ledger)
     ledger.start_run()
     if not quiet:
         ledger.open_incident(INCIDENT | {"detail": "age higher"})
         decision = ledger.decide("deploy", "age higher", version=2)
         ledger.complete(decision)
     ledger.end_run("ok", "done")
-    messages.tell_targets(config, ledger)
+    send.tell_targets(config, ledger)
 
 
 def arm(point: int) -> None:

@@ -13,8 +13,8 @@ from threading import Lock, Thread
 import pytest
 import sqlalchemy as sa
 
-from risk import revisions, tables
-from risk.engines import make_engine
+from risk.ledger import migrate, tables
+from risk.ledger.engines import make_engine
 
 SQLITE, POSTGRESQL, MARIADB = "sqlite", "postgresql", "mariadb"
 COMMIT = re.compile(
@@ -43,7 +43,7 @@ class Place:
         try:
             if not _is_whole(engine):
                 _drop_everything(engine)
-                revisions.migrate(engine)
+                migrate.migrate(engine)
             with engine.begin() as connection:
                 _delete_rows(connection)
         finally:
@@ -81,7 +81,7 @@ def _is_whole(engine: sa.Engine) -> bool:
     """Tell whether a test left every table of the newest revision in place."""
     there = {*sa.inspect(engine).get_table_names()}
     return {*tables.metadata.tables} <= there and (
-        revisions.found_revision(engine) == tables.REVISION
+        migrate.found_revision(engine) == tables.REVISION
     )
 
 

@@ -12,9 +12,10 @@ from pydantic import SecretStr
 
 import full_process
 from app import answering, create_app
-from risk import keys, store
-from risk.keys import Keyring
-from risk.ledger import Ledger
+from risk import store
+from risk.ledger.ledger import Ledger
+from web import api_keys
+from web.api_keys import Keyring
 
 ROOT = Path(__file__).parents[1]
 
@@ -169,7 +170,7 @@ def test_asking_everything_writes_nothing(client, world, tree):
 def sql_counts(world):
     from sqlalchemy import func, select
 
-    from risk import tables
+    from risk.ledger import tables
 
     with Ledger.open(world.config) as ledger, ledger.engine.connect() as connection:
         return {
@@ -304,7 +305,7 @@ def test_the_api_of_a_moment_lets_in_who_opened_it(world):
 
 def test_a_running_api_is_asked_only_with_a_key_it_takes(world, serve_world):
     """RISK_API_KEY opens it; without, one is run for the moment."""
-    new = keys.create(world.config, "cron", "read")
+    new = api_keys.create(world.config, "cron", "read")
     world.set(api__read_without_key=False)
     with serve_world(world) as running:
         config = world.set(api__port=int(running.rsplit(":", 1)[1]))

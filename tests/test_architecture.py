@@ -1,4 +1,5 @@
 import ast
+import graphlib
 import io
 import os
 import statistics
@@ -10,19 +11,46 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-STAGES = {"ingestion", "training", "scoring", "deployment", "diagnostics", "reporting"}
-SHELL = {"app", "full_process", "api_calls", "wsgi"}
-SCRIPTS = [ROOT / f"{name}.py" for name in sorted(STAGES | SHELL)]
-PACKAGE = [p for p in (ROOT / "risk").rglob("*.py") if "migrations" not in p.parts]
+STAGES = ["ingestion", "training", "scoring", "deployment", "diagnostics", "reporting"]
+# from the ground up: each may import only what stands before it
+FLOORS = [
+    ["risk"],
+    ["risk.errors"],
+    ["risk.stats"],
+    ["risk.overrides"],
+    ["risk.config"],
+    ["risk.schema"],
+    ["risk.store"],
+    ["risk.ledger"],
+    ["risk.cli"],
+    ["risk.data"],
+    ["risk.models"],
+    ["risk.monitoring"],
+    ["risk.decisions"],
+    ["risk.explain"],
+    ["risk.notify"],
+    ["risk.figures"],
+    ["risk.report"],
+    ["risk.admin"],
+    STAGES,
+    ["web"],
+    ["app", "api_calls"],
+    ["full_process", "wsgi"],
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+SCRIPTS = sorted(ROOT / f"{room}.py" for room in FLOOR if (ROOT / f"{room}.py").exists())
+PACKAGE = [p for p in sorted((ROOT / "risk").rglob("*.py")) if "migrations" not in p.parts]
 WEB = sorted((ROOT / "web").glob("*.py"))
 MODULES = [*SCRIPTS, *PACKAGE, *WEB]
-SQL = {
-    "database", "ledger", "casebook", "chronicle", "gauges", "outbox", "tables", "sqltypes",
-    "engines", "revisions", "lease", "pruning", "transfer", "views", "arrivals", "bulk", "sources",
-    "warehouse", "watermarks", "archive", "hindsight",
-}  # fmt: skip
-WEB_SIDE = {"web", "flask", "flask_openapi", "werkzeug"}
-CORE = {f"risk.{path.stem}" for path in (ROOT / "risk").glob("*.py")}
+FAR_PACKAGES = {  # what only some rooms know: SQL, HTTP, drawing
+    "sqlalchemy": ("risk.ledger", "risk.data.sql_sources", "risk.admin"),
+    "alembic": ("risk.ledger",),
+    "flask": ("web", "app"),
+    "flask_openapi": ("web", "app"),
+    "werkzeug": ("web", "app"),
+    "matplotlib": ("risk.figures", "risk.report"),
+    "reportlab": ("risk.figures", "risk.report"),
+}
 WITHOUT_IMPORT = {"wsgi"}  # reads the settings when imported: that is what it is for
 
 
@@ -30,41 +58,89 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {module_of(path): path for path in MODULES}
+
+
+def room_of(module):
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "risk" else parts[0]
+
+
 def imports(path):
+    """Name every module a file imports, at whatever depth of it."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield str(node.module)
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            assert not node.level, f"{path} imports relatively"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in NAMES else str(node.module)
 
 
-def forbidden(path):
-    match path.relative_to(ROOT).parts:
-        case ("risk", "stats", _):
-            return CORE | STAGES | SHELL | {"pandas", "sklearn", "flask", "sqlalchemy"}
-        case ("risk", *_):
-            return STAGES | SHELL | WEB_SIDE | (set() if path.stem in SQL else {"sqlalchemy"})
-        case ("web", _):
-            return SHELL | {"sqlalchemy"}
-        case ("api_calls.py",):
-            return (
-                STAGES
-                | SHELL
-                | CORE - {f"risk.{name}" for name in ("cli", "config", "errors", "store")}
-            )
-        case (_,) if path.stem in STAGES:
-            return STAGES - {path.stem} | SHELL | WEB_SIDE | {"sqlalchemy"}
-        case ("app.py",):
-            return {"full_process", "wsgi", "api_calls", "sqlalchemy"}
-        case _:
-            return {"sqlalchemy"}
+def own_imports(path):
+    return {name for name in imports(path) if name in NAMES}
+
+
+def test_every_module_has_a_place_in_the_order():
+    """A new room is put where it belongs, not anywhere."""
+    assert {room_of(module) for module in NAMES} == set(FLOOR)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_point_inwards(path):
-    """Stats <- risk <- stages <- web <- app and full_process <- wsgi, never the other way."""
-    assert not forbidden(path) & set(imports(path))
+def test_imports_point_one_way(path):
+    """Each room imports from those before it alone, stages nothing from each other."""
+    room = room_of(module_of(path))
+    is_allowed = {
+        name: room_of(name) == room or FLOOR[room_of(name)] < FLOOR[room]
+        for name in own_imports(path)
+    }
+
+    assert all(is_allowed.values()), [name for name, good in is_allowed.items() if not good]
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Neither at the top nor within a function; a package's own file counts for all it holds."""
+    graph = {}
+    for module, path in NAMES.items():
+        targets = own_imports(path)
+        parents = {name.rsplit(".", 1)[0] for name in targets if "." in name}
+        graph[module] = {n for n in targets | parents if not module.startswith(f"{n}.")}
+
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names them
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_foreign_packages_stay_where_they_belong(path):
+    """SQL is written in the ledger, where sources are read and where a person looks after both."""
+    module = module_of(path)
+    foreign = {name.split(".")[0] for name in imports(path)} & FAR_PACKAGES.keys()
+    misplaced = [
+        name
+        for name in foreign
+        if not any(f"{module}.".startswith(f"{room}.") for room in FAR_PACKAGES[name])
+    ]
+
+    assert not misplaced
+
+
+def test_formulas_know_arrays_only():
+    """What is in `risk/stats` could be another project's."""
+    for path in (ROOT / "risk" / "stats").glob("*.py"):
+        assert {name.split(".")[0] for name in imports(path)}.isdisjoint({"pandas", "sklearn"})
+
+
+def test_a_package_has_no_content_of_its_own():
+    """Whoever imports one module of it does not wait for the others."""
+    for path in (path for path in PACKAGE if path.name == "__init__.py"):
+        statements = ast.parse(path.read_text()).body[1:]
+
+        assert not statements or path.parent.name == "risk", path
 
 
 def test_only_the_store_writes_files():

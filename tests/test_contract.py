@@ -9,8 +9,8 @@ from openapi_spec_validator import validate
 
 import full_process
 from app import create_app
-from risk import keys
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
+from web import api_keys
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
@@ -56,7 +56,7 @@ def test_every_operation_is_explained(document):
 @pytest.mark.parametrize("scope", ["read", "admin"])
 def test_every_answer_is_one_the_document_promises(world, server, scope, tmp_path):
     """Schemathesis tries whatever it can think of; all its checks hold, whatever the key may."""
-    key = keys.create(world.config, f"schemathesis {scope}", scope).key
+    key = api_keys.create(world.config, f"schemathesis {scope}", scope).key
     command = [SCHEMATHESIS, "run", f"{server}/openapi.json", "--header", f"X-API-Key: {key}"]
     options = ["--max-examples", "20", "--generation-deterministic"]
 

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 import ingestion
 from risk.config import Config
-from risk.engines import make_engine
 from risk.errors import LedgerError
-from risk.ledger import Ledger
+from risk.ledger.engines import make_engine
+from risk.ledger.ledger import Ledger
 from tests.crash_driver import data_set
 from tests.servers import Proxy, on_every_server, on_remote_servers
 

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 import deployment
 import ingestion
 import training
-from risk import model, releases, tables
 from risk.errors import ModelError, UnknownName
+from risk.ledger import tables
+from risk.models import model, releases
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@ import pandas as pd
 import pytest
 
 import diagnostics
-from risk import dependencies, store, summaries
-from risk.ledger import Ledger
+from risk import store
+from risk.data import statistics
+from risk.ledger.ledger import Ledger
+from risk.models import dependencies
 
 
 def test_statistics_are_those_of_pandas(world):
@@ -20,7 +22,7 @@ def test_statistics_are_those_of_pandas(world):
         }
     )
 
-    table = summaries.summarise(rows, columns).set_index("column_name")
+    table = statistics.summarise(rows, columns).set_index("column_name")
 
     first = table.loc["lastmonth_activity"]
     assert (first["mean"], first["median"]) == (3.0, 2.0)
@@ -39,7 +41,7 @@ def test_timings_are_last_median_and_p95():
     """By hand: of 1..21 the median is 11 and the 95th percentile 20."""
     timings = pd.DataFrame({"stage": "training", "duration_seconds": [*range(1, 21), 21.0]})
 
-    (row,) = summaries.summarise_timings(timings).to_dict("records")
+    (row,) = statistics.summarise_timings(timings).to_dict("records")
 
     assert row == {"stage": "training", "runs": 21, "last": 21.0, "median": 11.0, "p95": 20.0}
 

@@ -1,8 +1,8 @@
 import sqlalchemy as sa
 
 import full_process
-from risk import tables
-from risk.ledger import Ledger
+from risk.ledger import tables
+from risk.ledger.ledger import Ledger
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
 

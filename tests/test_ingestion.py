@@ -7,8 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 import ingestion
-from risk import drops, store, tables
+from risk import store
+from risk.data import drops
 from risk.errors import UnknownName
+from risk.ledger import tables
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
 

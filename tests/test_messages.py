@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
 
 DRIVER = Path(__file__).with_name("messages_driver.py")
 ROOT = DRIVER.parents[1]

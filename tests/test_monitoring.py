@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 import full_process
 from app import create_app
 from risk.errors import BusyError, ConfigError
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
 
 ROOT = Path(__file__).parents[1]
 MONITORING = ROOT / "monitoring"

@@ -9,7 +9,7 @@ import pytest
 
 import full_process
 from risk.config import Config
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(

@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix
 
 import full_process
 import reporting
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
 
 
 def test_outcomes_are_counted_as_scikit_learn_counts():

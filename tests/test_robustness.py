@@ -9,10 +9,10 @@ import requests
 import sqlalchemy as sa
 
 import full_process
-from risk import lease
-from risk.engines import AWAY_SECONDS
 from risk.errors import LedgerError
-from risk.ledger import Ledger
+from risk.ledger import lease
+from risk.ledger.engines import AWAY_SECONDS
+from risk.ledger.ledger import Ledger
 from tests.crash_driver import state
 from tests.servers import POSTGRESQL, REMOTE, Proxy, hanging_server, on_remote_servers
 

@@ -3,14 +3,14 @@ import pytest
 from sklearn.metrics import brier_score_loss, f1_score
 
 import scoring
-from risk import releases
 from risk.errors import ModelError, UnknownName, UsageError
+from risk.models import releases
 
 
 def score_rows(ledger):
     import sqlalchemy as sa
 
-    from risk import tables
+    from risk.ledger import tables
 
     with ledger.engine.connect() as connection:
         return list(connection.execute(sa.select(tables.scores)))

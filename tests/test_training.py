@@ -11,9 +11,11 @@ from sklearn.model_selection import StratifiedKFold
 import deployment
 import ingestion
 import training
-from risk import drops, fitting, model, releases, schema, store
+from risk import schema, store
 from risk.config import CostMatrix, Training
+from risk.data import drops
 from risk.errors import ConfigError, DataError
+from risk.models import fitting, model, releases
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
 

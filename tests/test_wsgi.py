@@ -15,7 +15,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from risk import keys
+from web import api_keys
 
 ROOT = Path(__file__).parents[1]
 CLIENTS = 4
@@ -209,7 +209,7 @@ def test_beyond_loopback_gunicorn_needs_a_key_whatever_the_settings_say(world):
 
 def test_beyond_loopback_nothing_is_read_without_a_key(world):
     """Also not from the machine itself: behind a proxy everybody would be local."""
-    key = str(keys.create(world.config, "reader", "read"))
+    key = str(api_keys.create(world.config, "reader", "read"))
 
     with serving(world, bind="0.0.0.0") as server:
         stranger = requests.get(f"{server.url}/metrics", timeout=PATIENCE)

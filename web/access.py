@@ -32,8 +32,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from risk import store
 from risk.config import LOOPBACK, Api, Config
 from risk.errors import LedgerError
-from risk.keys import Keyring, Scope, covers, require_keys
-from web import answers, dashboard
+from web import dashboard, responses
+from web.api_keys import Keyring, Scope, covers, require_keys
 from web.service import service
 
 NAME = "risk.access"
@@ -121,14 +121,14 @@ def check() -> BaseResponse | None:
         _record_request(caller.name)
     may_be_forged = caller.by_cookie or needed is None
     if request.method not in READING and may_be_forged and not _is_from_here():
-        return answers.problem(
+        return responses.problem(
             403, "Forbidden", "ask from a page of this server, or with a key in a header"
         )
     if needed is None or covers(caller.scope, needed):
         return None
     if caller.name is None:
         return _ask_for_key()
-    return answers.problem(403, "Forbidden", f"this needs a key of scope {needed}")
+    return responses.problem(403, "Forbidden", f"this needs a key of scope {needed}")
 
 
 def needed_scope(endpoint: str, method: str) -> Scope | None:
@@ -190,7 +190,7 @@ def describe(app: OpenAPI, config: Config) -> None:
             free = needed == "read" and reading_is_free(config.api)
             operation["security"] = [{}, *keys] if free else keys
             if needed:
-                refused = answers.problems(401, 403).items()
+                refused = responses.problems(401, 403).items()
                 operation["responses"] |= {str(status): answer for status, answer in refused}
 
 
@@ -254,7 +254,9 @@ def _ask_for_key() -> BaseResponse:
         query = request.query_string.decode("ascii", "ignore")
         path = quote(request.script_root + request.path) + (f"?{query}" if query else "")
         return redirect(url_for("access.sign_in", next=_own_path(path)))
-    refusal = answers.problem(401, "Unauthorized", "send a key as X-API-Key, or sign in at /login")
+    refusal = responses.problem(
+        401, "Unauthorized", "send a key as X-API-Key, or sign in at /login"
+    )
     refusal.headers.update(CHALLENGE)
     return refusal
 

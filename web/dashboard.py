@@ -9,14 +9,14 @@ import pandas as pd
 from flask import Blueprint, Response, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from risk import score_history, situation, status, story, wording
-from risk.chronicle import Part
+from risk.data.statistics import as_rows
 from risk.errors import LedgerError, ModelError, NoLedger, StorageError, UnknownName
-from risk.ledger import Ledger
-from risk.summaries import as_rows
-from web import panels
-from web.filters import FILTERS
+from risk.explain import events, health, plain_words, score_history, snapshot
+from risk.ledger.ledger import Ledger
+from risk.ledger.queries import Part
+from web import dashboard_data
 from web.service import service
+from web.template_filters import FILTERS
 
 pages = Blueprint("dashboard", __name__, template_folder="templates", static_folder="static")
 HEADERS = {
@@ -58,16 +58,16 @@ def score_trend() -> BaseResponse:
 @lru_cache(maxsize=16)
 def _draw(data: tuple[Any, Any], metric: str, theme: str, shape: str) -> bytes:
     """Draw the same numbers once."""
-    from risk import figures
+    from risk.figures import canvas, trend
 
-    figure = figures.score_trend(
+    figure = trend.score_trend(
         pd.DataFrame(data[0], columns=POINT),
         pd.DataFrame(data[1], columns=["at", "label"]),
-        metric=wording.metric(metric),
-        theme=figures.THEMES[theme],
-        width=figures.NARROW if shape == "narrow" else figures.WIDE,
+        metric=plain_words.metric(metric),
+        theme=canvas.THEMES[theme],
+        width=canvas.NARROW if shape == "narrow" else canvas.WIDE,
     )
-    return figures.as_svg(figure)
+    return canvas.as_svg(figure)
 
 
 def _frozen(table: pd.DataFrame) -> tuple[tuple[Any, ...], ...]:
@@ -79,26 +79,28 @@ def _frozen(table: pd.DataFrame) -> tuple[tuple[Any, ...], ...]:
 def _content(ledger: Ledger) -> dict[str, Any]:
     config = service().config
     metric, shown = config.checks.metric, score_history.trend(ledger, config.checks.metric)
-    known = situation.look(config, ledger, fault=_fault())
+    known = snapshot.look(config, ledger, fault=_fault())
     judged = ledger.last_comparison()
     return {
-        "status": status.tell(known),
+        "status": health.tell(known),
         "situation": known,
-        "metric": wording.metric(metric),
+        "metric": plain_words.metric(metric),
         "metric_key": metric,
         "trend_in_words": score_history.in_words(shown, metric),
         "changes_in_words": score_history.changes_in_words(shown),
         "has_trend": len(shown.points) > 1,
         "points": as_rows(shown.points.tail(MOST_POINTS))[::-1],
-        "heat": panels.heat_map(ledger.drift_matrix(panels.MOST_MOMENTS), config.columns),
+        "heat": dashboard_data.heat_map(
+            ledger.drift_matrix(dashboard_data.MOST_MOMENTS), config.columns
+        ),
         "resolved": ledger.list_incidents(Part(page_size=MOST_RESOLVED), is_open=False),
         "most_incidents": MOST_INCIDENTS,
         "may_write": g.get("scope") in ("write", "admin"),
         "judged": judged,
-        "judgement": story.judged(judged, known) if judged else "",
+        "judgement": events.judged(judged, known) if judged else "",
         "columns": as_rows(ledger.last_column_statistics()),
-        "drops": panels.drops(ledger),
-        "runs": panels.runs(ledger, known),
+        "drops": dashboard_data.drops(ledger),
+        "runs": dashboard_data.runs(ledger, known),
         "number_of_runs": ledger.list_runs(Part(page_size=1)).total,
         "inbox": _inbox(),
         "confidence": config.scoring.confidence,

@@ -21,10 +21,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from risk import detector, findings, monitor, reference
 from risk.config import Config
 from risk.errors import LedgerError, RiskError
-from risk.gauges import Gauges
+from risk.ledger.gauges import Gauges
+from risk.monitoring import assessment, detector, findings, reference
 from web.service import Service, service
 
 NAME = "metrics"
@@ -227,8 +227,8 @@ def _of_scores(newest: Gauges, config: Config) -> Iterator[Metric]:
     """Tell how good the live model is: on the test data, on labelled rows, by estimate."""
     kinds = {
         config.name_of(config.test_data): "test",
-        monitor.REALISED: "realised",
-        monitor.ESTIMATED: "estimated",
+        assessment.REALISED: "realised",
+        assessment.ESTIMATED: "estimated",
     }
     found = [(kind, row) for dataset, kind in kinds.items() for row in newest.scores(dataset)]
     for name, column in (("score", "value"), ("score_lower", "lower"), ("score_upper", "upper")):

@@ -13,27 +13,27 @@ from flask_openapi import APIBlueprint, Tag
 from flask_openapi.models import Schema
 
 import diagnostics
-from risk import summaries
-from risk.advice import risk_bands, warnings
 from risk.config import Api, Columns, Config
-from risk.model import Floats
-from web import forms, rows
-from web.answers import csv_file, csv_text, json_answer, problems, seeds_answer, wants
-from web.questions import Named, answered
-from web.rows import CSV, JSON, Chunk, Deadline, Fault, Part, refuse
+from risk.data import statistics
+from risk.explain.prediction_notes import risk_bands, warnings
+from risk.models.model import Floats
+from web import openapi, request_rows
+from web.model_endpoints import Named, answered
+from web.request_rows import CSV, JSON, Chunk, Deadline, Fault, Part, refuse
+from web.responses import csv_file, csv_text, json_answer, problems, seeds_answer, wants
 from web.service import NAME, Live, service
 
 TOLD = ("y_pred_proba", "y_pred", "label", "risk_band", "warnings")
-PREDICTED = forms.record(
+PREDICTED = openapi.record(
     {
-        "model_version": forms.any_of(forms.WHOLE, forms.MISSING),
-        "predictions": forms.array(forms.reference("PredictedRow")),
+        "model_version": openapi.any_of(openapi.WHOLE, openapi.MISSING),
+        "predictions": openapi.array(openapi.reference("PredictedRow")),
     }
 )
 FORMS = {"dataframe_split", "dataframe_records", "inputs", "instances"}
-INVOKED = forms.record({"predictions": forms.array({})})
+INVOKED = openapi.record({"predictions": openapi.array({})})
 LABELLED = answered(
-    "predictions", "y_pred_proba", "y_pred", by="model_version", text_plain=forms.TEXT
+    "predictions", "y_pred_proba", "y_pred", by="model_version", text_plain=openapi.TEXT
 )
 Predicted = list[tuple[Chunk, Floats]]
 
@@ -49,7 +49,7 @@ api = APIBlueprint(
 def describe(state: BlueprintSetupState) -> None:
     """Put the schemas that follow from the settings into the document."""
     config: Config = state.app.extensions[NAME].config
-    for name, schema in forms.of_columns(config.columns, config.api.max_rows).items():
+    for name, schema in openapi.of_columns(config.columns, config.api.max_rows).items():
         state.app.components_schemas[name] = Schema(**schema)  # type: ignore[attr-defined]
 
 
@@ -59,16 +59,16 @@ def prediction(query: Named) -> Response:
     config, champion = service().config, service().champion()
     path = service().dataset(query.filename, default=config.test_data)
     table = diagnostics.predict(champion, service().rows(path), config.columns.identifier)
-    predictions = summaries.as_rows(table)
+    predictions = statistics.as_rows(table)
     content = {"model_version": champion.manifest.version, "predictions": predictions}
     return seeds_answer(content, text=str(table["y_pred"].tolist()))
 
 
 @api.post(
     "/prediction",
-    request_body=forms.sent("Rows"),
+    request_body=openapi.sent("Rows"),
     responses={
-        200: {"description": "predictions", **forms.body(PREDICTED, text_csv=forms.TEXT)},
+        200: {"description": "predictions", **openapi.body(PREDICTED, text_csv=openapi.TEXT)},
         **problems(413, 415),
     },
 )
@@ -81,7 +81,7 @@ def predict() -> Response:
     and every place is named by its row, counted from 0, or its line of CSV, and its column.
     """
     config = service().config
-    live, predicted = _predict(config, rows.from_records)
+    live, predicted = _predict(config, request_rows.from_records)
     if wants(CSV):
         return csv_file(_as_csv(live, predicted, config.columns), "predictions")
     return Response(_as_json(live, predicted, config.columns), mimetype=JSON)
@@ -89,8 +89,8 @@ def predict() -> Response:
 
 @api.post(
     "/invocations",
-    request_body=forms.sent("Invocation"),
-    responses={200: {"description": "predictions", **forms.body(INVOKED)}, **problems(413, 415)},
+    request_body=openapi.sent("Invocation"),
+    responses={200: {"description": "predictions", **openapi.body(INVOKED)}, **problems(413, 415)},
 )
 def invocations() -> Response:
     """Predict the label of each row, asked in the forms of MLflow's scoring server.
@@ -108,13 +108,13 @@ def _predict(
 ) -> tuple[Live, Predicted]:
     """Read and check all rows of the body, and let one release predict them in time."""
     columns, limits = config.columns, config.api
-    body = rows.read_body(columns, limits)
+    body = request_rows.read_body(columns, limits)
     deadline = Deadline(limits.max_seconds)
     if request.mimetype == CSV:
-        parts = rows.from_csv(body, columns, limits)
+        parts = request_rows.from_csv(body, columns, limits)
     else:
-        parts = from_json(rows.parse_json(body), columns, limits)
-    chunks = rows.checked(parts, columns, deadline)
+        parts = from_json(request_rows.parse_json(body), columns, limits)
+    chunks = request_rows.checked(parts, columns, deadline)
     live, predicted = service().live(), []
     for chunk in chunks:
         predicted.append((chunk, live.model.predict_proba(chunk.rows)))
@@ -168,7 +168,7 @@ def _from_mlflow(content: Any, columns: Columns, limits: Api) -> Iterator[Part]:
         sent = _records_of_split(sent, columns)
     elif form != "dataframe_records":
         sent = _records_of_tensor(sent, columns)
-    return rows.from_records(sent, columns, limits)
+    return request_rows.from_records(sent, columns, limits)
 
 
 def _records_of_split(sent: Any, columns: Columns) -> list[dict[str, Any]]:
@@ -178,7 +178,7 @@ def _records_of_split(sent: Any, columns: Columns) -> list[dict[str, Any]]:
     names, data = sent["columns"], sent["data"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         refuse([Fault("columns", "", "not a list of names")])
-    rows.require_names(names, columns, where="columns")
+    request_rows.require_names(names, columns, where="columns")
     if not isinstance(data, list) or not isinstance(sent.get("index", []), list):
         refuse([Fault("data", "", "not a list")])
     return _records_of_lists(data, names)
@@ -187,7 +187,7 @@ def _records_of_split(sent: Any, columns: Columns) -> list[dict[str, Any]]:
 def _records_of_tensor(sent: Any, columns: Columns) -> Any:
     """Turn lists, by row or by column, into objects; leave what is none of them to the check."""
     if isinstance(sent, dict):
-        rows.require_names(list(sent), columns, where="columns")
+        request_rows.require_names(list(sent), columns, where="columns")
         lengths = {len(cells) if isinstance(cells, list) else None for cells in sent.values()}
         if None in lengths or len(lengths) > 1:
             refuse([Fault("columns", "", "not lists of the same length")])

@@ -13,10 +13,10 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from risk import store
 from risk.config import ReportFormat
-from risk.model import digest
-from risk.report import shelf
-from web.answers import Page, listed, problems
-from web.schemas import ById, Number, pages_of
+from risk.models.model import digest
+from risk.report import archive
+from web.response_models import ById, Number, pages_of
+from web.responses import Page, listed, problems
 from web.service import service
 
 api = APIBlueprint(
@@ -63,14 +63,14 @@ def reports(query: OfReports) -> Response:
 @api.get("/reports/latest.pdf", responses=SENT)
 def latest() -> BaseResponse:
     """Send the newest report as a PDF."""
-    path = shelf.latest(service().config, "pdf")
-    return _pdf(shelf.read(path, ""), path.name)
+    path = archive.latest(service().config, "pdf")
+    return _pdf(archive.read(path, ""), path.name)
 
 
 @api.get("/runs/<id>/report.pdf", responses=SENT)
 def of_run(path: ById) -> BaseResponse:
     """Send the report on a run as a PDF."""
-    content = shelf.read(store.report_path(service().config, path.id, "pdf"), f"--run {path.id}")
+    content = archive.read(store.report_path(service().config, path.id, "pdf"), f"--run {path.id}")
     return _pdf(content, f"report-{path.id}.pdf")
 
 

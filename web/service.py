@@ -10,13 +10,16 @@ from threading import Lock
 import pandas as pd
 from flask import current_app
 
-from risk import database, drops, model, releases, store
+from risk import store
 from risk.config import Config
-from risk.engines import Away
+from risk.data import drops
 from risk.errors import LedgerError, ModelError, UnknownName
-from risk.ledger import Ledger, utc_now
-from risk.model import Model
-from risk.reference import Reference
+from risk.ledger import database
+from risk.ledger.engines import Away
+from risk.ledger.ledger import Ledger, utc_now
+from risk.models import model, releases
+from risk.models.model import Model
+from risk.monitoring.reference import Reference
 
 NAME = "risk"
 

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from risk.report import fonts
+from risk.figures import fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from risk import wording
+from risk.explain import plain_words
 from risk.figures.canvas import LIGHT, Frame, canvas, in_percent, say_instead
 from risk.figures.labels import fitted, inches, named, numbers, percent
 from risk.figures.rows import explain_above, rows_of
@@ -109,7 +109,7 @@ def _told(rest: pd.DataFrame) -> str:
     if rest.empty:
         return ""
     before, now = (percent(float(shares.sum())) for shares in _shares(rest))
-    values = wording.counted(len(rest), "more value")
+    values = plain_words.counted(len(rest), "more value")
     return f"Not drawn: {values} that changed less, together {before} → {now}."
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from risk import wording
+from risk.explain import plain_words
 from risk.figures.canvas import LIGHT, Frame, add_axes, blank, in_percent, say_instead
 from risk.figures.labels import fitted_all, percent
 from risk.figures.rows import BAR, ROW, explain_above, name_rows, note, rows_of
@@ -71,11 +71,11 @@ def data_quality(counts: pd.DataFrame, *, n: int) -> Figure:
     shown = faulty.index[:MOST_ROWS]
     figure = _panels(counts.loc[shown, "column"].tolist(), shares.loc[shown])
     rest = faulty.iloc[MOST_ROWS:]
-    told = [f"Shares of {wording.counted(n, 'row')}."]
+    told = [f"Shares of {plain_words.counted(n, 'row')}."]
     if len(rest):
         told.append(f"{len(rest)} more columns, at most {percent(rest.max())} each, not drawn.")
     if clean := len(counts) - len(faulty):
-        told.append(f"{wording.counted(clean, 'column')} without fault.")
+        told.append(f"{plain_words.counted(clean, 'column')} without fault.")
     note(figure, " ".join(told))
     return figure
 
@@ -90,7 +90,7 @@ def stage_timings(rows: pd.DataFrame) -> Figure:
     if rows.empty:
         return say_instead("not enough data: no stage has been timed")
     numbers = [
-        f"{median:.2f} s, {wording.counted(runs, 'run')}"
+        f"{median:.2f} s, {plain_words.counted(runs, 'run')}"
         for median, runs in zip(rows["median"], rows["runs"], strict=True)
     ]
     figure, axes = rows_of(rows["stage"].tolist(), numbers)
@@ -127,10 +127,10 @@ def _line(label: str) -> Any:
 def _not_drawn(n_unknown: int, rest: pd.Series[float]) -> str:
     told = []
     if len(rest):
-        features = wording.counted(len(rest), "more feature")
+        features = plain_words.counted(len(rest), "more feature")
         told.append(f"Not drawn: {features}, at most {rest.max():,.1f}× what is tolerated.")
     if n_unknown:
-        told.append(f"Without a score: {wording.counted(n_unknown, 'feature')}.")
+        told.append(f"Without a score: {plain_words.counted(n_unknown, 'feature')}.")
     return " ".join(told)
 
 

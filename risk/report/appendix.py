@@ -7,14 +7,15 @@ import platform
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from risk import model, store
-from risk.chronicle import Part
+from risk import store
 from risk.config import Config
 from risk.errors import RiskError
-from risk.model import Manifest
+from risk.explain.plain_words import counted
+from risk.ledger.queries import Part
+from risk.models import model
+from risk.models.model import Manifest
+from risk.report.context import Evidence
 from risk.report.document import Block, Paragraph, Section, Table
-from risk.report.evidence import Evidence
-from risk.wording import counted
 
 MOST_FILES, MOST_CHARACTERS = 25, 300
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from risk import wording
 from risk.config import Config
-from risk.ledger import Ledger
+from risk.explain import plain_words
+from risk.ledger.ledger import Ledger
 from risk.report import (
-    answers,
     appendix,
+    context,
     drift,
-    evidence,
     gate,
     operations,
     performance,
     quality,
     segments,
+    summary,
 )
+from risk.report.context import Evidence
 from risk.report.document import Document
-from risk.report.evidence import Evidence
 
-CHAPTERS = (answers, performance, drift, quality, gate, segments, operations, appendix)
+CHAPTERS = (summary, performance, drift, quality, gate, segments, operations, appendix)
 
 
 def compose(
@@ -31,7 +31,7 @@ def compose(
 
     `since` is when the reader was last told; unless given, when a run last decided something.
     """
-    known = evidence.gather(config, ledger, run_id=run_id, since=since)
+    known = context.gather(config, ledger, run_id=run_id, since=since)
     return Document(
         title="Model report",
         subtitle=_subtitle(known),
@@ -46,4 +46,4 @@ def _subtitle(known: Evidence) -> str:
     predicts = f"Predicting {columns.classes[1]}"
     release = f"release {live['version']}" if live else "no release is live"
     run = f"run {known.run['id']}" if known.run else "before the first run"
-    return f"{predicts}; {release}, {run}, {wording.day(known.reported_at)}"
+    return f"{predicts}; {release}, {run}, {plain_words.day(known.reported_at)}"

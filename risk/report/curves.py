@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from risk.report.evidence import Labelled
-from risk.scorecard import count_outcomes
+from risk.models.evaluation import count_outcomes
+from risk.report.context import Labelled
 from risk.stats.scores import Costs, accuracy, f1, mean_cost, precision, recall
 
 MOST_POINTS = 300

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from risk.profile import Column, Profile
-from risk.reference import PREDICTION, Reference
+from risk.monitoring.profile import Column, Profile
+from risk.monitoring.reference import PREDICTION, Reference
 
 OTHER_WORDS = {"(rare)": "rare values", "(unseen)": "values never seen before", "(missing)": None}
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from risk import wording
-from risk.findings import METHOD
-from risk.profile import Column, cells_moved
+from risk.data.statistics import as_rows
+from risk.explain import plain_words
+from risk.explain.plain_words import counted, in_plain_words
+from risk.monitoring.findings import METHOD
+from risk.monitoring.monitored_release import Watch
+from risk.monitoring.profile import Column, cells_moved
 from risk.report import distributions
+from risk.report.context import Evidence, Seen
 from risk.report.document import Block, Paragraph, Picture, Section, Table
-from risk.report.evidence import Evidence, Seen
-from risk.summaries import as_rows
-from risk.watch import Watch
-from risk.wording import counted, in_plain_words
 
 TITLE = "What changed in the data?"
 MOST_ROWS, MOST_DRAWN = 30, 8
@@ -91,9 +91,10 @@ def _in_short(seen: Seen, features: pd.DataFrame, still_open: Mapping[str, datet
     moved = features.loc[features["is_new"], "feature"].tolist()
     earlier = features.loc[features["drift_detected"] & ~features["is_new"], "feature"]
     since = [
-        f"{wording.in_short(name, 40)} since {wording.day(still_open[name])}" for name in earlier
+        f"{plain_words.in_short(name, 40)} since {plain_words.day(still_open[name])}"
+        for name in earlier
     ]
-    told = f" An earlier alarm is still open: {wording.listed(since, most=5)}." if since else ""
+    told = f" An earlier alarm is still open: {plain_words.listed(since, most=5)}." if since else ""
     return _newest_rows(seen, moved, len(features)) + told
 
 
@@ -104,7 +105,7 @@ def _newest_rows(seen: Seen, moved: Sequence[str], n_features: int) -> str:
             f"None of {counted(n_features, 'feature')} of the newest {rows} differs from the "
             "rows the model learnt from by more than is tolerated and chance explains."
         )
-    which = wording.listed([wording.in_short(name, 40) for name in moved], most=5)
+    which = plain_words.listed([plain_words.in_short(name, 40) for name in moved], most=5)
     return (
         f"{len(moved)} of {counted(n_features, 'feature')} of the newest {rows} "
         f"{'differs' if len(moved) == 1 else 'differ'} from the rows the model learnt from by "
@@ -114,7 +115,9 @@ def _newest_rows(seen: Seen, moved: Sequence[str], n_features: int) -> str:
 
 def _who_looked(known: Evidence, seen: Seen) -> str:
     version, live = seen.assessment.version, known.situation.release
-    told = f"Release {version} looked at these rows on {wording.day(seen.assessment.assessed_at)}"
+    told = (
+        f"Release {version} looked at these rows on {plain_words.day(seen.assessment.assessed_at)}"
+    )
     if live and live["version"] != version:
         told += f"; release {live['version']}, which is live now, has not seen any rows yet"
     watch = f" Their values cannot be drawn: {seen.fault}." if seen.watch is None else ""
@@ -125,12 +128,12 @@ def _who_looked(known: Evidence, seen: Seen) -> str:
 
 
 def _ranking(features: pd.DataFrame, seen: Seen) -> Picture:
-    from risk import figures
+    from risk.figures import rankings
 
     moved = features.loc[features["drift_detected"], "feature"].tolist()
-    told = f"Alarms: {wording.listed(moved, most=5)}." if moved else "No alarm."
+    told = f"Alarms: {plain_words.listed(moved, most=5)}." if moved else "No alarm."
     return Picture(
-        figures.drift_ranking(features, n=seen.assessment.n),
+        rankings.drift_ranking(features, n=seen.assessment.n),
         "How far each feature moved, against how far it may.",
         f"How far each of {counted(len(features), 'feature')} moved. {told}",
     )
@@ -141,7 +144,7 @@ def table(found: pd.DataFrame, caption: str) -> Table:
     shown = as_rows(found.head(MOST_ROWS))
     rows = tuple(
         (
-            wording.subject(row["feature"]),
+            plain_words.subject(row["feature"]),
             "as it was" if row["size"] == 0 else _without_name(row["feature"], row["detail"]),
             row["size"],
             row["threshold"],
@@ -164,7 +167,7 @@ def _without_name(subject: str, detail: str) -> str:
     """Say what changed without repeating what it is that changed."""
     told = in_plain_words(detail)
     name = in_plain_words(subject) if subject.startswith("(") else subject
-    for start in (f"{subject} ", f"{name} ", f"the {wording.subject(subject)} "):
+    for start in (f"{subject} ", f"{name} ", f"the {plain_words.subject(subject)} "):
         told = told.removeprefix(start)
     return told.removeprefix("is ")
 
@@ -192,7 +195,7 @@ def _drawn(seen: Seen, features: pd.DataFrame) -> tuple[Section, ...]:
 
 
 def _feature(seen: Seen, watch: Watch, column: Column, detail: str) -> Section:
-    from risk import figures
+    from risk.figures import distributions as distribution_figures
 
     name, reference = column.name, watch.reference
     before, now = reference.profile.counts[name], seen.recent.counts[name]
@@ -203,22 +206,22 @@ def _feature(seen: Seen, watch: Watch, column: Column, detail: str) -> Section:
     }
     if column.edges is None:
         cells = distributions.categorical(column, before, now)
-        figure = figures.categorical_feature(cells, **sizes)
+        figure = distribution_figures.categorical_feature(cells, **sizes)
     else:
         cells = distributions.numeric(column, before, now)
-        figure = figures.numeric_feature(cells, **sizes)
+        figure = distribution_figures.numeric_feature(cells, **sizes)
     moved = re.sub(r": (\d+%) -> (\d+%)", r" (from \1 to \2)", cells_moved(column, before, now))
     told = f"{in_plain_words(detail)}. What moved most: {moved}."
     caption = (
         f"{name}: shares of the {reference.profile.n:,} rows learnt from and of the newest "
         f"{seen.recent.n:,}."
     )
-    return Section(wording.in_short(name), (Paragraph(told), Picture(figure, caption, told)))
+    return Section(plain_words.in_short(name), (Paragraph(told), Picture(figure, caption, told)))
 
 
 def _explained(seen: Seen) -> tuple[Section, ...]:
     """Tell how much of the change in the mean predicted risk each feature makes."""
-    from risk import figures
+    from risk.figures import waterfall
 
     if not seen.assessment.attribution:
         return ()
@@ -230,7 +233,7 @@ def _explained(seen: Seen) -> tuple[Section, ...]:
         f"the newest {counted(seen.assessment.n, 'row')}: {_changed(after - before)}. "
         f"{_largest(parts)}"
     )
-    figure = figures.risk_attribution(
+    figure = waterfall.risk_attribution(
         frame,
         before=before,
         after=after,

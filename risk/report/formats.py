@@ -9,7 +9,7 @@ from risk.report.document import Document
 def written(document: Document, kind: ReportFormat) -> bytes:
     """Write a report down; equal reports become equal bytes."""
     if kind == "pdf":
-        from risk.report import pdf
+        from risk.report.pdf import write as pdf
 
         return pdf.write(document)
     if kind == "html":

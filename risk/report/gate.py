@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from risk import story, wording
+from risk.data.statistics import as_rows
+from risk.explain import events, plain_words
+from risk.explain.plain_words import counted
+from risk.explain.snapshot import Row
+from risk.report.context import Evidence
 from risk.report.document import Block, Bullets, Paragraph, Picture, Section, Table
-from risk.report.evidence import Evidence
-from risk.situation import Row
 from risk.stats.scores import BIGGER_IS_BETTER
-from risk.summaries import as_rows
-from risk.wording import counted
 
 TITLE = "Did the newest model deserve to go live?"
 NEVER = (
@@ -26,22 +26,22 @@ CHANGED = {
 
 def section(known: Evidence) -> Section:
     """Tell what the gate compared last, and what came of it."""
-    from risk import figures
+    from risk.figures import intervals
 
     judged = known.ledger.last_comparison()
     if judged is None:
         return Section(TITLE, (Paragraph(NEVER),))
-    moment, comparison = wording.day(judged["decided_at"]), judged["comparison"]
-    weighed = story.judged(judged, known.situation)
+    moment, comparison = plain_words.day(judged["decided_at"]), judged["comparison"]
+    weighed = events.judged(judged, known.situation)
     if comparison["champion"] is None:
         told = f"On {moment} release {judged['version']} went live. {weighed}"
         return Section(TITLE, (Paragraph(told), Paragraph(NEVER, "aside")))
     told = f"On {moment} {CHANGED[judged['action']]}. {weighed}"
     rows = _rows(comparison)
-    name = wording.metric(comparison["metric"])
+    name = plain_words.metric(comparison["metric"])
     words = _in_words(comparison)
     picture = Picture(
-        figures.paired_comparison(rows, metric=name, n=comparison["n"]),
+        intervals.paired_comparison(rows, metric=name, n=comparison["n"]),
         f"{name} of both models on the same rows, and how much higher that of the new one is.",
         f"{told} {words}",
     )
@@ -61,7 +61,7 @@ def _rows(comparison: Row) -> pd.DataFrame:
 
 def _in_words(comparison: Row) -> str:
     """Say how large the difference is and whether chance explains it."""
-    found, name = comparison.get("difference"), wording.metric(comparison["metric"])
+    found, name = comparison.get("difference"), plain_words.metric(comparison["metric"])
     if not found:
         return f"How sure the difference in {name} is cannot be told from single rows."
     value, lower, upper = (found[part] for part in ("value", "lower", "upper"))
@@ -91,10 +91,10 @@ def _weighed(known: Evidence, judged: Row) -> tuple[Block, ...]:
     )
     confidence = comparison.get("confidence", 0.95)
     table = Table(
-        ("model", wording.metric(comparison["metric"]), "from", "to"),
+        ("model", plain_words.metric(comparison["metric"]), "from", "to"),
         tuple(tuple(row.values()) for row in as_rows(rows)),
         caption=f"Intervals hold with {confidence:.0%} confidence. Evidence: "
-        f"{wording.evidence(comparison['e_value'])}; p-value of McNemar's exact test: "
+        f"{plain_words.evidence(comparison['e_value'])}; p-value of McNemar's exact test: "
         f"{_short(comparison['p_value'])}.",
     )
     why = Paragraph(f"As recorded: {judged['reason']}.", "aside")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from risk import figures
-from risk.report import cells, fonts
+from risk.figures import canvas, fonts
+from risk.report import cells
 from risk.report.document import Document, Section
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+TEMPLATES = Path(__file__).with_name("assets")
 NAMED = re.compile(r'(\bid="|\bhref="#|\burl\(#)')
 OUTER = re.compile(r"^<svg\b")
 
@@ -26,7 +28,7 @@ def write(document: Document) -> bytes:
     """Write a report as the bytes of an HTML page."""
     fonts.register()
     environment = Environment(
-        loader=FileSystemLoader(fonts.ASSETS), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
     environment.tests["section"] = lambda block: isinstance(block, Section)
     page = environment.get_template("report.html").render(
@@ -41,7 +43,7 @@ def _drawer() -> Callable[[Figure, str], Markup]:
 
     def drawn(figure: Figure, alternative: str) -> Markup:
         name = f"figure{next(numbers)}-"
-        svg = NAMED.sub(rf"\1{name}", figures.as_svg(figure).decode())
+        svg = NAMED.sub(rf"\1{name}", canvas.as_svg(figure).decode())
         told = Markup('<svg role="img" aria-label="{}"').format(alternative)
         return Markup(OUTER.sub(lambda _: told, svg))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from risk import dependencies, story, wording
-from risk.chronicle import Part
+from risk.data.statistics import as_rows, summarise_timings
+from risk.explain import events, plain_words
+from risk.explain.plain_words import counted, sentence
+from risk.explain.snapshot import Row
+from risk.ledger.queries import Part
+from risk.models import dependencies
+from risk.report.context import Evidence
 from risk.report.document import Block, Paragraph, Picture, Section, Table
-from risk.report.evidence import Evidence
-from risk.situation import Row
-from risk.summaries import as_rows, summarise_timings
-from risk.wording import counted, sentence
 
 TITLE = "How does it run?"
 MOST_SHOWN, MOST_TIMED = 20, 100
@@ -46,7 +47,7 @@ def _in_short(runs: Sequence[Row], total: int) -> str:
 
 
 def _timings(known: Evidence, runs: Sequence[Row]) -> tuple[Block, ...]:
-    from risk import figures
+    from risk.figures import rankings
 
     stages = known.ledger.stages_of([run["id"] for run in runs])
     own = (stages["stage"] == "report") & (stages["run_id"] == runs[0]["id"])
@@ -62,7 +63,7 @@ def _timings(known: Evidence, runs: Sequence[Row]) -> tuple[Block, ...]:
             "How long each stage takes",
             (
                 Paragraph(told),
-                Picture(figures.stage_timings(table), "Seconds by stage.", told),
+                Picture(rankings.stage_timings(table), "Seconds by stage.", told),
                 Table(
                     ("stage", "times", "last (s)", "median (s)", "95 % are below (s)"),
                     tuple(tuple(row.values()) for row in rows),
@@ -76,7 +77,7 @@ def _timings(known: Evidence, runs: Sequence[Row]) -> tuple[Block, ...]:
 def _runs(known: Evidence, runs: Sequence[Row], total: int) -> Section:
     shown = runs[:MOST_SHOWN]
     done = {
-        decision["run_id"]: story.decided(decision, known.situation)[0]
+        decision["run_id"]: events.decided(decision, known.situation)[0]
         for decision in reversed(known.situation.decisions)
     }
     rows = tuple(
@@ -107,7 +108,7 @@ def _packages(known: Evidence) -> Section:
     table = dependencies.of_installation(known.config)
     unfit = table.loc[table["state"] != "ok", "package"].tolist()
     told = (
-        f"{wording.listed(unfit)} do not fit what this project was tested with."
+        f"{plain_words.listed(unfit)} do not fit what this project was tested with."
         if unfit
         else f"All {counted(len(table), 'package')} fit what this project was tested with."
     )

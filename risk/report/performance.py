@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from risk import score_history, wording
 from risk.errors import RiskError
+from risk.explain import plain_words, score_history
+from risk.explain.plain_words import counted
 from risk.report import curves, risks
+from risk.report.context import ENOUGH_ROWS, Evidence, Labelled
 from risk.report.document import Block, Paragraph, Picture, Section, Table
-from risk.report.evidence import ENOUGH_ROWS, Evidence, Labelled
 from risk.stats.scores import Estimate, score_all
-from risk.wording import counted
 
 TITLE = "How good is the model?"
 MEANING = {
@@ -54,14 +54,14 @@ def score_on(known: Evidence, found: Labelled) -> dict[str, Estimate]:
 
 
 def _history(known: Evidence) -> tuple[Block, ...]:
-    from risk import figures
+    from risk.figures import trend
 
     metric = known.config.checks.metric
     shown = score_history.trend(known.ledger, metric)
-    name = wording.metric(metric)
+    name = plain_words.metric(metric)
     meaning = f"{name} tells how good the calls are: {MEANING[metric]}."
     told = score_history.in_words(shown, metric)
-    figure = figures.score_trend(shown.points, shown.changes, metric=name)
+    figure = trend.score_trend(shown.points, shown.changes, metric=name)
     went_live = score_history.changes_in_words(shown)
     return (
         Paragraph(f"{meaning} {told}"),
@@ -77,7 +77,7 @@ def _scores(known: Evidence) -> tuple[Table, ...]:
     usable = [found for found in (known.unlearnt, known.test) if isinstance(found, Labelled)]
     for found in sorted(usable, key=lambda found: found is not known.judged_on):
         rows = tuple(
-            (wording.metric(name), MEANING[name], score.value, score.lower, score.upper)
+            (plain_words.metric(name), MEANING[name], score.value, score.lower, score.upper)
             for name, score in score_on(known, found).items()
         )
         caption = (
@@ -127,7 +127,7 @@ def _pictures(known: Evidence, found: Labelled) -> tuple[Section, ...]:
 
 
 def _confusion(known: Evidence, found: Labelled) -> Section:
-    from risk import figures
+    from risk.figures import matrix
     from risk.figures.labels import percent
 
     labels, counts = known.config.columns.classes, curves.outcomes(found)
@@ -151,7 +151,7 @@ def _confusion(known: Evidence, found: Labelled) -> Section:
         (
             Paragraph(" ".join(told)),
             Picture(
-                figures.confusion_matrix(counts, labels=labels, title=title),
+                matrix.confusion_matrix(counts, labels=labels, title=title),
                 "Rows by what they were (down) and what was predicted (across).",
                 " ".join(told),
             ),
@@ -165,7 +165,7 @@ def _confusion(known: Evidence, found: Labelled) -> Section:
 
 
 def _curves(found: Labelled, scores: Mapping[str, Estimate]) -> Section:
-    from risk import figures
+    from risk.figures import curves as curve_figures
 
     (right_no, false_alarms), (missed, caught) = curves.outcomes(found).tolist()
     fpr, tpr = false_alarms / (right_no + false_alarms), caught / (missed + caught)
@@ -181,12 +181,14 @@ def _curves(found: Labelled, scores: Mapping[str, Estimate]) -> Section:
         (
             Paragraph(f"{told} {right} The curves show what other thresholds would do."),
             Picture(
-                figures.roc_curve(curves.roc_points(found), chosen=(fpr, tpr), area=roc_auc, n=n),
+                curve_figures.roc_curve(
+                    curves.roc_points(found), chosen=(fpr, tpr), area=roc_auc, n=n
+                ),
                 "The share of those at risk that is caught, for the share of others called.",
                 f"ROC curve with an area of {roc_auc:.3f} on {n} rows. {told}",
             ),
             Picture(
-                figures.precision_recall_curve(
+                curve_figures.precision_recall_curve(
                     curves.precision_recall_points(found),
                     chosen=None if precision is None else (tpr, precision),
                     base_rate=base_rate,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from risk import wording
-from risk.profile import Column
+from risk.data.statistics import as_rows
+from risk.explain import plain_words
+from risk.explain.plain_words import counted, in_plain_words, sentence
+from risk.monitoring.monitored_release import Watch
+from risk.monitoring.profile import Column
+from risk.report.context import MOST_DROPS, Evidence, Seen
 from risk.report.distributions import shares
 from risk.report.document import Block, Bullets, Paragraph, Picture, Section, Table
-from risk.report.evidence import MOST_DROPS, Evidence, Seen
-from risk.summaries import as_rows
-from risk.watch import Watch
-from risk.wording import counted, in_plain_words, sentence
 
 TITLE = "How good are the data?"
 MOST_ROWS = 30
@@ -60,7 +60,7 @@ def _alarms(known: Evidence) -> tuple[Block, ...]:
     odd = found[(found["check_name"] == "data_quality") & found["drift_detected"].astype("bool")]
     new = [f"{in_plain_words(detail)}." for detail in odd["detail"].head(MOST_ROWS)]
     earlier = [
-        f"{in_plain_words(incident['detail'])}, since {wording.day(incident['opened_at'])}."
+        f"{in_plain_words(incident['detail'])}, since {plain_words.day(incident['opened_at'])}."
         for incident in known.situation.open_incidents[:MOST_ROWS]
         if incident["kind"] == "data_quality" and incident["detail"] not in set(odd["detail"])
     ]
@@ -75,7 +75,7 @@ def _alarms(known: Evidence) -> tuple[Block, ...]:
 
 def _arrived(known: Evidence) -> tuple[Block, ...]:
     drops = known.new_drops
-    since = f"since {wording.day(known.since)}" if known.since else "so far"
+    since = f"since {plain_words.day(known.since)}" if known.since else "so far"
     if not drops:
         return (Paragraph(f"No new data came {since}."),)
     total = {
@@ -129,7 +129,7 @@ def _refused(known: Evidence) -> tuple[Block, ...]:
 
 
 def _values(seen: Seen, watch: Watch, known: Evidence) -> Section:
-    from risk import figures
+    from risk.figures import rankings
 
     found = measured(seen, watch)
     worst = found[["missing", "out_of_range", "unseen"]].max(axis=1)
@@ -160,7 +160,7 @@ def _values(seen: Seen, watch: Watch, known: Evidence) -> Section:
         (
             Paragraph(told),
             Picture(
-                figures.data_quality(ranked, n=seen.recent.n),
+                rankings.data_quality(ranked, n=seen.recent.n),
                 "The share of values that are missing, out of range, or never seen before.",
                 told,
             ),
@@ -184,7 +184,7 @@ def _statistics(known: Evidence) -> tuple[Section, ...]:
     hidden = len(table) - len(shown)
     names = ("column_name", "row_count", "missing_count", *MEANS)
     rows = tuple(tuple(row.values()) for row in as_rows(shown[list(names)]))
-    told = wording.day(shown["computed_at"].iloc[0])
+    told = plain_words.day(shown["computed_at"].iloc[0])
     return (
         Section(
             "Statistics of the newest data",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from risk.explain.plain_words import counted
 from risk.report import curves, distributions
+from risk.report.context import Evidence, Labelled
 from risk.report.document import Paragraph, Picture, Section, Table
-from risk.report.evidence import Evidence, Labelled
 from risk.stats.scores import Costs
 from risk.stats.threshold import highest_f1, lowest_cost
-from risk.wording import counted
 
 
 def sections(known: Evidence, found: Labelled) -> tuple[Section, ...]:
@@ -16,7 +16,7 @@ def sections(known: Evidence, found: Labelled) -> tuple[Section, ...]:
 
 
 def _calibration(known: Evidence, found: Labelled) -> Section:
-    from risk import figures
+    from risk.figures import curves as curve_figures
 
     bins = curves.calibration_bins(found, confidence=known.config.scoring.confidence)
     n_off = int(((bins["predicted"] < bins["lower"]) | (bins["predicted"] > bins["upper"])).sum())
@@ -31,7 +31,7 @@ def _calibration(known: Evidence, found: Labelled) -> Section:
         (
             Paragraph(told),
             Picture(
-                figures.calibration_curve(bins),
+                curve_figures.calibration_curve(bins),
                 "Predicted risk against the share that turned out to be at risk; on the diagonal "
                 "both are equal.",
                 told,
@@ -41,7 +41,7 @@ def _calibration(known: Evidence, found: Labelled) -> Section:
 
 
 def _distribution(known: Evidence) -> tuple[Section, ...]:
-    from risk import figures
+    from risk.figures import distributions as distribution_figures
 
     seen, title = known.seen, "How the predicted risk is spread"
     if seen is None or seen.watch is None:
@@ -55,7 +55,7 @@ def _distribution(known: Evidence) -> tuple[Section, ...]:
         f"{counted(seen.recent.n, 'row')} at risk, and {called['reference']:.0%} of the rows it "
         "learnt from."
     )
-    figure = figures.score_distribution(
+    figure = distribution_figures.score_distribution(
         bins,
         threshold=threshold,
         n_reference=seen.watch.reference.profile.n,
@@ -66,7 +66,7 @@ def _distribution(known: Evidence) -> tuple[Section, ...]:
 
 
 def _thresholds(known: Evidence, found: Labelled) -> tuple[Section, ...]:
-    from risk import figures
+    from risk.figures import curves as curve_figures
 
     if known.watch is None or not found.has_both_classes:
         return ()
@@ -88,7 +88,7 @@ def _thresholds(known: Evidence, found: Labelled) -> tuple[Section, ...]:
     )
     told = f"{_prices(cost)} The threshold in force, {chosen:.2f}, costs {now:.3f} per row; {saved}"
     picture = Picture(
-        figures.threshold_costs(
+        curve_figures.threshold_costs(
             curves.costs(found, cost), chosen=chosen, cheapest=cheapest, n=len(found)
         ),
         "What each threshold would have cost per row.",

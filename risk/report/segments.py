@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from risk import segments
+from risk.data.statistics import as_rows
+from risk.report import weak_segments
+from risk.report.context import Evidence
 from risk.report.document import Paragraph, Picture, Section, Table
-from risk.report.evidence import Evidence
-from risk.summaries import as_rows
 
 TITLE = "Where is the model weakest?"
 MOST_ROWS, MOST_DRAWN = 20, 12
@@ -14,13 +14,13 @@ COLUMNS = "segment n value lower upper predicted observed is_weak".split()
 
 def section(known: Evidence) -> Section:
     """Compare how often the model is wrong in each segment with elsewhere."""
-    from risk import figures
+    from risk.figures import intervals
 
     labelled = known.judged_on if known.watch else None
     if known.watch is None or labelled is None:
         return Section(TITLE, (Paragraph("Not told: there is no row with a label to judge by."),))
     confidence = known.config.scoring.confidence
-    found = segments.find_weak(
+    found = weak_segments.find_weak(
         labelled.rows,
         labelled.y_pred_proba,
         known.watch.champion.manifest,
@@ -31,8 +31,8 @@ def section(known: Evidence) -> Section:
         return Section(TITLE, (lead,))
     shown = found.table.head(MOST_ROWS)
     hidden = len(found.table) - len(shown)
-    figure = figures.segments(
-        shown.head(MOST_DRAWN), overall=found.overall.value, metric=segments.METRIC
+    figure = intervals.segments(
+        shown.head(MOST_DRAWN), overall=found.overall.value, metric=weak_segments.METRIC
     )
     table = Table(
         ("segment", "rows", "wrong", "from", "to", "mean risk", "were at risk", "weak"),

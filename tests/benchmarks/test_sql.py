@@ -2,7 +2,7 @@ import pytest
 import sqlalchemy as sa
 
 from benchmarks import sql
-from risk.tables import dataset_rows
+from risk.ledger.tables import dataset_rows
 from tests.servers import REMOTE, SQLITE, on_every_server
 
 ADDRESSES = {SQLITE: "sqlite://"} | {name: address for name, (address, _) in REMOTE.items()}

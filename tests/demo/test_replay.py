@@ -7,7 +7,7 @@ import pytest
 from demo.replay import Script, replay
 from risk.config import Config
 from risk.errors import UsageError
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
 from tests import servers
 
 ROOT = Path(__file__).parents[2]

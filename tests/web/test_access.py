@@ -5,11 +5,10 @@ import pytest
 from pydantic import SecretStr
 
 from app import create_app
-from risk import keys
 from risk.errors import ConfigError
-from risk.ledger import Ledger
-from risk.tables import requests_for_change
-from web import access
+from risk.ledger.ledger import Ledger
+from risk.ledger.tables import requests_for_change
+from web import access, api_keys
 
 CHROMIUM = shutil.which("chromium")
 SECRET = SecretStr("another secret of the settings")
@@ -34,7 +33,7 @@ def client(closed):
 
 
 def key(world, scope, name=None):
-    new = keys.create(world.config, name or scope, scope)
+    new = api_keys.create(world.config, name or scope, scope)
     return {"X-API-Key": str(new)}
 
 
@@ -136,9 +135,9 @@ def test_a_wrong_key_is_refused_even_where_none_is_needed(world, headers):
 )
 def test_each_scope_opens_what_it_should(client, closed, method, path, needed):
     """A key that reads cannot change anything, one that writes cannot choose the model."""
-    for scope in keys.SCOPES:
+    for scope in api_keys.SCOPES:
         status = client.open(path, method=method, headers=key(closed, scope)).status_code
-        assert (status == 403) == (not keys.covers(scope, needed)), scope
+        assert (status == 403) == (not api_keys.covers(scope, needed)), scope
         assert status != 401
 
 
@@ -173,7 +172,7 @@ def test_a_revoked_key_ends_at_once(client, closed):
     other_worker = create_app(closed.config).test_client()
     assert other_worker.get("/runs", headers=headers).status_code == 200
 
-    keys.revoke(closed.config, "read")
+    api_keys.revoke(closed.config, "read")
 
     assert client.get("/runs").status_code == 401
     assert other_worker.get("/runs", headers=headers).status_code == 401
@@ -182,7 +181,7 @@ def test_a_revoked_key_ends_at_once(client, closed):
 def test_a_new_key_of_an_old_name_does_not_revive_its_sessions(client, closed):
     """The session knows which key began it."""
     sign_in(client, key(closed, "read", "ci"))
-    keys.revoke(closed.config, "ci")
+    api_keys.revoke(closed.config, "ci")
     key(closed, "admin", "ci")
 
     assert client.get("/runs").status_code == 401
@@ -268,7 +267,7 @@ def test_a_browser_signs_in_changes_something_and_signs_out(closed, serve_world,
     from playwright.sync_api import sync_playwright
 
     closed.set(api__trusted_hosts=["risk.example"])
-    new = keys.create(closed.config, "Zoë", "write")
+    new = api_keys.create(closed.config, "Zoë", "write")
     rules = "--host-resolver-rules=MAP risk.example 127.0.0.1"
     with serve_world(closed) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from risk import keys, releases, situation, status
 from risk.config import Config
-from risk.ledger import Ledger
+from risk.explain import health, snapshot
+from risk.ledger.ledger import Ledger
+from risk.models import releases
+from web import api_keys
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
@@ -82,7 +84,7 @@ def words(page, selector):
 def test_what_is_shown_is_what_the_ledger_says(visit, config):
     """Verdict and reasons, live release, score, open incidents, runs."""
     with Ledger.open(config, upgrade=False) as ledger:
-        told = status.tell(situation.look(config, ledger))
+        told = health.tell(snapshot.look(config, ledger))
         listed = ledger.list_runs()
         scores = ledger.trend("f1", feature="realised on new rows")
         still_open = len(ledger.open_incidents())
@@ -191,7 +193,7 @@ def test_a_person_signs_in_and_handles_an_incident(visit, config, url):
     row = {"kind": "data_drift", "subject": "<b>plan</b>", "severity": "moderate"}
     with Ledger.open(config) as ledger:
         ledger.open_incident(row | {"version": 4, "detail": "<b>plan</b> premium more often"})
-    key = keys.create(config, "ada", "write").key
+    key = api_keys.create(config, "ada", "write").key
     page = visit()
     page.click("#incidents >> text=Sign in")
     page.fill("#key", key)

@@ -8,8 +8,10 @@ import pytest
 
 import full_process
 from app import create_app
-from risk import keys, releases, situation, status
-from risk.ledger import Ledger
+from risk.explain import health, snapshot
+from risk.ledger.ledger import Ledger
+from risk.models import releases
+from web import api_keys
 
 HOSTILE = ["<script>alert(1)</script>", "{{7*7}}", "\u202egnp.exe", "x" * 600, "'\"><b onclick=1>"]
 INCIDENT = {
@@ -105,7 +107,7 @@ def test_before_the_first_run_the_page_says_what_to_do(world, tree):
 
 def test_the_first_line_is_the_answer(client, here, ledger):
     """The same sentences the report prints."""
-    told = status.tell(situation.look(here.config, ledger))
+    told = health.tell(snapshot.look(here.config, ledger))
 
     page = page_of(client)
 
@@ -173,7 +175,7 @@ def test_only_who_may_write_sees_the_forms(client, here, ledger):
     """Everybody else is led to the sign-in."""
     ledger.open_incident(INCIDENT)
     for scope, forms in (("read", 0), ("write", 2), ("admin", 2)):
-        key = keys.create(here.config, f"<{scope}>", scope).key
+        key = api_keys.create(here.config, f"<{scope}>", scope).key
 
         page = page_of(client, **{"X-API-Key": key})
 
@@ -187,7 +189,7 @@ def test_an_incident_is_handled_by_plain_forms(client, here, ledger):
     """Signed in, without JavaScript, and back on the page afterwards."""
     ledger.open_incident(INCIDENT)
     number, origin = ledger.open_incidents()[-1].id, {"Origin": "http://localhost"}
-    key = keys.create(here.config, "Zoë", "write").key
+    key = api_keys.create(here.config, "Zoë", "write").key
     client.post("/login", data={"key": key}, headers=origin)
 
     for action, data in (("acknowledge", {}), ("resolve", {"reason": "a price rise"})):

@@ -4,9 +4,8 @@ from sqlalchemy import text
 
 import full_process
 from app import create_app
-from risk import keys
-from risk.ledger import Ledger
-from web import metrics
+from risk.ledger.ledger import Ledger
+from web import api_keys, metrics
 
 FEATURES = {"lastmonth_activity", "lastyear_activity", "number_of_employees"}
 
@@ -79,7 +78,7 @@ def test_a_refused_caller_is_counted(world):
     client = create_app(config).test_client()
     assert client.get("/metrics").status_code == 401
 
-    client.environ_base["HTTP_X_API_KEY"] = str(keys.create(config, "prometheus", "read"))
+    client.environ_base["HTTP_X_API_KEY"] = str(api_keys.create(config, "prometheus", "read"))
 
     assert value(client, "http_requests_total", method="GET", route="/metrics", status="401") == 1
 

@@ -9,7 +9,7 @@ import requests
 
 import full_process
 from app import create_app
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
 
 JSON, CSV = "application/json", "text/csv"
 FEATURES = ["age", "plan", "town"]

@@ -4,8 +4,8 @@ import pytest
 
 import full_process
 from app import create_app
-from risk.ledger import Ledger
-from risk.report import shelf
+from risk.ledger.ledger import Ledger
+from risk.report import archive
 
 CONTENT = b"%PDF-1.7 a report"
 
@@ -16,7 +16,7 @@ def world(new_world, tmp_path_factory):
     world = new_world(tmp_path_factory.mktemp("reports"))
     with Ledger.open(world.config) as ledger:
         full_process.run(world.config, ledger)
-        shelf.keep(world.config, ledger, {"pdf": CONTENT, "json": b"{}"}, run_id=1)
+        archive.keep(world.config, ledger, {"pdf": CONTENT, "json": b"{}"}, run_id=1)
         full_process.run(world.config, ledger)
     return world
 

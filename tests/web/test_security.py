@@ -10,9 +10,10 @@ import pytest
 
 import full_process
 from app import create_app
-from risk import keys, store
-from risk.ledger import Ledger
-from web.answers import HEADERS
+from risk import store
+from risk.ledger.ledger import Ledger
+from web import api_keys
+from web.responses import HEADERS
 
 COLUMN = '<script>alert("column")</script>'
 LEVEL = '"><img src=x onerror=alert(1)>'
@@ -232,7 +233,7 @@ def test_this_machine_has_its_usual_names(client, host):
 )
 def test_further_names_come_from_the_settings(world, settings, known, unknown):
     """Where every request needs a key and no name is known, none is asked for."""
-    keys.create(world.config, "ci", "read")
+    api_keys.create(world.config, "ci", "read")
     api = world.config.api.model_copy(update=settings)
     client = create_app(world.config.model_copy(update={"api": api})).test_client()
 
@@ -283,7 +284,7 @@ TARGETS = [
 def signing_in(world):
     """Give a client, and what signs it in."""
     world.set(api__read_without_key=False)
-    new = keys.create(world.config, "person", "write")
+    new = api_keys.create(world.config, "person", "write")
     client = create_app(world.config).test_client()
 
     def sign_in(base="http://localhost", target="/", **headers):
@@ -389,8 +390,8 @@ def test_a_page_of_ours_can(signing_in, headers):
 
 def test_no_secret_is_ever_told(hostile, caplog):
     """Keys, hashes and secrets stand in no answer, no log and no error."""
-    new = keys.create(hostile.config, "canary", "admin")
-    kept = keys.Keyring(hostile.config).find(str(new))
+    new = api_keys.create(hostile.config, "canary", "admin")
+    kept = api_keys.Keyring(hostile.config).find(str(new))
     secrets = [str(new), kept.sha256, store.signing_key(hostile.config).decode()]
     client = create_app(hostile.config).test_client()
     told = []

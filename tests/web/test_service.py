@@ -12,9 +12,10 @@ import full_process
 import training
 from app import create_app
 from benchmarks import serving
-from risk import drops, releases
+from risk.data import drops
 from risk.errors import LedgerError, ModelError
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
+from risk.models import releases
 from web.service import Service
 
 

@@ -11,7 +11,7 @@ from reportlab.platypus import CondPageBreak, Flowable, LongTable
 from reportlab.platypus import Paragraph as PlainParagraph
 from reportlab.platypus.tableofcontents import TableOfContents
 
-from risk.report import fonts
+from risk.figures import fonts
 from risk.report.pdf.tags import Element, decoration
 
 INK, FAINT, LINE, ACCENT = (HexColor(f"#{c}") for c in ("1b2430", "5a6675", "c9d1da", "005a9c"))

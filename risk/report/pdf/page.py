@@ -9,7 +9,8 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas as PlainCanvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate
 
-from risk.report import cells, fonts
+from risk.figures import fonts
+from risk.report import cells
 from risk.report.document import Document
 from risk.report.pdf.flowables import FAINT, LINE, Place
 from risk.report.pdf.tags import Marks, decoration

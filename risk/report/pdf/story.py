@@ -10,7 +10,7 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.units import mm
 from reportlab.platypus import CondPageBreak, Flowable, PageBreak
 
-from risk.report import fonts
+from risk.figures import fonts
 from risk.report.document import Bullets, Document, Paragraph, Picture, Section, Table
 from risk.report.pdf import tables, vectors
 from risk.report.pdf.flowables import (

@@ -8,7 +8,8 @@ from typing import Any
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable
 
-from risk.report import cells, fonts
+from risk.figures import fonts
+from risk.report import cells
 from risk.report.document import Table
 from risk.report.pdf.flowables import FAINT, FONT, INK, LINE, Begin, Grid, Text, style
 from risk.report.pdf.tags import Element

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pypdf import PdfReader, PdfWriter
 from pypdf import generic as pdf
 
+from risk.figures import fonts
 from risk.figures.canvas import any_letter
-from risk.report import fonts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.image import imread
 from matplotlib.transforms import Bbox
 
-from risk import figures
+from risk.figures import canvas
 
 
 class Listener(RendererAgg):
@@ -44,8 +44,8 @@ def texts():
     """Give everything a reader can read in a figure, in its SVG."""
 
     def texts(figure):
-        root = ElementTree.fromstring(figures.as_svg(figure))
-        return " ".join("".join(node.itertext()) for node in root.iter(f"{{{figures.SVG}}}text"))
+        root = ElementTree.fromstring(canvas.as_svg(figure))
+        return " ".join("".join(node.itertext()) for node in root.iter(f"{{{canvas.SVG}}}text"))
 
     return texts
 
@@ -73,6 +73,6 @@ def pixels():
     """Give the pixels of a figure as people see them, red, green, blue and opacity."""
 
     def pixels(figure):
-        return np.asarray(imread(io.BytesIO(figures.as_png(figure)), format="png"))
+        return np.asarray(imread(io.BytesIO(canvas.as_png(figure)), format="png"))
 
     return pixels

@@ -4,17 +4,17 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from risk import figures
+from risk.figures import canvas, waterfall
 from risk.figures.canvas import PAGE, any_letter, say_instead
 
 PARTS = pd.DataFrame({"feature": ["a"], "value": [1.0], "contribution": [0.1]})
 
 
 def drawing(name="a"):
-    return figures.contributions(PARTS.assign(feature=name), baseline=0.2, risk=0.3)
+    return waterfall.contributions(PARTS.assign(feature=name), baseline=0.2, risk=0.3)
 
 
-@pytest.mark.parametrize("write", [figures.as_svg, figures.as_png])
+@pytest.mark.parametrize("write", [canvas.as_svg, canvas.as_png])
 def test_the_same_figure_is_the_same_bytes(write):
     """Two builds of a report are compared byte by byte."""
     assert write(drawing()) == write(drawing())
@@ -31,15 +31,15 @@ def test_a_picture_is_opaque_and_white(pixels):
 
 def test_a_drawing_on_a_page_has_no_background_of_its_own():
     """Pages are light or dark."""
-    root = ElementTree.fromstring(figures.as_svg(drawing()))
+    root = ElementTree.fromstring(canvas.as_svg(drawing()))
 
-    filled = [n.get("fill") for n in root.iter(f"{{{figures.SVG}}}path") if n.get("fill")]
+    filled = [n.get("fill") for n in root.iter(f"{{{canvas.SVG}}}path") if n.get("fill")]
     assert "#ffffff" not in filled
 
 
 def test_no_group_of_a_drawing_has_a_name():
     """Several drawings share a page, on which a name may be there once."""
-    svg = figures.as_svg(drawing()).decode()
+    svg = canvas.as_svg(drawing()).decode()
 
     assert not re.search(r"<g [^>]*\bid=", svg)
     for used in re.findall(r'(?:href="#|url\(#)([^")]+)', svg):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from risk import figures
+from risk.figures import curves
 
 Y_TRUE = np.array([0, 0, 1, 1, 0, 1, 0, 1])
 RISK = np.array([0.1, 0.2, 0.35, 0.4, 0.45, 0.6, 0.7, 0.9])
@@ -22,18 +22,18 @@ COSTS = pd.DataFrame({"threshold": [0.9, 0.1, 0.5], "cost": [2.0, 1.5, 0.5]})
 def roc(**others):
     fpr, tpr, _ = metrics.roc_curve(Y_TRUE, RISK)
     told = {"chosen": (0.25, 0.5), "area": metrics.roc_auc_score(Y_TRUE, RISK), "n": 8}
-    return figures.roc_curve(pd.DataFrame({"fpr": fpr, "tpr": tpr}), **told | others)
+    return curves.roc_curve(pd.DataFrame({"fpr": fpr, "tpr": tpr}), **told | others)
 
 
 def precision_recall(**others):
     precision, recall, _ = metrics.precision_recall_curve(Y_TRUE, RISK)
     told = {"chosen": (0.75, 0.6), "base_rate": 0.5, "area": 0.71, "n": 8}
     points = pd.DataFrame({"recall": recall, "precision": precision})
-    return figures.precision_recall_curve(points, **told | others)
+    return curves.precision_recall_curve(points, **told | others)
 
 
 def costs(points=COSTS, *, chosen=0.5, cheapest=0.42):
-    return figures.threshold_costs(points, chosen=chosen, cheapest=cheapest, n=600)
+    return curves.threshold_costs(points, chosen=chosen, cheapest=cheapest, n=600)
 
 
 def drawn(axes, which=0):
@@ -80,7 +80,7 @@ def test_the_threshold_and_the_area_may_be_unknown(draw):
 
 def test_calibration_is_drawn_by_predicted_risk():
     """Points in order, with their intervals, if they have one."""
-    axes = figures.calibration_curve(BINS).axes[0]
+    axes = curves.calibration_curve(BINS).axes[0]
     container = axes.containers[0]
 
     assert np.column_stack(container.lines[0].get_data()) == pytest.approx(
@@ -95,7 +95,7 @@ def test_calibration_is_drawn_by_predicted_risk():
 def test_both_axes_of_a_calibration_have_one_scale(scale, end):
     """The diagonal is where predictions are right; rare events use what room there is."""
     numbers = ["predicted", "observed", "lower", "upper"]
-    axes = figures.calibration_curve(BINS.assign(**scale * BINS[numbers])).axes[0]
+    axes = curves.calibration_curve(BINS.assign(**scale * BINS[numbers])).axes[0]
 
     assert axes.get_xlim() == (0, pytest.approx(end))
     assert axes.get_ylim() == (0, pytest.approx(1.02 * end))
@@ -112,7 +112,7 @@ def test_costs_are_drawn_from_nothing_up():
 
 def test_what_right_calls_bring_in_is_drawn_below_nothing():
     """A cost matrix may have gains."""
-    axes = figures.threshold_costs(
+    axes = curves.threshold_costs(
         pd.DataFrame({"threshold": [0.1, 0.5], "cost": [-5.5, -1.0]}), chosen=0.5, cheapest=0.1, n=9
     ).axes[0]
 
@@ -136,16 +136,16 @@ def test_thresholds_beside_each_other_can_be_read(chosen, cheapest, is_readable)
 def test_nothing_that_is_written_is_cut_off_or_covered(figure, is_readable):
     """Beside the square there is little room."""
     assert is_readable(figure)
-    assert is_readable(figures.calibration_curve(BINS.assign(n=12_345_678)))
+    assert is_readable(curves.calibration_curve(BINS.assign(n=12_345_678)))
 
 
 def test_too_little_data_is_said_and_not_drawn(texts):
     """No labels yet, labels of one class, nothing that can be counted."""
     nothing = pd.DataFrame({"fpr": [0.0, 1.0], "tpr": [np.nan, np.nan]})
     empty = [
-        figures.roc_curve(nothing, chosen=None, area=None, n=3),
+        curves.roc_curve(nothing, chosen=None, area=None, n=3),
         precision_recall(base_rate=0),
-        figures.calibration_curve(BINS.head(0)),
+        curves.calibration_curve(BINS.head(0)),
         costs(COSTS.assign(cost=np.inf)),
     ]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from risk import figures
+from risk.figures import distributions
 from tests.risk.figures.hard_names import ASIAN, LONG
 
 N = {"n_reference": 600, "n_current": 143}
@@ -24,11 +24,11 @@ SHARES = pd.DataFrame(
 
 
 def numeric(bins=BINS, feature="age"):
-    return figures.numeric_feature(bins, feature=feature, **N)
+    return distributions.numeric_feature(bins, feature=feature, **N)
 
 
 def categorical(shares=SHARES, feature="region"):
-    return figures.categorical_feature(shares, feature=feature, **N)
+    return distributions.categorical_feature(shares, feature=feature, **N)
 
 
 def evenly(n):
@@ -81,7 +81,7 @@ def test_the_threshold_stands_where_it_lies_between_bounds():
         {"left": [0, 0.1, 0.5], "right": [0.1, 0.5, 1], "reference": 0.3, "current": 0.3}
     )
 
-    axes = figures.score_distribution(uneven, threshold=0.2, **N).axes[0]
+    axes = distributions.score_distribution(uneven, threshold=0.2, **N).axes[0]
 
     assert axes.lines[0].get_xdata()[0] == pytest.approx(1.25)
 
@@ -93,14 +93,14 @@ def test_predicted_risks_are_written_in_percent():
         {"left": edges[:-1], "right": edges[1:], "reference": 0.25, "current": 0.25}
     )
 
-    axes = figures.score_distribution(bins, threshold=0.2, **N).axes[0]
+    axes = distributions.score_distribution(bins, threshold=0.2, **N).axes[0]
 
     assert ticks(axes) == {"0%": 0, "0.5%": 1, "8.7%": 2, "33%": 3, "100%": 4}
 
 
 def test_a_score_distribution_says_what_is_what(lines_of):
     """The reference first, as it was first."""
-    told = lines_of(figures.score_distribution(evenly(20), threshold=0.42, **N))
+    told = lines_of(distributions.score_distribution(evenly(20), threshold=0.42, **N))
 
     key = [words for words in told if "n = " in words or "called" in words]
     assert key == [
@@ -159,9 +159,9 @@ def test_no_rows_are_said_and_not_drawn(texts, is_readable):
     """The first run has no batch yet."""
     none = {"n_reference": 600, "n_current": 0}
     empty = [
-        figures.score_distribution(evenly(5), threshold=0.5, **none),
-        figures.numeric_feature(BINS, feature=LONG, **none),
-        figures.categorical_feature(SHARES, feature=ASIAN, **none),
+        distributions.score_distribution(evenly(5), threshold=0.5, **none),
+        distributions.numeric_feature(BINS, feature=LONG, **none),
+        distributions.categorical_feature(SHARES, feature=ASIAN, **none),
         numeric(BINS.head(0)),
         categorical(SHARES.head(0)),
     ]

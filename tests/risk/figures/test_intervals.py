@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from risk import figures
+from risk.figures import intervals
 from tests.risk.figures.hard_names import ASIAN, LONG
 
 ROWS = pd.DataFrame(
@@ -34,7 +34,7 @@ def ends(axes):
 
 def test_scores_and_their_difference_have_an_axis_each(lines_of):
     """All a score can be above; below, both directions have the same room."""
-    figure = figures.paired_comparison(ROWS, metric="F1", n=600)
+    figure = intervals.paired_comparison(ROWS, metric="F1", n=600)
     scores, difference = figure.axes
 
     assert values(scores) == [0.71, 0.78] and values(difference) == [0.07]
@@ -50,7 +50,7 @@ def test_scores_and_their_difference_have_an_axis_each(lines_of):
 
 def test_intervals_and_the_difference_may_be_missing(lines_of):
     """Some scores have none."""
-    figure = figures.paired_comparison(
+    figure = intervals.paired_comparison(
         ROWS.head(2).assign(lower=None, upper=None), metric="F1", n=600
     )
 
@@ -62,7 +62,7 @@ def test_a_cost_is_drawn_from_nothing_up(lines_of, is_readable):
     """Beyond 1 there is no end all scores have; thousands need no decimals."""
     dear = ROWS.assign(value=[12345.6, 23456.7, 11111.1], lower=[1, 2, -500], upper=[3e4, 4e4, 3e4])
 
-    figure = figures.paired_comparison(dear, metric="cost", n=600)
+    figure = intervals.paired_comparison(dear, metric="cost", n=600)
 
     assert figure.axes[0].get_xlim() == (0, 42000)
     assert "12,346 [1, 30,000]" in lines_of(figure)
@@ -73,12 +73,12 @@ def test_no_difference_at_all_can_be_drawn(is_readable):
     """The challenger may be the same model."""
     same = ROWS.assign(value=[0.7, 0.7, 0], lower=[0.7, 0.7, 0], upper=[0.7, 0.7, 0])
 
-    assert is_readable(figures.paired_comparison(same, metric="F1", n=1))
+    assert is_readable(intervals.paired_comparison(same, metric="F1", n=1))
 
 
 def test_segments_are_drawn_in_the_order_given(lines_of):
     """With the share of all rows as a line."""
-    figure = figures.segments(SEGMENTS, overall=0.22, metric="share of wrong predictions")
+    figure = intervals.segments(SEGMENTS, overall=0.22, metric="share of wrong predictions")
     axes = figure.axes[0]
 
     assert values(axes) == [0.4, 0.1]
@@ -93,7 +93,7 @@ def test_of_many_segments_the_rest_is_told(texts, is_readable):
     """25 are drawn."""
     many = pd.concat([SEGMENTS.assign(segment=f"{LONG} = {ASIAN}")] * 20)
 
-    figure = figures.segments(many, overall=0.02, metric=LONG)
+    figure = intervals.segments(many, overall=0.02, metric=LONG)
 
     assert len(values(figure.axes[0])) == 25
     assert "Not drawn: 15 more segments." in texts(figure)
@@ -104,18 +104,20 @@ def test_of_many_segments_the_rest_is_told(texts, is_readable):
 def test_any_name_can_be_read(name, is_readable):
     """One row or several."""
     both = [*[name] * 2, "difference"]
-    assert is_readable(figures.paired_comparison(ROWS.assign(name=both), metric=name, n=9_876_543))
-    assert is_readable(figures.paired_comparison(ROWS.head(1), metric=name, n=1))
-    assert is_readable(figures.segments(SEGMENTS.assign(segment=name), overall=1, metric=name))
-    assert is_readable(figures.segments(SEGMENTS.head(1), overall=0, metric=name))
+    assert is_readable(
+        intervals.paired_comparison(ROWS.assign(name=both), metric=name, n=9_876_543)
+    )
+    assert is_readable(intervals.paired_comparison(ROWS.head(1), metric=name, n=1))
+    assert is_readable(intervals.segments(SEGMENTS.assign(segment=name), overall=1, metric=name))
+    assert is_readable(intervals.segments(SEGMENTS.head(1), overall=0, metric=name))
 
 
 def test_too_little_data_is_said_and_not_drawn(texts):
     """No comparison yet, no segment of enough rows."""
     empty = [
-        figures.paired_comparison(ROWS.assign(value=np.nan), metric="F1", n=0),
-        figures.paired_comparison(ROWS.tail(1), metric="F1", n=9),
-        figures.segments(SEGMENTS.head(0), overall=0.2, metric="share"),
+        intervals.paired_comparison(ROWS.assign(value=np.nan), metric="F1", n=0),
+        intervals.paired_comparison(ROWS.tail(1), metric="F1", n=9),
+        intervals.segments(SEGMENTS.head(0), overall=0.2, metric="share"),
     ]
 
     for figure in empty:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from risk import figures
+from risk.figures import matrix
 from tests.risk.figures.hard_names import ASIAN, LONG
 
 COUNTS = np.array([[50, 10], [5, 35]])
@@ -10,7 +10,7 @@ COUNTS = np.array([[50, 10], [5, 35]])
 @pytest.fixture(scope="module")
 def axes():
     """Give the axes of one drawing."""
-    figure = figures.confusion_matrix(COUNTS, labels=("stays", "leaves"), title="Title")
+    figure = matrix.confusion_matrix(COUNTS, labels=("stays", "leaves"), title="Title")
     return figure.axes[0]
 
 
@@ -24,7 +24,7 @@ def test_each_field_shows_count_and_percent_of_its_true_class(axes):
 def test_a_part_never_looks_like_all_nor_like_nothing(lines_of):
     """711 of 713 are not 100%, and two are not 0%."""
     counts = np.array([[2, 711], [1, 9999]])
-    lines = lines_of(figures.confusion_matrix(counts, labels=("no", "yes"), title="T"))
+    lines = lines_of(matrix.confusion_matrix(counts, labels=("no", "yes"), title="T"))
 
     assert [line for line in lines if line.endswith("%")] == ["0.3%", ">99%", "<0.1%", ">99%"]
 
@@ -48,7 +48,7 @@ def test_the_axes_say_what_they_show(axes):
 
 def test_a_class_without_rows_has_no_percentage(lines_of):
     """A test set may hold one class only."""
-    figure = figures.confusion_matrix(np.array([[3, 1], [0, 0]]), labels=("no", "yes"), title="T")
+    figure = matrix.confusion_matrix(np.array([[3, 1], [0, 0]]), labels=("no", "yes"), title="T")
 
     assert lines_of(figure).count("0%") == 2
 
@@ -58,11 +58,11 @@ def test_nothing_is_cut_off(labels, is_readable):
     """Columns and classes have any name, counts any size."""
     counts = np.array([[4_123_456, 0], [5, 1]])
 
-    assert is_readable(figures.confusion_matrix(counts, labels=labels, title=LONG * 2))
+    assert is_readable(matrix.confusion_matrix(counts, labels=labels, title=LONG * 2))
 
 
 def test_no_rows_are_said_and_not_drawn(texts):
     """Nothing divided by nothing is no percentage."""
-    figure = figures.confusion_matrix(0 * COUNTS, labels=("no", "yes"), title="T")
+    figure = matrix.confusion_matrix(0 * COUNTS, labels=("no", "yes"), title="T")
 
     assert "not enough data" in texts(figure)

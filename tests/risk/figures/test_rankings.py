@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from risk import figures
+from risk.figures import rankings
 from tests.risk.figures.hard_names import ASIAN, LONG
 
 ROWS = pd.DataFrame(
@@ -48,7 +48,7 @@ def row_names(axes):
 
 def test_features_are_ranked_by_how_much_more_than_tolerated_they_moved():
     """Up or down; scores of different units become comparable."""
-    axes = figures.drift_ranking(ROWS, n=143).axes[0]
+    axes = rankings.drift_ranking(ROWS, n=143).axes[0]
 
     bars = {round(bar.get_y() + bar.get_height() / 2): bar for bar in axes.patches}
     assert row_names(axes) == ["fell", "moved", "calm"]
@@ -60,7 +60,7 @@ def test_features_are_ranked_by_how_much_more_than_tolerated_they_moved():
 
 def test_a_ranking_says_what_it_shows(texts):
     """The number beside each bar, and who has none."""
-    told = texts(figures.drift_ranking(ROWS, n=143))
+    told = texts(rankings.drift_ranking(ROWS, n=143))
 
     for words in ("5.0×", "4.0×", "0.5×", "n = 143", "Without a score: 1 feature.", "tolerated"):
         assert words in told
@@ -69,14 +69,14 @@ def test_a_ranking_says_what_it_shows(texts):
 
 def test_the_limit_is_seen_though_nothing_moved():
     """A short bar must not fill the drawing."""
-    axes = figures.drift_ranking(ROWS.head(1), n=143).axes[0]
+    axes = rankings.drift_ranking(ROWS.head(1), n=143).axes[0]
 
     assert axes.get_xlim()[1] > 1
 
 
 def test_a_bar_that_would_dwarf_all_others_is_cut_and_marked(texts):
     """Its number is told."""
-    figure = figures.drift_ranking(ROWS.assign(drift_score=[0.1, 160, 0.1, 0.3]), n=143)
+    figure = rankings.drift_ranking(ROWS.assign(drift_score=[0.1, 160, 0.1, 0.3]), n=143)
     axes = figure.axes[0]
 
     assert max(widths(axes)) == 10
@@ -87,7 +87,7 @@ def test_a_bar_that_would_dwarf_all_others_is_cut_and_marked(texts):
 
 def test_of_100_features_the_rest_is_told(texts, is_readable):
     """12 are drawn; the 13th moved 8.8 times what is tolerated."""
-    figure = figures.drift_ranking(many(), n=14_300_000)
+    figure = rankings.drift_ranking(many(), n=14_300_000)
 
     assert len(widths(figure.axes[0])) == 12
     assert "Not drawn: 88 more features, at most 8.8× what is tolerated." in texts(figure)
@@ -97,7 +97,7 @@ def test_of_100_features_the_rest_is_told(texts, is_readable):
 
 def test_a_panel_per_kind_of_fault_shows_its_shares(lines_of):
     """On one scale, the worst column first, those without fault in words."""
-    figure = figures.data_quality(COUNTS, n=543)
+    figure = rankings.data_quality(COUNTS, n=543)
 
     assert [widths(axes) for axes in figure.axes] == [[0.3, 0.004], [0, 0.1], [0.05, 0]]
     assert [axes.get_xlim() for axes in figure.axes] == [(0, 0.3)] * 3
@@ -110,7 +110,7 @@ def test_a_panel_per_kind_of_fault_shows_its_shares(lines_of):
 
 def test_a_check_that_applies_to_no_column_has_no_panel():
     """A table without texts knows no unseen values."""
-    figure = figures.data_quality(COUNTS.assign(unseen=np.nan), n=543)
+    figure = rankings.data_quality(COUNTS.assign(unseen=np.nan), n=543)
 
     assert len(figure.axes) == 2
 
@@ -119,7 +119,7 @@ def test_of_100_columns_the_rest_is_told(texts, is_readable):
     """12 are drawn; 22 of the others have faults, at most 79% each."""
     share = np.where(np.arange(100) < 34, np.arange(91, -9, -1) / 100, 0)
     counts = pd.DataFrame({"column": many()["feature"], "missing": share})
-    figure = figures.data_quality(counts.assign(out_of_range=0.0, unseen=np.nan), n=543)
+    figure = rankings.data_quality(counts.assign(out_of_range=0.0, unseen=np.nan), n=543)
 
     told = texts(figure)
     assert "22 more columns, at most 79% each, not drawn. 66 columns without fault." in told
@@ -128,7 +128,7 @@ def test_of_100_columns_the_rest_is_told(texts, is_readable):
 
 def test_no_fault_is_good_news(texts):
     """And no reason for an empty drawing."""
-    figure = figures.data_quality(COUNTS.tail(1), n=543)
+    figure = rankings.data_quality(COUNTS.tail(1), n=543)
 
     assert "Nothing is missing, out of range or unseen, n = 543." in texts(figure)
     assert not figure.axes
@@ -136,7 +136,7 @@ def test_no_fault_is_good_news(texts):
 
 def test_timings_show_the_usual_the_slow_and_the_last_run(lines_of):
     """In seconds from nothing up, the stages in the order of a run."""
-    figure = figures.stage_timings(TIMINGS)
+    figure = rankings.stage_timings(TIMINGS)
     axes = figure.axes[0]
 
     assert row_names(axes) == ["ingestion", "training"]
@@ -152,21 +152,21 @@ def test_timings_show_the_usual_the_slow_and_the_last_run(lines_of):
 def test_any_name_can_be_read(name, is_readable):
     """One row or several."""
     for rows in (ROWS, ROWS.head(1)):
-        assert is_readable(figures.drift_ranking(rows.assign(feature=name), n=143))
+        assert is_readable(rankings.drift_ranking(rows.assign(feature=name), n=143))
     for counts in (COUNTS, COUNTS.head(1), COUNTS.assign(unseen=1.0, out_of_range=1.0)):
-        assert is_readable(figures.data_quality(counts.assign(column=name), n=1))
-    assert is_readable(figures.stage_timings(TIMINGS.assign(stage=name)))
+        assert is_readable(rankings.data_quality(counts.assign(column=name), n=1))
+    assert is_readable(rankings.stage_timings(TIMINGS.assign(stage=name)))
 
 
 def test_too_little_data_is_said_and_not_drawn(texts):
     """No score, no tolerance to compare with, no rows, no runs."""
     empty = [
-        figures.drift_ranking(ROWS.tail(1), n=3),
-        figures.drift_ranking(ROWS.assign(threshold=0.0), n=3),
-        figures.drift_ranking(ROWS.assign(threshold=None), n=3),
-        figures.data_quality(COUNTS, n=0),
-        figures.data_quality(COUNTS.head(0), n=9),
-        figures.stage_timings(TIMINGS.head(0)),
+        rankings.drift_ranking(ROWS.tail(1), n=3),
+        rankings.drift_ranking(ROWS.assign(threshold=0.0), n=3),
+        rankings.drift_ranking(ROWS.assign(threshold=None), n=3),
+        rankings.data_quality(COUNTS, n=0),
+        rankings.data_quality(COUNTS.head(0), n=9),
+        rankings.stage_timings(TIMINGS.head(0)),
     ]
 
     for figure in empty:
@@ -177,8 +177,8 @@ def test_too_little_data_is_said_and_not_drawn(texts):
 def test_rows_may_have_any_index():
     """Tables put together from others repeat theirs."""
     again = [0] * len(COUNTS)
-    figure = figures.data_quality(COUNTS.set_axis(again), n=543)
+    figure = rankings.data_quality(COUNTS.set_axis(again), n=543)
 
     assert row_names(figure.axes[0]) == ["region", "age"]
-    moved = figures.drift_ranking(ROWS.set_axis([0] * len(ROWS)), n=143)
+    moved = rankings.drift_ranking(ROWS.set_axis([0] * len(ROWS)), n=143)
     assert row_names(moved.axes[0]) == ["fell", "moved", "calm"]

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from risk import figures
-from risk.situation import ESTIMATED, MEASURED, PROMISED
+from risk.explain.snapshot import ESTIMATED, MEASURED, PROMISED
+from risk.figures import canvas, trend
 from tests.risk.figures.hard_names import LONG
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ def test_a_trend_says_what_is_what_beside_the_lines(texts):
     promised = points(1, kinds=[PROMISED])
     both = pd.concat([points(), promised])
 
-    told = texts(figures.score_trend(both, CHANGES, metric="F1"))
+    told = texts(trend.score_trend(both, CHANGES, metric="F1"))
 
     for words in ("0.60 measured", "on labelled rows", "0.60 estimated", "without labels"):
         assert words in told
@@ -56,7 +56,7 @@ def test_a_trend_says_what_is_what_beside_the_lines(texts):
 
 def test_a_cost_below_nothing_is_seen():
     """Where right calls bring something in."""
-    figure = figures.score_trend(
+    figure = trend.score_trend(
         points(value=-2.0, lower=-3.0, upper=-1.0), NO_CHANGES, metric="cost"
     )
     low, high = figure.axes[0].get_ylim()
@@ -69,7 +69,7 @@ def test_the_axis_is_honest(metric):
     """From 0 to 1, or from 0 up: a small change must not look large."""
     shown = points() if metric == "F1" else points(value=3.0, upper=4.0)
 
-    axes = figures.score_trend(shown, NO_CHANGES, metric=metric).axes[0]
+    axes = trend.score_trend(shown, NO_CHANGES, metric=metric).axes[0]
 
     assert axes.get_ylim() == ((0, 1) if metric == "F1" else (0, pytest.approx(4.2)))
 
@@ -81,19 +81,19 @@ def test_the_axis_is_honest(metric):
 )
 def test_too_little_data_is_said_and_not_drawn(few, texts):
     """An empty axis looks like a broken page."""
-    figure = figures.score_trend(few, CHANGES, metric="F1")
+    figure = trend.score_trend(few, CHANGES, metric="F1")
 
     assert "not enough data" in texts(figure)
     assert not figure.axes
 
 
-@pytest.mark.parametrize("width", [figures.WIDE, figures.PAGE, figures.NARROW])
+@pytest.mark.parametrize("width", [canvas.WIDE, canvas.PAGE, canvas.NARROW])
 def test_nothing_that_is_written_covers_anything_else(width, is_readable, lines_of):
     """Releases of one hour, lines that end at one height, on a phone too."""
     hours = [at(0), *(at(5) + timedelta(hours=h) for h in range(4))]
     close = pd.DataFrame({"at": hours, "label": [f"release {n}" for n in range(5)]})
 
-    figure = figures.score_trend(points(), close, metric=LONG, width=width)
+    figure = trend.score_trend(points(), close, metric=LONG, width=width)
 
     assert is_readable(figure)
     assert {"release 4", "release 0"} < set(lines_of(figure))
@@ -103,7 +103,7 @@ def test_the_lines_are_the_scores_and_the_bands_their_intervals():
     """Measured first drawn last, so that it lies on top."""
     moving = points(value=range(20)).assign(value=lambda p: p["value"] / 20)
 
-    axes = figures.score_trend(moving, CHANGES, metric="F1").axes[0]
+    axes = trend.score_trend(moving, CHANGES, metric="F1").axes[0]
 
     estimated, measured = axes.lines[:2]
     assert measured.get_ydata().tolist() == [n / 20 for n in range(0, 20, 2)]
@@ -115,7 +115,7 @@ def test_the_lines_are_the_scores_and_the_bands_their_intervals():
 
 def test_a_line_stands_where_a_release_went_live():
     """In days since 1970, as dates are drawn."""
-    axes = figures.score_trend(points(), CHANGES, metric="F1").axes[0]
+    axes = trend.score_trend(points(), CHANGES, metric="F1").axes[0]
 
     marks = [line.get_xdata()[0] for line in axes.lines[2:]]
     days = [(moment - datetime(1970, 1, 1, tzinfo=UTC)).days for moment in CHANGES["at"]]
@@ -125,7 +125,7 @@ def test_a_line_stands_where_a_release_went_live():
 @pytest.mark.parametrize("kind", [MEASURED, ESTIMATED])
 def test_one_kind_of_score_is_enough(kind, texts):
     """Labels that never come, or always."""
-    told = texts(figures.score_trend(points(kinds=[kind]), CHANGES, metric="F1"))
+    told = texts(trend.score_trend(points(kinds=[kind]), CHANGES, metric="F1"))
 
     assert f"0.60 {kind}" in told and told.count("0.60") == 1
 
@@ -135,17 +135,17 @@ def test_intervals_may_be_missing(texts):
     bare = points(lower=None, upper=None)
     tested = pd.concat([bare, bare.head(1).assign(kind=PROMISED)])
 
-    assert "0.60 measured" in texts(figures.score_trend(tested, NO_CHANGES, metric="F1"))
+    assert "0.60 measured" in texts(trend.score_trend(tested, NO_CHANGES, metric="F1"))
 
 
 @pytest.mark.parametrize(("theme", "paper"), [("light", "#ffffff"), ("dark", "#161f29")])
 def test_every_colour_can_be_read(theme, paper):
     """4.5 to 1 for what is written; measured and estimated also differ by their dashes."""
-    chosen = figures.THEMES[theme]
+    chosen = canvas.THEMES[theme]
     for colour in (chosen.ink, chosen.faint, chosen.measured, chosen.estimated):
         assert contrast(colour, paper) >= 4.5
 
-    lines = figures.score_trend(points(), NO_CHANGES, metric="F1", theme=chosen).axes[0].lines
+    lines = trend.score_trend(points(), NO_CHANGES, metric="F1", theme=chosen).axes[0].lines
 
     assert {line.get_linestyle() for line in lines[:2]} == {"-", "--"}
 
@@ -154,7 +154,7 @@ def test_an_svg_holds_no_inline_style_and_no_script():
     """A strict content security policy would refuse it; hostile names stay text."""
     evil = pd.DataFrame({"at": [at(1)], "label": ["<script>alert(1)</script>"]})
 
-    svg = figures.as_svg(figures.score_trend(points(), evil, metric='"><b>'))
+    svg = canvas.as_svg(trend.score_trend(points(), evil, metric='"><b>'))
 
     root = ElementTree.fromstring(svg)
     assert not [n.tag for n in root.iter() if "style" in n.attrib or n.tag.endswith("style")]

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from risk import figures
+from risk.figures import canvas, waterfall
 from tests.risk.figures.hard_names import ASIAN, LONG
 
 PARTS = pd.DataFrame({"feature": ["small", "large", "down"], "contribution": [0.01, 0.08, -0.03]})
@@ -17,7 +17,7 @@ CUSTOMER = pd.DataFrame(
 
 
 def attribution(parts=PARTS, **others):
-    return figures.risk_attribution(parts, **ENDS | others)
+    return waterfall.risk_attribution(parts, **ENDS | others)
 
 
 def row_names(axes):
@@ -112,7 +112,7 @@ def test_a_change_of_nothing_looks_like_nothing():
 
 def test_the_values_of_one_row_lead_to_its_risk(lines_of):
     """Each with its contribution, on the scale that is named."""
-    figure = figures.contributions(CUSTOMER, baseline=-1.2, risk=-0.5, scale="log-odds")
+    figure = waterfall.contributions(CUSTOMER, baseline=-1.2, risk=-0.5, scale="log-odds")
     axes = figure.axes[0]
 
     assert row_names(axes)[1:-1] == ["age = 12,346", "region = North", "visits = (missing)"]
@@ -124,11 +124,11 @@ def test_the_values_of_one_row_lead_to_its_risk(lines_of):
 
 def test_a_dark_page_gets_light_letters():
     """On the dashboard."""
-    figure = figures.contributions(CUSTOMER, baseline=0, risk=0.7, theme=figures.DARK)
+    figure = waterfall.contributions(CUSTOMER, baseline=0, risk=0.7, theme=canvas.DARK)
 
-    svg = figures.as_svg(figure).decode()
-    assert figures.DARK.ink in svg
-    assert figures.LIGHT.ink not in svg and "#000000" not in svg
+    svg = canvas.as_svg(figure).decode()
+    assert canvas.DARK.ink in svg
+    assert canvas.LIGHT.ink not in svg and "#000000" not in svg
 
 
 @pytest.mark.parametrize("name", ["x", LONG, ASIAN, "$x_{$"])
@@ -136,7 +136,7 @@ def test_any_name_can_be_read(name, is_readable):
     """One part or several, and values as long as names."""
     for rows in (CUSTOMER, CUSTOMER.head(1)):
         told = rows.assign(feature=name, value=name)
-        assert is_readable(figures.contributions(told, baseline=0.1, risk=0.8))
+        assert is_readable(waterfall.contributions(told, baseline=0.1, risk=0.8))
     assert is_readable(attribution(PARTS.assign(feature=name)))
 
 
@@ -146,7 +146,7 @@ def test_too_little_data_is_said_and_not_drawn(texts):
     empty = [
         attribution(PARTS.head(0)),
         attribution(n_current=0),
-        figures.contributions(unknown, baseline=0.1, risk=0.8),
+        waterfall.contributions(unknown, baseline=0.1, risk=0.8),
     ]
 
     for figure in empty:

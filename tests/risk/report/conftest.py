@@ -12,7 +12,7 @@ import pytest
 
 import full_process
 from risk.config import Config
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
 from risk.report.document import Bullets, Paragraph, Picture, Section, Table
 
 MONDAY = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)

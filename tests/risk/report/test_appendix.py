@@ -4,15 +4,15 @@ import json
 import pytest
 
 from risk.config import Config
-from risk.ledger import Ledger
-from risk.report import appendix, evidence
+from risk.ledger.ledger import Ledger
+from risk.report import appendix, context
 
 
 @pytest.fixture(scope="module")
 def known(story):
     """Give the evidence of the newest run while the ledger is open."""
     with Ledger.open(story.config, upgrade=False) as ledger:
-        yield evidence.gather(story.config, ledger)
+        yield context.gather(story.config, ledger)
 
 
 def test_files_have_the_digests_of_their_bytes(known, tables, words, story):

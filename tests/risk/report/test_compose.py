@@ -2,8 +2,8 @@ import shutil
 
 import pytest
 
-from risk import releases
-from risk.ledger import Ledger
+from risk.ledger.ledger import Ledger
+from risk.models import releases
 from risk.report.compose import CHAPTERS, compose
 from risk.report.document import Picture, Section
 

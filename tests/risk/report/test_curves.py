@@ -5,7 +5,7 @@ from scipy.stats import binomtest
 from sklearn import metrics
 
 from risk.report import curves
-from risk.report.evidence import Labelled
+from risk.report.context import Labelled
 
 COST = (0.0, 1.0, 5.0, 0.0)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from risk.profile import Column
+from risk.monitoring.profile import Column
 from risk.report import distributions
 
 

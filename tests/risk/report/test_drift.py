@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from risk.ledger import Ledger
-from risk.report import drift, evidence
+from risk.ledger.ledger import Ledger
+from risk.report import context, drift
 
 
 @pytest.fixture(scope="module")
 def read(story):
     """Give what gathers evidence while the ledger is open."""
     with Ledger.open(story.config, upgrade=False) as ledger:
-        yield lambda run_id=None: evidence.gather(story.config, ledger, run_id=run_id)
+        yield lambda run_id=None: context.gather(story.config, ledger, run_id=run_id)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_release_that_is_gone_is_told_and_the_ranking_stays(read, words):
     """Its reference went with it."""
     known = read()
     seen = known.seen
-    known.__dict__["seen"] = evidence.Seen(
+    known.__dict__["seen"] = context.Seen(
         seen.assessment, seen.findings, seen.recent, None, "there is no release 1"
     )
 

@@ -1,7 +1,7 @@
 import pytest
 
-from risk.ledger import Ledger
-from risk.report import evidence, gate
+from risk.ledger.ledger import Ledger
+from risk.report import context, gate
 from risk.report.gate import _in_words as in_words
 
 
@@ -9,7 +9,7 @@ from risk.report.gate import _in_words as in_words
 def read(story):
     """Give what gathers evidence while the ledger is open."""
     with Ledger.open(story.config, upgrade=False) as ledger:
-        yield lambda run_id=None: evidence.gather(story.config, ledger, run_id=run_id)
+        yield lambda run_id=None: context.gather(story.config, ledger, run_id=run_id)
 
 
 def test_both_models_and_their_difference_are_told(read, tables, words):

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.figure import Figure
 
-from risk import figures
+from risk.figures import canvas
 from risk.report import html
 from risk.report.document import Bullets, Document, Paragraph, Picture, Section, Table
 
@@ -64,7 +64,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def text():
     """Give a report as a page."""
-    figures.as_svg(drawing())  # the first figure sets the style of all
+    canvas.as_svg(drawing())  # the first figure sets the style of all
     return html.write(report()).decode()
 
 

@@ -4,16 +4,16 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from risk import dependencies
-from risk.ledger import Ledger
-from risk.report import evidence, operations
+from risk.ledger.ledger import Ledger
+from risk.models import dependencies
+from risk.report import context, operations
 
 
 @pytest.fixture(scope="module")
 def known(story):
     """Give the evidence of the newest run while the ledger is open."""
     with Ledger.open(story.config, upgrade=False) as ledger:
-        yield evidence.gather(story.config, ledger)
+        yield context.gather(story.config, ledger)
 
 
 def test_timings_are_those_of_the_ledger(known, tables, story):

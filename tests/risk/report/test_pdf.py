@@ -10,9 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 from pypdf import PdfReader
 
-from risk import figures
-from risk.report import drift, pdf
+from risk.figures import distributions, rankings, waterfall
+from risk.report import drift
 from risk.report.document import Bullets, Document, Paragraph, Picture, Section, Table
+from risk.report.pdf import write as pdf
 from tests.risk.figures.hard_names import ASIAN, LONG
 
 COMPANIES = ["Müller & Söhne <GmbH>", "株式会社ソニー", "삼성전자", "Ελληνικά", "Газпром", "हिन्दी"]
@@ -276,10 +277,12 @@ def wide(tmp_path_factory):
     parts = pd.DataFrame({"feature": names, "contribution": 0.002})
     faults = pd.DataFrame({"column": names, "missing": 0.1, "out_of_range": 0.2, "unseen": 0.0})
     drawn = [
-        figures.drift_ranking(moved, n=800),
-        figures.categorical_feature(values, feature=names[1], n_reference=3000, n_current=800),
-        figures.risk_attribution(parts, before=0.2, after=0.4, n_reference=3000, n_current=800),
-        figures.data_quality(faults, n=800),
+        rankings.drift_ranking(moved, n=800),
+        distributions.categorical_feature(
+            values, feature=names[1], n_reference=3000, n_current=800
+        ),
+        waterfall.risk_attribution(parts, before=0.2, after=0.4, n_reference=3000, n_current=800),
+        rankings.data_quality(faults, n=800),
     ]
     told = tuple(f"{name} is higher by 0.50 standard deviations." for name in names[:5])
     chapters = (

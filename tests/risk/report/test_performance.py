@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from risk.report import evidence, performance
+from risk.report import context, performance
 from risk.report.document import Picture
 from risk.stats.threshold import lowest_cost
 
@@ -10,10 +10,10 @@ from risk.stats.threshold import lowest_cost
 @pytest.fixture(scope="module")
 def read(story):
     """Give what gathers evidence while the ledger is open."""
-    from risk.ledger import Ledger
+    from risk.ledger.ledger import Ledger
 
     with Ledger.open(story.config, upgrade=False) as ledger:
-        yield lambda run_id=None: evidence.gather(story.config, ledger, run_id=run_id)
+        yield lambda run_id=None: context.gather(story.config, ledger, run_id=run_id)
 
 
 def test_the_scores_are_those_of_scikit_learn(read, tables):
@@ -89,7 +89,7 @@ def test_one_class_is_no_crash(read, words, label):
     known = read(1)
     test = known.test
     own = test.y_true == label
-    one_class = evidence.Labelled(
+    one_class = context.Labelled(
         "the test data", test.rows[own], test.y_true[own], test.y_pred_proba[own], test.y_pred[own]
     )
     known.__dict__["test"] = one_class
@@ -106,9 +106,7 @@ def test_a_part_is_never_called_all(read, words):
     known = read(1)
     own = np.flatnonzero(known.test.y_true == 0).repeat(9)
     rows, y_pred = known.test.rows.iloc[own], (np.arange(len(own)) > 0).astype("int8")
-    shown = evidence.Labelled(
-        "x", rows, np.zeros_like(y_pred), known.test.y_pred_proba[own], y_pred
-    )
+    shown = context.Labelled("x", rows, np.zeros_like(y_pred), known.test.y_pred_proba[own], y_pred)
     known.__dict__["test"] = shown
 
     told = words(performance.section(known))
@@ -120,7 +118,7 @@ def test_few_rows_are_called_few(read, words):
     """Five rows prove nothing."""
     known = read(1)
     test = known.test
-    known.__dict__["test"] = evidence.Labelled(
+    known.__dict__["test"] = context.Labelled(
         "the test data", test.rows[:5], test.y_true[:5], test.y_pred_proba[:5], test.y_pred[:5]
     )
 

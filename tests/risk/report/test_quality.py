@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 
 from risk import store
-from risk.ledger import Ledger
-from risk.report import evidence, quality
+from risk.ledger.ledger import Ledger
+from risk.report import context, quality
 
 
 @pytest.fixture(scope="module")
 def read(story):
     """Give what gathers evidence while the ledger is open."""
     with Ledger.open(story.config, upgrade=False) as ledger:
-        yield lambda run_id=None: evidence.gather(story.config, ledger, run_id=run_id)
+        yield lambda run_id=None: context.gather(story.config, ledger, run_id=run_id)
 
 
 def test_shares_are_those_of_the_rows(read, story):

@@ -1,15 +1,15 @@
 import pytest
 
-from risk import segments as weak
-from risk.ledger import Ledger
-from risk.report import evidence, segments
+from risk.ledger.ledger import Ledger
+from risk.report import context, segments
+from risk.report import weak_segments as weak
 
 
 @pytest.fixture(scope="module")
 def known(story):
     """Give the evidence of the newest run while the ledger is open."""
     with Ledger.open(story.config, upgrade=False) as ledger:
-        yield evidence.gather(story.config, ledger)
+        yield context.gather(story.config, ledger)
 
 
 def test_each_segment_is_told_with_its_rows_and_errors(known, tables):
@@ -39,7 +39,7 @@ def test_the_sentence_is_that_of_the_segments(known, words):
 
 def test_without_labels_it_is_said_that_nothing_can_be_told(known, words):
     """Not an empty figure."""
-    blind = evidence.Evidence(
+    blind = context.Evidence(
         known.config, known.ledger, known.run, known.since, known.situation, None
     )
 

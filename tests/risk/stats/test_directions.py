@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 from sklearn.metrics import accuracy_score, f1_score
 
-from risk.profile import categorical_column, count
+from risk.monitoring.profile import categorical_column, count
 from risk.stats.directions import OF_A_NUMBER, Tolerance, categorical, fall, numeric, pair, share
 from risk.stats.evidence import advance, gains, log_total, start
 

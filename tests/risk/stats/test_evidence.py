@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from risk.profile import count, numeric_column
+from risk.monitoring.profile import count, numeric_column
 from risk.stats import directions
 from risk.stats.directions import Tolerance
 from risk.stats.evidence import (

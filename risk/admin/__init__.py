@@ -1,0 +1,1 @@
+"""Administration of the ledger: `python -m risk.admin`."""

@@ -1,0 +1,151 @@
+"""The whole ledger taken elsewhere: as files for analysts, or into another database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from risk import store
+from risk.config import Config, masked
+from risk.errors import LedgerError, UnknownName, UsageError
+from risk.ledger import database, views
+from risk.ledger.database import Record, database_faults, insert_many
+from risk.ledger.ledger import Ledger
+from risk.ledger.tables import leases, metadata
+
+ROWS_AT_ONCE = 1000
+RISKY = r"^[=+\-@\t\r']"
+KINDS = {
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    datetime: pa.timestamp("us", tz="UTC"),
+}
+Kind = Literal["csv", "parquet"]
+TABLES = [table for table in metadata.sorted_tables if table is not leases]
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """How many rows of each table went where."""
+
+    rows: Mapping[str, int]
+    to: str
+
+    def __str__(self) -> str:
+        told = "".join(f"{count:>12} {name}\n" for name, count in self.rows.items())
+        return f"{told}{sum(self.rows.values()):>12} rows in all, to {self.to}"
+
+
+def export(
+    ledger: Ledger, folder: Path, *, kind: Kind = "csv", names: Sequence[str] = ()
+) -> Transferred:
+    """Write tables and views, all of them or those named, to a file each, as of one moment."""
+    known = {table.name: table for table in (*TABLES, *views.metadata.sorted_tables)}
+    if unknown := sorted({*names} - {*known}):
+        raise UnknownName(f"nothing is called {', '.join(unknown)}; known: {sorted(known)}")
+    with _one_moment(ledger.engine) as connection:
+        rows = {
+            name: _to_file(connection, known[name], folder / f"{name}.{kind}")
+            for name in names or known
+        }
+    return Transferred(rows, str(folder))
+
+
+def copy(config: Config, ledger: Ledger, url: str) -> Transferred:
+    """Copy every row into an empty database, whose numbers go on where these end; or nothing."""
+    other = config.model_copy(update={"database_url": url})
+    with (
+        database.connected(other, upgrade=True) as engine,
+        _one_moment(ledger.engine) as source,
+        engine.begin() as target,
+    ):
+        if filled := [table.name for table in TABLES if _count(target, table)]:
+            raise UsageError(f"--to: that database is not empty, it has {', '.join(filled)}")
+        for table in TABLES:
+            _copy_table(source, target, table)
+        rows = {table.name: _count(target, table) for table in TABLES}
+        expected = {table.name: _count(source, table) for table in TABLES}
+        if rows != expected:
+            raise LedgerError(f"the copy is not whole and was undone: {rows} of {expected}")
+    return Transferred(rows, masked(url))
+
+
+@contextmanager
+def _one_moment(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Give a connection that sees what was committed when it began to read, nothing later."""
+    with database_faults(), engine.connect() as connection:
+        if connection.dialect.name != "sqlite":  # which always reads like this
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+
+
+def _to_file(connection: sa.Connection, table: sa.Table, path: Path) -> int:
+    schema = pa.schema([(column.name, _kind(column.type)) for column in table.c])
+    count = 0
+    with store.writing_table(path, schema) as writer:
+        for rows in _read(connection, table):
+            values = zip(*rows, strict=True)
+            arrays = [pa.array(v, kind) for v, kind in zip(values, schema.types, strict=True)]
+            if path.suffix == ".csv":
+                arrays = [_harmless(array) for array in arrays]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
+            count += len(rows)
+    return count
+
+
+def _kind(of: TypeEngine[Any]) -> pa.DataType:
+    plain = of.impl_instance if isinstance(of, TypeDecorator) else of
+    return KINDS[plain.python_type]
+
+
+def _harmless(array: pa.Array) -> pa.Array:
+    """Put an apostrophe before a text that a spreadsheet would run, or that begins with one."""
+    if not pa.types.is_string(array.type):
+        return array
+    quoted = pc.binary_join_element_wise("'", array, "")
+    return pc.if_else(pc.match_substring_regex(array, RISKY), quoted, array)
+
+
+def _copy_table(source: sa.Connection, target: sa.Connection, table: sa.Table) -> None:
+    """Insert the rows; afterwards, when all are there, what they refer to among themselves."""
+    to_others = [c for c in table.c if any(key.column.table is table for key in c.foreign_keys)]
+    empty = {column.name: None for column in to_others}
+    for rows in _read(source, table):
+        insert_many(target, table, [row._asdict() | empty for row in rows])
+    for column in to_others:
+        _refer(source, target, column)
+    number = table.autoincrement_column
+    if target.dialect.name == "postgresql" and number is not None:
+        newest = sa.select(sa.func.max(number)).scalar_subquery()
+        sequence = sa.func.pg_get_serial_sequence(table.name, number.name)
+        target.execute(sa.select(sa.func.setval(sequence, newest)))
+
+
+def _refer(source: sa.Connection, target: sa.Connection, column: sa.Column[Any]) -> None:
+    table = column.table
+    (number,) = table.primary_key
+    query = sa.select(number.label("of"), column.label("to")).where(column.is_not(None))
+    if rows := [row._asdict() for row in source.execute(query)]:
+        change = table.update().where(number == sa.bindparam("of"))
+        target.execute(change.values({column.name: sa.bindparam("to")}), rows)
+
+
+def _read(connection: sa.Connection, table: sa.Table) -> Iterator[Sequence[Record]]:
+    order = list(table.primary_key) or [next(iter(table.c))]
+    query = sa.select(table).order_by(*order).execution_options(yield_per=ROWS_AT_ONCE)
+    yield from connection.execute(query).partitions()
+
+
+def _count(connection: sa.Connection, table: sa.Table) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())

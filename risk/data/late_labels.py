@@ -1,0 +1,83 @@
+"""Labels that come after their rows: a drop of labels ripens the rows that wait for them."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from risk.config import Columns
+from risk.data.drops import Piece
+from risk.schema import Problem, keys, shorten
+
+NO_ROW = "no earlier row of this name waits for a label"
+CONTRADICTION = "contradicts the label that is known"
+NO_LABEL = "no label"
+Find = Callable[[Sequence[int]], Sequence[Any]]
+
+
+class LaterLabel(NamedTuple):
+    """The label of a row that was accepted without one."""
+
+    row_hash: int
+    key_hash: int
+    y_true: int
+    row_ingestion_id: int
+
+
+@dataclass
+class Matched:
+    """What became of the labels of one piece of a drop."""
+
+    labels: list[LaterLabel] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    refused: list[list[str]] = field(default_factory=list)
+    n_duplicate: int = 0
+
+
+def are_all(header: Sequence[str], columns: Columns) -> bool:
+    """Whether a table brings labels only: it names rows and labels, and no feature."""
+    return columns.target in header and not set(columns.features) & set(header)
+
+
+def match(piece: Piece, columns: Columns, *, waiting: Find, known: Find) -> Matched:
+    """Give each label to the row of its name that has waited longest.
+
+    A label that is known already is a duplicate; one that contradicts it, or that no row waits
+    for, is refused.
+    """
+    matched = Matched()
+    names = keys(piece.rows, columns).tolist()
+    different = list(dict.fromkeys(names))
+    queues: dict[int, deque[Any]] = defaultdict(deque)
+    for row in waiting(different):
+        queues[row.key_hash].append(row)
+    earlier: dict[int, set[int]] = defaultdict(set)
+    for label in known(different):
+        earlier[label.key_hash].add(label.y_true)
+    labels = piece.rows[columns.target]
+    for i, (name, label) in enumerate(zip(names, labels, strict=True)):
+        rule = _rule(label, queues[name], earlier[name])
+        if rule:
+            value = shorten(str(piece.rows[columns.identifier].iloc[i]))
+            matched.problems.append(Problem(piece.lines[i], columns.identifier, rule, value))
+            matched.refused.append(piece.records[i])
+        elif queues[name]:
+            row = queues[name].popleft()
+            matched.labels.append(LaterLabel(row.row_hash, name, int(label), row.ingestion_id))
+            earlier[name].add(int(label))
+        else:
+            matched.n_duplicate += 1
+    return matched
+
+
+def _rule(label: Any, queue: deque[Any], earlier: set[int]) -> str | None:
+    """Say which rule the label breaks, if any."""
+    if pd.isna(label):
+        return NO_LABEL
+    if queue or label in earlier:
+        return None
+    return CONTRADICTION if earlier else NO_ROW

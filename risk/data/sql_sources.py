@@ -1,0 +1,268 @@
+"""Drops that are read from SQL: the rows of a table or query that came since the last fetch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql import quoted_name
+
+from risk import store
+from risk.config import Config
+from risk.data.drops import FROM_SQL, Drop, Signature
+from risk.errors import LedgerError, SourceError
+from risk.ledger.engines import address_of, make_engine, on_one_line
+from risk.ledger.ledger import Ledger
+from risk.ledger.watermarks import Watermark
+from risk.sections import Source
+
+log = logging.getLogger("ingestion")
+ROWS_AT_ONCE = 5000
+BIT = 16  # as MariaDB numbers its types
+ROUNDED = 5e-6
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """New rows of a source as a CSV file without a name, and how far the source is read by it."""
+
+    name: str
+    signature: Signature
+    file: io.BufferedRandom
+    mark: Watermark
+    is_last: bool
+
+
+def after(
+    files: Iterable[Drop], config: Config, ledger: Ledger, *, out_of_reach: list[str]
+) -> Iterator[Drop | Fetch]:
+    """Yield the files, then what is new in every source, each to be taken before the next.
+
+    A source that cannot be read is named in `out_of_reach`, and keeps no other.
+    """
+    yield from files
+    for name in config.sources:
+        try:
+            yield from _fetches(config, ledger, name)
+        except SourceError as error:
+            out_of_reach.append(str(error))
+
+
+def _fetches(config: Config, ledger: Ledger, name: str) -> Iterator[Fetch]:
+    """Yield what is new in a source until there is no more.
+
+    Rows at the mark are read again, as more may have come there; the ones taken are left out.
+    """
+    mark = ledger.watermark(name)
+    while True:
+        with _fetched(config, name, mark, number=ledger.last_ingestion_id() + 1) as fetch:
+            if fetch is None:
+                return
+            yield fetch
+            if fetch.is_last:
+                return
+            mark = fetch.mark
+
+
+@contextmanager
+def _fetched(
+    config: Config, name: str, mark: Watermark | None, *, number: int
+) -> Iterator[Fetch | None]:
+    source = config.sources[name]
+    reading = Reading(source, mark, declared=config.columns.all)
+    with store.spooling() as file:
+        with _faults(name, source), _connected(config, source) as connection:
+            for rows in reading.ask(connection):
+                file.write(rows.encode())
+            moved = reading.moved(name)
+        if reading.n_endless:
+            told = "source %s: %d rows whose %s is NaN or infinity are left alone"
+            log.warning(told, name, reading.n_endless, source.high_water_mark)
+        size_bytes = file.tell()
+        file.seek(0)
+        if moved is None:
+            yield None
+        else:
+            drop = f"{FROM_SQL}{name}/{number:08d}"
+            yield Fetch(drop, Signature(size_bytes, 0, 0, 0), file, moved, reading.is_last)
+
+
+class Reading:
+    """One pass over the rows of a source, in the order of their marks."""
+
+    def __init__(self, source: Source, mark: Watermark | None, *, declared: Iterable[str]) -> None:
+        self.source, self.mark, self.declared = source, mark, {*declared}
+        self.again = Counter(mark.taken if mark else ())
+        self.most = source.max_rows + self.again.total()
+        self.recent: deque[tuple[Any, int]] = deque()
+        self.n_read = self.n_new = self.n_endless = 0
+        self.bits: set[str] = set()
+
+    def ask(self, connection: sa.Connection) -> Iterator[str]:
+        """Yield the new rows as CSV, the first with a header."""
+        mark = self.mark.value if self.mark else None
+        beginning = None if mark is None or _is_endless(mark) else self._behind(mark)
+        query = _query(self.source, beginning).limit(self.most)
+        result = connection.execution_options(stream_results=True).execute(query)
+        self.bits = {name for name, kind, *_ in result.cursor.description if kind == BIT}
+        for rows in result.mappings().partitions(ROWS_AT_ONCE):
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator=store.RETURN_TOO)
+            for row in rows:
+                self._write(writer, row)
+            yield text.getvalue()
+
+    @property
+    def is_last(self) -> bool:
+        """Whether there was no more to read."""
+        return self.n_read < self.most
+
+    def moved(self, name: str) -> Watermark | None:
+        """Return how far the source was read, None if nothing was new."""
+        if not self.n_new:
+            return None
+        newest, taken = self.recent[-1][0], Counter(digest for _, digest in self.recent)
+        if self.mark and newest == self.mark.value:
+            taken |= self.mark.taken
+        return Watermark(name, newest, taken)
+
+    def _write(self, writer: Any, row: Mapping[Any, Any]) -> None:
+        values = {name: self._readable(name, value) for name, value in row.items()}
+        mark = self._readable(self.source.high_water_mark, row[self.source.high_water_mark])
+        self.n_read += 1
+        if _is_endless(mark):
+            self.n_endless += 1
+            return
+        cells = {name: _cell(value) for name, value in values.items()}
+        if self._is_new(mark, cells.values()):
+            if self.source.high_water_mark not in self.declared:
+                del cells[self.source.high_water_mark]
+            if not self.n_new:
+                writer.writerow(cells)
+            writer.writerow(cells.values())
+            self.n_new += 1
+
+    def _readable(self, name: str, value: Any) -> Any:
+        """Return the number that bits are; what other bytes mean nobody knows."""
+        if not isinstance(value, bytes):
+            return value
+        if name in self.bits:
+            return int.from_bytes(value)
+        if name in self.declared or name == self.source.high_water_mark:
+            raise SourceError(f"its column {name} holds bytes; ask for a text or a number by query")
+        return value
+
+    def _is_new(self, mark: Any, cells: Iterable[str]) -> bool:
+        digest = int.from_bytes(blake2b("\0".join(cells).encode(), digest_size=8).digest())
+        self.recent.append((mark, digest))
+        if type(mark) is not type(self.recent[0][0]):
+            raise SourceError("its marks are of different kinds")
+        beginning = _least(self._behind(mark))
+        while self.recent[0][0] < beginning:
+            self.recent.popleft()
+        if self.again[digest]:
+            self.again[digest] -= 1
+            return False
+        return True
+
+    def _behind(self, mark: Any) -> Any:
+        """Return the mark from which on rows are read again."""
+        mark, overlap = _least(mark), self.source.overlap
+        if not overlap:
+            return mark
+        match mark:
+            case datetime():
+                return mark - timedelta(seconds=overlap)
+            case date():
+                days = timedelta(seconds=overlap) / timedelta(days=1)
+                return mark - timedelta(days=math.ceil(days))
+            case int() | float():
+                return mark - type(mark)(overlap)
+            case Decimal():
+                return mark - Decimal(overlap)
+        raise SourceError("overlap needs a mark that is a number or a time")
+
+
+def _is_endless(mark: Any) -> bool:
+    """Tell whether no mark could be beyond this one: PostgreSQL sorts NaN behind infinity."""
+    return bool(mark != mark or mark == math.inf)
+
+
+def _least(mark: Any) -> Any:
+    """Return the least a mark may be that is shown as this one: of a FLOAT MariaDB rounds it."""
+    return mark - abs(mark) * ROUNDED if isinstance(mark, float) else mark
+
+
+def _query(source: Source, beginning: Any) -> sa.Select[Any]:
+    """Ask for the rows from a mark on; one without a mark never counts."""
+    column: sa.ColumnClause[Any] = sa.column(quoted_name(source.high_water_mark, quote=True))
+    if source.query:
+        text = source.query.strip().rstrip(";").replace(":", r"\:")  # no name of a parameter
+        rows: Any = sa.text(text).columns(column).subquery("source")
+    else:
+        *schema, table = [quoted_name(name, quote=True) for name in str(source.table).split(".")]
+        rows = sa.table(table, column, schema=schema[0] if schema else None)
+    (mark,) = rows.c
+    query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(rows).order_by(mark)
+    if beginning is None:
+        return query.where(mark.is_not(None))
+    # without a type, else it were cast to what SQLAlchemy takes Python's type for
+    return query.where(mark >= sa.literal(beginning, sa.types.NullType()))
+
+
+def _cell(value: Any) -> str:
+    """Write a value as a file would: nothing for what is missing, 1 or 0 for a boolean."""
+    if value is None or value != value:
+        return ""
+    return str(int(value) if isinstance(value, bool) else value)
+
+
+@contextmanager
+def _connected(config: Config, source: Source) -> Iterator[sa.Connection]:
+    """Connect for reading only, which the database sees to."""
+    address = _address(config, source)
+    is_sqlite = address.get_backend_name() == "sqlite"
+    engine = _read_only_sqlite(address) if is_sqlite else make_engine(address)
+    try:
+        with engine.connect() as connection:
+            if connection.dialect.name in ("mysql", "mariadb"):
+                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+            yield connection.execution_options(postgresql_readonly=True)
+    finally:
+        engine.dispose()
+
+
+def _read_only_sqlite(address: sa.URL) -> sa.Engine:
+    file = Path(address.database or ":memory:").absolute().as_uri()
+    return sa.create_engine(address.set(database=file, query={"mode": "ro", "uri": "true"}))
+
+
+def _address(config: Config, source: Source) -> sa.URL:
+    if not source.url_env:
+        return address_of(config.sqlalchemy_url)
+    if source.url is None:
+        raise SourceError(f"the variable {source.url_env} is not set")
+    return address_of(config.absolute(source.url.get_secret_value()))
+
+
+@contextmanager
+def _faults(name: str, source: Source) -> Iterator[None]:
+    """Name the source in each of its faults, which never show its address."""
+    try:
+        yield
+    except (SQLAlchemyError, ArithmeticError, LedgerError, SourceError) as error:
+        told = on_one_line(error).replace("database_url", source.url_env or "database_url")
+        raise SourceError(f"source {name}: {told}") from error

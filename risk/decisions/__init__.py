@@ -1,0 +1,1 @@
+"""Decisions: what to do about incidents, and which model deserves to be live."""

@@ -1,0 +1,234 @@
+"""Champion against challenger on the same rows, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from risk.config import Gate, Metric
+from risk.monitoring.loss_ratios import ratios
+from risk.stats.evidence import paired_evidence
+from risk.stats.paired import difference
+from risk.stats.scores import BIGGER_IS_BETTER, Costs, Estimate, mcnemar_exact, score_all
+
+Array = NDArray[Any]
+GAIN_WORTH_PROVING = 0.04
+USUAL_DISAGREEMENT = 0.15
+NUMBER_OF_BETS = 4
+PEEKING_SAVES = 0.7
+LARGEST_LOG_LOSS = float(-np.log(0.02))
+RATIOS = ("f1", "precision", "recall", "accuracy", "brier", "cost")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one model says of some rows."""
+
+    y_pred_proba: Array
+    y_pred: Array
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Both models on the same rows, which neither was trained on; and where the rows are from.
+
+    `promise` is the champion's score on older rows, about which a ratio is made a sum over rows.
+    """
+
+    y_true: Array
+    champion: Prediction
+    challenger: Prediction
+    promise: float = 0.5
+    source: str = "the test data"
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """By which score models are compared, what errors cost, and how sure intervals are."""
+
+    metric: Metric
+    cost: Costs
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the champion stands: is drift open, is it known to do worse, is this the first trial."""
+
+    drift: bool = False
+    harm: bool = False
+    first_look: bool = True
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the challenger may replace the champion, on what evidence, and why.
+
+    `confidence` is that of the intervals of both scores and of their difference.
+    """
+
+    deploy: bool
+    proven: bool
+    reason: str
+    champion: Estimate | None = None
+    challenger: Estimate | None = None
+    p_value: float | None = None
+    e_value: float | None = None
+    action: str = "keep"
+    metric: str | None = None
+    n: int = 0
+    difference: Estimate | None = None
+    confidence: float = 0.95
+
+    def comparison(self) -> str | None:
+        """Write the scores and the evidence as JSON; None where there was nothing to compare."""
+        if self.challenger is None:
+            return None
+        content = asdict(self)
+        for name in ("deploy", "reason", "action"):
+            del content[name]
+        return json.dumps(content)
+
+
+def compare(trial: Trial, gate: Gate, *, by: Yardstick, standing: Standing) -> Verdict:
+    """Decide by the paired predictions of a trial.
+
+    The evidence is an e-value: it may be looked at after every run, and a challenger that is
+    worse reaches 1 / alpha in at most alpha of all cases. Against a champion that is known to do
+    worse, not being inferior is enough. Without evidence the champion stays, unless `when_unsure`
+    says that a drifted one yields, at the first trial, to a challenger whose score is not worse.
+    """
+    metric = by.metric
+    before, now = (_score(trial, model, by) for model in _models(trial))
+    gains = _differences(trial, by)
+    margin = gate.margin if standing.harm else 0.0
+    e_better = paired_evidence(gains, np.ones(len(gains)), margin=margin)
+    e_worse = paired_evidence(-gains, np.ones(len(gains)))
+    wins, losses = int(np.sum(gains > 0)), int(np.sum(gains < 0))
+    p_value = mcnemar_exact(*_right_and_wrong(trial))
+    higher_by = _difference_of_scores(trial, by)
+    comparison = (
+        f"{metric} {_short(now)} against the champion's {_short(before)} on {len(gains)} rows "
+        f"({trial.source}), {wins} won and {losses} lost"
+    )
+
+    def verdict(reason: str, *, deploy: bool, proven: bool = False, action: str = "") -> Verdict:
+        done = action or ("deploy" if deploy else "keep")
+        weighed = (p_value, e_better, done, metric, len(gains), higher_by, by.confidence)
+        return Verdict(deploy, proven, reason, before, now, *weighed)
+
+    if e_worse >= 1 / gate.alpha:
+        return verdict(f"the challenger is worse beyond chance: {comparison}", deploy=False)
+    if _point_is_worse(before, now, metric):
+        return verdict(f"the challenger is worse: {comparison}", deploy=False)
+    if e_better >= 1 / gate.alpha:
+        word = "not inferior" if standing.harm else "better"
+        proof = f"the challenger is {word} beyond chance (e = {e_better:.3g}): {comparison}"
+        return verdict(proof, deploy=True, proven=True)
+    unsure = f"not enough evidence (e = {e_better:.2g}, {1 / gate.alpha:.0f} needed): {comparison}"
+    unsure += f"; about {rows_needed(gains, gate.alpha)} rows would prove a gain of 4 points"
+    return _without_evidence(unsure, gate, standing, verdict)
+
+
+def _without_evidence(unsure: str, gate: Gate, standing: Standing, verdict: Any) -> Verdict:
+    if gate.when_unsure == "deploy_if_drifted" and standing.drift and standing.first_look:
+        drifted = "the champion drifted and the challenger is not worse, so it goes live unproven"
+        result: Verdict = verdict(f"{unsure}; {drifted}", deploy=True)
+    elif gate.when_unsure == "ask":
+        result = verdict(f"{unsure}; a person is asked", deploy=False, action="ask")
+    else:
+        result = verdict(f"{unsure}; the champion stays", deploy=False)
+    return result
+
+
+def first(score: Estimate, metric: Metric, *, confidence: float = 0.95) -> Verdict:
+    """Let the first model in: there is no champion to compare it with."""
+    return Verdict(
+        deploy=True,
+        proven=False,
+        reason=f"the first model, so unproven: {metric} {score} on the test data",
+        challenger=score,
+        action="deploy",
+        metric=metric,
+        n=score.n,
+        confidence=confidence,
+    )
+
+
+def rows_needed(gains: Array, alpha: float) -> int:
+    """Tell about how many rows it takes, looking often, to prove a gain of four points."""
+    disagreement = float(np.mean(np.abs(gains))) if len(gains) >= 20 else USUAL_DISAGREEMENT
+    spread = max(disagreement, GAIN_WORTH_PROVING)
+    best = 2 * spread * np.log(NUMBER_OF_BETS / alpha) / GAIN_WORTH_PROVING**2
+    return int(round(PEEKING_SAVES * best, -1))
+
+
+def _difference_of_scores(trial: Trial, by: Yardstick) -> Estimate | None:
+    """Return how much higher the challenger's score is; None if rows do not add up to it."""
+    if by.metric not in RATIOS:
+        return None
+    y_true, sign = trial.y_true.astype("float64"), 1 if BIGGER_IS_BETTER[by.metric] else -1
+    before, now = (
+        ratios(y_true, model.y_pred.astype("float64"), model.y_pred_proba, by.cost)[by.metric]
+        for model in _models(trial)
+    )
+    earlier, later = (sign * before[0], before[1]), (sign * now[0], now[1])
+    return difference(earlier, later, confidence=by.confidence)
+
+
+def _differences(trial: Trial, by: Yardstick) -> Array:
+    """Return for each row the champion's loss less the challenger's, scaled into [-1, 1]."""
+    y_true = trial.y_true.astype("float64")
+    before, now = (
+        _losses(model, y_true, trial.promise, by.metric, by.cost) for model in _models(trial)
+    )
+    return np.asarray(np.clip(before - now, -1, 1))
+
+
+def _losses(model: Prediction, y_true: Array, promise: float, metric: Metric, cost: Costs) -> Array:
+    """Return a loss per row, of range 1, whose mean falls as the metric gets better.
+
+    Scores that are no sums over rows are judged by one that is: F1, precision and recall by
+    their linear form about the promise, areas under curves by the Brier score.
+    """
+    y_pred, proba = model.y_pred.astype("float64"), model.y_pred_proba
+    if metric == "log_loss":
+        right = np.where(y_true == 1, proba, 1 - proba)
+        loss = -np.log(np.maximum(right, 1e-300)) / LARGEST_LOG_LOSS
+        return np.asarray(np.minimum(loss, 1.0))
+    gains = ratios(y_true, y_pred, proba, cost)
+    gained, possible = gains.get(metric, gains["brier"])
+    if metric in ("f1", "precision", "recall"):
+        return np.asarray((promise * possible - gained) / 2)
+    span = max(float(np.ptp(cost)), 1e-12) if metric == "cost" else 1.0
+    return np.asarray(-gained / span)
+
+
+def _models(trial: Trial) -> tuple[Prediction, Prediction]:
+    return trial.champion, trial.challenger
+
+
+def _score(trial: Trial, said: Prediction, by: Yardstick) -> Estimate:
+    scores = score_all(
+        trial.y_true, said.y_pred_proba, said.y_pred, cost=by.cost, confidence=by.confidence
+    )
+    return scores[by.metric]
+
+
+def _right_and_wrong(trial: Trial) -> tuple[int, int]:
+    right_before, right_now = (model.y_pred == trial.y_true for model in _models(trial))
+    return int(np.sum(right_now & ~right_before)), int(np.sum(right_before & ~right_now))
+
+
+def _point_is_worse(before: Estimate, now: Estimate, metric: Metric) -> bool:
+    if before.value is None or now.value is None:
+        return now.value is None and before.value is not None
+    return now.value < before.value if BIGGER_IS_BETTER[metric] else now.value > before.value
+
+
+def _short(score: Estimate) -> str:
+    return "undefined" if score.value is None else f"{score.value:.3f}"

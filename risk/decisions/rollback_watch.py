@@ -1,0 +1,105 @@
+"""A new release on watch: it has to go if the one before does better on what came since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from risk import store
+from risk.config import Config
+from risk.decisions import gate
+from risk.decisions.gate import Standing
+from risk.decisions.trial import trial_of, yardstick
+from risk.ledger.ledger import Ledger
+from risk.models import model, releases, training_data
+from risk.models.evaluation import ripe
+from risk.models.model import Model
+from risk.models.training_data import INGESTION
+from risk.monitoring import incidents
+from risk.monitoring.monitored_release import Watch
+from risk.stats.expected import expected_scores
+from risk.stats.scores import BIGGER_IS_BETTER
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A release that has to go, the one to go back to, and why."""
+
+    version: int
+    target: int
+    reason: str
+
+
+def failed(config: Config, ledger: Ledger, watch: Watch) -> Failure | None:
+    """Judge the live release against the one it replaced, within its time of probation.
+
+    It has failed if the one before is better beyond chance on the ripe rows since then, or since
+    it does worse; or, without labels, if its loss is expected to be higher than promised and the
+    score of the one before to be better. What a rollback made live is not on probation, so none
+    follows another.
+    """
+    deployed = ledger.last_decision("deploy", "rollback")
+    live = watch.champion.manifest.version or 0
+    days = timedelta(days=config.policy.watch_days)
+    if deployed is None or deployed.action != "deploy" or deployed.version != live:
+        return None
+    earlier = [v for v in releases.versions(config.deployment_folder) if v < live]
+    if not earlier or ledger.now() - deployed.decided_at > days:
+        return None
+    folder = releases.release_path(config.deployment_folder, earlier[-1])
+    before = model.load(folder, store.signing_key(config))
+    if before.manifest.features != watch.champion.manifest.features:
+        return None
+    learnt = watch.champion.manifest.trained_through
+    parts = training_data.sound_parts(config, ledger, after=learnt)
+    rows = training_data.accepted(config, ledger, parts)
+    open_incidents = ledger.open_incidents()
+    harmed = incidents.of_kind(open_incidents, ["model_drift"])
+    since = min((i.since_ingestion_id for i in harmed if i.since_ingestion_id), default=0)
+    reason = _by_labels(config, watch.champion, before, rows[rows[INGESTION] >= since])
+    if reason is None and incidents.of_kind(open_incidents, ["suspected_harm"]):
+        reason = _by_estimate(config, watch, before, rows)
+    return Failure(live, earlier[-1], reason) if reason else None
+
+
+def _by_labels(config: Config, live: Model, before: Model, rows: pd.DataFrame) -> str | None:
+    labelled, metric = ripe(rows, live.manifest.target), config.checks.metric
+    if labelled.empty:
+        return None
+    verdict = gate.compare(
+        trial_of(live, before, labelled, metric=metric, source="labelled since it went live"),
+        config.gate,
+        by=yardstick(config),
+        standing=Standing(),
+    )
+    told = verdict.reason.replace("challenger", "release before").replace("champion", "live one")
+    return told if verdict.proven else None
+
+
+def _by_estimate(config: Config, watch: Watch, before: Model, rows: pd.DataFrame) -> str | None:
+    if watch.calibration is None or rows.empty:
+        return None
+    metric = config.checks.metric
+    chance = watch.calibration.expected(rows, watch.champion.predict_proba(rows))
+    now, then = (_expected(release, rows, chance, config) for release in (watch.champion, before))
+    if now is None or then is None or (then > now) is not BIGGER_IS_BETTER[metric]:
+        return None
+    return (
+        f"its loss is expected to be higher than promised, and {metric} is estimated at {then:.3f} "
+        f"for the release before, {now:.3f} for this one, on {len(rows)} rows without labels"
+    )
+
+
+def _expected(release: Model, rows: pd.DataFrame, chance: Floats, config: Config) -> float | None:
+    """Return the metric to expect of a release, given each row's chance to be positive."""
+    y_pred_proba = release.predict_proba(rows)
+    cost = config.training.cost.as_tuple()
+    scores = expected_scores(y_pred_proba, release.predict(y_pred_proba), chance, cost=cost)
+    estimate = scores.get(config.checks.metric)
+    return estimate.value if estimate else None

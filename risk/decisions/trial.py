@@ -1,0 +1,72 @@
+"""Champion and challenger brought before the gate, on rows that neither was trained on."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from risk.config import Config, Metric
+from risk.data import drops
+from risk.decisions import gate
+from risk.decisions.gate import Prediction, Standing, Trial, Verdict, Yardstick
+from risk.ledger.ledger import Ledger
+from risk.models import evaluation, model, releases, training_data
+from risk.models.evaluation import ripe
+from risk.models.model import Model
+from risk.monitoring import incidents
+
+
+def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool) -> Verdict:
+    """Compare the challenger with the champion on rows neither of them was trained on.
+
+    These are the test data and the newest ripe rows; once the model is known to do worse, the old
+    test data no longer tell about the world it lives in, and only the newest count.
+    """
+    test = ripe(drops.read_whole(config, config.test_data), challenger.manifest.target)
+    metric = config.checks.metric
+    if releases.live_version(config.deployment_folder) is None:
+        score = evaluation.score(challenger, test, config=config)[metric]
+        return gate.first(score, metric, confidence=config.scoring.confidence)
+    champion = releases.load_champion(config)
+    if (
+        champion.sha256 == challenger.sha256
+        and champion.manifest.threshold == challenger.manifest.threshold
+    ):
+        return Verdict(deploy=False, proven=False, reason="the challenger is the champion already")
+    open_incidents = ledger.open_incidents()
+    harm = bool(incidents.of_kind(open_incidents, ["model_drift"]))
+    drift = bool(incidents.of_kind(open_incidents, config.policy.retrain_on))
+    kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
+    new = training_data.unlearnt(config, ledger, challenger.manifest, kept)
+    if harm and len(new):
+        trial = trial_of(champion, challenger, new, metric=metric, source="the newest")
+    else:
+        both = pd.concat([test, new], ignore_index=True)
+        source = f"{len(test)} of the test data, {len(new)} of the newest"
+        trial = trial_of(champion, challenger, both, metric=metric, source=source)
+    standing = Standing(drift=drift or harm, harm=harm, first_look=first_look)
+    return gate.compare(trial, config.gate, by=yardstick(config), standing=standing)
+
+
+def yardstick(config: Config) -> Yardstick:
+    """Tell by what the settings compare models."""
+    cost = config.training.cost.as_tuple()
+    return Yardstick(config.checks.metric, cost, config.scoring.confidence)
+
+
+def trial_of(
+    champion: Model, challenger: Model, labelled: pd.DataFrame, *, metric: Metric, source: str
+) -> Trial:
+    """Let two models predict the same labelled rows."""
+    promised = champion.manifest.held_out_scores.get(metric)
+    return Trial(
+        y_true=labelled[champion.manifest.target].to_numpy(dtype="int8"),
+        champion=_predict(champion, labelled),
+        challenger=_predict(challenger, labelled),
+        promise=(promised.value if promised else None) or 0.5,
+        source=source,
+    )
+
+
+def _predict(trusted: Model, rows: pd.DataFrame) -> Prediction:
+    y_pred_proba = trusted.predict_proba(rows)
+    return Prediction(y_pred_proba, trusted.predict(y_pred_proba))

@@ -1,0 +1,1 @@
+"""Explanations: what the ledger holds, in words."""

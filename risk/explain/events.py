@@ -1,0 +1,123 @@
+"""What changed and what the system did about it, told from the ledger in sentences."""
+
+from __future__ import annotations
+
+from risk.explain import plain_words
+from risk.explain.plain_words import counted, day, in_plain_words, sentence
+from risk.explain.snapshot import Row, Situation
+from risk.stats.scores import BIGGER_IS_BETTER
+
+MOST_TOLD = 3
+WORTH_TELLING, LARGEST_USUAL_CHANGE = 0.005, 0.02
+
+
+def changed(situation: Situation) -> list[str]:
+    """Tell what is different from the data the model learnt from, or was until it was replaced."""
+    found = situation.open_incidents
+    told = [f"{in_plain_words(incident['detail'])}." for incident in found[:MOST_TOLD]]
+    if len(found) > MOST_TOLD:
+        told.append(f"{counted(len(found) - MOST_TOLD, 'more incident')} below.")
+    switch = next((d for d in situation.decisions if d["version"]), None)
+    if not found and situation.decisions:
+        quiet = situation.decisions.index(switch) if switch else len(situation.decisions)
+        batches = counted(quiet, "batch", "batches") if quiet else "no batch has come yet"
+        told.append(f"Nothing that matters{_since(switch)}: {batches}, no incident open.")
+    told += _risk(situation)
+    if not found and switch and (causes := situation.causes(switch)):
+        subjects = plain_words.listed([plain_words.about(cause) for cause in causes])
+        told.append(f"What had changed before that: {subjects}.")
+    return told or ["Nothing is known yet."]
+
+
+def _since(switch: Row | None) -> str:
+    if switch is None:
+        return ""
+    return f" since release {switch['version']} went live on {day(switch['decided_at'])}"
+
+
+def _risk(situation: Situation) -> list[str]:
+    if not situation.risk:
+        return []
+    before, after = situation.risk["before"], situation.risk["after"]
+    if abs(after - before) < LARGEST_USUAL_CHANGE:
+        learnt = f"it was {before:.2f} in the data the model learnt from"
+        return [f"The mean predicted risk is {after:.2f}; {learnt}."]
+    parts = situation.risk["parts"].items()
+    told = [f"{name} ({part:+.2f})" for name, part in parts if abs(part) >= WORTH_TELLING]
+    mostly = f", mostly by {plain_words.listed(told[:MOST_TOLD])}" if told else ""
+    return [f"The mean predicted risk went from {before:.2f} to {after:.2f}{mostly}."]
+
+
+def done(situation: Situation) -> list[str]:
+    """Tell the newest decision, and the newest one that was more than waiting."""
+    decisions = situation.decisions
+    dull = [_is_dull(decision, situation) for decision in decisions]
+    quiet = dull.index(False) if False in dull else len(dull)
+    told = []
+    if quiet:
+        batches = f"each of the last {quiet} batches" if quiet > 1 else "the last batch"
+        told.append(f"It looked at {batches}, and kept the live release: nothing was wrong.")
+    if quiet < len(decisions):
+        told += decided(decisions[quiet], situation)
+    return told or ["Nothing yet."]
+
+
+def _is_dull(decision: Row, situation: Situation) -> bool:
+    only_kept = decision["action"] == "keep" and not decision["comparison"]
+    return only_kept and not situation.causes(decision)
+
+
+def decided(decision: Row, situation: Situation) -> list[str]:
+    """Tell what was decided, when and why; then on what evidence."""
+    on = f"On {day(decision['decided_at'])} it"
+    if _is_dull(decision, situation):
+        return [f"{on} kept the live release: nothing was wrong."]
+    comparison, reason = decision["comparison"], in_plain_words(decision["reason"])
+    how = judged(decision, situation) if comparison else ""
+    match decision["action"]:
+        case "deploy":
+            done = f"made release {decision['version']} live"
+            how = how or sentence(reason)
+        case "rollback":
+            done, how = f"went back to release {decision['version']}", sentence(reason)
+        case "ask":
+            done = "asked a person, and learnt nothing from the new data"
+            done = "asked a person whether to change the model" if comparison else done
+        case _ if comparison:
+            done = "compared a new model with the live one, and kept the live one"
+        case _:
+            first, found, fault = reason.partition("no challenger: ")
+            done = "kept the live release"
+            how = sentence(f"no new model: {fault}" if found else first.split("; ")[0])
+    causes = [in_plain_words(cause["detail"]) for cause in situation.causes(decision)]
+    why = f" The cause: {plain_words.details(causes, most=1)}." if causes else ""
+    return [f"{on} {done}.{why}", *filter(None, [how])]
+
+
+def judged(decision: Row, situation: Situation) -> str:
+    """Tell what the gate found of a challenger, in words and numbers."""
+    comparison = decision["comparison"]
+    metric = comparison["metric"] or situation.metric
+    now, before, name = comparison["challenger"], comparison["champion"], plain_words.metric(metric)
+    if before is None:
+        rows = counted(now["n"], "row")
+        return f"It was the first model: {name} {plain_words.score(now)} on {rows} of test data."
+    told = (
+        f"{name} was {plain_words.score(now)} for the new one and "
+        f"{plain_words.score(before)} for the old one, "
+        f"on the same {counted(comparison['n'], 'row')}"
+    )
+    if _is_worse(now["value"], before["value"], metric):
+        return f"{told}: the new one did worse on these."
+    weight = plain_words.evidence(comparison["e_value"])
+    enough = "enough" if comparison["proven"] else "not enough to call it proven"
+    made_live = decision["action"] == "deploy" and not comparison["proven"]
+    needed = f"{situation.evidence_needed:.0f} is needed"
+    yet = "; it went live because the old one had drifted" if made_live else ""
+    return f"{told}; the evidence for the new one is {weight} where {needed}: {enough}{yet}."
+
+
+def _is_worse(now: float | None, before: float | None, metric: str) -> bool:
+    if now is None or before is None:
+        return now is None and before is not None
+    return now < before if BIGGER_IS_BETTER[metric] else now > before

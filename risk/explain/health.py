@@ -1,0 +1,193 @@
+"""What a person wants to know in ten seconds, in sentences: is the model fit to use, and why."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from typing import Literal
+
+from risk.explain import events, plain_words
+from risk.explain.plain_words import day, sentence
+from risk.explain.snapshot import ESTIMATED, MEASURED, PROMISED, Row, Situation
+from risk.notify.announcements import CAUSES
+
+Fitness = Literal["fit", "fit with care", "not fit"]
+HEADLINES: dict[Fitness, str] = {
+    "fit": "The model is fit to use",
+    "fit with care": "The model is fit to use, with care",
+    "not fit": "The model is not fit to use",
+}
+GRAVE = {
+    "model_drift": "The model errs more than it promised.",
+    "calibration_drift": "The probabilities it predicts are off.",
+    "suspected_harm": "The model probably errs more than it promised; no labels confirm it yet.",
+}
+FEWEST_GAPS, INTERVALS_UNTIL_LATE = 3, 3
+CRON = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Concern:
+    """Something that speaks against using the model, and what a person can do about it."""
+
+    sentence: str
+    advice: str
+    is_grave: bool = False
+
+
+@dataclass(frozen=True)
+class Status:
+    """The answers: fit or not and why; what changed; what was done about it; what to do."""
+
+    fitness: Fitness
+    reasons: tuple[str, ...]
+    changed: tuple[str, ...]
+    done: tuple[str, ...]
+    advice: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """The first answer as a sentence."""
+        return HEADLINES[self.fitness]
+
+
+def tell(situation: Situation) -> Status:
+    """Answer the questions; one grave concern makes a model unfit, any other asks for care."""
+    concerns = sorted(_concerns(situation), key=lambda concern: not concern.is_grave)
+    fitness: Fitness = "fit with care" if concerns else "fit"
+    if concerns and concerns[0].is_grave:
+        fitness = "not fit"
+    reasons = [concern.sentence for concern in concerns]
+    advice = dict.fromkeys(concern.advice for concern in concerns)
+    return Status(
+        fitness,
+        reasons=(
+            *(reasons or ["No incident is open, and the last run went well."]),
+            *_score(situation),
+        ),
+        changed=tuple(events.changed(situation)),
+        done=tuple(events.done(situation)),
+        advice=tuple(advice) or ("Nothing: use it as usual.",),
+    )
+
+
+def _concerns(situation: Situation) -> list[Concern]:
+    if situation.fault:
+        stop = "Use no prediction until a run has deployed a model that can be trusted."
+        return [Concern(f"No model can be trusted: {situation.fault}.", stop, is_grave=True)]
+    return [
+        *_of_incidents(situation),
+        *_of_the_release(situation),
+        *_of_the_runs(situation),
+        *_of_the_score(situation),
+    ]
+
+
+def _of_incidents(situation: Situation) -> list[Concern]:
+    """Group what is open: by what it does to the model, broken feeds, and the rest."""
+    found, asked = situation.open_incidents, _asked_about(situation)
+    kinds = {incident["kind"] for incident in found}
+    concerns = [
+        Concern(words, f"Do not rely on the predictions. {CAUSES[kind]}", is_grave=True)
+        for kind, words in GRAVE.items()
+        if kind in kinds
+    ]
+    if asked:
+        stop = (
+            f"{CAUSES['data_quality']} Until you know, trust no prediction for the rows it brought."
+        )
+        words = f"The data seem broken: {_subjects(asked)}."
+        concerns.append(Concern(words, stop, is_grave=True))
+    others = [i for i in found if i["kind"] not in GRAVE and i not in asked]
+    odd = [i for i in others if i["kind"] == "data_quality"]
+    if odd:
+        words = f"Something is odd about the data: {_subjects(odd)}."
+        concerns.append(Concern(words, CAUSES["data_quality"]))
+    if moved := [i for i in others if i not in odd]:
+        words = f"The data differ from those the model learnt from: {_subjects(moved)}."
+        concerns.append(Concern(words, CAUSES["data_drift"]))
+    return concerns
+
+
+def _subjects(incidents: Sequence[Row]) -> str:
+    return plain_words.listed([plain_words.about(incident) for incident in incidents])
+
+
+def _asked_about(situation: Situation) -> list[Row]:
+    """Return the open incidents of a broken feed about which a person is being asked."""
+    newest = situation.decisions[0] if situation.decisions else None
+    if newest is None or newest["action"] != "ask":
+        return []
+    return [
+        cause
+        for cause in situation.causes(newest)
+        if cause["kind"] == "data_quality"
+        and cause["severity"] == "large"
+        and not cause["resolved_at"]
+    ]
+
+
+def _of_the_release(situation: Situation) -> list[Concern]:
+    release = situation.release
+    if release is None or release["proven"]:
+        return []
+    words = f"Release {release['version']} was never proven better than the one before it."
+    if release["version"] == 1:
+        words = "Release 1 is the first model: it did not have to beat another."
+    patience = "See that labels keep coming: they tell how good an unproven release is."
+    return [Concern(words, patience)]
+
+
+def _of_the_runs(situation: Situation) -> list[Concern]:
+    ended = [run for run in situation.runs if run["status"] != "running"]
+    if not ended:
+        return []
+    concerns, last = [], ended[0]
+    if last["status"] != "ok":
+        how = "was cut off" if last["status"] == "aborted" else f"failed: {last['outcome']}"
+        words = sentence(f"the last run, on {day(last['started_at'])}, {how}")
+        concerns.append(Concern(words, "Mend what made the last run fail, and let it run again."))
+    good = [run for run in ended if run["status"] == "ok"]
+    usual = _usual_interval(situation, good)
+    since = situation.now - good[0]["started_at"] if good else None
+    if since is None or since > INTERVALS_UNTIL_LATE * usual:
+        ago, often = plain_words.duration(since) if since else "", plain_words.duration(usual)
+        words = f"The last successful run was {ago} ago; one every {often} is usual."
+        concerns.append(
+            Concern(
+                words if ago else f"None of the last {len(ended)} runs succeeded.",
+                "Find out why no run succeeds any more: look at cron, or the timer, and its log.",
+            )
+        )
+    return concerns
+
+
+def _usual_interval(situation: Situation, good: Sequence[Row]) -> timedelta:
+    gaps = [later["started_at"] - earlier["started_at"] for later, earlier in pairwise(good)]
+    if len(gaps) < FEWEST_GAPS:
+        return situation.usual_interval
+    usual: timedelta = statistics.median(gaps)
+    return max(usual, CRON)
+
+
+def _of_the_score(situation: Situation) -> list[Concern]:
+    if situation.release is None or _score(situation):
+        return []
+    words = f"Nobody knows how good release {situation.release['version']} is: it has no score."
+    return [Concern(words, "Bring rows with labels: without them nothing can be scored.")]
+
+
+def _score(situation: Situation) -> list[str]:
+    """Tell the newest score of the live release, and what the test data promised."""
+    newest, told = situation.newest_scores, []
+    if score := newest.get(MEASURED):
+        rows = f"measured on the newest {score['n']:,} labelled rows"
+        told.append(f"{plain_words.score(score)} {rows}")
+    elif score := newest.get(ESTIMATED):
+        told.append(f"{plain_words.score(score)} estimated for {score['n']:,} rows without labels")
+    if score := newest.get(PROMISED):
+        told.append(f"{plain_words.score(score)} on {score['n']:,} rows of test data")
+    return [f"{plain_words.metric(situation.metric)} is {'; '.join(told)}."] if told else []

@@ -1,0 +1,62 @@
+"""What a caller is told with a prediction: the band of its risk, and what no row was like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from risk.monitoring.profile import Column
+from risk.monitoring.reference import Reference
+from risk.schema import shorten
+
+BANDS = ("low", "medium", "high")
+
+
+def risk_bands(y_pred_proba: NDArray[np.float64], threshold: float) -> list[str]:
+    """Name each risk: low below half the decision threshold, medium up to it, high from it on.
+
+    >>> risk_bands(np.array([0.1, 0.2, 0.4]), threshold=0.4)
+    ['low', 'medium', 'high']
+    """
+    return [BANDS[i] for i in np.digitize(y_pred_proba, [threshold / 2, threshold])]
+
+
+def warnings(reference: Reference, rows: pd.DataFrame) -> list[list[str]]:
+    """Tell for each row, in sentences, which of its values the reference has nothing like."""
+    told: list[list[str]] = [[] for _ in range(len(rows))]
+    for column in reference.columns:
+        if column.name in rows:
+            never_missing = reference.profile.counts[column.name][-1] == 0
+            for position, sentence in _unlike(column, rows[column.name], never_missing):
+                told[position].append(sentence)
+    return told
+
+
+def _unlike(
+    column: Column, values: pd.Series[Any], never_missing: bool
+) -> Iterable[tuple[int, str]]:
+    codes, missing = column.codes(values), column.size - 1
+    foreign = np.isin(codes, [missing] if never_missing else [])
+    foreign |= np.isin(codes, _outside(column))
+    for position in np.flatnonzero(foreign).tolist():
+        if codes[position] == missing:
+            yield position, f"{column.name} is missing; the reference never misses it"
+        else:
+            yield position, _sentence(column, values.iat[position])
+
+
+def _outside(column: Column) -> list[int]:
+    """Return the cells of values the reference does not have: unseen levels, or out of range."""
+    return [column.size - 2] if column.edges is None else [0, column.size - 2]
+
+
+def _sentence(column: Column, value: object) -> str:
+    if column.edges is None:
+        return f"{column.name} {shorten(str(value))!r} is unknown to the reference"
+    lowest, highest = np.nextafter(column.edges[0], np.inf) + 0.0, column.edges[-1]
+    shown = [f"{number:.15g}" for number in (float(str(value)), lowest, highest)]
+    return f"{column.name} {shown[0]} is outside the reference's range, {shown[1]} to {shown[2]}"

@@ -1,0 +1,114 @@
+"""What the ledger says at one moment, as far as a person is told of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from risk.config import Config
+from risk.data.statistics import as_rows
+from risk.ledger.ledger import Ledger
+from risk.ledger.queries import EVERY, Part
+from risk.models import releases
+from risk.monitoring import assessment
+from risk.monitoring.incidents import SEVERITIES
+
+Row = Mapping[str, Any]
+NEWEST = Part(page_size=100)
+MEASURED, ESTIMATED, PROMISED = "measured", "estimated", "promised"
+KINDS = {assessment.REALISED: MEASURED, assessment.ESTIMATED: ESTIMATED}
+SAME_MOMENT = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the ledger says at one moment; its rows are the newest hundred, the newest first.
+
+    Of open incidents it has all. `scores` are those of the metric, the newest last; `fault` is
+    why no live model can be trusted; `risk` is the mean predicted risk before and after, with
+    each feature's part in the change.
+    """
+
+    now: datetime
+    metric: str = "f1"
+    evidence_needed: float = 20.0
+    usual_interval: timedelta = timedelta(days=1)
+    fault: str | None = None
+    release: Row | None = None
+    runs: Sequence[Row] = ()
+    decisions: Sequence[Row] = ()
+    incidents: Sequence[Row] = ()
+    scores: pd.DataFrame | None = None
+    risk: Row | None = None
+
+    @property
+    def open_incidents(self) -> list[Row]:
+        """Those that are not resolved, the worst first."""
+        return worst_first([i for i in self.incidents if not i["resolved_at"]])
+
+    @cached_property
+    def newest_scores(self) -> dict[str, Row]:
+        """Return the newest scores of the live release by where they come from."""
+        if self.release is None or self.scores is None:
+            return {}
+        own = self.scores["version"].eq(self.release["version"]) & self.scores["value"].notna()
+        kinds = self.scores["dataset"].map(KINDS).fillna(PROMISED)
+        return dict(zip(kinds[own], as_rows(self.scores[own]), strict=True))
+
+    def causes(self, decision: Row) -> list[Row]:
+        """Return the incidents that were open when something was decided, the worst first."""
+        moment = decision["decided_at"]
+        return worst_first(
+            [
+                incident
+                for incident in self.incidents
+                if incident["opened_at"] <= moment
+                and (incident["resolved_at"] or moment) >= moment - SAME_MOMENT
+            ]
+        )
+
+
+def look(
+    config: Config, ledger: Ledger, *, fault: str | None = None, live: int | None = None
+) -> Situation:
+    """Read what there is to know; `fault` is why the live model cannot be trusted.
+
+    The `live` release is the one that is deployed, unless another is named.
+    """
+    live = live or releases.live_version(config.deployment_folder)
+    seen = ledger.assessments(newest=1)
+    known = ledger.list_releases(NEWEST, live=live).items
+    told = seen[-1].attribution if seen and seen[-1].version == live else None
+    return Situation(
+        now=ledger.now(),
+        metric=config.checks.metric,
+        evidence_needed=1 / config.gate.alpha,
+        usual_interval=timedelta(minutes=config.alarms.usual_minutes_between_drops),
+        fault=fault,
+        release=next((release for release in known if release["live"]), None),
+        runs=ledger.list_runs(NEWEST).items,
+        decisions=ledger.list_decisions(NEWEST).items,
+        incidents=[
+            *ledger.list_incidents(EVERY, is_open=True).items,
+            *ledger.list_incidents(NEWEST, is_open=False).items,
+        ],
+        scores=ledger.trend(config.checks.metric),
+        risk=json.loads(told) if told else None,
+    )
+
+
+def worst_first(incidents: Sequence[Row]) -> list[Row]:
+    """Sort by severity; of equal ones those about one column first, they say more."""
+    return sorted(
+        incidents,
+        key=lambda incident: (
+            -SEVERITIES.index(incident["severity"]),
+            incident["kind"] == "joint_drift",
+        ),
+    )

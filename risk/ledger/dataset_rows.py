@@ -1,0 +1,80 @@
+"""The data set in SQL: each accepted row as JSON, with its label once that is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from risk.config import Columns
+from risk.ledger.bulk import insert_rows
+from risk.ledger.database import Connected
+from risk.ledger.tables import dataset_rows, ingestions, later_labels
+from risk.schema import ROW_HASH
+
+StoredRow = tuple[int, str, str | None, int | None, str]
+NAMES = ("row_hash", "identifier", "event_time", "y_true", "row", "ingestion_id")
+
+
+class Warehouse(Connected):
+    """The part of the ledger that is the data set."""
+
+    def parts_not_in_sql(self) -> list[int]:
+        """Return the ingestions whose rows were accepted and are not in the data set in SQL."""
+        stored = sa.exists().where(dataset_rows.c.ingestion_id == ingestions.c.id)
+        with_rows = (ingestions.c.rows_added > 0) & (ingestions.c.kind == "rows")
+        query = sa.select(ingestions.c.id).where(with_rows & ~stored)
+        return [row[0] for row in self._rows(query.order_by(ingestions.c.id))]
+
+    def store_part(self, ingestion_id: int, rows: Iterable[StoredRow]) -> None:
+        """Put the rows of an earlier ingestion into SQL, with the labels that came since."""
+        with self._begin() as connection:
+            store_rows(connection, ingestion_id, rows)
+            label_rows(connection, later_labels.c.row_ingestion_id == ingestion_id)
+
+
+def stored_form(frames: Iterable[pd.DataFrame], columns: Columns) -> Iterator[StoredRow]:
+    """Give typed rows the form they have in SQL; a missing value is null in the JSON as well."""
+    keys = (_json_texts([name])[0].replace("%", "%%") for name in columns.all)
+    form = f"{{{','.join(f'{key}:%s' for key in keys)}}}"
+    for frame in frames:
+        cells = {name: _plain(frame[name]) for name in columns.all}
+        texts = zip(*map(_json_texts, cells.values()), strict=True)
+        yield from zip(
+            frame[ROW_HASH].tolist(),
+            cells[columns.identifier],
+            cells[columns.event_time] if columns.event_time else repeat(None, len(frame)),
+            cells[columns.target],
+            (form % row for row in texts),
+            strict=True,
+        )
+
+
+def store_rows(connection: sa.Connection, ingestion_id: int, rows: Iterable[StoredRow]) -> None:
+    """Put accepted rows into SQL, in the transaction that makes them accepted."""
+    insert_rows(connection, dataset_rows, NAMES, ((*row, ingestion_id) for row in rows))
+
+
+def label_rows(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Give rows in SQL those of the labels that came later."""
+    ours = dataset_rows.c.row_hash == later_labels.c.row_hash
+    told = {
+        dataset_rows.c.y_true: later_labels.c.y_true,
+        dataset_rows.c.labelled_by: later_labels.c.ingestion_id,
+    }
+    connection.execute(dataset_rows.update().where(ours & which).values(told))
+
+
+def _plain(cells: pd.Series[Any]) -> list[Any]:
+    values: list[Any] = cells.astype("object").where(cells.notna(), None).tolist()
+    return values
+
+
+def _json_texts(values: list[Any]) -> list[str]:
+    """Write each value as JSON; all at once, as that is several times faster."""
+    lines = json.dumps(values, ensure_ascii=False, separators=("\n", ":"))  # none has a line break
+    return lines[1:-1].split("\n")

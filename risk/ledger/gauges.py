@@ -1,0 +1,112 @@
+"""The newest numbers of the ledger, as a monitoring system asks for them every few seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import get_args
+
+import sqlalchemy as sa
+
+from risk.config import Metric
+from risk.ledger.database import Connected, Record
+from risk.ledger.tables import (
+    assessments,
+    column_statistics,
+    decisions,
+    findings,
+    incidents,
+    ingestions,
+    messages,
+    releases,
+    runs,
+    scores,
+    stage_timings,
+)
+
+METRICS = len(get_args(Metric))
+
+
+class Gauges(Connected):
+    """The part of the ledger that is about now: every question has a short answer."""
+
+    def last_run(self) -> datetime | None:
+        """Return when the newest run began."""
+        query = sa.select(runs.c.started_at).order_by(runs.c.id.desc())
+        began: datetime | None = self._scalar(query.limit(1))
+        return began
+
+    def last_success(self) -> datetime | None:
+        """Return when the newest run that went well ended."""
+        query = sa.select(runs.c.ended_at).where(runs.c.status == "ok").order_by(runs.c.id.desc())
+        ended: datetime | None = self._scalar(query.limit(1))
+        return ended
+
+    def stage_duration(self, stage: str) -> float | None:
+        """Return the seconds a stage took when it last succeeded."""
+        table = stage_timings.c
+        query = sa.select(table.duration_seconds)
+        succeeded = query.where(table.stage == stage, table.outcome == "ok")
+        seconds: float | None = self._scalar(succeeded.order_by(table.id.desc()).limit(1))
+        return seconds
+
+    def rows_by_outcome(self) -> dict[str, int]:
+        """Count the rows that ever came, by what became of them; later labels are no rows."""
+        table = ingestions.c
+        sums = {
+            "accepted": sa.func.sum(sa.case((table.kind == "rows", table.rows_added), else_=0)),
+            "duplicate": sa.func.sum(table.rows_duplicate),
+            "quarantined": sa.func.sum(table.rows_quarantined),
+        }
+        found = self._rows(sa.select(*sums.values()))[0]
+        return {outcome: int(rows or 0) for outcome, rows in zip(sums, found, strict=True)}
+
+    def alarms_by_check(self) -> dict[str, int]:
+        """Count the findings that ever were alarms."""
+        table = findings.c
+        query = sa.select(table.check_name, sa.func.count()).where(table.drift_detected)
+        return {
+            check: int(number) for check, number in self._rows(query.group_by(table.check_name))
+        }
+
+    def drift(self, subjects: Sequence[str]) -> list[Record]:
+        """Return what the newest assessment found about these subjects."""
+        newest = sa.select(assessments.c.run_id).order_by(assessments.c.id.desc()).limit(1)
+        table = findings.c
+        query = sa.select(
+            table.feature, table.method, table.drift_score, table.e_value, table.drift_detected
+        )
+        of_newest = query.where(table.run_id == newest.scalar_subquery())
+        return list(self._in_chunks(of_newest, table.feature, subjects))
+
+    def missing(self, features: Sequence[str]) -> list[Record]:
+        """Return column_name, row_count and missing_count of these features in the newest batch."""
+        table = column_statistics.c
+        newest = sa.select(table.run_id).order_by(table.id.desc()).limit(1)
+        query = sa.select(table.column_name, table.row_count, table.missing_count)
+        of_newest = query.where(table.run_id == newest.scalar_subquery())
+        return list(self._in_chunks(of_newest, table.column_name, features))
+
+    def scores(self, dataset: str) -> list[Record]:
+        """Return metric, value, lower and upper of the live model's newest scores on a data set."""
+        switched = sa.select(decisions.c.version).where(decisions.c.version.is_not(None))
+        live = switched.order_by(decisions.c.id.desc()).limit(1).scalar_subquery()
+        model = sa.select(releases.c.model_sha256).where(releases.c.version == live)
+        table = scores.c
+        query = sa.select(table.metric, table.value, table.lower, table.upper)
+        of_live = query.where(table.model_sha256 == model.scalar_subquery())
+        newest = of_live.where(table.dataset == dataset).order_by(table.id.desc()).limit(METRICS)
+        return list({row.metric: row for row in reversed(self._rows(newest))}.values())
+
+    def open_incidents(self) -> list[Record]:
+        """Return kind, severity and number of the incidents that are not resolved."""
+        table = incidents.c
+        query = sa.select(table.kind, table.severity, sa.func.count().label("number"))
+        still_open = query.where(table.resolved_at.is_(None))
+        return self._rows(still_open.group_by(table.kind, table.severity))
+
+    def messages_unsent(self) -> int:
+        """Count the messages of this week that wait to be sent, or were given up."""
+        of_this_week = messages.c.happened_at > self.now() - timedelta(days=7)
+        waiting = sa.select(sa.func.count()).where(messages.c.sent_at.is_(None), of_this_week)
+        return int(self._scalar(waiting) or 0)

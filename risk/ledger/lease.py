@@ -1,0 +1,185 @@
+"""Whose turn it is: one writer on a machine by a lock, one among machines by a lease."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from risk import store
+from risk.config import Config
+from risk.errors import BusyError, LedgerError
+from risk.ledger.column_types import UtcDateTime
+from risk.ledger.database import database_faults
+from risk.ledger.ledger import Ledger, utc_now
+from risk.ledger.tables import leases
+
+log = logging.getLogger(__name__)
+NAME = "run"
+RENEWALS = 3  # within the time of a lease: two may fail
+LONGEST_HOLDER = 255
+CLOCKS = {
+    "postgresql": "timezone('UTC', clock_timestamp())",
+    "mysql": "utc_timestamp(6)",
+    "mariadb": "utc_timestamp(6)",
+}
+IS_OURS = leases.c.name == NAME
+
+
+@contextmanager
+def only_writer(
+    config: Config,
+    *,
+    holder: str,
+    clock: Callable[[], datetime] = utc_now,
+    upgrade: bool = True,
+) -> Iterator[Ledger]:
+    """Give the ledger to its only writer; whoever comes second is told who is at work.
+
+    A database file lies on one machine, where the kernel's lock is enough.
+    """
+    opened = Ledger.open(config, clock=clock, upgrade=upgrade)
+    with store.lock(config, holder=holder), opened as ledger:
+        with among_machines(config, ledger.engine, holder=holder) as lease:
+            if lease:
+                ledger.confirm = lease.confirm
+            require_own_ledger(config, ledger)
+            yield ledger
+
+
+@contextmanager
+def among_machines(config: Config, engine: sa.Engine, *, holder: str) -> Iterator[Lease | None]:
+    """Hold the lease, if the ledger is on a server and of a revision that knows leases."""
+    if engine.dialect.name not in CLOCKS or not sa.inspect(engine).has_table(leases.name):
+        yield None
+        return
+    lease = Lease(engine, holder=holder, seconds=config.lease_seconds)
+    with lease.held(note=(config.root / config.lock_path).with_suffix(".lease")):
+        yield lease
+
+
+def require_own_ledger(config: Config, ledger: Ledger) -> None:
+    """Refuse a ledger that knows less than the files beside it, as it would sweep away the rest."""
+    name = config.compilation_record_filename
+    _, size = ledger.derived_file(name)
+    on_disk = store.newest_number(config.ingested_folder / name, after=size)
+    known = ledger.last_ingestion_id()
+    if on_disk > known:
+        raise LedgerError(
+            f"{config.name_of(config.ingested_folder / name)} tells of ingestion {on_disk}, the "
+            f"ledger of {known}: does database_url, or DATABASE_URL, name the right one? To begin "
+            f"anew, move {config.name_of(config.ingested_folder)} away"
+        )
+
+
+class Lease:
+    """The right to write, for some seconds of the server's own clock, renewed meanwhile."""
+
+    def __init__(self, engine: sa.Engine, *, holder: str, seconds: float) -> None:
+        self.engine = engine
+        self.holder = f"{holder} on {socket.gethostname()}"[:LONGEST_HOLDER]
+        self.lasts = timedelta(seconds=seconds)
+        self.token = secrets.token_hex(16)
+
+    @contextmanager
+    def held(self, *, note: Path) -> Iterator[None]:
+        """Hold the lease, renewed by a thread, as long as something goes on inside.
+
+        `note` lies beside the lock and names the tokens of this place. Whoever has the lock and
+        finds the lease's token there knows that its holder is dead, and need not wait.
+        """
+        tokens = store.read(note).decode().split() if note.exists() else []
+        store.write(note, " ".join([*tokens, self.token]))
+        self._take(left_behind=tokens)
+        stop = Event()
+        renewal = Thread(target=self._keep, args=(stop,), name="lease", daemon=True)
+        renewal.start()
+        try:
+            store.write(note, self.token)
+            yield
+        finally:
+            stop.set()
+            renewal.join()
+            self._give_back()
+
+    def confirm(self, connection: sa.Connection) -> None:
+        """Renew the lease within a transaction; whoever has lost it commits nothing."""
+        connection.execute(sa.select(leases.c.token).where(IS_OURS).with_for_update())
+        now = _time_of(connection)  # only now: the row may have been waited for
+        renewed = _set(self.token).values(renewed_at=now, expires_at=now + self.lasts)
+        if not connection.execute(renewed).rowcount:
+            thief = _holder(connection)
+            raise BusyError(f"the lease on the ledger was lost to {thief}; nothing more is written")
+
+    def _take(self, *, left_behind: Sequence[str]) -> None:
+        with database_faults():
+            self._make_row()
+            with self.engine.begin() as connection:
+                query = sa.select(leases).where(IS_OURS).with_for_update(skip_locked=True)
+                found = connection.execute(query).one_or_none()
+                now = _time_of(connection)
+                if found is None or (found.expires_at > now and found.token not in left_behind):
+                    told = f"the ledger is held by {_holder(connection)}; nothing was done"
+                    raise BusyError(told)
+                times = {"acquired_at": now, "renewed_at": now, "expires_at": now + self.lasts}
+                own = {"holder": self.holder, "token": self.token}
+                connection.execute(leases.update().where(IS_OURS).values(own | times))
+
+    def _make_row(self) -> None:
+        """Leave an expired lease where there never was one, so that there is a row to lock."""
+        with self.engine.connect() as connection:
+            if connection.scalar(sa.select(leases.c.name).where(IS_OURS)):
+                return
+            now = _time_of(connection)
+        times = dict.fromkeys(("acquired_at", "renewed_at", "expires_at"), now)
+        try:
+            with self.engine.begin() as connection:
+                row: dict[str, Any] = {"name": NAME, "holder": "nobody", "token": ""}
+                connection.execute(leases.insert().values(row | times))
+        except IntegrityError:
+            log.debug("another host made the lease's row at the same moment")
+
+    def _keep(self, stop: Event) -> None:
+        while not stop.wait(self.lasts.total_seconds() / RENEWALS):
+            try:
+                with database_faults(), self.engine.begin() as connection:
+                    self.confirm(connection)
+            except LedgerError as error:
+                log.warning("the lease is not renewed yet: %s", error)
+            except BusyError as error:
+                log.warning("%s", error)
+                return
+
+    def _give_back(self) -> None:
+        """Let the next one begin at once; one that cannot be given back expires."""
+        try:
+            with database_faults(), self.engine.begin() as connection:
+                now = _time_of(connection)
+                connection.execute(_set(self.token).values(expires_at=now))
+        except LedgerError as error:
+            log.warning("the lease is left to expire: %s", error)
+
+
+def _set(token: str) -> sa.Update:
+    return leases.update().where(IS_OURS & (leases.c.token == token))
+
+
+def _holder(connection: sa.Connection) -> str:
+    holder: str = connection.scalar(sa.select(leases.c.holder).where(IS_OURS)) or "nobody"
+    return holder
+
+
+def _time_of(connection: sa.Connection) -> datetime:
+    """Ask the server, whose clock all its clients share."""
+    clock = sa.literal_column(CLOCKS[connection.dialect.name], UtcDateTime())
+    now: datetime = connection.execute(sa.select(clock)).scalar_one()
+    return now

@@ -1,0 +1,135 @@
+"""The revisions of the ledger's schema: which it has, which it needs, and the way between them."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from risk import store
+from risk.errors import LedgerError, NoLedger
+from risk.ledger.tables import REVISION, metadata
+
+NOTHING_YET = "there is no ledger yet; run: python full_process.py"
+UPGRADE = "python -m risk.admin upgrade"
+MIGRATIONS = Path(__file__).with_name("migrations")
+VERSIONS = "alembic_version"
+
+
+def require_revision(engine: sa.Engine, *, upgrade: bool) -> None:
+    """Refuse a ledger of another revision; `upgrade` makes a new one, and an older SQLite file.
+
+    On a server others may be at work with the older one: a person chooses when it is upgraded.
+    """
+    found = found_revision(engine)
+    if found == REVISION:
+        return
+    if found is None and not upgrade:
+        raise NoLedger(NOTHING_YET)
+    refuse_newer(found)
+    if found and not (upgrade and engine.dialect.name == "sqlite"):
+        raise _unfit(found, f"upgrade it: {UPGRADE}")
+    back_up(engine)
+    migrate(engine)
+
+
+def refuse_newer(found: str | None) -> None:
+    """Refuse a revision this version of the project does not know."""
+    if found and found > REVISION:
+        raise _unfit(found, "update the project")
+
+
+def found_revision(engine: sa.Engine) -> str | None:
+    """Return the revision a database has, None if it has no ledger."""
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table(VERSIONS):
+            return None
+        found: str | None = connection.scalar(sa.text(f"SELECT version_num FROM {VERSIONS}"))
+        return found
+
+
+def history() -> list[tuple[str, str]]:
+    """Return every revision with what it is about, oldest first."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
+    return [(script.revision, script.doc) for script in scripts][::-1]
+
+
+def migrate(engine: sa.Engine, revision: str = "head") -> None:
+    """Bring the database to `revision`, up or down, in one transaction where the server can.
+
+    MariaDB commits each change of a table by itself; there a migration that was cut off goes on
+    where it stopped when it is asked for again.
+    """
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from alembic import command
+    from alembic.config import Config as AlembicConfig
+
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    forward = revision == "head" or (
+        revision != "base" and (found_revision(engine) or "") < revision
+    )
+    step = command.upgrade if forward else command.downgrade
+    with engine.connect() as connection, _tables_may_be_replaced(connection), connection.begin():
+        _refuse_tables_of_others(connection)
+        settings.attributes["connection"] = connection
+        step(settings, revision)
+
+
+def back_up(engine: sa.Engine) -> Path | None:
+    """Copy a SQLite ledger beside itself, whole, named after its revision.
+
+    A server has tools of its own, and whoever runs it uses them.
+    """
+    found, database = found_revision(engine), engine.url.database
+    if found is None or engine.dialect.name != "sqlite" or not database:
+        return None
+    path = Path(database)
+    copy = path.with_name(f"{path.stem}.{found}{path.suffix}")
+    unfinished = copy.with_name(f".{copy.name}.tmp")
+    with store.storage_faults(copy):
+        unfinished.unlink(missing_ok=True)
+        with engine.connect() as connection, closing(sqlite3.connect(unfinished)) as target:
+            source: Any = connection.connection.driver_connection
+            source.backup(target)
+        shutil.copymode(path, unfinished)
+        unfinished.replace(copy)
+        store.sync_folder(copy.parent)
+    return copy
+
+
+def _unfit(found: str, remedy: str) -> LedgerError:
+    needed = f"this version of the project needs {REVISION}"
+    return LedgerError(f"the ledger is of revision {found}, {needed}; {remedy}")
+
+
+@contextmanager
+def _tables_may_be_replaced(connection: sa.Connection) -> Iterator[None]:
+    """Let SQLite drop a table others refer to, which a change of its columns does to rebuild it."""
+    raw: Any = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys=ON")
+
+
+def _refuse_tables_of_others(connection: sa.Connection) -> None:
+    inspector = sa.inspect(connection)
+    taken = set(inspector.get_table_names()) & set(metadata.tables)
+    if taken and not inspector.has_table(VERSIONS):
+        raise LedgerError(
+            f"the database has a table {min(taken)} that is not of a ledger; "
+            "give the ledger a database of its own"
+        )

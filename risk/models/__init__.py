@@ -1,0 +1,1 @@
+"""Models: fitted, evaluated, explained, signed and released."""

@@ -1,0 +1,78 @@
+"""Whether the installed packages fit requirements.txt, and whether newer ones exist."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+from packaging.requirements import InvalidRequirement, Requirement
+from tqdm import tqdm
+
+from risk import store
+from risk.config import Config
+
+REQUIREMENTS = Path(__file__).parents[2] / "requirements.txt"
+LATEST_VERSIONS = "latest_versions.json"
+SECONDS_PER_LOOK_UP = 20
+UNKNOWN = "unknown"
+
+
+def check(requirements: str, latest: Mapping[str, str]) -> pd.DataFrame:
+    """Compare each line of requirements.txt with what is installed and with the newest version."""
+    lines = (line.split("#")[0].strip() for line in requirements.splitlines())
+    return pd.DataFrame(
+        [_check_dependency(line, latest) for line in lines if line and not line.startswith("-")]
+    )
+
+
+def look_up_latest(requirements: str) -> dict[str, str]:
+    """Ask the package index for the newest version of each package; offline, of none."""
+    latest = {}
+    names = check(requirements, {})["package"].tolist()
+    for name in tqdm(names, desc="package index", unit="package", disable=None):
+        command = [sys.executable, "-m", "pip", "index", "versions", "--retries", "1", "--", name]
+        try:
+            answer = subprocess.run(
+                command, capture_output=True, text=True, timeout=SECONDS_PER_LOOK_UP, check=True
+            )
+        except (subprocess.SubprocessError, OSError):
+            continue
+        latest[name] = answer.stdout.partition("(")[2].partition(")")[0]
+    return latest
+
+
+def of_installation(config: Config) -> pd.DataFrame:
+    """Check the dependencies with the newest versions known since the last --latest."""
+    cache = config.model_folder / LATEST_VERSIONS
+    latest = json.loads(store.read(cache)) if cache.exists() else {}
+    return check(store.read(REQUIREMENTS).decode(), latest)
+
+
+def _check_dependency(line: str, latest: Mapping[str, str]) -> dict[str, str]:
+    try:
+        requirement = Requirement(line)
+        installed = version(requirement.name)
+    except InvalidRequirement:
+        return dict(
+            package=line,
+            required="cannot be read",
+            installed=UNKNOWN,
+            latest=UNKNOWN,
+            state=UNKNOWN,
+        )
+    except PackageNotFoundError:
+        installed, fits = "missing", False
+    else:
+        fits = requirement.specifier.contains(installed, prereleases=True)
+    return {
+        "package": requirement.name,
+        "required": str(requirement.specifier) or "any",
+        "installed": installed,
+        "latest": latest.get(requirement.name) or UNKNOWN,
+        "state": "ok" if fits else "does not fit",
+    }

@@ -1,0 +1,69 @@
+"""The scores of one model on one data set, as a record, a table and a file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from risk import store
+from risk.config import Config
+from risk.errors import DataError
+from risk.models.model import Model
+from risk.stats.scores import Estimate, score_all
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """How good a model is on a data set, F1 first."""
+
+    model: str
+    dataset: str
+    estimates: dict[str, Estimate]
+
+    def __str__(self) -> str:
+        lines = [f"{name:<18}{estimate}" for name, estimate in self.estimates.items()]
+        return "\n".join([f"{self.model} on {self.dataset}", *lines])
+
+    def to_csv(self) -> str:
+        """Write as latest_score.csv."""
+        header = ["metric", "value", "lower", "upper", "n"]
+        rows = [[name, *asdict(estimate).values()] for name, estimate in self.estimates.items()]
+        return "".join(map(store.csv_line, [header, *rows]))
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        """Return one row per score under the ledger's column names."""
+        return [
+            {"dataset": self.dataset, "metric": name, **asdict(estimate)}
+            for name, estimate in self.estimates.items()
+        ]
+
+
+def count_outcomes(y_true: NDArray[Any], y_pred: NDArray[Any]) -> NDArray[np.int64]:
+    """Count rows by true label (down: 0, 1) and predicted label (across: 0, 1)."""
+    cells = 2 * y_true.astype("int64") + y_pred.astype("int64")
+    return np.bincount(cells, minlength=4).reshape(2, 2)
+
+
+def ripe(rows: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Select the rows whose label is known; the others are not negatives."""
+    return rows[rows[target].notna()]
+
+
+def score(model: Model, rows: pd.DataFrame, *, config: Config) -> dict[str, Estimate]:
+    """Score `model` on the ripe rows."""
+    labelled = ripe(rows, model.manifest.target)
+    if labelled.empty:
+        raise DataError(f"none of {len(rows)} rows has a label, so nothing can be scored")
+    y_true = labelled[model.manifest.target].to_numpy(dtype="int8")
+    y_pred_proba = model.predict_proba(labelled)
+    return score_all(
+        y_true,
+        y_pred_proba,
+        model.predict(y_pred_proba),
+        cost=config.training.cost.as_tuple(),
+        confidence=config.scoring.confidence,
+    )

@@ -1,0 +1,111 @@
+"""The accepted rows with every label that is known by now, and which of them a model may learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from risk import store
+from risk.config import Config
+from risk.data import drops
+from risk.ledger.ledger import Ledger
+from risk.models import model, releases
+from risk.models.evaluation import ripe
+from risk.models.model import Manifest
+from risk.schema import ROW_HASH, fingerprints
+
+INGESTION = "ingestion_id"
+MOST_KEPT = 5000
+
+
+@dataclass(frozen=True)
+class Split:
+    """Ripe rows to learn from, and the newest ones that are kept for the gate.
+
+    `recent` are those rows to learn from which the champion has not seen.
+    """
+
+    rows: pd.DataFrame
+    held_out: pd.DataFrame
+    recent: pd.DataFrame
+    rows_left_out: int
+    through: int
+
+
+def accepted(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> pd.DataFrame:
+    """Read accepted rows in order of arrival, labels that came later put in."""
+    frames = [store.read_parts(config, [number]) for number in ingestion_ids]
+    numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(rows) for rows in frames])
+    rows = pd.concat(frames or [store.read_parts(config, [])], ignore_index=True)
+    rows = pd.concat([rows, pd.Series(numbers, name=INGESTION)], axis=1)
+    later = ledger.later_labels(ingestion_ids)
+    if later:
+        labels = rows[ROW_HASH].map(later).astype("Int8")
+        rows[config.columns.target] = rows[config.columns.target].fillna(labels)
+    return rows
+
+
+def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:
+    """List the later ingestions that brought rows, but those in which a feature was broken.
+
+    What was broken so often that a person who was asked would have mended it counts as sound.
+    """
+    doubtful = ledger.doubtful(config.policy.ask_first_batches)
+    return [number for number in ledger.parts() if number > after and number not in doubtful]
+
+
+def split(config: Config, ledger: Ledger, *, since: int | None = None) -> Split:
+    """Choose the rows for a challenger: all ripe and sound ones but test and the newest rows.
+
+    Of the rows that came after the champion's training, and after the change if there was one,
+    the newest `test_size` share is kept for the gate: neither model has learnt them.
+    """
+    parts = sound_parts(config, ledger)
+    labelled = ripe(accepted(config, ledger, parts), config.columns.target)
+    rows = labelled[~labelled[ROW_HASH].isin(_test_hashes(config))].reset_index(drop=True)
+    champion = _champion(config)
+    seen = champion.trained_through if champion else max(parts, default=0)
+    unseen = rows.index[rows[INGESTION] >= max(seen + 1, since or 0)]
+    n_kept = min(round(len(unseen) * config.test_size), MOST_KEPT)
+    kept = unseen[len(unseen) - n_kept :]
+    learnt = rows.drop(index=kept)
+    return Split(
+        rows=learnt,
+        held_out=rows.loc[kept],
+        recent=learnt[learnt[INGESTION] > seen],
+        rows_left_out=len(labelled) - len(rows),
+        through=max(parts, default=0),
+    )
+
+
+def unlearnt(config: Config, ledger: Ledger, challenger: Manifest, kept: bytes) -> pd.DataFrame:
+    """Return the ripe rows neither model has learnt: what was `kept`, and all that came since."""
+    champion = _champion(config)
+    seen = champion.trained_through if champion else 0
+    parts = sound_parts(config, ledger, after=seen)
+    rows = ripe(accepted(config, ledger, parts), config.columns.target)
+    hashes = np.array(kept.decode().split(), dtype="int64")
+    fresh = (rows[INGESTION] > challenger.trained_through) | rows[ROW_HASH].isin(hashes)
+    return rows[fresh & ~rows[ROW_HASH].isin(_test_hashes(config))]
+
+
+def to_list(rows: pd.DataFrame) -> str:
+    """Name rows by their hashes, one to a line."""
+    return "".join(f"{row_hash}\n" for row_hash in rows[ROW_HASH])
+
+
+def _champion(config: Config) -> Manifest | None:
+    if releases.live_version(config.deployment_folder) is None:
+        return None
+    folder = releases.live_folder(config.deployment_folder)
+    return model.load_manifest(folder, store.signing_key(config))
+
+
+def _test_hashes(config: Config) -> NDArray[np.int64]:
+    if not config.test_data.exists():
+        return np.array([], dtype="int64")
+    return fingerprints(drops.read_whole(config, config.test_data))

@@ -1,0 +1,130 @@
+"""How each subject of a reference is watched: the ways it can move, and its share of the budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from risk.config import Alarms, Config, CostMatrix, Metric
+from risk.monitoring import loss_ratios
+from risk.monitoring.profile import GROUPS
+from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION, Reference, name_of_pair
+from risk.stats import directions, evidence
+from risk.stats.directions import Tolerance
+from risk.stats.evidence import Directions
+
+Floats = NDArray[np.float64]
+FAMILY_SHARES = {"data": 0.4, "model": 0.4, "estimate": 0.1, "intake": 0.1}
+PAIRS_SHARE = 0.3
+PROMINENT_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One subject: the ways it can move, the bets on them, and its share of the budget."""
+
+    family: str
+    directions: Directions
+    gains: Floats
+    correlation: Floats
+    tolerance: float
+    log_share: float
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the settings say about watching."""
+
+    alarms: Alarms
+    metric: Metric
+    cost: CostMatrix
+    domain_classifier: bool = False
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """Select them from all settings."""
+        checks = config.checks
+        return cls(config.alarms, checks.metric, config.training.cost, checks.domain_classifier)
+
+    def days_per_alarm(self, family: str) -> float:
+        """The days between two false alarms that are granted to one family of checks."""
+        return self.alarms.days_per_false_alarm / FAMILY_SHARES[family]
+
+
+def family_of(subject: str) -> str:
+    """Name the family of checks whose share of the budget a subject spends."""
+    return {LABELLED: "model", EXPECTED_LOSS: "estimate"}.get(subject, "data")
+
+
+def watch(reference: Reference, subject: str, rules: Rules, share: float) -> Watched:
+    """Place the bets on one subject, which has that share of its family's budget."""
+    chosen = directions_of(reference, subject, rules)
+    known = reference.correlations.get(subject, {})
+    alike = [known.get(name, evidence.UNKNOWN_CORRELATION) for name in chosen.names]
+    return Watched(
+        family=family_of(subject),
+        directions=chosen,
+        gains=evidence.gains(chosen),
+        correlation=np.array(alike),
+        tolerance=granted_to(reference, subject, rules),
+        log_share=float(np.log(share)),
+    )
+
+
+def directions_of(reference: Reference, subject: str, rules: Rules) -> Directions:
+    """Choose the ways in which a subject can move."""
+    counts = np.array(reference.profile.counts[subject], np.float64)
+    column = reference.subjects[subject]
+    granted = granted_to(reference, subject, rules)
+    tolerance = Tolerance.shared(granted, _number_of_directions(reference))
+    if subject == LABELLED:
+        return loss_ratios.watched_scores(
+            counts,
+            np.append(reference.means[PREDICTION], 0.0),
+            threshold=reference.threshold,
+            metric=rules.metric,
+            cost=rules.cost,
+        )
+    if subject == EXPECTED_LOSS:
+        return loss_ratios.rising_loss(counts, np.append(reference.means[subject], 0.0))
+    if subject == reference.target:
+        return directions.share(counts, "positive", Tolerance.shared(granted, 2))
+    if column is None:
+        return directions.pair(counts, GROUPS, tolerance)
+    if column.edges is not None:
+        return directions.numeric(counts, tolerance)
+    seen = reference.seen_once_twice[subject]
+    return directions.categorical(counts, column.levels, seen, tolerance)
+
+
+def _number_of_directions(reference: Reference) -> int:
+    """Count, for all columns and pairs, the ways to move that share the doubt in the reference."""
+    columns = [
+        directions.OF_A_NUMBER if column.edges is not None else 2 * column.size
+        for column in reference.columns
+    ]
+    return sum(columns) + 2 * len(reference.pairs)
+
+
+def granted_to(reference: Reference, subject: str, rules: Rules) -> float:
+    """The tolerance in the settings, or what the subject needed in the reference's own past."""
+    return max(reference.tolerances.get(subject, 0.0), rules.alarms.tolerance)
+
+
+def shares_of(reference: Reference) -> dict[str, float]:
+    """Share a family's budget: three tenths for pairs, one each for labels and predictions."""
+    pairs = {name_of_pair(pair) for pair in reference.pairs}
+    prominent = dict.fromkeys((reference.target, PREDICTION), PROMINENT_SHARE)
+    single = [
+        subject
+        for subject in reference.subjects
+        if family_of(subject) == "data" and subject not in {*pairs, *prominent}
+    ]
+    left = 1 - 2 * PROMINENT_SHARE - (PAIRS_SHARE if pairs else 0.0)
+    own = {subject: left / len(single) for subject in single} | prominent
+    return (
+        dict.fromkeys(reference.subjects, 1.0) | own | {p: PAIRS_SHARE / len(pairs) for p in pairs}
+    )

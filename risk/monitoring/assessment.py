@@ -1,0 +1,262 @@
+"""What a batch says about the live release: rows and ripened labels in, one assessment out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from risk.config import Config
+from risk.models import attribution
+from risk.models.attribution import Attribution
+from risk.monitoring import detector, findings, multivariate, performance_estimation
+from risk.monitoring.alarm_budget import Rules
+from risk.monitoring.detector import Detector, State
+from risk.monitoring.findings import Finding
+from risk.monitoring.monitored_release import Watch
+from risk.monitoring.profile import Profile, cells_moved, count, numeric_column
+from risk.schema import ROW_HASH
+from risk.stats.directions import AGAINST, TOGETHER
+from risk.stats.expected import expected_scores
+from risk.stats.scores import Estimate, score_all
+
+ENOUGH_TO_DESCRIBE = 200
+MOST_POOLED = 40
+MOST_EXPLAINED = 2
+REALISED = "realised on new rows"
+ESTIMATED = "estimated on new rows"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What came since the last assessment: rows, labels for earlier predictions, and when.
+
+    `before` are rows that came before these, for the domain classifier; `earlier` are the
+    profiles of the batches before, the newest last.
+    """
+
+    rows: pd.DataFrame
+    before: pd.DataFrame
+    ripened: pd.DataFrame
+    arrived_at: datetime
+    earlier: Sequence[Profile]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Everything one look at a batch found."""
+
+    findings: tuple[Finding, ...]
+    state: State
+    profile: Profile
+    predictions: pd.DataFrame
+    attribution: Attribution | None
+    cause: str
+    scores: dict[str, dict[str, Estimate]]
+
+    @property
+    def alarms(self) -> list[Finding]:
+        """The findings that the detectors alarm about."""
+        return [finding for finding in self.findings if finding.drift_detected]
+
+    def with_findings(self, more: Sequence[Finding]) -> Assessment:
+        """Add what was found by other means."""
+        return replace(self, findings=(*self.findings, *more))
+
+    def score_rows(self) -> list[dict[str, Any]]:
+        """Return one row per score under the ledger's column names."""
+        return [
+            {"dataset": dataset, "metric": metric, **asdict(estimate)}
+            for dataset, estimates in self.scores.items()
+            for metric, estimate in estimates.items()
+        ]
+
+    def quiet_words(self) -> str:
+        """Say in one line how close to an alarm the strongest evidence is."""
+        known = [f for f in self.findings if f.e_value is not None]
+        if not known:
+            return "no evidence of anything"
+        most = max(known, key=lambda finding: finding.e_value or 0.0)
+        share = min(most.e_value or 0.0, 1.0)
+        line = f"strongest evidence at {share:.1%} of an alarm: {most.detail}"
+        if most.rows_needed and most.rows_needed > most.n:
+            line += f"; a shift worth knowing would take about {most.rows_needed} rows to see"
+        return line
+
+
+def assess(watch: Watch, state: State, batch: Batch, config: Config) -> Assessment:
+    """Let the detectors see a batch, estimate what has no labels, and explain what changed."""
+    rows, manifest = batch.rows, watch.champion.manifest
+    predictions = watch.predictions(rows) if len(rows) else _no_predictions()
+    ripened = batch.ripened[batch.ripened["version"] == manifest.version]
+    profile = watch.reference.count_outcomes(ripened["y_pred_proba"], ripened["y_true"])
+    if len(rows):
+        profile = watch.reference.count(watch.frame(rows, predictions)).plus(profile)
+    told = Detector(watch.reference, Rules.of(config))
+    domain = _domain(watch, batch, told, config)
+    state, evidence = told.advance(state, profile.plus(domain), batch.arrived_at)
+    recent = pool([*batch.earlier, profile])
+    labelled = _labelled(rows, predictions, ripened, manifest.target)
+    scores = _scores(watch, rows, predictions, labelled, config)
+    found = [findings.of_evidence(e, watch.reference, recent) for e in _worth_telling(evidence)]
+    return Assessment(
+        findings=(
+            *findings.suspect_feed(found, manifest.features),
+            *_estimate_and_truth(labelled, manifest.threshold, config),
+        ),
+        state=state,
+        profile=profile,
+        predictions=predictions,
+        attribution=(told_why := explain(watch, rows, config) if len(rows) else None),
+        cause=_cause(watch, told_why, rows, recent, config) if told_why else "",
+        scores=scores,
+    )
+
+
+def _domain(watch: Watch, batch: Batch, told: Detector, config: Config) -> Profile:
+    """Let a classifier that knows the rows before these tell them from the reference."""
+    half = len(watch.sample) // 2
+    seen, unseen = watch.sample.iloc[:half], watch.sample.iloc[half:]
+    seed = config.random_seed
+    score = (
+        multivariate.domain_score(seen, batch.before, config.columns, random_seed=seed)
+        if config.checks.domain_classifier and len(batch.rows)
+        else None
+    )
+    if score is None:
+        return Profile(0, {})
+    reference, now = pd.Series(score(unseen)), pd.Series(score(batch.rows))
+    cells = numeric_column(detector.DOMAIN, reference)
+    told.watch_domain(count(cells.codes(reference), cells.size))
+    return Profile(0, {detector.DOMAIN: count(cells.codes(now), cells.size)})
+
+
+def explain(watch: Watch, rows: pd.DataFrame, config: Config) -> Attribution:
+    """Attribute the change of the mean predicted risk since training to the features."""
+    features = watch.champion.manifest.features
+    rng = np.random.default_rng(config.random_seed)
+    return attribution.attribute(
+        watch.champion.predict_proba, watch.sample, rows[features], features, rng=rng
+    )
+
+
+def _cause(
+    watch: Watch, risk: Attribution, rows: pd.DataFrame, recent: Profile, config: Config
+) -> str:
+    """Tell in one line which features changed the predicted risk and the expected loss, and how."""
+    columns = {column.name: column for column in watch.reference.columns}
+    moved = [
+        f"{name}: {cells_moved(columns[name], watch.reference.profile.counts[name], now)}"
+        for name, now in ((name, recent.counts[name]) for name in list(risk.parts)[:MOST_EXPLAINED])
+        if any(now)
+    ]
+    words = [str(risk), f"moved: {'; '.join(moved)}"]
+    if watch.calibration:
+        rng, features = np.random.default_rng(config.random_seed), list(risk.parts)
+        loss = attribution.attribute(
+            watch.expected_loss, watch.sample, rows[features], features, rng=rng
+        )
+        words.append(loss.in_words(most=2, mean_of="expected loss"))
+    return "; ".join(words)
+
+
+def pool(profiles: Sequence[Profile]) -> Profile:
+    """Merge the latest batches, as many as it takes to describe a distribution."""
+    merged = profiles[-1]
+    for earlier in profiles[-2::-1]:
+        if merged.n >= ENOUGH_TO_DESCRIBE:
+            break
+        merged = earlier.plus(merged)
+    return merged
+
+
+def attribution_json(told: Attribution | None) -> str | None:
+    """Write an attribution for the ledger."""
+    return json.dumps(asdict(told)) if told else None
+
+
+def _no_predictions() -> pd.DataFrame:
+    return pd.DataFrame({ROW_HASH: [], "y_pred_proba": [], "expected_proba": []}, dtype="float64")
+
+
+def _worth_telling(evidence: Sequence[detector.Evidence]) -> list[detector.Evidence]:
+    """Keep every single subject, and of the many pairs those that alarm and the strongest."""
+    pairs = [e for e in evidence if e.direction in (AGAINST, TOGETHER)]
+    dull = [e for e in pairs[1:] if not e.alarm]
+    return [e for e in evidence if e not in dull]
+
+
+def _labelled(
+    rows: pd.DataFrame, predictions: pd.DataFrame, ripened: pd.DataFrame, target: str
+) -> pd.DataFrame:
+    """Bring together the predictions whose labels are known now, however late they came."""
+    own = predictions.assign(y_true=rows[target].to_numpy(dtype="float64", na_value=np.nan))
+    columns = ["y_true", "y_pred_proba", "expected_proba"]
+    known = pd.concat([own[columns].dropna(subset="y_true"), ripened[columns]], ignore_index=True)
+    return known.astype("float64")
+
+
+def _scores(
+    watch: Watch,
+    rows: pd.DataFrame,
+    predictions: pd.DataFrame,
+    labelled: pd.DataFrame,
+    config: Config,
+) -> dict[str, dict[str, Estimate]]:
+    """Score what is known, and estimate what is not."""
+    threshold, confidence = watch.champion.manifest.threshold, config.scoring.confidence
+    scores = {}
+    if len(labelled):
+        y_pred_proba = labelled["y_pred_proba"].to_numpy()
+        scores[REALISED] = score_all(
+            labelled["y_true"],
+            y_pred_proba,
+            y_pred_proba >= threshold,
+            cost=config.training.cost.as_tuple(),
+            confidence=confidence,
+        )
+    if watch.calibration and len(rows):
+        y_pred_proba = predictions["y_pred_proba"].to_numpy()
+        scores[ESTIMATED] = watch.calibration.estimate(
+            rows,
+            y_pred_proba,
+            (y_pred_proba >= threshold).astype("int64"),
+            cost=config.training.cost,
+            confidence=confidence,
+        )
+    return scores
+
+
+def _estimate_and_truth(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Finding]:
+    """Compare, on the same rows, what was expected of them with what they turned out to be."""
+    metric, known = config.checks.metric, labelled.dropna()
+    if known.empty:
+        return []
+    y_pred_proba, chance = known["y_pred_proba"].to_numpy(), known["expected_proba"].to_numpy()
+    y_pred = (y_pred_proba >= threshold).astype("int64")
+    cost, confidence = config.training.cost.as_tuple(), config.scoring.confidence
+    expected = expected_scores(y_pred_proba, y_pred, chance, cost=cost, confidence=confidence)
+    realised = score_all(known["y_true"], y_pred_proba, y_pred, cost=cost, confidence=confidence)
+    if metric not in expected:
+        metric = "brier"
+    estimate, truth = expected[metric], realised[metric]
+    wrong = not performance_estimation.reliable(estimate, truth)
+    verdict = "cannot be relied on" if wrong else "agrees"
+    return [
+        Finding(
+            check_name="estimate",
+            feature=None,
+            method=metric,
+            drift_detected=False,
+            n=len(known),
+            detail=f"the estimate {verdict}: {metric} {estimate} expected, {truth} realised",
+            drift_score=estimate.value,
+            threshold=truth.value,
+            p_value=0.0 if wrong else 1.0,
+        )
+    ]

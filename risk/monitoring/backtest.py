@@ -1,0 +1,85 @@
+"""The alarm policy over stored history: what another one would have done, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from risk import store
+from risk.config import Alarms, Config
+from risk.errors import ModelError
+from risk.ledger.ledger import Ledger
+from risk.models import model, releases
+from risk.monitoring import assessment, detector, findings
+from risk.monitoring.alarm_budget import Rules
+from risk.monitoring.detector import Detector
+from risk.monitoring.findings import Finding
+from risk.monitoring.profile import Profile
+from risk.monitoring.reference import Reference
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alarm there would have been."""
+
+    at: datetime
+    version: int
+    finding: Finding
+
+    def __str__(self) -> str:
+        kind = self.finding.check_name.replace("_", " ")
+        return f"{self.at:%Y-%m-%d %H:%M}  release {self.version}  {kind}: {self.finding.detail}"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a policy would have done over the stored history."""
+
+    alarms: tuple[Alarm, ...]
+    policy: Alarms
+    n_batches: int
+    days: float
+
+    def __str__(self) -> str:
+        causes = {
+            (alarm.version, alarm.finding.check_name, alarm.finding.feature): alarm
+            for alarm in self.alarms[::-1]
+        }
+        first = sorted(causes.values(), key=lambda alarm: alarm.at)
+        head = (
+            f'with a budget of "{self.policy.false_alarm_budget}" and a tolerance of '
+            f"{self.policy.tolerance:g} sd: {len(self.alarms)} alarms of {len(first)} causes "
+            f"in {self.n_batches} batches over {self.days:.1f} days"
+        )
+        return "\n".join([head, *map(str, first)])
+
+
+def replay(config: Config, ledger: Ledger, policy: Alarms) -> Replay:
+    """Run the detectors of each release over what it saw, under another policy; write nothing."""
+    rules = replace(Rules.of(config), alarms=policy)
+    on_shelf = releases.versions(config.deployment_folder)
+    seen = [batch for batch in ledger.assessments() if batch.version in on_shelf]
+    alarms: list[Alarm] = []
+    for version in sorted({look.version for look in seen}):
+        reference = _reference(config, version)
+        told, state, earlier = Detector(reference, rules), detector.start(), []
+        for look in (look for look in seen if look.version == version):
+            batch = Profile.from_json(look.profile)
+            earlier.append(batch)
+            state, evidence = told.advance(state, batch, look.assessed_at)
+            recent = assessment.pool(earlier[-assessment.MOST_POOLED :])
+            alarms += [
+                Alarm(look.assessed_at, version, findings.of_evidence(e, reference, recent))
+                for e in evidence
+                if e.alarm
+            ]
+    days = (seen[-1].assessed_at - seen[0].assessed_at).total_seconds() / 86_400 if seen else 0.0
+    return Replay(tuple(alarms), policy, len(seen), days)
+
+
+def _reference(config: Config, version: int) -> Reference:
+    folder = releases.release_path(config.deployment_folder, version)
+    manifest = model.load_manifest(folder, store.signing_key(config))
+    if model.REFERENCE not in manifest.files:
+        raise ModelError(f"release {version} has no reference to replay against")
+    return Reference.from_json(model.read_checked(folder, model.REFERENCE, manifest))

@@ -1,0 +1,212 @@
+"""What is wrong with drops as such: too few or too many rows, columns, kinds, or none at all.
+
+Missing and unseen values are watched by the detectors; these checks are about what a single drop,
+or the lack of one, says. Where chance plays a part they compare with what was usual before, and
+alarm only below their share of the false-alarm budget for the time that one drop stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from risk.config import Config
+from risk.ledger.ledger import Ledger
+from risk.monitoring.alarm_budget import Rules
+from risk.monitoring.detector import BACKLOG
+from risk.monitoring.findings import CONSTANT, Finding
+from risk.monitoring.reference import Reference
+
+FEWEST_DROPS = 8
+MOST_DROPS = 200
+LEAST_SPREAD = 0.25
+CHECKS = 6
+USUAL = "usual_before"
+FACT = "fact"
+
+
+@dataclass(frozen=True)
+class History:
+    """The drops before the new ones, and the chance below which a check may alarm."""
+
+    taken: pd.DataFrame
+    limit: float
+
+    @classmethod
+    def before(cls, config: Config, ledger: Ledger, first_new: int) -> History:
+        """Look up the latest drops whose rows were taken."""
+        drops = ledger.drops(newest=MOST_DROPS)
+        taken = (drops["status"] == "taken") & (drops["kind"] == "rows") & (drops["id"] < first_new)
+        gaps = _arrivals(drops[taken]).diff().dropna().dt.total_seconds() / 86_400
+        usual = config.alarms.usual_minutes_between_drops / 1440
+        days = float(gaps.median()) if len(gaps) else usual
+        limit = min(days / Rules.of(config).days_per_alarm("intake") / CHECKS, 0.01)
+        return cls(drops[taken], limit)
+
+
+def check_drops(config: Config, ledger: Ledger, new: Sequence[Any]) -> list[Finding]:
+    """Look at new drops, one by one."""
+    if not new:
+        return []
+    history = History.before(config, ledger, new[0].id)
+    found = []
+    for drop in new:
+        if drop.status == "refused":
+            found.append(_refused(drop))
+        elif drop.kind == "rows" and drop.status == "taken":
+            found += [*_volume(drop, history), *_undeclared(drop, history)]
+            found += _share(drop, history, "duplicate", "were known already")
+            worst = ledger.commonest_problem(drop.id)
+            found += _share(drop, history, "quarantined", f"were refused, most for {worst}")
+    return found
+
+
+def check_constants(
+    reference: Reference, rows: pd.DataFrame, features: Sequence[str], limit: float
+) -> list[Finding]:
+    """Name features that have one single value in all new rows; an alarm where that surprises."""
+    found = []
+    for name in features:
+        if len(rows) < 2 or rows[name].nunique(dropna=False) != 1:
+            continue
+        column = next(column for column in reference.columns if column.name == name)
+        counts = reference.profile.counts[name]
+        cell = int(column.codes(rows[name].iloc[:1])[0])
+        p_value = float(((counts[cell] + 1) / (sum(counts) + 1)) ** (len(rows) - 1))
+        value = "missing" if pd.isna(rows[name].iloc[0]) else rows[name].iloc[0]
+        found.append(
+            Finding(
+                check_name="data_quality",
+                feature=name,
+                method=CONSTANT,
+                drift_detected=p_value <= limit,
+                n=len(rows),
+                detail=f"{name} is {value} in all {len(rows)} rows",
+                p_value=p_value,
+                threshold=limit,
+            )
+        )
+    surprising = [finding for finding in found if finding.drift_detected]
+    if len(surprising) > 1:  # several at once are how the rows were drawn, not one broken column
+        return [replace(finding, drift_detected=False) for finding in found]
+    return found
+
+
+def check_arrival(config: Config, ledger: Ledger) -> list[Finding]:
+    """Ask whether drops stay away for longer than chance explains."""
+    history = History.before(config, ledger, ledger.last_ingestion_id() + 1)
+    arrivals = _arrivals(history.taken)
+    hours = (arrivals.diff().dropna().dt.total_seconds() / 3600).to_numpy(dtype="float64")
+    if len(hours) < FEWEST_DROPS:
+        return []
+    waited = (ledger.now() - arrivals.iloc[-1]).total_seconds() / 3600
+    below, typical = _place(hours, waited, offset=1e-3)
+    return [
+        Finding(
+            check_name="data_quality",
+            feature="(arrival of drops)",
+            method=USUAL,
+            drift_detected=bool(1 - below <= history.limit and waited > hours.max()),
+            n=len(hours),
+            detail=f"no drop for {waited:.1f} h where {typical:.1f} h are usual",
+            drift_score=waited / max(typical, 1e-3),
+            threshold=history.limit,
+            p_value=1 - below,
+        )
+    ]
+
+
+def _arrivals(taken: pd.DataFrame) -> pd.Series[Any]:
+    """Return when drops came; those of one run, such as a backlog, came together."""
+    moments = pd.to_datetime(taken["ingested_at"], utc=True)  # of no drops, there is no type
+    return moments[~(moments.diff() < BACKLOG)]
+
+
+def _refused(drop: Any) -> Finding:
+    """A drop that could not be used at all is a fact, no chance is involved."""
+    return Finding(
+        check_name="data_quality",
+        feature="(columns of drops)",
+        method=FACT,
+        drift_detected=True,
+        n=0,
+        detail=f"{drop.path} was refused: {drop.reason}",
+    )
+
+
+def _undeclared(drop: Any, history: History) -> list[Finding]:
+    """Name columns nobody declared, unless earlier drops had them too."""
+    if not drop.reason or (history.taken["reason"] == drop.reason).any():
+        return []
+    return [
+        Finding(
+            check_name="data_quality",
+            feature="(columns of drops)",
+            method=FACT,
+            drift_detected=len(history.taken) > 0,
+            n=drop.rows_read,
+            detail=f"{drop.path}: {drop.reason}",
+        )
+    ]
+
+
+def _volume(drop: Any, history: History) -> list[Finding]:
+    usual = history.taken["rows_read"].to_numpy(dtype="float64")
+    if len(usual) < FEWEST_DROPS:
+        return []
+    below, typical = _place(usual, drop.rows_read, offset=1.0)
+    p_value = min(1.0, 2 * min(below, 1 - below))
+    return [
+        Finding(
+            check_name="data_quality",
+            feature="(rows per drop)",
+            method=USUAL,
+            drift_detected=p_value <= history.limit,
+            n=len(usual),
+            detail=f"{drop.path} has {drop.rows_read} rows where about {typical:.0f} are usual",
+            drift_score=drop.rows_read / max(typical, 1.0),
+            threshold=history.limit,
+            p_value=p_value,
+        )
+    ]
+
+
+def _share(drop: Any, history: History, kind: str, words: str) -> list[Finding]:
+    """Compare a drop's share of rows of one kind with the shares of earlier drops."""
+    read = history.taken["rows_read"].clip(lower=1)
+    usual = (history.taken[f"rows_{kind}"] / read).to_numpy(dtype="float64")
+    n, n_kind = drop.rows_read, getattr(drop, f"rows_{kind}")
+    if len(usual) < FEWEST_DROPS or not n_kind:
+        return []
+    below, typical = _place(usual, n_kind / n, offset=1 / n)
+    return [
+        Finding(
+            check_name="data_quality",
+            feature=f"({kind} rows)",
+            method=USUAL,
+            drift_detected=1 - below <= history.limit,
+            n=n,
+            detail=f"{n_kind} of {n} rows of {drop.path} {words}; {typical:.1%} are usual",
+            drift_score=n_kind / n - typical,
+            threshold=history.limit,
+            p_value=1 - below,
+        )
+    ]
+
+
+def _place(usual: NDArray[Any], now: float, *, offset: float) -> tuple[float, float]:
+    """Return the chance of a value up to `now`, and the typical one.
+
+    Student's prediction interval on a logarithmic scale, whose spread is at least a quarter:
+    what never varied so far may still do so a little.
+    """
+    logs = np.log(usual + offset)
+    n, spread = len(logs), max(float(logs.std(ddof=1)), LEAST_SPREAD)
+    t = (np.log(now + offset) - logs.mean()) / (spread * np.sqrt(1 + 1 / n))
+    return float(stdtr(n - 1, t)), float(np.exp(np.median(logs)) - offset)

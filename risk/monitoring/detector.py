@@ -1,0 +1,268 @@
+"""The alarm budget is spent here: a release's reference watches the rows that come after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from risk.monitoring.alarm_budget import (
+    FAMILY_SHARES,
+    Rules,
+    Watched,
+    directions_of,
+    family_of,
+    granted_to,
+    shares_of,
+    watch,
+)
+from risk.monitoring.profile import Profile
+from risk.monitoring.reference import Reference
+from risk.stats import directions, evidence
+from risk.stats.directions import Tolerance
+
+Floats = NDArray[np.float64]
+DOMAIN_SHARE = 0.1
+DOMAIN = "(domain classifier)"
+LEAST_FEEDINGS = 50
+BACKLOG = timedelta(minutes=1)
+TOLERANCE_STEP = 0.05
+LARGEST_TOLERANCE = 1.0
+QUIET_WEALTH = 0.1
+MOST_BATCHES = 1000
+LARGEST_WEALTH = 300 * np.log(10)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How strongly the rows since the release speak against one subject staying as it was.
+
+    `e_value` is the detector's wealth: by chance it reaches 1 no more often than the budget
+    allows. `effect` is the shift of the latest batch in reference standard deviations.
+    """
+
+    family: str
+    subject: str
+    direction: str
+    e_value: float
+    effect: float
+    tolerance: float
+    before: float
+    now: float
+    n: int
+    rows_needed: int
+    alarm: bool = False
+
+
+class Wealth(NamedTuple):
+    """The logarithms of one subject's wealth, a row of bets for each named direction."""
+
+    names: tuple[str, ...]
+    logs: Floats
+
+
+@dataclass(frozen=True)
+class State:
+    """The wealth of every bet, and when each family was last fed."""
+
+    wealth: Mapping[str, Wealth]
+    fed_at: Mapping[str, datetime]
+
+    def to_json(self) -> str:
+        """Write as JSON, exactly."""
+        wealth = {
+            subject: dict(zip(own.names, evidence.as_lists(own.logs), strict=True))
+            for subject, own in self.wealth.items()
+        }
+        fed_at = {family: moment.isoformat() for family, moment in self.fed_at.items()}
+        return json.dumps({"wealth": wealth, "fed_at": fed_at})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read back what `to_json` wrote."""
+        content = json.loads(text)
+        wealth = {
+            subject: Wealth(tuple(own), evidence.from_lists(list(own.values())))
+            for subject, own in content["wealth"].items()
+        }
+        fed_at = {f: datetime.fromisoformat(at) for f, at in content["fed_at"].items()}
+        return cls(wealth, fed_at)
+
+    def without(self, subjects: Sequence[str]) -> Self:
+        """Forget the evidence about some subjects: they start again."""
+        return replace(self, wealth={k: v for k, v in self.wealth.items() if k not in subjects})
+
+
+class Detector:
+    """Every subject of a reference, each with its share of the false-alarm budget."""
+
+    def __init__(self, reference: Reference, rules: Rules) -> None:
+        self.rules = rules
+        self.rows = max(reference.profile.n, 1)
+        taken = DOMAIN_SHARE if rules.domain_classifier else 0.0
+        self.watched = {
+            subject: watch(reference, subject, rules, share * (1 - taken))
+            for subject, share in shares_of(reference).items()
+        }
+
+    def watch_domain(self, reference_counts: Sequence[int]) -> None:
+        """Watch the score of a domain classifier, whose cells hold reference rows it never saw.
+
+        The classifier is trained on earlier batches, so its score is a bet that was placed before.
+        """
+        counts = np.array(reference_counts, np.float64)
+        alarms, n = self.rules.alarms, directions.OF_A_NUMBER
+        chosen = directions.numeric(counts, Tolerance.shared(alarms.tolerance, n)).only("higher")
+        self.watched[DOMAIN] = Watched(
+            family="data",
+            directions=chosen,
+            gains=evidence.gains(chosen),
+            correlation=np.array([evidence.UNKNOWN_CORRELATION]),
+            tolerance=alarms.tolerance,
+            log_share=float(np.log(DOMAIN_SHARE)),
+        )
+
+    def advance(self, state: State, batch: Profile, now: datetime) -> tuple[State, list[Evidence]]:
+        """Let a batch speak: the evidence on every subject it has rows of, the strongest first.
+
+        Subjects that alarm start again; if only all together raise an alarm, all of them do.
+        """
+        wealth, fed_at, found = dict(state.wealth), dict(state.fed_at), []
+        for family in FAMILY_SHARES:
+            told = [
+                self._weigh(subject, wealth, counts, self._log_mass(family, state, now))
+                for subject, counts in batch.counts.items()
+                if subject in self.watched and self.watched[subject].family == family
+                if any(counts)
+            ]
+            if not told:
+                continue
+            fed_at[family] = now
+            blamed = _blame(told)
+            told = [replace(e, alarm=e.subject in blamed) for e in told]
+            for subject in self._to_forget(family, told):
+                wealth.pop(subject, None)
+            found += told
+        return State(wealth, fed_at), sorted(found, key=lambda e: (not e.alarm, -e.e_value))
+
+    def _log_mass(self, family: str, state: State, now: datetime) -> float:
+        """Return the logarithm of the false alarms the family may raise in the time that passed.
+
+        Where the clock cannot tell, for a first batch or in a backlog, it is the usual time.
+        """
+        since = now - state.fed_at.get(family, now)
+        if since < BACKLOG:
+            since = timedelta(minutes=self.rules.alarms.usual_minutes_between_drops)
+        share = since.total_seconds() / 86_400 / self.rules.days_per_alarm(family)
+        return float(np.log(min(share, 1 / LEAST_FEEDINGS)))
+
+    def _weigh(
+        self, subject: str, wealth: dict[str, Wealth], counts: Sequence[int], log_mass: float
+    ) -> Evidence:
+        watched = self.watched[subject]
+        chosen, rows = watched.directions, np.asarray(counts, np.float64)
+        mass = log_mass + watched.log_share + np.log(chosen.weights)
+        owned = wealth.get(subject, Wealth((), np.empty(0)))
+        logs = evidence.advance(
+            owned.logs if owned.names == chosen.names else evidence.start(chosen),
+            watched.gains,
+            rows,
+            log_mass=mass,
+            correlation=watched.correlation,
+        )
+        wealth[subject] = Wealth(chosen.names, logs)
+        leading = int(np.argmax([evidence.log_total(row) for row in logs]))
+        counted = ~np.isnan(chosen.values[leading])
+        n = int(rows[counted].sum())
+        now = float(np.nan_to_num(chosen.values[leading]) @ rows / max(n, 1))
+        before = float(chosen.means[leading])
+        unit = max(float(chosen.spreads[leading]), 0.1)
+        total = min(evidence.log_total(logs), LARGEST_WEALTH)
+        return Evidence(
+            family=watched.family,
+            subject=subject,
+            direction=chosen.names[leading],
+            e_value=float(np.exp(total)),
+            effect=(now - before) / unit,
+            tolerance=watched.tolerance,
+            before=before,
+            now=now,
+            n=n,
+            rows_needed=self._rows_needed(watched, float(mass[leading])),
+        )
+
+    def _rows_needed(self, watched: Watched, log_mass: float) -> int:
+        return evidence.rows_needed(
+            self.rules.alarms.effect_of_interest,
+            log_odds=-log_mass,
+            tolerance=watched.tolerance,
+            reference_rows=self.rows,
+        )
+
+    def _to_forget(self, family: str, told: Sequence[Evidence]) -> list[str]:
+        alarms = [e for e in told if e.alarm]
+        if alarms and sum(e.e_value for e in alarms) < 1:
+            return [s for s, watched in self.watched.items() if watched.family == family]
+        return [e.subject for e in alarms]
+
+
+def start() -> State:
+    """Return the state of a detector that has seen nothing."""
+    return State({}, {})
+
+
+def settle(
+    reference: Reference,
+    batches: Sequence[Profile],
+    rules: Rules,
+    *,
+    before: Sequence[Profile] = (),
+) -> Reference:
+    """Learn from earlier batches how alike their rows are and how far they wander.
+
+    A subject whose own past would raise an alarm is naturally unstable: it is granted more. Of a
+    reference that begins with a change, the batches `before` that tell how alike rows are.
+    """
+    correlations, tolerances = {}, dict(reference.tolerances)
+    usual = rules.alarms.usual_minutes_between_drops / 1440 / rules.days_per_alarm("data")
+    for subject, share in shares_of(reference).items():
+        tables, earlier = _tables(batches, subject), _tables(before, subject)
+        typical = earlier if len(earlier) > len(tables) else tables
+        if len(typical) < 2:
+            continue
+        made = directions_of(reference, subject, rules)
+        alike = evidence.intraclass_correlation(typical, made.values)
+        correlations[subject] = dict(zip(made.names, alike.tolist(), strict=True))
+        if len(tables) < evidence.FEWEST_BATCHES:
+            continue
+        settled = replace(reference, correlations=correlations, tolerances=tolerances)
+        granted = granted_to(reference, subject, rules)
+        while family_of(subject) == "data" and granted < LARGEST_TOLERANCE:
+            watched = watch(settled, subject, rules, share * usual)
+            if _highest(watched, tables) <= np.log(QUIET_WEALTH):
+                break
+            granted = tolerances[subject] = round(granted + TOLERANCE_STEP, 10)
+    return replace(reference, correlations=correlations, tolerances=tolerances)
+
+
+def _tables(batches: Sequence[Profile], subject: str) -> list[tuple[int, ...]]:
+    tables = (batch.counts.get(subject, ()) for batch in batches)
+    return [table for table in tables if any(table)]
+
+
+def _highest(watched: Watched, tables: Sequence[Sequence[int]]) -> float:
+    mass = watched.log_share + np.log(watched.directions.weights)
+    return evidence.highest(watched.gains, tables, log_mass=mass, correlation=watched.correlation)
+
+
+def _blame(told: Sequence[Evidence]) -> set[str]:
+    """Name who raised an alarm: each that reaches 1 alone, or else the first of all together."""
+    alone = {e.subject for e in told if e.e_value >= 1}
+    if alone or sum(e.e_value for e in told) < 1:
+        return alone
+    return {max(told, key=lambda e: e.e_value).subject}

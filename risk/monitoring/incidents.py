@@ -1,0 +1,104 @@
+"""The life of an alarm: opened once per cause, not repeated while open, closed when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from risk.monitoring.findings import OF_DATA, Finding
+
+SEVERITIES = ("negligible", "small", "moderate", "large")
+
+
+@dataclass(frozen=True)
+class Span:
+    """The first and last ingestion of a batch, and the last one before it that brought rows."""
+
+    first: int
+    last: int
+    before: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What one assessment does to the incidents."""
+
+    opened: tuple[dict[str, Any], ...]
+    seen_again: tuple[dict[str, Any], ...]
+    resolved: tuple[int, ...]
+
+
+def update(
+    open_incidents: Sequence[Any],
+    alarms: Sequence[Finding],
+    *,
+    now: datetime,
+    days_until_resolved: float,
+    batch: Span,
+) -> Changes:
+    """Open one incident per cause, note which are still seen, and close those long quiet.
+
+    A cause is a kind of finding about one subject; where a feed is broken, that is the cause of
+    whatever else was seen in the same rows.
+    """
+    known = {(incident.kind, incident.subject): incident for incident in open_incidents}
+    broken = [alarm for alarm in alarms if alarm.is_broken_feed]
+    told = [a for a in alarms if a.check_name == "data_quality"] if broken else alarms
+    causes: dict[tuple[str, str], Finding] = {}
+    for alarm in sorted(told, key=lambda alarm: -SEVERITIES.index(alarm.severity)):
+        causes.setdefault((alarm.check_name, alarm.feature or ""), alarm)
+    opened = [
+        {
+            "kind": kind,
+            "subject": subject,
+            "severity": alarm.severity,
+            "detail": alarm.detail,
+            "since_ingestion_id": batch.first,
+            "last_ingestion_id": batch.last,
+        }
+        for (kind, subject), alarm in causes.items()
+        if (kind, subject) not in known
+    ]
+    again = [
+        {
+            "id": known[cause].id,
+            "severity": _worse(known[cause].severity, alarm.severity),
+            "detail": alarm.detail,
+            "times_seen": 1 + known[cause].times_seen * _in_a_row(known[cause], batch),
+            "last_ingestion_id": batch.last,
+        }
+        for cause, alarm in causes.items()
+        if cause in known
+    ]
+    limit = now - timedelta(days=days_until_resolved)
+    over = [
+        incident.id
+        for cause, incident in known.items()
+        if cause not in causes and incident.last_seen_at <= limit
+    ]
+    return Changes(tuple(opened), tuple(again), tuple(over))
+
+
+def of_kind(open_incidents: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
+    """Select incidents by what `policy.retrain_on` calls them: all drift of data is one kind."""
+    kinds = {kind for name in wanted for kind in (OF_DATA if name == "data_drift" else {name})}
+    return [incident for incident in open_incidents if incident.kind in kinds]
+
+
+def in_words(open_incidents: Sequence[Any], *, most: int = 3) -> str:
+    """Say in one line which incidents are open, the worst first."""
+    ranked = sorted(open_incidents, key=lambda incident: -SEVERITIES.index(incident.severity))
+    told = [f"{i.kind.replace('_', ' ')} ({i.severity}): {i.detail}" for i in ranked[:most]]
+    rest = [f"and {len(ranked) - most} more"] if len(ranked) > most else []
+    return "; ".join([*told, *rest])
+
+
+def _in_a_row(incident: Any, batch: Span) -> bool:
+    """Whether the incident was seen in the batch of rows just before this one."""
+    return bool((incident.last_ingestion_id or 0) >= batch.before > 0)
+
+
+def _worse(first: str, second: str) -> str:
+    return max(first, second, key=SEVERITIES.index)

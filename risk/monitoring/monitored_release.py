@@ -1,0 +1,180 @@
+"""A release under watch: the model, what it remembers, and how rows look through its eyes."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from risk import store
+from risk.config import Config
+from risk.models import model, releases
+from risk.models.model import Model
+from risk.models.training_data import INGESTION
+from risk.monitoring import detector, performance_estimation
+from risk.monitoring.alarm_budget import Rules
+from risk.monitoring.multivariate import Reconstruction, fit_reconstruction
+from risk.monitoring.performance_estimation import Calibration
+from risk.monitoring.profile import Profile
+from risk.monitoring.reference import EXPECTED_LOSS, PREDICTION, RECONSTRUCTION, Reference
+from risk.schema import ROW_HASH
+
+Floats = NDArray[np.float64]
+SAMPLE_ROWS = 2000
+ENOUGH_TO_REMEMBER = 200
+MOST_TO_CALIBRATE = 10_000
+FORMER_MODULES = {  # as releases made before the packages call them
+    "risk.estimation": "risk.monitoring.performance_estimation",
+    "risk.multivariate": "risk.monitoring.multivariate",
+}
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The champion with everything that watches over it."""
+
+    champion: Model
+    reference: Reference
+    calibration: Calibration | None
+    reconstruction: Reconstruction | None
+    sample: pd.DataFrame
+
+    def predictions(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return row_hash, y_pred_proba and the chance to be positive where it can be told."""
+        y_pred_proba = self.champion.predict_proba(rows)
+        chance = self.calibration.expected(rows, y_pred_proba) if self.calibration else np.nan
+        hashes = rows[ROW_HASH].to_numpy()
+        return pd.DataFrame(
+            {ROW_HASH: hashes, "y_pred_proba": y_pred_proba, "expected_proba": chance}
+        )
+
+    def expected_loss(self, rows: pd.DataFrame) -> Floats:
+        """Return the Brier loss to expect of each row, as long as P(y | x) stays."""
+        assert self.calibration is not None
+        y_pred_proba = self.champion.predict_proba(rows)
+        return expected_brier(self.calibration.expected(rows, y_pred_proba), y_pred_proba)
+
+    def frame(self, rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Add the derived columns to rows, given what `predictions` says of them."""
+        chance = predictions["expected_proba"].to_numpy() if self.calibration else None
+        y_pred_proba = predictions["y_pred_proba"].to_numpy()
+        return _with_derived(rows, y_pred_proba, chance, self.reconstruction)
+
+
+def load(config: Config, version: int | None = None) -> Watch:
+    """Load a release, the live one unless another is named."""
+    shelf = config.deployment_folder
+    folder = releases.existing(shelf, version) if version else releases.live_folder(shelf)
+    champion = releases.load(config, folder)
+
+    def content(name: str) -> bytes:
+        return model.read_checked(folder, name, champion.manifest)
+
+    calibration, reconstruction = _Unpickler(io.BytesIO(content(model.DERIVED))).load()
+    return Watch(
+        champion,
+        Reference.from_json(content(model.REFERENCE)),
+        calibration,
+        reconstruction,
+        pd.read_parquet(io.BytesIO(content(model.SAMPLE))),
+    )
+
+
+class _Unpickler(pickle.Unpickler):
+    """Read what a release remembers, also one made when these modules had other names."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(FORMER_MODULES.get(module, module), name)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a model was fitted to, and what models like it said of these rows unseen.
+
+    `since` is the ingestion a change was dated to; `tested` are the test data with predictions.
+    """
+
+    rows: pd.DataFrame
+    out_of_fold: Floats
+    threshold: float
+    since: int | None
+    tested: pd.DataFrame
+
+
+def expected_brier(chance: Floats, y_pred_proba: Floats) -> Floats:
+    """Return each row's squared error in expectation, given its chance to be positive."""
+    return chance * (1 - y_pred_proba) ** 2 + (1 - chance) * y_pred_proba**2
+
+
+def files(lesson: Lesson, config: Config) -> dict[str, bytes]:
+    """Make what a release has to remember of its lesson.
+
+    New rows are compared with those since the last change, where these are enough: a release
+    answers a change, so the world it knows is the one after it. As long as nothing changed, the
+    predictions and labels of the test data count too.
+    """
+    rows, columns = lesson.rows, config.columns
+    calibration = _calibration(rows, lesson.out_of_fold, config)
+    changed = (rows[INGESTION] >= (lesson.since or 0)).to_numpy()
+    known = changed if changed.sum() >= ENOUGH_TO_REMEMBER else np.ones(len(rows), dtype=bool)
+    wanted = config.checks.reconstruction
+    reconstruction = fit_reconstruction(rows[known], columns.numeric) if wanted else None
+    chance = calibration.expected(rows, lesson.out_of_fold) if calibration else None
+    frame = _with_derived(rows, lesson.out_of_fold, chance, reconstruction)
+    reference = Reference.build(
+        frame[known], columns, threshold=lesson.threshold, tolerance=config.alarms.tolerance
+    )
+    if lesson.since is None and len(lesson.tested):
+        tested = lesson.tested
+        outcomes = reference.count_outcomes(tested[PREDICTION], tested[columns.target])
+        reference = replace(reference, profile=_with(reference.profile, outcomes))
+    batches, before = (_batches(reference, part) for part in (frame[known], frame[~known]))
+    settled = detector.settle(reference, batches, Rules.of(config), before=before)
+    sample = rows[known].nsmallest(SAMPLE_ROWS, ROW_HASH)[columns.features]
+    return {
+        model.REFERENCE: settled.to_json().encode(),
+        model.DERIVED: pickle.dumps((calibration, reconstruction), protocol=5),
+        model.SAMPLE: store.parquet_bytes(sample),
+    }
+
+
+def _batches(reference: Reference, frame: pd.DataFrame) -> list[Profile]:
+    """Count the latest batches of some rows, oldest first."""
+    latest = sorted(frame[INGESTION].unique())[-detector.MOST_BATCHES :]
+    wanted = frame[frame[INGESTION].isin(latest)]
+    return [reference.count(part) for _, part in wanted.groupby(INGESTION, sort=True)]
+
+
+def _with(profile: Profile, outcomes: Profile) -> Profile:
+    return replace(profile.plus(outcomes), n=profile.n)
+
+
+def _calibration(rows: pd.DataFrame, out_of_fold: Floats, config: Config) -> Calibration | None:
+    """Learn each row's chance to be positive from the latest rows, which are enough for that."""
+    latest = rows.tail(MOST_TO_CALIBRATE)
+    y_true = latest[config.columns.target].to_numpy(dtype="float64")
+    proba = out_of_fold[-len(latest) :]
+    with threadpool_limits(1):  # threads of two such fits at once wait for each other for minutes
+        return performance_estimation.fit(
+            latest, y_true, proba, config.columns, random_seed=config.random_seed
+        )
+
+
+def _with_derived(
+    rows: pd.DataFrame,
+    y_pred_proba: Floats,
+    chance: Floats | None,
+    reconstruction: Reconstruction | None,
+) -> pd.DataFrame:
+    derived = {PREDICTION: y_pred_proba}
+    if chance is not None:
+        derived[EXPECTED_LOSS] = expected_brier(chance, y_pred_proba)
+    if reconstruction:
+        derived[RECONSTRUCTION] = reconstruction.error(rows)
+    return pd.concat([rows, pd.DataFrame(derived, index=rows.index)], axis=1)

@@ -1,0 +1,143 @@
+"""Columns derived from several others, in which a change of the joint distribution shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from risk.config import Columns
+from risk.monitoring.profile import MOST_LEVELS
+
+EXPLAINED = 0.8
+CLIP = 10.0
+FEWEST_ROWS_OF_PCA = 20
+FEWEST_ROWS_OF_DOMAIN = 50
+MOST_ROWS = 5000
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The principal components of numeric columns: what is usual of how they go together.
+
+    Missing values count as `medians`; values are standardised by `means` and `scales`.
+    """
+
+    names: tuple[str, ...]
+    medians: tuple[float, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    components: tuple[tuple[float, ...], ...]
+
+    def error(self, rows: pd.DataFrame) -> Floats:
+        """Return how far each row is from the components, in standard deviations."""
+        values = rows[[*self.names]].to_numpy("float64")
+        known = np.where(np.isnan(values), self.medians, values)
+        z = _standardised(known, np.array(self.means), np.array(self.scales))
+        components = np.array(self.components)
+        residuals: Floats = np.linalg.norm(z - z @ components.T @ components, axis=1)
+        return residuals
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Take back what `to_dict` returned, lists for tuples included."""
+        plain = {name: tuple(content[name]) for name in ("names", "medians", "means", "scales")}
+        return cls(**plain, components=tuple(map(tuple, content["components"])))
+
+
+def fit_reconstruction(rows: pd.DataFrame, numeric: Sequence[str]) -> Reconstruction | None:
+    """Fit the components that explain 80 % of the variance, one fewer than columns at most.
+
+    None if there are fewer than 20 rows, or fewer than two columns that vary.
+    """
+    if len(rows) < FEWEST_ROWS_OF_PCA:
+        return None
+    varied = rows[[name for name in numeric if rows[name].nunique() > 1]]
+    medians = varied.median()
+    known = varied.fillna(medians)
+    with np.errstate(over="ignore", invalid="ignore"):
+        means, scales = known.mean(), known.std(ddof=0)
+    names = scales.index[np.isfinite(scales) & (scales > 0)].tolist()
+    if len(names) < 2:
+        return None
+    centre, scale = means[names].to_numpy("float64"), scales[names].to_numpy("float64")
+    z = _standardised(known[names].to_numpy("float64"), centre, scale)
+    return Reconstruction(
+        names=tuple(names),
+        medians=tuple(medians[names].tolist()),
+        means=tuple(centre.tolist()),
+        scales=tuple(scale.tolist()),
+        components=_components(z.T @ z / len(z)),
+    )
+
+
+def domain_score(
+    reference_half: pd.DataFrame,
+    earlier_current: pd.DataFrame,
+    columns: Columns,
+    *,
+    random_seed: int,
+) -> Callable[[pd.DataFrame], Floats] | None:
+    """Train a classifier to tell earlier batches from one half of the reference rows.
+
+    Returns what gives any rows their probability to be current ones. It has seen neither the other
+    half nor the next batch, so on these two it is a column like those of the drop: equally
+    distributed as long as nothing changes. None if one of the tables has fewer than 50 rows.
+    """
+    tables = [reference_half, earlier_current]
+    if min(map(len, tables)) < FEWEST_ROWS_OF_DOMAIN:
+        return None
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    samples = [
+        table.sample(min(len(table), MOST_ROWS), random_state=random_seed) for table in tables
+    ]
+    known = pd.concat(samples)
+    encode = _encoder(known, columns)
+    classifier = HistGradientBoostingClassifier(
+        max_iter=50,
+        max_leaf_nodes=8,
+        early_stopping=False,
+        class_weight="balanced",
+        categorical_features=np.arange(len(columns.numeric), len(columns.features)),
+        random_state=random_seed,
+    )
+    classifier.fit(encode(known), np.repeat([0, 1], [*map(len, samples)]))
+    return lambda rows: classifier.predict_proba(encode(rows))[:, 1]
+
+
+def _standardised(values: Floats, means: Floats, scales: Floats) -> Floats:
+    """Clip before dividing: a value may be so far away that it would overflow."""
+    reach = CLIP * scales
+    standardised: Floats = (np.clip(values, means - reach, means + reach) - means) / scales
+    return standardised
+
+
+def _components(covariance: Floats) -> tuple[tuple[float, ...], ...]:
+    variances, vectors = np.linalg.eigh(covariance)
+    explained = np.cumsum(variances[::-1]) / variances.sum()
+    kept = min(int(np.searchsorted(explained, EXPLAINED)) + 1, len(variances) - 1)
+    return tuple(map(tuple, vectors.T[::-1][:kept].tolist()))
+
+
+def _encoder(known: pd.DataFrame, columns: Columns) -> Callable[[pd.DataFrame], Floats]:
+    """Number the commonest levels, others count as missing; ignore numbers missing throughout."""
+    levels = {name: known[name].value_counts().index[:MOST_LEVELS] for name in columns.categorical}
+    # scikit-learn bins no column without a value; a category of -1 is a missing one to it
+    empty = dict.fromkeys([name for name in columns.numeric if known[name].isna().all()], 0.0)
+
+    def encode(rows: pd.DataFrame) -> Floats:
+        numbers = rows[[*columns.numeric]].assign(**empty).to_numpy("float64")
+        codes = [index.get_indexer(pd.Index(rows[name])) for name, index in levels.items()]
+        return np.column_stack([numbers, *codes])
+
+    return encode

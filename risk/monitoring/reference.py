@@ -1,0 +1,187 @@
+"""What a release remembers of the rows it was trained on: cells and counts, none of the rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from risk.config import Columns
+from risk.monitoring.profile import (
+    GROUPS,
+    Codes,
+    Column,
+    Profile,
+    categorical_column,
+    count,
+    groups,
+    joint_codes,
+    numeric_column,
+)
+
+PREDICTION = "(predicted risk)"
+LABELLED = "(predicted risk by label)"
+EXPECTED_LOSS = "(expected loss)"
+RECONSTRUCTION = "(reconstruction error)"
+DERIVED = (PREDICTION, EXPECTED_LOSS, RECONSTRUCTION)
+MOST_PAIRED_COLUMNS = 10
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The cells of every watched column, the rows in each, and how far each may wander.
+
+    Watched are the features, the target (ripe rows only), what the model predicts and other
+    derived columns, pairs of the most telling numeric features, and predictions by label.
+    `means` holds the mean value per cell of the numeric columns, `seen_once_twice` how many levels
+    the reference has once and twice, `correlations` how alike the rows of one batch are in each
+    direction, `tolerances` the shift of each subject that is not drift, in standard deviations.
+    """
+
+    columns: tuple[Column, ...]
+    target: str
+    threshold: float
+    pairs: tuple[tuple[str, str], ...]
+    profile: Profile
+    means: Mapping[str, tuple[float, ...]]
+    seen_once_twice: Mapping[str, tuple[int, int]]
+    correlations: Mapping[str, Mapping[str, float]]
+    tolerances: Mapping[str, float]
+
+    @classmethod
+    def build(
+        cls, frame: pd.DataFrame, columns: Columns, *, threshold: float, tolerance: float
+    ) -> Self:
+        """Choose the cells from the watched columns of `frame`, for good, and count its rows.
+
+        Its predictions are out of fold, of models like the one that goes live, but not of that
+        one; hence what the model predicts is granted twice the `tolerance`.
+        """
+        derived = [name for name in DERIVED if name in frame]
+        numeric = [numeric_column(name, frame[name]) for name in (*columns.numeric, *derived)]
+        numeric = [_cut_at(c, threshold) if c.name == PREDICTION else c for c in numeric]
+        categorical = [categorical_column(name, frame[name]) for name in columns.categorical]
+        cells = {column.name: column for column in (*numeric, *categorical)}
+        codes = {name: column.codes(frame[name]) for name, column in cells.items()}
+        telling = _most_telling(codes, columns.numeric, frame[PREDICTION].to_numpy())
+        seen = {name: frame[name].value_counts() for name in columns.categorical}
+        empty = cls(
+            columns=tuple(cells.values()),
+            target=columns.target,
+            threshold=threshold,
+            pairs=tuple(combinations(telling, 2)),
+            profile=Profile(0, {n: count(codes[n], cells[n].size) for n in telling}),
+            means={c.name: _cell_means(c, codes[c.name], frame[c.name]) for c in numeric},
+            seen_once_twice={
+                n: (int((s == 1).sum()), int((s == 2).sum())) for n, s in seen.items()
+            },
+            correlations={},
+            tolerances={PREDICTION: 2 * tolerance},
+        )
+        return replace(empty, profile=empty.count(frame))
+
+    @property
+    def subjects(self) -> dict[str, Column | None]:
+        """Everything that is counted, and its cells if it is one column."""
+        single: dict[str, Column | None] = {column.name: column for column in self.columns}
+        several = [self.target, *(name_of_pair(pair) for pair in self.pairs), LABELLED]
+        return single | dict.fromkeys(several)
+
+    def count(self, frame: pd.DataFrame) -> Profile:
+        """Count rows in every watched cell; columns that `frame` lacks are left out."""
+        present = [column for column in self.columns if column.name in frame]
+        codes = {column.name: column.codes(frame[column.name]) for column in present}
+        counts = {column.name: count(codes[column.name], column.size) for column in present}
+        joined = {name: groups(self.profile.counts[name]) for pair in self.pairs for name in pair}
+        for first, second in self.pairs:
+            if first not in codes or second not in codes:
+                continue
+            cells = joint_codes(joined[first][codes[first]], joined[second][codes[second]])
+            counts[name_of_pair((first, second))] = count(cells, GROUPS**2 + 1)
+        outcomes = self.count_outcomes(frame[PREDICTION], frame[self.target])
+        return Profile(len(frame), {**counts, **outcomes.counts})
+
+    def count_outcomes(self, y_pred_proba: pd.Series[Any], labels: pd.Series[Any]) -> Profile:
+        """Count predictions by label, and labels, of the ripe rows."""
+        ripe = labels.notna().to_numpy()
+        y_true = labels[ripe].to_numpy(dtype="int64")
+        prediction = next(column for column in self.columns if column.name == PREDICTION)
+        cells = 2 * prediction.codes(y_pred_proba[ripe]) + y_true
+        return Profile(
+            len(y_true),
+            {LABELLED: count(cells, 2 * prediction.size), self.target: count(y_true, 2)},
+        )
+
+    def to_json(self) -> str:
+        """Write as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read back what `to_json` wrote."""
+        content = json.loads(text)
+        columns = [
+            Column(
+                column["name"],
+                None if column["edges"] is None else tuple(column["edges"]),
+                tuple(column["levels"]),
+                tuple(column["rare"]),
+            )
+            for column in content["columns"]
+        ]
+        profile = Profile(content["profile"]["n"], _tuples(content["profile"]["counts"]))
+        pairs = tuple((first, second) for first, second in content["pairs"])
+        maps = ("means", "seen_once_twice")
+        exact = {name: _tuples(content[name]) for name in maps}
+        return cls(**content | exact | dict(columns=tuple(columns), profile=profile, pairs=pairs))
+
+
+def name_of_pair(pair: tuple[str, str]) -> str:
+    """Name the subject that two columns make together."""
+    return " and ".join(pair)
+
+
+def _tuples(lists: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(values) for name, values in lists.items()}
+
+
+def _cut_at(column: Column, threshold: float) -> Column:
+    """Let no cell hold predictions of both classes: positive is from the threshold on."""
+    below = float(np.nextafter(threshold, -np.inf))
+    return replace(column, edges=tuple(sorted({*(column.edges or ()), below})))
+
+
+def _cell_means(column: Column, codes: Codes, values: pd.Series[Any]) -> tuple[float, ...]:
+    """Return the mean value in each cell, of an empty one the edge it has; missing left out."""
+    edges = np.array(column.edges)
+    low, high = np.r_[edges[0], edges], np.r_[edges, np.nextafter(edges[-1], np.inf)]
+    with np.errstate(invalid="ignore"):
+        middle = np.nan_to_num((low + high) / 2, posinf=0.0, neginf=0.0)
+    numbers = np.nan_to_num(values.to_numpy(dtype="float64", na_value=np.nan))
+    n = np.bincount(codes, minlength=column.size)[:-1]
+    total = np.bincount(codes, weights=numbers, minlength=column.size)[:-1]
+    means = np.where(n > 0, total / np.maximum(n, 1), middle)
+    within = np.clip(means, np.nextafter(low, np.inf), high)  # a mean of equal values rounds
+    finite = np.nan_to_num(within, posinf=0.0, neginf=0.0)
+    return tuple(np.maximum.accumulate(finite).tolist())
+
+
+def _most_telling(
+    codes: Mapping[str, Codes], numeric: Sequence[str], y_pred_proba: Floats
+) -> list[str]:
+    """Select the numeric features whose cells explain most of the variance of the predictions."""
+
+    def explained(name: str) -> float:
+        n = np.bincount(codes[name])
+        means = np.bincount(codes[name], weights=y_pred_proba) / np.maximum(n, 1)
+        return float(-np.average((means - y_pred_proba.mean()) ** 2, weights=n))
+
+    chosen = set(sorted(numeric, key=explained)[:MOST_PAIRED_COLUMNS])
+    return [name for name in numeric if name in chosen]

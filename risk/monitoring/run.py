@@ -1,0 +1,183 @@
+"""The detectors at work: what is new is looked at once, recorded, and answered by the policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from risk import store
+from risk.config import Config
+from risk.data.statistics import as_rows
+from risk.decisions import policy
+from risk.decisions.policy import Choice
+from risk.ledger.assessments import Case
+from risk.ledger.ledger import Ledger
+from risk.models import model, releases, training_data
+from risk.models.evaluation import ripe
+from risk.monitoring import assessment, data_quality, detector, incidents, monitored_release
+from risk.monitoring.assessment import Assessment, Batch
+from risk.monitoring.detector import State
+from risk.monitoring.incidents import Span
+from risk.monitoring.monitored_release import Watch
+from risk.monitoring.profile import Profile
+
+MOST_PARTS_BEFORE = 20
+
+
+def assess(config: Config, ledger: Ledger) -> Assessment | None:
+    """Let the live release's detectors see what is new, and record what they found."""
+    new = ledger.unassessed()
+    if not new:
+        return None
+    with ledger.stage("diagnostics"):
+        live = monitored_release.load(config)
+        version = live.champion.manifest.version or 0
+        batch = _batch(config, ledger, live, new)
+        found = assessment.assess(live, _state(ledger, version), batch, config)
+        features = live.champion.manifest.features
+        limit = data_quality.History.before(config, ledger, new[0].id).limit
+        constants = data_quality.check_constants(live.reference, batch.rows, features, limit)
+        found = found.with_findings([*constants, *data_quality.check_drops(config, ledger, new)])
+        ledger.record_assessment(_case(config, ledger, live, found, new))
+    return found
+
+
+def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
+    """Tell what the detectors would find in rows that were not accepted yet; write nothing."""
+    live = monitored_release.load(config)
+    version = live.champion.manifest.version or 0
+    batch = replace(_batch(config, ledger, live, []), rows=rows)
+    return assessment.assess(live, _state(ledger, version), batch, config)
+
+
+def note_arrival(config: Config, ledger: Ledger) -> list[str]:
+    """Open an incident, once, if drops stay away for longer than chance explains."""
+    known = {incident.subject for incident in ledger.open_incidents()}
+    late = [f for f in data_quality.check_arrival(config, ledger) if f.drift_detected]
+    fresh = [finding for finding in late if finding.feature not in known]
+    ledger.record_findings([finding.as_row() for finding in fresh])
+    for finding in fresh:
+        ledger.open_incident(
+            {
+                "version": releases.live_version(config.deployment_folder),
+                "kind": finding.check_name,
+                "subject": finding.feature,
+                "severity": finding.severity,
+                "detail": finding.detail,
+            }
+        )
+    return [finding.detail for finding in fresh]
+
+
+def last_words(ledger: Ledger) -> tuple[str, str]:
+    """Tell how close to an alarm the last assessment was, and what moved the predicted risk."""
+    seen = ledger.assessments(newest=1)
+    return (seen[-1].summary, seen[-1].cause) if seen else ("", "")
+
+
+def choose(config: Config, ledger: Ledger, live: Watch) -> Choice:
+    """Let the policy choose what to do about the incidents that are open."""
+    manifest, open_incidents = live.champion.manifest, ledger.open_incidents()
+    offered = []
+    if incidents.of_kind(open_incidents, ["calibration_drift"]):
+        parts = [number for number in ledger.parts() if number > manifest.trained_through]
+        labelled = ripe(training_data.accepted(config, ledger, parts), manifest.target)
+        known = pd.DataFrame(
+            {
+                "y_true": labelled[manifest.target].astype("float64"),
+                "y_pred_proba": live.champion.predict_proba(labelled) if len(labelled) else [],
+            }
+        )
+        offered = policy.offers(known, manifest.threshold, config)
+    growth = _growth(config, ledger)
+    return policy.choose(
+        open_incidents,
+        offered,
+        config.policy,
+        growth=growth,
+        through=max(ledger.parts(), default=0),
+    )
+
+
+def _growth(config: Config, ledger: Ledger) -> float:
+    """Tell by which share the accepted rows grew since a challenger was last trained."""
+    if not (config.model_folder / model.MANIFEST).exists():
+        return math.inf
+    last = model.load_manifest(config.model_folder, store.signing_key(config))
+    if any(number <= last.trained_through for number in ledger.pending()):
+        return math.inf  # a crash came between that training and what it was for
+    learnt = last.rows_trained + last.rows_held_out
+    return ledger.rows_after(last.trained_through) / max(learnt, 1)
+
+
+def _state(ledger: Ledger, version: int) -> State:
+    stored = ledger.detector_state(version)
+    return State.from_json(stored) if stored else detector.start()
+
+
+def _batch(config: Config, ledger: Ledger, live: Watch, new: Sequence[Any]) -> Batch:
+    """Read what came, and what was seen just before it."""
+    added: dict[str, list[int]] = {"rows": [], "labels": []}
+    for ingestion in new:
+        if ingestion.rows_added:
+            added[ingestion.kind].append(ingestion.id)
+    manifest = live.champion.manifest
+    seen = ledger.assessments(manifest.version, newest=assessment.MOST_POOLED)
+    return Batch(
+        rows=training_data.accepted(config, ledger, added["rows"]),
+        before=_before(config, ledger, manifest.trained_through, added["rows"]),
+        ripened=ledger.ripened_predictions(added["labels"]),
+        arrived_at=ledger.now(),
+        earlier=[Profile.from_json(look.profile) for look in seen],
+    )
+
+
+def _before(config: Config, ledger: Ledger, seen: int, new: Sequence[int]) -> pd.DataFrame:
+    """Read some rows that came since the release, but before the new ones."""
+    if not config.checks.domain_classifier:
+        return training_data.accepted(config, ledger, [])
+    parts = [number for number in ledger.parts() if number > seen and number not in new]
+    return training_data.accepted(config, ledger, parts[-MOST_PARTS_BEFORE:])
+
+
+def _span(ledger: Ledger, new: Sequence[Any]) -> Span:
+    """Date a batch by the ingestions that brought its rows, or the rows of its labels."""
+    parts, known = ledger.parts(), {ingestion.id for ingestion in new}
+    own = [number for number in parts if number in known] or ledger.ripened_parts(sorted(known))
+    own = own or [new[0].id]
+    return Span(own[0], max(own[-1], new[-1].id), max((p for p in parts if p < own[0]), default=0))
+
+
+def _case(
+    config: Config, ledger: Ledger, live: Watch, found: Assessment, new: Sequence[Any]
+) -> Case:
+    """Bring together everything that has to be committed at once."""
+    version = live.champion.manifest.version or 0
+    changes = incidents.update(
+        ledger.open_incidents(),
+        found.alarms,
+        now=ledger.now(),
+        days_until_resolved=config.alarms.days_until_resolved,
+        batch=_span(ledger, new),
+    )
+    scored = {"model_sha256": live.champion.sha256, "version": version}
+    return Case(
+        version=version,
+        n=len(found.predictions),
+        profile=found.profile.to_json(),
+        state=found.state.to_json(),
+        attribution=assessment.attribution_json(found.attribution),
+        summary=found.quiet_words(),
+        cause=found.cause,
+        ingestion_ids=[ingestion.id for ingestion in new],
+        findings=[finding.as_row() for finding in found.findings],
+        scores=[scored | row for row in found.score_rows()],
+        predictions=as_rows(found.predictions),
+        opened=changes.opened,
+        seen_again=changes.seen_again,
+        resolved=changes.resolved,
+    )

@@ -1,0 +1,1 @@
+"""Notifications: announcements sent to people and machines."""

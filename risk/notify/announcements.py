@@ -1,0 +1,199 @@
+"""What happened, in words a person can act on and in fields a program can read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import textwrap
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from risk.config import Config
+from risk.explain.plain_words import in_plain_words, subject
+from risk.ledger.database import Record
+from risk.ledger.outbox import INTRODUCTION, OPENED, RESOLVED, News
+from risk.monitoring.findings import OF_DATA
+
+CAUSES = {
+    "data_quality": "Ask whoever delivers the data whether the feed is broken.",
+    "model_drift": "Ask what changed in the world: the model errs more than it promised.",
+    "calibration_drift": "Treat predicted probabilities with care until it is resolved.",
+    "suspected_harm": "Bring labels soon: without them the model's errors are only estimated.",
+} | dict.fromkeys(OF_DATA, "Ask whether the change is real or only how the data is made.")
+ANSWERS = {
+    "deploy": "release {version} was deployed",
+    "rollback": "the system went back to release {version}",
+    "ask": "a person is asked",
+    "keep": "the live release stays",
+}
+LONGEST_TITLE = 150
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """One piece of news: a line, a text for people, fields for programs."""
+
+    title: str
+    text: str
+    content: dict[str, Any]
+
+
+def announce(config: Config, news: News, answer: Record | None) -> Announcement:
+    """Put a piece of news in words; `answer` is what was decided in the run it is of."""
+    fact = news.fact
+    if news.event == OPENED:
+        title, detail, text = _opened(fact, answer)
+    elif news.event == RESOLVED:
+        title, detail, text = _resolved(fact)
+    elif news.about == "decision_id":
+        title, detail, text = _decided(fact, config)
+    else:
+        title, detail, text = _failed(fact)
+    about = news.about.removesuffix("_id")
+    run_id = fact.id if about == "run" else fact.run_id
+    facts = {"detail": detail, "run_id": run_id, about: _fields(fact)}
+    return _announcement(config, title, text, _when(news.event, news.happened_at) | facts)
+
+
+def introduction(config: Config, now: datetime) -> Announcement:
+    """Say who writes from now on, and about what."""
+    text = (
+        "You are told here from now on when an incident is opened or resolved, when a release "
+        "is deployed, rolled back or refused, when a person is asked, and when a run fails. "
+        "Incidents that are open follow.\nTo do: nothing."
+    )
+    return _announcement(config, "Messages arrive here", text, _when(INTRODUCTION, now))
+
+
+def footer(config: Config) -> str:
+    """Say where more is shown."""
+    machine = socket.gethostname()
+    host = "localhost" if config.api.is_on_loopback else machine
+    return f"The dashboard shows more: http://{host}:{config.api.port}/ on {machine}"
+
+
+def installation(config: Config) -> str:
+    """Name this installation as its API does, without telling where it is."""
+    return hashlib.sha256(str(config.deployment_folder.resolve()).encode()).hexdigest()[:16]
+
+
+def _opened(incident: Record, answer: Record | None) -> tuple[str, str, str]:
+    number, kind = incident.id, incident.kind.replace("_", " ")
+    title = f"Incident {number}: {kind} ({incident.severity}): {subject(incident.subject)}"
+    drop = f", first in {incident.since_path}" if incident.since_path else ""
+    done = ANSWERS[answer.action].format(version=answer.version) if answer else "nothing yet"
+    if incident.resolved_at:
+        to_do = f"To do: nothing, it is over since {_minute(incident.resolved_at)}."
+    else:
+        to_do = (
+            f"To do: {CAUSES.get(incident.kind, 'Look into it.')}\n"
+            f"  python diagnostics.py --acknowledge {number}   says that somebody looks into it\n"
+            f"  python diagnostics.py --resolve {number}       closes it, once it is explained"
+        )
+    text = (
+        f"{in_plain_words(incident.detail)}\n"
+        f"Since: {_minute(incident.opened_at)}{drop}, while release {incident.version} was live.\n"
+        f"Done: {done}.\n{to_do}"
+    )
+    return title, incident.detail, text
+
+
+def _resolved(incident: Record) -> tuple[str, str, str]:
+    kind = incident.kind.replace("_", " ")
+    title = f"Incident {incident.id} is resolved: {kind}: {subject(incident.subject)}"
+    text = (
+        f"{incident.resolution}\n"
+        f"It was: {in_plain_words(incident.detail)}\n"
+        f"Open from {_minute(incident.opened_at)} to {_minute(incident.resolved_at)}.\n"
+        "To do: nothing."
+    )
+    return title, incident.resolution, text
+
+
+def _decided(decision: Record, config: Config) -> tuple[str, str, str]:
+    tried = decision.comparison is not None
+    match decision.action:
+        case "deploy" if decision.version == 1:
+            title, to_do = "Release 1 is live", "nothing."
+        case "deploy":
+            title = f"Release {decision.version} is live"
+            to_do = (
+                f"nothing; for {config.policy.watch_days:g} days it is rolled back by itself if "
+                "the one before does better.\n"
+                "  python deployment.py --rollback   goes back by hand"
+            )
+        case "rollback":
+            title = f"Back to release {decision.version}"
+            to_do = "nothing.\n  python deployment.py --list   shows all releases"
+        case "ask" if tried:
+            title = "A person is asked whether the challenger shall be deployed"
+            to_do = (
+                "decide; until then the live release stays.\n"
+                "  python deployment.py --force   deploys the challenger"
+            )
+        case "ask":
+            title = "A person is asked, the live release stays"
+            to_do = (
+                "have the feed mended if it is broken; close what is explained.\n"
+                "  python diagnostics.py                lists the incidents\n"
+                "  python diagnostics.py --resolve ID   closes one"
+            )
+        case _:
+            title = "The challenger was refused, the live release stays"
+            to_do = (
+                "nothing; it is judged again when more labelled rows have come.\n"
+                "  python deployment.py --force   deploys it all the same"
+            )
+    reasons = "\n".join(f"- {in_plain_words(reason)}" for reason in decision.reason.split("; "))
+    text = f"Decided: {_minute(decision.decided_at)}\nWhy:\n{reasons}\nTo do: {to_do}"
+    return title, decision.reason, text
+
+
+def _failed(run: Record) -> tuple[str, str, str]:
+    if run.status == "failed":
+        title = f"Run {run.id} failed"
+        to_do = "mend what the first line names; the next run tries again by itself."
+    else:
+        title = f"Run {run.id} was cut off"
+        to_do = (
+            "nothing, the next run carries on; if it happens again, look for a lack of memory, "
+            "a time limit or a restart of the machine."
+        )
+    text = (
+        f"{run.outcome}\n"
+        f"Begun: {_minute(run.started_at)}\n"
+        f"To do: {to_do}\n"
+        "  python full_process.py   tries now\n"
+        "It is not said again while runs end like this one."
+    )
+    return title, run.outcome, text
+
+
+def _announcement(config: Config, title: str, text: str, content: dict[str, Any]) -> Announcement:
+    line = textwrap.shorten(title, LONGEST_TITLE, placeholder=" ...")
+    return Announcement(line, text, {"installation": installation(config), "title": line} | content)
+
+
+def _when(event: str, happened_at: datetime) -> dict[str, Any]:
+    return {"event": event, "happened_at": _iso(happened_at)}
+
+
+def _fields(fact: Record) -> dict[str, Any]:
+    """Return a row as plain values."""
+    values = dict(fact._mapping)
+    if values.get("comparison"):
+        values["comparison"] = json.loads(values["comparison"], parse_constant=lambda _: None)
+    return {
+        name: _iso(value) if isinstance(value, datetime) else value
+        for name, value in values.items()
+    }
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

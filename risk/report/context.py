@@ -1,0 +1,234 @@
+"""What the chapters of one report are written from, read once; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from risk.config import Config
+from risk.data import drops
+from risk.errors import DataError, RiskError, UnknownName
+from risk.explain import snapshot
+from risk.explain.snapshot import Row, Situation
+from risk.ledger.as_of import Hindsight
+from risk.ledger.ledger import Ledger
+from risk.ledger.queries import Part
+from risk.models import model, releases, training_data
+from risk.models.evaluation import ripe
+from risk.monitoring import assessment, monitored_release
+from risk.monitoring.monitored_release import Watch
+from risk.monitoring.profile import Profile
+from risk.monitoring.reference import PREDICTION
+from risk.schema import ROW_HASH
+
+MOST_DROPS, MOST_RUNS = 200, 100
+MOST_ROWS = 20_000
+ENOUGH_ROWS = 200
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows whose label is known, and what the live model says of each."""
+
+    name: str
+    rows: pd.DataFrame
+    y_true: Array
+    y_pred_proba: Array
+    y_pred: Array
+
+    def __len__(self) -> int:
+        return len(self.y_true)
+
+    @property
+    def has_both_classes(self) -> bool:
+        """Whether there are positives and negatives, without which no curve can be drawn."""
+        return len(np.unique(self.y_true)) == 2
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The newest rows that were looked at, through the release that was live then.
+
+    `recent` counts the latest rows; `watch` is None, and `fault` says why, if the release that
+    looked is no longer there.
+    """
+
+    assessment: Any
+    findings: pd.DataFrame
+    recent: Profile
+    watch: Watch | None
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All a report rests on: the ledger as of one run, and the release that was live then.
+
+    `since` is when the report before was made, unless a reader asked for another beginning.
+    """
+
+    config: Config
+    ledger: Ledger
+    run: Row | None
+    since: datetime | None
+    situation: Situation
+    watch: Watch | None
+    looks_back: bool = False
+    since_is_asked: bool = False
+
+    @property
+    def reported_at(self) -> datetime:
+        """The moment the report speaks of: when its run ended, or decided."""
+        return self.situation.now
+
+    @property
+    def release_name(self) -> str:
+        """The number of the live release."""
+        return str(self.situation.release["version"]) if self.situation.release else "none"
+
+    @cached_property
+    def new_drops(self) -> Sequence[Row]:
+        """The newest drops since the last report, the newest first."""
+        listed = self.ledger.list_drops(Part(page_size=MOST_DROPS)).items
+        return [drop for drop in listed if not self.since or drop["ingested_at"] > self.since]
+
+    @cached_property
+    def test(self) -> Labelled | RiskError:
+        """The test data, or why they cannot be used."""
+        config = self.config
+        try:
+            rows = drops.read_whole(config, config.test_data)
+        except RiskError as error:
+            return error
+        found = self._labelled("the test data", rows)
+        return found or DataError(f"{config.name_of(config.test_data)}: no row has a label")
+
+    @cached_property
+    def unlearnt(self) -> Labelled | RiskError | None:
+        """The newest labelled rows the live model has not learnt, or why they cannot be read.
+
+        Those of a broken feed too: no model learns from them, but this one has to predict them.
+        """
+        try:
+            return self._labelled("labelled rows it has not learnt", self._read_unlearnt())
+        except RiskError as error:
+            return error
+
+    @cached_property
+    def judged_on(self) -> Labelled | None:
+        """The rows that tell best how good the live model is now."""
+        test, unlearnt = (
+            found if isinstance(found, Labelled) else None for found in (self.test, self.unlearnt)
+        )
+        if unlearnt and len(unlearnt) >= ENOUGH_ROWS and unlearnt.has_both_classes:
+            return unlearnt
+        return test or unlearnt
+
+    @cached_property
+    def seen(self) -> Seen | None:
+        """What the detectors saw last, None before their first look."""
+        newest = self.ledger.assessments(newest=1)
+        if not newest:
+            return None
+        version = newest[0].version
+        assessments = self.ledger.assessments(version, newest=assessment.MOST_POOLED)
+        profiles = [Profile.from_json(each.profile) for each in assessments]
+        found = self.ledger.findings(run_id=newest[0].run_id)
+        with_rows = [profile for profile in profiles if PREDICTION in profile.counts]
+        if not with_rows:
+            only = f"only labels have come since release {version} went live"
+            return Seen(newest[0], found, profiles[-1], None, only)
+        recent = assessment.pool(with_rows)
+        try:
+            return Seen(newest[0], found, recent, self._watch_of(version))
+        except RiskError as error:
+            return Seen(newest[0], found, recent, None, str(error))
+
+    @property
+    def _drops_with_rows(self) -> Sequence[Row]:
+        return self.ledger.list_drops(Part(page_size=MOST_DROPS), status="taken").items
+
+    def _read_unlearnt(self) -> pd.DataFrame:
+        assert self.watch
+        manifest, config = self.watch.champion.manifest, self.config
+        parts: list[int] = []
+        rows_found = 0
+        sizes = {drop["id"]: drop["rows_added"] for drop in self._drops_with_rows}
+        for number in reversed(self.ledger.parts()):
+            if number not in sizes or (parts and rows_found + sizes[number] > MOST_ROWS):
+                break
+            parts.append(number)
+            rows_found += sizes[number]
+        rows = training_data.accepted(config, self.ledger, parts[::-1])
+        folder = releases.existing(config.deployment_folder, manifest.version or 0)
+        kept = model.read_checked(folder, model.HELD_OUT, manifest).decode().split()
+        newer = rows[training_data.INGESTION] > manifest.trained_through
+        return rows[newer | rows[ROW_HASH].isin(np.array(kept, dtype="int64"))]
+
+    def _watch_of(self, version: int) -> Watch:
+        if self.watch and self.watch.champion.manifest.version == version:
+            return self.watch
+        return monitored_release.load(self.config, version)
+
+    def _labelled(self, name: str, rows: pd.DataFrame) -> Labelled | None:
+        """Let the live model predict the rows that have a label."""
+        assert self.watch
+        champion = self.watch.champion
+        labelled = ripe(rows, champion.manifest.target)
+        if labelled.empty:
+            return None
+        y_pred_proba = champion.predict_proba(labelled)
+        y_true = labelled[champion.manifest.target].to_numpy(dtype="int8")
+        return Labelled(name, labelled, y_true, y_pred_proba, champion.predict(y_pred_proba))
+
+
+def gather(
+    config: Config, ledger: Ledger, *, run_id: int | None = None, since: datetime | None = None
+) -> Evidence:
+    """Read what is known now, or was at the end of a run; `since` is where to begin."""
+    newest = ledger.list_runs(Part(page_size=1)).items
+    looks_back = run_id is not None and bool(newest) and run_id != newest[0]["id"]
+    if run_id is not None and not newest:
+        raise UnknownName(f"there is no run {run_id}")
+    run: Row | None = newest[0] if newest else None
+    live = releases.live_version(config.deployment_folder)
+    if looks_back and run_id is not None:
+        ledger = Hindsight(ledger, run_id)
+        run, live = ledger.run, ledger.champion_version()
+    trusted, fault = _load(config, live)
+    found = snapshot.look(config, ledger, fault=fault, live=live)
+    known = replace(found, now=_moment(found, run))
+    last = since or _last_report(known, run)
+    asked = since is not None
+    return Evidence(config, ledger, run, last, known, trusted, looks_back, since_is_asked=asked)
+
+
+def _load(config: Config, version: int | None) -> tuple[Watch | None, str | None]:
+    if version is None:
+        return None, "no model is deployed"
+    try:
+        return monitored_release.load(config, version), None
+    except RiskError as error:
+        return None, str(error)
+
+
+def _moment(known: Situation, run: Row | None) -> datetime:
+    """Tell when the newest thing happened that is reported on: the same whenever that is done."""
+    moments = [decision["decided_at"] for decision in known.decisions[:1]]
+    moments += [run["ended_at"] or run["started_at"]] if run else []
+    return max(moments, default=known.now)
+
+
+def _last_report(known: Situation, run: Row | None) -> datetime | None:
+    """Tell when an earlier run last decided something, and so reported."""
+    own = run["id"] if run else None
+    earlier = [d["decided_at"] for d in known.decisions if d["run_id"] not in (own, None)]
+    return earlier[0] if earlier else None

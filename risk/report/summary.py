@@ -1,0 +1,127 @@
+"""The page of answers: is the model fit to use, what happened, what was done, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from risk.explain import health, plain_words
+from risk.explain.plain_words import counted
+from risk.explain.snapshot import MEASURED, Row, worst_first
+from risk.report import performance
+from risk.report.context import MOST_DROPS, Evidence, Labelled
+from risk.report.document import Block, Bullets, Paragraph, Section, Tone
+
+TONES: dict[health.Fitness, Tone] = {"fit": "good", "fit with care": "warning", "not fit": "bad"}
+
+
+def section(known: Evidence) -> Section:
+    """Answer what a manager asks, on one page."""
+    told = health.tell(known.situation)
+    return Section(
+        "The answers",
+        (
+            *_looking_back(known),
+            Section(
+                "Is the model fit to use?",
+                (
+                    Paragraph(f"{told.headline}.", TONES[told.fitness]),
+                    _told((*told.reasons, *_on_new_rows(known))),
+                ),
+            ),
+            Section(_since(known), (_told(happened(known)),)),
+            Section("What has changed in the data?", (_told(told.changed),)),
+            Section("What did the system do, and why?", (_told(told.done),)),
+            Section("What should you do?", (_told(told.advice),)),
+            Paragraph(_brackets(known), "aside"),
+        ),
+    )
+
+
+def happened(known: Evidence) -> list[str]:
+    """Tell what came and what went since the last report."""
+    new = known.ledger.happenings(known.since)
+    failed, told = new.runs_failed, [_arrived(known), *_switched(new.decisions)]
+    if new.opened:
+        told.append(f"{counted(len(new.opened), 'incident')} opened: {_subjects(new.opened)}.")
+    if new.closed:
+        told.append(f"{counted(len(new.closed), 'incident')} closed: {_subjects(new.closed)}.")
+    if failed:
+        was = "was" if failed == 1 else "were"
+        told.append(f"{counted(failed, 'run')} failed or {was} cut off.")
+    return told
+
+
+def _looking_back(known: Evidence) -> tuple[Block, ...]:
+    if not known.looks_back or not known.run:
+        return ()
+    moment = plain_words.day(known.reported_at)
+    text = (
+        f"This report looks back: it tells what was known at the end of run {known.run['id']}, on "
+        f"{moment}. The settings, and the test data, are those of today."
+    )
+    return (Paragraph(text, "aside"),)
+
+
+def _on_new_rows(known: Evidence) -> list[str]:
+    """Score a release that no run has measured yet on new rows, where labels allow it."""
+    found = known.unlearnt if known.watch else None
+    if not isinstance(found, Labelled) or MEASURED in known.situation.newest_scores:
+        return []
+    metric = known.config.checks.metric
+    score = plain_words.score(asdict(performance.score_on(known, found)[metric]))
+    rows = f"{counted(len(found), 'labelled row')} it has not learnt"
+    more = ": these tell more of today than the test data" if known.judged_on is found else ""
+    return [f"{plain_words.metric(metric)} is {score} on {rows}{more}."]
+
+
+def _brackets(known: Evidence) -> str:
+    confidence = known.config.scoring.confidence
+    return f"In brackets is the range that holds the true value with {confidence:.0%} confidence."
+
+
+def _since(known: Evidence) -> str:
+    if known.since is None:
+        return "What happened so far?"
+    moment = plain_words.day(known.since)
+    if known.since.date() == known.reported_at.date():
+        moment += f" at {known.since:%H:%M} UTC"
+    last = "" if known.since_is_asked else "the last report, on "
+    return f"What happened since {last}{moment}?"
+
+
+def _told(sentences: Sequence[str]) -> Block:
+    short = tuple(map(plain_words.with_short_names, sentences))
+    return Paragraph(short[0]) if len(short) == 1 else Bullets(short)
+
+
+def _arrived(known: Evidence) -> str:
+    drops = known.new_drops
+    if not drops:
+        return "No new data came."
+    total = {name: sum(drop[f"rows_{name}"] for drop in drops) for name in ("read", "quarantined")}
+    added = {
+        kind: sum(drop["rows_added"] for drop in drops if drop["kind"] == kind)
+        for kind in ("rows", "labels")
+    }
+    files = counted(len(drops), "file")
+    at_least = "at least " if len(drops) == MOST_DROPS else ""
+    words = [counted(added["rows"], "new row")] if added["rows"] or not added["labels"] else []
+    if added["labels"]:
+        words.append(f"labels for {counted(added['labels'], 'earlier row')}")
+    refused = [f"{counted(total['quarantined'], 'row')} refused"] if total["quarantined"] else []
+    brought = f"{at_least}{files} brought {' and '.join(words)}"
+    return plain_words.sentence("; ".join([brought, *refused]))
+
+
+def _switched(decisions: Sequence[Row]) -> list[str]:
+    return [
+        f"Release {decision['version']} went live on {plain_words.day(decision['decided_at'])}"
+        f"{', as before' if decision['action'] == 'rollback' else ''}."
+        for decision in reversed(decisions)
+        if decision["version"]
+    ]
+
+
+def _subjects(incidents: Sequence[Row]) -> str:
+    return plain_words.listed([plain_words.about(incident) for incident in worst_first(incidents)])

@@ -1,0 +1,82 @@
+"""The promise of `make evidence`, small: the same simulations with fewer runs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import false_alarms
+from risk.stats.evidence import intraclass_correlation
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Ten normal columns, 20,000 reference rows in batches of 200."""
+    rows = np.random.default_rng(1).normal(size=(20_000, 10))
+    return false_alarms.bench(pd.DataFrame(rows, columns=[f"x{i}" for i in range(10)]), batch=200)
+
+
+@pytest.mark.parametrize("n", [50, 1000])
+def test_a_month_of_quiet_checks_raises_no_alarm(made, n):
+    """Every ten minutes, ten columns; fixed rules alarm again and again."""
+    rng = np.random.default_rng(n)
+    quiet = [false_alarms.normal(made, rng, n, false_alarms.A_MONTH) for _ in range(4)]
+
+    alarms = [false_alarms.first_alarm(made.watched, table) for table in quiet]
+
+    assert alarms == [0] * 4
+    assert false_alarms.ks_rule(made, quiet[0]).mean() > 0.05
+    assert false_alarms.three_sigma_rule(made, quiet[0]).any()
+
+
+@pytest.mark.parametrize(("n", "most"), [(50, 18), (200, 6), (1000, 2)])
+def test_a_quarter_of_a_standard_deviation_is_found_in_time(made, n, most):
+    """With a smaller reference than in docs/evidence.md, so a little later than there."""
+    rng = np.random.default_rng(n)
+
+    delays = [
+        false_alarms.delay(
+            made.watched,
+            false_alarms.normal(made, rng, n, false_alarms.A_DAY),
+            false_alarms.normal(made, rng, n, 60, shift=0.25),
+        )
+        for _ in range(15)
+    ]
+
+    assert np.median(delays) <= most
+
+
+@pytest.mark.parametrize("case", false_alarms.CASES)
+def test_a_model_that_does_worse_is_found_and_one_that_does_not_is_left_alone(case):
+    """200 labelled rows at a time."""
+    metric, before, after = false_alarms.CASES[case]
+    rng = np.random.default_rng(3)
+    delays, alarms = [], 0
+    for _ in range(15):
+        watched = [false_alarms.model_watch(metric, rng.multinomial(10_000, before).astype(float))]
+        quiet = [rng.multinomial(200, before, size=false_alarms.A_MONTH // 3).astype(float)]
+        changed = [rng.multinomial(200, after, size=60).astype(float)]
+        alarms += false_alarms.first_alarm(watched, quiet) > 0
+        delays.append(false_alarms.delay(watched, [quiet[0][:50]], changed))
+
+    assert alarms == 0
+    assert np.median(delays) <= 10
+
+
+def test_batches_with_an_effect_of_their_own_do_not_alarm():
+    """An error of .20 + N(0, .04) in batches of 1000: only the design effect keeps them quiet."""
+    rng = np.random.default_rng(5)
+
+    def batches(n):
+        wrong = np.clip(0.2 + rng.normal(0, 0.04, n), 0.01, 0.9)[:, None] / 2
+        chances = np.hstack([0.5 - wrong, wrong, wrong, 0.5 - wrong])
+        return rng.multinomial(1000, chances).astype(float)
+
+    past, month = batches(100), batches(false_alarms.A_MONTH)
+    naive = false_alarms.model_watch("accuracy", past.sum(axis=0))
+    alike = intraclass_correlation(past, naive.directions.values)
+    settled = replace(naive, correlation=alike)
+
+    assert false_alarms.first_alarm([naive], [month]) > 0
+    assert false_alarms.first_alarm([settled], [month]) == 0

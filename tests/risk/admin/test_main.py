@@ -1,0 +1,213 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from risk import store
+from risk.admin.__main__ import run
+from risk.errors import BusyError, NoLedger, UsageError
+from risk.ledger import migrate
+from risk.ledger.engines import make_engine
+from risk.ledger.ledger import Ledger
+from risk.ledger.tables import REVISION
+from tests import servers
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def upkeep(world):
+    """Give what runs `python -m risk.admin`, as its user would."""
+
+    def call(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "risk.admin", *arguments],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "RISK_CONFIG": str(world.folder / "config.json")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return call
+
+
+def at_revision(config, revision):
+    engine = make_engine(config.sqlalchemy_url)
+    migrate.migrate(engine, revision)
+    engine.dispose()
+
+
+@servers.on_every_server
+def test_an_older_ledger_is_upgraded(world):
+    """Its rows stay; `current` tells before and after."""
+    with Ledger.open(world.config) as ledger:
+        ledger.start_run()
+    at_revision(world.config, "0003")
+
+    told = [run(world.config, command=command) for command in ("current", "upgrade", "current")]
+
+    assert told[0] == f"the ledger is of revision 0003, needed is {REVISION}"
+    assert told[1].startswith(f"the ledger was of revision 0003 and is of {REVISION} now")
+    assert told[2] == f"the ledger is of revision {REVISION}, which is right"
+    with Ledger.open(world.config, upgrade=False) as ledger:
+        assert ledger.list_runs().total == 1
+
+
+def test_an_upgraded_database_file_is_kept_as_it_was(world, upkeep):
+    """The command names the copy; the copy is of the old revision."""
+    with Ledger.open(world.config):
+        pass
+    at_revision(world.config, "0003")
+
+    result = upkeep("upgrade")
+
+    assert (result.returncode, result.stderr) == (0, "")
+    (name,) = re.findall(r"it is kept in (\S+)$", result.stdout.strip())
+    engine = make_engine(f"sqlite:///{world.folder / name}")
+    assert migrate.found_revision(engine) == "0003"
+    engine.dispose()
+
+
+def test_an_upgrade_of_what_is_right_changes_nothing(world, ledger):
+    """Asked twice is asked once."""
+    told = run(world.config, command="upgrade")
+
+    assert told == f"the ledger is of revision {REVISION} already"
+
+
+def test_where_there_is_no_ledger_nothing_is_made_by_asking(world, upkeep):
+    """69, and what to do; no empty file stays behind."""
+    with pytest.raises(NoLedger):
+        run(world.config, command="current")
+    result = upkeep("export", "--to", "out")
+
+    assert result.returncode == 69
+    assert "there is no ledger yet" in result.stderr
+    assert not (world.folder / "db").exists()
+
+
+def test_the_history_of_the_schema_is_listed(world):
+    """Every migration, oldest first, the last being the one that is needed."""
+    lines = run(world.config, command="history").splitlines()
+
+    files = sorted(path.name for path in (ROOT / "risk/ledger/migrations/versions").glob("0*.py"))
+    assert [line[:4] for line in lines] == [name[:4] for name in files]
+    assert lines[-1][:4] == REVISION
+
+
+def test_what_is_kept_is_told_and_done(world, upkeep, ledger):
+    """First the rehearsal, then the deed."""
+    world.set(keeping__keep_quarantine=0)
+    store.quarantine_rows(world.config, 1, [["age"], ["old"]], [])
+    ledger.record_ingestion(
+        {
+            **dict.fromkeys(("size_bytes", "mtime_ns", "ctime_ns", "inode"), 1),
+            **dict.fromkeys(("rows_added", "rows_duplicate"), 0),
+            **{"id": 1, "path": "a.csv", "sha256": "0" * 64, "status": "refused"},
+            **{"rows_read": 1, "rows_quarantined": 1},
+        }
+    )
+
+    told = [upkeep("prune", "--dry-run").stdout, upkeep("prune").stdout]
+
+    assert told == [
+        "would prune: what drop 1 was refused for\n",
+        "pruned: what drop 1 was refused for\n",
+    ]
+    assert not store.quarantine_path(world.config, 1).exists()
+
+
+def test_a_run_is_not_disturbed(world, upkeep, ledger):
+    """Whoever changes something waits for his turn: 75."""
+    with store.lock(world.config, holder="full_process since noon"):
+        with pytest.raises(BusyError):
+            run(world.config, command="upgrade")
+        result = upkeep("copy", "--to", "sqlite:///x")
+
+    assert result.returncode == 75
+    assert "held by full_process since noon" in result.stderr
+
+
+@pytest.mark.on(servers.POSTGRESQL)
+def test_a_ledger_moves_to_a_server_and_runs_go_on_there(tmp_path_factory, new_world, server):
+    """The README's three lines: copy, DATABASE_URL, run."""
+    world = new_world(tmp_path_factory.mktemp("moving"))
+    assert world.command("full_process.py").returncode == 0
+
+    copied = world.command(
+        "risk/admin/__main__.py", "copy", "--to", server.url, PYTHONPATH=str(ROOT)
+    )
+    ran = world.command("full_process.py", DATABASE_URL=server.url)
+
+    assert copied.stdout.splitlines()[-1].endswith(f"rows in all, to {server.url}"), copied.stderr
+    assert "no new data" in ran.stdout, ran.stderr
+    with Ledger.open(world.set(database_url=server.url), upgrade=False) as ledger:
+        assert ledger.list_runs().total == 2
+        assert ledger.champion_version() == 1
+
+
+def test_an_export_tells_what_it_wrote(world, upkeep, ledger, tmp_path):
+    """For programs too."""
+    ledger.start_run()
+
+    result = upkeep(
+        "export", "--to", str(tmp_path / "out"), "--table", "runs", "--format", "parquet", "--json"
+    )
+
+    assert json.loads(result.stdout) == {"rows": {"runs": 1}, "to": str(tmp_path / "out")}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["runs.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["delete"], "invalid choice: 'delete'"),
+        (["copy", "--to", "x", "--dry-run"], "copy takes no --dry-run"),
+    ],
+)
+def test_wrong_usage_is_told_as_such(ledger, upkeep, arguments, words):
+    """64, one message, no traceback, nothing done."""
+    result = upkeep(*arguments)
+
+    assert result.returncode == 64
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"command": "export"}, "--to is missing: a folder"),
+        ({"command": "copy"}, "--to is missing: the address of a database"),
+        ({"command": "prune", "to": "x"}, "prune takes no --to"),
+        ({"command": "copy", "to": "x", "format": "csv"}, "copy takes no --format"),
+    ],
+)
+def test_an_option_belongs_to_its_command(world, ledger, options, words):
+    """It is not silently ignored."""
+    with pytest.raises(UsageError, match=words):
+        run(world.config, ledger, **options)
+
+
+def test_a_password_in_an_address_is_never_told(world, ledger, upkeep):
+    """Neither in the error nor in the settings in force."""
+    refused = upkeep("copy", "--to", "postgresql://me:hush@127.0.0.1:1/ledger")
+    shown = upkeep("current", "--set", "database_url=mysql://me:hush@db/x", "--print-config")
+
+    assert refused.returncode == 69
+    assert shown.returncode == 0
+    assert "hush" not in refused.stdout + refused.stderr + shown.stdout + shown.stderr
+
+
+def test_help_tells_what_each_command_does(upkeep):
+    """The docstring is the manual, under the name it is called by."""
+    told = upkeep("--help").stdout
+
+    assert told.startswith("usage: python -m risk.admin ")
+    for command in ("upgrade", "current", "history", "prune", "export", "copy"):
+        assert f"python -m risk.admin {command} " in told

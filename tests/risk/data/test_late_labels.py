@@ -1,0 +1,347 @@
+import csv
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+import ingestion
+import training
+from risk import schema, store
+from risk.data import late_labels
+from risk.data.drops import Piece
+from risk.data.late_labels import LaterLabel
+from risk.errors import UnknownName
+from risk.ledger import tables
+from risk.ledger.ledger import Ledger
+from risk.models import training_data
+from tests.servers import on_every_server
+
+pytestmark = on_every_server
+
+FEATURES = "lastmonth_activity,lastyear_activity,number_of_employees"
+ROWS = f"corporation,{FEATURES}\n"
+LABELS = "corporation,exited\n"
+
+
+class Row:
+    """A row that waits, or a label that is known."""
+
+    def __init__(self, key_hash, *, row_hash=0, ingestion_id=1, y_true=None):
+        self.key_hash, self.row_hash = key_hash, row_hash
+        self.ingestion_id, self.y_true = ingestion_id, y_true
+
+
+@pytest.fixture
+def inbox(world):
+    """Give a world whose input folder is empty."""
+    world.set(input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    return world
+
+
+def ingest(world, ledger, **drops):
+    """Drop files and take them; return what became of each."""
+    for name, text in drops.items():
+        world.drop(f"{name}.csv", text)
+    return ingestion.run(world.config, ledger).intakes
+
+
+def counts(intake):
+    return (
+        intake.rows_read,
+        intake.rows_added,
+        intake.rows_duplicate,
+        intake.rows_quarantined,
+    )
+
+
+def known(world, ledger):
+    """Return (name, label) of every accepted row in order of arrival, None where it is unknown."""
+    rows = training_data.accepted(world.config, ledger, ledger.parts())
+    truth = [None if pd.isna(label) else int(label) for label in rows["exited"]]
+    return list(zip(rows["corporation"], truth, strict=True))
+
+
+def reasons(world, number):
+    path = store.quarantine_path(world.config, number) / "reasons.csv"
+    with open(path, newline="", encoding="utf-8") as file:
+        return [tuple(row[1:]) for row in list(csv.reader(file))[1:]]
+
+
+def piece(*pairs):
+    """Make the piece of a drop that labels these names."""
+    names, truth = zip(*pairs, strict=True)
+    rows = pd.DataFrame(
+        {"corporation": pd.array(names, dtype="str"), "exited": pd.array(truth, dtype="Int8")}
+    )
+    records = [[name, str(label)] for name, label in pairs]
+    lines = list(range(2, len(pairs) + 2))
+    return Piece(rows, [], ["corporation", "exited"], [], len(pairs), lines, records)
+
+
+def match(world, told, *, waiting=(), earlier=()):
+    columns = world.config.columns.of_labels
+    return late_labels.match(told, columns, waiting=lambda _: waiting, known=lambda _: earlier)
+
+
+def name_hash(name):
+    frame = pd.DataFrame({"corporation": pd.array([name], dtype="str")})
+    return int(pd.util.hash_pandas_object(frame, index=False).to_numpy().view("int64")[0])
+
+
+def test_a_label_goes_to_the_row_that_waited_longest(world):
+    """Two rows of one name: the first label is the first row's."""
+    a = name_hash("a")
+    queue = [Row(a, row_hash=11, ingestion_id=1), Row(a, row_hash=12, ingestion_id=3)]
+
+    matched = match(world, piece(("a", 1), ("a", 0)), waiting=queue)
+
+    assert matched.labels == [LaterLabel(11, a, 1, 1), LaterLabel(12, a, 0, 3)]
+    assert (matched.n_duplicate, matched.problems) == (0, [])
+
+
+def test_a_label_that_is_known_is_a_duplicate_and_its_opposite_is_refused(world):
+    """Sent twice does no harm; what contradicts is for a person."""
+    earlier = [Row(name_hash("a"), y_true=1)]
+
+    matched = match(world, piece(("a", 1), ("a", 0)), earlier=earlier)
+
+    assert (matched.labels, matched.n_duplicate) == ([], 1)
+    assert matched.problems == [schema.Problem(3, "corporation", late_labels.CONTRADICTION, "a")]
+    assert matched.refused == [["a", "0"]]
+
+
+def test_within_one_piece_a_label_is_known_once_it_was_given(world):
+    """The second line repeats the first, the third contradicts it."""
+    queue = [Row(name_hash("a"), row_hash=11)]
+
+    matched = match(world, piece(("a", 1), ("a", 1), ("a", 0)), waiting=queue)
+
+    assert [label.row_hash for label in matched.labels] == [11]
+    assert (matched.n_duplicate, [problem.line for problem in matched.problems]) == (1, [4])
+
+
+def test_a_blank_label_uses_up_no_row(world):
+    """It is refused, and the next label finds the row still waiting."""
+    queue = [Row(name_hash("a"), row_hash=11)]
+
+    matched = match(world, piece(("a", None), ("a", 0)), waiting=queue)
+
+    assert [problem.rule for problem in matched.problems] == [late_labels.NO_LABEL]
+    assert [(label.row_hash, label.y_true) for label in matched.labels] == [(11, 0)]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (["corporation", "exited"], True),
+        (["exited", "corporation", "remark"], True),
+        (["corporation", "exited", "number_of_employees"], False),
+        (["corporation"], False),
+    ],
+)
+def test_a_drop_of_labels_names_the_target_and_no_feature(world, header, expected):
+    """A header that has a feature is one of rows, however incomplete."""
+    assert late_labels.are_all(header, world.config.columns) is expected
+
+
+def test_labels_ripen_the_rows_that_wait_for_them(inbox, ledger):
+    """The rows came last week; what became of their customers comes now."""
+    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\nb,4,5,6\nc,7,8,9\n")
+
+    (intake,) = ingest(inbox, ledger, truth=LABELS + "c,1\na,0\n")
+
+    assert (intake.kind, counts(intake)) == ("labels", (2, 2, 0, 0))
+    assert known(inbox, ledger) == [("a", 0), ("b", None), ("c", 1)]
+
+
+def test_over_many_drops_the_oldest_waiting_row_is_ripened_first(inbox, ledger):
+    """One customer, seen in three months; the labels follow in the same order."""
+    for month in (1, 2, 3):
+        ingest(inbox, ledger, **{f"rows{month}": f"{ROWS}a,{month},2,3\n"})
+
+    for month, label in ((1, 1), (2, 0)):
+        ingest(inbox, ledger, **{f"truth{month}": f"{LABELS}a,{label}\n,{month}\n"})
+
+    assert known(inbox, ledger) == [("a", 1), ("a", 0), ("a", None)]
+
+
+def test_an_event_time_tells_which_row_of_a_name_a_label_is_for(inbox, ledger):
+    """Then the order of arrival no longer matters."""
+    inbox.set(columns__event_time="day")
+    rows = f"corporation,day,{FEATURES}\na,2026-01-01,1,2,3\na,2026-02-01,1,2,3\n"
+    ingest(inbox, ledger, rows=rows)
+
+    (intake,) = ingest(inbox, ledger, truth="corporation,day,exited\na,2026-02-01,1\n")
+
+    assert counts(intake) == (1, 1, 0, 0)
+    assert known(inbox, ledger) == [("a", None), ("a", 1)]
+
+
+def test_with_an_event_time_labels_without_it_are_refused_whole(inbox, ledger):
+    """They would not say which row they mean."""
+    inbox.set(columns__event_time="day")
+
+    (intake,) = ingest(inbox, ledger, truth=LABELS + "a,1\n")
+
+    assert intake.status == "refused"
+    assert "columns missing: ['day']" in intake.reason
+
+
+def test_labels_sent_again_are_duplicates(inbox, ledger):
+    """A larger file with all labels so far is usual; nothing is counted twice."""
+    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\nb,4,5,6\n", truth=LABELS + "a,1\n")
+
+    (intake,) = ingest(inbox, ledger, whole_truth=LABELS + "a,1\nb,0\n")
+
+    assert counts(intake) == (2, 1, 1, 0)
+    assert known(inbox, ledger) == [("a", 1), ("b", 0)]
+
+
+def test_what_a_label_drop_brings_is_added_duplicate_or_quarantined_for_a_reason(inbox, ledger):
+    """Each of the seven lines is accounted for, and a person can read why."""
+    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\nb,4,5,6\nc,1,2,3\n")
+    told = "a,1\na,1\na,0\nnobody,1\nb,\nc,maybe\nb,0\n"
+
+    (intake,) = ingest(inbox, ledger, truth=LABELS + told)
+
+    assert counts(intake) == (7, 2, 1, 4)
+    assert sorted(reasons(inbox, 2)) == [
+        ("4", "corporation", "contradicts the label that is known", "a"),
+        ("5", "corporation", "no earlier row of this name waits for a label", "nobody"),
+        ("6", "corporation", "no label", "b"),
+        ("7", "exited", "label other than 0 or 1", "maybe"),
+    ]
+    assert known(inbox, ledger) == [("a", 1), ("b", 0), ("c", None)]
+
+
+def test_the_quarantine_holds_the_refused_lines_as_they_came(inbox, ledger):
+    """So that they can be mended, or read again once their rows are there."""
+    ingest(inbox, ledger, truth="exited,note,corporation\n1,seen,nobody\n0,,a\n")
+
+    copy = store.quarantine_path(inbox.config, 1) / "rows.csv"
+    assert copy.read_text() == "exited,note,corporation\n1,seen,nobody\n0,,a\n"
+
+
+def test_labels_that_came_too_early_can_be_requeued(inbox, ledger):
+    """The rows were late; then the labels are taken from quarantine, once."""
+    ingest(inbox, ledger, truth=LABELS + "a,1\nb,0\n")
+    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\n")
+
+    (intake,) = ingestion.run(inbox.config, ledger, requeue=1).intakes
+
+    assert (intake.kind, counts(intake)) == ("labels", (2, 1, 0, 1))
+    assert known(inbox, ledger) == [("a", 1)]
+    with pytest.raises(UnknownName, match="nothing of ingestion 1"):
+        ingestion.run(inbox.config, ledger, requeue=1)
+
+
+def test_labels_may_come_in_the_same_run_as_their_rows(inbox, ledger):
+    """Files are taken by name: the rows first, then the labels that ripen them."""
+    rows, truth = ingest(inbox, ledger, a_rows=ROWS + "a,1,2,3\n", b_truth=LABELS + "a,1\n")
+
+    assert (rows.kind, truth.kind, counts(truth)) == ("rows", "labels", (1, 1, 0, 0))
+    assert known(inbox, ledger) == [("a", 1)]
+
+
+def test_a_name_that_repeats_beyond_one_statement_is_still_one_row(inbox, ledger):
+    """Names are looked up 500 at a time; the 601st line repeats the first."""
+    names = [f"c{i}" for i in range(600)]
+    ingest(inbox, ledger, rows=ROWS + "".join(f"{name},1,2,3\n" for name in names))
+    told = "".join(f"{name},1\n" for name in [*names, "c0"])
+
+    (intake,) = ingest(inbox, ledger, truth=LABELS + told)
+
+    assert counts(intake) == (601, 600, 1, 0)
+
+
+def test_labels_of_many_pieces_find_each_row_once(inbox, ledger, monkeypatch):
+    """A drop is read in pieces; what an earlier piece gave is given."""
+    monkeypatch.setattr("risk.data.drops.ROWS_PER_PIECE", 2)
+    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\na,2,2,3\nb,1,2,3\n")
+
+    (intake,) = ingest(inbox, ledger, truth=LABELS + "a,1\nb,0\na,0\nb,0\na,0\nb,1\n")
+
+    assert counts(intake) == (6, 3, 2, 1)
+    assert sorted(known(inbox, ledger), key=str) == [("a", 0), ("a", 1), ("b", 0)]
+
+
+def test_a_row_that_has_its_label_waits_for_none(inbox, ledger):
+    """Its label came with it; another one is for nobody."""
+    ingest(inbox, ledger, rows=f"{ROWS[:-1]},exited\na,1,2,3,0\n")
+
+    (intake,) = ingest(inbox, ledger, truth=LABELS + "a,1\n")
+
+    assert counts(intake) == (1, 0, 0, 1)
+    assert known(inbox, ledger) == [("a", 0)]
+
+
+def test_labels_do_not_change_the_files_of_rows(inbox, ledger):
+    """final_data.csv holds rows as they came; the record tells which drop brought labels."""
+    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\n", truth=LABELS + "a,1\n")
+
+    folder = inbox.config.ingested_folder
+    record = pd.read_csv(folder / "ingested_files.csv")
+    assert record["kind"].tolist() == ["rows", "labels"]
+    assert (folder / "final_data.csv").read_text() == f"{ROWS[:-1]},exited\na,1,2,3,\n"
+
+
+def test_after_a_crash_before_the_commit_the_labels_are_taken_whole(inbox, ledger, monkeypatch):
+    """Rows ripen in the transaction of their labels' ingestion, or not at all."""
+    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\nb,1,2,3\n")
+    inbox.drop("truth.csv", LABELS + "a,1\nb,0\nnobody,1\n")
+
+    def crash(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("risk.ledger.ingestions.insert_many", crash)
+        ingestion.run(inbox.config, ledger)
+    (intake,) = ingestion.run(inbox.config, ledger).intakes
+
+    assert counts(intake) == (3, 2, 0, 1)
+    assert known(inbox, ledger) == [("a", 1), ("b", 0)]
+
+
+def test_nothing_waits_once_every_label_came(inbox, ledger):
+    """What waits and what is known are two tables; no row is in both."""
+    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\nb,1,2,3\n", truth=LABELS + "a,1\nb,0\n")
+
+    with ledger.engine.connect() as connection:
+        n_waiting = connection.scalar(sa.select(sa.func.count()).select_from(tables.unripe_rows))
+        n_known = connection.scalar(sa.select(sa.func.count()).select_from(tables.later_labels))
+    assert (n_waiting, n_known) == (0, 2)
+
+
+def test_training_learns_from_labels_that_came_later(world, ledger):
+    """The oracle is the same data with the labels in place: the very same model."""
+    whole = pd.concat(
+        pd.read_csv(path) for path in sorted(world.config.input_folder.glob("*.csv"))
+    ).drop_duplicates(subset="corporation")
+    ingestion.run(world.config, ledger)
+    expected = training.run(world.config, ledger).manifest
+
+    world.set(input_folder_path="inbox", output_folder_path="data/other")
+    world.set(database_url="sqlite:///db/other.sqlite")
+    world.config.input_folder.mkdir()
+    whole.drop(columns="exited").to_csv(world.config.input_folder / "rows.csv", index=False)
+    shuffled = whole[["corporation", "exited"]].sample(frac=1, random_state=1)
+    shuffled.to_csv(world.config.input_folder / "truth.csv", index=False)
+    with Ledger.open(world.config) as other:
+        ingestion.run(world.config, other)
+        found = training.run(world.config, other).manifest
+
+    assert found.held_out_scores == expected.held_out_scores
+    assert (found.rows_trained, found.threshold) == (expected.rows_trained, expected.threshold)
+
+
+def test_a_rehearsal_of_labels_tells_the_same_and_writes_nothing(inbox, ledger, tree):
+    """`--dry-run` knows the rows that wait."""
+    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\n")
+    inbox.drop("truth.csv", LABELS + "a,1\nnobody,1\n")
+    before = tree()
+
+    would, rows = ingestion.rehearse(inbox.config, ledger)
+
+    assert (len(rows), tree()) == (0, before)
+    assert str(would) == str(ingestion.run(inbox.config, ledger))

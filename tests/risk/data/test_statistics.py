@@ -1,0 +1,24 @@
+import sqlalchemy as sa
+
+import full_process
+from risk.ledger.tables import column_statistics
+
+HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,colour,exited\n"
+
+
+def test_a_long_category_stops_no_run(world, ledger):
+    """The commonest value of a column may be a whole sentence; of it the ledger keeps a part."""
+    test_data = world.config.test_data
+    test_data.write_text(HEADER + "t,1,2,3,red,0\nu,3,2,1,red,1\n")
+    world.set(columns__categorical=["colour"], input_folder_path="inbox")
+    world.config.input_folder.mkdir()
+    rows = [f"firm {i},{i % 7},{i % 5},{i % 3 + 1},{'x' * 300},{i % 2}\n" for i in range(200)]
+    world.drop("long.csv", HEADER + "".join(rows))
+
+    outcome = full_process.run(world.config, ledger)
+
+    with ledger.engine.connect() as connection:
+        kept = list(connection.scalars(sa.select(column_statistics.c.top_value)))
+    assert outcome.exit_code == 0
+    assert "x" * 254 + "…" in kept
+    assert ledger.champion_version() == 1

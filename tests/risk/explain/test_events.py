@@ -1,0 +1,140 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from risk.explain import events
+from risk.explain.snapshot import Situation
+
+NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
+A_DAY = timedelta(days=1)
+OLD = {"value": 0.533, "lower": 0.449, "upper": 0.615, "n": 345}
+NEW = {"value": 0.742, "lower": 0.673, "upper": 0.801, "n": 345}
+COMPARED = {
+    "proven": True,
+    "champion": OLD,
+    "challenger": NEW,
+    "e_value": 56265.0,
+    "metric": "f1",
+    "n": 345,
+}
+
+
+def decision(action="keep", *, version=None, comparison=None, ago=0, reason="because"):
+    return {
+        "decided_at": NOW - ago * A_DAY,
+        "action": action,
+        "version": version,
+        "reason": reason,
+        "comparison": comparison,
+    }
+
+
+def incident(subject="tenure", *, opened=0, resolved=None):
+    return {
+        "kind": "data_drift",
+        "subject": subject,
+        "severity": "large",
+        "detail": f"{subject} lower by 0.57 sd",
+        "opened_at": NOW - opened * A_DAY,
+        "resolved_at": None if resolved is None else NOW - resolved * A_DAY,
+    }
+
+
+def situation(*decisions, incidents=(), risk=None):
+    return Situation(now=NOW, decisions=decisions, incidents=incidents, risk=risk)
+
+
+def test_open_incidents_are_what_changed():
+    """The first three in full; the mean risk with the features that moved it."""
+    risk = {"before": 0.45, "after": 0.12, "parts": {"a": -0.3, "b": -0.03, "c": 0.001}}
+
+    told = events.changed(
+        situation(decision("ask"), incidents=[incident(n) for n in "abcd"], risk=risk)
+    )
+
+    assert told[0] == "a is lower by 0.57 standard deviations."
+    assert told[3:] == [
+        "1 more incident below.",
+        "The mean predicted risk went from 0.45 to 0.12, mostly by a (-0.30) and b (-0.03).",
+    ]
+
+
+def test_when_nothing_is_open_the_last_change_is_told():
+    """With what had led to it, and how much was seen since."""
+    switch = decision("deploy", version=4, ago=2)
+    past = incident("tenure", opened=3, resolved=2)
+
+    told = events.changed(situation(decision(), decision(ago=1), switch, incidents=[past]))
+
+    assert told == [
+        "Nothing that matters since release 4 went live on 27 February 2026: "
+        "2 batches, no incident open.",
+        "What had changed before that: tenure.",
+    ]
+
+
+def test_a_deployment_is_told_with_its_cause_and_its_evidence():
+    """Values with intervals on the same rows, and what evidence was needed."""
+    made = decision("deploy", version=3, comparison=COMPARED)
+
+    told = events.done(situation(made, incidents=[incident(opened=1, resolved=0)]))
+
+    assert told == [
+        "On 1 March 2026 it made release 3 live. "
+        "The cause: tenure is lower by 0.57 standard deviations.",
+        "F1 was 0.742 [0.673, 0.801] for the new one and 0.533 [0.449, 0.615] for the old one, "
+        "on the same 345 rows; the evidence for the new one is 56,265 where 20 is needed: enough.",
+    ]
+
+
+def test_waiting_is_told_in_one_sentence_before_the_last_deed():
+    """Ten quiet days are one line."""
+    quiet = [decision(ago=ago) for ago in range(10)]
+    asked = decision("ask", ago=12)
+
+    told = events.done(situation(*quiet, asked, incidents=[incident(opened=13, resolved=11)]))
+
+    assert told[0].startswith("It looked at each of the last 10 batches")
+    assert told[1].startswith("On 17 February 2026 it asked a person")
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (decision("rollback", version=2, reason="release 3 did worse"), "Release 3 did worse."),
+        (decision("deploy", version=5, reason="forced by hand"), "Forced by hand."),
+        (decision(reason="x moved; no challenger: too few rows"), "No new model: too few rows."),
+        (decision(reason="the latest rows are sound again; still open: x"), "sound again."),
+        (decision("ask", comparison=COMPARED | {"proven": False}), "not enough to call it proven"),
+        (decision(comparison=COMPARED | {"challenger": OLD, "champion": NEW}), "worse on these."),
+        (decision("deploy", version=1, comparison=COMPARED | {"champion": None}), "first model"),
+        (
+            decision("deploy", version=4, comparison=COMPARED | {"proven": False}),
+            "it went live because the old one had drifted.",
+        ),
+    ],
+    ids=["rollback", "force", "no challenger", "sound", "unsure", "worse", "first", "unproven"],
+)
+def test_each_kind_of_decision_says_why(made, words):
+    """In the words of the gate, the policy or a person."""
+    told = events.decided(made, situation(made, incidents=[incident(opened=1)]))
+
+    assert words in " ".join(told)
+    assert "because." not in " ".join(told)
+
+
+def test_smaller_is_better_for_losses():
+    """A Brier score that fell is no fault."""
+    loss = COMPARED | {"metric": "brier", "challenger": OLD, "champion": NEW}
+
+    assert "did worse" not in events.judged(decision(comparison=loss), situation())
+    assert "did worse" in events.judged(
+        decision(comparison=COMPARED | {"metric": "brier"}), situation()
+    )
+
+
+def test_a_release_that_went_live_long_ago_is_not_missed():
+    """When it is not among the decisions at hand, no date is invented."""
+    told = events.changed(situation(*[decision(ago=ago) for ago in range(100)]))
+
+    assert told == ["Nothing that matters: 100 batches, no incident open."]

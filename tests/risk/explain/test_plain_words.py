@@ -1,0 +1,105 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from risk.explain import plain_words
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ("tenure lower by 0.47 sd", "tenure is lower by 0.47 standard deviations"),
+        (
+            "region islands more often (9.7% -> 25.7% of 1038 rows)",
+            "region is islands more often (from 9.7% to 25.7% of 1,038 rows)",
+        ),
+        (
+            "region other levels less often (88.7% -> 73.9% of 1500 rows)",
+            "region has values other than its usual ones less often (from 88.7% to 73.9% of "
+            "1,500 rows)",
+        ),
+        (
+            "region unseen levels (0.0% -> 20.0% of 1500 rows)",
+            "region has values that were never seen before (from 0.0% to 20.0% of 1,500 rows)",
+        ),
+        (
+            "x higher by 1.00 sd (its median is where the reference had its percentile 68)",
+            "x is higher by 1.00 standard deviations "
+            "(its middle value exceeds 68% of the training data)",
+        ),
+        ("f1 has fallen by 0.21 sd on 873 labelled rows", None),
+        ("(predicted risk) lower by 0.28 sd", None),
+        ("brier has risen on 12345 labelled rows", "Brier score has risen on 12,345 labelled rows"),
+    ],
+)
+def test_findings_lose_their_jargon_and_keep_their_numbers(detail, words):
+    """A manager knows no sd and no reference."""
+    told = plain_words.in_plain_words(detail)
+
+    assert words is None or told == words
+    assert " sd" not in told and "->" not in told and "(predicted risk)" not in told
+    assert [c for c in told if c.isdigit()] == [
+        c for c in detail.replace("f1", "F1") if c.isdigit()
+    ]
+
+
+def test_names_of_columns_stay_as_they_are():
+    """Whatever they contain; what is no column has no brackets."""
+    assert plain_words.in_plain_words("sd_f1x moved") == "sd_f1x moved"
+    assert plain_words.subject("(duplicate rows)") == "duplicate rows"
+    assert plain_words.subject("(predicted risk by label)") == "errors on labelled rows"
+    assert plain_words.subject("tenure (months)") == "tenure (months)"
+    assert plain_words.subject(None) == "the model"
+
+
+def test_what_two_columns_do_together_is_not_told_as_if_one_had_moved():
+    """Each of them may be as it was."""
+    incident = {"subject": "age and income", "kind": "joint_drift"}
+    assert plain_words.about(incident) == "how age and income go together"
+    assert plain_words.about(incident | {"kind": "data_drift"}) == "age and income"
+
+
+def test_a_name_too_long_for_a_sentence_loses_its_middle():
+    """Both ends tell names apart."""
+    incident = {"subject": "a" * 40 + "b" * 40, "kind": "data_drift"}
+    assert plain_words.about(incident) == "a" * 29 + "…" + "b" * 29
+    assert plain_words.in_short("x" * 60) == "x" * 60
+    told = plain_words.with_short_names(f"Of {'a' * 40} and {'b' * 41}.")
+    assert told == f"Of {'a' * 40} and {'b' * 19}…{'b' * 18}."
+
+
+def test_lists_read_as_sentences():
+    """One, two, three and more."""
+    assert plain_words.listed(["a"]) == "a"
+    assert plain_words.listed(["a", "b"]) == "a and b"
+    assert plain_words.listed(["a", "b", "c"]) == "a, b and c"
+    assert plain_words.listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert plain_words.details(["a, b", "c"], most=1) == "a, b (and 1 more)"
+
+
+def test_scores_and_evidence_are_told_as_far_as_they_are_known():
+    """An undefined score is no number, and no number is longer than it says."""
+    known = {"value": 0.5, "lower": 0.25, "upper": 0.75}
+    assert plain_words.score(known) == "0.500 [0.250, 0.750]"
+    assert plain_words.score(known | {"lower": None, "upper": None}) == "0.500"
+    assert plain_words.score(known | {"value": float("nan")}) == "undefined"
+    assert plain_words.evidence(1.7976931348623157e308) == "more than 1,000,000"
+    assert [plain_words.evidence(e) for e in (None, 0.014, 56265.03)] == [
+        "unknown",
+        "0.01",
+        "56,265",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [(1, "1 minute"), (119, "119 minutes"), (120, "2 hours"), (2880, "2 days")],
+)
+def test_durations_have_the_unit_that_fits(minutes, words):
+    """Nobody counts days in minutes."""
+    assert plain_words.duration(timedelta(minutes=minutes)) == words
+
+
+def test_days_are_written_without_doubt():
+    """Neither 1/3 nor 3/1."""
+    assert plain_words.day(datetime(2026, 3, 1, 6, tzinfo=UTC)) == "1 March 2026"

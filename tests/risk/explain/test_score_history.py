@@ -1,0 +1,33 @@
+from datetime import UTC, datetime, timedelta
+
+from risk.explain import score_history
+from risk.ledger.ledger import Ledger
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+SCORE = {"metric": "f1", "model_sha256": "0" * 64, "value": 0.5, "lower": 0.4, "upper": 0.6, "n": 9}
+
+
+def test_on_test_data_only_the_live_release_counts(world):
+    """After a rollback the failed one is scored once more; that is not how good it was."""
+    moments = iter(FIRST + timedelta(hours=number) for number in range(100))
+    with Ledger.open(world.config, clock=lambda: next(moments)) as ledger:
+        for action, live, scored in (("deploy", 1, 1), ("deploy", 2, 2), ("rollback", 1, 2)):
+            ledger.start_run()
+            ledger.decide(action, "because", version=live)
+            ledger.record_scores([SCORE | {"dataset": "test.csv", "version": scored}])
+        ledger.record_scores([SCORE | {"dataset": "realised on new rows", "version": 1}])
+        trend = score_history.trend(ledger, "f1")
+
+    assert trend.points["kind"].tolist() == ["promised", "promised", "measured"]
+    assert trend.changes["label"].tolist() == ["release 1", "release 2", "back to 1"]
+    assert "back to 1 on 1 January 2026" in score_history.changes_in_words(trend)
+    told = "F1, measured on labelled rows, of one run on 1 January 2026: 0.500 [0.400, 0.600] on 9 "
+    assert score_history.in_words(trend, "f1") == told + "rows."
+
+
+def test_a_trend_without_points_is_told(ledger):
+    """Nothing to draw is something to say."""
+    trend = score_history.trend(ledger, "roc_auc")
+
+    assert score_history.in_words(trend, "roc_auc") == "No ROC AUC of a run is known yet."
+    assert score_history.changes_in_words(trend) == "No release went live."

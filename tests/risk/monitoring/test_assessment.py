@@ -1,0 +1,376 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from sklearn.metrics import f1_score
+
+import deployment
+import ingestion
+import training
+from risk.monitoring import assessment, detector, monitored_release
+from risk.monitoring import run as monitoring
+from risk.monitoring.assessment import Batch
+from risk.monitoring.profile import Profile
+from risk.schema import ROW_HASH
+
+HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
+FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
+START = datetime(2026, 1, 1, tzinfo=UTC)
+ROWS = 450  # fewer than 500, so that the estimate takes no time to learn
+
+
+def customers(n, *, seed):
+    """Draw firms that leave if they did little last month."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame(
+        {
+            "corporation": [f"firm {seed}-{i}" for i in range(n)],
+            "lastmonth_activity": rng.gamma(3, 20, n).round(),
+            "lastyear_activity": rng.gamma(3, 200, n).round(),
+            "number_of_employees": rng.gamma(2, 50, n).round(),
+        }
+    )
+    chance = expit((50 - rows["lastmonth_activity"]) / 15)
+    labels = (rng.random(n) < chance).astype(int)
+    return rows.assign(exited=pd.array(labels, dtype="Int8"))
+
+
+def as_batch(rows, *, ripened=None, before=None, earlier=(), at=START):
+    labels = [ROW_HASH, "y_true", "version", "y_pred_proba", "expected_proba"]
+    return Batch(
+        rows=rows.assign(**{ROW_HASH: np.arange(len(rows))}),
+        before=customers(0, seed=0) if before is None else before,
+        ripened=pd.DataFrame(columns=labels) if ripened is None else ripened,
+        arrived_at=at,
+        earlier=earlier,
+    )
+
+
+class Deployed:
+    """A release trained on invented customers, and what it says of others."""
+
+    def __init__(self, world, ledger, *, n=ROWS):
+        self.world, self.ledger = world, ledger
+        world.set(input_folder_path="inbox")
+        (world.folder / "inbox").mkdir()
+        self.drop("history.csv", customers(n, seed=0))
+        ingestion.run(world.config, ledger)
+        training.run(world.config, ledger)
+        deployment.run(world.config, ledger)
+        self.watch = monitored_release.load(world.config)
+
+    def drop(self, name, rows):
+        self.world.drop(name, HEADER + rows.to_csv(index=False, header=False))
+
+    def assess(self, batch, *, state=None):
+        state = state or detector.start()
+        return assessment.assess(self.watch, state, batch, self.world.config)
+
+
+@pytest.fixture
+def live(world, ledger):
+    """Give a release that just went live."""
+    return Deployed(world, ledger)
+
+
+def subjects(found):
+    return {alarm.feature for alarm in found.alarms}
+
+
+def told(found, check):
+    return [f for f in found.findings if f.check_name == check]
+
+
+def test_quiet_rows_give_no_alarm(live):
+    """Twenty days of the same customers, each batch with its day and the evidence so far."""
+    state = detector.start()
+    for day in range(20):
+        batch = as_batch(customers(60, seed=day + 1), at=START + timedelta(days=day))
+        found = live.assess(batch, state=state)
+        state = found.state
+
+        assert found.alarms == [], day
+        assert "of an alarm: " in found.quiet_words()
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_shifted_column_is_blamed(live, feature):
+    """And what follows from it, but no other column."""
+    rows = customers(300, seed=1)
+    rows[feature] += rows[feature].std().round()
+
+    found = live.assess(as_batch(rows))
+
+    first = found.alarms[0]
+    assert feature in subjects(found)
+    assert not subjects(found) & (set(FEATURES) - {feature})
+    assert first.e_value == max(f.e_value for f in found.findings if f.e_value is not None)
+    assert f"{feature} higher by " in next(f.detail for f in found.alarms if f.feature == feature)
+
+
+def test_a_column_sent_in_another_unit_is_a_fault_of_the_feed(live):
+    """It alone left the range of the reference, and by far."""
+    rows = customers(100, seed=1)
+
+    found = live.assess(as_batch(rows.assign(lastyear_activity=rows["lastyear_activity"] * 1000)))
+
+    broken = told(found, "data_quality")
+    assert [(f.feature, f.is_broken_feed) for f in broken] == [("lastyear_activity", True)]
+
+
+def test_a_column_that_is_missing_is_a_fault_of_the_feed(live):
+    """The model goes on with what is usual, so nobody else would notice."""
+    rows = customers(100, seed=1)
+    rows.loc[: len(rows) // 2, "number_of_employees"] = np.nan
+
+    found = live.assess(as_batch(rows))
+
+    (broken,) = told(found, "data_quality")
+    assert broken.drift_detected
+    assert broken.detail == "number_of_employees missing more often (0.0% -> 51.0% of 100 rows)"
+
+
+def in_step(n, *, seed):
+    """Draw customers whose two activities have the same ranks."""
+    rows = customers(n, seed=seed)
+    ranks = rows["lastyear_activity"].rank(method="first").astype(int) - 1
+    return rows.assign(lastmonth_activity=np.sort(rows["lastmonth_activity"])[ranks])
+
+
+def test_the_domain_classifier_sees_how_columns_hang_together(live):
+    """Each column is as it was, but two of them are in step now."""
+    live.world.set(checks__domain_classifier=True)
+
+    found = live.assess(as_batch(in_step(300, seed=2), before=in_step(300, seed=1)))
+
+    (joint,) = [f for f in told(found, "joint_drift") if f.feature == detector.DOMAIN]
+    assert joint.drift_detected
+    assert not subjects(found) & set(FEATURES)
+
+
+def test_the_domain_classifier_stays_quiet_with_the_same_customers(live):
+    """It learns nothing, and with no rows before it is not asked."""
+    live.world.set(checks__domain_classifier=True)
+
+    with_some = live.assess(as_batch(customers(100, seed=2), before=customers(300, seed=1)))
+    with_none = live.assess(as_batch(customers(100, seed=2)))
+
+    assert with_some.alarms == with_none.alarms == []
+    assert detector.DOMAIN not in {f.feature for f in with_none.findings}
+
+
+def test_every_row_is_predicted_once(live):
+    """The predictions are those of the model, named by their rows."""
+    rows = customers(50, seed=1)
+
+    found = live.assess(as_batch(rows))
+
+    assert list(found.predictions[ROW_HASH]) == list(range(50))
+    expected = live.watch.champion.predict_proba(rows)
+    assert found.predictions["y_pred_proba"].tolist() == expected.tolist()
+    assert found.profile.n == 50
+
+
+def test_scores_of_labelled_rows_are_scikit_learns(live):
+    """Rows whose label is still to come are not negatives."""
+    rows = customers(200, seed=1)
+    rows.loc[::2, "exited"] = pd.NA
+
+    found = live.assess(as_batch(rows))
+
+    known = rows[1::2]
+    y_pred = live.watch.champion.predict(live.watch.champion.predict_proba(known))
+    realised = found.scores[assessment.REALISED]["f1"]
+    assert realised.value == pytest.approx(f1_score(known["exited"].astype(int), y_pred))
+    assert realised.n == 100
+    assert found.scores[assessment.ESTIMATED]["f1"].n == 200
+
+
+def test_rows_without_labels_are_only_estimated(live):
+    """The estimate is close to what the labels say later."""
+    rows = customers(2000, seed=1)
+
+    found = live.assess(as_batch(rows.assign(exited=pd.array([pd.NA] * 2000, dtype="Int8"))))
+
+    y_pred = live.watch.champion.predict(live.watch.champion.predict_proba(rows))
+    assert set(found.scores) == {assessment.ESTIMATED}
+    truth = f1_score(rows["exited"].astype(int), y_pred)
+    assert found.scores[assessment.ESTIMATED]["f1"].value == pytest.approx(truth, abs=0.05)
+    assert told(found, "estimate") == []
+
+
+def ripened(y_true, y_pred_proba, *, version=1):
+    return pd.DataFrame(
+        {
+            ROW_HASH: np.arange(len(y_true)),
+            "y_true": y_true,
+            "version": version,
+            "y_pred_proba": y_pred_proba,
+            "expected_proba": y_pred_proba,
+        }
+    )
+
+
+def test_later_labels_are_scored_with_the_predictions_of_the_live_version_only(live):
+    """Another release predicted the same rows, all of them wrong."""
+    y_true = np.array([1, 0, 1, 0, 1])
+    both = pd.concat(
+        [
+            ripened(y_true, np.array([0.9, 0.1, 0.8, 0.2, 0.1])),
+            ripened(y_true, 1.0 - y_true, version=2),
+        ]
+    )
+
+    found = live.assess(as_batch(customers(0, seed=1), ripened=both))
+
+    realised = found.scores[assessment.REALISED]
+    assert (realised["accuracy"].value, realised["accuracy"].n) == (0.8, 5)
+    assert found.attribution is None
+    assert len(found.predictions) == 0
+    assert {f.check_name for f in found.findings} <= {
+        "model_drift",
+        "calibration_drift",
+        "label_drift",
+        "estimate",
+    }
+
+
+def test_labels_that_come_a_day_later_meet_the_predictions_made_then(live):
+    """By the ledger: first the rows, then a drop of nothing but names and labels."""
+    rows, config, ledger = customers(80, seed=1), live.world.config, live.ledger
+    live.drop("rows.csv", rows.assign(exited=""))
+    ingestion.run(config, ledger)
+    first = monitoring.assess(config, ledger)
+    labels = rows[["corporation", "exited"]].sample(frac=1, random_state=1)
+    live.world.drop("labels.csv", labels.to_csv(index=False))
+    ingestion.run(config, ledger)
+
+    second = monitoring.assess(config, ledger)
+
+    proba = first.predictions["y_pred_proba"].to_numpy()
+    expected = f1_score(rows["exited"].astype(int), live.watch.champion.predict(proba))
+    assert assessment.REALISED not in first.scores
+    assert second.scores[assessment.REALISED]["f1"].value == pytest.approx(expected)
+    assert second.scores[assessment.REALISED]["f1"].n == 80
+    assert monitoring.assess(config, ledger) is None
+
+
+def test_estimate_and_truth_agree_as_long_as_the_world_stays(live):
+    """They are compared on the labelled rows only."""
+    rows = customers(400, seed=3)
+    rows.loc[:99, "exited"] = pd.NA
+
+    (finding,) = told(live.assess(as_batch(rows)), "estimate")
+
+    assert finding.detail.startswith("the estimate agrees: f1 0.")
+    assert (finding.n, finding.p_value, finding.drift_detected) == (300, 1.0, False)
+
+
+def test_of_a_changed_concept_the_estimate_cannot_be_relied_on(live):
+    """The busy leave now: no feature moved, so only labels tell."""
+    rows = customers(300, seed=3)
+    rows["exited"] = 1 - rows["exited"]
+
+    found = live.assess(as_batch(rows))
+
+    (finding,) = told(found, "estimate")
+    assert finding.detail.startswith("the estimate cannot be relied on: f1 0.")
+    assert finding.p_value == 0.0
+    assert not finding.drift_detected
+    assert [f.check_name for f in found.alarms if f.check_name == "model_drift"]
+    assert not subjects(found) & set(FEATURES)
+
+
+def test_the_attribution_adds_up_to_the_change_of_the_mean_risk(live):
+    """From the rows the release remembers to the new ones."""
+    rows = customers(200, seed=1)
+    rows["lastmonth_activity"] /= 2
+
+    told_why = live.assess(as_batch(rows)).attribution
+
+    predict = live.watch.champion.predict_proba
+    assert told_why.before == pytest.approx(predict(live.watch.sample).mean())
+    assert told_why.after == pytest.approx(predict(rows).mean())
+    assert sum(told_why.parts.values()) == pytest.approx(told_why.after - told_why.before)
+    assert next(iter(told_why.parts)) == "lastmonth_activity"
+    assert json.loads(assessment.attribution_json(told_why))["parts"] == told_why.parts
+
+
+def test_distances_describe_the_latest_200_rows(live):
+    """A batch of 5 rows has no distribution; what came before is added to it."""
+    rows = customers(300, seed=1)
+    earlier = [live.assess(as_batch(part)).profile for _, part in rows.groupby(rows.index // 100)]
+
+    found = live.assess(as_batch(customers(5, seed=2), earlier=earlier))
+
+    assert all(f.distances for f in found.findings if f.feature in FEATURES)
+
+
+def profiles(*sizes):
+    return [Profile(n, {"a": (n, i)}) for i, n in enumerate(sizes)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pooled"),
+    [
+        ([80, 80, 80, 80], 240),
+        ([500, 199], 699),
+        ([500, 200], 200),
+        ([10, 20, 30], 60),
+        ([300], 300),
+        ([100, 100, 0], 200),
+    ],
+)
+def test_batches_are_pooled_until_200_rows(sizes, pooled):
+    """The newest first; all of them if there are no more."""
+    merged = assessment.pool(profiles(*sizes))
+
+    assert (merged.n, merged.counts["a"][0]) == (pooled, pooled)
+
+
+def test_pooling_adds_up_the_cells():
+    """Of the newest two here."""
+    assert assessment.pool(profiles(7, 150, 60)).counts["a"] == (210, 1 + 2)
+
+
+def test_score_rows_have_the_names_of_the_ledger(live):
+    """One row per data set and metric."""
+    rows = live.assess(as_batch(customers(50, seed=1))).score_rows()
+
+    assert {row["dataset"] for row in rows} == {assessment.REALISED, assessment.ESTIMATED}
+    assert set(rows[0]) == {"dataset", "metric", "value", "lower", "upper", "n"}
+
+
+def test_quiet_words_say_how_far_it_is_to_an_alarm(live):
+    """And how many rows it would take, where these are too few."""
+    found = live.assess(as_batch(customers(5, seed=1)))
+
+    assert found.quiet_words().startswith("strongest evidence at 0.")
+    assert live.assess(as_batch(customers(0, seed=1))).quiet_words() == "no evidence of anything"
+
+
+def test_assessing_is_repeatable_and_leaves_the_rows_alone(live):
+    """The same rows, the same findings."""
+    rows = customers(40, seed=1)
+    batch = as_batch(rows)
+    before = batch.rows.copy()
+
+    first, again = live.assess(batch), live.assess(batch)
+
+    assert first.findings == again.findings
+    assert first.state.to_json() == again.state.to_json()
+    pd.testing.assert_frame_equal(batch.rows, before)
+
+
+def test_too_few_rows_to_learn_an_estimate_leave_it_out(world, ledger):
+    """A release trained on 60 rows is watched all the same."""
+    live = Deployed(world, ledger, n=60)
+
+    found = live.assess(as_batch(customers(30, seed=1)))
+
+    assert set(found.scores) == {assessment.REALISED}
+    assert found.predictions["expected_proba"].isna().all()
+    assert told(found, "estimate") == []

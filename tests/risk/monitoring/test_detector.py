@@ -1,0 +1,352 @@
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from risk.config import Alarms, Columns, CostMatrix
+from risk.monitoring import detector
+from risk.monitoring.detector import Detector, Rules, State, Wealth, settle
+from risk.monitoring.profile import Profile
+from risk.monitoring.reference import LABELLED, PREDICTION, Reference
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+NUMBERS = tuple(f"x{i}" for i in range(10))
+COLUMNS = Columns(
+    identifier="id",
+    target="y",
+    positive_label=1,
+    negative_label=0,
+    numeric=NUMBERS,
+    categorical=("c",),
+)
+FEW = COLUMNS.model_copy(update={"numeric": ("x0", "x1")})
+RULES = Rules(Alarms(), "f1", CostMatrix())
+
+
+def rows(rng, n, *, shift=0.0, correlation=0.0, missing=0.0):
+    """Make normal columns and a model that knows its rows; what moves is x3, or x3 with x4."""
+    x = rng.normal(size=(n, len(NUMBERS)))
+    proba = 1 / (1 + np.exp(1 - x[:, 0] - x[:, 1]))
+    x[:, 4] = correlation * x[:, 3] + math.sqrt(1 - correlation**2) * x[:, 4]
+    x[:, 3] += shift
+    x[rng.random(n) < missing, 3] = np.nan
+    labels = (rng.random(n) < proba).astype(float)
+    levels = pd.array(rng.choice(list("abc"), n, p=[0.6, 0.3, 0.1]), dtype="str")
+    frame = pd.DataFrame(x, columns=NUMBERS)
+    return frame.assign(c=levels, y=labels, **{PREDICTION: proba})
+
+
+def build(frame, columns=COLUMNS):
+    return Reference.build(frame, columns, threshold=0.5, tolerance=0.05)
+
+
+@pytest.fixture(scope="module")
+def settled():
+    """Give a reference of 100 batches of 200 rows that has learnt from them."""
+    frame = rows(np.random.default_rng(20260501), 20_000)
+    reference = build(frame)
+    parts = [reference.count(frame[i : i + 200]) for i in range(0, len(frame), 200)]
+    return settle(reference, parts, RULES)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Give a reference of two numbers and a category, from 2000 rows at once."""
+    return build(rows(np.random.default_rng(20260502), 2000), FEW)
+
+
+def run(told, batches, *, step=DAY):
+    """Return the state after some batches, and what was found in each."""
+    state, found = detector.start(), []
+    for i, batch in enumerate(batches):
+        state, evidence = told.advance(state, batch, NOW + i * step)
+        found.append(evidence)
+    return state, found
+
+
+def alarms(found):
+    """Return batch, subject and direction of each alarm."""
+    return [(i, e.subject, e.direction) for i, told in enumerate(found) for e in told if e.alarm]
+
+
+def test_a_month_without_drift_is_a_month_without_alarm(settled):
+    """Three runs of 300 batches, ten a day: by the budget of 90 days one alarm at most."""
+    rng, told = np.random.default_rng(20260503), Detector(settled, RULES)
+
+    found = [
+        alarms(run(told, [settled.count(rows(rng, 200)) for _ in range(300)], step=DAY / 10)[1])
+        for _ in range(3)
+    ]
+
+    assert sum(map(len, found)) <= 1
+
+
+def test_a_shift_of_a_quarter_of_a_standard_deviation_is_found_soon(settled):
+    """In one of ten columns, 200 rows a batch: within eight of them, by name and direction."""
+    rng, told = np.random.default_rng(20260504), Detector(settled, RULES)
+    batches = [rows(rng, 200) for _ in range(20)] + [rows(rng, 200, shift=0.25) for _ in range(8)]
+
+    _, found = run(told, [settled.count(b) for b in batches])
+
+    first = alarms(found)[0]
+    assert first[1:] == ("x3", "higher")
+    assert 20 <= first[0] < 28
+
+
+def test_the_evidence_comes_with_its_size_and_its_rows(settled):
+    """By hand for the last batch: its mean normal score is its shift, roughly."""
+    rng, told = np.random.default_rng(20260505), Detector(settled, RULES)
+    batch = rows(rng, 1000, shift=-0.5, missing=0.1)
+
+    _, [found] = run(told, [settled.count(batch)])
+
+    first = next(e for e in found if e.subject == "x3" and e.direction == "lower")
+    assert first.effect == pytest.approx(0.5, abs=0.12)
+    assert first.n == batch["x3"].notna().sum()
+    assert first.family == "data" and first.tolerance == 0.05
+    assert first.now - first.before == pytest.approx(0.5, abs=0.12)
+    assert first.rows_needed > 200
+
+
+def test_a_correlation_that_appears_is_found(settled):
+    """Neither column on its own has moved."""
+    rng, told = np.random.default_rng(20260506), Detector(settled, RULES)
+    quiet = [settled.count(rows(rng, 200)) for _ in range(5)]
+    moved = [settled.count(rows(rng, 200, correlation=0.5)) for _ in range(10)]
+
+    _, found = run(told, quiet + moved)
+
+    first = alarms(found)[0]
+    assert first[1:] == ("x3 and x4", "rise together")
+    assert first[0] >= 5
+
+
+def test_ninety_per_cent_newly_missing_are_found_at_once(settled):
+    """In the first batch, and nothing is said about the values that are left."""
+    rng, told = np.random.default_rng(20260507), Detector(settled, RULES)
+
+    _, found = run(told, [settled.count(rows(rng, 200, missing=0.9))])
+
+    assert alarms(found)[0] == (0, "x3", "missing more often")
+
+
+def test_worse_labels_are_a_matter_of_the_model(settled):
+    """Labels drawn by lot leave every column as it was."""
+    rng, told = np.random.default_rng(20260508), Detector(settled, RULES)
+    batches = [rows(rng, 200) for _ in range(10)]
+    for batch in batches:
+        batch["y"] = rng.permutation(batch["y"])
+
+    _, found = run(told, [settled.count(b) for b in batches])
+
+    first = next(e for told in found for e in told if e.alarm)
+    assert (first.family, first.subject) == ("model", LABELLED)
+
+
+def test_an_alarm_starts_its_own_subject_again_and_no_other(small):
+    """What was known about the others is kept."""
+    rng, told = np.random.default_rng(20260509), Detector(small, RULES)
+    quiet = small.count(rows(rng, 500))
+    moved = replace(quiet, counts=dict(quiet.counts) | {"c": (0, 0, 500, 0, 0, 0)})
+
+    before, _ = told.advance(detector.start(), quiet, NOW)
+    after, found = told.advance(before, moved, NOW + DAY)
+
+    assert [e.subject for e in found if e.alarm] == ["c"]
+    assert after.wealth.keys() == before.wealth.keys() - {"c"}
+    assert found[0].subject == "c" and found[0].e_value >= 1
+
+
+def test_weak_evidence_of_many_subjects_is_an_alarm_of_all_together(small):
+    """Each below 1, their sum above: the strongest is named, and its family starts again."""
+    rng, told = np.random.default_rng(20260510), Detector(small, RULES)
+    state, _ = told.advance(detector.start(), small.count(rows(rng, 50)), NOW)
+    worth = {"x0": 0.6, "x1": 0.8, "c": 0.7}
+    high = {s: np.full_like(state.wealth[s].logs, -50) for s in worth}
+    for subject, wealth in high.items():
+        wealth[0, 0] = math.log(worth[subject])
+    middle = {s: tuple(np.eye(len(small.profile.counts[s]), dtype=int)[10]) for s in ("x0", "x1")}
+    row = Profile(1, middle | {"c": (1, 0, 0, 0, 0, 0)})
+
+    rich = {s: Wealth(state.wealth[s].names, logs) for s, logs in high.items()}
+    after, found = told.advance(State(state.wealth | rich, state.fed_at), row, NOW + DAY)
+
+    assert sum(e.e_value for e in found) >= 1 > max(e.e_value for e in found)
+    assert [(e.subject, e.alarm) for e in found] == [("x1", True), ("c", False), ("x0", False)]
+    assert after.wealth.keys() == {s for s, w in told.watched.items() if w.family == "model"}
+
+
+def test_the_first_batch_and_those_of_a_backlog_count_the_usual_time(small):
+    """The clock says nothing about when their rows came: as if they were a day apart."""
+    rng, told = np.random.default_rng(20260511), Detector(small, RULES)
+    batches = [small.count(rows(rng, 100)) for _ in range(3)]
+
+    daily, _ = run(told, batches, step=DAY)
+    at_once, _ = run(told, batches, step=timedelta(seconds=1))
+    backwards, _ = run(told, batches, step=-DAY)
+    hourly, _ = run(told, batches, step=DAY / 24)
+
+    for subject, wealth in daily.wealth.items():
+        assert (at_once.wealth[subject].logs == wealth.logs).all()
+        assert (backwards.wealth[subject].logs == wealth.logs).all()
+        assert (hourly.wealth[subject].logs < wealth.logs).all()
+
+
+def test_twice_the_budget_is_a_head_start_of_log_two(small):
+    """Everywhere, and nothing else changes."""
+    rng = np.random.default_rng(20260512)
+    batches = [small.count(rows(rng, 100)) for _ in range(3)]
+
+    one, two = (
+        run(Detector(small, replace(RULES, alarms=Alarms(false_alarm_budget=words))), batches)[0]
+        for words in ("1 per year", "2 per year")
+    )
+
+    for subject, wealth in one.wealth.items():
+        assert two.wealth[subject].logs - wealth.logs == pytest.approx(math.log(2), abs=1e-9)
+
+
+def test_the_families_and_subjects_never_spend_more_than_the_budget(settled):
+    """Shares of a family add up to at most 1, those of the families to 1."""
+    told = Detector(settled, RULES)
+
+    spent = {}
+    for watched in told.watched.values():
+        assert watched.directions.weights.sum() == pytest.approx(1)
+        share = math.exp(watched.log_share)
+        spent[watched.family] = spent.get(watched.family, 0) + share
+    assert spent == pytest.approx({"data": 1, "model": 1})
+    assert sum(90 / RULES.days_per_alarm(f) for f in detector.FAMILY_SHARES) == pytest.approx(1)
+
+
+def test_a_state_survives_being_stored(small):
+    """Bit by bit, so that a restart changes no decision."""
+    rng, told = np.random.default_rng(20260513), Detector(small, RULES)
+    state, _ = run(told, [small.count(rows(rng, 100)) for _ in range(3)])
+
+    found = State.from_json(state.to_json())
+
+    assert found.fed_at == state.fed_at
+    assert found.wealth.keys() == state.wealth.keys()
+    for subject, wealth in state.wealth.items():
+        assert found.wealth[subject].names == wealth.names
+        assert found.wealth[subject].logs.tobytes() == wealth.logs.tobytes()
+
+
+def test_forgotten_subjects_are_no_longer_in_the_state(small):
+    """The others are as they were."""
+    rng, told = np.random.default_rng(20260514), Detector(small, RULES)
+    state, _ = run(told, [small.count(rows(rng, 100))])
+
+    found = state.without(["x0", "unheard of"])
+
+    assert found.wealth.keys() == state.wealth.keys() - {"x0"}
+    assert found.fed_at == state.fed_at
+
+
+def test_a_naturally_unstable_column_is_granted_more_and_no_other():
+    """Its mean wanders for weeks at a time; the others keep the tolerance of the settings."""
+    rng = np.random.default_rng(20260515)
+    frame = rows(rng, 100 * 200)
+    frame["x1"] += np.repeat(np.sin(np.arange(100) / 8) / 2, 200)
+    reference = build(frame, FEW)
+    parts = [reference.count(frame[i : i + 200]) for i in range(0, len(frame), 200)]
+
+    found = settle(reference, parts, RULES)
+
+    _, told = run(Detector(found, RULES), parts)
+    assert found.tolerances.keys() == {PREDICTION, "x1"}
+    assert found.tolerances["x1"] > 0.05
+    assert not alarms(told)
+    assert found.correlations["x1"]["higher"] > 0.05 > found.correlations["x0"]["higher"]
+
+
+def test_a_few_batches_teach_how_alike_rows_are_but_no_tolerance():
+    """Seven of them are no past to be replayed, one is none at all."""
+    rng = np.random.default_rng(20260516)
+    frame = rows(rng, 7 * 100)
+    frame["x1"] += np.repeat(np.arange(7), 100)
+    reference = build(frame, FEW)
+    parts = [reference.count(frame[i : i + 100]) for i in range(0, 700, 100)]
+
+    few, one = settle(reference, parts, RULES), settle(reference, parts[:1], RULES)
+
+    assert few.tolerances == reference.tolerances
+    assert few.correlations["x1"]["higher"] > 0.5
+    assert one == reference
+
+
+def test_batches_before_a_change_tell_how_alike_rows_are():
+    """Of the new world there are too few."""
+    rng = np.random.default_rng(20260517)
+    frame = rows(rng, 22 * 100)
+    frame["x1"] += np.repeat(rng.normal(0, 0.5, 22), 100)
+    reference = build(frame[2000:], FEW)
+    parts = [reference.count(frame[i : i + 100]) for i in range(0, 2200, 100)]
+
+    found = settle(reference, parts[20:], RULES, before=parts[:20])
+
+    by_themselves = settle(reference, parts[:20], RULES).correlations
+    assert found.correlations == by_themselves != settle(reference, parts[20:], RULES).correlations
+    assert 0.05 < found.correlations["x1"]["higher"] < 0.6
+    assert found.tolerances == reference.tolerances
+
+
+def test_ten_million_rows_of_a_shift_too_small_to_matter_raise_no_alarm(small):
+    """A tenth of the tolerance, for which every test of significance would cry out."""
+    rng, told = np.random.default_rng(20260518), Detector(small, RULES)
+    column = small.subjects["x0"]
+    sample = pd.Series(rng.normal(0.005, 1, 10_000_000))
+    counts = np.bincount(column.codes(sample), minlength=column.size)
+
+    _, [found] = run(told, [Profile(10_000_000, {"x0": tuple(counts.tolist())})])
+
+    assert not found[0].alarm
+    assert found[0].e_value < 1e-6
+
+
+@pytest.mark.parametrize("spoiled", [np.nan, 0.0])
+def test_columns_that_are_always_missing_or_constant_are_no_trouble(spoiled):
+    """Quiet as long as they stay so, and found when they do not."""
+    rng = np.random.default_rng(20260519)
+    frame = rows(rng, 2000).assign(x1=spoiled)
+    reference = build(frame, FEW)
+    parts = [reference.count(frame[i : i + 200]) for i in range(0, 2000, 200)]
+    told = Detector(settle(reference, parts, RULES), RULES)
+
+    _, quiet = run(told, [reference.count(rows(rng, 200).assign(x1=spoiled)) for _ in range(20)])
+    _, found = run(told, [reference.count(rows(rng, 200)) for _ in range(3)])
+
+    assert not alarms(quiet)
+    assert "x1" in {subject for _, subject, _ in alarms(found)}
+
+
+def test_subjects_without_rows_say_nothing(small):
+    """Labels that have not come yet, and an empty batch."""
+    rng, told = np.random.default_rng(20260520), Detector(small, RULES)
+    unlabelled = small.count(rows(rng, 50).assign(y=np.nan))
+
+    state, found = told.advance(detector.start(), unlabelled, NOW)
+    after, none = told.advance(state, Profile(0, {"x0": (0,) * 24, "unheard of": (3,)}), NOW + DAY)
+
+    assert {e.subject for e in found} == {"x0", "x1", "c", PREDICTION, "x0 and x1"}
+    assert state.fed_at == {"data": NOW}
+    assert none == [] and after.fed_at == state.fed_at
+
+
+def test_evidence_is_kept_by_direction_and_forgotten_where_the_settings_changed_it():
+    """Another metric or tolerance has other directions: they start again, nothing crashes."""
+    sample = rows(np.random.default_rng(2), 400)
+    reference = build(sample)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    state, _ = Detector(reference, RULES).advance(detector.start(), reference.count(sample), now)
+    stricter = replace(RULES, metric="brier", alarms=Alarms(tolerance=0.4))
+
+    after, _ = Detector(reference, stricter).advance(state, reference.count(sample), now)
+
+    assert after.wealth[LABELLED].names != state.wealth[LABELLED].names
+    assert set(after.wealth) == set(state.wealth)

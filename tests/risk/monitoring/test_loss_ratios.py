@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_score,
+    recall_score,
+)
+
+from risk.config import CostMatrix
+from risk.monitoring.loss_ratios import (
+    CALIBRATION,
+    CALIBRATION_SLACK,
+    FEWER,
+    METRIC_WEIGHT,
+    MORE,
+    RELATIVE_SLACK,
+    SLACK,
+    rising_loss,
+    watched_scores,
+)
+from risk.stats.evidence import advance, gains, log_total, start
+
+PROBA = np.array([0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
+COST = CostMatrix(true_negative=0, false_positive=1, false_negative=5, true_positive=0.5)
+CALIBRATED = np.column_stack([1 - PROBA, PROBA]).ravel() / len(PROBA)
+DRIFTED = np.array([0.1, 0.06, 0.1, 0.1, 0.08, 0.02, 0.12, 0.06, 0.1, 0.06, 0.08, 0.12])
+MANY = 1e12  # rows of a reference that knows itself
+
+
+def watch(metric, counts=CALIBRATED * MANY, **settings):
+    """Watch a metric at the threshold .5."""
+    return watched_scores(counts, PROBA, **dict(threshold=0.5, metric=metric, cost=COST) | settings)
+
+
+def rows(counts):
+    """Return labels, predicted labels, probabilities and weights, as scikit-learn takes them."""
+    proba = np.repeat(PROBA, 2)
+    return np.tile([0, 1], len(PROBA)), proba >= 0.5, proba, counts
+
+
+def by_sklearn(metric, counts):
+    """Return a score, more being better, and what of each row was possible."""
+    y, predicted, proba, weight = rows(counts)
+    share = weight / weight.sum()
+    sure = {"sample_weight": weight}
+    prices = np.array([[0, 5], [1, 0.5]])[predicted.astype(int), y]  # by prediction and label
+    return {
+        "accuracy": lambda: (accuracy_score(y, predicted, **sure), 1),
+        "f1": lambda: (f1_score(y, predicted, **sure), share @ (predicted * 1.0 + y)),
+        "precision": lambda: (precision_score(y, predicted, **sure), share @ predicted),
+        "recall": lambda: (recall_score(y, predicted, **sure), share @ y),
+        "brier": lambda: (-brier_score_loss(y, proba, **sure), 1),
+        "log_loss": lambda: (-log_loss(y, proba, **sure), 1),
+        "cost": lambda: (-(share @ prices), 1),
+    }[metric]()
+
+
+@pytest.mark.parametrize(
+    "metric", ["accuracy", "f1", "precision", "recall", "brier", "log_loss", "cost"]
+)
+def test_a_fall_is_measured_between_two_scores_of_scikit_learn(metric):
+    """The mean over later rows is the fall beyond the slack, times what was possible."""
+    made = watch(metric)
+
+    found = made.values[0] @ DRIFTED / DRIFTED.sum()
+
+    before, _ = by_sklearn(metric, CALIBRATED)
+    now, possible = by_sklearn(metric, DRIFTED)
+    slack = SLACK.get(metric, RELATIVE_SLACK * abs(before))
+    assert made.names[0] == metric
+    assert found == pytest.approx((before - slack - now) * possible, abs=1e-5)
+    assert made.null_means[0] == 0
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
+def test_what_batches_cannot_add_up_is_watched_by_the_brier_score(metric):
+    """Areas under curves are no sums over rows."""
+    found, brier = watch(metric), watch("brier")
+
+    assert found.names == brier.names == ("brier", *CALIBRATION)
+    assert (found.values == brier.values).all()
+
+
+def test_a_ratio_that_is_undefined_on_the_reference_is_watched_by_the_brier_score():
+    """Precision where nothing was predicted positive."""
+    found = watch("precision", threshold=0.99)
+
+    assert found.names == ("brier", *CALIBRATION)
+
+
+def test_the_configured_metric_has_most_of_the_budget():
+    """The rest is shared by the Brier score and both ways to be miscalibrated."""
+    for metric, others in [("f1", 3), ("brier", 2)]:
+        weights = watch(metric).weights
+
+        assert weights[0] == METRIC_WEIGHT
+        assert weights[1:] == pytest.approx([(1 - METRIC_WEIGHT) / others] * others)
+
+
+@pytest.mark.parametrize(("shift", "name"), [(0.1, MORE), (-0.1, FEWER), (0.0, None)])
+def test_miscalibration_is_told_by_its_direction(shift, name):
+    """A tenth more of positives than were predicted, or fewer; exactly as many are none."""
+    made = watch("f1")
+    chance = np.clip(PROBA + shift, 0, 1)
+    now = np.column_stack([1 - chance, chance]).ravel() / len(PROBA)
+
+    found = {n: made.values[made.names.index(n)] @ now for n in CALIBRATION}
+
+    moved = (chance - PROBA).mean()
+    assert found[MORE] == pytest.approx(moved - CALIBRATION_SLACK, abs=1e-5)
+    assert found[FEWER] == pytest.approx(-moved - CALIBRATION_SLACK, abs=1e-5)
+    assert [n for n in CALIBRATION if found[n] > 0] == ([name] if name else [])
+
+
+def test_a_sure_and_wrong_prediction_costs_a_bounded_loss():
+    """Probabilities of 0 and 1 are clipped, so that no row ruins a bet."""
+    counts = np.array([500.0, 5, 5, 500])
+
+    made = watched_scores(counts, np.array([0.0, 1.0]), threshold=0.5, metric="log_loss", cost=COST)
+
+    assert np.isfinite(gains(made)).all()
+    assert made.values[0].max() == pytest.approx(-np.log(0.02), abs=0.2)
+
+
+def test_a_loss_may_rise_by_a_twentieth():
+    """From .2 to .21 is tolerated, to .22 is a hundredth too much."""
+    loss = np.array([0.1, 0.3])
+
+    made = rising_loss(np.array([0.5, 0.5]) * MANY, loss)
+
+    assert made.names == ("higher",)
+    assert made.values[0] @ [0.45, 0.55] == pytest.approx(0, abs=1e-5)
+    assert made.values[0] @ [0.4, 0.6] == pytest.approx(0.01, abs=1e-5)
+
+
+def test_labels_as_before_keep_to_the_budget_and_worse_ones_are_found():
+    """90 daily batches of 50 rows at one false alarm a year: at most a quarter of 40 runs."""
+    rng, quiet, found = np.random.default_rng(20260401), 0, 0
+
+    for _ in range(40):
+        made = watch("f1", rng.multinomial(5000, CALIBRATED).astype(float))
+        quiet += _alarms(made, rng.multinomial(50, CALIBRATED, 90))
+        found += _alarms(made, rng.multinomial(50, DRIFTED, 60))
+
+    assert quiet / 40 <= 90 / 365
+    assert found == 40
+
+
+def _alarms(made, batches):
+    wealth, gained = start(made), gains(made)
+    for batch in batches:
+        mass = np.log(made.weights / 365)
+        wealth = advance(
+            wealth, gained, batch, log_mass=mass, correlation=np.zeros(len(made.names))
+        )
+        if log_total(wealth) >= 0:
+            return True
+    return False

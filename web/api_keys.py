@@ -1,0 +1,173 @@
+"""The keys of the API: made once, kept as hashes, looked up by every request."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from risk import store
+from risk.config import LOOPBACK, Config
+from risk.errors import ConfigError, UnknownName, UsageError
+from risk.ledger.ledger import utc_now
+
+Scope = Literal["read", "write", "admin"]
+SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
+FILE = TypeAdapter(dict[str, dict[str, Any]])
+
+
+class Key(BaseModel):
+    """What is kept of a key: not the key itself, so that nobody can read it back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    scope: Scope
+    created_at: datetime
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", repr=False)
+
+    @property
+    def fragment(self) -> str:
+        """Enough of the hash to see whether a session began with this key."""
+        return self.sha256[:16]
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key that was just made, for the only time in plain."""
+
+    name: str
+    scope: Scope
+    key: str
+
+    def __str__(self) -> str:
+        return self.key
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Every key there is, without anything that helps to guess one."""
+
+    keys: list[dict[str, str]]
+
+    def __str__(self) -> str:
+        return "\n".join("  ".join(key.values()) for key in self.keys) or "there is no key"
+
+
+class Keyring:
+    """The keys of an installation; the file is read again as soon as it changes."""
+
+    def __init__(self, config: Config, *further: Key) -> None:
+        self._config = config
+        self._further = further
+        self._read: tuple[object, tuple[Key, ...]] = (None, ())
+
+    def find(self, presented: str) -> Key | None:
+        """Return the key somebody presents; how near a wrong one comes takes no other time."""
+        digest = _sha256(presented)
+        same = [key for key in self.keys() if hmac.compare_digest(key.sha256, digest)]
+        return same[0] if same else None
+
+    def named(self, name: str) -> Key | None:
+        """Return the key of this name."""
+        return next((key for key in self.keys() if key.name == name), None)
+
+    def keys(self) -> tuple[Key, ...]:
+        """Return every key that is in force now."""
+        return *self._further, *self._in_file()
+
+    def _in_file(self) -> tuple[Key, ...]:
+        path = self._config.root / self._config.api_keys_path
+        shown = self._config.name_of(path)
+        with store.storage_faults(path):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                return ()
+        if status.st_mode & 0o077:
+            raise ConfigError(f"{shown} is open to others; run: chmod 600 {shown}")
+        version = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if self._read[0] != version:
+            self._read = (version, _parse(store.read(path), shown))
+        return self._read[1]
+
+
+def covers(scope: Scope | None, needed: Scope) -> bool:
+    """Tell whether a scope, None being no right at all, includes what is needed."""
+    return scope is not None and SCOPES.index(scope) >= SCOPES.index(needed)
+
+
+def require_keys(config: Config, host: str) -> None:
+    """Refuse to listen where other machines can ask as long as everybody would be a stranger."""
+    if host not in LOOPBACK and not Keyring(config).keys():
+        raise ConfigError(
+            f"listening on {host!r}, beyond this machine, needs a key; "
+            "run: python app.py keys create NAME --scope read"
+        )
+
+
+def create(config: Config, name: str, scope: Scope) -> NewKey:
+    """Make a key; what is returned is the only place where it stands."""
+    if not name.isprintable() or name != name.strip() or not 0 < len(name) <= 64:
+        raise UsageError("the name of a key has 1 to 64 printable characters")
+    with _changing(config):
+        keyring = Keyring(config)
+        if keyring.named(name):
+            raise UsageError(f"there is a key {name!r} already; revoke it, or choose another name")
+        store.signing_key(config)  # sessions are signed with what is derived from it
+        new, kept = make(name, scope)
+        _write(config, (*keyring.keys(), kept))
+    return new
+
+
+def make(name: str, scope: Scope) -> tuple[NewKey, Key]:
+    """Draw a key by lot: what its holder gets, and what is kept of it."""
+    new = NewKey(name, scope, f"risk_{secrets.token_urlsafe(32)}")
+    return new, Key(name=name, scope=scope, created_at=utc_now(), sha256=_sha256(new.key))
+
+
+def revoke(config: Config, name: str) -> str:
+    """End the validity of a key, and of every session it began, at once."""
+    with _changing(config):
+        keys = Keyring(config).keys()
+        if name not in {key.name for key in keys}:
+            raise UnknownName(f"there is no key {name!r}; python app.py keys list shows them")
+        _write(config, tuple(key for key in keys if key.name != name))
+    return f"key {name!r} is revoked"
+
+
+def listing(config: Config) -> Listing:
+    """Tell name, scope and age of every key."""
+    shown = {"name", "scope", "created_at"}
+    return Listing([key.model_dump(mode="json", include=shown) for key in Keyring(config).keys()])
+
+
+def _changing(config: Config) -> AbstractContextManager[None]:
+    """Let two commands not undo each other; a run that is at work is no hindrance."""
+    beside = config.api_keys_path.with_suffix(".lock")
+    return store.lock(config.model_copy(update={"lock_path": beside}), holder="app.py keys")
+
+
+def _write(config: Config, keys: tuple[Key, ...]) -> None:
+    entries = {key.name: key.model_dump(mode="json", exclude={"name"}) for key in keys}
+    path = config.root / config.api_keys_path
+    store.write(path, json.dumps(entries, indent=4, ensure_ascii=False), mode=0o600)
+
+
+def _parse(content: bytes, shown: str) -> tuple[Key, ...]:
+    try:
+        entries = FILE.validate_json(content)
+        return tuple(Key(name=name, **entry) for name, entry in entries.items())
+    except (ValidationError, TypeError):
+        raise ConfigError(f"{shown} is damaged; restore it, or remove it") from None
+
+
+def _sha256(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,102 @@
+"""What the sections of the dashboard show, made ready for a template: no HTML, no SQL."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from risk.config import Columns
+from risk.data.statistics import as_rows
+from risk.explain import events, plain_words
+from risk.explain.snapshot import Row, Situation
+from risk.ledger.ledger import Ledger
+from risk.ledger.queries import Part
+from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION
+
+MOST_FEATURES, MOST_MOMENTS, MOST_ROWS = 15, 16, 20
+STEPS = (0.1, 0.3, 0.45)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How far a subject had moved at a run, as one of four steps, and whether it was an alarm."""
+
+    score: float
+    step: int
+    is_alarm: bool
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Subjects down, runs across; `others` counts the features that moved less."""
+
+    runs: Sequence[tuple[int, datetime]]
+    rows: Sequence[tuple[str, Sequence[Cell | None]]]
+    others: int
+
+
+def heat_map(found: pd.DataFrame, columns: Columns) -> HeatMap:
+    """Arrange findings: what the model says first, then the features that moved most."""
+    newest = found.drop_duplicates("run_id")[["run_id", "found_at"]].tail(MOST_MOMENTS)
+    runs = [(int(run_id), at) for run_id, at in newest.itertuples(index=False)]
+    found = found[found["run_id"].isin(newest["run_id"]) & found["drift_score"].notna()]
+    found = found.assign(size=found["drift_score"].astype("float64").abs())
+    worst = found.groupby("feature")["size"].max().sort_values(ascending=False)
+    alarmed = set(found.loc[found["drift_detected"].astype(bool), "feature"])
+    own = [name for name in (LABELLED, EXPECTED_LOSS, PREDICTION, columns.target) if name in worst]
+    shown = [n for n in worst.index if n not in own and (n in columns.features or n in alarmed)]
+    cells = {
+        (row.feature, row.run_id): _cell(row) for row in found.sort_values("size").itertuples()
+    }
+    return HeatMap(
+        runs,
+        [
+            (plain_words.subject(name), [cells.get((name, run_id)) for run_id, _ in runs])
+            for name in [*own, *shown[:MOST_FEATURES]]
+        ],
+        others=max(0, len(shown) - MOST_FEATURES),
+    )
+
+
+def _cell(found: Any) -> Cell:
+    return Cell(found.size, bisect_right(STEPS, found.size), bool(found.drift_detected))
+
+
+def runs(ledger: Ledger, known: Situation) -> list[Row]:
+    """Return the newest runs: what was done in a sentence, the seconds, whether it is reported."""
+    part = Part(page_size=MOST_ROWS)
+    listed = ledger.list_runs(part).items
+    reported = {told["run_id"] for told in ledger.list_reports(part, kind="pdf").items}
+    seconds: dict[int, dict[str, float]] = {run["id"]: {} for run in listed}
+    for stage in as_rows(ledger.stages_of(list(seconds))):
+        own, name = seconds[stage["run_id"]], stage["stage"]
+        own[name] = own.get(name, 0.0) + stage["duration_seconds"]
+    done = {d["run_id"]: events.decided(d, known)[0] for d in reversed(known.decisions)}
+    told = {run["id"]: plain_words.sentence(run["outcome"] or run["status"]) for run in listed}
+    told |= {
+        run["id"]: done[run["id"]] for run in listed if run["status"] == "ok" and run["id"] in done
+    }
+    return [
+        run
+        | {"done": told[run["id"]], "stages": seconds[run["id"]], "reported": run["id"] in reported}
+        for run in listed
+    ]
+
+
+def drops(ledger: Ledger) -> list[Row]:
+    """Return the newest drops, each with the commonest reason its rows were refused for."""
+    listed = ledger.list_drops(Part(page_size=MOST_ROWS)).items
+    return [
+        drop
+        | {
+            "problem": ledger.commonest_problem(drop["id"])
+            if drop["rows_quarantined"]
+            else drop["reason"] or ""
+        }
+        for drop in listed
+    ]

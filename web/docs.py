@@ -1,0 +1,39 @@
+"""What the API can be asked, for programs and for people; nothing comes from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import flask_openapi_swagger
+from flask import Blueprint, Response, current_app, g, render_template, send_from_directory
+from flask_openapi import OpenAPI
+
+from web.responses import json_answer
+
+SWAGGER = Path(flask_openapi_swagger.__file__).parent / "templates" / "swagger"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+pages = Blueprint("documentation", __name__)
+
+
+@pages.get("/openapi.json")
+def document() -> Response:
+    """Return the OpenAPI document."""
+    return json_answer(cast(OpenAPI, current_app).api_doc)
+
+
+@pages.get("/docs")
+def docs() -> str:
+    """Show the document as a page on which each question can be tried."""
+    g.headers = {"Content-Security-Policy": POLICY}
+    return render_template("docs.html")
+
+
+@pages.get("/docs/swagger/<path:filename>")
+def swagger(filename: str) -> Response:
+    """Send a file that page is made of."""
+    return send_from_directory(SWAGGER, filename)

@@ -1,0 +1,142 @@
+"""Whether the system is well, and what it is."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import version as installed_version
+from typing import Any
+
+from flask import Response, current_app
+from flask_openapi import APIBlueprint, Tag
+from flask_openapi.types import ResponseDict
+from pydantic import BaseModel
+
+import risk
+from risk.config import Config
+from risk.errors import ModelError, RiskError
+from risk.ledger import database
+from risk.models import model
+from risk.notify.announcements import installation
+from web.responses import json_answer, problem, problems, seeds_answer
+from web.service import service
+
+ALIASES = {"/healthz": "health", "/livez": "health", "/readyz": "ready"}
+
+api = APIBlueprint(
+    "operations",
+    __name__,
+    abp_tags=[Tag(name="operations", description="health, readiness, version, metrics")],
+)
+
+
+class Health(BaseModel):
+    """That the process lives, and a word by which an installation knows itself."""
+
+    status: str
+    installation: str
+
+
+class Condition(BaseModel):
+    """One thing that has to work."""
+
+    name: str
+    status: str
+
+
+class Readiness(BaseModel):
+    """That everything works."""
+
+    status: str
+    checks: list[Condition]
+
+
+class LiveModel(BaseModel):
+    """Which model answers."""
+
+    version: int | None
+    sha256: str
+
+
+class Version(BaseModel):
+    """What answers, and what it runs on."""
+
+    version: str
+    model: LiveModel | None
+    python: str
+    packages: dict[str, str]
+
+
+HEALTHY: ResponseDict = {
+    200: {
+        "description": "the process lives",
+        "content": {
+            "text/plain": {"schema": {"type": "string"}},
+            "application/json": {"schema": Health.model_json_schema()},
+        },
+    }
+}
+
+
+@api.get("/health", responses=HEALTHY)
+def health() -> Response:
+    """Answer while the process lives; nothing it depends on is looked at."""
+    content = {"status": "ok", "installation": installation(service().config)}
+    return seeds_answer(content, text="ok")
+
+
+@api.get("/ready", responses={200: Readiness, **problems(503)})
+def ready() -> Response:
+    """Answer 200 if there is a verified model and a ledger of this version, else name what fails.
+
+    The reasons, which may tell of paths and hosts, are in the log of the server only.
+    """
+    errors: list[dict[str, Any]] = []
+    for name, (check, fault) in CHECKS.items():
+        try:
+            check(service().config)
+        except RiskError as error:
+            current_app.logger.warning("not ready: %s", error)
+            errors.append({"loc": [name], "msg": fault})
+    if errors:
+        told = "; ".join(error["msg"] for error in errors)
+        return problem(503, "Not Ready", told, errors=errors)
+    checks = [{"name": name, "status": "ok"} for name in CHECKS]
+    return json_answer({"status": "ready", "checks": checks})
+
+
+@api.get("/version", responses={200: Version})
+def version() -> Response:
+    """Tell which application and which model answer, and what they run on."""
+    try:
+        champion = service().champion()
+        live = {"version": champion.manifest.version, "sha256": champion.sha256}
+    except ModelError:
+        live = None
+    return json_answer(
+        {
+            "version": risk.__version__,
+            "model": live,
+            "python": platform.python_version(),
+            "packages": {name: installed_version(name) for name in model.PACKAGES},
+        }
+    )
+
+
+for alias, endpoint in ALIASES.items():
+    api.add_url_rule(alias, endpoint=endpoint)
+
+
+def _has_model(_config: Config) -> None:
+    service().champion()
+
+
+def _has_ledger(config: Config) -> None:
+    with database.connected(config, upgrade=False, away=service().away):
+        pass
+
+
+CHECKS: dict[str, tuple[Callable[[Config], None], str]] = {
+    "model": (_has_model, "no verified model is live"),
+    "ledger": (_has_ledger, "the ledger is out of reach or of another version"),
+}

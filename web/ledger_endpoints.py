@@ -1,0 +1,223 @@
+"""What the ledger remembers, as lists by the page; incidents can be handled, releases chosen."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from flask import Response, abort, g, redirect, request
+from flask_openapi import APIBlueprint, Tag
+from flask_openapi.types import ResponseDict
+from pydantic import BaseModel, ValidationError
+from werkzeug.wrappers import Response as BaseResponse
+
+import deployment
+from risk.data.statistics import as_rows
+from risk.ledger import lease
+from risk.ledger.ledger import Ledger, utc_now
+from risk.models import releases
+from risk.models.model import Manifest
+from web import response_models
+from web.response_models import described, pages_of
+from web.responses import Page, csv_answer, json_answer, listed, problems, refuse_invalid, wants
+from web.service import service
+
+api = APIBlueprint(
+    "records",
+    __name__,
+    abp_tags=[
+        Tag(
+            name="records",
+            description="runs, findings, incidents, models, scores, trends, quarantine",
+        )
+    ],
+    abp_responses=problems(400, 404, 422, 503),
+)
+Body = TypeVar("Body", bound=BaseModel)
+FORM = "application/x-www-form-urlencoded"
+BACK_TO_THE_PAGE: ResponseDict = {
+    303: {
+        "description": "to the dashboard, for a form of a page",
+        "content": {"text/html": {"schema": response_models.TEXT}},
+    }
+}
+
+
+@api.get("/runs", responses=pages_of(api, response_models.Run))
+def runs(query: response_models.OfRuns) -> Response:
+    """List the runs, how long each took, what it decided and why."""
+    return listed(_ledger().list_runs(query.part, status=query.status), query, name="runs")
+
+
+@api.get("/runs/<id>", responses={200: response_models.RunInFull})
+def run(path: response_models.ById) -> Response:
+    """Tell one run: its stages, drops, detected findings and decisions, at most 100 of each."""
+    return json_answer(_ledger().read_run(path.id))
+
+
+@api.get("/findings", responses=pages_of(api, response_models.Finding))
+def findings(query: response_models.OfFindings) -> Response:
+    """List the findings, each with its evidence and verdict."""
+    found = _ledger().list_findings(
+        query.part,
+        run_id=query.run_id,
+        feature=query.feature,
+        check_name=query.check_name,
+        drift_detected=_truth(query.drift_detected),
+    )
+    return listed(found, query, name="findings")
+
+
+@api.get("/incidents", responses=pages_of(api, response_models.Incident))
+def incidents(query: response_models.OfIncidents) -> Response:
+    """List the incidents, open and resolved."""
+    found = _ledger().list_incidents(query.part, is_open=_truth(query.open))
+    return listed(found, query, name="incidents")
+
+
+@api.get("/incidents/<id>", responses={200: response_models.Incident})
+def incident(path: response_models.ById) -> Response:
+    """Tell one incident."""
+    return json_answer(_ledger().read_incident(path.id))
+
+
+def _content_of(*bodies: tuple[str, type[BaseModel]]) -> dict[str, Any]:
+    return {"content": {kind: {"schema": described(api, model)} for kind, model in bodies}}
+
+
+@api.post(
+    "/incidents/<id>/acknowledge",
+    request_body=_content_of(
+        ("application/json", response_models.Nothing), (FORM, response_models.Nothing)
+    ),
+    responses={200: response_models.Incident, **BACK_TO_THE_PAGE, **problems(413, 415)},
+)
+def acknowledge(path: response_models.ById) -> BaseResponse:
+    """Take note of an open incident."""
+    _body(response_models.Nothing, form=True)
+    _ledger().acknowledge(path.id)
+    return _handled(path.id)
+
+
+@api.post(
+    "/incidents/<id>/resolve",
+    request_body=_content_of(
+        ("application/json", response_models.Resolution), (FORM, response_models.Resolution)
+    ),
+    responses={200: response_models.Incident, **BACK_TO_THE_PAGE, **problems(413, 415)},
+)
+def resolve(path: response_models.ById) -> BaseResponse:
+    """Close an open incident; the ledger keeps who did, and why."""
+    reason = _body(response_models.Resolution, form=True).reason.strip() or "resolved by a person"
+    _ledger().resolve(path.id, f"{reason} (by {_who()})")
+    return _handled(path.id)
+
+
+@api.get("/decisions", responses=pages_of(api, response_models.Decision))
+def decisions(query: response_models.OfDecisions) -> Response:
+    """List what was decided and why, with what the gate compared."""
+    found = _ledger().list_decisions(query.part, run_id=query.run_id, action=query.action)
+    return listed(found, query, name="decisions")
+
+
+@api.get("/drops", responses=pages_of(api, response_models.Drop))
+def drops(query: response_models.OfDrops) -> Response:
+    """List the drops, and what became of their rows."""
+    found = _ledger().list_drops(query.part, run_id=query.run_id, status=query.status)
+    return listed(found, query, name="drops")
+
+
+@api.get("/quarantine", responses=pages_of(api, response_models.Refused))
+def quarantine(query: response_models.OfQuarantine) -> Response:
+    """List what was refused and why, cell by cell; line 0 stands for a drop as a whole."""
+    found = _ledger().list_quarantine(query.part, ingestion_id=query.ingestion_id)
+    return listed(found, query, name="quarantine")
+
+
+@api.get("/models", responses=pages_of(api, response_models.Release))
+def models(query: Page) -> Response:
+    """List the releases, and which of them is live; `before_id` is of their versions."""
+    live = releases.live_version(service().config.deployment_folder)
+    return listed(_ledger().list_releases(query.part, live=live), query, name="models")
+
+
+@api.get("/models/champion", responses={200: Manifest})
+def champion() -> Response:
+    """Tell what the live model is and what it was made from, verified."""
+    return json_answer(service().champion().manifest.model_dump(mode="json"))
+
+
+@api.get("/models/<version>", responses={200: Manifest})
+def release(path: response_models.ByVersion) -> Response:
+    """Tell what a release is and what it was made from, as the ledger remembers it."""
+    manifest = Manifest.model_validate_json(_ledger().read_manifest(path.version))
+    return json_answer(manifest.model_dump(mode="json"))
+
+
+@api.post(
+    "/models/champion",
+    request_body=_content_of(("application/json", response_models.Choice)) | {"required": True},
+    responses={200: response_models.Deployed, **problems(413, 415)},
+)
+def choose_champion() -> Response:
+    """Make an earlier release the live one again, as deployment.py --rollback does."""
+    version, config = _body(response_models.Choice).version, service().config
+    holder = f"the API, asked by {_who()}, since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
+    with lease.only_writer(config, holder=holder, upgrade=False) as ledger:
+        done = deployment.run(config, ledger, rollback=version)
+    return json_answer(vars(done))
+
+
+@api.get("/scores", responses=pages_of(api, response_models.Score))
+def scores(query: response_models.OfScores) -> Response:
+    """List the scores with their intervals."""
+    found = _ledger().list_scores(
+        query.part, metric=query.metric, dataset=query.dataset, version=query.version
+    )
+    return listed(found, query, name="scores")
+
+
+@api.get("/trends/<metric>", responses=response_models.rows_of(api, response_models.Trend))
+def trend(path: response_models.ByMetric, query: response_models.OfTrend) -> Response:
+    """Tell how something developed, the newest 1000 points of it."""
+    since = _moment(query.since) if query.since else None
+    points = _ledger().trend(path.metric, feature=query.feature, since=since, per=query.per)
+    if wants("text/csv"):
+        return csv_answer(points, path.metric)
+    return json_answer({"metric": path.metric, "per": query.per, "points": as_rows(points)})
+
+
+def _ledger() -> Ledger:
+    return service().ledger()
+
+
+def _who() -> str:
+    return g.get("key_name") or "somebody"
+
+
+def _truth(word: response_models.YesOrNo | None) -> bool | None:
+    return None if word is None else word == "true"
+
+
+def _moment(ago: str) -> datetime:
+    unit = {"d": "days", "h": "hours"}[ago[-1]]
+    return _ledger().now() - timedelta(**{unit: int(ago[:-1])})
+
+
+def _body(model: type[Body], *, form: bool = False) -> Body:
+    """Read what a request says, as JSON or, where it may, by a form; an empty body says nothing."""
+    content = request.get_data()
+    try:
+        if form and request.mimetype == FORM:
+            return model.model_validate(request.form.to_dict())
+        if content and request.mimetype != "application/json":
+            abort(415)
+        return model.model_validate_json(content or b"{}")
+    except ValidationError as error:
+        abort(refuse_invalid(error))
+
+
+def _handled(incident_id: int) -> BaseResponse:
+    if request.mimetype == FORM:
+        return redirect("/", 303)
+    return json_answer(_ledger().read_incident(incident_id))

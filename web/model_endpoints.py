@@ -1,0 +1,142 @@
+"""The seeds' endpoints: what is asked of the live model, the data and the system itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from flask import Response, redirect, url_for
+from flask_openapi import APIBlueprint, Tag
+from flask_openapi.types import ResponseDict
+from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.wrappers import Response as BaseResponse
+
+from risk.data import statistics
+from risk.explain import customer
+from risk.explain.customer import Explanation
+from risk.models import dependencies, evaluation
+from risk.models.evaluation import Scorecard
+from web import openapi
+from web.responses import json_answer, problems, seeds_answer, seeds_table
+from web.service import service
+
+api = APIBlueprint(
+    "questions",
+    __name__,
+    abp_tags=[Tag(name="questions", description="the live model, the data, the system")],
+    abp_responses=problems(400, 404, 422, 503, 507),
+)
+
+
+def answered(name: str, *columns: str, by: str = "", **seeds: openapi.Schema) -> ResponseDict:
+    """Document a table as JSON, and what the seeds answer instead."""
+    version = {by: openapi.any_of(openapi.WHOLE, openapi.MISSING)} if by else {}
+    content = openapi.record(version | {name: openapi.table(*columns)})
+    return {200: {"description": name, **openapi.body(content, **seeds)}}
+
+
+class Named(BaseModel):
+    """Which data set a question is about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: str | None = Field(
+        None, description="a known data set: the test data, the compiled one, or a drop"
+    )
+
+
+class OfCustomer(BaseModel):
+    """Which customer, or whatever a row stands for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    identifier: Annotated[str, Field(min_length=1, max_length=700, pattern=r"^[^\x00]*$")]
+
+
+class Contribution(BaseModel):
+    """What one feature adds to the prediction, and how unusual its value is."""
+
+    feature: str
+    value: float | str | None
+    contribution: float
+    standard_error: float | None
+    as_unusual: float
+    beside_reference: str
+
+
+class Explained(BaseModel):
+    """How a prediction comes about: on its scale, baseline and parts add up to the total."""
+
+    identifier: str
+    dataset: str
+    version: int | None
+    threshold: float
+    risk: float
+    usual_risk: float
+    scale: Literal["log-odds", "predicted risk"]
+    method: str
+    baseline: float
+    total: float
+    parts: list[Contribution]
+
+
+SCORED = answered(
+    "scores", "metric", "value", "lower", "upper", "n", by="model_version", text_plain=openapi.TEXT
+)
+DESCRIBED = answered("statistics", "column_name", "row_count", text_html=openapi.TEXT)
+TIMED = answered("timings", "stage", "runs", "last", "median", "p95", text_plain=openapi.TEXT)
+COMPARED = answered("dependencies", "package", "required", "installed", text_html=openapi.TEXT)
+LED: ResponseDict = {302: {"description": "the timings"}, **TIMED}
+
+
+def explained(identifier: str) -> Explanation:
+    """Explain what the live model says of a customer."""
+    shared = service()
+    champion = shared.champion()
+    return customer.explain(shared.config, shared.ledger(), identifier, champion=champion)
+
+
+@api.get("/scoring", responses=SCORED)
+def scoring(query: Named) -> Response:
+    """Return F1 of the live model on a data set; as JSON every score with its interval."""
+    config, champion = service().config, service().champion()
+    path = service().dataset(query.filename, default=config.test_data)
+    estimates = evaluation.score(champion, service().rows(path), config=config)
+    card = Scorecard("champion", config.name_of(path), estimates)
+    content = {"model_version": champion.manifest.version, "scores": card.as_rows()}
+    return seeds_answer(content, text=str(card.estimates["f1"].value))
+
+
+@api.get("/explanation", responses={200: Explained})
+def explain(query: OfCustomer) -> Response:
+    """Tell why the live model says of a customer what it says, and how unusual the customer is."""
+    told = explained(query.identifier)
+    return json_answer(vars(told) | {"parts": statistics.as_rows(told.parts)})
+
+
+@api.get("/summarystats", responses=DESCRIBED)
+def summarystats(query: Named) -> Response:
+    """Describe each column of a data set, by default of all accepted rows."""
+    path = service().dataset(query.filename, default=service().compiled)
+    columns = service().config.columns
+    return seeds_table(statistics.summarise(service().rows(path), columns), "statistics")
+
+
+@api.get("/diagnostics", responses=LED)
+def diagnosis() -> BaseResponse:
+    """Lead to the timings."""
+    return redirect(url_for("questions.timing"))
+
+
+@api.get("/diagnostics/timing", responses=TIMED)
+def timing() -> Response:
+    """Tell the seconds each stage took in real runs."""
+    table = statistics.summarise_timings(service().ledger().timings())
+    last = dict(zip(table["stage"], table["last"].round(3), strict=True))
+    seconds = {stage: last.get(stage) for stage in ("ingestion", "training")}
+    return seeds_answer({"timings": statistics.as_rows(table)}, text=str(seconds))
+
+
+@api.get("/diagnostics/dependencies", responses=COMPARED)
+def packages() -> Response:
+    """Compare the installed packages with requirements.txt and the newest known versions."""
+    return seeds_table(dependencies.of_installation(service().config), "dependencies")

@@ -1,0 +1,137 @@
+"""What bodies look like, as JSON schemas; those of predictions follow from the declared columns."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from risk.config import Columns
+from risk.explain.prediction_notes import BANDS
+from risk.store import csv_line
+from web.request_rows import JSON, LARGEST_NUMBER
+
+Schema = dict[str, Any]
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+WHOLE: Schema = {"type": "integer"}
+MISSING: Schema = {"type": "null"}
+FIT_TEXT: Schema = {
+    "type": "string",
+    "pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$",
+}
+
+
+def body(schema: Schema, **others: Schema) -> dict[str, Any]:
+    """Document a body of JSON, and of other types: `text_csv` stands for text/csv."""
+    types = {JSON: schema} | {name.replace("_", "/"): other for name, other in others.items()}
+    return {"content": {name: {"schema": schema} for name, schema in types.items()}}
+
+
+def any_of(*schemas: Schema) -> Schema:
+    """Describe a value that fits at least one of several schemas."""
+    return {"anyOf": list(schemas)}
+
+
+def array(items: Schema, **limits: Any) -> Schema:
+    """Describe a list."""
+    return {"type": "array", "items": items, **limits}
+
+
+def record(required: dict[str, Schema], **optional: Schema) -> Schema:
+    """Describe an object that has certain properties, may have others, and no more."""
+    return {
+        "type": "object",
+        "properties": optional | required,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def table(*columns: str) -> Schema:
+    """Describe the rows of a table that has at least these columns."""
+    cells: dict[str, Schema] = {name: any_of(NUMBER, TEXT, MISSING) for name in columns}
+    row = record(cells) | {"additionalProperties": any_of(NUMBER, TEXT, MISSING)}
+    return array(row)
+
+
+def reference(name: str) -> Schema:
+    """Refer to one of the schemas that follow from the columns."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def sent(name: str) -> dict[str, Any]:
+    """Document the body of a request: JSON of a schema that follows from the columns, or CSV."""
+    return body(reference(name), text_csv=reference("Csv")) | {"required": True}
+
+
+def of_columns(columns: Columns, max_rows: int) -> dict[str, Schema]:
+    """Describe the rows to predict, the ways to send them, and the rows of the answer."""
+    features = {name: _feature(name, columns) for name in columns.features}
+    not_needed = [columns.event_time, *columns.other, columns.target]
+    identifier = any_of(FIT_TEXT, NUMBER, MISSING)
+    optional = {columns.identifier: identifier} | {name: {} for name in not_needed if name}
+    rows = array(reference("Row"), maxItems=max_rows)
+    return {
+        "Row": record(features, **optional),
+        "Rows": rows,
+        "Invocation": _invocation(features, rows, max_rows),
+        "PredictedRow": _predicted_row(columns),
+        "Csv": _csv(columns),
+    }
+
+
+def _feature(name: str, columns: Columns) -> Schema:
+    if name in columns.numeric:
+        low, high = columns.allowed_ranges.get(name, (None, None))
+        low = -LARGEST_NUMBER if low is None else max(low, -LARGEST_NUMBER)
+        high = LARGEST_NUMBER if high is None else min(high, LARGEST_NUMBER)
+        return any_of({**NUMBER, "minimum": low, "maximum": high}, MISSING)
+    if allowed := columns.allowed_values.get(name):
+        words = "|".join(map(_literally, allowed))
+        return any_of({**TEXT, "pattern": rf"^[ \t\r\n]*(?:{words})?[ \t\r\n]*$"}, MISSING)
+    return any_of(FIT_TEXT, MISSING)
+
+
+def _invocation(features: dict[str, Schema], rows: Schema, max_rows: int) -> Schema:
+    n = len(features)
+    values = {"type": "array", "prefixItems": list(features.values()), "minItems": n, "maxItems": n}
+    lists = array(values, maxItems=max_rows)
+    names = {"enum": [list(features)], "description": "in any order; further columns as in a row"}
+    split = record({"columns": names, "data": lists}, index={"type": "array"})
+    free = any_of(rows, lists)
+    forms = {"dataframe_split": split, "dataframe_records": rows, "inputs": free, "instances": free}
+    return any_of(*(record({name: form}) for name, form in forms.items()))
+
+
+def _predicted_row(columns: Columns) -> Schema:
+    return record(
+        {
+            columns.identifier: any_of(TEXT, NUMBER, MISSING),
+            "y_pred_proba": {**NUMBER, "minimum": 0, "maximum": 1},
+            "y_pred": {**WHOLE, "enum": [0, 1]},
+            "label": {"enum": [columns.negative_label, columns.positive_label]},
+            "risk_band": {**TEXT, "enum": list(BANDS)},
+            "warnings": array(TEXT),
+        }
+    )
+
+
+def _csv(columns: Columns) -> Schema:
+    """Describe the plainest CSV: the features in their order, small numbers, plain words."""
+    header = _literally(csv_line(columns.features).rstrip())
+    cells = ",".join(_csv_cell(name, columns) for name in columns.features)
+    told = "as in a drop: in any order, with further columns, and with other cells too"
+    return {**TEXT, "pattern": rf"^{header}\n({cells}\n)*$", "description": told}
+
+
+def _csv_cell(name: str, columns: Columns) -> str:
+    if name in columns.numeric:
+        low, high = columns.allowed_ranges.get(name, (None, None))
+        return "[0-9]{0,3}" if (low or 0) <= 0 and (high or 999) >= 999 else ""
+    allowed = columns.allowed_values.get(name)
+    return f"({'|'.join(map(_literally, allowed))})?" if allowed else "[a-z]{0,9}"
+
+
+def _literally(text: str) -> str:
+    """Write text as a pattern for it, without escapes that only some programs understand."""
+    return re.sub(r"([.*+?^${}()|\[\]\\/])", r"\\\1", text)

@@ -1,0 +1,297 @@
+"""From the body of a request to rows fit to be predicted, by the rules of a drop.
+
+In JSON a number is a number, a text a string, and what is missing null; in CSV all is as in a drop.
+Columns a prediction does not need, such as the label, may be there and are not looked at; columns
+nobody declared only in CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple, NoReturn
+
+import pandas as pd
+from flask import abort, request
+from werkzeug.exceptions import (
+    BadRequest,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+    UnsupportedMediaType,
+)
+
+from risk import schema
+from risk.config import Api, Columns
+from web.responses import problem
+
+JSON, CSV = "application/json", "text/csv"
+ROWS_PER_CHUNK = 10_000
+MOST_FAULTS = 100
+LARGEST_NUMBER = 1e20  # models divide by small spreads, and some go on with 32 bits
+UNFIT_TEXT = re.compile(rf"{schema.CONTROL_CHARACTERS}|[\ud800-\udfff]")
+TOKENS = {  # strings, which may hold what separates values elsewhere, and what does
+    JSON: re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[,\[{]', re.DOTALL),
+    CSV: re.compile(rb'"[^"]*+"?|[,\r\n]'),
+}
+KINDS: dict[str, tuple[type, ...]] = {
+    "number": (int, float),
+    "text": (str,),
+    "text or number": (str, int, float),
+}
+
+
+class Fault(NamedTuple):
+    """What is wrong, and where: the row counted from 0, or its line if it came as CSV."""
+
+    row: int | str
+    column: str
+    msg: str
+
+
+class Part(NamedTuple):
+    """Some rows as text, their numbers, their identifiers as sent, and what is wrong so far."""
+
+    cells: pd.DataFrame
+    numbers: Sequence[int]
+    identifiers: Sequence[Any]
+    faults: list[Fault]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows fit to be predicted, typed, and the identifier of each, None where none came."""
+
+    rows: pd.DataFrame
+    identifiers: list[Any]
+
+
+class Deadline:
+    """The moment by which an answer has to begin."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.moment = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Give up if it has passed."""
+        if time.monotonic() > self.moment:
+            told = f"the answer takes longer than max_seconds = {self.seconds:g}; send fewer rows"
+            raise ServiceUnavailable(told)
+
+
+def read_body(columns: Columns, limits: Api) -> bytes:
+    """Return the body; refuse another type or charset, too many bytes, and too many values."""
+    if request.mimetype not in TOKENS:
+        raise UnsupportedMediaType(f"the Content-Type must be {JSON} or {CSV}")
+    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType("the charset must be utf-8")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("the body must not be compressed")
+    request.max_content_length = limits.max_body_bytes + 1  # a longer one may come cut
+    body = request.get_data(cache=False)
+    if len(body) > limits.max_body_bytes:
+        raise RequestEntityTooLarge(f"more than max_body_bytes = {limits.max_body_bytes} bytes")
+    most_values = (limits.max_rows + 2) * (len(columns.all) + 2)
+    if _holds_more(body, most_values):
+        raise _too_many_rows(limits)
+    return body
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse a body of JSON."""
+    try:
+        text = body.decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise _not_text(error) from None
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
+    except ValueError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def from_records(records: Any, columns: Columns, limits: Api) -> Iterator[Part]:
+    """Take rows that came as a list of objects."""
+    if not isinstance(records, list):
+        refuse([Fault("body", "", "not a list of rows")])
+    if len(records) > limits.max_rows:
+        raise _too_many_rows(limits)
+    for first in range(0, len(records), ROWS_PER_CHUNK):
+        yield _part_of_records(records[first : first + ROWS_PER_CHUNK], first, columns)
+
+
+def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part]:
+    """Take rows that came as CSV with the names of the columns in the first line."""
+    text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
+    reader = csv.reader(text, strict=True)
+    lines = _numbered(reader)
+    n_rows = 0
+    try:
+        header = [name.strip() for name in next(lines, (1, []))[1]]
+        require_names([name for name in header if name in columns.all], columns, where=1)
+        while some := list(islice(lines, ROWS_PER_CHUNK)):
+            n_rows += len(some)
+            if n_rows > limits.max_rows:
+                raise _too_many_rows(limits)
+            yield _part_of_lines(some, header, columns)
+    except UnicodeDecodeError as error:
+        raise _not_text(error) from None
+    except csv.Error as error:
+        raise BadRequest(f"the body is not CSV: line {reader.line_num}: {error}") from None
+
+
+def checked(parts: Iterable[Part], columns: Columns, deadline: Deadline) -> list[Chunk]:
+    """Type all rows; if one is unfit none is taken, and what is wrong is named place by place."""
+    needed = columns.model_copy(update={"event_time": None, "other": ()})
+    chunks: list[Chunk] = []
+    faults: list[Fault] = []
+    for cells, numbers, identifiers, so_far in parts:
+        named = cells[columns.identifier].str.strip() != ""
+        cells[columns.identifier] = cells[columns.identifier].where(named, "none")
+        result = schema.check(cells, numbers, needed)
+        faults += so_far
+        faults += [Fault(p.line, p.column, f"{p.rule}, got {p.value!r}") for p in result.problems]
+        faults += _too_large(result.rows, numbers, columns)
+        given = [name if known else None for name, known in zip(identifiers, named, strict=True)]
+        chunks.append(Chunk(result.rows[columns.features], given))
+        deadline.check()
+        if len(faults) >= MOST_FAULTS:
+            break
+    if faults:
+        refuse(sorted(faults, key=lambda fault: fault.row))
+    return chunks
+
+
+def require_names(names: Sequence[str], columns: Columns, *, where: int | str) -> None:
+    """Refuse rows without a feature, with a column that is unknown, or with one twice."""
+    known, lacking = set(columns.all), [name for name in columns.features if name not in names]
+    faults = [Fault(where, name, "missing column") for name in lacking]
+    unknown = [name for name in names if name not in known][:MOST_FAULTS]
+    faults += [Fault(where, name, "unknown column") for name in unknown]
+    twice = [name for name in columns.all if names.count(name) > 1]
+    faults += [Fault(where, name, "named more than once") for name in twice]
+    if faults:
+        refuse(faults)
+
+
+def refuse(faults: Sequence[Fault]) -> NoReturn:
+    """Answer 422, naming the places where something is wrong, the first of them if many."""
+    errors = [
+        {"loc": [row, schema.shorten(column)] if column else [row], "msg": msg}
+        for row, column, msg in faults[:MOST_FAULTS]
+    ]
+    told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors[:3])
+    abort(problem(422, "Unprocessable Entity", told, errors=errors))
+
+
+def _part_of_records(records: list[Any], first: int, columns: Columns) -> Part:
+    faults: list[Fault] = []
+    known, features = set(columns.all), columns.features
+    for row, record in enumerate(records, first):
+        if not isinstance(record, dict):
+            faults.append(Fault(row, "", "not an object"))
+            continue
+        unknown = sorted(record.keys() - known)[:MOST_FAULTS]
+        faults += [Fault(row, name, "unknown column") for name in unknown]
+        faults += [Fault(row, name, "missing column") for name in features if name not in record]
+    objects = [record if isinstance(record, dict) else {} for record in records]
+    cells: dict[str, list[str]] = {}
+    for name in (columns.identifier, *features):
+        kind = _kind(name, columns)
+        texts = [_as_text(record.get(name), kind) for record in objects]
+        unfit = [row for row, text in enumerate(texts, first) if text is None]
+        faults += [Fault(row, name, f"not a {kind}") for row in unfit]
+        cells[name] = [text or "" for text in texts]
+    identifiers = [record.get(columns.identifier) for record in objects]
+    numbers = range(first, first + len(records))
+    return Part(pd.DataFrame(cells, dtype="str"), numbers, identifiers, faults)
+
+
+def _part_of_lines(
+    lines: Sequence[tuple[int, list[str]]], header: list[str], columns: Columns
+) -> Part:
+    ragged = [
+        Fault(line, "", f"{len(record)} fields, the header has {len(header)}")
+        for line, record in lines
+        if len(record) != len(header)
+    ]
+    whole = [(line, record) for line, record in lines if len(record) == len(header)]
+    cells = pd.DataFrame([record for _, record in whole], columns=header, dtype="str")
+    if columns.identifier not in cells:
+        cells[columns.identifier] = ""
+    identifiers = cells[columns.identifier].str.strip().tolist()
+    return Part(cells, [line for line, _ in whole], identifiers, ragged)
+
+
+def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record with the number of the line it starts on; blank lines are none."""
+    line = 1
+    for record in reader:
+        if record:
+            yield line, record
+        line = reader.line_num + 1
+
+
+def _kind(name: str, columns: Columns) -> str:
+    if name == columns.identifier:
+        return "text or number"
+    return "number" if name in columns.numeric else "text"
+
+
+def _as_text(value: Any, kind: str) -> str | None:
+    """Write a value of JSON as a drop would, missing ones as nothing; None if it is not fit."""
+    if value is None:
+        return ""
+    if type(value) not in KINDS[kind] or value in (math.inf, -math.inf):
+        return None
+    if isinstance(value, str) and UNFIT_TEXT.search(value):
+        return None
+    return str(value)
+
+
+def _too_large(rows: pd.DataFrame, numbers: Sequence[int], columns: Columns) -> list[Fault]:
+    rule = f"beyond {LARGEST_NUMBER:g}"
+    return [
+        Fault(numbers[position], name, rule)
+        for name in columns.numeric
+        for position in rows.index[rows[name].abs() > LARGEST_NUMBER]
+    ]
+
+
+def _holds_more(body: bytes, most_values: int) -> bool:
+    """Whether there are more values than allowed, told before they take memory."""
+    separators = b",[{" if request.mimetype == JSON else b",\r\n"
+    if sum(body.count(separator) for separator in separators) <= most_values:
+        return False
+    tokens = TOKENS[request.mimetype].finditer(body)
+    outside = (token for token in tokens if token[0] in separators)
+    return next(islice(outside, most_values, None), None) is not None
+
+
+def _not_text(error: UnicodeDecodeError) -> BadRequest:
+    return BadRequest(f"the body is not UTF-8 text: byte 0x{error.object[error.start]:02x}")
+
+
+def _too_many_rows(limits: Api) -> RequestEntityTooLarge:
+    told = f"the body holds more than max_rows = {limits.max_rows} rows of the declared columns"
+    return RequestEntityTooLarge(told)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        [(repeated, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"an object names {schema.shorten(repeated)!r} twice")
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON; write null for what is missing")

@@ -1,0 +1,248 @@
+"""What every answer has in common: its form, its headers, its errors, its pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+import pandas as pd
+from flask import Response, current_app, g, request
+from flask_openapi import OpenAPI
+from flask_openapi.types import ResponseDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from risk.data.statistics import as_rows
+from risk.errors import RiskError, UsageError
+from risk.ledger.queries import Listing, Part
+
+PROBLEM = "application/problem+json"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # no-referrer makes browsers hide where our forms come from
+    "Content-Security-Policy": "default-src 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "base-uri 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+SECONDS_UNTIL_RETRY = 60
+LARGEST_ID = 2**53 - 1  # beyond it a JSON number is not exact
+Format = Literal["json", "csv"]
+FORMATS = {"json": "application/json", "csv": "text/csv"}
+
+
+class Fault(BaseModel):
+    """Where in a request something is wrong, and what."""
+
+    loc: list[str | int]
+    msg: str
+
+
+class Problem(BaseModel):
+    """A problem document, RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[Fault] = []
+
+
+class Page(BaseModel):
+    """Which part of a list is asked for; `before_id` keeps pages stable while rows are added."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    page: int = Field(1, ge=1, le=1_000_000, description="counted from 1, newest rows first")
+    page_size: int = Field(20, ge=1, le=100)
+    before_id: int | None = Field(
+        None, ge=1, le=LARGEST_ID, description="only rows with a smaller id"
+    )
+    format: Format | None = Field(None, description="as Accept asks for, for those who cannot")
+
+    @property
+    def part(self) -> Part:
+        """Return it as the ledger is asked."""
+        return Part(self.page, self.page_size, self.before_id)
+
+
+def problems(*statuses: int) -> ResponseDict:
+    """Document the errors an endpoint can answer with."""
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    schema["properties"]["errors"]["items"] = Fault.model_json_schema()
+    return {
+        status: {"description": HTTP[status], "content": {PROBLEM: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+HTTP = {
+    400: "the request cannot be understood",
+    401: "a key is needed",
+    403: "the key may not do this",
+    404: "there is no such thing",
+    413: "the body is too large",
+    415: "the body is of another type",
+    416: "there is no such part",
+    422: "the request breaks the schema",
+    429: "too many requests",
+    503: "no trustworthy model or no ledger, or another run is at work; try later",
+    507: "a file cannot be read",
+}
+
+
+def json_answer(content: Any, *, status: int = 200) -> Response:
+    """Answer with JSON in which every number is finite."""
+    body = json.dumps(content, ensure_ascii=False, allow_nan=False, default=_plain)
+    return Response(body, status=status, mimetype="application/json")
+
+
+def listed(listing: Listing, page: Page, *, name: str) -> Response:
+    """Answer with a page of a list and links to the others; as CSV if that is asked for."""
+    if wants("text/csv"):
+        table = pd.DataFrame(listing.items, columns=listing.columns, dtype="object")
+        answer = csv_answer(table, name)
+    else:
+        content = {"items": listing.items, "page": page.page, "page_size": page.page_size}
+        answer = json_answer(content | {"total": listing.total})
+    answer.headers["Link"] = _links(listing, page)
+    return answer
+
+
+def csv_answer(table: pd.DataFrame, name: str) -> Response:
+    """Answer with CSV to be saved."""
+    return csv_file([csv_text(table)], name)
+
+
+def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
+    """Write CSV in which a cell that a spreadsheet would run gets an apostrophe."""
+    return table.map(_cell).to_csv(index=False, header=header, lineterminator="\r\n")
+
+
+def csv_file(pieces: Iterable[str], name: str) -> Response:
+    """Answer with CSV to be saved, sent piece by piece."""
+    answer = Response(pieces, mimetype="text/csv")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return answer
+
+
+def harmless(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would run."""
+    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if risky else value
+
+
+def seeds_answer(content: dict[str, Any], *, text: str, mimetype: str = "text/plain") -> Response:
+    """Answer with JSON if it is asked for by name, else as the seeds do."""
+    if wants("application/json"):
+        return json_answer(content)
+    return Response(text, mimetype=mimetype)
+
+
+def seeds_table(table: pd.DataFrame, name: str) -> Response:
+    """Answer with an HTML table, as JSON if that is asked for."""
+    text = table.to_html(index=False, na_rep="", border=1, float_format="{:.6g}".format)
+    unstyled = text.replace(' style="text-align: right;"', "")  # which our policy would block
+    return seeds_answer({name: as_rows(table)}, text=unstyled, mimetype="text/html")
+
+
+def wants(mimetype: str) -> bool:
+    """Whether a request asks for this type: by `format`, or rather than what a browser takes."""
+    if (named := request.args.get("format")) in FORMATS:
+        return FORMATS[named] == mimetype
+    accepted = request.accept_mimetypes
+    return accepted[mimetype] > max(accepted["text/html"], accepted["text/plain"])
+
+
+def problem(
+    status: int, title: str, detail: str, *, errors: list[dict[str, Any]] | None = None
+) -> Response:
+    """Answer with a problem document, RFC 9457."""
+    content = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": request.path,
+        "errors": errors or [],
+    }
+    return Response(json.dumps(content), status=status, mimetype=PROBLEM)
+
+
+def refuse_invalid(error: ValidationError) -> Response:
+    """Answer a request that breaks the schema, naming every place."""
+    errors = [{"loc": list(fault["loc"]), "msg": fault["msg"]} for fault in error.errors()]
+    told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors[:3])
+    return problem(422, "Unprocessable Entity", told, errors=errors)
+
+
+def add_to(app: OpenAPI) -> None:
+    """Give every answer its headers and every error its problem document."""
+
+    @app.errorhandler(RiskError)
+    def foreseen(error: RiskError) -> Response:
+        return problem(error.http_status, type(error).__name__, str(error))
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response | BaseResponse:
+        if error.response is not None or (error.code or 500) < 400:
+            return error.get_response()
+        answer = problem(error.code or 500, error.name, error.description or error.name)
+        for name, value in error.get_headers():
+            if name not in ("Content-Type", "Content-Length"):
+                answer.headers[name] = value
+        return answer
+
+    @app.errorhandler(Exception)
+    def unforeseen(error: Exception) -> Response:
+        current_app.logger.exception("unforeseen fault in %s", request.path)
+        return problem(500, "Internal Server Error", "a bug; the log of the server has the details")
+
+    @app.before_request
+    def refuse_repeated_parameters() -> None:
+        if repeated := sorted(name for name, values in request.args.lists() if len(values) > 1):
+            raise UsageError(f"parameters given more than once: {repeated}")
+
+    @app.after_request
+    def add_headers(answer: Response) -> Response:
+        for name, value in (HEADERS | g.get("headers", {})).items():
+            answer.headers.setdefault(name, value)
+        if answer.status_code == 503:
+            answer.headers.setdefault("Retry-After", str(SECONDS_UNTIL_RETRY))
+        return answer
+
+
+def _links(listing: Listing, page: Page) -> str:
+    """Lead to the other pages, of the rows there are now: newer ones would shift them."""
+    last = max(1, -(-listing.total // page.page_size))
+    pages = {"first": 1, "prev": page.page - 1, "next": page.page + 1, "last": last}
+    query = request.args.to_dict()
+    if page.page == 1 and listing.items:
+        number = listing.items[0]["id" if "id" in listing.columns else "version"]
+        query.setdefault("before_id", str(number + 1))
+    return ", ".join(
+        f'<{request.script_root}{request.path}?{urlencode(query | {"page": number})}>; rel="{rel}"'
+        for rel, number in pages.items()
+        if 1 <= number <= last
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime) and value is not pd.NaT:
+        return _plain(value)
+    return json.dumps(value) if isinstance(value, dict) else harmless(value)
