@@ -24,7 +24,6 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from risk import cli
 from risk.config import Config
 from risk.errors import UsageError
-from risk.notify.announcements import installation
 from web import (
     access,
     api_keys,
@@ -107,7 +106,7 @@ def _is_ours(url: str, key: str | None, config: Config) -> bool:
     headers = {"Accept": "application/json"} | ({"X-API-Key": key} if key else {})
     try:
         health = requests.get(f"{url}/health", timeout=2, headers=headers)
-        if installation(config) not in health.text:
+        if config.installation_id not in health.text:
             return False
         return requests.get(f"{url}/openapi.json", timeout=2, headers=headers).ok
     except requests.RequestException:

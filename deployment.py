@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from risk import cli, store
 from risk.config import Config
 from risk.data import drops
-from risk.decisions import trial
+from risk.decisions import run as decisions
 from risk.decisions.gate import Verdict
 from risk.decisions.rollback_watch import Failure
 from risk.errors import ModelError, UnknownName
@@ -47,26 +47,26 @@ class Deployment:
 def decide(
     config: Config,
     ledger: Ledger,
+    through: int | None = None,
     *,
     why: str = "",
-    looked_at: int | None = None,
     first_look: bool = True,
 ) -> Deployment:
     """Commit what becomes of the challenger; a release it makes is complete but not live yet.
 
-    `why` names what asked for the challenger; `looked_at` is the last ingestion the decision
-    takes into account.
+    `through` is the last ingestion the decision takes into account; `why` names what asked for
+    the challenger.
     """
     releases.sweep(config.deployment_folder, last_version=ledger.last_version())
     challenger = model.load(config.model_folder, store.signing_key(config))
-    verdict = trial.judge(config, ledger, challenger, first_look=first_look)
+    verdict = decisions.judge(config, ledger, challenger, first_look=first_look)
     reason = f"{why}; {verdict.reason}" if why else verdict.reason
     if not verdict.deploy:
         decision_id = ledger.decide(
-            verdict.action, reason, through=looked_at, judgement=Judgement(verdict.comparison())
+            verdict.action, reason, through=through, judgement=Judgement(verdict.comparison())
         )
         return Deployment(verdict.action, None, reason, decision_id)
-    through = max(challenger.manifest.trained_through, looked_at or 0)
+    through = max(challenger.manifest.trained_through, through or 0)
     return _deploy(config, ledger, challenger, replace(verdict, reason=reason), through=through)
 
 
@@ -91,10 +91,10 @@ def _deploy(
     return Deployment("deploy", version, verdict.reason, decision_id)
 
 
-def fall_back(ledger: Ledger, failure: Failure, *, looked_at: int) -> Deployment:
+def fall_back(ledger: Ledger, failure: Failure, *, through: int) -> Deployment:
     """Commit the return to the release before, because the live one failed on watch."""
     reason = f"release {failure.version} is rolled back: {failure.reason}"
-    decision_id = ledger.decide("rollback", reason, version=failure.target, through=looked_at)
+    decision_id = ledger.decide("rollback", reason, version=failure.target, through=through)
     return Deployment("rollback", failure.target, reason, decision_id)
 
 

@@ -28,8 +28,7 @@ from risk.errors import UsageError
 from risk.explain import customer
 from risk.explain.customer import Explanation
 from risk.ledger.ledger import Ledger
-from risk.models import dependencies, releases
-from risk.models.model import Model
+from risk.models import dependencies, evaluation, releases
 from risk.monitoring.backtest import Replay, replay
 
 
@@ -57,18 +56,6 @@ class Diagnosis:
         )
 
 
-def predict(champion: Model, rows: pd.DataFrame, identifier: str) -> pd.DataFrame:
-    """Return identifier, y_pred_proba and y_pred of each row."""
-    y_pred_proba = champion.predict_proba(rows)
-    return pd.DataFrame(
-        {
-            identifier: rows[identifier],
-            "y_pred_proba": y_pred_proba,
-            "y_pred": champion.predict(y_pred_proba),
-        }
-    )
-
-
 def run(
     config: Config,
     ledger: Ledger,
@@ -91,7 +78,7 @@ def run(
     test_data = drops.read_whole(config, config.test_data)
     return Diagnosis(
         incidents=ledger.incidents(),
-        predictions=predict(champion, test_data, config.columns.identifier),
+        predictions=evaluation.predict(champion, test_data, config.columns.identifier),
         statistics=summarise(store.read_parts(config, ledger.parts()), config.columns),
         timings=summarise_timings(ledger.timings()),
         dependencies=dependencies.of_installation(config),

@@ -27,8 +27,8 @@ from deployment import Deployment
 from risk import cli, store
 from risk.admin.retention import prune
 from risk.config import Config
-from risk.data import statistics
 from risk.decisions import rollback_watch
+from risk.decisions import run as decisions
 from risk.errors import ApiError, DataError, RiskError
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
@@ -63,13 +63,12 @@ def run(
     ledger.start_run()
     try:
         outcome = process(config, ledger)
-        pruned = prune(config, ledger)
+        if (pruned := prune(config, ledger)).anything:
+            log.info(pruned)
     except Exception as error:
         ledger.end_run("failed", str(error) if isinstance(error, RiskError) else repr(error))
         tell_targets(config, ledger)
         raise
-    if pruned.anything:
-        log.info(pruned)
     ledger.end_run("ok", str(outcome))
     tell_targets(config, ledger)
     told, failed = reporting.report_on_what_is_due(config, ledger)
@@ -92,8 +91,7 @@ def process(config: Config, ledger: Ledger) -> Outcome:
         alarms = [f"alarm: {alarm.detail}" for alarm in (seen.alarms if seen else [])]
         return Outcome((*resumed, str(taken), *alarms, *waited), exit_code=taken.exit_code)
 
-    rows = store.read_parts(config, sorted({*batch} & {*ledger.parts()}))
-    ledger.record_column_statistics(statistics.as_rows(statistics.summarise(rows, config.columns)))
+    monitoring.record_statistics(config, ledger, batch)
     done = respond(config, ledger, through=batch[-1]) if live else begin(config, ledger)
     return Outcome(
         (*resumed, str(taken), *done),
@@ -107,7 +105,7 @@ def begin(config: Config, ledger: Ledger) -> list[str]:
     """Train the first model and deploy it: there is no champion to beat."""
     challenger = training.run(config, ledger)
     with ledger.stage("deployment"):
-        decided = deployment.decide(config, ledger, looked_at=ledger.pending()[-1])
+        decided = deployment.decide(config, ledger, ledger.pending()[-1])
     return [str(challenger), str(decided), *conclude(config, ledger, decided)]
 
 
@@ -115,13 +113,12 @@ def respond(config: Config, ledger: Ledger, *, through: int) -> list[str]:
     """Do what the policy says about the incidents that are open."""
     live = monitored_release.load(config)
     if failure := rollback_watch.failed(config, ledger, live):
-        decided = deployment.fall_back(ledger, failure, looked_at=through)
+        decided = deployment.fall_back(ledger, failure, through=through)
         return [str(decided), *conclude(config, ledger, decided)]
-    choice = monitoring.choose(config, ledger, live)
-    summary, cause = monitoring.last_words(ledger)
+    choice = decisions.choose(config, ledger, live)
+    summary, cause = decisions.last_words(ledger)
     if choice.action == "nothing":
-        ledger.decide("keep", f"{choice.reason}; {summary}", through=through)
-        return [f"the champion stays: {choice.reason}; {summary}"]
+        return _keep(ledger, f"{choice.reason}; {summary}", through=through)
     why = f"{choice.reason}; {cause}" if cause else choice.reason
     if choice.action == "ask":
         ledger.decide("ask", why, through=through)
@@ -131,13 +128,16 @@ def respond(config: Config, ledger: Ledger, *, through: int) -> list[str]:
         try:
             trained = [str(training.run(config, ledger, how=choice.action, since=choice.since))]
         except DataError as error:
-            ledger.decide("keep", f"{why}; no challenger: {error}", through=through)
-            return [f"the champion stays: {why}; no challenger: {error}"]
+            return _keep(ledger, f"{why}; no challenger: {error}", through=through)
     with ledger.stage("deployment"):
-        decided = deployment.decide(
-            config, ledger, why=why, looked_at=through, first_look=bool(trained)
-        )
+        decided = deployment.decide(config, ledger, through, why=why, first_look=bool(trained))
     return [*trained, str(decided), *conclude(config, ledger, decided)]
+
+
+def _keep(ledger: Ledger, reason: str, *, through: int) -> list[str]:
+    """Record that the champion stays, and why."""
+    ledger.decide("keep", reason, through=through)
+    return [f"the champion stays: {reason}"]
 
 
 def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
@@ -181,11 +181,9 @@ def rehearse(config: Config, ledger: Ledger) -> Outcome:
     if not releases.live_version(config.deployment_folder):
         return Outcome((str(taken), "would train the first model"))
     found = monitoring.rehearse(config, ledger, rows)
-    would = (
-        f"would act on: {findings.in_words(found.alarms)}"
-        if found.alarms
-        else f"would keep the champion: {found.quiet_words()}"
-    )
+    would = f"would keep the champion: {found.quiet_words()}"
+    if found.alarms:
+        would = f"would act on: {findings.in_words(found.alarms)}"
     return Outcome((str(taken), would), drift=bool(found.alarms))
 
 

@@ -71,8 +71,7 @@ def report(
     formats: Sequence[ReportFormat] = (),
 ) -> Report:
     """Report on a run, unless told otherwise the newest, and in the formats of the settings."""
-    from risk.report.compose import compose
-    from risk.report.formats import written
+    from risk.report.compose import compose, written
 
     with ledger.stage("report"):
         run_id = ledger.newest_run() if run_id is None else run_id

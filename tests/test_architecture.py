@@ -51,6 +51,7 @@ FAR_PACKAGES = {  # what only some rooms know: SQL, HTTP, drawing
     "matplotlib": ("risk.figures", "risk.report"),
     "reportlab": ("risk.figures", "risk.report"),
 }
+DECLARATIONS = ["risk/config.py", "risk/ledger/tables.py"]
 WITHOUT_IMPORT = {"wsgi"}  # reads the settings when imported: that is what it is for
 
 
@@ -229,9 +230,12 @@ def body_lines(function):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_stay_small(path):
-    """150 code lines for a stage, 250 for a module; docs/adr/0004 and 0009 name the exceptions."""
-    exceptions = {"app.py": 200, "api_calls.py": 160, "tables.py": 400}
-    limit = exceptions.get(path.name, 150 if path.parent == ROOT else 250)
+    """150 code lines for a stage, 250 for a module, 400 where it mostly declares.
+
+    docs/adr/0009 names the exception.
+    """
+    exceptions = {"api_calls.py": 160} | dict.fromkeys(DECLARATIONS, 400)
+    limit = exceptions.get(name_of(path), 150 if path.parent == ROOT else 250)
 
     assert code_lines(path) <= limit
 

@@ -12,10 +12,10 @@ from flask.blueprints import BlueprintSetupState
 from flask_openapi import APIBlueprint, Tag
 from flask_openapi.models import Schema
 
-import diagnostics
 from risk.config import Api, Columns, Config
 from risk.data import statistics
 from risk.explain.prediction_notes import risk_bands, warnings
+from risk.models import evaluation
 from risk.models.model import Floats
 from web import openapi, request_rows
 from web.model_endpoints import Named, answered
@@ -58,7 +58,7 @@ def prediction(query: Named) -> Response:
     """Return the labels the live model predicts for a data set, by default the test data."""
     config, champion = service().config, service().champion()
     path = service().dataset(query.filename, default=config.test_data)
-    table = diagnostics.predict(champion, service().rows(path), config.columns.identifier)
+    table = evaluation.predict(champion, service().rows(path), config.columns.identifier)
     predictions = statistics.as_rows(table)
     content = {"model_version": champion.manifest.version, "predictions": predictions}
     return seeds_answer(content, text=str(table["y_pred"].tolist()))

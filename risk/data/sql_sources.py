@@ -21,13 +21,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import quoted_name
 
 from risk import store
-from risk.config import Config
+from risk.config import Config, Source
 from risk.data.drops import FROM_SQL, Drop, Signature
 from risk.errors import LedgerError, SourceError
 from risk.ledger.engines import address_of, make_engine, on_one_line
 from risk.ledger.ledger import Ledger
 from risk.ledger.watermarks import Watermark
-from risk.sections import Source
 
 log = logging.getLogger("ingestion")
 ROWS_AT_ONCE = 5000

@@ -13,7 +13,7 @@ from risk import store
 from risk.config import Config
 from risk.decisions import gate
 from risk.decisions.gate import Standing
-from risk.decisions.trial import trial_of, yardstick
+from risk.decisions.run import trial_of, yardstick
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases, training_data
 from risk.models.evaluation import ripe

@@ -13,14 +13,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from risk.config import Config
-from risk.explain import latest_row
+from risk import store
+from risk.config import Columns, Config
+from risk.data import drops
+from risk.errors import UnknownName
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.attribution import Contributions, attribute_row
 from risk.models.model import Model
 from risk.monitoring.profile import Column
 from risk.monitoring.reference import Reference
+from risk.schema import shorten
 
 EXACT = "Exact terms of the log-odds of a linear model, beside the mean of {n} reference rows."
 SHAPLEY = "Shapley values of the predicted risk, beside {n} reference rows, ± a standard error."
@@ -115,7 +118,7 @@ def explain(
     config: Config, ledger: Ledger, identifier: str, *, champion: Model | None = None
 ) -> Explanation:
     """Explain what the live model, or another `champion`, says of a customer's last row."""
-    known = latest_row.find_latest(config, ledger, identifier)
+    known = find_latest(config, ledger, identifier)
     memory = remember(config, champion or releases.load_champion(config))
     manifest = memory.model.manifest
     row, sample = (rows[manifest.features] for rows in (known.row, memory.sample))
@@ -245,3 +248,53 @@ def _written(value: Any) -> str:
     if value is None:
         return "(missing)"
     return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The last row of a customer, as a table of one row, and the data set it is from."""
+
+    row: pd.DataFrame
+    dataset: str
+
+
+def find_latest(config: Config, ledger: Ledger, identifier: str) -> Known:
+    """Find the last accepted row of a customer, or else the last one in the test data.
+
+    Last is what has the latest event time, where there is such a column, or else what came last.
+    """
+    # blanks are cut off as in drops; what a terminal sends may be no text
+    identifier = identifier.strip().encode(errors="replace").decode()
+    compiled = config.name_of(config.ingested_folder / config.compiled_data_filename)
+    rows = _accepted(config, ledger, identifier)
+    if len(rows):
+        return Known(_last(rows, config.columns), compiled)
+    tested = config.name_of(config.test_data)
+    if config.test_data.exists():
+        rows = drops.read_whole(config, config.test_data)
+        rows = rows[rows[config.columns.identifier] == identifier]
+        if len(rows):
+            return Known(_last(rows, config.columns), tested)
+    raise UnknownName(
+        f"no {config.columns.identifier} is called {shorten(identifier)!r}, neither in {compiled} "
+        f"nor in {tested}"
+    )
+
+
+def _accepted(config: Config, ledger: Ledger, identifier: str) -> pd.DataFrame:
+    """Read the rows of one customer, but only the last ones where arrival says which these are."""
+    found = []
+    for number in reversed(ledger.parts()):
+        rows = store.read_rows_of(config, number, identifier)
+        if len(rows):
+            found.append(rows)
+            if not config.columns.event_time:
+                break
+    return pd.concat(found[::-1], ignore_index=True) if found else pd.DataFrame()
+
+
+def _last(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    if columns.event_time:
+        at = pd.to_datetime(rows[columns.event_time], format="ISO8601", utc=True)
+        rows = rows.iloc[at.argsort(kind="stable")]
+    return rows.tail(1).reset_index(drop=True)

@@ -10,9 +10,8 @@ from itertools import pairwise
 from typing import Literal
 
 from risk.explain import events, plain_words
-from risk.explain.plain_words import day, sentence
-from risk.explain.snapshot import ESTIMATED, MEASURED, PROMISED, Row, Situation
-from risk.notify.announcements import CAUSES
+from risk.explain.plain_words import ADVICE, ESTIMATED, MEASURED, PROMISED, day, sentence
+from risk.explain.snapshot import Row, Situation
 
 Fitness = Literal["fit", "fit with care", "not fit"]
 HEADLINES: dict[Fitness, str] = {
@@ -91,13 +90,13 @@ def _of_incidents(situation: Situation) -> list[Concern]:
     found, asked = situation.open_incidents, _asked_about(situation)
     kinds = {incident["kind"] for incident in found}
     concerns = [
-        Concern(words, f"Do not rely on the predictions. {CAUSES[kind]}", is_grave=True)
+        Concern(words, f"Do not rely on the predictions. {ADVICE[kind]}", is_grave=True)
         for kind, words in GRAVE.items()
         if kind in kinds
     ]
     if asked:
         stop = (
-            f"{CAUSES['data_quality']} Until you know, trust no prediction for the rows it brought."
+            f"{ADVICE['data_quality']} Until you know, trust no prediction for the rows it brought."
         )
         words = f"The data seem broken: {_subjects(asked)}."
         concerns.append(Concern(words, stop, is_grave=True))
@@ -105,10 +104,10 @@ def _of_incidents(situation: Situation) -> list[Concern]:
     odd = [i for i in others if i["kind"] == "data_quality"]
     if odd:
         words = f"Something is odd about the data: {_subjects(odd)}."
-        concerns.append(Concern(words, CAUSES["data_quality"]))
+        concerns.append(Concern(words, ADVICE["data_quality"]))
     if moved := [i for i in others if i not in odd]:
         words = f"The data differ from those the model learnt from: {_subjects(moved)}."
-        concerns.append(Concern(words, CAUSES["data_drift"]))
+        concerns.append(Concern(words, ADVICE["data_drift"]))
     return concerns
 
 

@@ -9,8 +9,16 @@ from typing import Any
 
 import pandas as pd
 
+from risk.monitoring.findings import OF_DATA
 from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION
 
+MEASURED, ESTIMATED, PROMISED = "measured", "estimated", "promised"
+ADVICE = {
+    "data_quality": "Ask whoever delivers the data whether the feed is broken.",
+    "model_drift": "Ask what changed in the world: the model errs more than it promised.",
+    "calibration_drift": "Treat predicted probabilities with care until it is resolved.",
+    "suspected_harm": "Bring labels soon: without them the model's errors are only estimated.",
+} | dict.fromkeys(OF_DATA, "Ask whether the change is real or only how the data is made.")
 METRICS = {"f1": "F1", "roc_auc": "ROC AUC", "brier": "Brier score"}
 LARGEST_EVIDENCE = 1e6
 SUBJECTS = {

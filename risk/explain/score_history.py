@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from risk.explain import plain_words
-from risk.explain.snapshot import ESTIMATED, KINDS, MEASURED, PROMISED, Row
+from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
+from risk.explain.snapshot import KINDS, Row
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from risk.config import Config
 from risk.data.statistics import as_rows
+from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import EVERY, Part
 from risk.models import releases
@@ -21,7 +22,6 @@ from risk.monitoring.incidents import SEVERITIES
 
 Row = Mapping[str, Any]
 NEWEST = Part(page_size=100)
-MEASURED, ESTIMATED, PROMISED = "measured", "estimated", "promised"
 KINDS = {assessment.REALISED: MEASURED, assessment.ESTIMATED: ESTIMATED}
 SAME_MOMENT = timedelta(minutes=1)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from risk.explain.snapshot import ESTIMATED, MEASURED, PROMISED
+from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.figures.canvas import LIGHT, PAGE, Frame, Theme, canvas, say_instead
 from risk.figures.labels import fitted, span, spread
 

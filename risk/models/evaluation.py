@@ -67,3 +67,15 @@ def score(model: Model, rows: pd.DataFrame, *, config: Config) -> dict[str, Esti
         cost=config.training.cost.as_tuple(),
         confidence=config.scoring.confidence,
     )
+
+
+def predict(champion: Model, rows: pd.DataFrame, identifier: str) -> pd.DataFrame:
+    """Return identifier, y_pred_proba and y_pred of each row."""
+    y_pred_proba = champion.predict_proba(rows)
+    return pd.DataFrame(
+        {
+            identifier: rows[identifier],
+            "y_pred_proba": y_pred_proba,
+            "y_pred": champion.predict(y_pred_proba),
+        }
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,13 +10,10 @@ import pandas as pd
 
 from risk import store
 from risk.config import Config
-from risk.data.statistics import as_rows
-from risk.decisions import policy
-from risk.decisions.policy import Choice
+from risk.data.statistics import as_rows, summarise
 from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, training_data
-from risk.models.evaluation import ripe
+from risk.models import releases, training_data
 from risk.monitoring import assessment, data_quality, detector, incidents, monitored_release
 from risk.monitoring.assessment import Assessment, Batch
 from risk.monitoring.detector import State
@@ -46,6 +42,12 @@ def assess(config: Config, ledger: Ledger) -> Assessment | None:
     return found
 
 
+def record_statistics(config: Config, ledger: Ledger, batch: Sequence[int]) -> None:
+    """Keep what the rows of these ingestions look like, column by column."""
+    rows = store.read_parts(config, sorted({*batch} & {*ledger.parts()}))
+    ledger.record_column_statistics(as_rows(summarise(rows, config.columns)))
+
+
 def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
     """Tell what the detectors would find in rows that were not accepted yet; write nothing."""
     live = monitored_release.load(config)
@@ -71,47 +73,6 @@ def note_arrival(config: Config, ledger: Ledger) -> list[str]:
             }
         )
     return [finding.detail for finding in fresh]
-
-
-def last_words(ledger: Ledger) -> tuple[str, str]:
-    """Tell how close to an alarm the last assessment was, and what moved the predicted risk."""
-    seen = ledger.assessments(newest=1)
-    return (seen[-1].summary, seen[-1].cause) if seen else ("", "")
-
-
-def choose(config: Config, ledger: Ledger, live: Watch) -> Choice:
-    """Let the policy choose what to do about the incidents that are open."""
-    manifest, open_incidents = live.champion.manifest, ledger.open_incidents()
-    offered = []
-    if incidents.of_kind(open_incidents, ["calibration_drift"]):
-        parts = [number for number in ledger.parts() if number > manifest.trained_through]
-        labelled = ripe(training_data.accepted(config, ledger, parts), manifest.target)
-        known = pd.DataFrame(
-            {
-                "y_true": labelled[manifest.target].astype("float64"),
-                "y_pred_proba": live.champion.predict_proba(labelled) if len(labelled) else [],
-            }
-        )
-        offered = policy.offers(known, manifest.threshold, config)
-    growth = _growth(config, ledger)
-    return policy.choose(
-        open_incidents,
-        offered,
-        config.policy,
-        growth=growth,
-        through=max(ledger.parts(), default=0),
-    )
-
-
-def _growth(config: Config, ledger: Ledger) -> float:
-    """Tell by which share the accepted rows grew since a challenger was last trained."""
-    if not (config.model_folder / model.MANIFEST).exists():
-        return math.inf
-    last = model.load_manifest(config.model_folder, store.signing_key(config))
-    if any(number <= last.trained_through for number in ledger.pending()):
-        return math.inf  # a crash came between that training and what it was for
-    learnt = last.rows_trained + last.rows_held_out
-    return ledger.rows_after(last.trained_through) / max(learnt, 1)
 
 
 def _state(ledger: Ledger, version: int) -> State:

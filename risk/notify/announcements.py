@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 import textwrap
@@ -11,17 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from risk.config import Config
-from risk.explain.plain_words import in_plain_words, subject
+from risk.explain.plain_words import ADVICE, in_plain_words, subject
 from risk.ledger.database import Record
 from risk.ledger.outbox import INTRODUCTION, OPENED, RESOLVED, News
-from risk.monitoring.findings import OF_DATA
 
-CAUSES = {
-    "data_quality": "Ask whoever delivers the data whether the feed is broken.",
-    "model_drift": "Ask what changed in the world: the model errs more than it promised.",
-    "calibration_drift": "Treat predicted probabilities with care until it is resolved.",
-    "suspected_harm": "Bring labels soon: without them the model's errors are only estimated.",
-} | dict.fromkeys(OF_DATA, "Ask whether the change is real or only how the data is made.")
 ANSWERS = {
     "deploy": "release {version} was deployed",
     "rollback": "the system went back to release {version}",
@@ -74,11 +66,6 @@ def footer(config: Config) -> str:
     return f"The dashboard shows more: http://{host}:{config.api.port}/ on {machine}"
 
 
-def installation(config: Config) -> str:
-    """Name this installation as its API does, without telling where it is."""
-    return hashlib.sha256(str(config.deployment_folder.resolve()).encode()).hexdigest()[:16]
-
-
 def _opened(incident: Record, answer: Record | None) -> tuple[str, str, str]:
     number, kind = incident.id, incident.kind.replace("_", " ")
     title = f"Incident {number}: {kind} ({incident.severity}): {subject(incident.subject)}"
@@ -88,7 +75,7 @@ def _opened(incident: Record, answer: Record | None) -> tuple[str, str, str]:
         to_do = f"To do: nothing, it is over since {_minute(incident.resolved_at)}."
     else:
         to_do = (
-            f"To do: {CAUSES.get(incident.kind, 'Look into it.')}\n"
+            f"To do: {ADVICE.get(incident.kind, 'Look into it.')}\n"
             f"  python diagnostics.py --acknowledge {number}   says that somebody looks into it\n"
             f"  python diagnostics.py --resolve {number}       closes it, once it is explained"
         )
@@ -173,7 +160,9 @@ def _failed(run: Record) -> tuple[str, str, str]:
 
 def _announcement(config: Config, title: str, text: str, content: dict[str, Any]) -> Announcement:
     line = textwrap.shorten(title, LONGEST_TITLE, placeholder=" ...")
-    return Announcement(line, text, {"installation": installation(config), "title": line} | content)
+    return Announcement(
+        line, text, {"installation": config.installation_id, "title": line} | content
+    )
 
 
 def _when(event: str, happened_at: datetime) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from risk.config import Config
+from risk.config import Config, ReportFormat
 from risk.explain import plain_words
 from risk.ledger.ledger import Ledger
 from risk.report import (
@@ -47,3 +47,18 @@ def _subtitle(known: Evidence) -> str:
     release = f"release {live['version']}" if live else "no release is live"
     run = f"run {known.run['id']}" if known.run else "before the first run"
     return f"{predicts}; {release}, {run}, {plain_words.day(known.reported_at)}"
+
+
+def written(document: Document, kind: ReportFormat) -> bytes:
+    """Write a report down; equal reports become equal bytes."""
+    if kind == "pdf":
+        from risk.report.pdf import write as pdf
+
+        return pdf.write(document)
+    if kind == "html":
+        from risk.report import html
+
+        return html.write(document)
+    from risk.report import as_json
+
+    return as_json.write(document)

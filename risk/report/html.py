@@ -11,8 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from risk.figures import canvas, fonts
-from risk.report import cells
-from risk.report.document import Document, Section
+from risk.report.document import Document, Section, as_text, numeric_columns, rows_as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +29,12 @@ def write(document: Document) -> bytes:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
+    environment.globals |= {
+        writer.__name__: writer for writer in (as_text, numeric_columns, rows_as_text)
+    }
     environment.tests["section"] = lambda block: isinstance(block, Section)
     page = environment.get_template("report.html").render(
-        document=document, cells=cells, drawn=_drawer(), kind=lambda block: type(block).__name__
+        document=document, drawn=_drawer(), kind=lambda block: type(block).__name__
     )
     return page.encode()
 

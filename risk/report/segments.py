@@ -2,14 +2,160 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from risk.data.statistics import as_rows
-from risk.report import weak_segments
+from risk.explain import plain_words
+from risk.models.model import Manifest
 from risk.report.context import Evidence
 from risk.report.document import Paragraph, Picture, Section, Table
+from risk.stats.scores import Estimate, accuracy
+from risk.stats.segments import worse_than_elsewhere
+
+FEWEST_ROWS = 30
+QUARTILES = (0.25, 0.5, 0.75)
+METRIC = "share of wrong predictions"
+COLUMNS = "feature segment value lower upper n predicted observed p_value is_weak".split()
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Segment = tuple[str, str, Mask]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """How often the model is wrong in each segment, the strongest evidence first.
+
+    `table` has `feature`, `segment` (in words), `value` with `lower` and `upper` (the share of
+    wrong predictions), `n`, `predicted` (mean predicted risk), `observed` (share of positives),
+    `p_value` and `is_weak`; it is empty, and `missing` says why, if nothing can be compared.
+    `overall` is the share of wrong predictions of all labelled rows.
+    """
+
+    table: pd.DataFrame
+    overall: Estimate
+    missing: str = ""
+
+    @property
+    def weak(self) -> pd.DataFrame:
+        """The segments in which the model is wrong more often than elsewhere, by evidence."""
+        return self.table[self.table["is_weak"]]
+
+    def __str__(self) -> str:
+        return self.in_words()
+
+    def in_words(self, *, most: int = 3) -> str:
+        """Say where the model is wrong more often than elsewhere, and than chance explains."""
+        if self.missing:
+            return self.missing
+        of_all = f"of {plain_words.counted(len(self.table), 'segment')}"
+        wrong = "wrong more often than elsewhere by more than chance"
+        usual = f"of all {self.overall.n:,} rows it is wrong in {self.overall.value:.0%}."
+        if self.weak.empty:
+            return f"In none {of_all} is the model {wrong}; {usual}"
+        shown = [f"{row.segment} ({row.value:.0%} of {row.n:,})" for row in self.weak.itertuples()]
+        told = plain_words.details(shown, most=most)
+        return f"In {len(self.weak)} {of_all} the model is {wrong}: {told}; {usual}"
+
+
+def find_weak(
+    rows: pd.DataFrame, y_pred_proba: Floats, manifest: Manifest, *, confidence: float
+) -> Segments:
+    """Compare how often the model is wrong in each segment of its features with elsewhere.
+
+    Segments are the quarters of a number, the values of a category, and what is missing, of at
+    least 30 rows with a label each. `y_pred_proba` is what the model of `manifest` predicts for
+    each of `rows`; unripe ones are left out. The chance that any segment is called weak by
+    accident is at most 1 - `confidence`, all of them together.
+    """
+    ripe = rows[manifest.target].notna().to_numpy()
+    y_true = rows[manifest.target].to_numpy()[ripe].astype("int8")
+    risk = np.asarray(y_pred_proba)[ripe]
+    wrong = (risk >= manifest.threshold) != y_true
+    overall = _share(wrong, confidence)
+    segments = [
+        segment
+        for name in manifest.features
+        for segment in _segments(name, rows.loc[ripe, name], is_number=name in manifest.numeric)
+        if FEWEST_ROWS <= segment[2].sum() <= len(wrong) - FEWEST_ROWS
+    ]
+    if not segments:
+        return Segments(_table([]), overall, _why_none(len(wrong)))
+    p_values = worse_than_elsewhere(wrong, np.array([members for _, _, members in segments]))
+    described = [
+        [
+            feature,
+            segment,
+            *astuple(_share(wrong[members], confidence)),
+            risk[members].mean(),
+            y_true[members].mean(),
+            p_value,
+            p_value <= 1 - confidence,
+        ]
+        for (feature, segment, members), p_value in zip(segments, p_values, strict=True)
+    ]
+    return Segments(_table(described), overall)
+
+
+def _why_none(n: int) -> str:
+    if n < 2 * FEWEST_ROWS:
+        known = f"Only {plain_words.counted(n, 'row')} with a label"
+        return f"{known}: to compare segments at least {2 * FEWEST_ROWS} are needed."
+    return f"No feature divides the {n:,} labelled rows into segments of at least {FEWEST_ROWS}."
+
+
+def _share(wrong: Mask, confidence: float) -> Estimate:
+    """Estimate how often predictions are wrong: how right one is who says the opposite."""
+    if not len(wrong):
+        return Estimate(None, None, None, 0)
+    return accuracy(np.ones(len(wrong)), wrong, confidence=confidence)
+
+
+def _table(described: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    table = pd.DataFrame(described, columns=COLUMNS).astype({"is_weak": "bool"})
+    strongest = table.sort_values(["p_value", "value"], ascending=[True, False], kind="stable")
+    return strongest.reset_index(drop=True)
+
+
+def _segments(name: str, values: pd.Series[Any], *, is_number: bool) -> Iterator[Segment]:
+    """Yield the segments of one feature: its name, the segment in words, the rows in it."""
+    missing = values.isna().to_numpy()
+    for words, members in (_quarters if is_number else _categories)(values):
+        yield name, f"{name} {words}", members & ~missing
+    yield name, f"{name} is missing", missing
+
+
+def _quarters(values: pd.Series[Any]) -> Iterator[tuple[str, Mask]]:
+    """Cut at the quartiles; equal values stay together."""
+    numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+    known = numbers[~np.isnan(numbers)]
+    if not len(known):
+        return
+    cuts = np.unique(np.quantile(known, QUARTILES, method="inverted_cdf"))
+    edges = [f"{edge + 0.0:g}" for edge in cuts]  # never -0
+    between = [f"over {low} to {high}" for low, high in zip(edges, edges[1:], strict=False)]
+    words = [f"up to {edges[0]}", *between, f"over {edges[-1]}"]
+    cells = np.searchsorted(cuts, numbers, side="left")
+    yield from ((told, cells == cell) for cell, told in enumerate(words))
+
+
+def _categories(values: pd.Series[Any]) -> Iterator[tuple[str, Mask]]:
+    """Take each value there are enough rows of, and the others together."""
+    codes, known = pd.factorize(values)
+    is_common = np.bincount(codes[codes >= 0], minlength=len(known)) >= FEWEST_ROWS
+    for code in sorted(np.flatnonzero(is_common).tolist(), key=lambda code: known[code]):
+        yield f"= {known[code]}", codes == code
+    yield "is another value", np.isin(codes, np.flatnonzero(~is_common))
+
 
 TITLE = "Where is the model weakest?"
 MOST_ROWS, MOST_DRAWN = 20, 12
-COLUMNS = "segment n value lower upper predicted observed is_weak".split()
+SHOWN = "segment n value lower upper predicted observed is_weak".split()
 
 
 def section(known: Evidence) -> Section:
@@ -20,7 +166,7 @@ def section(known: Evidence) -> Section:
     if known.watch is None or labelled is None:
         return Section(TITLE, (Paragraph("Not told: there is no row with a label to judge by."),))
     confidence = known.config.scoring.confidence
-    found = weak_segments.find_weak(
+    found = find_weak(
         labelled.rows,
         labelled.y_pred_proba,
         known.watch.champion.manifest,
@@ -31,12 +177,10 @@ def section(known: Evidence) -> Section:
         return Section(TITLE, (lead,))
     shown = found.table.head(MOST_ROWS)
     hidden = len(found.table) - len(shown)
-    figure = intervals.segments(
-        shown.head(MOST_DRAWN), overall=found.overall.value, metric=weak_segments.METRIC
-    )
+    figure = intervals.segments(shown.head(MOST_DRAWN), overall=found.overall.value, metric=METRIC)
     table = Table(
         ("segment", "rows", "wrong", "from", "to", "mean risk", "were at risk", "weak"),
-        tuple(tuple(row[name] for name in COLUMNS) for row in as_rows(shown)),
+        tuple(tuple(row[name] for name in SHOWN) for row in as_rows(shown)),
         caption="How often the model is wrong, the strongest evidence first.",
         shares=("wrong", "from", "to", "mean risk", "were at risk"),
         omitted=f"{hidden} more segments are left out, with less evidence." if hidden else "",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from risk.explain import health, plain_words
-from risk.explain.plain_words import counted
-from risk.explain.snapshot import MEASURED, Row, worst_first
+from risk.explain.plain_words import MEASURED, counted
+from risk.explain.snapshot import Row, worst_first
 from risk.report import performance
 from risk.report.context import MOST_DROPS, Evidence, Labelled
 from risk.report.document import Block, Bullets, Paragraph, Section, Tone

@@ -10,8 +10,7 @@ from reportlab.pdfgen.canvas import Canvas as PlainCanvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate
 
 from risk.figures import fonts
-from risk.report import cells
-from risk.report.document import Document
+from risk.report.document import Document, as_text
 from risk.report.pdf.flowables import FAINT, LINE, Place
 from risk.report.pdf.tags import Marks, decoration
 
@@ -61,7 +60,7 @@ class Template(BaseDocTemplate):  # type: ignore[misc]
         )
         frame = Frame(MARGIN, MARGIN, INNER_WIDTH, INNER_HEIGHT, 0, 0, 0, 0)
         self.addPageTemplates(PageTemplate(frames=[frame], onPage=self._draw_foot))
-        self._foot = f"{document.title} · {cells.as_text(document.reported_at)} UTC"
+        self._foot = f"{document.title} · {as_text(document.reported_at)} UTC"
 
     def afterFlowable(self, flowable: Any) -> None:  # noqa: N802
         """Note where a heading came to stand."""

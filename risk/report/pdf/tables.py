@@ -9,8 +9,7 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable
 
 from risk.figures import fonts
-from risk.report import cells
-from risk.report.document import Table
+from risk.report.document import Table, numeric_columns, rows_as_text
 from risk.report.pdf.flowables import FAINT, FONT, INK, LINE, Begin, Grid, Text, style
 from risk.report.pdf.tags import Element
 
@@ -72,7 +71,7 @@ def share_out(wanted: Sequence[float], needed: Sequence[float], room: float) -> 
 
 
 def _grid(table: Table, room: float) -> Grid:
-    texts = cells.rows_as_text(table)
+    texts = rows_as_text(table)
     measured = [list(table.columns), *texts[:MEASURED_ROWS]]
     lines, words = _widest(measured), _narrowest(measured)
     size = next((size for size in SIZES if sum(_at(size, words)) <= room), SIZES[-1])
@@ -118,7 +117,7 @@ def _widths(texts: Sequence[str], *, heads: int = 1) -> Iterator[float]:
 
 def _content(table: Table, texts: list[list[str]], size: float) -> list[list[Any]]:
     whole = Element("Table")
-    aligned = [{"alignment": RIGHT} if right else {} for right in cells.numeric_columns(table)]
+    aligned = [{"alignment": RIGHT} if right else {} for right in numeric_columns(table)]
     heads = [style(size, fontName=fonts.BOLD, leading=1.25 * size, **look) for look in aligned]
     looks = [style(size, leading=1.25 * size, **look) for look in aligned]
     kinds = [("TH", heads, list(table.columns)), *(("TD", looks, row) for row in texts)]

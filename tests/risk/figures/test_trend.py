@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from risk.explain.snapshot import ESTIMATED, MEASURED, PROMISED
+from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.figures import canvas, trend
 from tests.risk.figures.hard_names import LONG
 

@@ -137,7 +137,7 @@ def test_the_installation_is_named_as_by_its_api(world):
     client = create_app(world.config).test_client()
     health = client.get("/health", headers={"Accept": "application/json"}).json
 
-    assert announcements.installation(world.config) == health["installation"]
+    assert world.config.installation_id == health["installation"]
 
 
 def test_the_introduction_says_what_will_come(world, ledger):

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from risk.report import cells
+from risk.report import document
 from risk.report.document import Table
 
 
@@ -33,22 +33,22 @@ from risk.report.document import Table
 )
 def test_a_value_is_written_for_people(cell, text):
     """Three digits that matter, thousands apart, no cell empty."""
-    assert cells.as_text(cell) == text
+    assert document.as_text(cell) == text
 
 
 def test_a_share_is_written_in_percent():
     """Whole numbers too."""
-    assert cells.as_text(0.1234, is_share=True).split() == ["12.3", "%"]
-    assert cells.as_text(1, is_share=True).split() == ["100.0", "%"]
-    assert cells.as_text(None, is_share=True) == "–"
+    assert document.as_text(0.1234, is_share=True).split() == ["12.3", "%"]
+    assert document.as_text(1, is_share=True).split() == ["100.0", "%"]
+    assert document.as_text(None, is_share=True) == "–"
 
 
 def test_moments_are_of_one_zone():
     """UTC, whatever zone they come in."""
     at = datetime(2026, 3, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
 
-    assert cells.as_text(at).split() == ["2026-02-28", "23:30"]
-    assert cells.as_text(at.astimezone(UTC)) == cells.as_text(at)
+    assert document.as_text(at).split() == ["2026-02-28", "23:30"]
+    assert document.as_text(at.astimezone(UTC)) == document.as_text(at)
 
 
 def test_columns_of_numbers_are_aligned_as_such():
@@ -58,11 +58,11 @@ def test_columns_of_numbers_are_aligned_as_such():
         ((1, None, "1", True, None), (2, 0.5, "2", False, None)),
     )
 
-    assert cells.numeric_columns(table) == [True, True, False, False, False]
+    assert document.numeric_columns(table) == [True, True, False, False, False]
 
 
 def test_only_the_named_columns_are_shares():
     """The same number, written in two ways."""
     table = Table(("value", "share"), ((0.5, 0.5),), shares=("share",))
 
-    assert [text.split() for text in cells.rows_as_text(table)[0]] == [["0.500"], ["50.0", "%"]]
+    assert [text.split() for text in document.rows_as_text(table)[0]] == [["0.500"], ["50.0", "%"]]

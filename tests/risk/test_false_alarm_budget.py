@@ -1,6 +1,6 @@
 import pytest
 
-from risk.budget import days_per_alarm
+from risk.config import days_per_alarm
 
 
 @pytest.mark.parametrize(

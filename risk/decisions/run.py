@@ -1,18 +1,53 @@
-"""Champion and challenger brought before the gate, on rows that neither was trained on."""
+"""The open incidents put to the policy, and champion and challenger to the gate."""
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
+from risk import store
 from risk.config import Config, Metric
 from risk.data import drops
-from risk.decisions import gate
+from risk.decisions import gate, policy
 from risk.decisions.gate import Prediction, Standing, Trial, Verdict, Yardstick
+from risk.decisions.policy import Choice
 from risk.ledger.ledger import Ledger
-from risk.models import evaluation, model, releases, training_data
+from risk.models import evaluation, model, recalibration, releases, training_data
 from risk.models.evaluation import ripe
 from risk.models.model import Model
 from risk.monitoring import incidents
+from risk.monitoring.monitored_release import Watch
+
+
+def choose(config: Config, ledger: Ledger, live: Watch) -> Choice:
+    """Let the policy choose what to do about the incidents that are open."""
+    manifest, open_incidents = live.champion.manifest, ledger.open_incidents()
+    offered = []
+    if incidents.of_kind(open_incidents, ["calibration_drift"]):
+        parts = [number for number in ledger.parts() if number > manifest.trained_through]
+        labelled = ripe(training_data.accepted(config, ledger, parts), manifest.target)
+        known = pd.DataFrame(
+            {
+                "y_true": labelled[manifest.target].astype("float64"),
+                "y_pred_proba": live.champion.predict_proba(labelled) if len(labelled) else [],
+            }
+        )
+        offered = recalibration.offers(known, manifest.threshold, config)
+    growth = _growth(config, ledger)
+    return policy.choose(
+        open_incidents,
+        offered,
+        config.policy,
+        growth=growth,
+        through=max(ledger.parts(), default=0),
+    )
+
+
+def last_words(ledger: Ledger) -> tuple[str, str]:
+    """Tell how close to an alarm the last assessment was, and what moved the predicted risk."""
+    seen = ledger.assessments(newest=1)
+    return (seen[-1].summary, seen[-1].cause) if seen else ("", "")
 
 
 def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool) -> Verdict:
@@ -70,3 +105,14 @@ def trial_of(
 def _predict(trusted: Model, rows: pd.DataFrame) -> Prediction:
     y_pred_proba = trusted.predict_proba(rows)
     return Prediction(y_pred_proba, trusted.predict(y_pred_proba))
+
+
+def _growth(config: Config, ledger: Ledger) -> float:
+    """Tell by which share the accepted rows grew since a challenger was last trained."""
+    if not (config.model_folder / model.MANIFEST).exists():
+        return math.inf
+    last = model.load_manifest(config.model_folder, store.signing_key(config))
+    if any(number <= last.trained_through for number in ledger.pending()):
+        return math.inf  # a crash came between that training and what it was for
+    learnt = last.rows_trained + last.rows_held_out
+    return ledger.rows_after(last.trained_through) / max(learnt, 1)
