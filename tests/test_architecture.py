@@ -2,6 +2,7 @@ import ast
 import graphlib
 import io
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 STAGES = ["ingestion", "training", "scoring", "deployment", "diagnostics", "reporting"]
 # from the ground up: each may import only what stands before it
-FLOORS = [
+LAYERS = [
     ["risk"],
     ["risk.errors"],
     ["risk.stats"],
@@ -37,12 +38,12 @@ FLOORS = [
     ["app", "api_calls"],
     ["full_process", "wsgi"],
 ]
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-SCRIPTS = sorted(ROOT / f"{room}.py" for room in FLOOR if (ROOT / f"{room}.py").exists())
+LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}
+SCRIPTS = sorted(ROOT / f"{name}.py" for name in LAYER if (ROOT / f"{name}.py").exists())
 PACKAGE = [p for p in sorted((ROOT / "risk").rglob("*.py")) if "migrations" not in p.parts]
 WEB = sorted((ROOT / "web").glob("*.py"))
 MODULES = [*SCRIPTS, *PACKAGE, *WEB]
-FAR_PACKAGES = {  # what only some rooms know: SQL, HTTP, drawing
+FAR_PACKAGES = {  # what only some packages know: SQL, HTTP, drawing
     "sqlalchemy": ("risk.ledger", "risk.data.sql_sources", "risk.admin"),
     "alembic": ("risk.ledger",),
     "flask": ("web", "app"),
@@ -67,7 +68,7 @@ def module_of(path):
 NAMES = {module_of(path): path for path in MODULES}
 
 
-def room_of(module):
+def package_of(module):
     parts = module.split(".")
     return ".".join(parts[:2]) if parts[0] == "risk" else parts[0]
 
@@ -89,16 +90,20 @@ def own_imports(path):
 
 
 def test_every_module_has_a_place_in_the_order():
-    """A new room is put where it belongs, not anywhere."""
-    assert {room_of(module) for module in NAMES} == set(FLOOR)
+    """A new package is put where it belongs, not anywhere; the picture shows it."""
+    picture = (ROOT / "docs" / "layers.svg").read_text()
+    drawn = re.findall(r'">([a-z_]+)(?:/|\.py)?</text>', picture.split("commands</text>")[1])
+
+    assert {package_of(module) for module in NAMES} == set(LAYER)
+    assert {name.removeprefix("risk.") for name in LAYER} - {"risk"} <= set(drawn)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_one_way(path):
-    """Each room imports from those before it alone, stages nothing from each other."""
-    room = room_of(module_of(path))
+    """Each package imports from those before it alone, stages nothing from each other."""
+    own = package_of(module_of(path))
     is_allowed = {
-        name: room_of(name) == room or FLOOR[room_of(name)] < FLOOR[room]
+        name: package_of(name) == own or LAYER[package_of(name)] < LAYER[own]
         for name in own_imports(path)
     }
 
@@ -124,7 +129,7 @@ def test_foreign_packages_stay_where_they_belong(path):
     misplaced = [
         name
         for name in foreign
-        if not any(f"{module}.".startswith(f"{room}.") for room in FAR_PACKAGES[name])
+        if not any(f"{module}.".startswith(f"{home}.") for home in FAR_PACKAGES[name])
     ]
 
     assert not misplaced

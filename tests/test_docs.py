@@ -154,3 +154,54 @@ def test_no_machine_is_named():
         text = (ROOT / name).read_text(encoding="utf-8", errors="replace")
         assert "/work" + "/" not in text, name
         assert "--find" + "-links" not in text, name
+
+
+DEVELOPERS_PAGES = ["CONTRIBUTING.md", "docs/architecture.md"]
+
+
+@pytest.mark.parametrize("page", DEVELOPERS_PAGES)
+def test_pages_for_developers_name_files_that_exist(page):
+    """A maintainer who follows them finds what they tell of."""
+    text = (ROOT / page).read_text()
+    places = [ROOT, ROOT / "risk", *(ROOT / "risk").iterdir()]
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", text)
+    written_by_runs = ("data/", "models/", "reports/", "db/", "deployment/")
+
+    assert named
+    for name in named:
+        is_there = any((place / name).exists() for place in places)
+        assert is_there or name.startswith(written_by_runs), name
+
+
+def test_contributing_names_code_that_exists():
+    """Constants, classes and functions are where it says."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    code = "\n".join(
+        path.read_text() for folder in ("risk", "tests") for path in (ROOT / folder).rglob("*.py")
+    )
+    named = set(re.findall(r"`([A-Z][A-Za-z_]+|[a-z_]+_[a-z]+)`", text)) - {"CHANGELOG"}
+
+    assert {"score_all", "check_drops", "Finding", "REVISION", "on_every_server"} <= named
+    for name in named:
+        assert re.search(rf"^\s*(def |class )?{name}\b", code, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/index.md", "docs/architecture.md"]
+)
+def test_links_lead_to_files(page):
+    """Relative links are those of a clone, and work offline."""
+    path = ROOT / page
+    links = re.findall(r"\]\(([^)#]+)\)", path.read_text())
+
+    for link in links:
+        if not link.startswith("http"):
+            assert (path.parent / link).exists(), link
+
+
+def test_the_index_of_the_documentation_is_complete():
+    """Every page of docs/ can be found from docs/index.md."""
+    index = (ROOT / "docs" / "index.md").read_text()
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+
+    assert pages == {page for page in pages if f"]({page})" in index}
