@@ -16,11 +16,19 @@ from risk.stats.paired import difference
 from risk.stats.scores import BIGGER_IS_BETTER, Costs, Estimate, mcnemar_exact, score_all
 
 Array = NDArray[Any]
+# The case that the gate was simulated for: four points, of models that disagree on 15 % of the rows
+# (docs/evidence.md).
 GAIN_WORTH_PROVING = 0.04
 USUAL_DISAGREEMENT = 0.15
-NUMBER_OF_BETS = 4
+NUMBER_OF_BETS = 4  # `evidence.STAKES`; the mean of so many costs ln 4 nats
+# The first look that proves comes before the expected one: simulated, the median is 570 rows where
+# the formula has 822 (docs/evidence.md).
 PEEKING_SAVES = 0.7
+# Bets need losses within a range. It ends at a probability of 2 %, as in `loss_ratios`: were it
+# wider, the differences of usual rows would be next to nothing.
 LARGEST_LOG_LOSS = float(-np.log(0.02))
+# Scores whose difference has an interval. Log loss is not one: `ratios` cuts probabilities off at
+# 2 %, which the score itself does not.
 RATIOS = ("f1", "precision", "recall", "accuracy", "brier", "cost")
 
 
@@ -104,11 +112,15 @@ def compare(trial: Trial, gate: Gate, *, by: Yardstick, standing: Standing) -> V
     """
     metric = by.metric
     before, now = (_score(trial, model, by) for model in _models(trial))
-    gains = _differences(trial, by)
+    gains = _differences(trial, by)  # (rows,), positive where the challenger does better
+    # Keeping a champion that is known to do worse has its price, so less must be proven against it:
+    # with a margin of .01 even a model that never differs from it passes, after some 600 rows.
     margin = gate.margin if standing.harm else 0.0
     e_better = paired_evidence(gains, np.ones(len(gains)), margin=margin)
-    e_worse = paired_evidence(-gains, np.ones(len(gains)))
+    e_worse = paired_evidence(-gains, np.ones(len(gains)))  # worse at all, margin or not
     wins, losses = int(np.sum(gains > 0)), int(np.sum(gains < 0))
+    # Told to readers who know the test. It is valid for one look and decides nothing: looked at
+    # every ten labels up to 5000, it would let in every third of equal models.
     p_value = mcnemar_exact(*_right_and_wrong(trial))
     higher_by = _difference_of_scores(trial, by)
     comparison = (
@@ -121,8 +133,11 @@ def compare(trial: Trial, gate: Gate, *, by: Yardstick, standing: Standing) -> V
         weighed = (p_value, e_better, done, metric, len(gains), higher_by, by.confidence)
         return Verdict(deploy, proven, reason, before, now, *weighed)
 
+    # Reasons against come first: within the margin a challenger can be worse and not inferior, both
+    # beyond chance. 1 / alpha is Ville's bound, for all looks together.
     if e_worse >= 1 / gate.alpha:
         return verdict(f"the challenger is worse beyond chance: {comparison}", deploy=False)
+    # By the metric itself: the evidence is about a linear form of it, which may rank otherwise.
     if _point_is_worse(before, now, metric):
         return verdict(f"the challenger is worse: {comparison}", deploy=False)
     if e_better >= 1 / gate.alpha:
@@ -135,6 +150,8 @@ def compare(trial: Trial, gate: Gate, *, by: Yardstick, standing: Standing) -> V
 
 
 def _without_evidence(unsure: str, gate: Gate, standing: Standing, verdict: Any) -> Verdict:
+    # At the first look only: scores of equal models cross again and again as rows come, so a rule
+    # that needs no evidence would let any challenger in if it were asked often enough.
     if gate.when_unsure == "deploy_if_drifted" and standing.drift and standing.first_look:
         drifted = "the champion drifted and the challenger is not worse, so it goes live unproven"
         result: Verdict = verdict(f"{unsure}; {drifted}", deploy=True)
@@ -161,8 +178,10 @@ def first(score: Estimate, metric: Metric, *, confidence: float = 0.95) -> Verdi
 
 def rows_needed(gains: Array, alpha: float) -> int:
     """Tell about how many rows it takes, looking often, to prove a gain of four points."""
+    # What limits the stake is the mean of D^2: |D| is the same for 0-1 losses, more for others.
     disagreement = float(np.mean(np.abs(gains))) if len(gains) >= 20 else USUAL_DISAGREEMENT
-    spread = max(disagreement, GAIN_WORTH_PROVING)
+    spread = max(disagreement, GAIN_WORTH_PROVING)  # a gain of 4 points needs 4 % in dispute
+    # The best stake, gain / spread, grows by gain^2 / (2 spread) nats a row up to ln(4 / alpha).
     best = 2 * spread * np.log(NUMBER_OF_BETS / alpha) / GAIN_WORTH_PROVING**2
     return int(round(PEEKING_SAVES * best, -1))
 
@@ -176,6 +195,7 @@ def _difference_of_scores(trial: Trial, by: Yardstick) -> Estimate | None:
         ratios(y_true, model.y_pred.astype("float64"), model.y_pred_proba, by.cost)[by.metric]
         for model in _models(trial)
     )
+    # `ratios` counts losses as negative gains; the difference is told in the sign of the score
     earlier, later = (sign * before[0], before[1]), (sign * now[0], now[1])
     return difference(earlier, later, confidence=by.confidence)
 
@@ -186,7 +206,7 @@ def _differences(trial: Trial, by: Yardstick) -> Array:
     before, now = (
         _losses(model, y_true, trial.promise, by.metric, by.cost) for model in _models(trial)
     )
-    return np.asarray(np.clip(before - now, -1, 1))
+    return np.asarray(np.clip(before - now, -1, 1))  # within it but for rounding
 
 
 def _losses(model: Prediction, y_true: Array, promise: float, metric: Metric, cost: Costs) -> Array:
@@ -198,12 +218,18 @@ def _losses(model: Prediction, y_true: Array, promise: float, metric: Metric, co
     y_pred, proba = model.y_pred.astype("float64"), model.y_pred_proba
     if metric == "log_loss":
         right = np.where(y_true == 1, proba, 1 - proba)
+        # 1e-300 only keeps from log(0), the range ends long before
         loss = -np.log(np.maximum(right, 1e-300)) / LARGEST_LOG_LOSS
         return np.asarray(np.minimum(loss, 1.0))
     gains = ratios(y_true, y_pred, proba, cost)
     gained, possible = gains.get(metric, gains["brier"])
+    # A ratio is at least f where the mean of gained - f * possible is not below 0: were f the
+    # champion's score on these rows, the sign would be exact. It is from older ones, as a bet is
+    # placed before the rows it is about. A row of F1 loses f - 1 (TP), f / 2 (FP, FN) or 0 (TN): of
+    # one label, two models differ by 1 - f / 2 at most.
     if metric in ("f1", "precision", "recall"):
         return np.asarray((promise * possible - gained) / 2)
+    # costs are in any unit, and may all be equal: then no row says anything
     span = max(float(np.ptp(cost)), 1e-12) if metric == "cost" else 1.0
     return np.asarray(-gained / span)
 
@@ -225,6 +251,7 @@ def _right_and_wrong(trial: Trial) -> tuple[int, int]:
 
 
 def _point_is_worse(before: Estimate, now: Estimate, metric: Metric) -> bool:
+    # undefined is worse than any value, and not than undefined
     if before.value is None or now.value is None:
         return now.value is None and before.value is not None
     return now.value < before.value if BIGGER_IS_BETTER[metric] else now.value > before.value

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+# Rows of each table. Up to 998 pairs walk 8 orders each, and every step but the last is predicted:
+# some 8000 predictions a feature.
 MOST_ROWS = 500
-MOST_ROTATIONS = 4
-MOST_COMPARED = 200
-MANY_FEATURES = 20
-STEPS_AT_ONCE = 50
+MOST_ROTATIONS = 4  # of an order, and the reverse of each: 8 orders a pair
+MOST_COMPARED = 200  # reference rows; somebody waits for it (ADR 14)
+MANY_FEATURES = 20  # beyond, two orders: one and its reverse still share interactions of two fairly
+STEPS_AT_ONCE = 50  # of at most 1600 rows each, and of 400 with many features: bounds the memory
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -32,6 +34,7 @@ class Attribution:
 
     def in_words(self, *, most: int = 3, mean_of: str = "predicted risk") -> str:
         """Name the `most` largest parts, and what the other features add up to."""
+        # "z" in the formats: what rounds to zero is +0.00, not -0.00
         shown = dict(list(self.parts.items())[:most])
         if len(self.parts) > most:
             shown["other features"] = sum(list(self.parts.values())[most:])
@@ -117,13 +120,17 @@ def attribute(
     chosen = [_spread(risk) for risk in risks]
     rows = pd.concat([table.iloc[c] for table, c in zip(tables, chosen, strict=True)])
     ends = np.concatenate([risk[c] for risk, c in zip(risks, chosen, strict=True)])
-    pairs = _pairs(len(chosen[0]), len(chosen[1]))
+    pairs = _pairs(len(chosen[0]), len(chosen[1]))  # (pairs, 3)
+    # (walks, features): all pairs in their first order, then all in the next, hence the tile below
     orders = _orders(len(pairs), len(features), rng)
     first, last, weights = np.tile(pairs.T, len(orders) // len(pairs))
     between = [predict_proba(mixed) for mixed in _walk(rows, first, last, orders)]
+    # (features, walks): gains[k, i] belongs to the feature that walk i switches as its k-th, so
+    # orders.T is what to add it to. Each sum telescopes, so parts add up whatever the model does.
     gains = np.diff([ends[first], *between, ends[last]], axis=0)
     parts = np.bincount(orders.T.ravel(), (gains * weights / weights.sum()).ravel())
     means = [float(risk.mean()) for risk in risks]
+    # The sample's change is not quite the tables', for which no feature is to blame.
     parts += (means[1] - means[0] - parts.sum()) / len(parts)
     ranked = sorted(zip(features, parts.tolist(), strict=True), key=lambda part: -abs(part[1]))
     return Attribution(means[0], means[1], dict(ranked))
@@ -183,17 +190,19 @@ def attribute_row(
     usual = predict_proba(reference)
     chosen = _spread(usual, MOST_COMPARED)
     n, n_features = len(chosen), len(reference.columns)
-    rows = pd.concat([reference.iloc[chosen], row[[*reference]]])
+    rows = pd.concat([reference.iloc[chosen], row[[*reference]]])  # the row itself is number n
     n_rotations = 1 if n_features > MANY_FEATURES else MOST_ROTATIONS
     orders = _orders(n, n_features, rng, n_rotations)
     first = np.tile(np.arange(n), len(orders) // n)
-    last = np.full_like(first, n)
+    last = np.full_like(first, n)  # no pairing by rank: each reference row becomes the same row
     between = _predicted(predict_proba, _walk(rows, first, last, orders))
     end = np.repeat(predict_proba(row[[*reference]]), len(orders))
     gains = np.diff([usual[chosen][first], *between, end], axis=0)
+    # From the k-th of an order to the feature's own column: (walks, features). Kept by reference
+    # row, as their scatter is the standard error.
     by_feature = np.empty((len(orders), n_features))
     np.put_along_axis(by_feature, orders, gains.T, axis=1)
-    of_pairs = by_feature.reshape(-1, n, n_features).mean(axis=0)
+    of_pairs = by_feature.reshape(-1, n, n_features).mean(axis=0)  # over the orders of each row
     errors = of_pairs.std(axis=0, ddof=1) / np.sqrt(n)
     return Contributions(float(usual[chosen].mean()), of_pairs.mean(axis=0), errors, n)
 
@@ -211,6 +220,8 @@ def _predicted(
 
 def _spread(risk: Floats, most: int = MOST_ROWS) -> Integers:
     """Choose rows in the order of their risk: all, or the middle one of each of equal strata."""
+    # No random sample: the middles of strata of the risk nearly keep its mean, and are the same
+    # each time.
     n = min(len(risk), most)
     middles = (2 * np.arange(n) + 1) * len(risk) // (2 * n)
     return np.argsort(risk, kind="stable")[middles]
@@ -218,6 +229,9 @@ def _spread(risk: Floats, most: int = MOST_ROWS) -> Integers:
 
 def _pairs(n_before: int, n_after: int) -> Integers:
     """Couple two ranked samples, the second one behind the first: both rows and a weight each."""
+    # Both samples lie on one line of length n_before * n_after, a row of the first being n_after
+    # long and one of the second n_before: whole numbers, so that equal cuts are found equal. A pair
+    # is what lies between two cuts; there are n_before + n_after - gcd of them.
     shares_before, shares_after = np.arange(n_before) * n_after, np.arange(n_after) * n_before
     starts = np.union1d(shares_before, shares_after)
     weights = np.diff(starts, append=n_before * n_after)
@@ -228,8 +242,12 @@ def _orders(
     n_pairs: int, n_features: int, rng: np.random.Generator, most_rotations: int = MOST_ROTATIONS
 ) -> Integers:
     """Draw an order of the features for each pair, then append its rotations and all reverses."""
+    # an order of its own for each pair, so that chance averages out over the pairs
     drawn = rng.permuted(np.tile(np.arange(n_features), (n_pairs, 1)), axis=1)
     n_rotations = min(n_features, most_rotations)
+    # Rotations by equal steps put each feature early, in the middle and late. In an order and its
+    # reverse each of two features is once behind the other, so interactions of two are halved
+    # exactly; only those of more depend on the draw.
     shifts = np.arange(n_rotations) * n_features // n_rotations
     rotated = np.concatenate([np.roll(drawn, shift, axis=1) for shift in shifts])
     return np.concatenate([rotated, rotated[:, ::-1]])
@@ -239,7 +257,8 @@ def _walk(
     rows: pd.DataFrame, first: Integers, last: Integers, orders: Integers
 ) -> Iterator[pd.DataFrame]:
     """Yield what is between the first and last rows: one feature switched in each order, two..."""
-    positions = np.argsort(orders, axis=1)
-    for step in range(1, len(rows.columns)):
-        taken = np.where(positions < step, last[:, None], first[:, None])
+    positions = np.argsort(orders, axis=1)  # the inverse: when each feature is switched
+    for step in range(1, len(rows.columns)):  # steps 0 and p are rows whose prediction is known
+        taken = np.where(positions < step, last[:, None], first[:, None])  # (walks, features)
+        # column by column: as one array, numbers and categories would lose their types
         yield pd.DataFrame({c: rows[c].array.take(taken[:, j]) for j, c in enumerate(rows)})

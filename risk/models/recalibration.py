@@ -17,8 +17,8 @@ from risk.stats.scores import BIGGER_IS_BETTER, score_all
 
 Adjustment = Literal["recalibrate", "move_threshold"]
 Floats = NDArray[np.float64]
-FEWEST_ROWS, FEWEST_OF_A_CLASS = 60, 10
-SMALLEST_PROBABILITY = 1e-6
+FEWEST_ROWS, FEWEST_OF_A_CLASS = 60, 10  # in each half: two parameters and a threshold to learn
+SMALLEST_PROBABILITY = 1e-6  # 0 and 1 have infinite log-odds; these are 13.8
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
 
     `labelled` holds y_true and y_pred_proba in order of arrival.
     """
+    # In order of arrival, not at random: an adjustment is worth what it brings on rows to come, and
+    # on the rows it was learnt from it always gains.
     half = len(labelled) // 2
     older, newer = labelled.iloc[:half], labelled.iloc[half:]
     for part in (older, newer):
@@ -54,12 +56,13 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
     def value(proba: Floats, at: float) -> float:
         scores: Mapping[str, Any] = score_all(y_new, proba, proba >= at, cost=cost)
         score = scores[wanted].value or 0.0
-        return score if BIGGER_IS_BETTER[wanted] else -score
+        return score if BIGGER_IS_BETTER[wanted] else -score  # so that gains are positive
 
     def best(proba: Floats) -> float:
         return choose_threshold(y_old, proba, config.training).value
 
     as_is = value(p_new, threshold)
+    # Other probabilities need another threshold; the old one would undo part of the gain.
     recalibrated = value(_apply(p_new, slope, intercept), best(_apply(p_old, slope, intercept)))
     return [
         Offer("recalibrate", recalibrated - as_is, unit),
@@ -69,12 +72,15 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
 
 def _platt(y_true: Floats, y_pred_proba: Floats) -> tuple[float, float]:
     """Fit slope and intercept of a logistic curve over the log-odds, by damped Newton steps."""
-    x = np.column_stack([_log_odds(y_pred_proba), np.ones(len(y_true))])
-    sign = 1 - 2 * y_true
+    x = np.column_stack([_log_odds(y_pred_proba), np.ones(len(y_true))])  # (rows, 2)
+    sign = 1 - 2 * y_true  # loss is log(1 + exp(-margin)), the margin being -sign * x @ beta
 
     def loss(beta: Floats) -> float:
         return float(np.logaddexp(0, sign * (x @ beta)).sum())
 
+    # A whole step of Newton overshoots where p is near 0 or 1 and the curvature next to nothing, so
+    # it is halved until the loss does not rise. The ridge keeps the Hessian invertible where all
+    # predictions are equal. Rows that the score separates have no best slope: 50 steps end that.
     beta = np.zeros(2)
     for _ in range(50):
         p = expit(x @ beta)

@@ -17,7 +17,11 @@ from risk.stats.directions import Tolerance
 from risk.stats.evidence import Directions
 
 Floats = NDArray[np.float64]
+# They add up to 1, so that all families together keep the budget. Most is for drift and for harm
+# that labels prove; an estimate without labels is a suspicion, and intake has few checks (ADR 6).
 FAMILY_SHARES = {"data": 0.4, "model": 0.4, "estimate": 0.1, "intake": 0.1}
+# Of the data family. By equal shares the 45 pairs of ten columns would take four fifths of it, and
+# labels and predictions, in which all features meet, less than a fiftieth each.
 PAIRS_SHARE = 0.3
 PROMINENT_SHARE = 0.1
 
@@ -51,6 +55,7 @@ class Rules:
 
     def days_per_alarm(self, family: str) -> float:
         """The days between two false alarms that are granted to one family of checks."""
+        # a tenth of one alarm in 90 days is one in 900
         return self.alarms.days_per_false_alarm / FAMILY_SHARES[family]
 
 
@@ -83,7 +88,7 @@ def directions_of(reference: Reference, subject: str, rules: Rules) -> Direction
     if subject == LABELLED:
         return loss_ratios.watched_scores(
             counts,
-            np.append(reference.means[PREDICTION], 0.0),
+            np.append(reference.means[PREDICTION], 0.0),  # no prediction is missing
             threshold=reference.threshold,
             metric=rules.metric,
             cost=rules.cost,
@@ -91,6 +96,7 @@ def directions_of(reference: Reference, subject: str, rules: Rules) -> Direction
     if subject == EXPECTED_LOSS:
         return loss_ratios.rising_loss(counts, np.append(reference.means[subject], 0.0))
     if subject == reference.target:
+        # not among the columns, so it has one per cent of doubt of its own
         return directions.share(counts, "positive", Tolerance.shared(granted, 2))
     if column is None:
         return directions.pair(counts, GROUPS, tolerance)
@@ -103,6 +109,7 @@ def directions_of(reference: Reference, subject: str, rules: Rules) -> Direction
 def _number_of_directions(reference: Reference) -> int:
     """Count, for all columns and pairs, the ways to move that share the doubt in the reference."""
     columns = [
+        # of categories one too many, as there are no fewer unseen levels than none
         directions.OF_A_NUMBER if column.edges is not None else 2 * column.size
         for column in reference.columns
     ]
@@ -125,6 +132,7 @@ def shares_of(reference: Reference) -> dict[str, float]:
     ]
     left = 1 - 2 * PROMINENT_SHARE - (PAIRS_SHARE if pairs else 0.0)
     own = {subject: left / len(single) for subject in single} | prominent
+    # 1.0 remains for labelled scores and expected loss, each alone in its family
     return (
         dict.fromkeys(reference.subjects, 1.0) | own | {p: PAIRS_SHARE / len(pairs) for p in pairs}
     )

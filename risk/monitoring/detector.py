@@ -27,14 +27,22 @@ from risk.stats import directions, evidence
 from risk.stats.directions import Tolerance
 
 Floats = NDArray[np.float64]
-DOMAIN_SHARE = 0.1
+DOMAIN_SHARE = 0.1  # of the family's budget; it looks for what columns and pairs cannot show
 DOMAIN = "(domain classifier)"
+# No batch gets more than a fiftieth of an alarm: after a pause as long as the time between two
+# alarms a whole one would be due, and any batch that is barely unusual would raise it.
 LEAST_FEEDINGS = 50
-BACKLOG = timedelta(minutes=1)
+BACKLOG = timedelta(minutes=1)  # drops this close waited together: arrival is not when rows came
+# In reference standard deviations: a step is the default tolerance, the largest is also that of the
+# settings. A column that wanders even farther is reported, not tolerated.
 TOLERANCE_STEP = 0.05
 LARGEST_TOLERANCE = 1.0
+# What the past may reach. It is a tenth of an alarm, as the reference was counted on the same rows:
+# its means fit these batches better than those to come.
 QUIET_WEALTH = 0.1
-MOST_BATCHES = 1000
+MOST_BATCHES = 1000  # replayed: a week of one every ten minutes, near three years of daily ones
+# The largest e-value that is told is 1e300, so that a sum over subjects is finite too: floats end
+# at 1.8e308, and JSON knows no infinity.
 LARGEST_WEALTH = 300 * np.log(10)
 
 
@@ -104,6 +112,7 @@ class Detector:
     def __init__(self, reference: Reference, rules: Rules) -> None:
         self.rules = rules
         self.rows = max(reference.profile.n, 1)
+        # taken off all others, so that the classifier's alarms cost nothing on top of the budget
         taken = DOMAIN_SHARE if rules.domain_classifier else 0.0
         self.watched = {
             subject: watch(reference, subject, rules, share * (1 - taken))
@@ -116,12 +125,15 @@ class Detector:
         The classifier is trained on earlier batches, so its score is a bet that was placed before.
         """
         counts = np.array(reference_counts, np.float64)
+        # "higher" alone: of drift tell only rows that look less like the reference. The doubt is
+        # that of all directions `numeric` makes, which is cautious.
         alarms, n = self.rules.alarms, directions.OF_A_NUMBER
         chosen = directions.numeric(counts, Tolerance.shared(alarms.tolerance, n)).only("higher")
         self.watched[DOMAIN] = Watched(
             family="data",
             directions=chosen,
             gains=evidence.gains(chosen),
+            # each run has another classifier, so no past batches tell how alike its scores are
             correlation=np.array([evidence.UNKNOWN_CORRELATION]),
             tolerance=alarms.tolerance,
             log_share=float(np.log(DOMAIN_SHARE)),
@@ -141,8 +153,9 @@ class Detector:
                 if any(counts)
             ]
             if not told:
-                continue
+                continue  # the clock of a family stands still until it is fed, as labels come late
             fed_at[family] = now
+            # An alarm is about the sum of a family's wealth: all are weighed before any is reset.
             blamed = _blame(told)
             told = [replace(e, alarm=e.subject in blamed) for e in told]
             for subject in self._to_forget(family, told):
@@ -156,8 +169,9 @@ class Detector:
         Where the clock cannot tell, for a first batch or in a backlog, it is the usual time.
         """
         since = now - state.fed_at.get(family, now)
-        if since < BACKLOG:
+        if since < BACKLOG:  # also a clock that was set back: no mass is below 0
             since = timedelta(minutes=self.rules.alarms.usual_minutes_between_drops)
+        # days over days per alarm: the alarms that are due by chance, a pure number
         share = since.total_seconds() / 86_400 / self.rules.days_per_alarm(family)
         return float(np.log(min(share, 1 / LEAST_FEEDINGS)))
 
@@ -166,8 +180,11 @@ class Detector:
     ) -> Evidence:
         watched = self.watched[subject]
         chosen, rows = watched.directions, np.asarray(counts, np.float64)
+        # (directions,): what is due to the family, times the share of the subject, of the direction
         mass = log_mass + watched.log_share + np.log(chosen.weights)
         owned = wealth.get(subject, Wealth((), np.empty(0)))
+        # Other names are other bets, after a change of the metric or the tolerance. Wealth must not
+        # pass from one bet to another: that one would have been chosen after the rows.
         logs = evidence.advance(
             owned.logs if owned.names == chosen.names else evidence.start(chosen),
             watched.gains,
@@ -176,11 +193,14 @@ class Detector:
             correlation=watched.correlation,
         )
         wealth[subject] = Wealth(chosen.names, logs)
+        # The direction is chosen by all evidence so far; effect and mean are those of this batch.
         leading = int(np.argmax([evidence.log_total(row) for row in logs]))
         counted = ~np.isnan(chosen.values[leading])
         n = int(rows[counted].sum())
         now = float(np.nan_to_num(chosen.values[leading]) @ rows / max(n, 1))
         before = float(chosen.means[leading])
+        # 0.1 is the spread of an event with a share of 1 %: of one that was never seen any share
+        # would be an infinite effect
         unit = max(float(chosen.spreads[leading]), 0.1)
         total = min(evidence.log_total(logs), LARGEST_WEALTH)
         return Evidence(
@@ -205,6 +225,8 @@ class Detector:
         )
 
     def _to_forget(self, family: str, told: Sequence[Evidence]) -> list[str]:
+        # An alarm of all together has spent the wealth of all: were only the one that is blamed to
+        # start again, the others would raise the same alarm with the next batch.
         alarms = [e for e in told if e.alarm]
         if alarms and sum(e.e_value for e in alarms) < 1:
             return [s for s, watched in self.watched.items() if watched.family == family]
@@ -229,23 +251,31 @@ def settle(
     reference that begins with a change, the batches `before` that tell how alike rows are.
     """
     correlations, tolerances = {}, dict(reference.tolerances)
+    # the mass of one batch: the clock of the past is not replayed, drops come as they usually do
     usual = rules.alarms.usual_minutes_between_drops / 1440 / rules.days_per_alarm("data")
     for subject, share in shares_of(reference).items():
         tables, earlier = _tables(batches, subject), _tables(before, subject)
+        # How alike rows are is a habit of the feed and outlasts a change, which moves means: the
+        # longer history knows it better (ADR 7).
         typical = earlier if len(earlier) > len(tables) else tables
-        if len(typical) < 2:
+        if len(typical) < 2:  # one batch has nothing to be unlike
             continue
         made = directions_of(reference, subject, rules)
         alike = evidence.intraclass_correlation(typical, made.values)
         correlations[subject] = dict(zip(made.names, alike.tolist(), strict=True))
         if len(tables) < evidence.FEWEST_BATCHES:
             continue
+        # The design effect comes first: tolerance is for what it leaves unexplained. `settled`
+        # shares the mapping that the loop fills, so each round watches with what was granted last.
         settled = replace(reference, correlations=correlations, tolerances=tolerances)
         granted = granted_to(reference, subject, rules)
+        # Data only: labelled scores have a tolerance in their own unit, and a model whose score
+        # wandered in the past is not thereby allowed to get worse.
         while family_of(subject) == "data" and granted < LARGEST_TOLERANCE:
             watched = watch(settled, subject, rules, share * usual)
             if _highest(watched, tables) <= np.log(QUIET_WEALTH):
                 break
+            # rounded, as it is shown and stored: three steps are 0.15, not 0.15000000000000002
             granted = tolerances[subject] = round(granted + TOLERANCE_STEP, 10)
     return replace(reference, correlations=correlations, tolerances=tolerances)
 
@@ -262,6 +292,8 @@ def _highest(watched: Watched, tables: Sequence[Sequence[int]]) -> float:
 
 def _blame(told: Sequence[Evidence]) -> set[str]:
     """Name who raised an alarm: each that reaches 1 alone, or else the first of all together."""
+    # The budget is for the sum, which is 1 whenever a part is. So who reaches 1 alone is named with
+    # the confidence of the alarm itself; the first of a sum is only the likeliest.
     alone = {e.subject for e in told if e.e_value >= 1}
     if alone or sum(e.e_value for e in told) < 1:
         return alone

@@ -13,13 +13,17 @@ from risk.stats.evidence import Directions
 from risk.stats.scores import Costs
 
 Floats = NDArray[np.float64]
+# Of the model family's budget. The rest sees what a metric like F1 is blind to, probabilities that
+# go wrong on one side of the threshold: a fifteenth each is a head start of ln 15 = 2.7 nats less.
 METRIC_WEIGHT = 0.8
-RELATIVE_SLACK = 0.05
+RELATIVE_SLACK = 0.05  # of a loss, whose size depends on how hard the rows are, or on a currency
+# In units of the score. F1, precision and recall are of fewer rows, so an error moves them more.
 SLACK = {"accuracy": 0.01, "f1": 0.02, "precision": 0.02, "recall": 0.02}
 FEWER = "fewer positives than predicted"
 MORE = "more positives than predicted"
 CALIBRATION = (FEWER, MORE)
-CALIBRATION_SLACK = 0.02
+CALIBRATION_SLACK = 0.02  # of the mean of label - prediction
+# Bets need bounded scores, and stakes shrink with the range: log loss ends at -ln 0.02 = 3.9.
 SMALLEST_PROBABILITY = 0.02
 
 
@@ -33,13 +37,15 @@ def watched_scores(
     the rest goes to the Brier score and to calibration. What cannot be added up row by row (areas
     under curves), and a ratio that is undefined on the reference, is watched by the Brier score.
     """
-    y_true = np.tile([0.0, 1.0], len(y_pred_proba))
+    y_true = np.tile([0.0, 1.0], len(y_pred_proba))  # (2 n_cells,): 0, 1, 0, 1, ...
     proba = np.repeat(y_pred_proba, 2)
+    # exact, as no cell lies on both sides of the threshold
     y_pred = (proba >= threshold).astype("float64")
     one = np.ones_like(proba)
     known = ratios(y_true, y_pred, proba, cost.as_tuple())
     chosen = metric if metric in known and known[metric][1] @ counts > 0 else "brier"
     others = ["brier"] if chosen != "brier" else []
+    # Calibration is two scores because `fall` looks one way: y - p falls when positives are fewer.
     gained = [*(known[name][0] for name in (chosen, *others)), y_true - proba, proba - y_true]
     possible = [*(known[name][1] for name in (chosen, *others)), one, one]
     names = (chosen, *others, *CALIBRATION)
@@ -59,6 +65,8 @@ def ratios(
     y_true: Floats, y_pred: Floats, proba: Floats, cost: Costs
 ) -> dict[str, tuple[Floats, Floats]]:
     """Return what each row gains, and what was possible, for every score that rows add up to."""
+    # Each score is sum(gained) / sum(possible), so counts of cells are all it takes, and bigger is
+    # better in all of them: what is lost is gained with a minus sign.
     tp, fp = y_true * y_pred, (1 - y_true) * y_pred
     fn, tn = y_true * (1 - y_pred), (1 - y_true) * (1 - y_pred)
     one = np.ones_like(proba)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from risk.config import Columns
 from risk.monitoring.profile import MOST_LEVELS
 
-EXPLAINED = 0.8
-CLIP = 10.0
-FEWEST_ROWS_OF_PCA = 20
-FEWEST_ROWS_OF_DOMAIN = 50
-MOST_ROWS = 5000
+EXPLAINED = 0.8  # of the variance; the rest is the error of a usual row
+CLIP = 10.0  # standard deviations: bounds what one mistyped number does to components and errors
+FEWEST_ROWS_OF_PCA = 20  # components follow fewer rows so closely that new ones look strange
+FEWEST_ROWS_OF_DOMAIN = 50  # a leaf has 20 rows or more: of fewer there is little to split
+MOST_ROWS = 5000  # of each table, as a classifier is trained in every run
 Floats = NDArray[np.float64]
 
 
@@ -37,9 +37,11 @@ class Reconstruction:
     def error(self, rows: pd.DataFrame) -> Floats:
         """Return how far each row is from the components, in standard deviations."""
         values = rows[[*self.names]].to_numpy("float64")
+        # that values are missing shows in their own column; here they should not
         known = np.where(np.isnan(values), self.medians, values)
         z = _standardised(known, np.array(self.means), np.array(self.scales))
         components = np.array(self.components)
+        # (rows, names) less their projection; `components` is (components, names), orthonormal
         residuals: Floats = np.linalg.norm(z - z @ components.T @ components, axis=1)
         return residuals
 
@@ -64,6 +66,7 @@ def fit_reconstruction(rows: pd.DataFrame, numeric: Sequence[str]) -> Reconstruc
     varied = rows[[name for name in numeric if rows[name].nunique() > 1]]
     medians = varied.median()
     known = varied.fillna(medians)
+    # a column of values near the largest float has an infinite spread, and is left out below
     with np.errstate(over="ignore", invalid="ignore"):
         means, scales = known.mean(), known.std(ddof=0)
     names = scales.index[np.isfinite(scales) & (scales > 0)].tolist()
@@ -76,7 +79,7 @@ def fit_reconstruction(rows: pd.DataFrame, numeric: Sequence[str]) -> Reconstruc
         medians=tuple(medians[names].tolist()),
         means=tuple(centre.tolist()),
         scales=tuple(scale.tolist()),
-        components=_components(z.T @ z / len(z)),
+        components=_components(z.T @ z / len(z)),  # of correlations: units do not matter
     )
 
 
@@ -104,10 +107,10 @@ def domain_score(
     known = pd.concat(samples)
     encode = _encoder(known, columns)
     classifier = HistGradientBoostingClassifier(
-        max_iter=50,
+        max_iter=50,  # small, as it is trained in every run
         max_leaf_nodes=8,
         early_stopping=False,
-        class_weight="balanced",
+        class_weight="balanced",  # else the probability would follow the lengths of the tables
         categorical_features=np.arange(len(columns.numeric), len(columns.features)),
         random_state=random_seed,
     )
@@ -123,10 +126,11 @@ def _standardised(values: Floats, means: Floats, scales: Floats) -> Floats:
 
 
 def _components(covariance: Floats) -> tuple[tuple[float, ...], ...]:
-    variances, vectors = np.linalg.eigh(covariance)
+    variances, vectors = np.linalg.eigh(covariance)  # the smallest variance first
     explained = np.cumsum(variances[::-1]) / variances.sum()
+    # as many components as columns would leave no error at all
     kept = min(int(np.searchsorted(explained, EXPLAINED)) + 1, len(variances) - 1)
-    return tuple(map(tuple, vectors.T[::-1][:kept].tolist()))
+    return tuple(map(tuple, vectors.T[::-1][:kept].tolist()))  # (components, columns)
 
 
 def _encoder(known: pd.DataFrame, columns: Columns) -> Callable[[pd.DataFrame], Floats]:

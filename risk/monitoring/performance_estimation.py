@@ -22,11 +22,13 @@ from risk.stats.scores import Estimate, is_worse
 
 Floats = NDArray[np.float64]
 Levels = Mapping[str, tuple[str, ...]]
-FEWEST_ROWS, FEWEST_OF_A_CLASS = 100, 10
-ENOUGH_FOR_MORE = 500
+FEWEST_ROWS, FEWEST_OF_A_CLASS = 100, 10  # a guess from fewer would be taken for an estimate
+ENOUGH_FOR_MORE = 500  # from here on isotonic and boosted; before, two parameters err less
+# Ten replicates are ten degrees of freedom: Student's t is 2.23 instead of 1.96, for ten more fits.
+# The trees, at a learning rate of .05, are bounded to keep all of these short.
 REPLICATES, FOLDS, MOST_TREES = 10, 5, 300
-GRID = expit(np.linspace(-12, 12, 481))
-HUGE = 1e30
+GRID = expit(np.linspace(-12, 12, 481))  # in steps of .05 of log-odds, from 6e-6 to 1 - 6e-6
+HUGE = 1e30  # scikit-learn overflows where it adds numbers near the largest float
 
 
 class Curve(NamedTuple):
@@ -91,7 +93,9 @@ class Calibration:
         chances = np.stack([version.curve(y_pred_proba) for version in versions])
         if versions[0].booster is not None:
             features = _features(rows, y_pred_proba, self.numeric, self.levels)
+            # on the scale of probabilities, not of log-odds: the booster was fitted to y - curve
             chances += [version.booster.predict(features) for version in versions]
+        # Curve and correction may leave [0, 1]; and m rows prove no chance below half a row of m.
         return np.clip(chances, self.margin, 1 - self.margin)
 
 
@@ -111,10 +115,13 @@ def fit(
     levels = {name: tuple(sorted(values.unique())) for name, values in texts.items()}
     features = _features(rows, y_pred_proba, columns.numeric, levels)
     rng = np.random.default_rng(random_seed)
+    # Dealt out class by class, in random order, so that each fold has its share of rare positives.
     folds = np.empty(m, dtype=np.int64)
     folds[np.lexsort((rng.random(m), truth))] = np.arange(m) % FOLDS
     reference = _Reference(truth, y_pred_proba, features, folds, random_seed)
     trees = reference.trees() if m >= ENOUGH_FOR_MORE else 0
+    # Bayesian bootstrap: rows drawn again would be in several folds, and their residuals in sample;
+    # weights keep each row in one, and lose no class.
     weights = [np.ones(m), *rng.exponential(size=(REPLICATES, m))]
     versions = tuple(reference.version(weight, trees) for weight in weights)
     return Calibration(columns.numeric, levels, versions, margin=1 / (2 * m))
@@ -149,16 +156,19 @@ class _Reference:
         error that shows when the subgroup grows. That of more trees shows in the replicates.
         """
         residual = self.residual(np.ones_like(self.truth))
+        # of each row, after each number of trees; float32, as it is 300 times the rows
         gain = np.empty((MOST_TREES, len(residual)), dtype=np.float32)
         for there in self.each_fold():
             booster = self.booster(MOST_TREES).fit(self.features[~there], residual[~there])
             for stage, correction in enumerate(booster.staged_predict(self.features[there])):
                 gain[stage, there] = residual[there] ** 2 - (residual[there] - correction) ** 2
+        # of the mean of paired differences: what no tree can explain is in both losses and cancels
         error = gain.std(axis=1) / np.sqrt(len(residual))
         return int(np.flatnonzero(gain.mean(axis=1) > 2 * error).max(initial=-1)) + 1
 
     def residual(self, weight: Floats) -> Floats:
         """Subtract from each label what a curve fitted to the other folds expects."""
+        # In sample an isotonic curve follows the labels, and would leave the booster too little.
         residual = self.truth.copy()
         for there in self.each_fold():
             curve = _curve(self.truth[~there], self.score[~there], weight[~there])
@@ -173,6 +183,8 @@ class _Reference:
         """Return one of few and careful trees, unfitted."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
+        # On y - curve with scikit-learn, not on the logit with LightGBM: no further dependency, and
+        # errors at the noise floor (ADR 6). Residuals are mostly noise, hence the large leaves.
         return HistGradientBoostingRegressor(
             learning_rate=0.05,
             max_iter=trees,
@@ -190,9 +202,11 @@ def _curve(truth: Floats, score: Floats, weight: Floats) -> Curve:
     from sklearn.linear_model import LogisticRegression
 
     if len(truth) >= ENOUGH_FOR_MORE:
+        # beyond its outermost knots np.interp goes on level
         isotonic = IsotonicRegression().fit(score, truth, weight)
         return Curve(isotonic.X_thresholds_, isotonic.y_thresholds_)
     evidence = logit(np.clip(score, GRID[0], GRID[-1]))[:, None]
+    # just enough regularisation that rows which the score separates have a finite slope
     platt = LogisticRegression(C=100).fit(evidence, truth, weight)
     return Curve(GRID, platt.predict_proba(logit(GRID)[:, None])[:, 1])
 

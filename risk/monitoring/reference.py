@@ -25,12 +25,13 @@ from risk.monitoring.profile import (
     numeric_column,
 )
 
+# Brackets tell derived subjects from columns wherever only the name is stored.
 PREDICTION = "(predicted risk)"
 LABELLED = "(predicted risk by label)"
 EXPECTED_LOSS = "(expected loss)"
 RECONSTRUCTION = "(reconstruction error)"
 DERIVED = (PREDICTION, EXPECTED_LOSS, RECONSTRUCTION)
-MOST_PAIRED_COLUMNS = 10
+MOST_PAIRED_COLUMNS = 10  # 45 pairs of 65 cells in each stored profile; they grow as the square
 Floats = NDArray[np.float64]
 
 
@@ -77,6 +78,7 @@ class Reference:
             target=columns.target,
             threshold=threshold,
             pairs=tuple(combinations(telling, 2)),
+            # `count` needs these to join cells into groups; the whole profile replaces it below
             profile=Profile(0, {n: count(codes[n], cells[n].size) for n in telling}),
             means={c.name: _cell_means(c, codes[c.name], frame[c.name]) for c in numeric},
             seen_once_twice={
@@ -113,6 +115,7 @@ class Reference:
         ripe = labels.notna().to_numpy()
         y_true = labels[ripe].to_numpy(dtype="int64")
         prediction = next(column for column in self.columns if column.name == PREDICTION)
+        # 2 * cell + label, the order that `loss_ratios.watched_scores` lays out
         cells = 2 * prediction.codes(y_pred_proba[ripe]) + y_true
         return Profile(
             len(y_true),
@@ -154,12 +157,15 @@ def _tuples(lists: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
 
 def _cut_at(column: Column, threshold: float) -> Column:
     """Let no cell hold predictions of both classes: positive is from the threshold on."""
+    # edges belong to the cell below them, so the cut is the last number that is not positive
     below = float(np.nextafter(threshold, -np.inf))
     return replace(column, edges=tuple(sorted({*(column.edges or ()), below})))
 
 
 def _cell_means(column: Column, codes: Codes, values: pd.Series[Any]) -> tuple[float, ...]:
     """Return the mean value in each cell, of an empty one the edge it has; missing left out."""
+    # Lower and upper end of each cell but that of missing values: (n_cells - 1,). The two outer
+    # cells are open, and get their one edge for both.
     edges = np.array(column.edges)
     low, high = np.r_[edges[0], edges], np.r_[edges, np.nextafter(edges[-1], np.inf)]
     with np.errstate(invalid="ignore"):
@@ -169,7 +175,8 @@ def _cell_means(column: Column, codes: Codes, values: pd.Series[Any]) -> tuple[f
     total = np.bincount(codes, weights=numbers, minlength=column.size)[:-1]
     means = np.where(n > 0, total / np.maximum(n, 1), middle)
     within = np.clip(means, np.nextafter(low, np.inf), high)  # a mean of equal values rounds
-    finite = np.nan_to_num(within, posinf=0.0, neginf=0.0)
+    finite = np.nan_to_num(within, posinf=0.0, neginf=0.0)  # a column without any value
+    # they serve as the cells' places on a line, whose order rounding must not change
     return tuple(np.maximum.accumulate(finite).tolist())
 
 
@@ -181,7 +188,10 @@ def _most_telling(
     def explained(name: str) -> float:
         n = np.bincount(codes[name])
         means = np.bincount(codes[name], weights=y_pred_proba) / np.maximum(n, 1)
+        # Variance between cells: unlike a correlation it sees a risk that rises at both ends. With
+        # a minus sign, as `sorted` puts the smallest first and keeps the order of equal ones.
         return float(-np.average((means - y_pred_proba.mean()) ** 2, weights=n))
 
+    # which pairs of features go together matters only where the model uses both
     chosen = set(sorted(numeric, key=explained)[:MOST_PAIRED_COLUMNS])
     return [name for name in numeric if name in chosen]

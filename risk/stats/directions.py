@@ -12,10 +12,12 @@ from scipy.special import betaincinv, ndtri
 from risk.stats.evidence import Directions
 
 Floats = NDArray[np.float64]
+# Chance that a reference misjudges a mean by more than it is granted for that. It is paid once for
+# each reference, not with each check: where it did not happen, the false-alarm budget holds.
 REFERENCE_ALPHA = 0.01
-LOCATION_WEIGHT = 0.5
+LOCATION_WEIGHT = 0.5  # most drift is a shift, so two of the fourteen directions get half (ADR 6)
 TOGETHER, AGAINST = "rise together", "move against each other"
-OF_A_NUMBER = 14
+OF_A_NUMBER = 14  # the directions of `numeric`: 8 of its ranks, 4 of its ends, 2 of missing values
 OUTERMOST_RANK = 0.01  # the larger the largest score, the smaller the bets that can be afforded
 
 
@@ -96,11 +98,16 @@ def numeric(counts: Floats, tolerance: Tolerance) -> Directions:
     """
     if len(counts) < 4:
         raise ValueError(f"a numeric column has at least 4 cells, got {len(counts)}")
+    # Normal scores find +.25 sd after 15 batches of 50 rows, the first Legendre polynomial after 16
+    # (ADR 6). Unclipped, the outermost score would grow with the reference.
     ranks = np.clip(_mid_ranks(counts[:-1]), OUTERMOST_RANK, 1 - OUTERMOST_RANK)
     x = 2 * ranks - 1
+    # Orders 2 to 4, orthogonal on the ranks, so that spread, skew and tails are told apart. They
+    # need not have spread 1, as stakes and tolerance are in units of it.
     shapes = [(3 * x**2 - 1) / 2, (5 * x**3 - 3 * x) / 2, (35 * x**4 - 30 * x**2 + 3) / 8]
+    # A bet is on a higher mean only, so each score comes with both signs.
     smooth = [_pad(signed) for s in (ndtri(ranks), *shapes) for signed in (s, -s)]
-    places = np.eye(len(counts))
+    places = np.eye(len(counts))  # places[i]: the event of being in cell i
     low, high = places[0] + places[1], places[-2] + places[-3]
     events = [_pad(e[:-1]) for e in (low, high, places[0], places[-2])]
     names = (
@@ -159,10 +166,11 @@ def categorical(
     subjects = [*levels, "other levels", "missing"]
     used = [*places[: len(levels) + 1], places[-1]]
     names = [f"{s} {how} often" for s in subjects for how in ("more", "less")]
+    # (2 n_levels + 5, n_cells); unseen levels cannot come less often than never
     values = np.array([signed for place in used for signed in (place, -place)] + [places[-2]])
     z, (once, twice) = float(-ndtri(tolerance.alpha)), seen
     unseen = (once + z * np.sqrt(once + 2 * twice + 1) + z**2) / max(counts.sum(), 1)
-    granted = np.zeros(len(values))
+    granted = np.zeros(len(values))  # only to levels without a cell of their own
     granted[-1] = unseen
     granted[2 * len(levels) : 2 * len(levels) + 2] = unseen if counts[len(levels)] else 0.0
     return _assemble((*names, "unseen levels"), values, counts, tolerance, granted=granted)
@@ -218,9 +226,11 @@ def pair(counts: Floats, groups: int, tolerance: Tolerance) -> Directions:
     >>> pair(np.array([25.0, 25, 25, 25, 0]), 2, Tolerance(0.05, 1e-3)).values[0, :4].tolist()
     [1.0, -1.0, -1.0, 1.0]
     """
-    table = counts[:-1].reshape(groups, groups)
+    table = counts[:-1].reshape(groups, groups)  # (first, second)
+    # Standardised over the margins, so that the mean product is the correlation of the ranks,
+    # however unequal the groups are.
     first, second = (_standard(_mid_ranks(table.sum(axis=axis)), table, axis) for axis in (1, 0))
-    product = _pad(np.outer(first, second).ravel())
+    product = _pad(np.outer(first, second).ravel())  # (groups**2 + 1,), the last for missing ones
     values = np.array([product, -product])
     names = (TOGETHER, AGAINST)
     return _assemble(names, values, counts, tolerance)
@@ -275,12 +285,15 @@ def fall(
     [[0.761, -0.239]]
     """
     rows = counts.sum()
-    whole = possible @ counts / rows
+    whole = possible @ counts / rows  # (n_scores,): means, not sums, in all of this
     if not (whole > 0).all():
         raise ValueError("a score is undefined on the reference: nothing was possible")
     score = gained @ counts / rows / whole
+    # Delta method: a ratio errs like the mean of gained - score * possible, over that of possible.
     _, spreads = _moments(gained - score[:, None] * possible, counts)
     doubt = -ndtri(REFERENCE_ALPHA) * spreads / np.sqrt(rows) / whole
+    # Positive where a row falls short of what is tolerated. Doubt and slack are in it already, so
+    # the null mean is 0.
     values = (score - doubt - slack)[:, None] * possible - gained
     weights = np.full(len(names), 1 / len(names))
     means, spreads = _moments(values, counts)
@@ -302,10 +315,16 @@ def _assemble(
     means, spreads = _moments(values, counts)
     rows = np.where(np.isnan(values), 0.0, 1.0) @ counts
     normal = -ndtri(tolerance.alpha) * spreads / np.sqrt(np.maximum(rows, 1))
+    # The normal bound knows only what was seen, and a constant column has spread 0. The reference
+    # misses rows of a share p with chance (1 - p)^rows, which is below alpha from
+    # p = -ln(alpha) / rows on; at worst they all have the highest score.
     never_seen = -np.log(tolerance.alpha) / np.maximum(rows, 1)
     doubt = normal + never_seen * (np.nanmax(values, axis=1) - means)
+    # The normal bound is too narrow for rare events, and for events the exact one is known (ADR 6).
     for j in np.flatnonzero([_is_event(score) for score in values]):
         doubt[j] = _doubt_about_share(values[j], means[j], rows[j], tolerance.alpha)
+    # The largest of them, not the sum as in `fall`: rows that did not move stay within the doubt
+    # alone, and a sum would make detectors of small references blind.
     slack = np.maximum(np.maximum(tolerance.effect * spreads, doubt), granted)
     equal = np.full(len(names), 1 / len(names))
     return _possible(Directions(names, values, means, spreads, means + slack, equal))
@@ -314,7 +333,7 @@ def _assemble(
 def _favour(made: Directions, names: tuple[str, ...]) -> Directions:
     """Give half of the weight to some directions."""
     leading = np.isin(made.names, names)
-    if leading.all() or not leading.any():
+    if leading.all() or not leading.any():  # nothing to share
         return made
     weights = np.where(
         leading, LOCATION_WEIGHT / leading.sum(), (1 - LOCATION_WEIGHT) / (~leading).sum()
@@ -325,7 +344,7 @@ def _favour(made: Directions, names: tuple[str, ...]) -> Directions:
 def _possible(made: Directions) -> Directions:
     """Leave out directions in which no row can go: no bet on them is ever won."""
     can = np.nanmax(made.values, axis=1) > made.null_means
-    can |= not can.any()
+    can |= not can.any()  # but not all of them: a subject without directions has no weights
     weights = made.weights[can]
     return Directions(
         names=tuple(compress(made.names, can)),
@@ -342,6 +361,7 @@ def _moments(values: Floats, counts: Floats) -> tuple[Floats, Floats]:
     score = np.nan_to_num(values)
     rows = np.maximum(known @ counts, 1)
     means = score @ counts / rows
+    # rounding may leave a variance of -1e-17, which has no root
     spreads = np.sqrt(np.maximum(score**2 @ counts / rows - means**2, 0))
     return means, spreads
 
@@ -364,6 +384,7 @@ def _doubt_about_share(score: Floats, mean: float, rows: float, alpha: float) ->
 
 def _mid_ranks(counts: Floats) -> Floats:
     """Return the middle of each cell's ranks, in (0, 1)."""
+    # half a row more at both ends: empty cells lie within (0, 1) too, and no rows at 1/2
     ranks: Floats = (np.cumsum(counts) - counts / 2 + 0.5) / (counts.sum() + 1)
     return ranks
 

@@ -47,11 +47,13 @@ def difference(before: Ratio, now: Ratio, *, confidence: float = 0.95) -> Estima
     >>> difference((np.array([0, 0, 1, 1]), one), (np.array([1, 0, 1, 1]), one)).value
     0.25
     """
-    if not (before[1].sum() and now[1].sum()):
+    if not (before[1].sum() and now[1].sum()):  # precision, if nothing is called positive
         return None
     n = len(before[0])
     value = _ratio(now) - _ratio(before)
+    # row by row before the spread is taken: what both models find hard cancels
     moved = _influence(now) - _influence(before)
+    # Rows that all agree have spread 0; an interval of no width would claim to be certain.
     if n < 2 or np.ptp(moved) < 1e-12:
         return Estimate(value, None, None, n)
     half = float(-stdtrit(n - 1, (1 - confidence) / 2) * moved.std(ddof=1) / np.sqrt(n))
@@ -63,6 +65,7 @@ def _ratio(score: Ratio) -> float:
 
 
 def _influence(score: Ratio) -> Floats:
+    # Derivative of a ratio of means by the weight of a row; where all is possible, gained - mean.
     gained, possible = score
     influence: Floats = (gained - _ratio(score) * possible) / possible.mean()
     return influence

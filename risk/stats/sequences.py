@@ -10,7 +10,9 @@ from scipy.special import gammainc, gammaln
 
 Floats = NDArray[np.float64]
 
-TIGHTEST = 100.0  # rows times variance, of scores in [0, 1], at which the bounds are tightest
+# Rows times variance, of scores in [0, 1], at which the bounds are tightest: 625 rows of a share of
+# 20 %. The bounds hold at any variance; from 10 to 10,000 they are within a fifth of the tightest.
+TIGHTEST = 100.0
 HALVINGS = 40  # of an interval of length 1, so to 1e-12
 
 
@@ -97,12 +99,14 @@ def confidence_sequence(
         raise ValueError(f"confidence must lie in (0, 1), got {confidence!r}")
     first, rows, second = _batches(sums, counts, sums_of_squares)
     unit = high - low
+    # sum of (x - low) / unit and of its square, expanded; both from the sums as they came
     first, second = (
         (first - low * rows) / unit,
         (second - 2 * low * first + low**2 * rows) / unit**2,
     )
     _require_fitting(first, rows, second)
     n, variance = np.cumsum(rows), np.cumsum(_squared_errors(first, rows, second))
+    # each side may miss with half of what is allowed, so that both together keep to it
     mean, reach = np.cumsum(first) / n, _reach(variance, n, (1 - confidence) / 2)
     ends = np.stack([mean - reach, mean + reach], axis=1).clip(0, 1)
     bounds: Floats = low + unit * ends
@@ -126,7 +130,7 @@ def _batches(
 
 def _require_fitting(first: Floats, rows: Floats, second: Floats) -> None:
     """Scores in [0, 1] are not below their squares, whose mean is not below that of the mean."""
-    slack = 1e-9 * rows
+    slack = 1e-9 * rows  # sums are rounded, and rescaling them takes differences of large ones
     fits = (first <= rows + slack) & (second <= first + slack)
     fits &= first**2 <= (second + slack) * rows
     if not fits.all():
@@ -136,6 +140,8 @@ def _require_fitting(first: Floats, rows: Floats, second: Floats) -> None:
 
 def _squared_errors(first: Floats, rows: Floats, second: Floats) -> Floats:
     """Sum over each batch of the squared distance from the guess made before it."""
+    # Sums before each batch: a guess that has seen the rows it is for would void theorem 4. The row
+    # more at 0.5 gives the first batch a guess, and later ones hardly depend on it.
     earlier, n = np.cumsum(first) - first, np.cumsum(rows) - rows
     guess = (earlier + 0.5) / (n + 1)
     return np.maximum(second - 2 * guess * first + guess**2 * rows, 0)
@@ -143,6 +149,8 @@ def _squared_errors(first: Floats, rows: Floats, second: Floats) -> Floats:
 
 def _reach(variance: Floats, n: Floats, tail: float) -> Floats:
     """How far the mean of n rows may be off: by S / n, where the mixture is 1 / tail."""
+    # The mixture grows with S, so halving finds the one crossing, for all batches at once. `far` is
+    # the end that is known to be beyond it, so rounding only widens; 1 is the whole range.
     near, far = np.zeros(n.shape), np.ones(n.shape)
     for _ in range(HALVINGS):
         middle = (near + far) / 2
@@ -153,13 +161,17 @@ def _reach(variance: Floats, n: Floats, tail: float) -> Floats:
 
 def _rho(tail: float) -> float:
     """Parameter of the mixture that is best at the variance `TIGHTEST`, nearly."""
+    # The rule that Howard et al. give for a normal mixture, which is close to this one. Any rho is
+    # valid that was chosen before the rows came; one fitted to their variance would not be.
     cost = -2 * math.log(tail)
     return TIGHTEST / (cost + math.log1p(cost))
 
 
 def _log_mixture(s: Floats, v: Floats, rho: float) -> Floats:
+    # Logarithms throughout: Gamma(V + rho) overflows from 172 on.
     constant = rho * math.log(rho) - math.lgamma(rho) - math.log(gammainc(rho, rho))
     shape, rate = v + rho, s + v + rho
+    # P(a, x) is above 1/2 for x >= a, which S >= 0 makes sure of: no logarithm of 0
     log_p = np.log(gammainc(shape, rate))
     mixture: Floats = constant + gammaln(shape) + log_p - shape * np.log(rate) + s + v
     return mixture

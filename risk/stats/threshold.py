@@ -91,6 +91,7 @@ def lowest_cost(
     >>> lowest_cost(y_true, y_pred_proba, cost=(0, 5, 1, 0))
     0.75
     """
+    # Searched, not computed from the costs as in [1]_: that needs calibrated probabilities.
     c_tp, c_fp, c_fn, c_tn = cost
     return _best(
         y_true,
@@ -106,11 +107,14 @@ def _best(y_true: ArrayLike, y_pred_proba: ArrayLike, gain: Gain) -> float:
         raise ValueError(f"arrays must be of equal length, got {truth.shape} and {proba.shape}")
     order = np.argsort(-proba, kind="stable")
     levels = proba[order]
-    last_of_ties = np.append(np.diff(levels) != 0, True)
+    last_of_ties = np.append(np.diff(levels) != 0, True)  # no threshold parts equal ones
+    # after 0, 1, 2, ... levels from the top were called positive: (n_levels + 1,)
     tp = np.append(0, np.cumsum(truth[order])[last_of_ties])
     fp = np.append(0, np.cumsum(1 - truth[order])[last_of_ties])
     gains = gain(tp, fp, tp[-1] - tp, fp[-1] - fp)
+    # Any threshold between two levels gives the same counts; halfway is farthest from both.
     bounds = np.concatenate([[1.0], levels[last_of_ties], [0.0]])
     candidates = (bounds[:-1] + bounds[1:]) / 2
+    # equal counts give gains that differ by rounding, which must not decide between them
     best = candidates[np.isclose(gains, gains.max(), rtol=1e-12, atol=0)]
     return float(best[np.argmin(np.abs(best - 0.5))])
