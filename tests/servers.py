@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock, Thread
 
 import pytest
 import sqlalchemy as sa
 
+from risk.admin import __main__ as admin
 from risk.ledger import migrate, tables
 from risk.ledger.engines import make_engine
 
@@ -24,6 +27,8 @@ REMOTE = {
     POSTGRESQL: ("postgresql://postgres@127.0.0.1:5432", "postgres"),
     MARIADB: ("mariadb://root@127.0.0.1:3306", "mysql"),
 }
+NEXT = "0007"
+NEXT_REVISION = Path(__file__).parent / "fixtures" / "next_revision.py"
 on_every_server = pytest.mark.on(SQLITE, *REMOTE)
 on_remote_servers = pytest.mark.on(*REMOTE)
 
@@ -133,6 +138,16 @@ def _say(url: str, *statements: str) -> None:
                 connection.exec_driver_sql(statement)
     finally:
         engine.dispose()
+
+
+def require_next_revision(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let the project need a revision after its newest, so that today's ledgers are older ones."""
+    migrations = folder / "migrations"
+    shutil.copytree(migrate.MIGRATIONS, migrations)
+    shutil.copy(NEXT_REVISION, migrations / "versions" / f"{NEXT}_next.py")
+    monkeypatch.setattr(migrate, "MIGRATIONS", migrations)
+    monkeypatch.setattr(migrate, "REVISION", NEXT)
+    monkeypatch.setattr(admin, "REVISION", NEXT)
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Look after the ledger itself: its schema, its size, where it lives.
 
     python -m risk.admin upgrade              bring the schema to this version of the project
-    python -m risk.admin current              tell which revision the database is of
+    python -m risk.admin current              show which revision the database is of
     python -m risk.admin history              list the revisions
-    python -m risk.admin prune --dry-run      tell what `keeping` would let go; without, do it
+    python -m risk.admin prune --dry-run      show what `keeping` would delete; without, delete it
     python -m risk.admin export --to FOLDER   write tables and views to CSV or Parquet files
     python -m risk.admin copy --to URL        move everything into an empty database
 
@@ -56,16 +56,16 @@ def upgrade(config: Config) -> str:
         found = migrate.found_revision(engine)
         if found == REVISION:
             return f"the ledger is of revision {REVISION} already"
-        migrate.refuse_newer(found)
+        migrate.refuse_unknown(found)
         kept = migrate.back_up(engine)
         with lease.among_machines(config, engine, holder=HOLDER):
             migrate.migrate(engine)
-    told = f"the ledger was of revision {found or 'none'} and is of {REVISION} now"
-    return f"{told}; as it was, it is kept in {config.name_of(kept)}" if kept else told
+    done = f"the ledger was of revision {found or 'none'} and is of {REVISION} now"
+    return f"{done}; as it was, it is kept in {config.name_of(kept)}" if kept else done
 
 
 def current(config: Config) -> str:
-    """Tell which revision the database is of, and which this version needs."""
+    """Return which revision the database is of, and which this version needs."""
     with _connected(config) as engine:
         found = migrate.found_revision(engine)
     needed = "which is right" if found == REVISION else f"needed is {REVISION}"
@@ -108,7 +108,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the commands and what each takes."""
     parser.prog = "python -m risk.admin"
     parser.add_argument("command", choices=list(COMMANDS))
-    parser.add_argument("--dry-run", action="store_true", help="prune: only tell, do nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="prune: only show what would be deleted"
+    )
     parser.add_argument("--to", help="export: the folder; copy: the address of the database")
     parser.add_argument("--format", choices=["csv", "parquet"], help="export: default csv")
     parser.add_argument(

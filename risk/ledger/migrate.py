@@ -16,6 +16,7 @@ from risk import store
 from risk.errors import LedgerError, NoLedger
 from risk.ledger.tables import REVISION, metadata
 
+OLDEST = "0006"  # what development versions before the first release made is older
 NOTHING_YET = "there is no ledger yet; run: python full_process.py"
 UPGRADE = "python -m risk.admin upgrade"
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -32,17 +33,23 @@ def require_revision(engine: sa.Engine, *, upgrade: bool) -> None:
         return
     if found is None and not upgrade:
         raise NoLedger(NOTHING_YET)
-    refuse_newer(found)
+    refuse_unknown(found)
     if found and not (upgrade and engine.dialect.name == "sqlite"):
         raise _unfit(found, f"upgrade it: {UPGRADE}")
     back_up(engine)
     migrate(engine)
 
 
-def refuse_newer(found: str | None) -> None:
-    """Refuse a revision this version of the project does not know."""
+def refuse_unknown(found: str | None) -> None:
+    """Refuse a revision there is no way from: a newer one, or one from before the first release."""
     if found and found > REVISION:
         raise _unfit(found, "update the project")
+    if found and found < OLDEST:
+        raise LedgerError(
+            f"the ledger is of revision {found}, which a development version before the first "
+            "release made; keep a copy of it and begin anew with an empty database, or upgrade it "
+            f"to {OLDEST} with commit f975b06 first"
+        )
 
 
 def found_revision(engine: sa.Engine) -> str | None:

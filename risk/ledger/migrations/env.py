@@ -16,7 +16,7 @@ CANNOT_CREATE, DUPLICATE_KEY = 1005, "errno: 121"  # how MariaDB names a foreign
 class Resuming(MySQLImpl):
     """Go on after a migration that was cut off, as each of its statements is committed by itself.
 
-    What a statement would do was done before; `revisions` saw to it that the tables are ours.
+    What a statement would do was done before; `migrate` saw to it that the tables are ours.
     """
 
     __dialect__ = "mysql"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from risk import store
 from risk.admin.__main__ import run
@@ -36,48 +37,54 @@ def upkeep(world):
     return call
 
 
-def at_revision(config, revision):
-    engine = make_engine(config.sqlalchemy_url)
-    migrate.migrate(engine, revision)
-    engine.dispose()
-
-
 @servers.on_every_server
-def test_an_older_ledger_is_upgraded(world):
-    """Its rows stay; `current` tells before and after."""
+def test_an_older_ledger_is_upgraded(world, monkeypatch, tmp_path_factory):
+    """Its rows stay; `current` says so before and after."""
     with Ledger.open(world.config) as ledger:
         ledger.start_run()
-    at_revision(world.config, "0003")
+    servers.require_next_revision(monkeypatch, tmp_path_factory.mktemp("later"))
 
-    told = [run(world.config, command=command) for command in ("current", "upgrade", "current")]
+    said = [run(world.config, command=command) for command in ("current", "upgrade", "current")]
 
-    assert told[0] == f"the ledger is of revision 0003, needed is {REVISION}"
-    assert told[1].startswith(f"the ledger was of revision 0003 and is of {REVISION} now")
-    assert told[2] == f"the ledger is of revision {REVISION}, which is right"
+    assert said[0] == f"the ledger is of revision {REVISION}, needed is {servers.NEXT}"
+    assert said[1].startswith(f"the ledger was of revision {REVISION} and is of {servers.NEXT} now")
+    assert said[2] == f"the ledger is of revision {servers.NEXT}, which is right"
     with Ledger.open(world.config, upgrade=False) as ledger:
         assert ledger.list_runs().total == 1
 
 
-def test_an_upgraded_database_file_is_kept_as_it_was(world, upkeep):
+def test_an_upgraded_database_file_is_kept_as_it_was(world, monkeypatch, tmp_path_factory):
     """The command names the copy; the copy is of the old revision."""
     with Ledger.open(world.config):
         pass
-    at_revision(world.config, "0003")
+    servers.require_next_revision(monkeypatch, tmp_path_factory.mktemp("later"))
+
+    said = run(world.config, command="upgrade")
+
+    (name,) = re.findall(r"it is kept in (\S+)$", said)
+    engine = make_engine(f"sqlite:///{world.folder / name}")
+    assert migrate.found_revision(engine) == REVISION
+    engine.dispose()
+
+
+def test_a_ledger_from_before_the_first_release_is_refused_with_69(world, upkeep):
+    """One sentence says what to do, and no trace of a stack."""
+    with Ledger.open(world.config) as ledger, ledger.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
 
     result = upkeep("upgrade")
 
-    assert (result.returncode, result.stderr) == (0, "")
-    (name,) = re.findall(r"it is kept in (\S+)$", result.stdout.strip())
-    engine = make_engine(f"sqlite:///{world.folder / name}")
-    assert migrate.found_revision(engine) == "0003"
-    engine.dispose()
+    assert (result.returncode, result.stdout) == (69, "")
+    assert result.stderr.startswith("error: the ledger is of revision 0003, which a development")
+    assert "begin anew with an empty database" in result.stderr
+    assert upkeep("current").stdout.startswith("the ledger is of revision 0003, needed is")
 
 
 def test_an_upgrade_of_what_is_right_changes_nothing(world, ledger):
     """Asked twice is asked once."""
-    told = run(world.config, command="upgrade")
+    said = run(world.config, command="upgrade")
 
-    assert told == f"the ledger is of revision {REVISION} already"
+    assert said == f"the ledger is of revision {REVISION} already"
 
 
 def test_where_there_is_no_ledger_nothing_is_made_by_asking(world, upkeep):
@@ -113,9 +120,9 @@ def test_what_is_kept_is_told_and_done(world, upkeep, ledger):
         }
     )
 
-    told = [upkeep("prune", "--dry-run").stdout, upkeep("prune").stdout]
+    said = [upkeep("prune", "--dry-run").stdout, upkeep("prune").stdout]
 
-    assert told == [
+    assert said == [
         "would prune: what drop 1 was refused for\n",
         "pruned: what drop 1 was refused for\n",
     ]
@@ -206,8 +213,8 @@ def test_a_password_in_an_address_is_never_told(world, ledger, upkeep):
 
 def test_help_tells_what_each_command_does(upkeep):
     """The docstring is the manual, under the name it is called by."""
-    told = upkeep("--help").stdout
+    said = upkeep("--help").stdout
 
-    assert told.startswith("usage: python -m risk.admin ")
+    assert said.startswith("usage: python -m risk.admin ")
     for command in ("upgrade", "current", "history", "prune", "export", "copy"):
-        assert f"python -m risk.admin {command} " in told
+        assert f"python -m risk.admin {command} " in said

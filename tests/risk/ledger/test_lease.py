@@ -16,12 +16,11 @@ import sqlalchemy as sa
 import ingestion
 from risk.admin import __main__
 from risk.errors import BusyError, LedgerError
-from risk.ledger import migrate
+from risk.ledger import migrate, tables
 from risk.ledger.lease import only_writer
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import leases, runs
 from tests import servers
-from tests.risk.admin.test_main import at_revision
 
 ROOT = Path(__file__).parents[3]
 HOLD = """
@@ -49,7 +48,7 @@ def elsewhere(world, tmp_path_factory):
 
 @pytest.fixture
 def holder(world):
-    """Give what starts a process that holds the ledger of some settings until it is told to."""
+    """Give what starts a process that holds the ledger of some settings until it may end."""
     started = []
 
     def start(config):
@@ -78,7 +77,7 @@ def row_of(ledger):
 
 @servers.on_remote_servers
 def test_two_machines_with_one_database_do_not_run_at_once(world, elsewhere):
-    """Each has a lock of its own; the second is told who is at work, and where."""
+    """Each has a lock of its own; the second learns who is at work, and where."""
     with only_writer(world.config, holder="full_process since noon") as ledger:
         with pytest.raises(BusyError, match="held by full_process since noon on .+; nothing was"):
             with only_writer(elsewhere, holder="another"):
@@ -165,12 +164,12 @@ def test_a_holder_that_slept_too_long_writes_nothing_more(world, elsewhere, hold
     with only_writer(elsewhere, holder="the second") as ledger:
         ledger.start_run()
         sleeper.send_signal(signal.SIGCONT)
-        told, complaint = sleeper.communicate("go on\n", timeout=30)
+        said, complaint = sleeper.communicate("go on\n", timeout=30)
         ledger.end_run("ok", "undisturbed")
         with ledger.engine.connect() as connection:
             found = connection.execute(sa.select(runs.c.id, runs.c.status)).all()
 
-    assert told == ""
+    assert said == ""
     assert "the lease on the ledger was lost to the second on" in complaint
     assert found == [(1, "ok")]
 
@@ -210,16 +209,20 @@ def test_a_transaction_longer_than_the_lease_keeps_it(world, elsewhere):
 
 
 @servers.on_remote_servers
-def test_a_ledger_is_not_upgraded_under_a_run_on_another_machine(world, elsewhere):
+def test_a_ledger_is_not_upgraded_under_a_run_on_another_machine(
+    world, elsewhere, monkeypatch, tmp_path_factory
+):
     """As every writer, whoever upgrades waits for his turn."""
     with only_writer(elsewhere, holder="a run") as ledger:
-        at_revision(world.config, "0005")
+        servers.require_next_revision(monkeypatch, tmp_path_factory.mktemp("later"))
         with pytest.raises(BusyError, match="held by a run on") as refusal:
             __main__.run(world.config, command="upgrade")
-        assert migrate.found_revision(ledger.engine) == "0005"
+        assert migrate.found_revision(ledger.engine) == tables.REVISION
 
     assert refusal.value.exit_code == 75
-    assert "was of revision 0005" in str(__main__.run(world.config, command="upgrade"))
+    assert f"was of revision {tables.REVISION}" in str(
+        __main__.run(world.config, command="upgrade")
+    )
 
 
 @servers.on_remote_servers

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from risk.ledger import migrate, tables, views
+from risk.ledger import views
 from risk.ledger.assessments import Case
 from risk.ledger.ingestions import Taken
 from tests.servers import on_every_server
@@ -181,16 +181,3 @@ def test_an_incident_has_a_state_and_a_beginning(told):
         ("größe", "resolved", "2.csv", ended, None, "it was winter"),
         ("größe", "acknowledged", None, None, ended + timedelta(hours=1), None),
     ]
-
-
-@on_every_server
-def test_the_views_go_and_come_back_without_their_tables(ledger):
-    """Down one revision and up again, with a row in a table below."""
-    ledger.start_run()
-
-    migrate.migrate(ledger.engine, "0004")
-    with ledger.engine.connect() as connection:
-        assert sa.inspect(connection).get_view_names() == []
-    migrate.migrate(ledger.engine, tables.REVISION)
-
-    assert [row["status"] for row in rows_of(ledger, views.run_summary)] == ["running"]
