@@ -20,7 +20,8 @@ from risk.decisions import run as decisions
 from risk.decisions.gate import Verdict
 from risk.decisions.rollback_watch import Failure
 from risk.errors import ModelError, UnknownName
-from risk.ledger.ledger import Judgement, Ledger
+from risk.ledger.decisions import Judgement
+from risk.ledger.ledger import Ledger
 from risk.models import evaluation, model, releases
 from risk.models.evaluation import Scorecard
 from risk.models.model import Model
@@ -57,12 +58,12 @@ def decide(
     `through` is the last ingestion the decision takes into account; `why` names what asked for
     the challenger.
     """
-    releases.sweep(config.deployment_folder, last_version=ledger.last_version())
+    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
     challenger = model.load(config.model_folder, store.signing_key(config))
     verdict = decisions.judge(config, ledger, challenger, first_look=first_look)
     reason = f"{why}; {verdict.reason}" if why else verdict.reason
     if not verdict.deploy:
-        decision_id = ledger.decide(
+        decision_id = ledger.decisions.record(
             verdict.action, reason, through=through, judgement=Judgement(verdict.comparison())
         )
         return Deployment(verdict.action, None, reason, decision_id)
@@ -72,7 +73,7 @@ def decide(
 
 def force(config: Config, ledger: Ledger) -> Deployment:
     """Commit that the challenger is deployed, whatever the gate would say."""
-    releases.sweep(config.deployment_folder, last_version=ledger.last_version())
+    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
     challenger = model.load(config.model_folder, store.signing_key(config))
     verdict = Verdict(deploy=True, proven=False, reason="forced by hand, so unproven")
     through = challenger.manifest.trained_through
@@ -82,10 +83,10 @@ def force(config: Config, ledger: Ledger) -> Deployment:
 def _deploy(
     config: Config, ledger: Ledger, challenger: Model, verdict: Verdict, *, through: int
 ) -> Deployment:
-    version = ledger.last_version() + 1
+    version = ledger.releases.last_version() + 1
     release = _publish(config, challenger, version) | {"proven": verdict.proven}
     judgement = Judgement(verdict.comparison(), release)
-    decision_id = ledger.decide(
+    decision_id = ledger.decisions.record(
         "deploy", verdict.reason, version=version, through=through, judgement=judgement
     )
     return Deployment("deploy", version, verdict.reason, decision_id)
@@ -94,7 +95,9 @@ def _deploy(
 def fall_back(ledger: Ledger, failure: Failure, *, through: int) -> Deployment:
     """Commit the return to the release before, because the live one failed on watch."""
     reason = f"release {failure.version} is rolled back: {failure.reason}"
-    decision_id = ledger.decide("rollback", reason, version=failure.target, through=through)
+    decision_id = ledger.decisions.record(
+        "rollback", reason, version=failure.target, through=through
+    )
     return Deployment("rollback", failure.target, reason, decision_id)
 
 
@@ -114,14 +117,14 @@ def run(
     """Decide and carry out, by hand; or list the releases."""
     if show:
         return _list(config, ledger)
-    with ledger.stage("deployment"):
+    with ledger.runs.stage("deployment"):
         if rollback is not None:
             decided = _decide_rollback(config, ledger, rollback)
         else:
             decided = force(config, ledger) if by_force else decide(config, ledger)
         if decided.version is not None:
             carry_out(config, decided.version)
-            ledger.complete(decided.decision_id)
+            ledger.decisions.complete(decided.decision_id)
     return decided
 
 
@@ -157,13 +160,13 @@ def _decide_rollback(config: Config, ledger: Ledger, version: int) -> Deployment
         raise UnknownName(f"there is no release before {live} to go back to")
     model.load(releases.existing(shelf, target), store.signing_key(config))
     reason = f"rolled back by hand from release {live}"
-    decision_id = ledger.decide("rollback", reason, version=target)
+    decision_id = ledger.decisions.record("rollback", reason, version=target)
     return Deployment("rollback", target, reason, decision_id)
 
 
 def _list(config: Config, ledger: Ledger) -> str:
     live = releases.live_version(config.deployment_folder)
-    table = ledger.releases()
+    table = ledger.releases.history()
     if table.empty:
         return "no release yet"
     marks = table["version"].map(lambda version: "live" if version == live else "")

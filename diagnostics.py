@@ -77,10 +77,10 @@ def run(
     champion = releases.load_champion(config)
     test_data = drops.read_whole(config, config.test_data)
     return Diagnosis(
-        incidents=ledger.incidents(),
+        incidents=ledger.incidents.history(),
         predictions=evaluation.predict(champion, test_data, config.columns.identifier),
-        statistics=summarise(store.read_parts(config, ledger.parts()), config.columns),
-        timings=summarise_timings(ledger.timings()),
+        statistics=summarise(store.read_parts(config, ledger.ingestions.parts()), config.columns),
+        timings=summarise_timings(ledger.runs.timings()),
         dependencies=dependencies.of_installation(config),
     )
 
@@ -94,9 +94,9 @@ def _policy(config: Config, changes: Mapping[str, Any]) -> Alarms:
 
 def _handle(ledger: Ledger, what: str, number: int) -> str:
     if what == "acknowledge":
-        ledger.acknowledge(number)
+        ledger.incidents.acknowledge(number)
         return f"incident {number} is acknowledged"
-    ledger.resolve(number, "resolved by a person")
+    ledger.incidents.resolve(number, "resolved by a person")
     return f"incident {number} is resolved"
 
 

@@ -60,16 +60,16 @@ def run(
     if dry_run:
         return rehearse(config, ledger)
     introduce_targets(config, ledger)
-    ledger.start_run()
+    ledger.runs.start()
     try:
         outcome = process(config, ledger)
         if (pruned := prune(config, ledger)).anything:
             log.info(pruned)
     except Exception as error:
-        ledger.end_run("failed", str(error) if isinstance(error, RiskError) else repr(error))
+        ledger.runs.end("failed", str(error) if isinstance(error, RiskError) else repr(error))
         tell_targets(config, ledger)
         raise
-    ledger.end_run("ok", str(outcome))
+    ledger.runs.end("ok", str(outcome))
     tell_targets(config, ledger)
     told, failed = reporting.report_on_what_is_due(config, ledger)
     outcome = replace(outcome, lines=(*outcome.lines, *told), exit_code=outcome.exit_code or failed)
@@ -85,7 +85,7 @@ def process(config: Config, ledger: Ledger) -> Outcome:
     taken = ingestion.run(config, ledger)
     live = releases.live_version(config.deployment_folder)
     seen = monitoring.assess(config, ledger) if live else None
-    batch = ledger.pending()
+    batch = ledger.ingestions.pending()
     if not batch:
         waited = monitoring.note_arrival(config, ledger) if live else []
         alarms = [f"alarm: {alarm.detail}" for alarm in (seen.alarms if seen else [])]
@@ -104,8 +104,8 @@ def process(config: Config, ledger: Ledger) -> Outcome:
 def begin(config: Config, ledger: Ledger) -> list[str]:
     """Train the first model and deploy it: there is no champion to beat."""
     challenger = training.run(config, ledger)
-    with ledger.stage("deployment"):
-        decided = deployment.decide(config, ledger, ledger.pending()[-1])
+    with ledger.runs.stage("deployment"):
+        decided = deployment.decide(config, ledger, ledger.ingestions.pending()[-1])
     return [str(challenger), str(decided), *conclude(config, ledger, decided)]
 
 
@@ -121,7 +121,7 @@ def respond(config: Config, ledger: Ledger, *, through: int) -> list[str]:
         return _keep(ledger, f"{choice.reason}; {summary}", through=through)
     why = f"{choice.reason}; {cause}" if cause else choice.reason
     if choice.action == "ask":
-        ledger.decide("ask", why, through=through)
+        ledger.decisions.record("ask", why, through=through)
         return [f"a person is asked: {why}"]
     trained = []
     if choice.action != "judge":
@@ -129,14 +129,14 @@ def respond(config: Config, ledger: Ledger, *, through: int) -> list[str]:
             trained = [str(training.run(config, ledger, how=choice.action, since=choice.since))]
         except DataError as error:
             return _keep(ledger, f"{why}; no challenger: {error}", through=through)
-    with ledger.stage("deployment"):
+    with ledger.runs.stage("deployment"):
         decided = deployment.decide(config, ledger, through, why=why, first_look=bool(trained))
     return [*trained, str(decided), *conclude(config, ledger, decided)]
 
 
 def _keep(ledger: Ledger, reason: str, *, through: int) -> list[str]:
     """Record that the champion stays, and why."""
-    ledger.decide("keep", reason, through=through)
+    ledger.decisions.record("keep", reason, through=through)
     return [f"the champion stays: {reason}"]
 
 
@@ -150,9 +150,9 @@ def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
     picture = reporting.draw(config, ledger)
     has_challenger = (config.model_folder / model.MANIFEST).exists()
     scores = scoring.run(config, ledger, name="challenger" if has_challenger else "champion")
-    with ledger.stage("diagnostics"), app.answering(config) as (url, key):
+    with ledger.runs.stage("diagnostics"), app.answering(config) as (url, key):
         calls = api_calls.run(config, url=url, key=key)
-    ledger.complete(decided.decision_id)
+    ledger.decisions.complete(decided.decision_id)
     if calls.exit_code:
         raise ApiError(f"release {decided.version} is live, but of the API {calls}")
     return [f"{picture}; F1 {scores.estimates['f1']}; API: {calls}"]
@@ -160,12 +160,12 @@ def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
 
 def finish_what_was_cut_off(config: Config, ledger: Ledger) -> list[str]:
     """Carry out a decision that a crash came upon; make the pointer agree with the ledger."""
-    decision = ledger.open_decision()
+    decision = ledger.decisions.unfinished()
     if decision is not None:
         log.warning("carrying out decision %d, which was cut off", decision.id)
         cut_off = Deployment(decision.action, decision.version, decision.reason, decision.id)
         return conclude(config, ledger, cut_off)
-    decided = ledger.champion_version()
+    decided = ledger.decisions.live_version()
     if decided and releases.live_version(config.deployment_folder) != decided:
         log.warning("release %d should be live and is again", decided)
         deployment.carry_out(config, decided)
@@ -175,7 +175,8 @@ def finish_what_was_cut_off(config: Config, ledger: Ledger) -> list[str]:
 def rehearse(config: Config, ledger: Ledger) -> Outcome:
     """Tell what a run would do now; nothing is written."""
     taken, fresh = ingestion.rehearse(config, ledger)
-    rows = pd.concat([store.read_parts(config, ledger.pending()), fresh], ignore_index=True)
+    pending = store.read_parts(config, ledger.ingestions.pending())
+    rows = pd.concat([pending, fresh], ignore_index=True)
     if rows.empty:
         return Outcome((f"would do nothing: {taken}",))
     if not releases.live_version(config.deployment_folder):

@@ -88,7 +88,7 @@ def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingest
         files, left_alone = [_quarantined_drop(config, ledger, requeue)], []
         new = iter(files)
     intakes, first = [], list(islice(new, 1))
-    with ledger.stage("ingestion") if first else nullcontext():
+    with ledger.runs.stage("ingestion") if first else nullcontext():
         total = len(files) or None
         for drop in tqdm(chain(first, new), "ingestion", total, unit="drop", disable=None):
             try:
@@ -126,19 +126,19 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
 def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
     """List the drops that were never taken, and in words the files that are left alone."""
     found, skipped = drops.find(config)
-    known = ledger.known_signatures([drop.name for drop in found])
+    known = ledger.ingestions.known_signatures([drop.name for drop in found])
     new = [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known]
     ready, growing = drops.settled(new, config.ingestion.settle_seconds)
     return ready, [*skipped, *growing]
 
 
 def _sweep(config: Config, ledger: Ledger) -> None:
-    store.sweep(config, last_ingestion_id=ledger.last_ingestion_id())
+    store.sweep(config, last_ingestion_id=ledger.ingestions.last_id())
 
 
 def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop:
     path = store.quarantine_path(config, ingestion_id) / store.QUARANTINED_ROWS
-    if not path.exists() or ledger.was_requeued(ingestion_id):
+    if not path.exists() or ledger.ingestions.was_requeued(ingestion_id):
         raise UnknownName(f"nothing of ingestion {ingestion_id} waits in quarantine")
     return Drop(path, config.name_of(path), drops.Signature.of(path.stat()))
 
@@ -161,8 +161,8 @@ def compile_dataset(config: Config, ledger: Ledger) -> None:
 
 def complete_dataset_in_sql(config: Config, ledger: Ledger) -> None:
     """Put into SQL the rows that were accepted before they were to be there."""
-    for number in ledger.parts_not_in_sql() if config.store_dataset_in_sql else []:
-        ledger.store_part(number, rows_for_sql(config, number))
+    for number in ledger.dataset_rows.missing_parts() if config.store_dataset_in_sql else []:
+        ledger.dataset_rows.store_part(number, rows_for_sql(config, number))
 
 
 def _extend(
@@ -173,11 +173,11 @@ def _extend(
     render: Callable[[Any], Iterator[str]],
 ) -> None:
     path, first_line = config.ingested_folder / name, store.csv_line(header)
-    through, size = ledger.derived_file(name)
+    through, size = ledger.derived_files.state(name)
     actual = store.size_of(path, first_line)
     if actual < size:
         through = size = 0
-    missing = ledger.ingestions_after(through)
+    missing = ledger.ingestions.after(through)
     if missing and not size:
         size = store.append(path, first_line, after=0)
     elif actual > size:
@@ -185,7 +185,7 @@ def _extend(
     for ingestion in missing:
         for text in render(ingestion):
             size = store.append(path, text, after=size)
-        ledger.record_derived_file(name, ingestion_id=ingestion.id, size_bytes=size)
+        ledger.derived_files.record(name, ingestion_id=ingestion.id, size_bytes=size)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -44,7 +44,7 @@ def draw(config: Config, ledger: Ledger) -> Report:
     """Read, count, draw, write."""
     from risk.figures import canvas, matrix
 
-    with ledger.stage("reporting"):
+    with ledger.runs.stage("reporting"):
         champion = releases.load_champion(config)
         manifest, columns = champion.manifest, config.columns
         rows = ripe(drops.read_whole(config, config.test_data), columns.target)
@@ -73,8 +73,8 @@ def report(
     """Report on a run, unless told otherwise the newest, and in the formats of the settings."""
     from risk.report.compose import compose, written
 
-    with ledger.stage("report"):
-        run_id = ledger.newest_run() if run_id is None else run_id
+    with ledger.runs.stage("report"):
+        run_id = ledger.runs.newest() if run_id is None else run_id
         document = compose(config, ledger, run_id=run_id, since=since)
         contents = {kind: written(document, kind) for kind in formats or config.report_formats}
         paths = archive.keep(config, ledger, contents, run_id=run_id, since=since)
@@ -87,7 +87,7 @@ def report_on_what_is_due(config: Config, ledger: Ledger) -> tuple[list[str], in
     Whatever is wrong with a report undoes nothing, and the next run tries again.
     """
     lines, exit_code = [], 0
-    for run_id in ledger.unreported_runs() if config.report_formats else ():
+    for run_id in ledger.reports.due() if config.report_formats else ():
         try:
             lines.append(str(report(config, ledger, run_id=run_id)))
         except Exception as error:  # a bug here shall not hide what the run did

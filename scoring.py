@@ -45,11 +45,12 @@ def run(
     config: Config, ledger: Ledger, *, name: str = "challenger", data: Path | None = None
 ) -> Scorecard:
     """Score, record, and keep latest_score.csv true if it is the challenger's on the test data."""
-    with ledger.stage("scoring"):
+    with ledger.runs.stage("scoring"):
         trusted = model.load(find_model(config, name), store.signing_key(config))
         scores = evaluate(config, trusted, name, data)
-        scored = {"model_sha256": trusted.sha256, "version": ledger.version_of(trusted.sha256)}
-        ledger.record_scores([scored | row for row in scores.as_rows()])
+        version = ledger.releases.version_of(trusted.sha256)
+        scored = {"model_sha256": trusted.sha256, "version": version}
+        ledger.scores.record([scored | row for row in scores.as_rows()])
         if name == "challenger" and data is None:
             store.write(config.model_folder / config.score_filename, scores.to_csv())
     return scores

@@ -68,7 +68,7 @@ def run(
     `since` is the ingestion a change was dated to: where the rows from there on predict
     themselves better than all rows do, beyond chance, the challenger learns from them alone.
     """
-    with ledger.stage("training"):
+    with ledger.runs.stage("training"):
         split = training_data.split(config, ledger, since=since)
         if how == "retrain":
             chosen, fitted = _retrain(config, split, since)
@@ -123,7 +123,7 @@ def _write(
     return Manifest(
         model_name=config.model_filename,
         created_at=ledger.now(),
-        run_id=ledger.run_id,
+        run_id=ledger.database.run_id,
         **config.columns.model_dump(include=columns),
         estimator=config.training.estimator,
         parameters=config.training.parameters,

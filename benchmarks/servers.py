@@ -32,7 +32,7 @@ from risk.ledger import views  # noqa: E402
 from risk.ledger.database import database_faults  # noqa: E402
 from risk.ledger.engines import make_engine  # noqa: E402
 from risk.ledger.ledger import Ledger  # noqa: E402
-from risk.ledger.queries import MEASURES  # noqa: E402
+from risk.ledger.trends import MEASURES  # noqa: E402
 
 SERVERS = [
     "postgresql://postgres@127.0.0.1:5432/postgres",
@@ -79,7 +79,9 @@ def remembered(folder: Path) -> Tables:
             )
             for view in views.metadata.sorted_tables
         }
-        trends = {f"trend {name}": ledger.trend(name) for name in MEASURES.keys() - OF_THE_CLOCK}
+        trends = {
+            f"trend {name}": ledger.trends.of(name) for name in MEASURES.keys() - OF_THE_CLOCK
+        }
     return {**found, **dict(sorted(trends.items()))}
 
 

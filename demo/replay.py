@@ -73,7 +73,7 @@ def require_no_history(url: str) -> None:
     config = Config.load(HERE / "config.json").model_copy(update={"database_url": url})
     try:
         with Ledger.open(config, upgrade=False) as ledger:
-            if ledger.last_ingestion_id():
+            if ledger.ingestions.last_id():
                 raise UsageError("--database: there is a ledger already; name an empty database")
     except NoLedger:
         pass

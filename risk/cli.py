@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from risk.config import Config
 from risk.errors import RiskError, UsageError
 from risk.ledger import lease
-from risk.ledger.ledger import Ledger, utc_now
+from risk.ledger.database import utc_now
+from risk.ledger.ledger import Ledger
 
 Access = Literal["write", "read", "none"]
 LARGEST_NUMBER = 2**63 - 1  # a database has no room for more

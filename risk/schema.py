@@ -15,6 +15,7 @@ from risk.errors import DataError
 ROW_HASH = "row_hash"
 SHOWN_CHARACTERS = 40
 NAME_CHARACTERS = 650  # of four bytes each: what an index of every database takes
+FROM_SQL = "sql:"  # how the names of drops begin that are no files
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 
@@ -25,6 +26,15 @@ class Problem(NamedTuple):
     column: str
     rule: str
     value: str
+
+
+class LaterLabel(NamedTuple):
+    """The label of a row that was accepted without one."""
+
+    row_hash: int
+    key_hash: int
+    y_true: int
+    row_ingestion_id: int
 
 
 @dataclass(frozen=True)

@@ -61,12 +61,12 @@ def in_a_fork(config: Config, point: int) -> int:
 def run(config: Config, ledger: Ledger, *, quiet: bool) -> None:
     """Do what a run does about messages."""
     send.introduce_targets(config, ledger)
-    ledger.start_run()
+    ledger.runs.start()
     if not quiet:
-        ledger.open_incident(INCIDENT | {"detail": "age higher"})
-        decision = ledger.decide("deploy", "age higher", version=2)
-        ledger.complete(decision)
-    ledger.end_run("ok", "done")
+        ledger.incidents.open(INCIDENT | {"detail": "age higher"})
+        decision = ledger.decisions.record("deploy", "age higher", version=2)
+        ledger.decisions.complete(decision)
+    ledger.runs.end("ok", "done")
     send.tell_targets(config, ledger)
 
 

@@ -50,12 +50,12 @@ def test_measuring_never_runs_a_stage(deployed, tree):
     """The mirror's second mistake: its diagnosis ingested and trained again."""
     with Ledger.open(deployed.config) as ledger:
         deployed.drop("new.csv", "not,taken\n1,2\n")
-        before, timings = tree(), len(ledger.timings())
+        before, timings = tree(), len(ledger.runs.timings())
 
         diagnostics.run(deployed.config, ledger)
 
         assert tree() == before
-        assert len(ledger.timings()) == timings
+        assert len(ledger.runs.timings()) == timings
 
 
 def test_dependencies_compare_required_installed_and_latest():
@@ -117,14 +117,14 @@ INCIDENT = {"kind": "data_drift", "subject": "x", "severity": "small", "detail":
 )
 def test_a_person_can_handle_an_incident(world, ledger, option, word, column):
     """Noted with its time; only resolving closes it."""
-    ledger.open_incident({"version": 1, **INCIDENT})
+    ledger.incidents.open({"version": 1, **INCIDENT})
 
     result = world.command("diagnostics.py", option, "1")
 
-    (told,) = ledger.incidents().to_dict("records")
+    (told,) = ledger.incidents.history().to_dict("records")
     assert (result.returncode, result.stdout) == (0, f"incident 1 is {word}\n")
     assert told[column] is not None
-    assert len(ledger.open_incidents()) == (option == "--acknowledge")
+    assert len(ledger.incidents.unresolved()) == (option == "--acknowledge")
 
 
 @pytest.mark.parametrize("option", ["--acknowledge", "--resolve"])
@@ -138,10 +138,10 @@ def test_an_unknown_incident_is_wrong_usage(world, ledger, option):
 
 def test_an_incident_is_not_handled_while_a_run_is_at_work(world, ledger):
     """It could close the very alarm the run is about to see again."""
-    ledger.open_incident({"version": 1, **INCIDENT})
+    ledger.incidents.open({"version": 1, **INCIDENT})
 
     with store.lock(world.config, holder="a run"):
         result = world.command("diagnostics.py", "--resolve", "1")
 
     assert result.returncode == 75
-    assert len(ledger.open_incidents()) == 1
+    assert len(ledger.incidents.unresolved()) == 1

@@ -223,7 +223,7 @@ def test_a_run_lets_go_what_is_not_to_be_kept(world):
 def test_a_run_that_was_cut_off_is_called_aborted(world):
     """It is never missing, and never ok."""
     with Ledger.open(world.config) as ledger:
-        ledger.start_run()
+        ledger.runs.start()
 
     process(world)
 
@@ -302,5 +302,5 @@ def test_labels_that_lead_to_a_deployment_are_decided_about(deployed):
 
     assert "release 2 is live" in str(outcome)
     with Ledger.open(deployed.config) as ledger:
-        assert ledger.pending() == []
+        assert ledger.ingestions.pending() == []
     assert str(process(deployed)) == "no new data"

@@ -168,7 +168,7 @@ def test_a_reason_of_any_length_stops_no_other_drop(world, ledger, text, status,
 
     bad, good = result.intakes
     assert (bad.status, good.status, good.rows_added, result.exit_code) == (status, "taken", 1, 0)
-    (record, _) = ledger.ingestions_after(0)
+    (record, _) = ledger.ingestions.after(0)
     assert (told or "") in (record.reason or "")
     assert record.reason == bad.reason
     assert ingestion.run(world.config, ledger).intakes == ()
@@ -238,7 +238,7 @@ def test_a_blank_label_is_unripe_and_not_a_negative(world, ledger):
 
     ingestion.run(world.config, ledger)
 
-    rows = store.read_parts(world.config, ledger.parts())
+    rows = store.read_parts(world.config, ledger.ingestions.parts())
     assert rows["exited"].isna().tolist() == [True, False]
 
 

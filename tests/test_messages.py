@@ -57,7 +57,7 @@ def test_what_a_person_did_is_told_by_the_next_run(world, process, receiver):
     process()
     incident = {"version": 1, "kind": "data_drift", "subject": "age", "severity": "small"}
     with Ledger.open(world.config) as ledger:
-        ledger.open_incident(incident | {"detail": "age higher"})
+        ledger.incidents.open(incident | {"detail": "age higher"})
     process()
     assert events(receiver) == ["introduction", "deployed", "incident_opened"]
 

@@ -63,7 +63,7 @@ def test_the_ledger_can_prove_each_report(told):
     """Name, size and hash are those of the file."""
     world, _ = told
     with Ledger.open(world.config) as ledger:
-        rows = ledger.list_reports().items
+        rows = ledger.reports.page().items
 
     assert len(rows) == 6
     for row in rows:
@@ -133,8 +133,8 @@ def test_a_report_that_fails_is_made_by_the_next_run(world):
     config.report_folder.write_text("a file where a folder should be")
     with Ledger.open(config) as ledger:
         outcome = full_process.run(config, ledger)
-        assert ledger.list_runs().items[0]["status"] == "ok"
-        assert ledger.open_decision() is None
+        assert ledger.runs.page().items[0]["status"] == "ok"
+        assert ledger.decisions.unfinished() is None
     assert "release 1 is live" in str(outcome)
     assert "no report on run 1: " in str(outcome)
     assert outcome.exit_code == 74

@@ -190,12 +190,12 @@ def test_no_fault_tells_the_password(world, proxy, fault, caplog, serve_world):
 def test_connections_that_lay_idle_too_long_are_made_anew(behind, proxy):
     """A firewall cuts them without a word; a question after that is answered all the same."""
     with Ledger.open(behind.config) as ledger:
-        number = ledger.start_run()
+        number = ledger.runs.start()
         proxy.break_lines()
 
-        assert ledger.last_ingestion_id() == 0
+        assert ledger.ingestions.last_id() == 0
         proxy.break_lines()
-        ledger.end_run("ok", "")
+        ledger.runs.end("ok", "")
         with ledger.engine.connect() as connection:
             statuses = connection.execute(sa.text("SELECT id, status FROM runs")).all()
 

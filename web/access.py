@@ -147,7 +147,7 @@ def record_status(answer: Response) -> Response:
     """Note how a request for a change ended; what was done is done, noted or not."""
     if number := g.pop("request_id", None):
         try:
-            service().ledger().close_request(number, answer.status_code)
+            service().ledger().change_requests.close(number, answer.status_code)
         except LedgerError as error:
             current_app.logger.error("request %d for a change ended unrecorded: %s", number, error)
     return answer
@@ -243,9 +243,8 @@ def _is_from_here() -> bool:
 
 def _record_request(key_name: str) -> None:
     path = quote(request.script_root + request.path)[:LONGEST_PATH]
-    g.request_id = (
-        service().ledger().request_change(key_name=key_name, method=request.method, path=path)
-    )
+    requests = service().ledger().change_requests
+    g.request_id = requests.record(key_name=key_name, method=request.method, path=path)
 
 
 def _ask_for_key() -> BaseResponse:

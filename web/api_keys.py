@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from risk import store
 from risk.config import LOOPBACK, Config
 from risk.errors import ConfigError, UnknownName, UsageError
-from risk.ledger.ledger import utc_now
+from risk.ledger.database import utc_now
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "write", "admin")

@@ -80,7 +80,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
     config = service().config
     metric, shown = config.checks.metric, score_history.trend(ledger, config.checks.metric)
     known = snapshot.look(config, ledger, fault=_fault())
-    judged = ledger.last_comparison()
+    judged = ledger.decisions.last_comparison()
     return {
         "status": health.tell(known),
         "situation": known,
@@ -91,17 +91,17 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "has_trend": len(shown.points) > 1,
         "points": as_rows(shown.points.tail(MOST_POINTS))[::-1],
         "heat": dashboard_data.heat_map(
-            ledger.drift_matrix(dashboard_data.MOST_MOMENTS), config.columns
+            ledger.findings.drift_matrix(dashboard_data.MOST_MOMENTS), config.columns
         ),
-        "resolved": ledger.list_incidents(Part(page_size=MOST_RESOLVED), is_open=False),
+        "resolved": ledger.incidents.page(Part(page_size=MOST_RESOLVED), is_open=False),
         "most_incidents": MOST_INCIDENTS,
         "may_write": g.get("scope") in ("write", "admin"),
         "judged": judged,
         "judgement": events.judged(judged, known) if judged else "",
-        "columns": as_rows(ledger.last_column_statistics()),
+        "columns": as_rows(ledger.column_statistics.newest()),
         "drops": dashboard_data.drops(ledger),
         "runs": dashboard_data.runs(ledger, known),
-        "number_of_runs": ledger.list_runs(Part(page_size=1)).total,
+        "number_of_runs": ledger.runs.page(Part(page_size=1)).total,
         "inbox": _inbox(),
         "confidence": config.scoring.confidence,
         "has_report": (config.model_folder / config.report_filename).exists(),

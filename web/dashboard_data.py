@@ -70,10 +70,10 @@ def _cell(found: Any) -> Cell:
 def runs(ledger: Ledger, known: Situation) -> list[Row]:
     """Return the newest runs: what was done in a sentence, the seconds, whether it is reported."""
     part = Part(page_size=MOST_ROWS)
-    listed = ledger.list_runs(part).items
-    reported = {told["run_id"] for told in ledger.list_reports(part, kind="pdf").items}
+    listed = ledger.runs.page(part).items
+    reported = {told["run_id"] for told in ledger.reports.page(part, kind="pdf").items}
     seconds: dict[int, dict[str, float]] = {run["id"]: {} for run in listed}
-    for stage in as_rows(ledger.stages_of(list(seconds))):
+    for stage in as_rows(ledger.runs.stages_of(list(seconds))):
         own, name = seconds[stage["run_id"]], stage["stage"]
         own[name] = own.get(name, 0.0) + stage["duration_seconds"]
     done = {d["run_id"]: events.decided(d, known)[0] for d in reversed(known.decisions)}
@@ -90,11 +90,11 @@ def runs(ledger: Ledger, known: Situation) -> list[Row]:
 
 def drops(ledger: Ledger) -> list[Row]:
     """Return the newest drops, each with the commonest reason its rows were refused for."""
-    listed = ledger.list_drops(Part(page_size=MOST_ROWS)).items
+    listed = ledger.ingestions.page(Part(page_size=MOST_ROWS)).items
     return [
         drop
         | {
-            "problem": ledger.commonest_problem(drop["id"])
+            "problem": ledger.quarantine.commonest_problem(drop["id"])
             if drop["rows_quarantined"]
             else drop["reason"] or ""
         }

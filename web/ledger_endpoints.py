@@ -14,7 +14,8 @@ from werkzeug.wrappers import Response as BaseResponse
 import deployment
 from risk.data.statistics import as_rows
 from risk.ledger import lease
-from risk.ledger.ledger import Ledger, utc_now
+from risk.ledger.database import utc_now
+from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.models.model import Manifest
 from web import response_models
@@ -46,19 +47,19 @@ BACK_TO_THE_PAGE: ResponseDict = {
 @api.get("/runs", responses=pages_of(api, response_models.Run))
 def runs(query: response_models.OfRuns) -> Response:
     """List the runs, how long each took, what it decided and why."""
-    return listed(_ledger().list_runs(query.part, status=query.status), query, name="runs")
+    return listed(_ledger().runs.page(query.part, status=query.status), query, name="runs")
 
 
 @api.get("/runs/<id>", responses={200: response_models.RunInFull})
 def run(path: response_models.ById) -> Response:
     """Tell one run: its stages, drops, detected findings and decisions, at most 100 of each."""
-    return json_answer(_ledger().read_run(path.id))
+    return json_answer(_ledger().runs.read(path.id))
 
 
 @api.get("/findings", responses=pages_of(api, response_models.Finding))
 def findings(query: response_models.OfFindings) -> Response:
     """List the findings, each with its evidence and verdict."""
-    found = _ledger().list_findings(
+    found = _ledger().findings.page(
         query.part,
         run_id=query.run_id,
         feature=query.feature,
@@ -71,14 +72,14 @@ def findings(query: response_models.OfFindings) -> Response:
 @api.get("/incidents", responses=pages_of(api, response_models.Incident))
 def incidents(query: response_models.OfIncidents) -> Response:
     """List the incidents, open and resolved."""
-    found = _ledger().list_incidents(query.part, is_open=_truth(query.open))
+    found = _ledger().incidents.page(query.part, is_open=_truth(query.open))
     return listed(found, query, name="incidents")
 
 
 @api.get("/incidents/<id>", responses={200: response_models.Incident})
 def incident(path: response_models.ById) -> Response:
     """Tell one incident."""
-    return json_answer(_ledger().read_incident(path.id))
+    return json_answer(_ledger().incidents.read(path.id))
 
 
 def _content_of(*bodies: tuple[str, type[BaseModel]]) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _content_of(*bodies: tuple[str, type[BaseModel]]) -> dict[str, Any]:
 def acknowledge(path: response_models.ById) -> BaseResponse:
     """Take note of an open incident."""
     _body(response_models.Nothing, form=True)
-    _ledger().acknowledge(path.id)
+    _ledger().incidents.acknowledge(path.id)
     return _handled(path.id)
 
 
@@ -109,28 +110,28 @@ def acknowledge(path: response_models.ById) -> BaseResponse:
 def resolve(path: response_models.ById) -> BaseResponse:
     """Close an open incident; the ledger keeps who did, and why."""
     reason = _body(response_models.Resolution, form=True).reason.strip() or "resolved by a person"
-    _ledger().resolve(path.id, f"{reason} (by {_who()})")
+    _ledger().incidents.resolve(path.id, f"{reason} (by {_who()})")
     return _handled(path.id)
 
 
 @api.get("/decisions", responses=pages_of(api, response_models.Decision))
 def decisions(query: response_models.OfDecisions) -> Response:
     """List what was decided and why, with what the gate compared."""
-    found = _ledger().list_decisions(query.part, run_id=query.run_id, action=query.action)
+    found = _ledger().decisions.page(query.part, run_id=query.run_id, action=query.action)
     return listed(found, query, name="decisions")
 
 
 @api.get("/drops", responses=pages_of(api, response_models.Drop))
 def drops(query: response_models.OfDrops) -> Response:
     """List the drops, and what became of their rows."""
-    found = _ledger().list_drops(query.part, run_id=query.run_id, status=query.status)
+    found = _ledger().ingestions.page(query.part, run_id=query.run_id, status=query.status)
     return listed(found, query, name="drops")
 
 
 @api.get("/quarantine", responses=pages_of(api, response_models.Refused))
 def quarantine(query: response_models.OfQuarantine) -> Response:
     """List what was refused and why, cell by cell; line 0 stands for a drop as a whole."""
-    found = _ledger().list_quarantine(query.part, ingestion_id=query.ingestion_id)
+    found = _ledger().quarantine.page(query.part, ingestion_id=query.ingestion_id)
     return listed(found, query, name="quarantine")
 
 
@@ -138,7 +139,7 @@ def quarantine(query: response_models.OfQuarantine) -> Response:
 def models(query: Page) -> Response:
     """List the releases, and which of them is live; `before_id` is of their versions."""
     live = releases.live_version(service().config.deployment_folder)
-    return listed(_ledger().list_releases(query.part, live=live), query, name="models")
+    return listed(_ledger().releases.page(query.part, live=live), query, name="models")
 
 
 @api.get("/models/champion", responses={200: Manifest})
@@ -150,7 +151,7 @@ def champion() -> Response:
 @api.get("/models/<version>", responses={200: Manifest})
 def release(path: response_models.ByVersion) -> Response:
     """Tell what a release is and what it was made from, as the ledger remembers it."""
-    manifest = Manifest.model_validate_json(_ledger().read_manifest(path.version))
+    manifest = Manifest.model_validate_json(_ledger().releases.manifest(path.version))
     return json_answer(manifest.model_dump(mode="json"))
 
 
@@ -171,7 +172,7 @@ def choose_champion() -> Response:
 @api.get("/scores", responses=pages_of(api, response_models.Score))
 def scores(query: response_models.OfScores) -> Response:
     """List the scores with their intervals."""
-    found = _ledger().list_scores(
+    found = _ledger().scores.page(
         query.part, metric=query.metric, dataset=query.dataset, version=query.version
     )
     return listed(found, query, name="scores")
@@ -181,7 +182,7 @@ def scores(query: response_models.OfScores) -> Response:
 def trend(path: response_models.ByMetric, query: response_models.OfTrend) -> Response:
     """Tell how something developed, the newest 1000 points of it."""
     since = _moment(query.since) if query.since else None
-    points = _ledger().trend(path.metric, feature=query.feature, since=since, per=query.per)
+    points = _ledger().trends.of(path.metric, feature=query.feature, since=since, per=query.per)
     if wants("text/csv"):
         return csv_answer(points, path.metric)
     return json_answer({"metric": path.metric, "per": query.per, "points": as_rows(points)})
@@ -220,4 +221,4 @@ def _body(model: type[Body], *, form: bool = False) -> Body:
 def _handled(incident_id: int) -> BaseResponse:
     if request.mimetype == FORM:
         return redirect("/", 303)
-    return json_answer(_ledger().read_incident(incident_id))
+    return json_answer(_ledger().incidents.read(incident_id))

@@ -141,8 +141,7 @@ class Newest(Collector):
     def _of_ledger(self) -> list[Metric]:
         config = self.shared.config
         try:
-            ledger = self.shared.ledger()
-            newest = Gauges(ledger.engine, ledger.now)
+            newest = self.shared.ledger().gauges
             return [*_of_runs(newest), *_of_data(newest, config), *_of_scores(newest, config)]
         except LedgerError:
             return []

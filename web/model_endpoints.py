@@ -130,7 +130,7 @@ def diagnosis() -> BaseResponse:
 @api.get("/diagnostics/timing", responses=TIMED)
 def timing() -> Response:
     """Tell the seconds each stage took in real runs."""
-    table = statistics.summarise_timings(service().ledger().timings())
+    table = statistics.summarise_timings(service().ledger().runs.timings())
     last = dict(zip(table["stage"], table["last"].round(3), strict=True))
     seconds = {stage: last.get(stage) for stage in ("ingestion", "training")}
     return seeds_answer({"timings": statistics.as_rows(table)}, text=str(seconds))

@@ -56,7 +56,7 @@ class Report(BaseModel):
 @api.get("/reports", responses=pages_of(api, Report))
 def reports(query: OfReports) -> Response:
     """List the reports on runs, in whatever format."""
-    found = service().ledger().list_reports(query.part, run_id=query.run_id, kind=query.kind)
+    found = service().ledger().reports.page(query.part, run_id=query.run_id, kind=query.kind)
     return listed(found, query, name="reports")
 
 

@@ -11,7 +11,7 @@ from flask_openapi.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from risk.config import Metric
-from risk.ledger.queries import MEASURES
+from risk.ledger.trends import MEASURES
 from risk.monitoring.findings import Check
 from risk.stats.scores import Estimate
 from web.responses import LARGEST_ID, Format, Page

@@ -15,8 +15,9 @@ from risk.config import Config
 from risk.data import drops
 from risk.errors import LedgerError, ModelError, UnknownName
 from risk.ledger import database
+from risk.ledger.database import Database
 from risk.ledger.engines import Away
-from risk.ledger.ledger import Ledger, utc_now
+from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.model import Model
 from risk.monitoring.reference import Reference
@@ -56,7 +57,7 @@ class Service:
             engine = database.connect(self.config, upgrade=False, away=self.away)
             with self._connecting:
                 if self._ledger is None:
-                    self._ledger = Ledger(engine, utc_now)
+                    self._ledger = Ledger(Database(engine))
                 else:
                     engine.dispose()
         return self._ledger
@@ -117,7 +118,7 @@ class Service:
     def rows(self, path: Path) -> pd.DataFrame:
         """Read a data set; the compiled one from its parts, which no run rewrites."""
         if path == self.compiled:
-            return store.read_parts(self.config, self.ledger().parts())
+            return store.read_parts(self.config, self.ledger().ingestions.parts())
         if not os.path.isfile(path):
             raise UnknownName(f"{self.config.name_of(path)} is known, but its file is not there")
         return drops.read_whole(self.config, path)
@@ -131,7 +132,7 @@ class Service:
         """Return the data sets by name: test data, the compiled dataset, the drops taken."""
         config = self.config
         try:
-            taken = {name: config.root / name for name in self.ledger().taken_paths()}
+            taken = {name: config.root / name for name in self.ledger().ingestions.taken_paths()}
         except LedgerError:
             taken = {}
         own = (config.test_data, self.compiled)

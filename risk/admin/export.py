@@ -43,8 +43,8 @@ class Transferred:
     to: str
 
     def __str__(self) -> str:
-        told = "".join(f"{count:>12} {name}\n" for name, count in self.rows.items())
-        return f"{told}{sum(self.rows.values()):>12} rows in all, to {self.to}"
+        tables = "".join(f"{count:>12} {name}\n" for name, count in self.rows.items())
+        return f"{tables}{sum(self.rows.values()):>12} rows in all, to {self.to}"
 
 
 def export(

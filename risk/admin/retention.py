@@ -1,4 +1,4 @@
-"""What the past may lose: old runs' details and reports, old refusals, releases nobody wants.
+"""Retention: which details of old runs, reports, refusals and unused releases are deleted.
 
 Never lost are the accepted rows, drops, decisions, alarms, incidents and messages.
 """
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from risk import store
 from risk.config import Config
-from risk.ledger.database import Connected
+from risk.ledger.database import Database
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import (
     column_statistics,
@@ -50,15 +50,18 @@ class Pruned:
         return bool(self.rows or self.quarantine or self.reports or self.releases)
 
     def __str__(self) -> str:
-        told = [f"{count} {name}" for name, count in self.rows.items()]
-        told += [f"what drop {number} was refused for" for number in self.quarantine]
-        told += [f"the report on run {number}" for number in self.reports]
-        told += [f"release {version}" for version in self.releases]
-        return f"{'would prune' if self.dry_run else 'pruned'}: {', '.join(told) or 'nothing'}"
+        parts = [f"{count} {name}" for name, count in self.rows.items()]
+        parts += [f"what drop {number} was refused for" for number in self.quarantine]
+        parts += [f"the report on run {number}" for number in self.reports]
+        parts += [f"release {version}" for version in self.releases]
+        return f"{'would prune' if self.dry_run else 'pruned'}: {', '.join(parts) or 'nothing'}"
 
 
-class Past(Connected):
-    """The part of the ledger that may be forgotten."""
+@dataclass(frozen=True)
+class Past:
+    """What the ledger may forget."""
+
+    database: Database
 
     def before(self, keep_runs: int | None) -> int:
         """Return the oldest run to keep whole: so many decided something from it on; 0 for all."""
@@ -69,7 +72,7 @@ class Past(Connected):
         """Return the oldest drop whose refusals are to be kept; 0 for all of them."""
         in_part = (ingestions.c.rows_quarantined > 0) | (ingestions.c.status == "refused")
         refused = sa.select(ingestions.c.id).where(in_part)
-        newest = int(self._scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
+        newest = int(self.database.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
         return newest + 1 if keep == 0 else self._oldest(refused, ingestions.c.id, keep)
 
     def details_of_runs(self, before: int, *, live: int | None) -> Doomed:
@@ -94,15 +97,16 @@ class Past(Connected):
 
     def count(self, doomed: Doomed) -> dict[str, int]:
         """Count what would be lost, by table."""
+        count = sa.select(sa.func.count())
         counts = {
-            table.name: self._scalar(sa.select(sa.func.count()).select_from(table).where(which))
+            table.name: self.database.scalar(count.select_from(table).where(which))
             for table, which in doomed.items()
         }
         return {name: int(count) for name, count in counts.items() if count}
 
     def forget(self, doomed: Doomed) -> None:
         """Delete it, in one transaction."""
-        with self._begin() as connection:
+        with self.database.begin() as connection:
             for table, which in doomed.items():
                 connection.execute(table.delete().where(which))
 
@@ -110,16 +114,15 @@ class Past(Connected):
         if keep is None:
             return 0
         newest = query.order_by(column.desc()).offset(keep - 1).limit(1)
-        return int(self._scalar(newest) or 0)
+        return int(self.database.scalar(newest) or 0)
 
 
 def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
     """Forget what `keeping` allows to; what a crash cut off, the next time finds again."""
     if config.keeping.everything:
         return Pruned(dry_run=dry_run)
-    past = Past(ledger.engine, ledger.now)
-    past.confirm = ledger.confirm
-    live = ledger.champion_version()
+    past = Past(ledger.database)
+    live = ledger.decisions.live_version()
     unwanted = _unwanted(config, live)
     oldest_refused = past.refused_before(config.keeping.keep_quarantine)
     refused = store.quarantined_before(config, oldest_refused)

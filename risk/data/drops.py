@@ -23,7 +23,6 @@ from risk.schema import NAME_CHARACTERS, Problem, check, check_header, shorten
 
 ROWS_PER_PIECE = 50_000
 Bytes = BufferedReader | BufferedRandom
-FROM_SQL = "sql:"  # how the names of those begin that are no files
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from risk import store
 from risk.config import Columns, Config
 from risk.data import drops, late_labels
 from risk.data.drops import Bytes, Drop, Piece
-from risk.data.late_labels import LaterLabel, Matched
+from risk.data.late_labels import Matched
 from risk.data.sql_sources import Fetch
 from risk.errors import DataError
 from risk.ledger.dataset_rows import StoredRow, stored_form
 from risk.ledger.ingestions import Taken
 from risk.ledger.ledger import Ledger
-from risk.schema import ROW_HASH, Problem, fingerprints, keys
+from risk.schema import ROW_HASH, LaterLabel, Problem, fingerprints, keys
 
 log = logging.getLogger("ingestion")
 
@@ -106,13 +106,13 @@ def take(
     config: Config, ledger: Ledger, drop: Drop | Fetch, *, requeued: int | None = None
 ) -> Intake | None:
     """Bring one drop in: part and quarantine first, then the commit; None if only touched."""
-    ingestion_id = ledger.last_ingestion_id() + 1
+    ingestion_id = ledger.ingestions.last_id() + 1
     with _opened(drop) as file:
         sha256 = drops.sha256(file)
-        earlier = [] if requeued else ledger.seen(sha256)
+        earlier = [] if requeued else ledger.ingestions.with_content(sha256)
         contents = Contents() if earlier else _write(config, ledger, drop, file, ingestion_id)
     if any(row.path == drop.name for row in earlier):
-        ledger.refresh_signature(drop.name, sha256, asdict(drop.signature))
+        ledger.ingestions.refresh_signature(drop.name, sha256, asdict(drop.signature))
         return None
     if earlier:
         intake = Intake(drop.name, "duplicate", duplicate_of=earlier[0].id)
@@ -128,7 +128,7 @@ def take(
         rows=rows_for_sql(config, ingestion_id) if in_sql else (),
         mark=drop.mark if isinstance(drop, Fetch) else None,
     )
-    ledger.record_ingestion(row, taken=brought, requeued=requeued)
+    ledger.ingestions.record(row, taken=brought, requeued=requeued)
     if problems := contents.problems:
         first = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
         again = f"once mended: python ingestion.py --requeue {ingestion_id}"
@@ -143,11 +143,11 @@ def preview(
     frames = [store.read_parts(config, [])]
 
     def known(hashes: Sequence[int]) -> set[int]:
-        return seen.union(ledger.known_hashes(hashes))
+        return seen.union(ledger.ingestions.known_hashes(hashes))
 
     try:
         with _opened(drop) as file:
-            if ledger.seen(drops.sha256(file)):
+            if ledger.ingestions.with_content(drops.sha256(file)):
                 return Intake(drop.name, "duplicate"), frames[0]
             if _brings_labels(config, file):
                 return _sum_up(drop, _read_labels(config, ledger, file)), frames[0]
@@ -182,7 +182,7 @@ def _write(
             def keep(rows: pd.DataFrame) -> None:
                 writer.write_table(store.to_table(rows, columns))
 
-            contents = _read(config, file, known=ledger.known_hashes, keep=keep)
+            contents = _read(config, file, known=ledger.ingestions.known_hashes, keep=keep)
     except DataError as error:
         contents = Contents(problems=[Problem(0, "", str(error), "")], refusal=str(error))
         store.quarantine_file(config, ingestion_id, file, _reasons(drop, contents))
@@ -209,10 +209,10 @@ def _read_labels(config: Config, ledger: Ledger, file: Bytes) -> Contents:
     taken: set[int] = set()
 
     def waiting(names: Sequence[int]) -> list[Any]:
-        return [row for row in ledger.waiting(names) if row.row_hash not in taken]
+        return [row for row in ledger.labels.waiting(names) if row.row_hash not in taken]
 
     def known(names: Sequence[int]) -> list[Any]:
-        return [*ledger.known_labels(names), *contents.labels]
+        return [*ledger.labels.known(names), *contents.labels]
 
     for piece in drops.read(file, columns, config.ingestion.max_line_characters):
         matched = late_labels.match(piece, columns, waiting=waiting, known=known)

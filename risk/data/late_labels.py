@@ -5,27 +5,18 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from risk.config import Columns
 from risk.data.drops import Piece
-from risk.schema import Problem, keys, shorten
+from risk.schema import LaterLabel, Problem, keys, shorten
 
 NO_ROW = "no earlier row of this name waits for a label"
 CONTRADICTION = "contradicts the label that is known"
 NO_LABEL = "no label"
 Find = Callable[[Sequence[int]], Sequence[Any]]
-
-
-class LaterLabel(NamedTuple):
-    """The label of a row that was accepted without one."""
-
-    row_hash: int
-    key_hash: int
-    y_true: int
-    row_ingestion_id: int
 
 
 @dataclass

@@ -22,11 +22,12 @@ from sqlalchemy.sql import quoted_name
 
 from risk import store
 from risk.config import Config, Source
-from risk.data.drops import FROM_SQL, Drop, Signature
+from risk.data.drops import Drop, Signature
 from risk.errors import LedgerError, SourceError
 from risk.ledger.engines import address_of, make_engine, on_one_line
 from risk.ledger.ledger import Ledger
 from risk.ledger.watermarks import Watermark
+from risk.schema import FROM_SQL
 
 log = logging.getLogger("ingestion")
 ROWS_AT_ONCE = 5000
@@ -65,9 +66,9 @@ def _fetches(config: Config, ledger: Ledger, name: str) -> Iterator[Fetch]:
 
     Rows at the mark are read again, as more may have come there; the ones taken are left out.
     """
-    mark = ledger.watermark(name)
+    mark = ledger.watermarks.of(name)
     while True:
-        with _fetched(config, name, mark, number=ledger.last_ingestion_id() + 1) as fetch:
+        with _fetched(config, name, mark, number=ledger.ingestions.last_id() + 1) as fetch:
             if fetch is None:
                 return
             yield fetch

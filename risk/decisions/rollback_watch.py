@@ -44,7 +44,7 @@ def failed(config: Config, ledger: Ledger, watch: Watch) -> Failure | None:
     score of the one before to be better. What a rollback made live is not on probation, so none
     follows another.
     """
-    deployed = ledger.last_decision("deploy", "rollback")
+    deployed = ledger.decisions.last("deploy", "rollback")
     live = watch.champion.manifest.version or 0
     days = timedelta(days=config.policy.watch_days)
     if deployed is None or deployed.action != "deploy" or deployed.version != live:
@@ -59,7 +59,7 @@ def failed(config: Config, ledger: Ledger, watch: Watch) -> Failure | None:
     learnt = watch.champion.manifest.trained_through
     parts = training_data.sound_parts(config, ledger, after=learnt)
     rows = training_data.accepted(config, ledger, parts)
-    open_incidents = ledger.open_incidents()
+    open_incidents = ledger.incidents.unresolved()
     harmed = incidents.of_kind(open_incidents, ["model_drift"])
     since = min((i.since_ingestion_id for i in harmed if i.since_ingestion_id), default=0)
     reason = _by_labels(config, watch.champion, before, rows[rows[INGESTION] >= since])

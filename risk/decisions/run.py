@@ -22,10 +22,12 @@ from risk.monitoring.monitored_release import Watch
 
 def choose(config: Config, ledger: Ledger, live: Watch) -> Choice:
     """Let the policy choose what to do about the incidents that are open."""
-    manifest, open_incidents = live.champion.manifest, ledger.open_incidents()
+    manifest, open_incidents = live.champion.manifest, ledger.incidents.unresolved()
     offered = []
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
-        parts = [number for number in ledger.parts() if number > manifest.trained_through]
+        parts = [
+            number for number in ledger.ingestions.parts() if number > manifest.trained_through
+        ]
         labelled = ripe(training_data.accepted(config, ledger, parts), manifest.target)
         known = pd.DataFrame(
             {
@@ -40,13 +42,13 @@ def choose(config: Config, ledger: Ledger, live: Watch) -> Choice:
         offered,
         config.policy,
         growth=growth,
-        through=max(ledger.parts(), default=0),
+        through=max(ledger.ingestions.parts(), default=0),
     )
 
 
 def last_words(ledger: Ledger) -> tuple[str, str]:
     """Tell how close to an alarm the last assessment was, and what moved the predicted risk."""
-    seen = ledger.assessments(newest=1)
+    seen = ledger.assessments.history(newest=1)
     return (seen[-1].summary, seen[-1].cause) if seen else ("", "")
 
 
@@ -67,7 +69,7 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
         and champion.manifest.threshold == challenger.manifest.threshold
     ):
         return Verdict(deploy=False, proven=False, reason="the challenger is the champion already")
-    open_incidents = ledger.open_incidents()
+    open_incidents = ledger.incidents.unresolved()
     harm = bool(incidents.of_kind(open_incidents, ["model_drift"]))
     drift = bool(incidents.of_kind(open_incidents, config.policy.retrain_on))
     kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
@@ -112,7 +114,7 @@ def _growth(config: Config, ledger: Ledger) -> float:
     if not (config.model_folder / model.MANIFEST).exists():
         return math.inf
     last = model.load_manifest(config.model_folder, store.signing_key(config))
-    if any(number <= last.trained_through for number in ledger.pending()):
+    if any(number <= last.trained_through for number in ledger.ingestions.pending()):
         return math.inf  # a crash came between that training and what it was for
     learnt = last.rows_trained + last.rows_held_out
-    return ledger.rows_after(last.trained_through) / max(learnt, 1)
+    return ledger.ingestions.rows_after(last.trained_through) / max(learnt, 1)

@@ -284,7 +284,7 @@ def find_latest(config: Config, ledger: Ledger, identifier: str) -> Known:
 def _accepted(config: Config, ledger: Ledger, identifier: str) -> pd.DataFrame:
     """Read the rows of one customer, but only the last ones where arrival says which these are."""
     found = []
-    for number in reversed(ledger.parts()):
+    for number in reversed(ledger.ingestions.parts()):
         rows = store.read_rows_of(config, number, identifier)
         if len(rows):
             found.append(rows)

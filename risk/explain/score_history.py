@@ -25,7 +25,7 @@ class Trend:
 def trend(ledger: Ledger, metric: str) -> Trend:
     """Return the scores over time; on test data only those of the release that was live."""
     changes = _changes(ledger)
-    points = ledger.trend(metric)
+    points = ledger.trends.of(metric)
     points = points.assign(kind=points["dataset"].map(KINDS).fillna(PROMISED))
     moments = [change["decided_at"] for change in changes]
     live = [
@@ -45,7 +45,7 @@ def _changes(ledger: Ledger) -> list[Row]:
     made = [
         decision
         for action in ("deploy", "rollback")
-        for decision in ledger.list_decisions(newest, action=action).items
+        for decision in ledger.decisions.page(newest, action=action).items
     ]
     return sorted(made, key=lambda decision: decision["id"])
 

@@ -82,8 +82,8 @@ def look(
     The `live` release is the one that is deployed, unless another is named.
     """
     live = live or releases.live_version(config.deployment_folder)
-    seen = ledger.assessments(newest=1)
-    known = ledger.list_releases(NEWEST, live=live).items
+    seen = ledger.assessments.history(newest=1)
+    known = ledger.releases.page(NEWEST, live=live).items
     told = seen[-1].attribution if seen and seen[-1].version == live else None
     return Situation(
         now=ledger.now(),
@@ -92,13 +92,13 @@ def look(
         usual_interval=timedelta(minutes=config.alarms.usual_minutes_between_drops),
         fault=fault,
         release=next((release for release in known if release["live"]), None),
-        runs=ledger.list_runs(NEWEST).items,
-        decisions=ledger.list_decisions(NEWEST).items,
+        runs=ledger.runs.page(NEWEST).items,
+        decisions=ledger.decisions.page(NEWEST).items,
         incidents=[
-            *ledger.list_incidents(EVERY, is_open=True).items,
-            *ledger.list_incidents(NEWEST, is_open=False).items,
+            *ledger.incidents.page(EVERY, is_open=True).items,
+            *ledger.incidents.page(NEWEST, is_open=False).items,
         ],
-        scores=ledger.trend(config.checks.metric),
+        scores=ledger.trends.of(config.checks.metric),
         risk=json.loads(told) if told else None,
     )
 

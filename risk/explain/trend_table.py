@@ -17,8 +17,7 @@ import pandas as pd
 from risk.errors import UnknownName, UsageError
 from risk.explain.plain_words import details
 from risk.ledger.ledger import Ledger
-from risk.ledger.queries import MEASURES
-from risk.ledger.trends import Period
+from risk.ledger.trends import MEASURES, Period
 
 log = logging.getLogger("reporting")
 OTHER_NAMES = {"missing": "missing_percent", "latency": "duration_seconds", "volume": "rows"}
@@ -99,8 +98,8 @@ def read_trend(
     metric, begin = OTHER_NAMES.get(name, name), None
     if since is not None:
         begin = moment(since, now=ledger.now())
-    points = ledger.trend(metric, feature=subject or None, since=begin, per=per)
-    if points.empty and subject and ledger.trend(metric, feature=subject).empty:
+    points = ledger.trends.of(metric, feature=subject or None, since=begin, per=per)
+    if points.empty and subject and ledger.trends.of(metric, feature=subject).empty:
         raise UnknownName(f"{name} is not recorded of {subject[:80]!r}{_known(ledger, metric)}")
     if points.attrs["is_cut"]:
         log.warning("only the newest %d points are told; --per day reaches further", len(points))
@@ -132,10 +131,10 @@ def sparkline(values: Sequence[float]) -> str:
 
 def _known(ledger: Ledger, metric: str) -> str:
     """List what a trend is recorded of, as far as its newest points tell."""
-    points = ledger.trend(metric)
+    points = ledger.trends.of(metric)
     names = _names(points)
     if metric == "duration_seconds":
-        names = ledger.timings()["stage"]
+        names = ledger.runs.timings()["stage"]
     known = sorted(names.dropna().unique())
     return f"; known: {details(known, most=MOST_NAMED)}" if known else ""
 

@@ -1,82 +1,72 @@
-"""The ledger as it stood at the end of an earlier run: every question answers what it did then."""
+"""The ledger as it was at the end of an earlier run: every question is answered as it was then."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from risk.errors import UnknownName
-from risk.ledger.database import Record
+from risk.ledger.database import Database, Query
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import incidents, ingestions, later_labels, metadata, runs
 
 CHANGED_LATER = {"acknowledged_at", "resolved_at", "resolution"}
 
 
-class Hindsight(Ledger):
-    """A ledger that reads what was known at the end of one run, and writes nothing.
+def as_of(ledger: Ledger, run_id: int) -> Ledger:
+    """Return a ledger that knows what was known at the end of one run, and that is only read.
 
     Of incidents it forgets that they were closed later, not how often they were seen since.
     """
+    found = ledger.runs.page(run_id=run_id).items
+    if not found:
+        raise UnknownName(f"there is no run {run_id}")
+    moment: datetime = found[0]["ended_at"] or found[0]["started_at"]
+    rewrite = partial(_rewritten, _past(run_id, moment))
+    return Ledger(Database(ledger.engine, lambda: moment, rewrite=rewrite, read_only=True))
 
-    def __init__(self, ledger: Ledger, run_id: int) -> None:
-        found = ledger.list_runs(run_id=run_id).items
-        if not found:
-            raise UnknownName(f"there is no run {run_id}")
-        self.run = found[0]
-        moment: datetime = self.run["ended_at"] or self.run["started_at"]
-        super().__init__(ledger.engine, lambda: moment)
-        dated = [table for table in metadata.sorted_tables if "run_id" in table.c]
-        self._past = {table: _until(table, run_id, moment) for table in dated}
-        came = sa.select(self._past[ingestions].c.id)
-        known = sa.select(later_labels).where(later_labels.c.ingestion_id.in_(came))
-        self._past[later_labels] = known.subquery(later_labels.name)
-        self._past[runs] = sa.select(runs).where(runs.c.id <= run_id).subquery(runs.name)
 
-    def _begin(self) -> NoReturn:
-        raise TypeError("the past is only read")
+def _past(run_id: int, moment: datetime) -> dict[sa.Table, sa.Subquery]:
+    """Select the rows each table had at the end of a run; tables that are not here have no date."""
+    dated = [table for table in metadata.sorted_tables if "run_id" in table.c]
+    past = {table: _until(table, run_id, moment) for table in dated}
+    came = sa.select(past[ingestions].c.id)
+    known = sa.select(later_labels).where(later_labels.c.ingestion_id.in_(came))
+    past[later_labels] = known.subquery(later_labels.name)
+    past[runs] = sa.select(runs).where(runs.c.id <= run_id).subquery(runs.name)
+    return past
 
-    def _rows(self, query: sa.Select[Any]) -> list[Record]:
-        return super()._rows(self._then(query))
 
-    def _in_chunks(
-        self, query: sa.Select[Any], column: sa.Column[Any], values: Sequence[Any]
-    ) -> Iterator[Record]:
-        return super()._in_chunks(self._then(query), self._then(column), values)
+def _rewritten(past: Mapping[sa.Table, sa.Subquery], query: Query) -> Query:
+    """Let a query read the past wherever it reads a table that has one."""
 
-    def _then(self, element: Any) -> Any:
-        """Let a query read the past wherever it reads a table that has one."""
-        return replacement_traverse(element, {}, self._replace)
-
-    def _replace(self, element: Any, **_: Any) -> Any:
+    def replace(element: Any, **_: Any) -> Any:
         if isinstance(element, sa.Table):
-            return self._past.get(element)
-        if isinstance(element, sa.Column) and element.table in self._past:
-            return self._past[element.table].c[element.name]
+            return past.get(element)
+        if isinstance(element, sa.Column) and element.table in past:
+            return past[element.table].c[element.name]
         return None
+
+    return cast(Query, replacement_traverse(query, {}, replace))
 
 
 def _until(table: sa.Table, run_id: int, moment: datetime) -> sa.Subquery:
     """Select what a run or an earlier one wrote, and what was done by hand until then."""
     when = next(column for column in table.c if column.name.endswith("_at"))
     by_hand = table.c.run_id.is_(None) & (when <= moment)
-    known = sa.select(*map(_as_known(moment), table.c) if table is incidents else table.c)
-    return known.where((table.c.run_id <= run_id) | by_hand).subquery(table.name)
+    columns = [_as_known(column, moment) for column in table.c]
+    return sa.select(*columns).where((table.c.run_id <= run_id) | by_hand).subquery(table.name)
 
 
-def _as_known(moment: datetime) -> Any:
-    """Give what leaves out of an incident what was done about it later."""
-    table = incidents.c
-    ends = {"acknowledged_at": table.acknowledged_at}
-
-    def known(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-        if column.name not in CHANGED_LATER:
-            return column
-        end = ends.get(column.name, table.resolved_at)
-        return sa.case((end <= moment, column)).label(column.name)
-
-    return known
+def _as_known(column: sa.Column[Any], moment: datetime) -> sa.ColumnElement[Any]:
+    """Leave out of an incident what was done about it later."""
+    if column.table is not incidents or column.name not in CHANGED_LATER:
+        return column
+    is_seen = column.name == "acknowledged_at"
+    end = incidents.c.acknowledged_at if is_seen else incidents.c.resolved_at
+    return sa.case((end <= moment, column)).label(column.name)

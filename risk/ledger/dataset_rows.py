@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
@@ -11,8 +12,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from risk.config import Columns
-from risk.ledger.bulk import insert_rows
-from risk.ledger.database import Connected
+from risk.ledger.database import Database, insert_rows
 from risk.ledger.tables import dataset_rows, ingestions, later_labels
 from risk.schema import ROW_HASH
 
@@ -20,19 +20,22 @@ StoredRow = tuple[int, str, str | None, int | None, str]
 NAMES = ("row_hash", "identifier", "event_time", "y_true", "row", "ingestion_id")
 
 
-class Warehouse(Connected):
-    """The part of the ledger that is the data set."""
+@dataclass(frozen=True)
+class DatasetRows:
+    """The data set in SQL, by the ingestions that brought its rows."""
 
-    def parts_not_in_sql(self) -> list[int]:
+    database: Database
+
+    def missing_parts(self) -> list[int]:
         """Return the ingestions whose rows were accepted and are not in the data set in SQL."""
         stored = sa.exists().where(dataset_rows.c.ingestion_id == ingestions.c.id)
         with_rows = (ingestions.c.rows_added > 0) & (ingestions.c.kind == "rows")
         query = sa.select(ingestions.c.id).where(with_rows & ~stored)
-        return [row[0] for row in self._rows(query.order_by(ingestions.c.id))]
+        return [row[0] for row in self.database.rows(query.order_by(ingestions.c.id))]
 
     def store_part(self, ingestion_id: int, rows: Iterable[StoredRow]) -> None:
         """Put the rows of an earlier ingestion into SQL, with the labels that came since."""
-        with self._begin() as connection:
+        with self.database.begin() as connection:
             store_rows(connection, ingestion_id, rows)
             label_rows(connection, later_labels.c.row_ingestion_id == ingestion_id)
 
@@ -62,11 +65,11 @@ def store_rows(connection: sa.Connection, ingestion_id: int, rows: Iterable[Stor
 def label_rows(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
     """Give rows in SQL those of the labels that came later."""
     ours = dataset_rows.c.row_hash == later_labels.c.row_hash
-    told = {
+    label = {
         dataset_rows.c.y_true: later_labels.c.y_true,
         dataset_rows.c.labelled_by: later_labels.c.ingestion_id,
     }
-    connection.execute(dataset_rows.update().where(ours & which).values(told))
+    connection.execute(dataset_rows.update().where(ours & which).values(label))
 
 
 def _plain(cells: pd.Series[Any]) -> list[Any]:

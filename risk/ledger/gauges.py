@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import get_args
 
 import sqlalchemy as sa
 
 from risk.config import Metric
-from risk.ledger.database import Connected, Record
+from risk.ledger.database import Database, Record
 from risk.ledger.tables import (
     assessments,
     column_statistics,
@@ -27,19 +28,22 @@ from risk.ledger.tables import (
 METRICS = len(get_args(Metric))
 
 
-class Gauges(Connected):
-    """The part of the ledger that is about now: every question has a short answer."""
+@dataclass(frozen=True)
+class Gauges:
+    """What is true now: every question has a short answer."""
+
+    database: Database
 
     def last_run(self) -> datetime | None:
         """Return when the newest run began."""
         query = sa.select(runs.c.started_at).order_by(runs.c.id.desc())
-        began: datetime | None = self._scalar(query.limit(1))
+        began: datetime | None = self.database.scalar(query.limit(1))
         return began
 
     def last_success(self) -> datetime | None:
         """Return when the newest run that went well ended."""
         query = sa.select(runs.c.ended_at).where(runs.c.status == "ok").order_by(runs.c.id.desc())
-        ended: datetime | None = self._scalar(query.limit(1))
+        ended: datetime | None = self.database.scalar(query.limit(1))
         return ended
 
     def stage_duration(self, stage: str) -> float | None:
@@ -47,7 +51,7 @@ class Gauges(Connected):
         table = stage_timings.c
         query = sa.select(table.duration_seconds)
         succeeded = query.where(table.stage == stage, table.outcome == "ok")
-        seconds: float | None = self._scalar(succeeded.order_by(table.id.desc()).limit(1))
+        seconds: float | None = self.database.scalar(succeeded.order_by(table.id.desc()).limit(1))
         return seconds
 
     def rows_by_outcome(self) -> dict[str, int]:
@@ -58,16 +62,15 @@ class Gauges(Connected):
             "duplicate": sa.func.sum(table.rows_duplicate),
             "quarantined": sa.func.sum(table.rows_quarantined),
         }
-        found = self._rows(sa.select(*sums.values()))[0]
+        found = self.database.rows(sa.select(*sums.values()))[0]
         return {outcome: int(rows or 0) for outcome, rows in zip(sums, found, strict=True)}
 
     def alarms_by_check(self) -> dict[str, int]:
         """Count the findings that ever were alarms."""
         table = findings.c
         query = sa.select(table.check_name, sa.func.count()).where(table.drift_detected)
-        return {
-            check: int(number) for check, number in self._rows(query.group_by(table.check_name))
-        }
+        found = self.database.rows(query.group_by(table.check_name))
+        return {check: int(number) for check, number in found}
 
     def drift(self, subjects: Sequence[str]) -> list[Record]:
         """Return what the newest assessment found about these subjects."""
@@ -77,7 +80,7 @@ class Gauges(Connected):
             table.feature, table.method, table.drift_score, table.e_value, table.drift_detected
         )
         of_newest = query.where(table.run_id == newest.scalar_subquery())
-        return list(self._in_chunks(of_newest, table.feature, subjects))
+        return list(self.database.in_chunks(of_newest, table.feature, subjects))
 
     def missing(self, features: Sequence[str]) -> list[Record]:
         """Return column_name, row_count and missing_count of these features in the newest batch."""
@@ -85,7 +88,7 @@ class Gauges(Connected):
         newest = sa.select(table.run_id).order_by(table.id.desc()).limit(1)
         query = sa.select(table.column_name, table.row_count, table.missing_count)
         of_newest = query.where(table.run_id == newest.scalar_subquery())
-        return list(self._in_chunks(of_newest, table.column_name, features))
+        return list(self.database.in_chunks(of_newest, table.column_name, features))
 
     def scores(self, dataset: str) -> list[Record]:
         """Return metric, value, lower and upper of the live model's newest scores on a data set."""
@@ -96,17 +99,17 @@ class Gauges(Connected):
         query = sa.select(table.metric, table.value, table.lower, table.upper)
         of_live = query.where(table.model_sha256 == model.scalar_subquery())
         newest = of_live.where(table.dataset == dataset).order_by(table.id.desc()).limit(METRICS)
-        return list({row.metric: row for row in reversed(self._rows(newest))}.values())
+        return list({row.metric: row for row in reversed(self.database.rows(newest))}.values())
 
     def open_incidents(self) -> list[Record]:
         """Return kind, severity and number of the incidents that are not resolved."""
         table = incidents.c
         query = sa.select(table.kind, table.severity, sa.func.count().label("number"))
         still_open = query.where(table.resolved_at.is_(None))
-        return self._rows(still_open.group_by(table.kind, table.severity))
+        return self.database.rows(still_open.group_by(table.kind, table.severity))
 
     def messages_unsent(self) -> int:
         """Count the messages of this week that wait to be sent, or were given up."""
-        of_this_week = messages.c.happened_at > self.now() - timedelta(days=7)
+        of_this_week = messages.c.happened_at > self.database.now() - timedelta(days=7)
         waiting = sa.select(sa.func.count()).where(messages.c.sent_at.is_(None), of_this_week)
-        return int(self._scalar(waiting) or 0)
+        return int(self.database.scalar(waiting) or 0)

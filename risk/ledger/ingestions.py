@@ -1,22 +1,30 @@
-"""What came: drops, the rows and labels each brought, and what was refused."""
+"""Ingestions: each drop that came, and what became of its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import sqlalchemy as sa
 
-from risk.data.drops import FROM_SQL
-from risk.data.late_labels import LaterLabel
-from risk.ledger import dataset_rows, watermarks
-from risk.ledger.bulk import Values, insert_rows
-from risk.ledger.database import Connected, Record, Row, insert_many
+from risk.ledger import dataset_rows, labels, quarantine, watermarks
+from risk.ledger.database import Database, Query, Record, Row, Values, insert_rows
 from risk.ledger.dataset_rows import StoredRow
-from risk.ledger.tables import ingestions, later_labels, quarantined_rows, row_hashes, unripe_rows
+from risk.ledger.queries import NEWEST, Listing, Part, page
+from risk.ledger.tables import (
+    assessments,
+    findings,
+    incidents,
+    ingestions,
+    row_hashes,
+    unripe_rows,
+)
 from risk.ledger.watermarks import Watermark
-from risk.schema import Problem
+from risk.schema import FROM_SQL, LaterLabel, Problem
+
+NOT_LISTED = {"taken_sha256", "mtime_ns", "ctime_ns", "inode"}
 
 
 @dataclass(frozen=True)
@@ -39,57 +47,13 @@ class Taken:
 NOTHING = Taken()
 
 
-class Arrivals(Connected):
-    """The part of the ledger that makes a drop count, once for ever."""
+@dataclass(frozen=True)
+class Ingestions:
+    """The drops that came; a recorded one counts once for ever."""
 
-    def last_ingestion_id(self) -> int:
-        """Return the newest ingestion's number, 0 before the first."""
-        return int(self._scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
+    database: Database
 
-    def taken_paths(self) -> list[str]:
-        """Return the names of the files whose rows were taken."""
-        is_file = ingestions.c.path.not_like(f"{FROM_SQL}%")
-        taken = (ingestions.c.status == "taken") & is_file
-        query = sa.select(ingestions.c.path).where(taken).distinct()
-        return [row[0] for row in self._rows(query.order_by(ingestions.c.path))]
-
-    def known_signatures(self, paths: Sequence[str]) -> set[tuple[Any, ...]]:
-        """Return (path, size_bytes, mtime_ns, ctime_ns, inode) of what was seen under `paths`."""
-        table = ingestions.c
-        query = sa.select(table.path, table.size_bytes, table.mtime_ns, table.ctime_ns, table.inode)
-        found = self._in_chunks(query, table.path, paths)
-        return {(row[0], row[1], row[2], row[3], row[4]) for row in found}
-
-    def seen(self, sha256: str) -> list[Record]:
-        """Return id, path and status of the ingestions of the same bytes, oldest first."""
-        table = ingestions.c
-        query = sa.select(table.id, table.path, table.status).where(table.sha256 == sha256)
-        return self._rows(query.order_by(table.id))
-
-    def known_hashes(self, hashes: Sequence[int]) -> list[int]:
-        """Return those of `hashes` whose rows were accepted before."""
-        column = row_hashes.c.row_hash
-        return [row[0] for row in self._in_chunks(sa.select(column), column, hashes)]
-
-    def waiting(self, key_hashes: Sequence[int]) -> list[Record]:
-        """Return key_hash, row_hash, ingestion_id of rows that wait for a label, oldest first."""
-        table = unripe_rows.c
-        query = sa.select(table.key_hash, table.row_hash, table.ingestion_id)
-        found = self._in_chunks(query, table.key_hash, key_hashes)
-        return sorted(found, key=lambda row: (row.ingestion_id, row.row_hash))
-
-    def known_labels(self, key_hashes: Sequence[int]) -> list[Record]:
-        """Return key_hash and y_true of labels that came later for rows of these names."""
-        query = sa.select(later_labels.c.key_hash, later_labels.c.y_true)
-        return list(self._in_chunks(query, later_labels.c.key_hash, key_hashes))
-
-    def record_ingestion(
-        self,
-        row: Row,
-        *,
-        taken: Taken = NOTHING,
-        requeued: int | None = None,
-    ) -> None:
+    def record(self, row: Row, *, taken: Taken = NOTHING, requeued: int | None = None) -> None:
         """Commit a drop: from here on its rows are accepted, its refusals known, once for ever.
 
         `requeued` is the earlier ingestion whose quarantine this one empties.
@@ -97,28 +61,138 @@ class Arrivals(Connected):
         number = row["id"]
         is_first = row["status"] == "taken" and not requeued
         once = {"taken_sha256": row["sha256"] if is_first else None}
-        common = {"run_id": self.run_id, "ingested_at": self.now()}
-        with self._begin() as connection:
+        common = {"run_id": self.database.run_id, "ingested_at": self.database.now()}
+        with self.database.begin() as connection:
             connection.execute(ingestions.insert().values({**common, **row, **once}))
             _accept(connection, number, taken)
-            _ripen(connection, number, taken.labels)
-            insert_many(connection, quarantined_rows, _quarantine(number, taken.problems))
+            labels.add(connection, number, taken.labels)
+            quarantine.add(connection, number, taken.problems)
             if taken.mark:
                 watermarks.move(connection, taken.mark, number)
             if requeued:
                 emptied = ingestions.update().where(ingestions.c.id == requeued)
                 connection.execute(emptied.values(requeued_as=number))
 
-    def was_requeued(self, ingestion_id: int) -> bool:
-        """Tell whether what an ingestion quarantined was read again."""
-        query = sa.select(ingestions.c.requeued_as).where(ingestions.c.id == ingestion_id)
-        return self._scalar(query) is not None
+    def last_id(self) -> int:
+        """Return the newest ingestion's number, 0 before the first."""
+        return int(self.database.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
+
+    def taken_paths(self) -> list[str]:
+        """Return the names of the files whose rows were taken."""
+        is_file = ingestions.c.path.not_like(f"{FROM_SQL}%")
+        taken = (ingestions.c.status == "taken") & is_file
+        query = sa.select(ingestions.c.path).where(taken).distinct()
+        return [row[0] for row in self.database.rows(query.order_by(ingestions.c.path))]
+
+    def known_signatures(self, paths: Sequence[str]) -> set[tuple[Any, ...]]:
+        """Return (path, size_bytes, mtime_ns, ctime_ns, inode) of what was seen under `paths`."""
+        table = ingestions.c
+        query = sa.select(table.path, table.size_bytes, table.mtime_ns, table.ctime_ns, table.inode)
+        found = self.database.in_chunks(query, table.path, paths)
+        return {(row[0], row[1], row[2], row[3], row[4]) for row in found}
 
     def refresh_signature(self, path: str, sha256: str, signature: Row) -> None:
         """Note that a known file was touched, so that it need not be read again."""
         same = (ingestions.c.path == path) & (ingestions.c.sha256 == sha256)
-        with self._begin() as connection:
-            connection.execute(ingestions.update().where(same).values(signature))
+        self.database.execute(ingestions.update().where(same).values(signature))
+
+    def with_content(self, sha256: str) -> list[Record]:
+        """Return id, path and status of the ingestions of the same bytes, oldest first."""
+        table = ingestions.c
+        query = sa.select(table.id, table.path, table.status).where(table.sha256 == sha256)
+        return self.database.rows(query.order_by(table.id))
+
+    def known_hashes(self, hashes: Sequence[int]) -> list[int]:
+        """Return those of `hashes` whose rows were accepted before."""
+        column = row_hashes.c.row_hash
+        return [row[0] for row in self.database.in_chunks(sa.select(column), column, hashes)]
+
+    def was_requeued(self, ingestion_id: int) -> bool:
+        """Return whether what an ingestion quarantined was read again."""
+        query = sa.select(ingestions.c.requeued_as).where(ingestions.c.id == ingestion_id)
+        return self.database.scalar(query) is not None
+
+    def after(self, ingestion_id: int) -> list[Record]:
+        """Return the ingestions that came later, oldest first."""
+        query = sa.select(ingestions).where(ingestions.c.id > ingestion_id)
+        return self.database.rows(query.order_by(ingestions.c.id))
+
+    def parts(self) -> list[int]:
+        """Return the ingestions that added rows, oldest first; those of later labels do not."""
+        return self._ids(sa.select(ingestions.c.id).where(_added_rows()))
+
+    def pending(self) -> list[int]:
+        """Return the ingestions that added rows or labels no decision has looked at yet."""
+        undecided = ingestions.c.decision_id.is_(None) & (ingestions.c.rows_added > 0)
+        return self._ids(sa.select(ingestions.c.id).where(undecided))
+
+    def unassessed(self) -> list[Record]:
+        """Return the ingestions nobody has looked at yet, of whatever kind, oldest first."""
+        new = ingestions.c.decision_id.is_(None) & ingestions.c.assessment_id.is_(None)
+        return self.database.rows(sa.select(ingestions).where(new).order_by(ingestions.c.id))
+
+    def rows_after(self, ingestion_id: int) -> int:
+        """Count the rows that were accepted after an ingestion."""
+        query = sa.select(sa.func.sum(ingestions.c.rows_added))
+        later = _added_rows() & (ingestions.c.id > ingestion_id)
+        return int(self.database.scalar(query.where(later)) or 0)
+
+    def doubtful(self, most_in_a_row: int) -> set[int]:
+        """Return the ingestions in which a feature was broken, unless so often that it is normal.
+
+        `most_in_a_row` is how often in a row a person is asked before it is taken for granted.
+        """
+        found = (findings.c.check_name == "data_quality") & findings.c.drift_detected
+        broken = found & findings.c.method.in_(("e_detector", "constant"))
+        query = (
+            sa.select(ingestions.c.id, findings.c.feature)
+            .join_from(ingestions, assessments, ingestions.c.assessment_id == assessments.c.id)
+            .join(findings, findings.c.run_id == assessments.c.run_id)
+            .where(broken)
+        )
+        normal = self._normal(most_in_a_row)
+        rows = self.database.rows(query.distinct())
+        return {number for number, feature in rows if (feature, number) not in normal}
+
+    def history(self, *, newest: int) -> pd.DataFrame:
+        """Return the newest ingestions, oldest first."""
+        query = sa.select(ingestions).order_by(ingestions.c.id.desc()).limit(newest)
+        return self.database.frame(query)[::-1].reset_index(drop=True)
+
+    def page(
+        self, part: Part = NEWEST, *, run_id: int | None = None, status: str | None = None
+    ) -> Listing:
+        """Return drops, and what became of their rows."""
+        query = sa.select(*(column for column in ingestions.c if column.name not in NOT_LISTED))
+        return page(self.database, query, ingestions.c.id, part, run_id=run_id, status=status)
+
+    def _ids(self, query: Query) -> list[int]:
+        return [row[0] for row in self.database.rows(query.order_by(ingestions.c.id))]
+
+    def _normal(self, most_in_a_row: int) -> set[tuple[str, int]]:
+        """Return (feature, ingestion) where a feature was broken for so long that it is normal."""
+        table = incidents.c
+        lasting = (table.kind == "data_quality") & (table.times_seen > most_in_a_row)
+        ranges = sa.select(table.subject, table.since_ingestion_id, table.last_ingestion_id)
+        return {
+            (feature, number)
+            for feature, first, last in self.database.rows(
+                ranges.where(lasting & table.since_ingestion_id.is_not(None))
+            )
+            for number in range(first, last + 1)
+        }
+
+
+def mark_assessed(connection: sa.Connection, numbers: Sequence[int], *, assessment_id: int) -> None:
+    """Note which assessment looked at these ingestions, in its transaction."""
+    looked_at = ingestions.update().where(ingestions.c.id.in_(numbers))
+    connection.execute(looked_at.values(assessment_id=assessment_id))
+
+
+def mark_decided(connection: sa.Connection, *, through: int, decision_id: int) -> None:
+    """Note which decision looked at the ingestions up to one, in its transaction."""
+    looked_at = (ingestions.c.id <= through) & ingestions.c.decision_id.is_(None)
+    connection.execute(ingestions.update().where(looked_at).values(decision_id=decision_id))
 
 
 def _accept(connection: sa.Connection, number: int, taken: Taken) -> None:
@@ -132,19 +206,5 @@ def _accept(connection: sa.Connection, number: int, taken: Taken) -> None:
     dataset_rows.store_rows(connection, number, taken.rows)
 
 
-def _ripen(connection: sa.Connection, number: int, labels: Sequence[LaterLabel]) -> None:
-    """Put labels to rows that waited for them, in SQL as well if they are there."""
-    if not labels:
-        return
-    names = (*LaterLabel._fields, "ingestion_id")
-    insert_rows(connection, later_labels, names, ((*label, number) for label in labels))
-    brought = later_labels.c.ingestion_id == number
-    ripened = sa.select(later_labels.c.row_hash).where(brought)
-    connection.execute(unripe_rows.delete().where(unripe_rows.c.row_hash.in_(ripened)))
-    dataset_rows.label_rows(connection, brought)
-
-
-def _quarantine(ingestion_id: int, problems: Iterable[Problem]) -> Iterator[Row]:
-    for problem in problems:
-        row = problem._asdict()
-        yield {"ingestion_id": ingestion_id, "column_name": row.pop("column"), **row}
+def _added_rows() -> sa.ColumnElement[bool]:
+    return (ingestions.c.rows_added > 0) & (ingestions.c.kind == "rows")

@@ -1,4 +1,4 @@
-"""Whose turn it is: one writer on a machine by a lock, one among machines by a lease."""
+"""One writer at a time: on a machine by a lock, among machines by a lease."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from risk import store
 from risk.config import Config
 from risk.errors import BusyError, LedgerError
 from risk.ledger.column_types import UtcDateTime
-from risk.ledger.database import database_faults
-from risk.ledger.ledger import Ledger, utc_now
+from risk.ledger.database import database_faults, utc_now
+from risk.ledger.ledger import Ledger
 from risk.ledger.tables import leases
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def only_writer(
     clock: Callable[[], datetime] = utc_now,
     upgrade: bool = True,
 ) -> Iterator[Ledger]:
-    """Give the ledger to its only writer; whoever comes second is told who is at work.
+    """Give the ledger to its only writer; the error of whoever comes second names the first.
 
     A database file lies on one machine, where the kernel's lock is enough.
     """
@@ -51,7 +51,7 @@ def only_writer(
     with store.lock(config, holder=holder), opened as ledger:
         with among_machines(config, ledger.engine, holder=holder) as lease:
             if lease:
-                ledger.confirm = lease.confirm
+                ledger.database.confirm = lease.confirm
             require_own_ledger(config, ledger)
             yield ledger
 
@@ -70,12 +70,12 @@ def among_machines(config: Config, engine: sa.Engine, *, holder: str) -> Iterato
 def require_own_ledger(config: Config, ledger: Ledger) -> None:
     """Refuse a ledger that knows less than the files beside it, as it would sweep away the rest."""
     name = config.compilation_record_filename
-    _, size = ledger.derived_file(name)
+    _, size = ledger.derived_files.state(name)
     on_disk = store.newest_number(config.ingested_folder / name, after=size)
-    known = ledger.last_ingestion_id()
+    known = ledger.ingestions.last_id()
     if on_disk > known:
         raise LedgerError(
-            f"{config.name_of(config.ingested_folder / name)} tells of ingestion {on_disk}, the "
+            f"{config.name_of(config.ingested_folder / name)} reaches ingestion {on_disk}, the "
             f"ledger of {known}: does database_url, or DATABASE_URL, name the right one? To begin "
             f"anew, move {config.name_of(config.ingested_folder)} away"
         )
@@ -128,8 +128,8 @@ class Lease:
                 found = connection.execute(query).one_or_none()
                 now = _time_of(connection)
                 if found is None or (found.expires_at > now and found.token not in left_behind):
-                    told = f"the ledger is held by {_holder(connection)}; nothing was done"
-                    raise BusyError(told)
+                    holder = _holder(connection)
+                    raise BusyError(f"the ledger is held by {holder}; nothing was done")
                 times = {"acquired_at": now, "renewed_at": now, "expires_at": now + self.lasts}
                 own = {"holder": self.holder, "token": self.token}
                 connection.execute(leases.update().where(IS_OURS).values(own | times))

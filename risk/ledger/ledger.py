@@ -1,57 +1,71 @@
-"""Everything that happened: asked about runs, drops, decisions and releases here."""
+"""The ledger: everything that happened, by subject."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Self
 
-import pandas as pd
 import sqlalchemy as sa
 
 from risk.config import Config
 from risk.ledger import database
-from risk.ledger.assessments import Casebook
-from risk.ledger.database import Record, Row, insert
-from risk.ledger.dataset_rows import Warehouse
-from risk.ledger.ingestions import Arrivals
+from risk.ledger.assessments import Assessments
+from risk.ledger.change_requests import ChangeRequests
+from risk.ledger.column_statistics import ColumnStatistics
+from risk.ledger.database import Database, utc_now
+from risk.ledger.dataset_rows import DatasetRows
+from risk.ledger.decisions import Decisions
+from risk.ledger.derived_files import DerivedFiles
+from risk.ledger.findings import Findings
+from risk.ledger.gauges import Gauges
+from risk.ledger.incidents import Incidents
+from risk.ledger.ingestions import Ingestions
+from risk.ledger.labels import Labels
 from risk.ledger.outbox import Outbox
-from risk.ledger.reports import Archive
-from risk.ledger.tables import (
-    column_statistics,
-    decisions,
-    derived_files,
-    ingestions,
-    quarantined_rows,
-    releases,
-    runs,
-    scores,
-    stage_timings,
-)
+from risk.ledger.quarantine import Quarantine
+from risk.ledger.releases import Releases
+from risk.ledger.reports import Reports
+from risk.ledger.runs import Runs
+from risk.ledger.scores import Scores
+from risk.ledger.trends import Trends
 from risk.ledger.watermarks import Watermarks
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What the gate compared, as JSON, and the release that comes of it."""
+class Ledger:
+    """One open database, by subject; what writes is one transaction, so a crash leaves no half."""
 
-    comparison: str | None = None
-    release: Row | None = None
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.runs = Runs(database)
+        self.ingestions = Ingestions(database)
+        self.quarantine = Quarantine(database)
+        self.labels = Labels(database)
+        self.dataset_rows = DatasetRows(database)
+        self.derived_files = DerivedFiles(database)
+        self.watermarks = Watermarks(database)
+        self.column_statistics = ColumnStatistics(database)
+        self.assessments = Assessments(database)
+        self.findings = Findings(database)
+        self.incidents = Incidents(database)
+        self.decisions = Decisions(database)
+        self.releases = Releases(database)
+        self.scores = Scores(database)
+        self.trends = Trends(database)
+        self.reports = Reports(database)
+        self.outbox = Outbox(database)
+        self.gauges = Gauges(database)
+        self.change_requests = ChangeRequests(database)
 
+    @property
+    def engine(self) -> sa.Engine:
+        """What the connections come from."""
+        return self.database.engine
 
-NOT_JUDGED = Judgement()
-
-
-def utc_now() -> datetime:
-    """Tell the time of the machine, with its zone."""
-    return datetime.now(UTC)
-
-
-class Ledger(Arrivals, Warehouse, Watermarks, Casebook, Archive, Outbox):
-    """One open database; every method is one transaction, so a crash leaves no half of it."""
+    def now(self) -> datetime:
+        """Return the time of this ledger's clock."""
+        return self.database.now()
 
     @classmethod
     @contextmanager
@@ -63,191 +77,4 @@ class Ledger(Arrivals, Warehouse, Watermarks, Casebook, Archive, Outbox):
         Without `upgrade`, for those who only ask, nothing is created or changed.
         """
         with database.connected(config, upgrade=upgrade) as engine:
-            yield cls(engine, clock)
-
-    def start_run(self) -> int:
-        """Begin a run; one that never ended was cut off by a crash and is called aborted."""
-        with self._begin() as connection:
-            connection.execute(
-                runs.update()
-                .where(runs.c.status == "running")
-                .values(status="aborted", ended_at=self.now(), outcome="cut off before its end")
-            )
-            self.run_id = insert(connection, runs, started_at=self.now(), status="running")
-            return self.run_id
-
-    def end_run(self, status: str, outcome: str) -> None:
-        """Close the current run with its one-line outcome."""
-        with self._begin() as connection:
-            connection.execute(
-                runs.update()
-                .where(runs.c.id == self.run_id)
-                .values(status=status, ended_at=self.now(), outcome=outcome)
-            )
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time what happens inside and record how it ended; a failed stage is not a timing."""
-        started_at, begin = self.now(), time.monotonic()
-        outcome = "failed"
-        try:
-            yield
-            outcome = "ok"
-        finally:
-            seconds = time.monotonic() - begin
-            row = {"run_id": self.run_id, "stage": name, "started_at": started_at}
-            self._write(stage_timings, [row | {"duration_seconds": seconds, "outcome": outcome}])
-
-    def timings(self) -> pd.DataFrame:
-        """Return stage and duration_seconds of every stage that succeeded, oldest first."""
-        table = stage_timings.c
-        query = sa.select(table.stage, table.started_at, table.duration_seconds)
-        return self._frame(query.where(table.outcome == "ok").order_by(table.id))
-
-    def ingestions_after(self, ingestion_id: int) -> list[Record]:
-        """Return the ingestions that came later, oldest first."""
-        query = sa.select(ingestions).where(ingestions.c.id > ingestion_id)
-        return self._rows(query.order_by(ingestions.c.id))
-
-    def parts(self) -> list[int]:
-        """Return the ingestions that added rows, oldest first; labels that came later are none."""
-        query = sa.select(ingestions.c.id).where(_added("rows"))
-        return [row[0] for row in self._rows(query.order_by(ingestions.c.id))]
-
-    def pending(self) -> list[int]:
-        """Return the ingestions that added rows or labels no decision has looked at yet."""
-        undecided = ingestions.c.decision_id.is_(None) & (ingestions.c.rows_added > 0)
-        query = sa.select(ingestions.c.id).where(undecided)
-        return [row[0] for row in self._rows(query.order_by(ingestions.c.id))]
-
-    def unassessed(self) -> list[Record]:
-        """Return the ingestions nobody has looked at yet, of whatever kind, oldest first."""
-        new = ingestions.c.decision_id.is_(None) & ingestions.c.assessment_id.is_(None)
-        return self._rows(sa.select(ingestions).where(new).order_by(ingestions.c.id))
-
-    def rows_after(self, ingestion_id: int) -> int:
-        """Count the rows that were accepted after an ingestion."""
-        query = sa.select(sa.func.sum(ingestions.c.rows_added))
-        later = _added("rows") & (ingestions.c.id > ingestion_id)
-        return int(self._scalar(query.where(later)) or 0)
-
-    def drops(self, *, newest: int) -> pd.DataFrame:
-        """Return the newest ingestions, oldest first."""
-        query = sa.select(ingestions).order_by(ingestions.c.id.desc()).limit(newest)
-        return self._frame(query)[::-1].reset_index(drop=True)
-
-    def commonest_problem(self, ingestion_id: int) -> str:
-        """Name column and rule of the problem most rows of a drop were refused for."""
-        table = quarantined_rows.c
-        query = sa.select(table.column_name, table.rule).where(table.ingestion_id == ingestion_id)
-        grouped = query.group_by(table.column_name, table.rule)
-        rows = self._rows(grouped.order_by(sa.func.count().desc(), table.column_name).limit(1))
-        return f"{rows[0].column_name} {rows[0].rule}".strip() if rows else "no reason"
-
-    def last_decision(self, *actions: str) -> Record | None:
-        """Return the newest decision of these kinds."""
-        query = sa.select(decisions).where(decisions.c.action.in_(actions))
-        rows = self._rows(query.order_by(decisions.c.id.desc()).limit(1))
-        return rows[0] if rows else None
-
-    def derived_file(self, name: str) -> tuple[int, int]:
-        """Return the last ingestion that file holds, and its size in bytes; zeros if unknown."""
-        table = derived_files.c
-        query = sa.select(table.ingestion_id, table.size_bytes).where(table.name == name)
-        rows = self._rows(query)
-        return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
-
-    def record_derived_file(self, name: str, *, ingestion_id: int, size_bytes: int) -> None:
-        """Note up to which ingestion the file is true, and how long it is then."""
-        row = {"name": name, "ingestion_id": ingestion_id, "size_bytes": size_bytes}
-        with self._begin() as connection:
-            connection.execute(derived_files.delete().where(derived_files.c.name == name))
-            connection.execute(derived_files.insert().values(row))
-
-    def record_scores(self, rows: Sequence[Row]) -> None:
-        """Keep the scores of one model on one data set."""
-        self._write(scores, [{"run_id": self.run_id, "scored_at": self.now(), **r} for r in rows])
-
-    def record_column_statistics(self, rows: Sequence[Row]) -> None:
-        """Keep the summary of this run's batch."""
-        common = {"run_id": self.run_id, "computed_at": self.now()}
-        self._write(column_statistics, [{**common, **row} for row in rows])
-
-    def last_version(self) -> int:
-        """Return the number of the newest release, 0 before the first."""
-        return int(self._scalar(sa.select(sa.func.max(releases.c.version))) or 0)
-
-    def version_of(self, model_sha256: str) -> int | None:
-        """Return the newest release that holds this very model."""
-        query = sa.select(releases.c.version).where(releases.c.model_sha256 == model_sha256)
-        version: int | None = self._scalar(query.order_by(releases.c.version.desc()).limit(1))
-        return version
-
-    def releases(self) -> pd.DataFrame:
-        """Return version, created_at, rows_trained, proven of every release, oldest first."""
-        table = releases.c
-        query = sa.select(table.version, table.created_at, table.rows_trained, table.proven)
-        return self._frame(query.order_by(table.version))
-
-    def decide(
-        self,
-        action: str,
-        reason: str,
-        *,
-        version: int | None = None,
-        through: int | None = None,
-        judgement: Judgement = NOT_JUDGED,
-    ) -> int:
-        """Commit a decision, what the gate found, and what was looked at.
-
-        `version` is the release to switch to: such a decision stays open until `complete`, so
-        that the next run can carry out what a crash cut off. `through` is the last ingestion
-        it looked at.
-        """
-        common = {"run_id": self.run_id}
-        with self._begin() as connection:
-            if judgement.release is not None:
-                new = {**common, "created_at": self.now(), "version": version, **judgement.release}
-                connection.execute(releases.insert().values(new))
-            if version is not None:
-                self.resolve_all(connection, f"{action}: release {version} went live")
-            decision_id = insert(
-                connection,
-                decisions,
-                **common,
-                decided_at=self.now(),
-                action=action,
-                version=version,
-                reason=reason,
-                comparison=judgement.comparison,
-                completed_at=self.now() if version is None else None,
-            )
-            if through is not None:
-                looked_at = (ingestions.c.id <= through) & ingestions.c.decision_id.is_(None)
-                assessed = ingestions.update().where(looked_at).values(decision_id=decision_id)
-                connection.execute(assessed)
-            return decision_id
-
-    def open_decision(self) -> Record | None:
-        """Return the newest decision if a crash cut it off before it was carried out."""
-        rows = self._rows(sa.select(decisions).order_by(decisions.c.id.desc()).limit(1))
-        return rows[0] if rows and rows[0].completed_at is None else None
-
-    def champion_version(self) -> int | None:
-        """Return the release the newest decision of that kind made the live one."""
-        query = sa.select(decisions.c.version).where(decisions.c.version.is_not(None))
-        version: int | None = self._scalar(query.order_by(decisions.c.id.desc()).limit(1))
-        return version
-
-    def complete(self, decision_id: int) -> None:
-        """Note that a decision was carried out."""
-        with self._begin() as connection:
-            connection.execute(
-                decisions.update()
-                .where(decisions.c.id == decision_id)
-                .values(completed_at=self.now())
-            )
-
-
-def _added(kind: str) -> sa.ColumnElement[bool]:
-    return (ingestions.c.rows_added > 0) & (ingestions.c.kind == kind)
+            yield cls(Database(engine, clock))

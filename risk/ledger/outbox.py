@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from risk.ledger.database import Connected, Record, Row
+from risk.ledger.database import Database, Record, Row
 from risk.ledger.tables import decisions, incidents, ingestions, messages, runs
 
 INTRODUCTION = "introduction"
@@ -24,7 +24,7 @@ DECIDED = {
 
 @dataclass(frozen=True)
 class News:
-    """Something a target does not know yet, with the row of the ledger that tells of it.
+    """Something a target does not know yet, with the row of the ledger it is about.
 
     `about` is the column of `messages` that refers to that row.
     """
@@ -35,20 +35,23 @@ class News:
     fact: Record
 
 
-class Outbox(Connected):
-    """The part of the ledger that is about messages.
+@dataclass(frozen=True)
+class Outbox:
+    """The messages to each target.
 
     A message is about one incident, decision or run. A target's first one, its introduction, is
     about the last of each: what came before is no news for it.
     """
 
+    database: Database
+
     def introduced(self) -> set[str]:
         """Return the targets that are known."""
         query = sa.select(messages.c.target).where(messages.c.event == INTRODUCTION)
-        return {row[0] for row in self._rows(query)}
+        return {row[0] for row in self.database.rows(query)}
 
     def introduce(self, target: str, *, title: str, body: str) -> None:
-        """Begin to tell a target what happens, from here on."""
+        """Begin to send a target what happens, from here on."""
         last = {
             column: sa.select(sa.func.max(table.c.id)).scalar_subquery()
             for column, table in (
@@ -58,11 +61,11 @@ class Outbox(Connected):
             )
         }
         row = {"event": INTRODUCTION, "target": target, "title": title, "body": body}
-        with self._begin() as connection:
-            connection.execute(messages.insert().values(**row, **last, happened_at=self.now()))
+        new = messages.insert().values(**row, **last, happened_at=self.database.now())
+        self.database.execute(new)
 
     def news(self, target: str) -> list[News]:
-        """Return what happened and this target was not told, in the order it happens in a run.
+        """Return what happened and was not sent to this target, in the order of a run.
 
         What only goes on is no news: runs that fail the same way, a person who is asked again,
         a challenger that is refused again.
@@ -71,31 +74,25 @@ class Outbox(Connected):
         at_introduction = sa.case((table.event == INTRODUCTION, table.incident_id))
         columns = (at_introduction, table.decision_id, table.run_id)
         query = sa.select(*map(sa.func.max, columns)).where(table.target == target)
-        incident_id, decision_id, run_id = (last or 0 for last in self._rows(query)[0])
+        incident_id, decision_id, run_id = (last or 0 for last in self.database.rows(query)[0])
         opened, resolved = self._new_incidents(target, incident_id)
         decided, failed = self._new_decisions(decision_id), self._new_failures(run_id)
         return [*opened, *decided, *resolved, *failed]
 
-    def answer_to(self, run_id: int | None) -> Record | None:
-        """Return what was decided in a run, if anything was."""
-        query = sa.select(decisions).where(decisions.c.run_id == run_id)
-        rows = self._rows(query.order_by(decisions.c.id.desc()).limit(1))
-        return rows[0] if rows else None
-
-    def record_messages(self, rows: Sequence[Row]) -> None:
+    def record(self, rows: Sequence[Row]) -> None:
         """Keep messages that are to be sent."""
-        self._write(messages, rows)
+        self.database.write(messages, rows)
 
     def unsent(self, target: str, *, most_attempts: int) -> list[Record]:
         """Return the messages that wait for a target, the least tried first, then the oldest."""
         table = messages.c
         query = sa.select(messages).where(table.target == target, table.sent_at.is_(None))
         query = query.where(table.attempts < most_attempts)
-        return self._rows(query.order_by(table.attempts, table.id))
+        return self.database.rows(query.order_by(table.attempts, table.id))
 
     def note_sent(self, message_ids: Sequence[int]) -> None:
         """Note that a target took messages: they are never sent again."""
-        self._note_attempt(message_ids, sent_at=self.now(), last_error=None)
+        self._note_attempt(message_ids, sent_at=self.database.now(), last_error=None)
 
     def note_failure(self, message_ids: Sequence[int], error: str) -> None:
         """Note that a target did not take messages, and why."""
@@ -103,13 +100,12 @@ class Outbox(Connected):
 
     def _note_attempt(self, message_ids: Sequence[int], **values: Any) -> None:
         tried = messages.update().where(messages.c.id.in_(message_ids))
-        with self._begin() as connection:
-            connection.execute(tried.values(attempts=messages.c.attempts + 1, **values))
+        self.database.execute(tried.values(attempts=messages.c.attempts + 1, **values))
 
     def _new_incidents(self, target: str, last: int) -> tuple[list[News], list[News]]:
-        """Find openings and closings; what was open at the introduction is told as opened."""
+        """Find openings and closings; what was open at the introduction counts as opened."""
 
-        def told(event: str) -> sa.ColumnElement[bool]:
+        def sent(event: str) -> sa.ColumnElement[bool]:
             query = sa.select(messages.c.incident_id)
             query = query.where(messages.c.target == target, messages.c.event == event)
             return incidents.c.id.in_(query)
@@ -119,9 +115,9 @@ class Outbox(Connected):
         query = sa.select(incidents, ingestions.c.path.label("since_path"))
         query = query.join_from(incidents, ingestions, first_seen, isouter=True)
         query = query.order_by(incidents.c.id)
-        opened = self._rows(query.where(sa.not_(told(OPENED)), is_new | is_open))
-        closed = sa.not_(is_open) & sa.not_(told(RESOLVED))
-        resolved = self._rows(query.where(closed, is_new | told(OPENED)))
+        opened = self.database.rows(query.where(sa.not_(sent(OPENED)), is_new | is_open))
+        closed = sa.not_(is_open) & sa.not_(sent(RESOLVED))
+        resolved = self.database.rows(query.where(closed, is_new | sent(OPENED)))
         return (
             [News(OPENED, fact.opened_at, "incident_id", fact) for fact in opened],
             [News(RESOLVED, fact.resolved_at, "incident_id", fact) for fact in resolved],
@@ -139,7 +135,7 @@ class Outbox(Connected):
         query = query.where(switched | previous.c.id.is_(None) | differs)
         return [
             News(DECIDED[fact.action], fact.decided_at, "decision_id", fact)
-            for fact in self._rows(query.order_by(decisions.c.id))
+            for fact in self.database.rows(query.order_by(decisions.c.id))
         ]
 
     def _new_failures(self, last: int) -> list[News]:
@@ -151,12 +147,12 @@ class Outbox(Connected):
         query = query.where(previous.c.id.is_(None) | differs)
         return [
             News(FAILED, fact.ended_at, "run_id", fact)
-            for fact in self._rows(query.order_by(runs.c.id))
+            for fact in self.database.rows(query.order_by(runs.c.id))
         ]
 
 
 def _previous(table: sa.Table) -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
-    """Return a second look at a table, and the condition that it is at the row before."""
+    """Return an alias of a table, and the condition that joins it at the row before."""
     previous, earlier = table.alias(), table.alias()
     last = sa.select(sa.func.max(earlier.c.id)).where(earlier.c.id < table.c.id)
     return previous, previous.c.id == last.correlate(table).scalar_subquery()

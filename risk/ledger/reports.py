@@ -1,4 +1,4 @@
-"""The part of the ledger that knows the reports: which were made, which is due, and what is new."""
+"""Reports: which were made, which are due, and what is new since a moment."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from risk.ledger.database import Row
-from risk.ledger.queries import EVERY, NEWEST, Chronicle, Listing, Part
+from risk.ledger.database import Database, Row
+from risk.ledger.queries import EVERY, NEWEST, Listing, Part, page
 from risk.ledger.tables import decisions, incidents, reports, runs
 
 MOST_DUE = 3
@@ -25,47 +25,53 @@ class Happenings:
     runs_failed: int
 
 
-class Archive(Chronicle):
-    """What is asked of the ledger, the reports on its runs among it."""
+@dataclass(frozen=True)
+class Reports:
+    """The reports on runs, and what they are about."""
 
-    def record_report(self, row: Row) -> None:
+    database: Database
+
+    def record(self, row: Row) -> None:
         """Note a report on a run, in the place of an earlier one of the same kind."""
         same = (reports.c.run_id == row["run_id"]) & (reports.c.kind == row["kind"])
-        with self._begin() as connection:
+        with self.database.begin() as connection:
             connection.execute(reports.delete().where(same))
-            connection.execute(reports.insert().values({"made_at": self.now(), **row}))
+            made = {"made_at": self.database.now(), **row}
+            connection.execute(reports.insert().values(made))
 
-    def list_reports(
+    def page(
         self, part: Part = NEWEST, *, run_id: int | None = None, kind: str | None = None
     ) -> Listing:
         """Return the reports that were made, and where they are kept."""
-        return self._page(sa.select(reports), reports.c.id, part, run_id=run_id, kind=kind)
+        query = sa.select(reports)
+        return page(self.database, query, reports.c.id, part, run_id=run_id, kind=kind)
 
     def happenings(self, since: datetime | None) -> Happenings:
         """Return what happened since a moment, or ever."""
         opened, closed, decided = (
-            self._page(sa.select(when.table).where(_after(when, since)), when.table.c.id, EVERY)
-            for when in (incidents.c.opened_at, incidents.c.resolved_at, decisions.c.decided_at)
+            page(self.database, sa.select(when.table).where(_after(when, since)), number, EVERY)
+            for when, number in (
+                (incidents.c.opened_at, incidents.c.id),
+                (incidents.c.resolved_at, incidents.c.id),
+                (decisions.c.decided_at, decisions.c.id),
+            )
         )
         failed = sa.select(sa.func.count()).where(
             runs.c.status.in_(("failed", "aborted")), _after(runs.c.started_at, since)
         )
-        return Happenings(opened.items, closed.items, decided.items, int(self._scalar(failed)))
+        runs_failed = int(self.database.scalar(failed))
+        return Happenings(opened.items, closed.items, decided.items, runs_failed)
 
-    def newest_run(self) -> int | None:
-        """Return the newest run, None before the first."""
-        run_id: int | None = self._scalar(sa.select(sa.func.max(runs.c.id)))
-        return run_id
-
-    def last_reported_run(self) -> int:
+    def last_run(self) -> int:
         """Return the newest run there is a report on, 0 before the first."""
-        return int(self._scalar(sa.select(sa.func.max(reports.c.run_id))) or 0)
+        return int(self.database.scalar(sa.select(sa.func.max(reports.c.run_id))) or 0)
 
-    def unreported_runs(self) -> list[int]:
+    def due(self) -> list[int]:
         """Return the newest runs that decided something since the last report, oldest first."""
         run_id = decisions.c.run_id
-        query = sa.select(run_id).where(run_id > self.last_reported_run()).distinct()
-        return [row[0] for row in self._rows(query.order_by(run_id.desc()).limit(MOST_DUE))][::-1]
+        query = sa.select(run_id).where(run_id > self.last_run()).distinct()
+        newest = query.order_by(run_id.desc()).limit(MOST_DUE)
+        return [row[0] for row in self.database.rows(newest)][::-1]
 
 
 def _after(when: sa.Column[Any], moment: datetime | None) -> sa.ColumnElement[bool]:

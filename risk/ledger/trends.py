@@ -1,16 +1,138 @@
-"""Points over time: each of the same form, and those of one period made one."""
+"""Trends: points over time, those of one run or of one day made one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
+import sqlalchemy as sa
+
+from risk.config import Metric
+from risk.errors import UnknownName
+from risk.ledger.database import Database, Query
+from risk.ledger.findings import DETECTOR
+from risk.ledger.tables import (
+    column_statistics,
+    findings,
+    ingestions,
+    runs,
+    scores,
+    stage_timings,
+)
 
 Period = Literal["run", "day"]
 Merge = Literal["last", "mean", "pooled", "sum"]
 SERIES = ["feature", "dataset", "version"]
 POINT = ["at", "run_id", *SERIES, "value", "lower", "upper", "n"]
+MOST_POINTS = 1000
+MOST_ROWS = 20_000  # of the ledger, that one trend is made of
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Where the points of a trend are found, and how several of one period become one.
+
+    `subject` is the column that names the feature, or what stands for it.
+    """
+
+    points: Query
+    subject: sa.Column[Any]
+    merge: Merge = "mean"
+
+
+@dataclass(frozen=True)
+class Trends:
+    """The trends of `MEASURES`."""
+
+    database: Database
+
+    def of(
+        self,
+        metric: str,
+        *,
+        feature: str | None = None,
+        since: datetime | None = None,
+        per: Period = "run",
+    ) -> pd.DataFrame:
+        """Return the newest points of one of `MEASURES`, the oldest of them first.
+
+        `feature` chooses one feature; of scores a dataset, of durations a stage, of rows a drop.
+        A day has the last of its scores, the sum of its rows and findings, of a column what its
+        rows have together, and the mean of others.
+        """
+        if metric not in MEASURES:
+            raise UnknownName(f"no trend is called {metric[:80]!r}; known: {list(MEASURES)}")
+        of_whole_runs = metric == "duration_seconds" and feature is None
+        measure = WHOLE_RUNS if of_whole_runs else MEASURES[metric]
+        most = MOST_POINTS if per == "run" and measure.merge != "sum" else MOST_ROWS
+        query = measure.points.order_by(measure.subject.table.c.id.desc()).limit(most)
+        if feature is not None:
+            query = query.where(measure.subject == feature)
+        found = typed(self.database.frame(query)[::-1])
+        points = merged(found, per=per, merge=measure.merge, cut=len(found) == most)
+        if since is not None:
+            points = points_since(points, since, per=per)
+        newest = points.tail(MOST_POINTS).reset_index(drop=True)
+        is_cut = len(found) == most and (since is None or found["at"].iloc[0] >= since)
+        newest.attrs["is_cut"] = is_cut or len(newest) < len(points)
+        return newest
+
+
+def _points(at: sa.Column[Any], value: sa.Column[Any], *others: Any) -> Query:
+    return sa.select(at.label("at"), value.label("value"), at.table.c.run_id, *others)
+
+
+def _of_scores(metric: str) -> Measure:
+    table = scores.c
+    others = (table.dataset, table.version, table.lower, table.upper, table.n)
+    points = _points(table.scored_at, table.value, *others).where(table.metric == metric)
+    return Measure(points.order_by(table.scored_at.desc()), table.dataset, "last")
+
+
+def _of_columns(statistic: str) -> Measure:
+    table = column_statistics.c
+    n = table.row_count - table.missing_count if statistic == "mean" else table.row_count
+    others = (table.column_name.label("feature"), n.label("n"))
+    points = _points(table.computed_at, table[statistic], *others)
+    return Measure(points.where(table[statistic].is_not(None)), table.column_name, "pooled")
+
+
+def _of_findings() -> dict[str, Measure]:
+    table = findings.c
+    moved = _points(table.found_at, table.drift_score, table.feature, table.n)
+    detected = _points(table.found_at, table.drift_detected)
+    return {
+        "drift_score": Measure(moved.where(table.method == DETECTOR), table.feature),
+        "findings": Measure(detected, table.feature, "sum"),
+    }
+
+
+def _of_stages() -> Measure:
+    table = stage_timings.c
+    points = _points(table.started_at, table.duration_seconds, table.stage.label("feature"))
+    return Measure(points.where(table.outcome == "ok"), table.stage)
+
+
+def _of_drops() -> Measure:
+    points = _points(ingestions.c.ingested_at, ingestions.c.rows_added)
+    return Measure(points.where(ingestions.c.kind == "rows"), ingestions.c.path, "sum")
+
+
+MEASURES = {
+    **{metric: _of_scores(metric) for metric in get_args(Metric)},
+    **_of_findings(),
+    **{statistic: _of_columns(statistic) for statistic in ("missing_percent", "mean")},
+    "rows": _of_drops(),
+    "duration_seconds": _of_stages(),
+}
+WHOLE_RUNS = Measure(
+    sa.select(runs.c.started_at.label("at"), runs.c.ended_at, runs.c.id.label("run_id")).where(
+        runs.c.status == "ok"
+    ),
+    runs.c.id,
+)
 
 
 def typed(points: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +173,7 @@ def merged(points: pd.DataFrame, *, per: Period, merge: Merge, cut: bool = False
     return points[~repeated]
 
 
-def since(points: pd.DataFrame, moment: datetime, *, per: Period) -> pd.DataFrame:
+def points_since(points: pd.DataFrame, moment: datetime, *, per: Period) -> pd.DataFrame:
     """Keep the points from a moment on, or from the day it is in."""
     begin = pd.Timestamp(moment)
     return points[points["at"] >= (begin.floor("D") if per == "day" else begin)]

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from risk.errors import SourceError
-from risk.ledger.database import Connected
+from risk.ledger.database import Database
 from risk.ledger.tables import watermarks
 
 KINDS = {
@@ -56,13 +56,16 @@ class Watermark:
             )
 
 
-class Watermarks(Connected):
-    """The part of the ledger that knows how far sources were read."""
+@dataclass(frozen=True)
+class Watermarks:
+    """The watermarks, one for each source."""
 
-    def watermark(self, source: str) -> Watermark | None:
+    database: Database
+
+    def of(self, source: str) -> Watermark | None:
         """Return how far a source was read; None before its first rows."""
         table = watermarks.c
-        rows = self._rows(sa.select(table.value, table.kind).where(table.source == source))
+        rows = self.database.rows(sa.select(table.value, table.kind).where(table.source == source))
         if not rows:
             return None
         kept = json.loads(rows[0].value)

@@ -42,7 +42,7 @@ def accepted(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> pd
     numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(rows) for rows in frames])
     rows = pd.concat(frames or [store.read_parts(config, [])], ignore_index=True)
     rows = pd.concat([rows, pd.Series(numbers, name=INGESTION)], axis=1)
-    later = ledger.later_labels(ingestion_ids)
+    later = ledger.labels.of_parts(ingestion_ids)
     if later:
         labels = rows[ROW_HASH].map(later).astype("Int8")
         rows[config.columns.target] = rows[config.columns.target].fillna(labels)
@@ -54,8 +54,10 @@ def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:
 
     What was broken so often that a person who was asked would have mended it counts as sound.
     """
-    doubtful = ledger.doubtful(config.policy.ask_first_batches)
-    return [number for number in ledger.parts() if number > after and number not in doubtful]
+    doubtful = ledger.ingestions.doubtful(config.policy.ask_first_batches)
+    return [
+        number for number in ledger.ingestions.parts() if number > after and number not in doubtful
+    ]
 
 
 def split(config: Config, ledger: Ledger, *, since: int | None = None) -> Split:

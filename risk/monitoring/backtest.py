@@ -58,7 +58,7 @@ def replay(config: Config, ledger: Ledger, policy: Alarms) -> Replay:
     """Run the detectors of each release over what it saw, under another policy; write nothing."""
     rules = replace(Rules.of(config), alarms=policy)
     on_shelf = releases.versions(config.deployment_folder)
-    seen = [batch for batch in ledger.assessments() if batch.version in on_shelf]
+    seen = [batch for batch in ledger.assessments.history() if batch.version in on_shelf]
     alarms: list[Alarm] = []
     for version in sorted({look.version for look in seen}):
         reference = _reference(config, version)

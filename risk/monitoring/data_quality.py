@@ -41,7 +41,7 @@ class History:
     @classmethod
     def before(cls, config: Config, ledger: Ledger, first_new: int) -> History:
         """Look up the latest drops whose rows were taken."""
-        drops = ledger.drops(newest=MOST_DROPS)
+        drops = ledger.ingestions.history(newest=MOST_DROPS)
         taken = (drops["status"] == "taken") & (drops["kind"] == "rows") & (drops["id"] < first_new)
         gaps = _arrivals(drops[taken]).diff().dropna().dt.total_seconds() / 86_400
         usual = config.alarms.usual_minutes_between_drops / 1440
@@ -62,7 +62,7 @@ def check_drops(config: Config, ledger: Ledger, new: Sequence[Any]) -> list[Find
         elif drop.kind == "rows" and drop.status == "taken":
             found += [*_volume(drop, history), *_undeclared(drop, history)]
             found += _share(drop, history, "duplicate", "were known already")
-            worst = ledger.commonest_problem(drop.id)
+            worst = ledger.quarantine.commonest_problem(drop.id)
             found += _share(drop, history, "quarantined", f"were refused, most for {worst}")
     return found
 
@@ -100,7 +100,7 @@ def check_constants(
 
 def check_arrival(config: Config, ledger: Ledger) -> list[Finding]:
     """Ask whether drops stay away for longer than chance explains."""
-    history = History.before(config, ledger, ledger.last_ingestion_id() + 1)
+    history = History.before(config, ledger, ledger.ingestions.last_id() + 1)
     arrivals = _arrivals(history.taken)
     hours = (arrivals.diff().dropna().dt.total_seconds() / 3600).to_numpy(dtype="float64")
     if len(hours) < FEWEST_DROPS:

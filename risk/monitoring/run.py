@@ -26,10 +26,10 @@ MOST_PARTS_BEFORE = 20
 
 def assess(config: Config, ledger: Ledger) -> Assessment | None:
     """Let the live release's detectors see what is new, and record what they found."""
-    new = ledger.unassessed()
+    new = ledger.ingestions.unassessed()
     if not new:
         return None
-    with ledger.stage("diagnostics"):
+    with ledger.runs.stage("diagnostics"):
         live = monitored_release.load(config)
         version = live.champion.manifest.version or 0
         batch = _batch(config, ledger, live, new)
@@ -38,14 +38,14 @@ def assess(config: Config, ledger: Ledger) -> Assessment | None:
         limit = data_quality.History.before(config, ledger, new[0].id).limit
         constants = data_quality.check_constants(live.reference, batch.rows, features, limit)
         found = found.with_findings([*constants, *data_quality.check_drops(config, ledger, new)])
-        ledger.record_assessment(_case(config, ledger, live, found, new))
+        ledger.assessments.record(_case(config, ledger, live, found, new))
     return found
 
 
 def record_statistics(config: Config, ledger: Ledger, batch: Sequence[int]) -> None:
     """Keep what the rows of these ingestions look like, column by column."""
-    rows = store.read_parts(config, sorted({*batch} & {*ledger.parts()}))
-    ledger.record_column_statistics(as_rows(summarise(rows, config.columns)))
+    rows = store.read_parts(config, sorted({*batch} & {*ledger.ingestions.parts()}))
+    ledger.column_statistics.record(as_rows(summarise(rows, config.columns)))
 
 
 def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
@@ -58,12 +58,12 @@ def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
 
 def note_arrival(config: Config, ledger: Ledger) -> list[str]:
     """Open an incident, once, if drops stay away for longer than chance explains."""
-    known = {incident.subject for incident in ledger.open_incidents()}
+    known = {incident.subject for incident in ledger.incidents.unresolved()}
     late = [f for f in data_quality.check_arrival(config, ledger) if f.drift_detected]
     fresh = [finding for finding in late if finding.feature not in known]
-    ledger.record_findings([finding.as_row() for finding in fresh])
+    ledger.findings.record([finding.as_row() for finding in fresh])
     for finding in fresh:
-        ledger.open_incident(
+        ledger.incidents.open(
             {
                 "version": releases.live_version(config.deployment_folder),
                 "kind": finding.check_name,
@@ -76,7 +76,7 @@ def note_arrival(config: Config, ledger: Ledger) -> list[str]:
 
 
 def _state(ledger: Ledger, version: int) -> State:
-    stored = ledger.detector_state(version)
+    stored = ledger.assessments.detector_state(version)
     return State.from_json(stored) if stored else detector.start()
 
 
@@ -87,11 +87,11 @@ def _batch(config: Config, ledger: Ledger, live: Watch, new: Sequence[Any]) -> B
         if ingestion.rows_added:
             added[ingestion.kind].append(ingestion.id)
     manifest = live.champion.manifest
-    seen = ledger.assessments(manifest.version, newest=assessment.MOST_POOLED)
+    seen = ledger.assessments.history(manifest.version, newest=assessment.MOST_POOLED)
     return Batch(
         rows=training_data.accepted(config, ledger, added["rows"]),
         before=_before(config, ledger, manifest.trained_through, added["rows"]),
-        ripened=ledger.ripened_predictions(added["labels"]),
+        ripened=ledger.labels.with_predictions(added["labels"]),
         arrived_at=ledger.now(),
         earlier=[Profile.from_json(look.profile) for look in seen],
     )
@@ -101,14 +101,15 @@ def _before(config: Config, ledger: Ledger, seen: int, new: Sequence[int]) -> pd
     """Read some rows that came since the release, but before the new ones."""
     if not config.checks.domain_classifier:
         return training_data.accepted(config, ledger, [])
-    parts = [number for number in ledger.parts() if number > seen and number not in new]
+    parts = [number for number in ledger.ingestions.parts() if number > seen and number not in new]
     return training_data.accepted(config, ledger, parts[-MOST_PARTS_BEFORE:])
 
 
 def _span(ledger: Ledger, new: Sequence[Any]) -> Span:
     """Date a batch by the ingestions that brought its rows, or the rows of its labels."""
-    parts, known = ledger.parts(), {ingestion.id for ingestion in new}
-    own = [number for number in parts if number in known] or ledger.ripened_parts(sorted(known))
+    parts, known = ledger.ingestions.parts(), {ingestion.id for ingestion in new}
+    own = [number for number in parts if number in known]
+    own = own or ledger.labels.labelled_parts(sorted(known))
     own = own or [new[0].id]
     return Span(own[0], max(own[-1], new[-1].id), max((p for p in parts if p < own[0]), default=0))
 
@@ -119,7 +120,7 @@ def _case(
     """Bring together everything that has to be committed at once."""
     version = live.champion.manifest.version or 0
     changes = incidents.update(
-        ledger.open_incidents(),
+        ledger.incidents.unresolved(),
         found.alarms,
         now=ledger.now(),
         days_until_resolved=config.alarms.days_until_resolved,

@@ -26,11 +26,11 @@ MOST_SECONDS = 60
 def introduce_targets(config: Config, ledger: Ledger) -> None:
     """Note, before a run, which targets are new: they are told what happens from here on."""
     everybody = targets(config)
-    known = ledger.introduced() if everybody else set()
+    known = ledger.outbox.introduced() if everybody else set()
     for target in everybody:
         if target.name not in known:
             said = announcements.introduction(config, ledger.now())
-            ledger.introduce(target.name, title=said.title, body=target.write(said))
+            ledger.outbox.introduce(target.name, title=said.title, body=target.write(said))
 
 
 def tell_targets(config: Config, ledger: Ledger) -> None:
@@ -38,15 +38,15 @@ def tell_targets(config: Config, ledger: Ledger) -> None:
     deadline = time.monotonic() + MOST_SECONDS
     try:
         for target in targets(config):
-            if news := ledger.news(target.name):
-                ledger.record_messages([_message(config, ledger, target, one) for one in news])
+            if news := ledger.outbox.news(target.name):
+                ledger.outbox.record([_message(config, ledger, target, one) for one in news])
             _deliver(config, ledger, target, deadline=deadline)
     except LedgerError as error:
         log.warning("messages wait for the next run: %s", error)
 
 
 def _message(config: Config, ledger: Ledger, target: Target, news: News) -> Row:
-    answer = ledger.answer_to(news.fact.run_id) if news.about == "incident_id" else None
+    answer = ledger.decisions.of_run(news.fact.run_id) if news.about == "incident_id" else None
     said = announcements.announce(config, news, answer)
     return dict.fromkeys(("run_id", "incident_id", "decision_id")) | {
         news.about: news.fact.id,
@@ -61,21 +61,21 @@ def _message(config: Config, ledger: Ledger, target: Target, news: News) -> Row:
 def _deliver(config: Config, ledger: Ledger, target: Target, *, deadline: float) -> None:
     """Send what waits for a target, until it does not take something or time is up."""
     most_attempts = config.messages.most_attempts
-    waiting = ledger.unsent(target.name, most_attempts=most_attempts)
+    waiting = ledger.outbox.unsent(target.name, most_attempts=most_attempts)
     for batch in _batches(waiting[:MOST_PER_RUN], target.most_at_once):
         if time.monotonic() > deadline:
             break
         numbers = [message.id for message in batch]
         refusal = target.deliver(batch, config.messages.timeout_seconds)
         if refusal is None:
-            ledger.note_sent(numbers)
+            ledger.outbox.note_sent(numbers)
             continue
-        ledger.note_failure(numbers, refusal)
+        ledger.outbox.note_failure(numbers, refusal)
         log.warning("%s took no message: %s", target.name, refusal)
         if lost := [str(m.id) for m in batch if m.attempts + 1 >= most_attempts]:
             log.error("given up for %s: messages %s", target.name, ", ".join(lost))
         break
-    if left := waiting and ledger.unsent(target.name, most_attempts=most_attempts):
+    if left := waiting and ledger.outbox.unsent(target.name, most_attempts=most_attempts):
         log.warning("%d messages for %s wait for the next run", len(left), target.name)
 
 

@@ -74,7 +74,7 @@ def _settings(known: Evidence) -> Section:
 
 
 def _files(known: Evidence) -> Section:
-    listed = known.ledger.list_drops(Part(page_size=MOST_FILES))
+    listed = known.ledger.ingestions.page(Part(page_size=MOST_FILES))
     rows = [
         (drop["path"], drop["ingested_at"], drop["rows_added"], drop["sha256"])
         for drop in listed.items
@@ -104,7 +104,7 @@ def _model(known: Evidence) -> Section:
     if release is None:
         return Section(title, (Paragraph("No release is live."),))
     try:
-        manifest = Manifest.model_validate_json(known.ledger.read_manifest(release["version"]))
+        manifest = Manifest.model_validate_json(known.ledger.releases.manifest(release["version"]))
     except (RiskError, ValueError) as error:
         return Section(title, (Paragraph(f"Its manifest cannot be read: {error}."),))
     content = manifest.model_dump(mode="json")

@@ -26,7 +26,7 @@ def keep(
     One that begins at another day than usual is kept beside it, and is not the run's report.
     """
     paths: list[Path] = []
-    is_newest = since is None and (run_id or 0) >= ledger.last_reported_run()
+    is_newest = since is None and (run_id or 0) >= ledger.reports.last_run()
     for kind, content in contents.items():
         own = store.report_path(config, run_id, kind) if run_id is not None else None
         if own and since:
@@ -36,7 +36,7 @@ def keep(
             store.write(path, content)
         if own and not since:
             told = {"run_id": run_id, "kind": kind, "path": config.name_of(own)}
-            ledger.record_report(told | {"sha256": digest(content), "size_bytes": len(content)})
+            ledger.reports.record(told | {"sha256": digest(content), "size_bytes": len(content)})
         paths += written
     return paths
 

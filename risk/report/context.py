@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from risk.config import Config
 from risk.data import drops
-from risk.errors import DataError, RiskError, UnknownName
+from risk.errors import DataError, RiskError
 from risk.explain import snapshot
 from risk.explain.snapshot import Row, Situation
-from risk.ledger.as_of import Hindsight
+from risk.ledger.as_of import as_of
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.models import model, releases, training_data
@@ -97,7 +97,7 @@ class Evidence:
     @cached_property
     def new_drops(self) -> Sequence[Row]:
         """The newest drops since the last report, the newest first."""
-        listed = self.ledger.list_drops(Part(page_size=MOST_DROPS)).items
+        listed = self.ledger.ingestions.page(Part(page_size=MOST_DROPS)).items
         return [drop for drop in listed if not self.since or drop["ingested_at"] > self.since]
 
     @cached_property
@@ -135,13 +135,13 @@ class Evidence:
     @cached_property
     def seen(self) -> Seen | None:
         """What the detectors saw last, None before their first look."""
-        newest = self.ledger.assessments(newest=1)
+        newest = self.ledger.assessments.history(newest=1)
         if not newest:
             return None
         version = newest[0].version
-        assessments = self.ledger.assessments(version, newest=assessment.MOST_POOLED)
+        assessments = self.ledger.assessments.history(version, newest=assessment.MOST_POOLED)
         profiles = [Profile.from_json(each.profile) for each in assessments]
-        found = self.ledger.findings(run_id=newest[0].run_id)
+        found = self.ledger.findings.history(run_id=newest[0].run_id)
         with_rows = [profile for profile in profiles if PREDICTION in profile.counts]
         if not with_rows:
             only = f"only labels have come since release {version} went live"
@@ -154,7 +154,7 @@ class Evidence:
 
     @property
     def _drops_with_rows(self) -> Sequence[Row]:
-        return self.ledger.list_drops(Part(page_size=MOST_DROPS), status="taken").items
+        return self.ledger.ingestions.page(Part(page_size=MOST_DROPS), status="taken").items
 
     def _read_unlearnt(self) -> pd.DataFrame:
         assert self.watch
@@ -162,7 +162,7 @@ class Evidence:
         parts: list[int] = []
         rows_found = 0
         sizes = {drop["id"]: drop["rows_added"] for drop in self._drops_with_rows}
-        for number in reversed(self.ledger.parts()):
+        for number in reversed(self.ledger.ingestions.parts()):
             if number not in sizes or (parts and rows_found + sizes[number] > MOST_ROWS):
                 break
             parts.append(number)
@@ -194,15 +194,12 @@ def gather(
     config: Config, ledger: Ledger, *, run_id: int | None = None, since: datetime | None = None
 ) -> Evidence:
     """Read what is known now, or was at the end of a run; `since` is where to begin."""
-    newest = ledger.list_runs(Part(page_size=1)).items
-    looks_back = run_id is not None and bool(newest) and run_id != newest[0]["id"]
-    if run_id is not None and not newest:
-        raise UnknownName(f"there is no run {run_id}")
-    run: Row | None = newest[0] if newest else None
     live = releases.live_version(config.deployment_folder)
+    looks_back = run_id is not None and run_id != ledger.runs.newest()
     if looks_back and run_id is not None:
-        ledger = Hindsight(ledger, run_id)
-        run, live = ledger.run, ledger.champion_version()
+        ledger = as_of(ledger, run_id)
+        live = ledger.decisions.live_version()
+    run: Row | None = next(iter(ledger.runs.page(Part(page_size=1)).items), None)
     trusted, fault = _load(config, live)
     found = snapshot.look(config, ledger, fault=fault, live=live)
     known = replace(found, now=_moment(found, run))

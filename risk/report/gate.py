@@ -28,7 +28,7 @@ def section(known: Evidence) -> Section:
     """Tell what the gate compared last, and what came of it."""
     from risk.figures import intervals
 
-    judged = known.ledger.last_comparison()
+    judged = known.ledger.decisions.last_comparison()
     if judged is None:
         return Section(TITLE, (Paragraph(NEVER),))
     moment, comparison = plain_words.day(judged["decided_at"]), judged["comparison"]

@@ -19,7 +19,7 @@ MOST_SHOWN, MOST_TIMED = 20, 100
 
 def section(known: Evidence) -> Section:
     """Tell how the newest runs went, and what they ran with."""
-    runs = known.ledger.list_runs(Part(page_size=MOST_TIMED))
+    runs = known.ledger.runs.page(Part(page_size=MOST_TIMED))
     if not runs.items:
         return Section(TITLE, (Paragraph("No run has been recorded yet."), _packages(known)))
     return Section(
@@ -49,7 +49,7 @@ def _in_short(runs: Sequence[Row], total: int) -> str:
 def _timings(known: Evidence, runs: Sequence[Row]) -> tuple[Block, ...]:
     from risk.figures import rankings
 
-    stages = known.ledger.stages_of([run["id"] for run in runs])
+    stages = known.ledger.runs.stages_of([run["id"] for run in runs])
     own = (stages["stage"] == "report") & (stages["run_id"] == runs[0]["id"])
     stages = stages[(stages["outcome"] == "ok") & ~own]  # made again, a report stays the same
     if stages.empty:

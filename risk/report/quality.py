@@ -113,7 +113,7 @@ def _arrived(known: Evidence) -> tuple[Block, ...]:
 
 def _refused(known: Evidence) -> tuple[Block, ...]:
     numbers = [drop["id"] for drop in known.new_drops]
-    refusals = known.ledger.refusals(numbers)
+    refusals = known.ledger.quarantine.by_rule(numbers)
     if not refusals:
         return ()
     shown = refusals[:MOST_ROWS]
@@ -177,7 +177,7 @@ def _values(seen: Seen, watch: Watch, known: Evidence) -> Section:
 
 def _statistics(known: Evidence) -> tuple[Section, ...]:
     """Describe each column of the newest batch."""
-    table = known.ledger.last_column_statistics()
+    table = known.ledger.column_statistics.newest()
     if table.empty:
         return ()
     shown = table.astype({"distinct_count": "Int64"}).head(MOST_ROWS)

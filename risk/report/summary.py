@@ -40,7 +40,7 @@ def section(known: Evidence) -> Section:
 
 def happened(known: Evidence) -> list[str]:
     """Tell what came and what went since the last report."""
-    new = known.ledger.happenings(known.since)
+    new = known.ledger.reports.happenings(known.since)
     failed, told = new.runs_failed, [_arrived(known), *_switched(new.decisions)]
     if new.opened:
         told.append(f"{counted(len(new.opened), 'incident')} opened: {_subjects(new.opened)}.")

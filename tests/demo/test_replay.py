@@ -21,7 +21,7 @@ def test_two_days_can_be_lived_through_on_a_server(server, tmp_path, capsys):
     config = Config.load(tmp_path / "world" / "config.json")
     with Ledger.open(config, upgrade=False) as ledger:
         assert ledger.engine.dialect.name == "postgresql"
-        assert ledger.list_runs(status="ok").total == 3
+        assert ledger.runs.page(status="ok").total == 3
     assert not config.report_folder.exists()
     assert "2026-01-02" in capsys.readouterr().out
 
@@ -29,7 +29,7 @@ def test_two_days_can_be_lived_through_on_a_server(server, tmp_path, capsys):
 @servers.on_remote_servers
 def test_inventions_are_not_mixed_with_what_happened(world, ledger, tmp_path, server):
     """Refused before anything of an earlier demo is removed."""
-    ledger.record_ingestion(
+    ledger.ingestions.record(
         {
             **dict.fromkeys(("rows_read", "rows_added", "rows_duplicate", "rows_quarantined"), 0),
             **dict.fromkeys(("size_bytes", "mtime_ns", "ctime_ns", "inode"), 1),

@@ -22,7 +22,7 @@ def closed(world):
     """Give a world in which nothing can be read without a key."""
     world.set(api__read_without_key=False)
     with Ledger.open(world.config) as ledger:
-        ledger.open_incident({"version": 1, **INCIDENT})
+        ledger.incidents.open({"version": 1, **INCIDENT})
     return world
 
 
@@ -39,7 +39,7 @@ def key(world, scope, name=None):
 
 def asked_for(world):
     with Ledger.open(world.config) as ledger:
-        table = ledger.requests_for_change()
+        table = ledger.change_requests.history()
     return table[["key_name", "method", "path", "status"]].to_numpy().tolist()
 
 
@@ -144,7 +144,7 @@ def test_each_scope_opens_what_it_should(client, closed, method, path, needed):
 def test_this_machine_reads_without_a_key_but_changes_nothing(world):
     """The default: try it out, but whoever changes something has a name."""
     with Ledger.open(world.config) as ledger:
-        ledger.open_incident({"version": 1, **INCIDENT})
+        ledger.incidents.open({"version": 1, **INCIDENT})
     client = create_app(world.config).test_client()
 
     assert client.get("/runs").status_code == 200
@@ -222,7 +222,7 @@ def test_a_change_that_fails_is_recorded_as_one(closed):
     @app.post("/fails")
     def fails():
         with Ledger.open(closed.config) as ledger:
-            assert ledger.requests_for_change()["status"].isna().all()
+            assert ledger.change_requests.history()["status"].isna().all()
         raise RuntimeError
 
     assert app.test_client().post("/fails", headers=key(closed, "admin")).status_code == 500

@@ -85,9 +85,9 @@ def test_what_is_shown_is_what_the_ledger_says(visit, config):
     """Verdict and reasons, live release, score, open incidents, runs."""
     with Ledger.open(config, upgrade=False) as ledger:
         told = health.tell(snapshot.look(config, ledger))
-        listed = ledger.list_runs()
-        scores = ledger.trend("f1", feature="realised on new rows")
-        still_open = len(ledger.open_incidents())
+        listed = ledger.runs.page()
+        scores = ledger.trends.of("f1", feature="realised on new rows")
+        still_open = len(ledger.incidents.unresolved())
     live = releases.live_version(config.deployment_folder)
 
     page = visit()
@@ -192,7 +192,7 @@ def test_a_person_signs_in_and_handles_an_incident(visit, config, url):
     """Acknowledged, then resolved with a reason, then among the resolved ones."""
     row = {"kind": "data_drift", "subject": "<b>plan</b>", "severity": "moderate"}
     with Ledger.open(config) as ledger:
-        ledger.open_incident(row | {"version": 4, "detail": "<b>plan</b> premium more often"})
+        ledger.incidents.open(row | {"version": 4, "detail": "<b>plan</b> premium more often"})
     key = api_keys.create(config, "ada", "write").key
     page = visit()
     page.click("#incidents >> text=Sign in")

@@ -128,7 +128,7 @@ def test_sections_come_in_order_each_with_its_heading(client):
 
 def test_alarms_change_the_answer(client, ledger):
     """As soon as the ledger knows of them."""
-    ledger.open_incident(INCIDENT | {"kind": "model_drift", "severity": "large"})
+    ledger.incidents.open(INCIDENT | {"kind": "model_drift", "severity": "large"})
 
     page = page_of(client)
 
@@ -173,7 +173,7 @@ def test_the_report_is_linked_once_there_is_one(client, here):
 
 def test_only_who_may_write_sees_the_forms(client, here, ledger):
     """Everybody else is led to the sign-in."""
-    ledger.open_incident(INCIDENT)
+    ledger.incidents.open(INCIDENT)
     for scope, forms in (("read", 0), ("write", 2), ("admin", 2)):
         key = api_keys.create(here.config, f"<{scope}>", scope).key
 
@@ -187,8 +187,8 @@ def test_only_who_may_write_sees_the_forms(client, here, ledger):
 
 def test_an_incident_is_handled_by_plain_forms(client, here, ledger):
     """Signed in, without JavaScript, and back on the page afterwards."""
-    ledger.open_incident(INCIDENT)
-    number, origin = ledger.open_incidents()[-1].id, {"Origin": "http://localhost"}
+    ledger.incidents.open(INCIDENT)
+    number, origin = ledger.incidents.unresolved()[-1].id, {"Origin": "http://localhost"}
     key = api_keys.create(here.config, "Zoë", "write").key
     client.post("/login", data={"key": key}, headers=origin)
 
@@ -204,15 +204,15 @@ def test_an_incident_is_handled_by_plain_forms(client, here, ledger):
 def test_names_from_the_data_stay_text(client, here, ledger):
     """Script, template, direction, length: whatever a column or value is called."""
     for name in HOSTILE:
-        ledger.open_incident(INCIDENT | {"subject": name, "detail": f"{name} moved"})
+        ledger.incidents.open(INCIDENT | {"subject": name, "detail": f"{name} moved"})
         row = {
             "column_name": name[:255],
             "row_count": 1,
             "missing_count": 0,
             "top_value": name[:99],
         }
-        ledger.run_id = 2
-        ledger.record_column_statistics([row | {"top_count": 1}])
+        ledger.database.run_id = 2
+        ledger.column_statistics.record([row | {"top_count": 1}])
 
     page = page_of(client)
 
@@ -257,8 +257,8 @@ def test_the_chart_changes_with_the_scores(client, ledger):
     before = client.get("/charts/score-trend.svg").headers["ETag"]
     score = {"dataset": "realised on new rows", "metric": "f1", "model_sha256": "0" * 64}
     for value in (0.25, 0.75):
-        ledger.run_id = None
-        ledger.record_scores([score | {"version": 1, "value": value, "n": 1234}])
+        ledger.database.run_id = None
+        ledger.scores.record([score | {"version": 1, "value": value, "n": 1234}])
 
     assert client.get("/charts/score-trend.svg").headers["ETag"] != before
     (image,) = page_of(client).all("img")

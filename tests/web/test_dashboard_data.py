@@ -80,6 +80,6 @@ def test_a_run_that_says_nothing_of_a_feature_leaves_a_gap():
 
 def test_without_findings_the_map_is_empty(ledger):
     """Before the first comparison."""
-    heat = dashboard_data.heat_map(ledger.drift_matrix(16), columns("a"))
+    heat = dashboard_data.heat_map(ledger.findings.drift_matrix(16), columns("a"))
 
     assert (heat.runs, heat.rows, heat.others) == ([], [], 0)

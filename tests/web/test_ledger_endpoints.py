@@ -45,7 +45,7 @@ def world(new_world, tmp_path_factory):
     for config in (world.config, world.switch_to_production()):
         with Ledger.open(config) as ledger:
             full_process.run(config, ledger)
-            ledger.open_incident(INCIDENT)
+            ledger.incidents.open(INCIDENT)
     return world
 
 
@@ -69,8 +69,8 @@ def ledger(world):
 @pytest.fixture
 def incident(ledger):
     """Give the number of an open incident."""
-    ledger.open_incident(INCIDENT)
-    return ledger.open_incidents()[-1].id
+    ledger.incidents.open(INCIDENT)
+    return ledger.incidents.unresolved()[-1].id
 
 
 def copy_of(world, folder):
@@ -143,11 +143,11 @@ def test_a_spreadsheet_runs_nothing_of_what_was_dropped(client):
 def test_following_the_links_visits_every_row_once(client, ledger):
     """Also if rows are added meanwhile."""
     visited, url = [], "/scores?page_size=7"
-    expected = [item["id"] for item in ledger.list_scores().items]
+    expected = [item["id"] for item in ledger.scores.page().items]
     while url:
         answer = client.get(url)
         visited += [item["id"] for item in answer.json["items"]]
-        ledger.record_scores([{"model_sha256": "m", "dataset": "new", "metric": "f1", "n": 1}])
+        ledger.scores.record([{"model_sha256": "m", "dataset": "new", "metric": "f1", "n": 1}])
         found = re.search(r'<([^>]*)>; rel="next"', answer.headers["Link"])
         url = found and found[1]
 
@@ -262,12 +262,12 @@ def test_a_form_leads_back_to_the_page(client, alice, incident, action):
 
 def test_what_is_resolved_cannot_be_resolved_again(client, alice, incident, ledger):
     """The first word stays."""
-    ledger.resolve(incident, "mended")
+    ledger.incidents.resolve(incident, "mended")
 
     answer = client.post(f"/incidents/{incident}/resolve", headers=alice)
 
     assert answer.status_code == 404
-    assert ledger.read_incident(incident)["resolution"] == "mended"
+    assert ledger.incidents.read(incident)["resolution"] == "mended"
 
 
 @pytest.mark.parametrize(
@@ -344,12 +344,12 @@ def test_a_release_chosen_over_http_is_in_the_ledger_as_by_hand(world, alice, tm
 
 def test_a_release_that_is_not_there_cannot_be_chosen(client, alice, ledger):
     """404, and nothing is decided."""
-    before = ledger.list_decisions().total
+    before = ledger.decisions.page().total
 
     answer = client.post("/models/champion", headers=alice, json={"version": 99})
 
     assert answer.status_code == 404
-    assert ledger.list_decisions().total == before
+    assert ledger.decisions.page().total == before
 
 
 @pytest.mark.parametrize("body", ['{"version": "1"}', '{"version": true}', "{}", ""])

@@ -120,7 +120,7 @@ def test_drift_is_told_for_each_declared_feature(client):
 def test_rows_stages_and_runs_agree_with_the_ledger(client, ran):
     """31 + 26 rows were accepted, 5 known before."""
     with Ledger.open(ran.config, upgrade=False) as ledger:
-        last = ledger.timings().groupby("stage")["duration_seconds"].last()
+        last = ledger.runs.timings().groupby("stage")["duration_seconds"].last()
 
     assert value(client, "risk_rows_total", outcome="accepted") == 57
     assert value(client, "risk_rows_total", outcome="duplicate") == 5
@@ -146,9 +146,9 @@ def test_only_so_many_features_are_told(world):
     names = [f"x{number}" for number in range(metrics.MOST_FEATURES + 50)]
     config = world.set(columns__numeric=names, columns__allowed_ranges={})
     with Ledger.open(config) as ledger:
-        ledger.start_run()
+        ledger.runs.start()
         statistics = [{"column_name": n, "row_count": 1, "missing_count": 0} for n in names]
-        ledger.record_column_statistics(statistics)
+        ledger.column_statistics.record(statistics)
 
     told = labels_of(create_app(config).test_client(), "risk_missing_ratio", "feature")
 

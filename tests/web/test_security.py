@@ -82,7 +82,7 @@ def hostile(new_world, tmp_path_factory):
             full_process.run(config, ledger)
     with Ledger.open(config) as ledger:
         common = {"version": 1, "kind": "data_drift", "severity": "large"}
-        ledger.open_incident({**common, "subject": COLUMN, "detail": f"{LEVEL} came: {COMPANY}"})
+        ledger.incidents.open({**common, "subject": COLUMN, "detail": f"{LEVEL} came: {COMPANY}"})
     return world
 
 

@@ -103,15 +103,15 @@ def test_a_copy_goes_on_where_the_original_ends(world, full, other):
     copy(world.config, full, other)
 
     with opened(world, other) as there:
-        assert there.start_run() == 4
-        assert there.decide("keep", "no incident is open") == 4
+        assert there.runs.start() == 4
+        assert there.decisions.record("keep", "no incident is open") == 4
 
 
 @servers.on_every_server
 def test_only_an_empty_database_is_copied_to(world, full, other):
     """Two ledgers are not mixed; the refusal leaves the other as it is."""
     with opened(world, other) as there:
-        there.start_run()
+        there.runs.start()
 
     with pytest.raises(UsageError, match="not empty, it has runs$"):
         copy(world.config, full, other)
@@ -127,14 +127,14 @@ def test_a_copy_that_was_cut_off_left_nothing(world, server, tmp_path):
     """The line breaks in the middle of the tables; the next attempt succeeds."""
     url = f"sqlite:///{tmp_path / 'source.sqlite'}"
     with opened(world, url) as source, servers.Proxy(server) as line:
-        source.start_run()
+        source.runs.start()
         config = world.config.model_copy(update={"database_url": url})
 
         with breaking(line, before="INSERT INTO runs"), pytest.raises(LedgerError):
             copy(config, source, line.url)
 
         with opened(world, server.url) as there:
-            assert there.list_runs().total == 0
+            assert there.runs.page().total == 0
         assert copy(config, source, server.url).rows["runs"] == 1
 
 

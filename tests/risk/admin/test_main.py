@@ -41,7 +41,7 @@ def upkeep(world):
 def test_an_older_ledger_is_upgraded(world, monkeypatch, tmp_path_factory):
     """Its rows stay; `current` says so before and after."""
     with Ledger.open(world.config) as ledger:
-        ledger.start_run()
+        ledger.runs.start()
     servers.require_next_revision(monkeypatch, tmp_path_factory.mktemp("later"))
 
     said = [run(world.config, command=command) for command in ("current", "upgrade", "current")]
@@ -50,7 +50,7 @@ def test_an_older_ledger_is_upgraded(world, monkeypatch, tmp_path_factory):
     assert said[1].startswith(f"the ledger was of revision {REVISION} and is of {servers.NEXT} now")
     assert said[2] == f"the ledger is of revision {servers.NEXT}, which is right"
     with Ledger.open(world.config, upgrade=False) as ledger:
-        assert ledger.list_runs().total == 1
+        assert ledger.runs.page().total == 1
 
 
 def test_an_upgraded_database_file_is_kept_as_it_was(world, monkeypatch, tmp_path_factory):
@@ -111,7 +111,7 @@ def test_what_is_kept_is_told_and_done(world, upkeep, ledger):
     """First the rehearsal, then the deed."""
     world.set(keeping__keep_quarantine=0)
     store.quarantine_rows(world.config, 1, [["age"], ["old"]], [])
-    ledger.record_ingestion(
+    ledger.ingestions.record(
         {
             **dict.fromkeys(("size_bytes", "mtime_ns", "ctime_ns", "inode"), 1),
             **dict.fromkeys(("rows_added", "rows_duplicate"), 0),
@@ -154,13 +154,13 @@ def test_a_ledger_moves_to_a_server_and_runs_go_on_there(tmp_path_factory, new_w
     assert copied.stdout.splitlines()[-1].endswith(f"rows in all, to {server.url}"), copied.stderr
     assert "no new data" in ran.stdout, ran.stderr
     with Ledger.open(world.set(database_url=server.url), upgrade=False) as ledger:
-        assert ledger.list_runs().total == 2
-        assert ledger.champion_version() == 1
+        assert ledger.runs.page().total == 2
+        assert ledger.decisions.live_version() == 1
 
 
 def test_an_export_tells_what_it_wrote(world, upkeep, ledger, tmp_path):
     """For programs too."""
-    ledger.start_run()
+    ledger.runs.start()
 
     result = upkeep(
         "export", "--to", str(tmp_path / "out"), "--table", "runs", "--format", "parquet", "--json"

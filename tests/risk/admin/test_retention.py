@@ -8,8 +8,8 @@ from risk.admin.retention import Pruned, prune
 from risk.errors import ConfigError
 from risk.ledger import tables
 from risk.ledger.assessments import Case
+from risk.ledger.decisions import Judgement
 from risk.ledger.ingestions import Taken
-from risk.ledger.ledger import Judgement
 from risk.models import releases
 from risk.report import archive
 from risk.schema import Problem
@@ -32,7 +32,7 @@ STATISTICS = {"column_name": "age", "row_count": 10, "missing_count": 0}
 
 def live_a_day(config, ledger, day, *, findings):
     """Do what a run does, as far as it leaves something behind."""
-    ledger.start_run()
+    ledger.runs.start()
     drop = {
         "id": day,
         "path": f"{day}.csv",
@@ -45,14 +45,14 @@ def live_a_day(config, ledger, day, *, findings):
         **dict.fromkeys(("size_bytes", "mtime_ns", "ctime_ns", "inode"), 1),
     }
     problem = Problem(3, "age", "not a number", "old")
-    with ledger.stage("ingestion"):
-        ledger.record_ingestion(drop, taken=Taken(hashes=[day], problems=[problem]))
+    with ledger.runs.stage("ingestion"):
+        ledger.ingestions.record(drop, taken=Taken(hashes=[day], problems=[problem]))
         store.quarantine_rows(config, day, [["age"], ["old"]], [("f", 3, "age", "rule", "old")])
-    ledger.record_column_statistics([STATISTICS])
-    ledger.record_assessment(
+    ledger.column_statistics.record([STATISTICS])
+    ledger.assessments.record(
         Case(day, 10, "{}", "{}", None, [day], findings=findings, predictions=[])
     )
-    ledger.record_scores([SCORE | {"model_sha256": f"{day:064d}"}])
+    ledger.scores.record([SCORE | {"model_sha256": f"{day:064d}"}])
     releases.publish(config.deployment_folder, day, {"trained_model.pkl": b"model"})
     release = {
         "model_sha256": f"{day:064d}",
@@ -60,13 +60,13 @@ def live_a_day(config, ledger, day, *, findings):
         "proven": True,
         "manifest": "{}",
     }
-    number = ledger.decide(
+    number = ledger.decisions.record(
         "deploy", "better", version=day, through=day, judgement=Judgement(release=release)
     )
     releases.switch(config.deployment_folder, day)
-    ledger.complete(number)
-    ledger.end_run("ok", "a day")
-    archive.keep(config, ledger, {"json": b"{}"}, run_id=ledger.run_id)
+    ledger.decisions.complete(number)
+    ledger.runs.end("ok", "a day")
+    archive.keep(config, ledger, {"json": b"{}"}, run_id=ledger.database.run_id)
 
 
 @pytest.fixture
@@ -79,10 +79,10 @@ def history(world, ledger):
 
 
 def go_back_to(config, ledger, version):
-    ledger.start_run()
-    number = ledger.decide("rollback", "by hand", version=version)
+    ledger.runs.start()
+    number = ledger.decisions.record("rollback", "by hand", version=version)
     releases.switch(config.deployment_folder, version)
-    ledger.complete(number)
+    ledger.decisions.complete(number)
 
 
 def counts_of(ledger):
@@ -129,40 +129,40 @@ def test_old_runs_lose_their_details_and_nothing_that_is_built_upon(history, led
 
 def test_training_leaves_out_the_same_rows_afterwards(history, ledger):
     """What was broken long ago is still known to have been broken."""
-    before = ledger.doubtful(3)
+    before = ledger.ingestions.doubtful(3)
 
     prune(history.set(keeping__keep_runs=1), ledger)
 
-    assert before == ledger.doubtful(3) == {2}
+    assert before == ledger.ingestions.doubtful(3) == {2}
 
 
 def test_runs_without_news_go_whole(history, ledger):
     """Cron comes 144 times a day; such runs count for nothing, and nothing refers to them."""
     config = history.set(keeping__keep_runs=1)
     for _ in range(3):
-        ledger.start_run()
-        ledger.end_run("ok", "no new data")
+        ledger.runs.start()
+        ledger.runs.end("ok", "no new data")
     live_a_day(config, ledger, DAYS + 1, findings=[FINDING])
 
     pruned = prune(config, ledger)
 
     assert pruned.rows["runs"] == 3
-    assert ledger.list_runs().total == DAYS + 1
+    assert ledger.runs.page().total == DAYS + 1
 
 
 def test_a_run_that_a_message_tells_of_stays(history, ledger):
-    """Messages are never pruned, and what was told once is not told again."""
+    """Messages are never pruned, and what was sent once is not sent again."""
     config = history.set(keeping__keep_runs=1)
-    ledger.start_run()
-    ledger.end_run("failed", "no space")
-    ledger.introduce("somebody", title="hello", body="from here on")
-    told_of = ledger.run_id
+    ledger.runs.start()
+    ledger.runs.end("failed", "no space")
+    ledger.outbox.introduce("somebody", title="hello", body="from here on")
+    told_of = ledger.database.run_id
     live_a_day(config, ledger, DAYS + 1, findings=[FINDING])
 
     prune(config, ledger)
 
     assert runs_in(ledger, "messages") == [told_of]
-    assert [news.event for news in ledger.news("somebody")] == ["deployed"]
+    assert [news.event for news in ledger.outbox.news("somebody")] == ["deployed"]
 
 
 def test_the_scores_of_the_live_model_stay(history, ledger):
@@ -172,7 +172,7 @@ def test_the_scores_of_the_live_model_stay(history, ledger):
 
     prune(config, ledger)
 
-    kept = [score["model_sha256"] for score in ledger.list_scores().items]
+    kept = [score["model_sha256"] for score in ledger.scores.page().items]
     assert kept == [f"{2:064d}"]
 
 
@@ -186,16 +186,16 @@ def test_the_newest_releases_stay_and_the_live_one_with_what_it_falls_back_to(hi
     assert pruned.releases == [3]
     assert releases.versions(config.deployment_folder) == [1, 2, 4, 5, 6]
     assert releases.live_version(config.deployment_folder) == 2
-    assert ledger.detector_state(3) is None
-    assert ledger.detector_state(2) == "{}"
-    assert ledger.read_manifest(3) == "{}"
+    assert ledger.assessments.detector_state(3) is None
+    assert ledger.assessments.detector_state(2) == "{}"
+    assert ledger.releases.manifest(3) == "{}"
 
 
 def test_a_release_that_is_decided_on_but_not_live_yet_stays(history, ledger):
     """A crash came between the decision to go back and the switch; the next run needs it."""
     config = history.set(keeping__keep_releases=3)
-    ledger.start_run()
-    ledger.decide("rollback", "by hand", version=2)
+    ledger.runs.start()
+    ledger.decisions.record("rollback", "by hand", version=2)
 
     prune(config, ledger)
 
@@ -218,8 +218,8 @@ def test_old_refusals_go_from_disk_and_ledger(history, ledger):
     assert sorted(path.name for path in config.quarantine_folder.iterdir()) == [
         f"{number:08d}" for number in (5, 6)
     ]
-    assert {refused["ingestion_id"] for refused in ledger.list_quarantine().items} == {5, 6}
-    assert len(ledger.seen(f"{1:064d}")) == 1
+    assert {refused["ingestion_id"] for refused in ledger.quarantine.page().items} == {5, 6}
+    assert len(ledger.ingestions.with_content(f"{1:064d}")) == 1
 
 
 def test_all_refusals_can_be_let_go(history, ledger):
@@ -229,7 +229,7 @@ def test_all_refusals_can_be_let_go(history, ledger):
     prune(config, ledger)
 
     assert list(config.quarantine_folder.iterdir()) == []
-    assert ledger.list_quarantine().total == 0
+    assert ledger.quarantine.page().total == 0
 
 
 KEEP = {

@@ -9,11 +9,11 @@ import training
 from risk import schema, store
 from risk.data import late_labels
 from risk.data.drops import Piece
-from risk.data.late_labels import LaterLabel
 from risk.errors import UnknownName
 from risk.ledger import tables
 from risk.ledger.ledger import Ledger
 from risk.models import training_data
+from risk.schema import LaterLabel
 from tests.servers import on_every_server
 
 pytestmark = on_every_server
@@ -57,7 +57,7 @@ def counts(intake):
 
 def known(world, ledger):
     """Return (name, label) of every accepted row in order of arrival, None where it is unknown."""
-    rows = training_data.accepted(world.config, ledger, ledger.parts())
+    rows = training_data.accepted(world.config, ledger, ledger.ingestions.parts())
     truth = [None if pd.isna(label) else int(label) for label in rows["exited"]]
     return list(zip(rows["corporation"], truth, strict=True))
 
@@ -295,7 +295,7 @@ def test_after_a_crash_before_the_commit_the_labels_are_taken_whole(inbox, ledge
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("risk.ledger.ingestions.insert_many", crash)
+        patched.setattr("risk.ledger.quarantine.insert_many", crash)
         ingestion.run(inbox.config, ledger)
     (intake,) = ingestion.run(inbox.config, ledger).intakes
 

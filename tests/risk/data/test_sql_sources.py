@@ -15,7 +15,7 @@ from risk.errors import ConfigError, SourceError
 from risk.ledger.engines import make_engine
 from risk.ledger.ingestions import Taken
 from risk.ledger.watermarks import Watermark
-from tests.risk.ledger.test_ledger import intake as record
+from tests.risk.ledger.test_ingestions import intake as record
 from tests.servers import MARIADB, POSTGRESQL, Proxy, on_every_server, on_remote_servers
 
 FEATURES = ("lastmonth_activity", "lastyear_activity", "number_of_employees")
@@ -118,7 +118,7 @@ def test_without_new_rows_nothing_is_recorded(crm, ledger, tree):
     again = ingestion.run(crm.world.config, ledger)
 
     assert str(again) == "no new data"
-    assert (tree(), ledger.last_ingestion_id()) == (before, 1)
+    assert (tree(), ledger.ingestions.last_id()) == (before, 1)
 
 
 @on_every_server
@@ -304,7 +304,7 @@ def test_a_source_that_was_read_up_to_no_end_is_read_anew(new_crm, ledger, endle
     crm.add(("a", 1))
     run(crm, ledger)
     mark = Watermark("crm", endless)
-    ledger.record_ingestion(record(2, rows_added=0), taken=Taken(mark=mark))
+    ledger.ingestions.record(record(2, rows_added=0), taken=Taken(mark=mark))
     crm.add(("b", 2))
 
     assert [counts(intake) for intake in run(crm, ledger)] == [(2, 1, 1, 0)]
@@ -389,7 +389,7 @@ def test_what_is_missing_is_missing_and_a_boolean_is_a_label(crm, ledger):
 
     run(crm, ledger)
 
-    rows = store.read_parts(crm.world.config, ledger.parts())
+    rows = store.read_parts(crm.world.config, ledger.ingestions.parts())
     assert rows["lastmonth_activity"].isna().tolist() == [True]
     assert rows["exited"].tolist() == [1]
 
@@ -419,7 +419,7 @@ def test_labels_may_come_from_a_source(new_crm, ledger):
     rows, labels = run(crm, ledger)
 
     assert (rows.kind, labels.kind, counts(labels)) == ("rows", "labels", (1, 1, 0, 0))
-    assert list(ledger.later_labels([1]).values()) == [1]
+    assert list(ledger.labels.of_parts([1]).values()) == [1]
 
 
 @on_every_server
@@ -444,7 +444,7 @@ def test_a_fetch_that_was_not_committed_is_fetched_again(crm, ledger, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("risk.ledger.ingestions.insert_many", crash)
+        patched.setattr("risk.ledger.quarantine.insert_many", crash)
         run(crm, ledger)
     (intake,) = run(crm, ledger)
 
@@ -460,7 +460,7 @@ def test_a_rehearsal_tells_the_same_and_writes_nothing(crm, ledger, tree):
 
     would, rows = ingestion.rehearse(crm.world.config, ledger)
 
-    assert (tree(), ledger.watermark("crm"), len(rows)) == (before, None, 2)
+    assert (tree(), ledger.watermarks.of("crm"), len(rows)) == (before, None, 2)
     assert str(would) == str(ingestion.run(crm.world.config, ledger))
 
 
@@ -591,7 +591,7 @@ def test_a_model_can_live_on_a_source_alone(crm, ledger):
 
     assert outcome.exit_code == 69
     assert "source away: the variable AWAY_URL is not set" in str(outcome)
-    assert ledger.champion_version() == 1
+    assert ledger.decisions.live_version() == 1
 
 
 @pytest.mark.parametrize("fault", ["unknown=1", "ssl_ca=/missing", "charset=nope"])

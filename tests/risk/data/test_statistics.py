@@ -21,4 +21,4 @@ def test_a_long_category_stops_no_run(world, ledger):
         kept = list(connection.scalars(sa.select(column_statistics.c.top_value)))
     assert outcome.exit_code == 0
     assert "x" * 254 + "…" in kept
-    assert ledger.champion_version() == 1
+    assert ledger.decisions.live_version() == 1

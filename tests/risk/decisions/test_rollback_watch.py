@@ -13,7 +13,8 @@ import training
 from risk import store
 from risk.decisions import rollback_watch
 from risk.ledger import tables
-from risk.ledger.ledger import Ledger, utc_now
+from risk.ledger.database import utc_now
+from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.monitoring import monitored_release
 
@@ -126,7 +127,7 @@ def test_after_its_time_of_watch_a_release_is_not_judged_any_more(worse, ledger)
     bring(worse, ledger, "2.csv", customers("b", 300, seed=2))
     verdicts = []
     for days in (13, 15):
-        ledger.now = lambda later=days: utc_now() + timedelta(days=later)
+        ledger.database.now = lambda later=days: utc_now() + timedelta(days=later)
         verdicts.append(failed(worse, ledger) is not None)
 
     assert verdicts == [True, False]
@@ -173,7 +174,7 @@ def test_without_labels_a_suspicion_and_a_better_estimate_together_are_enough(
     """Labels may take a year; the estimate alone would be too little."""
     bring(worse, ledger, "2.csv", customers("b", 300, seed=2, labelled=False))
     if suspected:
-        ledger.open_incident({"version": 2, **HARM})
+        ledger.incidents.open({"version": 2, **HARM})
 
     failure = failed(worse, ledger)
 
@@ -185,7 +186,7 @@ def test_without_labels_a_suspicion_and_a_better_estimate_together_are_enough(
 def test_rows_of_a_broken_feed_do_not_speak_against_a_release(worse, ledger, monkeypatch):
     """A unit that was mixed up is not the model's fault."""
     bring(worse, ledger, "2.csv", customers("b", 300, seed=2))
-    monkeypatch.setattr(ledger, "doubtful", lambda _: {2}, raising=True)
+    monkeypatch.setattr("risk.ledger.ingestions.Ingestions.doubtful", lambda *_: {2})
 
     assert failed(worse, ledger) is None
 

@@ -12,10 +12,10 @@ def test_on_test_data_only_the_live_release_counts(world):
     moments = iter(FIRST + timedelta(hours=number) for number in range(100))
     with Ledger.open(world.config, clock=lambda: next(moments)) as ledger:
         for action, live, scored in (("deploy", 1, 1), ("deploy", 2, 2), ("rollback", 1, 2)):
-            ledger.start_run()
-            ledger.decide(action, "because", version=live)
-            ledger.record_scores([SCORE | {"dataset": "test.csv", "version": scored}])
-        ledger.record_scores([SCORE | {"dataset": "realised on new rows", "version": 1}])
+            ledger.runs.start()
+            ledger.decisions.record(action, "because", version=live)
+            ledger.scores.record([SCORE | {"dataset": "test.csv", "version": scored}])
+        ledger.scores.record([SCORE | {"dataset": "realised on new rows", "version": 1}])
         trend = score_history.trend(ledger, "f1")
 
     assert trend.points["kind"].tolist() == ["promised", "promised", "measured"]

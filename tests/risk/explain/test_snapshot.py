@@ -10,7 +10,7 @@ def test_the_ledger_is_read_as_it_is(deployed):
     """The live release, its score on the test data, the run and the decision."""
     with Ledger.open(deployed.config) as ledger:
         seen = snapshot.look(deployed.config, ledger)
-        promised = ledger.trend("f1").iloc[-1]
+        promised = ledger.trends.of("f1").iloc[-1]
 
     assert (seen.release["version"], len(seen.runs), len(seen.decisions)) == (1, 1, 1)
     assert seen.newest_scores["promised"]["value"] == promised["value"]
@@ -21,10 +21,10 @@ def test_the_ledger_is_read_as_it_is(deployed):
 def test_every_open_incident_is_seen_however_many_came_later(deployed):
     """A model is not fit because 300 younger incidents hide an old one."""
     with Ledger.open(deployed.config) as ledger:
-        ledger.open_incident({"version": 1, **INCIDENT, "kind": "model_drift"})
+        ledger.incidents.open({"version": 1, **INCIDENT, "kind": "model_drift"})
         for number in range(300):
-            ledger.open_incident({"version": 1, **INCIDENT, "subject": str(number)})
-        ledger.resolve(2, "over")
+            ledger.incidents.open({"version": 1, **INCIDENT, "subject": str(number)})
+        ledger.incidents.resolve(2, "over")
         seen = snapshot.look(deployed.config, ledger)
 
     assert len(seen.open_incidents) == 300

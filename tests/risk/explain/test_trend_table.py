@@ -10,7 +10,7 @@ from risk.explain import trend_table
 from risk.explain.trend_table import DrawnTrend, TrendAsCsv, moment, read_trend, sparkline
 from risk.ledger.ingestions import Taken
 from risk.ledger.ledger import Ledger
-from risk.ledger.queries import MOST_POINTS
+from risk.ledger.trends import MOST_POINTS
 
 MONDAY = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 FINDING = {"check_name": "data_drift", "method": "e_detector", "threshold": 0.05, "p_value": None,
@@ -32,22 +32,22 @@ class Clock:
 
 def record(ledger, number):
     """Record of one run what every trend is made of."""
-    with ledger.stage("training" if number % 2 else "ingestion"):
+    with ledger.runs.stage("training" if number % 2 else "ingestion"):
         pass
-    ledger.record_scores([
+    ledger.scores.record([
         SCORE | {"dataset": dataset, "value": value, "lower": 0.1, "upper": 0.9}
         for dataset, value in (("test", 0.5 + number / 20), ("new", 0.4 if number else None))
     ])  # fmt: skip
-    ledger.record_column_statistics([
+    ledger.column_statistics.record([
         {"column_name": name, "row_count": 10 + number, "missing_count": number,
          "missing_percent": 100 * number / (10 + number), "mean": mean}
         for name, mean in (("age", 30.0 + number), ("plan", None))
     ])  # fmt: skip
-    ledger.record_findings([
+    ledger.findings.record([
         FINDING | {"feature": feature, "drift_score": number / 10} for feature in ("age", "plan")
     ])  # fmt: skip
     row = {"id": number + 1, "path": f"{number}.csv", "sha256": f"{number:064d}", **DROP}
-    ledger.record_ingestion(row | {"rows_added": 3 + number}, taken=Taken())
+    ledger.ingestions.record(row | {"rows_added": 3 + number}, taken=Taken())
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +57,10 @@ def world(new_world, tmp_path_factory):
     with Ledger.open(world.config, clock=clock) as ledger:
         for number in range(6):
             clock.now = MONDAY + timedelta(days=number // 3, hours=number % 3)
-            ledger.start_run()
+            ledger.runs.start()
             record(ledger, number)
             clock.now += timedelta(minutes=number + 1)
-            ledger.end_run("ok", "done")
+            ledger.runs.end("ok", "done")
     return world
 
 
@@ -186,8 +186,8 @@ def test_a_trend_that_is_cut_says_so_in_every_form(new_world, tmp_path, caplog):
     """Nobody may take the newest points for all there are; the earlier run is left out whole."""
     with Ledger.open(new_world(tmp_path).config) as ledger:
         for count in (10, MOST_POINTS - 5):
-            ledger.start_run()
-            ledger.record_scores([SCORE | {"dataset": str(i), "value": 0.5} for i in range(count)])
+            ledger.runs.start()
+            ledger.scores.record([SCORE | {"dataset": str(i), "value": 0.5} for i in range(count)])
 
         trend = read_trend(ledger, "f1")
 

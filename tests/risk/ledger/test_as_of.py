@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from risk.errors import UnknownName
-from risk.ledger.as_of import Hindsight
+from risk.ledger.as_of import as_of
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from tests.servers import on_every_server
@@ -29,18 +29,18 @@ MANY = Part(page_size=100)
 def what_is_known(ledger):
     """Ask everything a report asks."""
     answers = {
-        "runs": ledger.list_runs(MANY),
-        "decisions": ledger.list_decisions(MANY),
-        "open": ledger.list_incidents(MANY, is_open=True),
-        "closed": ledger.list_incidents(MANY, is_open=False),
-        "releases": ledger.list_releases(MANY, live=ledger.champion_version()),
-        "drops": ledger.list_drops(MANY),
+        "runs": ledger.runs.page(MANY),
+        "decisions": ledger.decisions.page(MANY),
+        "open": ledger.incidents.page(MANY, is_open=True),
+        "closed": ledger.incidents.page(MANY, is_open=False),
+        "releases": ledger.releases.page(MANY, live=ledger.decisions.live_version()),
+        "drops": ledger.ingestions.page(MANY),
     }
     known = {name: (found.items, found.total) for name, found in answers.items()}
-    known["live"] = ledger.champion_version()
-    known["scores"] = ledger.trend("f1").to_dict("records")
-    known["findings"] = ledger.drift_matrix(2).to_dict("records")
-    known["stages"] = ledger.stages_of([1, 2, 3]).to_dict("records")
+    known["live"] = ledger.decisions.live_version()
+    known["scores"] = ledger.trends.of("f1").to_dict("records")
+    known["findings"] = ledger.findings.drift_matrix(2).to_dict("records")
+    known["stages"] = ledger.runs.stages_of([1, 2, 3]).to_dict("records")
     return known
 
 
@@ -50,21 +50,21 @@ def lived(world):
     moment, snapshots = MONDAY, {}
     with Ledger.open(world.config, clock=lambda: moment) as ledger:
         for number in (1, 2, 3):
-            run_id = ledger.start_run()
-            with ledger.stage("diagnostics"):
-                ledger.record_findings([FINDING | {"drift_score": number / 10}])
-            ledger.record_scores([SCORE | {"version": number, "value": number / 10}])
+            run_id = ledger.runs.start()
+            with ledger.runs.stage("diagnostics"):
+                ledger.findings.record([FINDING | {"drift_score": number / 10}])
+            ledger.scores.record([SCORE | {"version": number, "value": number / 10}])
             if number == 1:
-                ledger.open_incident({"version": 1, **INCIDENT})
-            ledger.decide(
+                ledger.incidents.open({"version": 1, **INCIDENT})
+            ledger.decisions.record(
                 "deploy" if number == 2 else "keep", "x", version=2 * (number == 2) or None
             )
-            ledger.end_run("ok", "done")
+            ledger.runs.end("ok", "done")
             snapshots[run_id] = repr(what_is_known(ledger))
-            ledger.run_id = None
+            ledger.database.run_id = None
             moment += timedelta(days=1)
             if number == 2:
-                ledger.open_incident({"version": 2, **INCIDENT, "subject": "by hand"})
+                ledger.incidents.open({"version": 2, **INCIDENT, "subject": "by hand"})
                 moment += timedelta(days=1)
         yield ledger, snapshots
 
@@ -74,21 +74,25 @@ def test_the_past_answers_as_it_did_then(lived, run_id):
     """Every list, total, trend and the live release, as they were read after that run."""
     ledger, snapshots = lived
 
-    assert repr(what_is_known(Hindsight(ledger, run_id))) == snapshots[run_id]
+    assert repr(what_is_known(as_of(ledger, run_id))) == snapshots[run_id]
 
 
 def test_its_clock_stands_at_the_end_of_the_run(lived):
     """Whatever the time is now."""
     ledger, _ = lived
 
-    assert Hindsight(ledger, 1).now() == MONDAY
+    assert as_of(ledger, 1).now() == MONDAY
 
 
 def test_the_past_cannot_be_changed(lived):
     """Nothing that writes works."""
-    past = Hindsight(lived[0], 2)
+    past = as_of(lived[0], 2)
 
-    for write in (lambda: past.decide("keep", "x"), past.start_run, lambda: past.resolve(1, "x")):
+    for write in (
+        lambda: past.decisions.record("keep", "x"),
+        past.runs.start,
+        lambda: past.incidents.resolve(1, "x"),
+    ):
         with pytest.raises(TypeError, match="only read"):
             write()
 
@@ -96,4 +100,4 @@ def test_the_past_cannot_be_changed(lived):
 def test_a_run_that_never_was_is_named(ledger):
     """A wrong number is the user's fault."""
     with pytest.raises(UnknownName, match="no run 7"):
-        Hindsight(ledger, 7)
+        as_of(ledger, 7)

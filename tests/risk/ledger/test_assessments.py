@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from risk.data.late_labels import LaterLabel
 from risk.errors import LedgerError, UnknownName
 from risk.ledger import tables
 from risk.ledger.assessments import Case
 from risk.ledger.ingestions import Taken
-from risk.schema import Problem
+from risk.schema import LaterLabel, Problem
 from tests.servers import on_every_server
 
 pytestmark = on_every_server
@@ -40,9 +39,9 @@ def ingest(ledger, number, *, kind="rows", unripe=(), labels=()):
     """Record that a drop added rows, or labels."""
     counts = {"rows_read": 2, "rows_added": 2, "rows_duplicate": 0, "rows_quarantined": 0}
     signature = {"size_bytes": 1, "mtime_ns": 2, "ctime_ns": 3, "inode": 4}
-    told = {"id": number, "path": f"{number}.csv", "sha256": f"{number:064d}", "kind": kind}
+    drop = {"id": number, "path": f"{number}.csv", "sha256": f"{number:064d}", "kind": kind}
     taken = Taken(hashes=[row_hash for row_hash, _ in unripe], unripe=unripe, labels=labels)
-    ledger.record_ingestion({**told, "status": "taken", **counts, **signature}, taken=taken)
+    ledger.ingestions.record({**drop, "status": "taken", **counts, **signature}, taken=taken)
 
 
 def case(*numbers, version=1, state="{}", **more):
@@ -65,7 +64,7 @@ def counts_of(ledger):
 
 def pass_time(ledger, **elapsed):
     moment = NOON + timedelta(**elapsed)
-    ledger.now = lambda: moment
+    ledger.database.now = lambda: moment
 
 
 @pytest.fixture
@@ -73,8 +72,8 @@ def incident(ledger):
     """Give a ledger in which one assessment opened one incident at noon."""
     pass_time(ledger)
     ingest(ledger, 1)
-    ledger.record_assessment(case(1, opened=[INCIDENT]))
-    return ledger.open_incidents()[0]
+    ledger.assessments.record(case(1, opened=[INCIDENT]))
+    return ledger.incidents.unresolved()[0]
 
 
 def test_an_assessment_is_committed_with_everything_it_found(ledger):
@@ -82,48 +81,51 @@ def test_an_assessment_is_committed_with_everything_it_found(ledger):
     ingest(ledger, 1)
     found = {"findings": [FINDING], "scores": [SCORE], "opened": [INCIDENT]}
 
-    ledger.record_assessment(case(1, predictions=[prediction(5, 0.25)], **found))
+    ledger.assessments.record(case(1, predictions=[prediction(5, 0.25)], **found))
 
     assert counts_of(ledger) == dict.fromkeys(EVIDENCE, 1)
-    assert ledger.unassessed() == []
+    assert ledger.ingestions.unassessed() == []
 
 
 def test_an_assessment_is_committed_whole_or_not_at_all(ledger):
     """Two predictions of one row fail it: nothing was looked at, nothing was found."""
     ingest(ledger, 1)
-    ledger.record_assessment(case(1, state="before"))
+    ledger.assessments.record(case(1, state="before"))
     ingest(ledger, 2)
     found = {"findings": [FINDING], "scores": [SCORE], "opened": [INCIDENT]}
     twice = [prediction(5, 0.25), prediction(5, 0.5)]
     before = counts_of(ledger)
 
     with pytest.raises(LedgerError):
-        ledger.record_assessment(case(2, state="after", predictions=twice, **found))
+        ledger.assessments.record(case(2, state="after", predictions=twice, **found))
 
     assert counts_of(ledger) == before
-    assert ledger.detector_state(1) == "before"
-    assert [ingestion.id for ingestion in ledger.unassessed()] == [2]
+    assert ledger.assessments.detector_state(1) == "before"
+    assert [ingestion.id for ingestion in ledger.ingestions.unassessed()] == [2]
 
 
 def test_a_state_replaces_the_one_before_of_its_own_release(ledger):
     """Where detectors stand is one state per release, after a rollback as well."""
     for number, (version, state) in enumerate([(1, "a"), (2, "b"), (1, "c")], start=1):
         ingest(ledger, number)
-        ledger.record_assessment(case(number, version=version, state=state))
+        ledger.assessments.record(case(number, version=version, state=state))
 
-    assert (ledger.detector_state(1), ledger.detector_state(2)) == ("c", "b")
-    assert ledger.detector_state(3) is None
+    assert (ledger.assessments.detector_state(1), ledger.assessments.detector_state(2)) == (
+        "c",
+        "b",
+    )
+    assert ledger.assessments.detector_state(3) is None
 
 
-def test_assessments_are_told_oldest_first_by_release_and_at_most_so_many(ledger):
+def test_assessments_are_listed_oldest_first_by_release_and_at_most_so_many(ledger):
     """The replay reads them all, the next assessment only the newest of its release."""
     for number, version in enumerate([1, 1, 2, 1], start=1):
         ingest(ledger, number)
-        ledger.record_assessment(case(number, version=version))
+        ledger.assessments.record(case(number, version=version))
 
-    assert [a.id for a in ledger.assessments()] == [1, 2, 3, 4]
-    assert [a.id for a in ledger.assessments(1)] == [1, 2, 4]
-    assert [a.id for a in ledger.assessments(1, newest=2)] == [2, 4]
+    assert [a.id for a in ledger.assessments.history()] == [1, 2, 3, 4]
+    assert [a.id for a in ledger.assessments.history(1)] == [1, 2, 4]
+    assert [a.id for a in ledger.assessments.history(1, newest=2)] == [2, 4]
 
 
 def test_what_was_looked_at_is_not_new_though_no_decision_was_made(ledger):
@@ -131,19 +133,19 @@ def test_what_was_looked_at_is_not_new_though_no_decision_was_made(ledger):
     ingest(ledger, 1)
     ingest(ledger, 2)
 
-    ledger.record_assessment(case(1))
+    ledger.assessments.record(case(1))
 
-    assert [ingestion.id for ingestion in ledger.unassessed()] == [2]
-    assert ledger.pending() == [1, 2]
+    assert [ingestion.id for ingestion in ledger.ingestions.unassessed()] == [2]
+    assert ledger.ingestions.pending() == [1, 2]
 
 
 def test_what_was_decided_on_before_there_was_a_release_is_not_assessed(ledger):
     """The first model has learnt these rows: they are its past."""
     ingest(ledger, 1)
 
-    ledger.decide("deploy", "the first", version=1, through=1)
+    ledger.decisions.record("deploy", "the first", version=1, through=1)
 
-    assert (ledger.unassessed(), ledger.pending()) == ([], [])
+    assert (ledger.ingestions.unassessed(), ledger.ingestions.pending()) == ([], [])
 
 
 def test_labels_are_pending_and_unassessed_but_no_rows(ledger):
@@ -151,21 +153,21 @@ def test_labels_are_pending_and_unassessed_but_no_rows(ledger):
     ingest(ledger, 1)
     ingest(ledger, 2, kind="labels")
 
-    assert ledger.parts() == [1]
-    assert ledger.rows_after(0) == 2
-    assert ledger.pending() == [1, 2]
-    assert [ingestion.kind for ingestion in ledger.unassessed()] == ["rows", "labels"]
+    assert ledger.ingestions.parts() == [1]
+    assert ledger.ingestions.rows_after(0) == 2
+    assert ledger.ingestions.pending() == [1, 2]
+    assert [ingestion.kind for ingestion in ledger.ingestions.unassessed()] == ["rows", "labels"]
 
 
 def test_an_incident_seen_again_stays_one_and_keeps_its_beginning(ledger, incident):
-    """A person is told once per cause, and can see how long it lasts."""
+    """A person hears once of a cause, and can see how long it lasts."""
     pass_time(ledger, hours=1)
     ingest(ledger, 2)
     again = {"id": incident.id, "severity": "large", "times_seen": 2, "last_ingestion_id": 2}
 
-    ledger.record_assessment(case(2, seen_again=[again]))
+    ledger.assessments.record(case(2, seen_again=[again]))
 
-    (found,) = ledger.open_incidents()
+    (found,) = ledger.incidents.unresolved()
     assert (found.severity, found.times_seen) == ("large", 2)
     assert (found.since_ingestion_id, found.last_ingestion_id) == (1, 2)
     assert (found.opened_at, found.last_seen_at) == (NOON, NOON + timedelta(hours=1))
@@ -176,31 +178,34 @@ def test_an_incident_that_is_over_is_resolved_with_its_reason(ledger, incident):
     pass_time(ledger, days=8)
     ingest(ledger, 2)
 
-    ledger.record_assessment(case(2, resolved=[incident.id]))
+    ledger.assessments.record(case(2, resolved=[incident.id]))
 
-    (told,) = ledger.incidents().to_dict("records")
-    assert ledger.open_incidents() == []
-    assert told["resolution"] == "nothing more was seen of it"
-    assert told["resolved_at"] == NOON + timedelta(days=8)
+    (closed,) = ledger.incidents.history().to_dict("records")
+    assert ledger.incidents.unresolved() == []
+    assert closed["resolution"] == "nothing more was seen of it"
+    assert closed["resolved_at"] == NOON + timedelta(days=8)
 
 
 def test_an_acknowledged_incident_is_still_open(ledger, incident):
     """Somebody knows; it goes on."""
     pass_time(ledger, hours=2)
 
-    ledger.acknowledge(incident.id)
+    ledger.incidents.acknowledge(incident.id)
 
-    (found,) = ledger.open_incidents()
+    (found,) = ledger.incidents.unresolved()
     assert found.acknowledged_at == NOON + timedelta(hours=2)
 
 
 def test_a_person_can_close_an_incident_once(ledger, incident):
     """What is closed stays as it was closed."""
-    ledger.resolve(incident.id, "mended at the source")
+    ledger.incidents.resolve(incident.id, "mended at the source")
 
-    assert ledger.open_incidents() == []
-    assert ledger.incidents()["resolution"].tolist() == ["mended at the source"]
-    for again in (ledger.acknowledge, lambda number: ledger.resolve(number, "again")):
+    assert ledger.incidents.unresolved() == []
+    assert ledger.incidents.history()["resolution"].tolist() == ["mended at the source"]
+    for again in (
+        ledger.incidents.acknowledge,
+        lambda number: ledger.incidents.resolve(number, "again"),
+    ):
         with pytest.raises(UnknownName, match=f"no open incident {incident.id}"):
             again(incident.id)
 
@@ -208,7 +213,7 @@ def test_a_person_can_close_an_incident_once(ledger, incident):
 def test_an_incident_nobody_opened_cannot_be_handled(ledger):
     """A wrong number is the user's mistake: exit 64."""
     with pytest.raises(UnknownName, match="there is no open incident 7") as caught:
-        ledger.acknowledge(7)
+        ledger.incidents.acknowledge(7)
 
     assert caught.value.exit_code == 64
 
@@ -218,21 +223,21 @@ def test_a_new_release_answers_what_was_open_and_other_decisions_do_not(
     ledger, incident, version, n_open
 ):
     """In the transaction of the decision, so that a crash leaves no answered alarm open."""
-    ledger.decide("deploy" if version else "keep", "because", version=version)
+    ledger.decisions.record("deploy" if version else "keep", "because", version=version)
 
-    assert len(ledger.open_incidents()) == n_open
+    assert len(ledger.incidents.unresolved()) == n_open
 
 
 def test_predictions_are_joined_with_the_labels_that_ripened_by_release(ledger):
     """Two releases had predicted row 5; nobody had predicted row 7."""
     ingest(ledger, 1, unripe=[(5, 50), (6, 60), (7, 70)])
-    ledger.record_assessment(case(1, predictions=[prediction(5, 0.25), prediction(6, 0.75)]))
+    ledger.assessments.record(case(1, predictions=[prediction(5, 0.25), prediction(6, 0.75)]))
     ingest(ledger, 2)
-    ledger.record_assessment(case(2, version=2, predictions=[prediction(5, 0.5)]))
+    ledger.assessments.record(case(2, version=2, predictions=[prediction(5, 0.5)]))
     came = [LaterLabel(5, 50, 1, 1), LaterLabel(7, 70, 0, 1)]
     ingest(ledger, 3, kind="labels", labels=came)
 
-    found = ledger.ripened_predictions([3]).sort_values("version").to_dict("records")
+    found = ledger.labels.with_predictions([3]).sort_values("version").to_dict("records")
 
     shared = {"row_hash": 5, "y_true": 1}
     assert found == [
@@ -244,21 +249,21 @@ def test_predictions_are_joined_with_the_labels_that_ripened_by_release(ledger):
 def test_a_label_counts_in_the_batch_it_came_with_only(ledger):
     """Each ripened prediction is fed to the detectors once."""
     ingest(ledger, 1, unripe=[(5, 50), (6, 60)])
-    ledger.record_assessment(case(1, predictions=[prediction(5, 0.25), prediction(6, 0.75)]))
+    ledger.assessments.record(case(1, predictions=[prediction(5, 0.25), prediction(6, 0.75)]))
     ingest(ledger, 2, kind="labels", labels=[LaterLabel(5, 50, 1, 1)])
     ingest(ledger, 3, kind="labels", labels=[LaterLabel(6, 60, 0, 1)])
 
-    assert ledger.ripened_predictions([3])["row_hash"].tolist() == [6]
-    assert ledger.ripened_predictions([]).empty
-    assert list(ledger.ripened_predictions([])) == list(ledger.ripened_predictions([2]))
+    assert ledger.labels.with_predictions([3])["row_hash"].tolist() == [6]
+    assert ledger.labels.with_predictions([]).empty
+    assert list(ledger.labels.with_predictions([])) == list(ledger.labels.with_predictions([2]))
 
 
-def test_waiting_rows_are_told_oldest_first_beyond_one_statement(ledger):
+def test_waiting_rows_come_oldest_first_beyond_one_statement(ledger):
     """1,200 names are asked for; two of them wait, one of these twice."""
     ingest(ledger, 1, unripe=[(9, 1199)])
     ingest(ledger, 2, unripe=[(8, 0), (7, 1199)])
 
-    found = ledger.waiting(range(1200))
+    found = ledger.labels.waiting(range(1200))
 
     assert [(row.key_hash, row.row_hash) for row in found] == [(1199, 9), (1199, 7), (0, 8)]
 
@@ -271,28 +276,28 @@ def test_the_same_row_cannot_be_ripened_twice(ledger):
     with pytest.raises(LedgerError):
         ingest(ledger, 3, kind="labels", labels=[LaterLabel(5, 50, 0, 1)])
 
-    assert ledger.last_ingestion_id() == 2
-    assert ledger.later_labels([1]) == {5: 1}
-    assert ledger.ripened_parts([2, 3]) == [1]
+    assert ledger.ingestions.last_id() == 2
+    assert ledger.labels.of_parts([1]) == {5: 1}
+    assert ledger.labels.labelled_parts([2, 3]) == [1]
 
 
-def test_findings_of_a_run_are_told_apart_from_those_of_others(ledger):
+def test_findings_of_a_run_are_kept_apart_from_those_of_others(ledger):
     """The report is about one run."""
     for detail in ("first", "second"):
-        ledger.start_run()
-        ledger.record_findings([FINDING | {"detail": detail}])
+        ledger.runs.start()
+        ledger.findings.record([FINDING | {"detail": detail}])
 
-    assert ledger.findings(run_id=2)["detail"].tolist() == ["second"]
-    assert ledger.findings()["detail"].tolist() == ["first", "second"]
+    assert ledger.findings.history(run_id=2)["detail"].tolist() == ["second"]
+    assert ledger.findings.history()["detail"].tolist() == ["first", "second"]
 
 
 def test_an_incident_without_rows_knows_no_ingestion(ledger):
     """Drops that stay away are a cause too."""
     late = {"kind": "data_quality", "subject": "arrival", "severity": "large", "detail": "late"}
 
-    ledger.open_incident({"version": 1, **late})
+    ledger.incidents.open({"version": 1, **late})
 
-    (found,) = ledger.open_incidents()
+    (found,) = ledger.incidents.unresolved()
     assert (found.since_ingestion_id, found.last_ingestion_id, found.times_seen) == (None, None, 1)
 
 
@@ -301,20 +306,22 @@ def test_a_profile_of_a_megabyte_comes_back_as_it_was(ledger):
     profile = json.dumps({"counts": list(range(200_000))})
     ingest(ledger, 1)
 
-    ledger.record_assessment(Case(1, 17, profile, profile, None, [1]))
+    ledger.assessments.record(Case(1, 17, profile, profile, None, [1]))
 
-    assert ledger.assessments()[0].profile == profile
-    assert ledger.detector_state(1) == profile
-    assert isinstance(ledger.incidents(), pd.DataFrame)
+    assert ledger.assessments.history()[0].profile == profile
+    assert ledger.assessments.detector_state(1) == profile
+    assert isinstance(ledger.incidents.history(), pd.DataFrame)
 
 
 def test_who_asked_for_a_change_is_known_before_it_is_made(ledger):
     """Without a status it was cut off; with one it ended so."""
-    first = ledger.request_change(key_name="ops", method="POST", path="/incidents/1/resolve")
-    second = ledger.request_change(key_name="Zoë", method="POST", path="/models/champion")
-    ledger.close_request(second, 403)
+    first = ledger.change_requests.record(
+        key_name="ops", method="POST", path="/incidents/1/resolve"
+    )
+    second = ledger.change_requests.record(key_name="Zoë", method="POST", path="/models/champion")
+    ledger.change_requests.close(second, 403)
 
-    table = ledger.requests_for_change()
+    table = ledger.change_requests.history()
 
     assert table["id"].tolist() == [first, second]
     assert table["key_name"].tolist() == ["ops", "Zoë"]
@@ -324,18 +331,18 @@ def test_who_asked_for_a_change_is_known_before_it_is_made(ledger):
 
 def test_refusals_are_counted_by_column_and_rule_over_many_drops(ledger):
     """The commonest first; those of other drops do not count."""
-    told = {"duplicate_of": None, "status": "taken", "kind": "rows"}
+    drop = {"duplicate_of": None, "status": "taken", "kind": "rows"}
     counts = dict.fromkeys(("rows_read", "rows_added", "rows_duplicate", "rows_quarantined"), 2)
     signature = dict.fromkeys(("size_bytes", "mtime_ns", "ctime_ns", "inode"), 1)
     for number in range(1, 602):
         broken = [Problem(2, "age", "not a number", "x"), Problem(3, "age", "not a number", "y")]
         broken += [Problem(2, "region", "missing", "")]
         row = {"id": number, "path": f"{number}.csv", "sha256": f"{number:064d}"}
-        ledger.record_ingestion(
-            {**told, **counts, **signature, **row}, taken=Taken(problems=broken)
+        ledger.ingestions.record(
+            {**drop, **counts, **signature, **row}, taken=Taken(problems=broken)
         )
 
-    found = ledger.refusals([*range(1, 601)])
+    found = ledger.quarantine.by_rule([*range(1, 601)])
 
     assert found == [("age", "not a number", 1200), ("region", "missing", 600)]
-    assert ledger.refusals([]) == []
+    assert ledger.quarantine.by_rule([]) == []

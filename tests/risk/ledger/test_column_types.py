@@ -115,9 +115,9 @@ def test_a_name_that_is_too_long_is_refused_and_not_cut(ledger):
     row = drop(path="ü" * 701)
 
     with pytest.raises(LedgerError, match="701 characters of 700"):
-        ledger.record_ingestion({"id": 1, **row})
+        ledger.ingestions.record({"id": 1, **row})
 
-    assert ledger.last_ingestion_id() == 0
+    assert ledger.ingestions.last_id() == 0
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_text_that_only_describes_is_cut_to_what_fits(ledger, text, kept):
     """The reason for a refusal must never be the reason for a failure."""
     problem = Problem(2, text, text, text)
 
-    ledger.record_ingestion({"id": 1, **drop()}, taken=Taken(problems=[problem]))
+    ledger.ingestions.record({"id": 1, **drop()}, taken=Taken(problems=[problem]))
 
     with ledger.engine.connect() as connection:
         row = connection.execute(sa.select(quarantined_rows)).one()
@@ -146,12 +146,12 @@ def test_a_text_that_only_describes_is_cut_to_what_fits(ledger, text, kept):
 )
 def test_signs_that_not_every_server_can_hold_are_shown(ledger, text, kept):
     """A broken cell of a drop must not fail the record that tells of it."""
-    number = ledger.decide("keep", text)
+    number = ledger.decisions.record("keep", text)
     stored(ledger.engine, ingestions, drop(path=text))
 
-    assert ledger.last_decision("keep").id == number
-    assert ledger.last_decision("keep").reason == kept
-    assert ledger.taken_paths() == [kept]
+    assert ledger.decisions.last("keep").id == number
+    assert ledger.decisions.last("keep").reason == kept
+    assert ledger.ingestions.taken_paths() == [kept]
 
 
 def test_texts_have_no_limit(engine):
@@ -167,7 +167,7 @@ def test_texts_have_no_limit(engine):
 
 def test_a_time_without_a_zone_is_refused(ledger):
     """Nobody could tell what it means."""
-    ledger.now = lambda: datetime(2026, 1, 1)  # noqa: DTZ001
+    ledger.database.now = lambda: datetime(2026, 1, 1)  # noqa: DTZ001
 
     with pytest.raises(LedgerError, match="naive time"):
-        ledger.decide("keep", "because")
+        ledger.decisions.record("keep", "because")

@@ -146,7 +146,7 @@ def test_rows_in_sql_are_accepted_in_the_same_moment(inbox, ledger):
     with pytest.raises(LedgerError):
         ingest(inbox, ledger, b=HEADER + "a,1,2,3,0\nb,1,2,3,0\n")
 
-    assert ledger.last_ingestion_id() == 1
+    assert ledger.ingestions.last_id() == 1
     with ledger.engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM row_hashes")) == 0
     assert len(in_sql(ledger)) == 1
@@ -170,4 +170,4 @@ def test_a_name_too_long_for_sql_is_quarantined_and_never_cut_off(inbox, ledger)
 
     assert (intake.rows_added, intake.rows_quarantined) == (1, 1)
     assert [row.identifier for row in in_sql(ledger)] == [longest]
-    assert ledger.commonest_problem(1) == "corporation longer than 650 characters"
+    assert ledger.quarantine.commonest_problem(1) == "corporation longer than 650 characters"

@@ -162,9 +162,9 @@ def test_mysql_as_a_name_for_mariadb_makes_the_same_ledger(world, server):
     config = world.set(database_url=server.url.replace("mariadb://", "mysql://"))
 
     with Ledger.open(config) as ledger:
-        ledger.decide("keep", "weil 漢字")
+        ledger.decisions.record("keep", "weil 漢字")
 
-        assert ledger.last_decision("keep").reason == "weil 漢字"
+        assert ledger.decisions.last("keep").reason == "weil 漢字"
 
 
 def lost(code):

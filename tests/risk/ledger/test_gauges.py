@@ -5,8 +5,7 @@ from sqlalchemy import text
 
 from risk.errors import LedgerError
 from risk.ledger.assessments import Case
-from risk.ledger.gauges import Gauges
-from risk.ledger.ledger import Judgement
+from risk.ledger.decisions import Judgement
 from tests.servers import on_every_server
 
 pytestmark = on_every_server
@@ -19,27 +18,27 @@ SCORE = {"dataset": "test", "metric": "f1", "lower": 0.1, "upper": 0.9, "n": 17}
 @pytest.fixture
 def newest(ledger):
     """Give the gauges of a ledger in which nothing happened."""
-    return Gauges(ledger.engine, ledger.now)
+    return ledger.gauges
 
 
 def ingest(ledger, number, *, kind="rows", added=0, duplicate=0, quarantined=0):
     rows = {"rows_added": added, "rows_duplicate": duplicate, "rows_quarantined": quarantined}
     rows["rows_read"] = sum(rows.values())
     signature = {"size_bytes": 1, "mtime_ns": 2, "ctime_ns": 3, "inode": 4}
-    told = {"id": number, "path": f"{number}.csv", "sha256": str(number), "kind": kind}
-    ledger.record_ingestion({**told, "status": "taken", **rows, **signature})
+    drop = {"id": number, "path": f"{number}.csv", "sha256": str(number), "kind": kind}
+    ledger.ingestions.record({**drop, "status": "taken", **rows, **signature})
 
 
 def assess(ledger, number, *findings):
-    ledger.start_run()
+    ledger.runs.start()
     ingest(ledger, number, added=1)
     found = [FINDING | dict(zip(("feature", "drift_detected"), f, strict=True)) for f in findings]
-    ledger.record_assessment(Case(1, 17, "{}", "{}", None, [number], findings=found))
+    ledger.assessments.record(Case(1, 17, "{}", "{}", None, [number], findings=found))
 
 
 def release(ledger, version, sha256):
     row = {"model_sha256": sha256, "rows_trained": 17, "proven": True, "manifest": "{}"}
-    ledger.decide("deploy", "why", version=version, judgement=Judgement(release=row))
+    ledger.decisions.record("deploy", "why", version=version, judgement=Judgement(release=row))
 
 
 def test_of_an_empty_ledger_nothing_is_told(newest):
@@ -56,9 +55,9 @@ def test_of_an_empty_ledger_nothing_is_told(newest):
 def test_a_failed_run_is_the_last_but_no_success(ledger, newest):
     """The alert on stale runs rests on this difference."""
     for hours, status in ((0, "ok"), (1, "failed")):
-        ledger.now = lambda moment=NOON + timedelta(hours=hours): moment
-        ledger.start_run()
-        ledger.end_run(status, "done")
+        ledger.database.now = lambda moment=NOON + timedelta(hours=hours): moment
+        ledger.runs.start()
+        ledger.runs.end(status, "done")
 
     assert newest.last_run() == NOON + timedelta(hours=1)
     assert newest.last_success() == NOON
@@ -66,10 +65,10 @@ def test_a_failed_run_is_the_last_but_no_success(ledger, newest):
 
 def test_the_duration_of_a_stage_is_that_of_its_last_success(ledger, newest):
     """How long it took to fail says nothing."""
-    with ledger.stage("training"):
+    with ledger.runs.stage("training"):
         pass
     known = newest.stage_duration("training")
-    with pytest.raises(ValueError), ledger.stage("training"):
+    with pytest.raises(ValueError), ledger.runs.stage("training"):
         raise ValueError
 
     assert known is not None
@@ -99,9 +98,9 @@ def test_drift_is_that_of_the_newest_assessment(ledger, newest):
 def test_missing_values_are_those_of_the_newest_batch(ledger, newest):
     """Of the features asked for."""
     for missing in (5, 1):
-        ledger.start_run()
+        ledger.runs.start()
         common = {"row_count": 10, "missing_count": missing}
-        ledger.record_column_statistics([{"column_name": n, **common} for n in ("x", "y")])
+        ledger.column_statistics.record([{"column_name": n, **common} for n in ("x", "y")])
 
     assert [tuple(row) for row in newest.missing(["x"])] == [("x", 10, 1)]
 
@@ -111,7 +110,7 @@ def test_scores_are_the_newest_of_the_live_model(ledger, newest):
     release(ledger, 1, "old")
     release(ledger, 2, "live")
     for model, value in (("old", 0.5), ("live", 0.6), ("live", 0.7), ("refused", 0.8)):
-        ledger.record_scores([SCORE | {"model_sha256": model, "value": value}])
+        ledger.scores.record([SCORE | {"model_sha256": model, "value": value}])
 
     assert [tuple(row) for row in newest.scores("test")] == [("f1", 0.7, 0.1, 0.9)]
     release(ledger, 3, "old")
@@ -123,8 +122,8 @@ def test_open_incidents_are_counted_by_kind_and_severity(ledger, newest):
     """A resolved one counts no longer."""
     row = {"version": 1, "kind": "data_drift", "subject": "x", "detail": "x moved"}
     for severity in ("large", "large", "small"):
-        ledger.open_incident(row | {"severity": severity})
-    ledger.resolve(ledger.open_incidents()[0].id, "mended")
+        ledger.incidents.open(row | {"severity": severity})
+    ledger.incidents.resolve(ledger.incidents.unresolved()[0].id, "mended")
 
     found = sorted((row.severity, row.number) for row in newest.open_incidents())
 

@@ -33,7 +33,7 @@ config = Config.load(Path(sys.argv[1]))
 with only_writer(config, holder="the first") as ledger:
     print("held", flush=True)
     sys.stdin.readline()
-    print(ledger.start_run(), flush=True)
+    print(ledger.runs.start(), flush=True)
 """
 
 
@@ -82,10 +82,10 @@ def test_two_machines_with_one_database_do_not_run_at_once(world, elsewhere):
         with pytest.raises(BusyError, match="held by full_process since noon on .+; nothing was"):
             with only_writer(elsewhere, holder="another"):
                 pytest.fail("both were let in")
-        ledger.start_run()
+        ledger.runs.start()
 
     with only_writer(elsewhere, holder="another") as ledger:
-        assert ledger.start_run() == 2
+        assert ledger.runs.start() == 2
 
 
 @pytest.mark.on(servers.POSTGRESQL)
@@ -150,7 +150,7 @@ def test_on_the_machine_of_the_dead_nobody_waits(world, holder):
     time.sleep(0.2)
 
     with only_writer(world.config, holder="next") as ledger:
-        assert ledger.start_run() == 1
+        assert ledger.runs.start() == 1
 
 
 @servers.on_remote_servers
@@ -162,10 +162,10 @@ def test_a_holder_that_slept_too_long_writes_nothing_more(world, elsewhere, hold
     time.sleep(1.2)
 
     with only_writer(elsewhere, holder="the second") as ledger:
-        ledger.start_run()
+        ledger.runs.start()
         sleeper.send_signal(signal.SIGCONT)
         said, complaint = sleeper.communicate("go on\n", timeout=30)
-        ledger.end_run("ok", "undisturbed")
+        ledger.runs.end("ok", "undisturbed")
         with ledger.engine.connect() as connection:
             found = connection.execute(sa.select(runs.c.id, runs.c.status)).all()
 
@@ -181,7 +181,7 @@ def test_a_lease_is_renewed_while_nothing_is_written(world, elsewhere):
         time.sleep(4)
         with pytest.raises(BusyError), only_writer(elsewhere, holder="another"):
             pytest.fail("the lease was not renewed")
-        ledger.start_run()
+        ledger.runs.start()
         assert row_of(ledger).expires_at > row_of(ledger).acquired_at + timedelta(seconds=4)
 
 
@@ -191,7 +191,7 @@ def test_a_transaction_longer_than_the_lease_keeps_it(world, elsewhere):
     with only_writer(world.set(lease_seconds=1), holder="a long drop") as ledger:
         granted = row_of(ledger)
         at_commit = []
-        with ledger._begin() as connection:
+        with ledger.database.begin() as connection:
             sa.event.listen(
                 ledger.engine,
                 "commit",
@@ -205,7 +205,7 @@ def test_a_transaction_longer_than_the_lease_keeps_it(world, elsewhere):
             pytest.fail("another was let in afterwards")
         assert at_commit[0].expires_at >= granted.expires_at + timedelta(seconds=2.5)
 
-        assert ledger.start_run() == 2
+        assert ledger.runs.start() == 2
 
 
 @servers.on_remote_servers
@@ -247,7 +247,7 @@ def test_a_lease_whose_grant_was_lost_on_the_way_is_no_obstacle(world, server):
 def test_a_database_file_needs_no_lease(world):
     """The kernel's lock keeps others away, and is free as soon as its holder is dead."""
     with only_writer(world.config, holder="a run") as ledger:
-        ledger.start_run()
+        ledger.runs.start()
         with ledger.engine.connect() as connection:
             assert connection.execute(sa.select(leases)).all() == []
 
@@ -267,6 +267,6 @@ def test_a_ledger_that_knows_less_than_the_files_beside_it_is_refused(world, tmp
     late = world.command("ingestion.py")
 
     assert late.returncode == LedgerError.exit_code
-    assert "ingested_files.csv tells of ingestion 3, the ledger of 2: " in late.stderr
+    assert "ingested_files.csv reaches ingestion 3, the ledger of 2: " in late.stderr
     assert sorted(world.folder.rglob("*.parquet")) == parts
     assert parts

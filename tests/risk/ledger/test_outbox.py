@@ -3,7 +3,7 @@ import sqlalchemy as sa
 
 from risk.errors import LedgerError
 from risk.ledger import tables
-from risk.ledger.ledger import Judgement
+from risk.ledger.decisions import Judgement
 from tests.servers import on_every_server
 
 pytestmark = on_every_server
@@ -19,26 +19,26 @@ TRIED = Judgement('{"n": 5}')
 
 
 def open_incident(ledger, **changes):
-    ledger.open_incident(INCIDENT | changes)
-    return ledger.open_incidents()[-1].id
+    ledger.incidents.open(INCIDENT | changes)
+    return ledger.incidents.unresolved()[-1].id
 
 
 def run(ledger, status, outcome=""):
-    number = ledger.start_run()
-    ledger.end_run(status, outcome)
+    number = ledger.runs.start()
+    ledger.runs.end(status, outcome)
     return number
 
 
 def introduce(ledger, target="mail"):
-    ledger.introduce(target, title="hello", body="here I am")
+    ledger.outbox.introduce(target, title="hello", body="here I am")
 
 
-def tell(ledger, target="mail"):
+def send(ledger, target="mail"):
     """Take the news of a target down as messages, and return what they are about."""
-    news = ledger.news(target)
+    news = ledger.outbox.news(target)
     nothing = dict.fromkeys(("run_id", "incident_id", "decision_id"))
     common = {"target": target, "title": "", "body": ""}
-    ledger.record_messages(
+    ledger.outbox.record(
         [
             nothing | common | {"event": n.event, n.about: n.fact.id, "happened_at": n.happened_at}
             for n in news
@@ -49,43 +49,43 @@ def tell(ledger, target="mail"):
 
 def test_what_was_before_the_introduction_is_no_news(ledger):
     """A new address is not flooded with a year of history."""
-    ledger.resolve(open_incident(ledger), "by a person")
-    ledger.decide("deploy", "first")
+    ledger.incidents.resolve(open_incident(ledger), "by a person")
+    ledger.decisions.record("deploy", "first")
     run(ledger, "failed", "disk full")
 
     introduce(ledger)
 
-    assert ledger.introduced() == {"mail"}
-    assert tell(ledger) == []
+    assert ledger.outbox.introduced() == {"mail"}
+    assert send(ledger) == []
 
 
 def test_what_is_still_open_at_the_introduction_is_news(ledger):
-    """It is no history; and whoever was told of its opening is told of its end."""
+    """It is no history; and whoever heard of its opening hears of its end."""
     number = open_incident(ledger)
     introduce(ledger)
 
-    assert tell(ledger) == [("incident_opened", number)]
-    ledger.resolve(number, "by a person")
-    assert tell(ledger) == [("incident_resolved", number)]
+    assert send(ledger) == [("incident_opened", number)]
+    ledger.incidents.resolve(number, "by a person")
+    assert send(ledger) == [("incident_resolved", number)]
 
 
 def test_what_was_open_but_over_before_it_could_be_told_is_no_news(ledger):
     """Its end would be a riddle to whoever never heard of it."""
     number = open_incident(ledger)
     introduce(ledger)
-    ledger.resolve(number, "by a person")
+    ledger.incidents.resolve(number, "by a person")
 
-    assert tell(ledger) == []
+    assert send(ledger) == []
 
 
 def test_everything_is_told_once(ledger):
-    """An incident that opened and ended in one run is told as both, in the order of a run."""
+    """An incident that opened and ended in one run is sent as both, in the order of a run."""
     introduce(ledger)
     number = open_incident(ledger)
-    decided = ledger.decide("deploy", "better", version=2)
-    ledger.complete(decided)
+    decided = ledger.decisions.record("deploy", "better", version=2)
+    ledger.decisions.complete(decided)
 
-    first, second = tell(ledger), tell(ledger)
+    first, second = send(ledger), send(ledger)
 
     assert first == [
         ("incident_opened", number),
@@ -96,42 +96,42 @@ def test_everything_is_told_once(ledger):
 
 
 def test_targets_are_told_independently(ledger):
-    """One was told before the other was known."""
+    """One was informed before the other was known."""
     introduce(ledger)
     number = open_incident(ledger)
-    assert tell(ledger) == [("incident_opened", number)]
+    assert send(ledger) == [("incident_opened", number)]
 
     introduce(ledger, "chat")
     later = open_incident(ledger, subject="income")
 
-    assert tell(ledger) == [("incident_opened", later)]
-    assert tell(ledger, "chat") == [("incident_opened", number), ("incident_opened", later)]
+    assert send(ledger) == [("incident_opened", later)]
+    assert send(ledger, "chat") == [("incident_opened", number), ("incident_opened", later)]
 
 
 def test_the_clock_does_not_matter(ledger):
     """What is new follows from the order of the rows, also if the clock was set back."""
     introduce(ledger)
     now = ledger.now()
-    ledger.now = lambda: now.replace(year=1970)
+    ledger.database.now = lambda: now.replace(year=1970)
 
     number = open_incident(ledger)
-    decided = ledger.decide("rollback", "by hand")
+    decided = ledger.decisions.record("rollback", "by hand")
 
-    assert tell(ledger) == [("incident_opened", number), ("rolled_back", decided)]
+    assert send(ledger) == [("incident_opened", number), ("rolled_back", decided)]
 
 
 def test_a_deployment_is_told_when_it_was_carried_out(ledger):
     """Until then the release is not live."""
     introduce(ledger)
-    decided = ledger.decide("deploy", "better", version=2)
+    decided = ledger.decisions.record("deploy", "better", version=2)
 
-    assert tell(ledger) == []
-    ledger.complete(decided)
-    assert tell(ledger) == [("deployed", decided)]
+    assert send(ledger) == []
+    ledger.decisions.complete(decided)
+    assert send(ledger) == [("deployed", decided)]
 
 
 @pytest.mark.parametrize(
-    ("decisions", "told"),
+    ("decisions", "sent"),
     [
         ([("keep", None)], []),
         ([("keep", TRIED)], ["challenger_refused"]),
@@ -145,21 +145,23 @@ def test_a_deployment_is_told_when_it_was_carried_out(ledger):
     ],
 )
 @pytest.mark.parametrize("at_once", [True, False])
-def test_of_decisions_those_are_told_that_change_something(ledger, decisions, told, at_once):
+def test_of_decisions_those_are_sent_that_change_something(ledger, decisions, sent, at_once):
     """A question that stays open is not repeated with every batch, nor is a refusal."""
     introduce(ledger)
     found = []
     for action, judgement in decisions:
-        ledger.decide(action, "because", **({"judgement": judgement} if judgement else {}))
-        found += [] if at_once else tell(ledger)
+        ledger.decisions.record(
+            action, "because", **({"judgement": judgement} if judgement else {})
+        )
+        found += [] if at_once else send(ledger)
 
-    found += tell(ledger)
+    found += send(ledger)
 
-    assert [event for event, _ in found] == told
+    assert [event for event, _ in found] == sent
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "told"),
+    ("outcomes", "sent"),
     [
         ([("ok", "no new data")], []),
         ([("failed", "disk full")], [0]),
@@ -170,67 +172,67 @@ def test_of_decisions_those_are_told_that_change_something(ledger, decisions, to
     ],
 )
 @pytest.mark.parametrize("at_once", [True, False])
-def test_of_runs_that_fail_the_same_way_the_first_is_told(ledger, outcomes, told, at_once):
+def test_of_runs_that_fail_the_same_way_the_first_is_sent(ledger, outcomes, sent, at_once):
     """Cron comes 144 times a day."""
     introduce(ledger)
     numbers, found = [], []
     for status, outcome in outcomes:
         numbers.append(run(ledger, status, outcome))
-        found += [] if at_once else tell(ledger)
+        found += [] if at_once else send(ledger)
 
-    found += tell(ledger)
+    found += send(ledger)
 
-    assert found == [("run_failed", numbers[index]) for index in told]
+    assert found == [("run_failed", numbers[index]) for index in sent]
 
 
 def test_a_run_that_was_cut_off_is_told_by_the_next(ledger):
     """It cannot do so itself."""
     introduce(ledger)
-    number = ledger.start_run()
-    ledger.start_run()
+    number = ledger.runs.start()
+    ledger.runs.start()
 
-    assert tell(ledger) == [("run_failed", number)]
+    assert send(ledger) == [("run_failed", number)]
 
 
 def test_an_opening_is_told_with_the_drop_and_the_answer(ledger):
     """What a reader wants to know next: since which file, and what was done."""
     introduce(ledger)
-    run_id = ledger.start_run()
+    run_id = ledger.runs.start()
     open_incident(ledger)
-    ledger.decide("keep", "why not", version=None)
-    (news,) = ledger.news("mail")
+    ledger.decisions.record("keep", "why not", version=None)
+    (news,) = ledger.outbox.news("mail")
 
     assert news.fact.since_path is None
-    assert ledger.answer_to(run_id).reason == "why not"
-    assert ledger.answer_to(run_id + 1) is None
+    assert ledger.decisions.of_run(run_id).reason == "why not"
+    assert ledger.decisions.of_run(run_id + 1) is None
 
 
 def test_the_same_thing_cannot_be_told_twice(ledger):
     """Not even by two writers without a lock."""
     introduce(ledger)
     open_incident(ledger)
-    (news,) = ledger.news("mail")
+    (news,) = ledger.outbox.news("mail")
     row = {"target": "mail", "event": news.event, "incident_id": news.fact.id}
     row |= {"title": "", "body": "", "happened_at": news.happened_at}
-    ledger.record_messages([row])
+    ledger.outbox.record([row])
 
     with pytest.raises(LedgerError):
-        ledger.record_messages([row])
+        ledger.outbox.record([row])
 
 
 def test_messages_wait_until_they_are_taken_or_given_up(ledger):
     """What was tried least comes first, so that one nobody takes holds up no other."""
     introduce(ledger)
     open_incident(ledger)
-    tell(ledger)
-    first, second = (message.id for message in ledger.unsent("mail", most_attempts=2))
+    send(ledger)
+    first, second = (message.id for message in ledger.outbox.unsent("mail", most_attempts=2))
 
-    ledger.note_failure([first], "it answers 500")
-    assert [m.id for m in ledger.unsent("mail", most_attempts=2)] == [second, first]
-    ledger.note_sent([second])
-    ledger.note_failure([first], "it answers 500")
+    ledger.outbox.note_failure([first], "it answers 500")
+    assert [m.id for m in ledger.outbox.unsent("mail", most_attempts=2)] == [second, first]
+    ledger.outbox.note_sent([second])
+    ledger.outbox.note_failure([first], "it answers 500")
 
-    assert ledger.unsent("mail", most_attempts=2) == []
+    assert ledger.outbox.unsent("mail", most_attempts=2) == []
     with ledger.engine.connect() as connection:
         rows = list(connection.execute(sa.select(tables.messages).order_by(tables.messages.c.id)))
     assert [(row.attempts, row.last_error) for row in rows] == [(2, "it answers 500"), (1, None)]

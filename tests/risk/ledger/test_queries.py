@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from risk.errors import UnknownName
+from risk.ledger.decisions import Judgement
 from risk.ledger.ingestions import Taken
-from risk.ledger.ledger import Judgement, Ledger
-from risk.ledger.queries import MEASURES, MOST_POINTS, MOST_ROWS, Part
+from risk.ledger.ledger import Ledger
+from risk.ledger.queries import Part
+from risk.ledger.trends import MEASURES, MOST_POINTS, MOST_ROWS
 from risk.schema import Problem
 from tests.servers import on_every_server
 
@@ -76,13 +78,13 @@ def ledger(world, clock):
 
 @pytest.fixture
 def do_run(ledger, clock):
-    """Give a function that does a run of ten minutes around what it is told to record."""
+    """Give a function that does a run of ten minutes around what it is given to record."""
 
     def do(record=lambda: None, *, days=1):
-        run_id = ledger.start_run()
+        run_id = ledger.runs.start()
         record()
         clock.pass_by(minutes=10)
-        ledger.end_run("ok", "done")
+        ledger.runs.end("ok", "done")
         clock.pass_by(days=days, minutes=-10)
         return run_id
 
@@ -90,14 +92,14 @@ def do_run(ledger, clock):
 
 
 def take(ledger, path="a.csv", problems=(), **changes):
-    number = ledger.last_ingestion_id() + 1
+    number = ledger.ingestions.last_id() + 1
     row = {"id": number, "path": path, "sha256": f"{number:064d}", **DROP, **changes}
-    ledger.record_ingestion(row, taken=Taken(problems=problems))
+    ledger.ingestions.record(row, taken=Taken(problems=problems))
     return number
 
 
 def find(ledger, *changes):
-    ledger.record_findings([FINDING | change for change in changes])
+    ledger.findings.record([FINDING | change for change in changes])
 
 
 def ids(listing):
@@ -108,7 +110,7 @@ def test_lists_are_newest_first_and_pages_share_nothing(ledger):
     """Seven findings by pages of three: 7 6 5, 4 3 2, 1."""
     find(ledger, *[{}] * 7)
 
-    pages = [ledger.list_findings(Part(page=page, page_size=3)) for page in (1, 2, 3, 4)]
+    pages = [ledger.findings.page(Part(page=page, page_size=3)) for page in (1, 2, 3, 4)]
 
     assert [ids(page) for page in pages] == [[7, 6, 5], [4, 3, 2], [1], []]
     assert {page.total for page in pages} == {7}
@@ -117,11 +119,11 @@ def test_lists_are_newest_first_and_pages_share_nothing(ledger):
 def test_pages_before_a_number_do_not_shift_while_rows_are_added(ledger):
     """Whoever reads page two after a new row came finds what was page two."""
     find(ledger, *[{}] * 6)
-    before = ledger.list_findings(Part(page=2, page_size=2, before_id=7))
+    before = ledger.findings.page(Part(page=2, page_size=2, before_id=7))
 
     find(ledger, {}, {}, {})
 
-    assert ledger.list_findings(Part(page=2, page_size=2, before_id=7)) == before
+    assert ledger.findings.page(Part(page=2, page_size=2, before_id=7)) == before
     assert before.total == 6
 
 
@@ -142,7 +144,7 @@ def test_findings_can_be_selected(ledger, do_run, asked, found):
     do_run(lambda: find(ledger, {}, {"feature": "plan", "drift_detected": False}))
     do_run(lambda: find(ledger, {"feature": "plan", "check_name": "data_quality"}))
 
-    listing = ledger.list_findings(**asked)
+    listing = ledger.findings.page(**asked)
 
     assert ids(listing) == found
     assert listing.total == len(found)
@@ -152,38 +154,45 @@ def test_what_was_stored_as_json_is_given_as_values(ledger):
     """The distances by name; a finding without any has none."""
     find(ledger, {}, {"distances": None})
 
-    told = [item["distances"] for item in ledger.list_findings().items]
+    distances = [item["distances"] for item in ledger.findings.page().items]
 
-    assert told == [None, {"psi": {"value": 0.3, "p_value": None}}]
+    assert distances == [None, {"psi": {"value": 0.3, "p_value": None}}]
 
 
 def test_numbers_are_finite(ledger):
     """Evidence may be beyond every number, JSON has none for that."""
     find(ledger, {"e_value": math.inf})
-    ledger.decide("keep", "why", judgement=Judgement('{"e_value": Infinity, "p_value": NaN}'))
+    ledger.decisions.record(
+        "keep", "why", judgement=Judgement('{"e_value": Infinity, "p_value": NaN}')
+    )
 
-    assert json.dumps(ledger.list_findings().items[0]["e_value"], allow_nan=False)
-    assert ledger.list_findings().items[0]["e_value"] > 1e300
-    assert ledger.last_comparison()["comparison"]["p_value"] is None
+    assert json.dumps(ledger.findings.page().items[0]["e_value"], allow_nan=False)
+    assert ledger.findings.page().items[0]["e_value"] > 1e300
+    assert ledger.decisions.last_comparison()["comparison"]["p_value"] is None
 
 
-def test_open_incidents_are_told_from_resolved_ones(ledger):
+def test_open_incidents_are_kept_apart_from_resolved_ones(ledger):
     """Two opened, one resolved."""
-    ledger.open_incident(INCIDENT)
-    ledger.open_incident(INCIDENT | {"subject": "plan"})
-    ledger.resolve(1, "mended")
+    ledger.incidents.open(INCIDENT)
+    ledger.incidents.open(INCIDENT | {"subject": "plan"})
+    ledger.incidents.resolve(1, "mended")
 
-    assert ids(ledger.list_incidents()) == [2, 1]
-    assert ids(ledger.list_incidents(is_open=True)) == [2]
-    assert ids(ledger.list_incidents(is_open=False)) == [1]
-    assert ledger.read_incident(1)["resolution"] == "mended"
+    assert ids(ledger.incidents.page()) == [2, 1]
+    assert ids(ledger.incidents.page(is_open=True)) == [2]
+    assert ids(ledger.incidents.page(is_open=False)) == [1]
+    assert ledger.incidents.read(1)["resolution"] == "mended"
 
 
-def test_runs_tell_how_long_they_took_and_what_they_decided(ledger, do_run):
+def test_runs_say_how_long_they_took_and_what_they_decided(ledger, do_run):
     """Ten minutes by the clock; a decision made later in the run counts."""
-    do_run(lambda: [ledger.decide("ask", "first"), ledger.decide("keep", "no drift")])
+    do_run(
+        lambda: [
+            ledger.decisions.record("ask", "first"),
+            ledger.decisions.record("keep", "no drift"),
+        ]
+    )
 
-    run = ledger.list_runs().items[0]
+    run = ledger.runs.page().items[0]
 
     assert run["duration_seconds"] == 600
     assert (run["action"], run["version"], run["reason"]) == ("keep", None, "no drift")
@@ -192,31 +201,31 @@ def test_runs_tell_how_long_they_took_and_what_they_decided(ledger, do_run):
 
 def test_nobody_knows_how_long_a_run_took_that_was_cut_off(ledger, clock, do_run):
     """The next run only finds that it never ended."""
-    ledger.start_run()
+    ledger.runs.start()
     clock.pass_by(days=3)
     do_run()
 
-    cut_off = ledger.list_runs(status="aborted").items[0]
+    cut_off = ledger.runs.page(status="aborted").items[0]
 
     assert cut_off["duration_seconds"] is None
     assert cut_off["action"] is None
 
 
-def test_a_run_is_told_with_all_that_belongs_to_it(ledger, do_run):
+def test_a_run_is_read_with_all_that_belongs_to_it(ledger, do_run):
     """Its stages in their order, its drops, what was detected, what was decided; no other run's."""
 
     def record():
         for stage in ("ingestion", "training"):
-            with ledger.stage(stage):
+            with ledger.runs.stage(stage):
                 pass
         take(ledger)
         find(ledger, {}, {"drift_detected": False})
-        ledger.decide("keep", "why", judgement=Judgement('{"n": 3}'))
+        ledger.decisions.record("keep", "why", judgement=Judgement('{"n": 3}'))
 
     do_run(record)
     run_id = do_run(record)
 
-    run = ledger.read_run(run_id)
+    run = ledger.runs.read(run_id)
 
     assert [stage["stage"] for stage in run["stages"]] == ["ingestion", "training"]
     assert [drop["id"] for drop in run["drops"]] == [2]
@@ -226,33 +235,35 @@ def test_a_run_is_told_with_all_that_belongs_to_it(ledger, do_run):
 
 def test_what_does_not_exist_is_named(ledger):
     """Run, incident and release."""
-    for ask in (ledger.read_run, ledger.read_incident, ledger.read_manifest):
+    for ask in (ledger.runs.read, ledger.incidents.read, ledger.releases.manifest):
         with pytest.raises(UnknownName, match="there is no .* 7"):
             ask(7)
 
 
-def test_releases_tell_what_they_are_and_which_is_live(ledger):
+def test_releases_say_what_they_are_and_which_is_live(ledger):
     """What is known of a model is in its manifest; one of an older kind may lack some."""
     common = {"model_sha256": "m", "rows_trained": 100, "proven": False}
     for version, manifest in enumerate(['{"estimator": "GaussianNB", "threshold": 0.4}', "{}"], 1):
         release = common | {"manifest": manifest}
-        ledger.decide("deploy", "why", version=version, judgement=Judgement(release=release))
+        ledger.decisions.record(
+            "deploy", "why", version=version, judgement=Judgement(release=release)
+        )
 
-    second, first = ledger.list_releases(live=1).items
+    second, first = ledger.releases.page(live=1).items
 
     assert (first["estimator"], first["threshold"], first["live"]) == ("GaussianNB", 0.4, True)
     assert (second["estimator"], second["made_by"], second["live"]) == (None, None, False)
-    assert json.loads(ledger.read_manifest(1))["threshold"] == 0.4
+    assert json.loads(ledger.releases.manifest(1))["threshold"] == 0.4
 
 
 def test_scores_can_be_selected(ledger):
     """By metric, data set and release."""
     scores = [{"metric": "recall"}, {"dataset": "new"}, {"version": 2}]
-    ledger.record_scores([SCORE | {"value": 0.5, "lower": 0.4, "upper": 0.6} | s for s in scores])
+    ledger.scores.record([SCORE | {"value": 0.5, "lower": 0.4, "upper": 0.6} | s for s in scores])
 
-    assert ids(ledger.list_scores(metric="f1")) == [3, 2]
-    assert ids(ledger.list_scores(dataset="new")) == [2]
-    assert ids(ledger.list_scores(metric="f1", version=2)) == [3]
+    assert ids(ledger.scores.page(metric="f1")) == [3, 2]
+    assert ids(ledger.scores.page(dataset="new")) == [2]
+    assert ids(ledger.scores.page(metric="f1", version=2)) == [3]
 
 
 def test_the_quarantine_names_the_drop_of_each_cell(ledger):
@@ -261,11 +272,11 @@ def test_the_quarantine_names_the_drop_of_each_cell(ledger):
     refused = [Problem(0, "", "not UTF-8 text", "")]
     take(ledger, "b.csv", refused, status="refused", rows_added=0, reason="not UTF-8 text")
 
-    whole, cell = ledger.list_quarantine().items
+    whole, cell = ledger.quarantine.page().items
 
     assert (whole["path"], whole["line"], whole["status"]) == ("b.csv", 0, "refused")
     assert (cell["path"], cell["line"], cell["rule"]) == ("a.csv", 7, "not a number")
-    assert ids(ledger.list_quarantine(ingestion_id=1)) == [cell["id"]]
+    assert ids(ledger.quarantine.page(ingestion_id=1)) == [cell["id"]]
 
 
 def test_drops_can_be_selected_and_hide_how_files_are_recognised(ledger):
@@ -273,7 +284,7 @@ def test_drops_can_be_selected_and_hide_how_files_are_recognised(ledger):
     take(ledger)
     take(ledger, "b.csv", status="refused")
 
-    listing = ledger.list_drops(status="refused")
+    listing = ledger.ingestions.page(status="refused")
 
     assert ids(listing) == [2]
     assert not {"inode", "mtime_ns"} & set(listing.columns)
@@ -282,22 +293,23 @@ def test_drops_can_be_selected_and_hide_how_files_are_recognised(ledger):
 def test_columns_of_a_list_are_the_keys_of_its_items(ledger, do_run):
     """So that an empty list still has a header as CSV."""
     do_run(lambda: [take(ledger, problems=[Problem(1, "a", "b", "c")]), find(ledger, {})])
-    ledger.open_incident(INCIDENT)
-    ledger.record_scores([SCORE])
+    ledger.incidents.open(INCIDENT)
+    ledger.scores.record([SCORE])
     release = {"model_sha256": "m", "rows_trained": 1, "proven": True, "manifest": "{}"}
-    ledger.decide("deploy", "why", version=1, judgement=Judgement(release=release))
+    ledger.decisions.record("deploy", "why", version=1, judgement=Judgement(release=release))
 
-    for kind in "runs findings incidents releases scores quarantine decisions drops".split():
-        listing = getattr(ledger, f"list_{kind}")()
-        assert listing.columns == list(listing.items[0]), kind
+    subjects = "runs findings incidents releases scores quarantine decisions ingestions"
+    for subject in subjects.split():
+        listing = getattr(ledger, subject).page()
+        assert listing.columns == list(listing.items[0]), subject
 
 
 def test_scores_over_time_keep_their_intervals(ledger, do_run):
     """The oldest first, each with release and data set; an undefined score stays undefined."""
     for value, lower in ((0.8, 0.7), (None, None)):
-        do_run(lambda v=value, u=lower: ledger.record_scores([SCORE | {"value": v, "lower": u}]))
+        do_run(lambda v=value, u=lower: ledger.scores.record([SCORE | {"value": v, "lower": u}]))
 
-    trend = ledger.trend("f1")
+    trend = ledger.trends.of("f1")
 
     assert trend["at"].tolist() == [MONDAY, MONDAY + timedelta(days=1)]
     assert trend["value"].isna().tolist() == [False, True]
@@ -309,9 +321,9 @@ def test_a_day_has_its_last_score_of_each_release_and_data_set(ledger, do_run):
     """Even if that one is undefined."""
     for value in (0.8, 0.6, None):
         scores = [{"value": value}, {"value": 0.5, "dataset": "new"}]
-        do_run(lambda s=scores: ledger.record_scores([SCORE | score for score in s]), days=0)
+        do_run(lambda s=scores: ledger.scores.record([SCORE | score for score in s]), days=0)
 
-    trend = ledger.trend("f1", per="day").set_index("dataset")
+    trend = ledger.trends.of("f1", per="day").set_index("dataset")
 
     assert trend["value"].fillna(-1).to_dict() == {"test": -1, "new": 0.5}
     assert set(trend["at"]) == {MONDAY.replace(hour=0)}
@@ -319,32 +331,32 @@ def test_a_day_has_its_last_score_of_each_release_and_data_set(ledger, do_run):
 
 def test_scores_of_one_data_set_can_be_chosen(ledger):
     """As the feature of which the trend is asked."""
-    ledger.record_scores([SCORE | {"value": 0.5}, SCORE | {"value": 0.9, "dataset": "new"}])
+    ledger.scores.record([SCORE | {"value": 0.5}, SCORE | {"value": 0.9, "dataset": "new"}])
 
-    assert ledger.trend("f1", feature="new")["value"].tolist() == [0.9]
+    assert ledger.trends.of("f1", feature="new")["value"].tolist() == [0.9]
 
 
 def test_rows_are_added_up_by_run_and_by_day(ledger, do_run):
     """Two drops of one run count together; those taken by hand, outside of a run, each alone."""
-    ledger.run_id = None
+    ledger.database.run_id = None
     take(ledger, rows_added=1)
     take(ledger, rows_added=2)
     do_run(lambda: [take(ledger, rows_added=10), take(ledger, rows_added=20)])
     do_run(lambda: [take(ledger, rows_added=5), take(ledger, rows_added=9, kind="labels")])
 
-    assert ledger.trend("rows")["value"].tolist() == [1, 2, 30, 5]
-    assert ledger.trend("rows", per="day")["value"].tolist() == [33, 5]
+    assert ledger.trends.of("rows")["value"].tolist() == [1, 2, 30, 5]
+    assert ledger.trends.of("rows", per="day")["value"].tolist() == [33, 5]
 
 
-def test_drift_scores_are_told_by_feature_and_averaged_over_a_day(ledger, do_run):
+def test_drift_scores_are_given_by_feature_and_averaged_over_a_day(ledger, do_run):
     """Checks of another unit, such as the rows per drop, are left out."""
     do_run(lambda: find(ledger, {"drift_score": 0.2}, {"feature": "plan"}), days=0)
     other = {"method": "usual_before", "feature": "(rows per drop)", "drift_score": 99}
     do_run(lambda: find(ledger, {"drift_score": 0.4}, other))
 
-    by_day = ledger.trend("drift_score", per="day").set_index("feature")["value"]
+    by_day = ledger.trends.of("drift_score", per="day").set_index("feature")["value"]
 
-    assert ledger.trend("drift_score", feature="tenure")["value"].tolist() == [0.2, 0.4]
+    assert ledger.trends.of("drift_score", feature="tenure")["value"].tolist() == [0.2, 0.4]
     assert by_day.to_dict() == pytest.approx({"tenure": 0.3, "plan": 0.5})
 
 
@@ -354,57 +366,57 @@ def test_detected_drifts_are_counted(ledger, do_run):
     do_run(days=0)
     do_run(lambda: find(ledger, {"drift_detected": False}))
 
-    assert ledger.trend("findings")["value"].tolist() == [2, 0]
-    assert ledger.trend("findings", per="day")["value"].tolist() == [2]
+    assert ledger.trends.of("findings")["value"].tolist() == [2, 0]
+    assert ledger.trends.of("findings", per="day")["value"].tolist() == [2]
 
 
 def test_column_statistics_over_time_leave_out_what_a_column_does_not_have(ledger, do_run):
     """A category has no mean."""
     columns = [COLUMN | {"column_name": "age", "mean": 30.0}, COLUMN | {"column_name": "plan"}]
-    do_run(lambda: ledger.record_column_statistics([{"mean": None} | row for row in columns]))
+    do_run(lambda: ledger.column_statistics.record([{"mean": None} | row for row in columns]))
 
-    assert ledger.trend("mean")["feature"].tolist() == ["age"]
-    assert ledger.trend("missing_percent", feature="plan")["value"].tolist() == [25.0]
-    assert ledger.trend("missing_percent")["n"].tolist() == [20, 20]
+    assert ledger.trends.of("mean")["feature"].tolist() == ["age"]
+    assert ledger.trends.of("missing_percent", feature="plan")["value"].tolist() == [25.0]
+    assert ledger.trends.of("missing_percent")["n"].tolist() == [20, 20]
 
 
 def test_durations_are_of_whole_runs_or_of_a_stage(ledger, do_run):
     """Stages are timed by a clock of their own, so they take no time here; failed ones neither."""
 
     def record():
-        with ledger.stage("training"):
+        with ledger.runs.stage("training"):
             pass
-        with pytest.raises(ZeroDivisionError), ledger.stage("training"):
+        with pytest.raises(ZeroDivisionError), ledger.runs.stage("training"):
             raise ZeroDivisionError
 
     do_run(record)
 
-    assert ledger.trend("duration_seconds")["value"].tolist() == [600]
-    assert len(ledger.trend("duration_seconds", feature="training")) == 1
-    assert ledger.trend("duration_seconds", feature="cooking").empty
+    assert ledger.trends.of("duration_seconds")["value"].tolist() == [600]
+    assert len(ledger.trends.of("duration_seconds", feature="training")) == 1
+    assert ledger.trends.of("duration_seconds", feature="cooking").empty
 
 
 def test_a_trend_begins_where_it_is_asked_to(ledger, do_run):
-    """A day is told as a whole, though it began before."""
+    """A day counts as a whole, though it began before."""
     for _ in range(3):
         do_run(lambda: take(ledger))
     since = MONDAY + timedelta(days=1, minutes=1)
 
-    assert len(ledger.trend("rows", since=since)) == 1
-    assert len(ledger.trend("rows", since=since, per="day")) == 2
+    assert len(ledger.trends.of("rows", since=since)) == 1
+    assert len(ledger.trends.of("rows", since=since, per="day")) == 2
 
 
 def test_a_trend_that_nobody_knows_is_refused_with_those_there_are(ledger):
     """Whoever mistypes one finds the right one."""
     with pytest.raises(UnknownName, match="no trend is called 'f2'; known: .*f1.*drift_score"):
-        ledger.trend("f2")
+        ledger.trends.of("f2")
 
 
 @pytest.mark.parametrize("metric", MEASURES)
 @pytest.mark.parametrize("per", ["run", "day"])
 def test_every_trend_of_an_empty_ledger_is_empty(ledger, metric, per):
     """With its columns all the same."""
-    trend = ledger.trend(metric, per=per, since=MONDAY)
+    trend = ledger.trends.of(metric, per=per, since=MONDAY)
 
     assert trend.empty
     assert {"at", "value", "lower", "upper", "n", "version", "dataset", "feature"} <= set(trend)
@@ -416,9 +428,9 @@ def test_a_trend_has_a_limit_and_never_half_a_period(ledger, do_run):
     do_run(lambda: find(ledger, *[{}] * 3))
     do_run(lambda: find(ledger, *[{}] * 4))
 
-    assert MOST_POINTS - 10 < len(ledger.trend("drift_score")) <= MOST_POINTS
-    assert ledger.trend("findings")["value"].tolist()[-2:] == [3, 4]
-    assert ledger.trend("findings", per="day")["value"].tolist() == [4]
+    assert MOST_POINTS - 10 < len(ledger.trends.of("drift_score")) <= MOST_POINTS
+    assert ledger.trends.of("findings")["value"].tolist()[-2:] == [3, 4]
+    assert ledger.trends.of("findings", per="day")["value"].tolist() == [4]
 
 
 def test_the_drift_matrix_has_the_newest_runs(ledger, do_run):
@@ -427,7 +439,7 @@ def test_the_drift_matrix_has_the_newest_runs(ledger, do_run):
         do_run(lambda s=score: find(ledger, {"drift_score": s}, {"feature": "plan"}))
     do_run(lambda: find(ledger, {"method": "usual_before"}))
 
-    matrix = ledger.drift_matrix(2)
+    matrix = ledger.findings.drift_matrix(2)
 
     assert matrix["run_id"].tolist() == [2, 2, 3, 3]
     assert matrix["feature"].tolist() == ["tenure", "plan"] * 2
@@ -438,29 +450,29 @@ def test_the_newest_of_statistics_comparison_and_stages_can_be_had(ledger, do_ru
     """What a page shows of the last run."""
 
     def record():
-        ledger.record_column_statistics([COLUMN | {"column_name": "age"}])
-        ledger.decide("deploy", "better", judgement=Judgement('{"n": 9}'))
-        with ledger.stage("training"):
+        ledger.column_statistics.record([COLUMN | {"column_name": "age"}])
+        ledger.decisions.record("deploy", "better", judgement=Judgement('{"n": 9}'))
+        with ledger.runs.stage("training"):
             pass
 
     do_run(record)
     last = do_run(record)
-    do_run(lambda: ledger.decide("keep", "nothing to compare"))
+    do_run(lambda: ledger.decisions.record("keep", "nothing to compare"))
 
-    assert ledger.last_column_statistics()["run_id"].tolist() == [last]
-    assert ledger.last_comparison()["comparison"] == {"n": 9}
-    assert ledger.stages_of([last])["stage"].tolist() == ["training"]
+    assert ledger.column_statistics.newest()["run_id"].tolist() == [last]
+    assert ledger.decisions.last_comparison()["comparison"] == {"n": 9}
+    assert ledger.runs.stages_of([last])["stage"].tolist() == ["training"]
 
 
 def test_before_the_first_gate_there_is_no_comparison(ledger):
     """Nor an error."""
-    assert ledger.last_comparison() is None
-    assert ledger.last_column_statistics().empty
-    assert ledger.drift_matrix().empty
-    assert ledger.stages_of([]).empty
+    assert ledger.decisions.last_comparison() is None
+    assert ledger.column_statistics.newest().empty
+    assert ledger.findings.drift_matrix().empty
+    assert ledger.runs.stages_of([]).empty
 
 
 def test_a_name_too_long_to_be_stored_is_not_found(ledger):
     """A question is never a fault of the database."""
-    assert ledger.trend("duration_seconds", feature="0" * 699).empty
-    assert ledger.list_scores(metric="f" * 99).total == 0
+    assert ledger.trends.of("duration_seconds", feature="0" * 699).empty
+    assert ledger.scores.page(metric="f" * 99).total == 0

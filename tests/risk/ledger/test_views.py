@@ -62,42 +62,42 @@ def test_the_views_of_the_database_are_those_that_are_declared(ledger):
 
 
 @pytest.fixture
-def told(ledger):
-    """Live through four runs, and return what every view then tells."""
+def seen(ledger):
+    """Live through four runs, and return what every view has then."""
     passed = [START]
-    ledger.now = lambda: passed[0]
+    ledger.database.now = lambda: passed[0]
 
     def later(**time):
         passed[0] += timedelta(**time)
 
-    ledger.start_run()
+    ledger.runs.start()
     for number, kind in ((1, "rows"), (2, "rows"), (3, "labels")):
         drop = {"id": number, "path": f"{number}.csv", "sha256": str(number), "kind": kind}
         taken = Taken(hashes=[number] if kind == "rows" else [])
-        ledger.record_ingestion(DROP | drop | {"rows_read": 43, "rows_added": 40}, taken=taken)
-    ledger.record_column_statistics(
+        ledger.ingestions.record(DROP | drop | {"rows_read": 43, "rows_added": 40}, taken=taken)
+    ledger.column_statistics.record(
         [{"column_name": "plan", "row_count": 80, "missing_count": 20, "missing_percent": 25.0}]
     )
     opened = {"kind": "data_drift", "subject": "größe", "severity": "moderate", "detail": "lower"}
     case = Case(1, 80, "{}", "{}", None, [1, 2], findings=[ALARM, QUIET, FACT], predictions=[])
     incident = opened | {"since_ingestion_id": 2, "last_ingestion_id": 2}
-    ledger.record_assessment(
+    ledger.assessments.record(
         Case(**vars(case) | {"opened": [incident, incident | {"since_ingestion_id": None}]})
     )
-    ledger.record_scores([SCORE | {"model_sha256": "0" * 64, "version": 1, "lower": 0.05}])
-    ledger.decide("ask", "first words")
-    ledger.decide("keep", "last words")
+    ledger.scores.record([SCORE | {"model_sha256": "0" * 64, "version": 1, "lower": 0.05}])
+    ledger.decisions.record("ask", "first words")
+    ledger.decisions.record("keep", "last words")
     later(minutes=1, microseconds=500_000)
-    ledger.end_run("ok", "three drops")
-    ledger.resolve(1, "it was winter")
+    ledger.runs.end("ok", "three drops")
+    ledger.incidents.resolve(1, "it was winter")
     later(hours=1)
-    ledger.acknowledge(2)
-    ledger.start_run()
+    ledger.incidents.acknowledge(2)
+    ledger.runs.start()
     later(seconds=2)
-    ledger.end_run("failed", "no space")
-    ledger.start_run()
+    ledger.runs.end("failed", "no space")
+    ledger.runs.start()
     later(days=1)
-    ledger.start_run()
+    ledger.runs.start()
     return {name: rows_of(ledger, view) for name, view in views.metadata.tables.items()}
 
 
@@ -112,9 +112,9 @@ def only(row, *names):
 
 
 @on_every_server
-def test_a_run_is_summed_up(told):
+def test_a_run_is_summed_up(seen):
     """80 rows of two drops, the labels of the third are no rows; the last decision counts."""
-    first = told["v_run_summary"][0]
+    first = seen["v_run_summary"][0]
 
     assert first == {
         "run_id": 1,
@@ -136,9 +136,9 @@ def test_a_run_is_summed_up(told):
 
 
 @on_every_server
-def test_runs_that_brought_nothing_or_were_cut_off_are_told_too(told):
+def test_runs_that_brought_nothing_or_were_cut_off_are_listed_too(seen):
     """How long a run took that was cut off, nobody knows."""
-    rows = told["v_run_summary"][1:]
+    rows = seen["v_run_summary"][1:]
 
     assert [only(row, "status", "duration_seconds", "drops", "rows_accepted") for row in rows] == [
         ("failed", 2.0, 0, 0),
@@ -148,9 +148,9 @@ def test_runs_that_brought_nothing_or_were_cut_off_are_told_too(told):
 
 
 @on_every_server
-def test_drift_is_told_by_subject_and_batch(told):
+def test_drift_is_listed_by_subject_and_batch(seen):
     """What the detectors measured, alarm or not; facts have no trend."""
-    rows = told["v_drift_trend"]
+    rows = seen["v_drift_trend"]
 
     names = ("feature", "drift_score", "e_value", "drift_detected", "found_at", "run_id")
     assert [only(row, *names) for row in rows] == [
@@ -160,9 +160,9 @@ def test_drift_is_told_by_subject_and_batch(told):
 
 
 @on_every_server
-def test_scores_and_columns_are_told_as_they_were_recorded(told):
+def test_scores_and_columns_are_listed_as_they_were_recorded(seen):
     """To the last digit; what was not recorded is unknown."""
-    (score,), (column,) = told["v_score_trend"], told["v_column_trend"]
+    (score,), (column,) = seen["v_score_trend"], seen["v_column_trend"]
 
     names = ("version", "dataset", "metric", "value", "lower", "upper", "n", "scored_at")
     assert only(score, *names) == (1, SCORE["dataset"], "f1", 0.1, 0.05, None, 40, START)
@@ -171,9 +171,9 @@ def test_scores_and_columns_are_told_as_they_were_recorded(told):
 
 
 @on_every_server
-def test_an_incident_has_a_state_and_a_beginning(told):
+def test_an_incident_has_a_state_and_a_beginning(seen):
     """Resolved and acknowledged; dated to a drop, or to none."""
-    rows = told["v_incidents"]
+    rows = seen["v_incidents"]
 
     names = ("subject", "state", "since_drop", "resolved_at", "acknowledged_at", "resolution")
     ended = START + timedelta(seconds=60.5)

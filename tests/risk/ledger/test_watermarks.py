@@ -8,7 +8,7 @@ from risk.errors import SourceError
 from risk.ledger import watermarks
 from risk.ledger.ingestions import Taken
 from risk.ledger.watermarks import MOST_AGAIN, Watermark
-from tests.risk.ledger.test_ledger import intake
+from tests.risk.ledger.test_ingestions import intake
 from tests.servers import on_every_server
 
 pytestmark = on_every_server
@@ -30,9 +30,9 @@ def test_a_mark_comes_back_as_what_it_was(ledger, value):
     """Of the same kind and with every digit, else rows would be lost or taken twice."""
     mark = Watermark("crm", value, Counter({1: 2, 2**63: 1}))
 
-    ledger.record_ingestion(intake(1), taken=Taken(mark=mark))
+    ledger.ingestions.record(intake(1), taken=Taken(mark=mark))
 
-    found = ledger.watermark("crm")
+    found = ledger.watermarks.of("crm")
     assert found == mark
     assert type(found.value) is type(value)
 
@@ -41,26 +41,26 @@ def test_a_source_has_one_mark_which_moves(ledger):
     """Another source has its own; one never read has none."""
     for number, name, value in [(1, "crm", 5), (2, "shop", 7), (3, "crm", 9)]:
         mark = Watermark(name, value)
-        ledger.record_ingestion(intake(number), taken=Taken(mark=mark))
+        ledger.ingestions.record(intake(number), taken=Taken(mark=mark))
 
-    marks = [ledger.watermark(name) for name in ("crm", "shop", "other")]
+    marks = [ledger.watermarks.of(name) for name in ("crm", "shop", "other")]
 
     assert marks == [Watermark("crm", 9), Watermark("shop", 7), None]
 
 
 def test_a_drop_that_is_not_committed_moves_no_mark(ledger, monkeypatch):
     """They are one transaction."""
-    ledger.record_ingestion(intake(1), taken=Taken(mark=Watermark("crm", 5)))
+    ledger.ingestions.record(intake(1), taken=Taken(mark=Watermark("crm", 5)))
 
     def crash(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(watermarks, "move", crash)
     with pytest.raises(KeyboardInterrupt):
-        ledger.record_ingestion(intake(2), taken=Taken(hashes=[1], mark=Watermark("crm", 9)))
+        ledger.ingestions.record(intake(2), taken=Taken(hashes=[1], mark=Watermark("crm", 9)))
 
-    assert ledger.watermark("crm") == Watermark("crm", 5)
-    assert ledger.known_hashes([1]) == []
+    assert ledger.watermarks.of("crm") == Watermark("crm", 5)
+    assert ledger.ingestions.known_hashes([1]) == []
 
 
 @pytest.mark.parametrize("value", [True, b"1", None, 1j])

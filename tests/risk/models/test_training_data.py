@@ -47,11 +47,11 @@ def bring(world, ledger, name, text):
 def break_feed(ledger, *numbers, method="e_detector", detected=True):
     """Record that a feature was broken in these ingestions, each looked at in a run of its own."""
     for number in numbers:
-        ledger.start_run()
+        ledger.runs.start()
         finding = {"check_name": "data_quality", "method": method, "drift_detected": detected}
         more = {"feature": "lastmonth_activity", "n": 9, "detail": "missing more often"}
         case = Case(1, 9, "{}", "{}", None, [number], findings=[finding | more])
-        ledger.record_assessment(case)
+        ledger.assessments.record(case)
 
 
 def names(frame):
@@ -181,13 +181,13 @@ def test_a_drop_is_doubtful_if_one_of_its_features_was_broken(
 
     break_feed(ledger, 2, method=method, detected=detected)
 
-    assert ledger.doubtful(TAKEN_FOR_GRANTED_AFTER) == expected
+    assert ledger.ingestions.doubtful(TAKEN_FOR_GRANTED_AFTER) == expected
 
 
 def open_incident(ledger, times_seen, *, first=2, last=5, feature="lastmonth_activity"):
     span = {"since_ingestion_id": first, "last_ingestion_id": last, "times_seen": times_seen}
     told = {"kind": "data_quality", "subject": feature, "severity": "large", "detail": "d"}
-    ledger.open_incident({"version": 1, **told, **span})
+    ledger.incidents.open({"version": 1, **told, **span})
 
 
 @pytest.fixture
@@ -204,14 +204,14 @@ def test_what_was_broken_so_often_is_the_new_normal(broken, ledger, times_seen, 
     """A person who was asked three times would have mended it; so the rows count after all."""
     open_incident(ledger, times_seen)
 
-    assert ledger.doubtful(TAKEN_FOR_GRANTED_AFTER) == expected
+    assert ledger.ingestions.doubtful(TAKEN_FOR_GRANTED_AFTER) == expected
 
 
 def test_one_feature_that_became_normal_does_not_excuse_another(broken, ledger):
     """Each has to last by itself."""
     open_incident(ledger, 4, feature="number_of_employees")
 
-    assert ledger.doubtful(TAKEN_FOR_GRANTED_AFTER) == {2, 3, 4, 5, 6}
+    assert ledger.ingestions.doubtful(TAKEN_FOR_GRANTED_AFTER) == {2, 3, 4, 5, 6}
 
 
 def test_what_became_normal_twice_is_normal_both_times(broken, ledger):
@@ -219,14 +219,14 @@ def test_what_became_normal_twice_is_normal_both_times(broken, ledger):
     open_incident(ledger, 4, first=2, last=3)
     open_incident(ledger, 4, first=5, last=6)
 
-    assert ledger.doubtful(TAKEN_FOR_GRANTED_AFTER) == {4}
+    assert ledger.ingestions.doubtful(TAKEN_FOR_GRANTED_AFTER) == {4}
 
 
 def test_an_incident_without_rows_excuses_none(broken, ledger):
     """Even where nobody is ever asked, drops that stayed away name no ingestion."""
     open_incident(ledger, 1, first=None, last=None)
 
-    assert ledger.doubtful(0) == {2, 3, 4, 5, 6}
+    assert ledger.ingestions.doubtful(0) == {2, 3, 4, 5, 6}
 
 
 def test_unlearnt_are_the_kept_rows_and_all_that_came_since(deployed, ledger):

@@ -11,7 +11,8 @@ import ingestion
 import training
 from risk.config import Alarms
 from risk.ledger import tables
-from risk.ledger.ledger import Ledger, utc_now
+from risk.ledger.database import utc_now
+from risk.ledger.ledger import Ledger
 from risk.monitoring import run as monitoring
 from risk.monitoring.backtest import replay
 
@@ -52,10 +53,10 @@ def watched(world, history):
         training.run(world.config, ledger)
         deployment.run(world.config, ledger)
         for day in range(1, 9):
-            ledger.now = lambda day=day: START + timedelta(days=day)
+            ledger.database.now = lambda day=day: START + timedelta(days=day)
             world.drop(f"{day}.csv", customers(f"d{day}_", 60, seed=day, grown=25 * (day >= 5)))
             ingestion.run(world.config, ledger)
-            ledger.start_run()
+            ledger.runs.start()
             monitoring.assess(world.config, ledger)
     shutil.copytree(world.folder, history, symlinks=True)
     return world
@@ -76,7 +77,7 @@ def alarms(world, ledger, **changes):
 
 def test_under_the_policy_in_force_the_replay_raises_the_alarms_there_were(watched, ledger):
     """The oracle is the record: what was found when the rows came."""
-    found = ledger.findings()
+    found = ledger.findings.history()
     recorded = found[found["drift_detected"].astype(bool) & (found["method"] == "e_detector")]
 
     told = alarms(watched, ledger)

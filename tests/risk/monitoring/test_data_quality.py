@@ -33,18 +33,18 @@ class Feed:
     def bring(self, *, read=100, after=24.0, problems=(), **changes):
         """Bring one drop, some hours after the last one."""
         self.clock[0] += timedelta(hours=after)
-        number = self.ledger.last_ingestion_id() + 1
+        number = self.ledger.ingestions.last_id() + 1
         row = {"id": number, "sha256": f"{number:064}", "path": f"drop{number}.csv"}
         row |= {"status": "taken", "kind": "rows", "rows_read": read, "rows_added": read}
         row |= {"rows_duplicate": 0, "rows_quarantined": 0, "size_bytes": 1}
         row |= {"mtime_ns": number, "ctime_ns": number, "inode": number}
-        self.ledger.record_ingestion(row | changes, taken=Taken(problems=problems))
+        self.ledger.ingestions.record(row | changes, taken=Taken(problems=problems))
 
     def found(self, **changes):
         """Bring one more drop and return what is found about it."""
-        before = self.ledger.last_ingestion_id()
+        before = self.ledger.ingestions.last_id()
         self.bring(**changes)
-        new = self.ledger.ingestions_after(before)
+        new = self.ledger.ingestions.after(before)
         return data_quality.check_drops(self.config, self.ledger, new)
 
     def late(self, hours):

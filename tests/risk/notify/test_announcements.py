@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from risk.ledger.ledger import Judgement
+from risk.ledger.decisions import Judgement
 from risk.notify import announcements
 from tests.servers import on_every_server
 
@@ -21,21 +21,21 @@ TRIED = Judgement('{"n": 5, "p_value": NaN}')
 @pytest.fixture
 def announce(world, ledger):
     """Give a function that puts the newest news in words, as the first target would get them."""
-    ledger.introduce("mail", title="", body="")
+    ledger.outbox.introduce("mail", title="", body="")
 
     def newest():
-        news = ledger.news("mail")[-1]
+        news = ledger.outbox.news("mail")[-1]
         run_id = getattr(news.fact, "run_id", None)
-        return announcements.announce(world.config, news, ledger.answer_to(run_id))
+        return announcements.announce(world.config, news, ledger.decisions.of_run(run_id))
 
     return newest
 
 
 def test_an_open_incident_says_what_since_when_what_was_done_and_what_to_do(ledger, announce):
     """With the very command."""
-    ledger.start_run()
-    ledger.open_incident(INCIDENT)
-    ledger.decide("keep", "no other model would do better")
+    ledger.runs.start()
+    ledger.incidents.open(INCIDENT)
+    ledger.decisions.record("keep", "no other model would do better")
 
     said = announce()
 
@@ -48,9 +48,9 @@ def test_an_open_incident_says_what_since_when_what_was_done_and_what_to_do(ledg
 
 def test_an_incident_that_is_over_asks_for_nothing(ledger, announce):
     """Nobody shall type a command that is refused."""
-    ledger.start_run()
-    ledger.open_incident(INCIDENT)
-    ledger.resolve(1, "deploy: release 4 went live")
+    ledger.runs.start()
+    ledger.incidents.open(INCIDENT)
+    ledger.incidents.resolve(1, "deploy: release 4 went live")
 
     said = announce()
 
@@ -72,8 +72,8 @@ def test_an_incident_that_is_over_asks_for_nothing(ledger, announce):
 )
 def test_a_decision_says_why_and_what_a_person_can_do(ledger, announce, action, options, said):
     """Each reason is a line of its own."""
-    decided = ledger.decide(action, "age higher; f1 has fallen", **options)
-    ledger.complete(decided)
+    decided = ledger.decisions.record(action, "age higher; f1 has fallen", **options)
+    ledger.decisions.complete(decided)
 
     told = announce()
 
@@ -92,8 +92,8 @@ def test_a_decision_says_why_and_what_a_person_can_do(ledger, announce, action, 
 )
 def test_a_run_that_failed_says_why(ledger, announce, status, title, to_do):
     """The errors of this project name what is to be done."""
-    ledger.start_run()
-    ledger.end_run(status, "disk full: make room")
+    ledger.runs.start()
+    ledger.runs.end(status, "disk full: make room")
 
     said = announce()
 
@@ -104,8 +104,8 @@ def test_a_run_that_failed_says_why(ledger, announce, status, title, to_do):
 
 def test_a_title_is_one_line_of_bounded_length(ledger, announce):
     """A column may be called as it likes."""
-    ledger.start_run()
-    ledger.open_incident(INCIDENT | {"subject": "two\r\nlines " + "long " * 99})
+    ledger.runs.start()
+    ledger.incidents.open(INCIDENT | {"subject": "two\r\nlines " + "long " * 99})
 
     title = announce().title
 
@@ -115,8 +115,8 @@ def test_a_title_is_one_line_of_bounded_length(ledger, announce):
 
 def test_a_program_gets_the_row_as_strict_json(ledger, announce):
     """Times in UTC with a Z, the comparison as an object, no NaN."""
-    ledger.start_run()
-    ledger.decide("keep", "no better", judgement=TRIED)
+    ledger.runs.start()
+    ledger.decisions.record("keep", "no better", judgement=TRIED)
 
     content = announce().content
 

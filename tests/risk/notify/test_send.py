@@ -37,10 +37,10 @@ def configure(world, receiver):
 def run(config, ledger, *, incidents=0):
     """Do what a run does about messages, while some incidents are opened."""
     send.introduce_targets(config, ledger)
-    ledger.start_run()
+    ledger.runs.start()
     for _ in range(incidents):
-        ledger.open_incident(INCIDENT)
-    ledger.end_run("ok", "done")
+        ledger.incidents.open(INCIDENT)
+    ledger.runs.end("ok", "done")
     send.tell_targets(config, ledger)
 
 
@@ -170,7 +170,7 @@ def test_a_run_sends_so_many_messages_and_no_more(configure, ledger, receiver, c
 def test_a_changed_address_is_introduced_and_gets_no_history(configure, ledger, receiver):
     """Whoever it is, it is somebody else."""
     run(configure(), ledger, incidents=1)
-    ledger.resolve(1, "by a person")
+    ledger.incidents.resolve(1, "by a person")
     run(configure(), ledger)
 
     run(configure(RISK_WEBHOOK_URL=f"http://{receiver.address}/new"), ledger)

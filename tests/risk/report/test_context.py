@@ -168,7 +168,7 @@ def test_a_release_that_only_saw_labels_has_no_rows_to_compare(new_world, tmp_pa
     told = Story(new_world(tmp_path))
     of_labels = Profile(0, {"exited": (3, 2)}).to_json()
     with Ledger.open(told.config) as ledger:
-        ledger.record_assessment(Case(1, 0, of_labels, "{}", None, []))
+        ledger.assessments.record(Case(1, 0, of_labels, "{}", None, []))
 
     with ledger_of(told) as ledger:
         known = context.gather(told.config, ledger)

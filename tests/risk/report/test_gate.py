@@ -17,7 +17,7 @@ def test_both_models_and_their_difference_are_told(read, tables, words):
     known = read(3)
     section = gate.section(known)
 
-    comparison = known.ledger.last_comparison()["comparison"]
+    comparison = known.ledger.decisions.last_comparison()["comparison"]
     expected = [
         (name, score["value"], score["lower"], score["upper"])
         for name, score in (

@@ -72,8 +72,8 @@ def test_every_run_that_failed_since_is_counted(new_world, tmp_path):
     with Ledger.open(told.config, clock=lambda: clock[0]) as ledger:
         for number in range(143):
             clock[0] += timedelta(minutes=10)
-            ledger.start_run()
-            ledger.end_run("failed" if number < 40 else "ok", "")
+            ledger.runs.start()
+            ledger.runs.end("failed" if number < 40 else "ok", "")
         happened = summary.happened(context.gather(told.config, ledger, since=MONDAY))
         earlier = summary.happened(context.gather(told.config, ledger, since=clock[0]))
 

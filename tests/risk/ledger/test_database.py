@@ -4,8 +4,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from risk.errors import LedgerError
-from risk.ledger import bulk
-from risk.ledger.database import database_faults
+from risk.ledger import database
+from risk.ledger.database import database_faults, insert_rows
 from risk.ledger.tables import later_labels, watermarks
 from tests.servers import POSTGRESQL, Proxy, on_every_server, on_remote_servers
 
@@ -31,7 +31,7 @@ def table(ledger):
 
 def load(ledger, table, rows):
     with database_faults(), ledger.engine.begin() as connection:
-        bulk.insert_rows(connection, table, table.c.keys(), rows)
+        insert_rows(connection, table, table.c.keys(), rows)
 
 
 def stored(ledger, table):
@@ -66,8 +66,8 @@ def test_numbers_and_texts_come_back_as_they_were(ledger, table, rows):
 @on_every_server
 def test_more_rows_than_one_statement_takes(ledger, table, monkeypatch):
     """Several statements of one transaction, the last one not full."""
-    monkeypatch.setattr(bulk, "ROWS_PER_STATEMENT", {"postgresql": 7, "sqlite": 7})
-    monkeypatch.setattr(bulk, "ROWS_PER_INSERT", 7)
+    monkeypatch.setattr(database, "ROWS_PER_STATEMENT", {"postgresql": 7, "sqlite": 7})
+    monkeypatch.setattr(database, "ROWS_PER_INSERT", 7)
     rows = [(number, None, str(number)) for number in range(30)]
 
     load(ledger, table, rows)
@@ -110,11 +110,11 @@ def test_a_line_that_is_cut_midway_leaves_nothing(world, ledger, table, server):
                 yield number, None, "text"
 
         with pytest.raises(LedgerError), database_faults(), engine.begin() as connection:
-            bulk.insert_rows(connection, table, table.c.keys(), rows())
+            insert_rows(connection, table, table.c.keys(), rows())
         assert stored(ledger, table) == []
 
         with engine.begin() as connection:
-            bulk.insert_rows(connection, table, table.c.keys(), [(1, 2, "text")])
+            insert_rows(connection, table, table.c.keys(), [(1, 2, "text")])
         engine.dispose()
 
     assert stored(ledger, table) == [(1, 2, "text")]
@@ -133,8 +133,8 @@ def test_rows_go_by_copy_where_there_is_one(ledger, table):
         yield 2, None, "text"
 
     with ledger.engine.begin() as connection:
-        bulk.insert_rows(connection, table, table.c.keys(), [(0, None, "")])
-        bulk.insert_rows(connection, table, table.c.keys(), rows())
+        insert_rows(connection, table, table.c.keys(), [(0, None, "")])
+        insert_rows(connection, table, table.c.keys(), rows())
 
     assert seen
     assert len(stored(ledger, table)) == 3

@@ -1,0 +1,109 @@
+"""Decisions: what was done about the model, why, and whether it was carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from risk.ledger import incidents, ingestions
+from risk.ledger.database import Database, Record, Row, insert
+from risk.ledger.queries import NEWEST, Listing, Part, page
+from risk.ledger.tables import decisions, releases
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gate compared, as JSON, and the release that comes of it."""
+
+    comparison: str | None = None
+    release: Row | None = None
+
+
+NOT_JUDGED = Judgement()
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The decisions, with what each makes of releases, incidents and ingestions."""
+
+    database: Database
+
+    def record(
+        self,
+        action: str,
+        reason: str,
+        *,
+        version: int | None = None,
+        through: int | None = None,
+        judgement: Judgement = NOT_JUDGED,
+    ) -> int:
+        """Commit a decision, what the gate found, and what was looked at.
+
+        `version` is the release to switch to: such a decision stays unfinished until `complete`,
+        so that the next run can carry out what a crash cut off. `through` is the last ingestion
+        it looked at.
+        """
+        common, now = {"run_id": self.database.run_id}, self.database.now
+        with self.database.begin() as connection:
+            if judgement.release is not None:
+                new = {**common, "created_at": now(), "version": version, **judgement.release}
+                connection.execute(releases.insert().values(new))
+            if version is not None:
+                why = f"{action}: release {version} went live"
+                incidents.resolve_all(connection, why, at=now())
+            decision_id = insert(
+                connection,
+                decisions,
+                **common,
+                decided_at=now(),
+                action=action,
+                version=version,
+                reason=reason,
+                comparison=judgement.comparison,
+                completed_at=now() if version is None else None,
+            )
+            if through is not None:
+                ingestions.mark_decided(connection, through=through, decision_id=decision_id)
+            return decision_id
+
+    def complete(self, decision_id: int) -> None:
+        """Note that a decision was carried out."""
+        done = decisions.update().where(decisions.c.id == decision_id)
+        self.database.execute(done.values(completed_at=self.database.now()))
+
+    def unfinished(self) -> Record | None:
+        """Return the newest decision if a crash cut it off before it was carried out."""
+        newest = self.database.first(sa.select(decisions).order_by(decisions.c.id.desc()))
+        return newest if newest and newest.completed_at is None else None
+
+    def last(self, *actions: str) -> Record | None:
+        """Return the newest decision of these kinds."""
+        query = sa.select(decisions).where(decisions.c.action.in_(actions))
+        return self.database.first(query.order_by(decisions.c.id.desc()))
+
+    def of_run(self, run_id: int | None) -> Record | None:
+        """Return what was decided in a run, if anything was."""
+        query = sa.select(decisions).where(decisions.c.run_id == run_id)
+        return self.database.first(query.order_by(decisions.c.id.desc()))
+
+    def live_version(self) -> int | None:
+        """Return the release that the newest decision to switch made the live one."""
+        query = sa.select(decisions.c.version).where(decisions.c.version.is_not(None))
+        newest = query.order_by(decisions.c.id.desc()).limit(1)
+        version: int | None = self.database.scalar(newest)
+        return version
+
+    def page(
+        self, part: Part = NEWEST, *, run_id: int | None = None, action: str | None = None
+    ) -> Listing:
+        """Return decisions, and what the gate compared."""
+        only = {"run_id": run_id, "action": action}
+        return page(self.database, sa.select(decisions), decisions.c.id, part, **only)
+
+    def last_comparison(self) -> dict[str, Any] | None:
+        """Return the newest decision of the gate, with what it compared."""
+        query = sa.select(decisions).where(decisions.c.comparison.is_not(None))
+        found = page(self.database, query, decisions.c.id, Part(page_size=1)).items
+        return found[0] if found else None

@@ -1,0 +1,68 @@
+"""Findings: what each check said of each subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import sqlalchemy as sa
+
+from risk.ledger.database import Database, Row
+from risk.ledger.queries import NEWEST, Listing, Part, page
+from risk.ledger.tables import findings
+
+DETECTOR = "e_detector"
+OF_THE_MATRIX = (
+    "run_id",
+    "found_at",
+    "feature",
+    "check_name",
+    "drift_score",
+    "threshold",
+    "drift_detected",
+)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The findings; those of an assessment come with it."""
+
+    database: Database
+
+    def record(self, rows: Sequence[Row]) -> None:
+        """Keep findings that rest on no rows, such as that none came."""
+        common = {"run_id": self.database.run_id, "found_at": self.database.now()}
+        self.database.write(findings, rows, **common)
+
+    def history(self, *, run_id: int | None = None) -> pd.DataFrame:
+        """Return the findings of one run, or all, oldest first."""
+        query = sa.select(findings)
+        query = query if run_id is None else query.where(findings.c.run_id == run_id)
+        return self.database.frame(query.order_by(findings.c.id))
+
+    def page(
+        self,
+        part: Part = NEWEST,
+        *,
+        run_id: int | None = None,
+        feature: str | None = None,
+        check_name: str | None = None,
+        drift_detected: bool | None = None,
+    ) -> Listing:
+        """Return findings; `distances` describe the change, by name."""
+        only = {"run_id": run_id, "feature": feature, "check_name": check_name}
+        query = sa.select(findings)
+        return page(
+            self.database, query, findings.c.id, part, **only, drift_detected=drift_detected
+        )
+
+    def drift_matrix(self, newest_runs: int = 30) -> pd.DataFrame:
+        """Return how far each subject had moved at each of the newest runs, oldest first."""
+        table, by_detector = findings.c, findings.c.method == DETECTOR
+        numbers = sa.select(table.run_id).where(by_detector, table.run_id.is_not(None)).distinct()
+        newest = numbers.order_by(table.run_id.desc()).limit(newest_runs).subquery()
+        oldest = sa.select(sa.func.min(newest.c.run_id)).scalar_subquery()
+        query = sa.select(*(table[name] for name in OF_THE_MATRIX))
+        since = query.where(by_detector, table.run_id >= oldest)
+        return self.database.frame(since.order_by(table.run_id, table.id))

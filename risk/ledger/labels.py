@@ -1,0 +1,70 @@
+"""Labels that came later than their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import sqlalchemy as sa
+
+from risk.ledger import dataset_rows
+from risk.ledger.database import Database, Record, insert_rows
+from risk.ledger.tables import later_labels, predictions, unripe_rows
+from risk.schema import LaterLabel
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels that came later, and the rows that wait for theirs."""
+
+    database: Database
+
+    def waiting(self, key_hashes: Sequence[int]) -> list[Record]:
+        """Return key_hash, row_hash, ingestion_id of rows that wait for a label, oldest first."""
+        table = unripe_rows.c
+        query = sa.select(table.key_hash, table.row_hash, table.ingestion_id)
+        found = self.database.in_chunks(query, table.key_hash, key_hashes)
+        return sorted(found, key=lambda row: (row.ingestion_id, row.row_hash))
+
+    def known(self, key_hashes: Sequence[int]) -> list[Record]:
+        """Return key_hash and y_true of labels that came later for rows of these names."""
+        query = sa.select(later_labels.c.key_hash, later_labels.c.y_true)
+        return list(self.database.in_chunks(query, later_labels.c.key_hash, key_hashes))
+
+    def of_parts(self, part_ids: Sequence[int]) -> dict[int, int]:
+        """Return the labels, by row hash, that came later for the rows of these parts."""
+        table = later_labels.c
+        query = sa.select(table.row_hash, table.y_true)
+        found = self.database.in_chunks(query, table.row_ingestion_id, part_ids)
+        return {row_hash: y_true for row_hash, y_true in found}
+
+    def labelled_parts(self, ingestion_ids: Sequence[int]) -> list[int]:
+        """Return the ingestions that brought the rows whose labels these brought, in order."""
+        table = later_labels.c
+        query = sa.select(table.row_ingestion_id).distinct()
+        found = self.database.in_chunks(query, table.ingestion_id, ingestion_ids)
+        return sorted({row[0] for row in found})
+
+    def with_predictions(self, ingestion_ids: Sequence[int]) -> pd.DataFrame:
+        """Return the labels of these ingestions with every prediction once made of their rows."""
+        query = sa.select(
+            later_labels.c.row_hash,
+            later_labels.c.y_true,
+            predictions.c.version,
+            predictions.c.y_pred_proba,
+            predictions.c.expected_proba,
+        ).join_from(later_labels, predictions, later_labels.c.row_hash == predictions.c.row_hash)
+        return self.database.frame_in_chunks(query, later_labels.c.ingestion_id, ingestion_ids)
+
+
+def add(connection: sa.Connection, ingestion_id: int, labels: Sequence[LaterLabel]) -> None:
+    """Put labels to rows that waited for them, in SQL as well if they are there."""
+    if not labels:
+        return
+    names = (*LaterLabel._fields, "ingestion_id")
+    insert_rows(connection, later_labels, names, ((*label, ingestion_id) for label in labels))
+    brought = later_labels.c.ingestion_id == ingestion_id
+    ripened = sa.select(later_labels.c.row_hash).where(brought)
+    connection.execute(unripe_rows.delete().where(unripe_rows.c.row_hash.in_(ripened)))
+    dataset_rows.label_rows(connection, brought)

@@ -1,0 +1,57 @@
+"""Quarantine: what was refused of each drop and why, cell by cell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from risk.ledger.database import Database, Row, insert_many
+from risk.ledger.queries import NEWEST, Listing, Part, page
+from risk.ledger.tables import ingestions, quarantined_rows
+from risk.schema import Problem
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """The refused cells; line 0 stands for a drop as a whole."""
+
+    database: Database
+
+    def page(self, part: Part = NEWEST, *, ingestion_id: int | None = None) -> Listing:
+        """Return what was refused and why, cell by cell; line 0 stands for a drop as a whole."""
+        drop = (ingestions.c.path, ingestions.c.ingested_at, ingestions.c.status)
+        query = sa.select(quarantined_rows, *drop, ingestions.c.requeued_as)
+        query = query.join_from(quarantined_rows, ingestions)
+        number = quarantined_rows.c.id
+        return page(self.database, query, number, part, ingestion_id=ingestion_id)
+
+    def by_rule(self, ingestion_ids: Sequence[int]) -> list[tuple[str, str, int]]:
+        """Return column, rule and in how many cells of these drops, the commonest first."""
+        table, tally = quarantined_rows.c, Counter[tuple[str, str]]()
+        query = sa.select(table.column_name, table.rule, sa.func.count().label("cells"))
+        grouped = query.group_by(table.column_name, table.rule)
+        for row in self.database.in_chunks(grouped, table.ingestion_id, ingestion_ids):
+            tally[row.column_name, row.rule] += row.cells
+        return [(*broken, n) for broken, n in sorted(tally.items(), key=lambda x: (-x[1], x[0]))]
+
+    def commonest_problem(self, ingestion_id: int) -> str:
+        """Name column and rule of the problem most rows of a drop were refused for."""
+        table = quarantined_rows.c
+        query = sa.select(table.column_name, table.rule).where(table.ingestion_id == ingestion_id)
+        grouped = query.group_by(table.column_name, table.rule)
+        worst = self.database.first(grouped.order_by(sa.func.count().desc(), table.column_name))
+        return f"{worst.column_name} {worst.rule}".strip() if worst else "no reason"
+
+
+def add(connection: sa.Connection, ingestion_id: int, problems: Iterable[Problem]) -> None:
+    """Note what was refused of a drop, in the transaction that accepts the rest."""
+    insert_many(connection, quarantined_rows, _rows(problems), ingestion_id=ingestion_id)
+
+
+def _rows(problems: Iterable[Problem]) -> Iterator[Row]:
+    for problem in problems:
+        row = problem._asdict()
+        yield {"column_name": row.pop("column"), **row}

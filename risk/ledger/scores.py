@@ -1,0 +1,39 @@
+"""Scores of models on data sets, with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from risk.ledger.database import Database, Row
+from risk.ledger.queries import NEWEST, Listing, Part, page
+from risk.ledger.tables import scores
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores; those of an assessment come with it."""
+
+    database: Database
+
+    def record(self, rows: Sequence[Row]) -> None:
+        """Keep the scores of one model on one data set."""
+        common = {"run_id": self.database.run_id, "scored_at": self.database.now()}
+        self.database.write(scores, rows, **common)
+
+    def page(
+        self,
+        part: Part = NEWEST,
+        *,
+        metric: str | None = None,
+        dataset: str | None = None,
+        version: int | None = None,
+    ) -> Listing:
+        """Return scores with their intervals."""
+        only = {"metric": metric, "dataset": dataset, "version": version}
+        query = sa.select(scores)
+        if metric is not None:
+            query = query.order_by(scores.c.scored_at.desc())  # so that the index is used
+        return page(self.database, query, scores.c.id, part, **only)

@@ -1,0 +1,51 @@
+import pytest
+
+from risk.errors import LedgerError
+from risk.ledger.ingestions import Taken
+from tests.servers import on_every_server
+
+pytestmark = on_every_server
+
+INTAKE = {
+    "path": "a.csv",
+    "sha256": "0" * 64,
+    "status": "taken",
+    "rows_read": 2,
+    "rows_added": 2,
+    "rows_duplicate": 0,
+    "rows_quarantined": 0,
+    "size_bytes": 1,
+    "mtime_ns": 2,
+    "ctime_ns": 3,
+    "inode": 4,
+}
+
+
+def intake(number, **changes):
+    return {"id": number, **INTAKE, "sha256": f"{number:064d}", **changes}
+
+
+def test_an_ingestion_is_committed_whole_or_not_at_all(ledger):
+    """A hash that exists already fails the transaction, and nothing of it stays."""
+    ledger.ingestions.record(intake(1), taken=Taken(hashes=[11, 12]))
+
+    with pytest.raises(LedgerError):
+        ledger.ingestions.record(intake(2), taken=Taken(hashes=[13, 11]))
+
+    assert ledger.ingestions.last_id() == 1
+    assert ledger.ingestions.known_hashes([11, 12, 13]) == [11, 12]
+
+
+def test_the_same_bytes_cannot_be_taken_twice(ledger):
+    """Even two writers without a lock meet the constraint."""
+    ledger.ingestions.record(intake(1))
+
+    with pytest.raises(LedgerError):
+        ledger.ingestions.record(intake(2, sha256=f"{1:064d}"))
+
+
+def test_hashes_are_looked_up_beyond_the_limit_of_one_statement(ledger):
+    """5,000 of them, every second one known."""
+    ledger.ingestions.record(intake(1), taken=Taken(hashes=range(0, 5000, 2)))
+
+    assert sorted(ledger.ingestions.known_hashes(range(5000))) == list(range(0, 5000, 2))
