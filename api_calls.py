@@ -27,8 +27,8 @@ from risk.config import Config
 from risk.errors import ApiError
 
 SECONDS_TO_ANSWER = 30
-BYTES_AT_ONCE, MOST_READS = 65_536, 32
-MOST_LINES, SAMPLE_LINES = 40, 4
+BYTES_AT_ONCE, MAX_READS = 65_536, 32
+MAX_LINES, SAMPLE_LINES = 40, 4
 PAGES = ("/", "/docs", "/openapi.json")
 ASK_WITH_ROWS = ("/prediction", "/invocations")
 MAY_BE_ABSENT = ("/latest.pdf", "/report.pdf")  # a run is reported on at its end
@@ -53,8 +53,8 @@ class Call:
         status = "no answer" if self.status is None else str(self.status)
         title = f"{self.method} {self.endpoint}   {status} in {self.seconds:.3f} s"
         lines = self.body.splitlines()
-        rest = [f"... and {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
-        return "\n".join([title, *(f"    {line}" for line in [*lines[:MOST_LINES], *rest]), ""])
+        rest = [f"... and {len(lines) - MAX_LINES} more lines"] if len(lines) > MAX_LINES else []
+        return "\n".join([title, *(f"    {line}" for line in [*lines[:MAX_LINES], *rest]), ""])
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Client:
             timeout=SECONDS_TO_ANSWER,
             allow_redirects=False,
         )
-        content = b"".join(islice(answer.iter_content(BYTES_AT_ONCE), MOST_READS))
+        content = b"".join(islice(answer.iter_content(BYTES_AT_ONCE), MAX_READS))
         answer.close()
         target = answer.headers.get("Location", "") if follow else ""
         if re.match(r"/(?!/)", target):

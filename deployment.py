@@ -129,7 +129,7 @@ def run(
 
 
 def _publish(config: Config, challenger: Model, version: int) -> dict[str, object]:
-    """Put the challenger on the shelf with the record of its data and its own score."""
+    """Publish the challenger with the record of its data and its own score."""
     rows = drops.read_whole(config, config.test_data)
     estimates = evaluation.score(challenger, rows, config=config)
     scores = Scorecard(f"release {version}", config.name_of(config.test_data), estimates)
@@ -152,13 +152,16 @@ def _publish(config: Config, challenger: Model, version: int) -> dict[str, objec
 
 
 def _decide_rollback(config: Config, ledger: Ledger, version: int) -> Deployment:
-    shelf, live = config.deployment_folder, releases.live_version(config.deployment_folder)
+    root, live = (
+        config.deployment_folder,
+        releases.live_version(config.deployment_folder),
+    )
     if live is None:
         raise ModelError("nothing is deployed, so there is nothing to roll back")
-    target = version or max((v for v in releases.versions(shelf) if v < live), default=0)
+    target = version or max((v for v in releases.versions(root) if v < live), default=0)
     if not target:
         raise UnknownName(f"there is no release before {live} to go back to")
-    model.load(releases.existing(shelf, target), store.signing_key(config))
+    model.load(releases.existing(root, target), store.signing_key(config))
     reason = f"rolled back by hand from release {live}"
     decision_id = ledger.decisions.record("rollback", reason, version=target)
     return Deployment("rollback", target, reason, decision_id)

@@ -190,9 +190,7 @@ def rehearse(config: Config, ledger: Ledger) -> Outcome:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this script can do."""
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what a run would do, do nothing"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what a run would do")
     parser.add_argument(
         "--fail-on", choices=["drift", "quarantine"], help="exit 3 if a run finds this"
     )

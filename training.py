@@ -28,7 +28,7 @@ from risk.models.fitting import Fitted, fewest_of_a_class, fit
 from risk.models.model import Manifest
 from risk.models.training_data import Split
 from risk.monitoring import monitored_release
-from risk.monitoring.monitored_release import Lesson
+from risk.monitoring.monitored_release import TrainingRecord
 from risk.monitoring.reference import PREDICTION
 
 Array = NDArray[Any]
@@ -105,7 +105,7 @@ def _write(
     config: Config, ledger: Ledger, split: Split, chosen: Chosen, fitted: Fitted
 ) -> Manifest:
     """Write every file of the challenger but its manifest, and return that."""
-    lesson = Lesson(
+    record = TrainingRecord(
         chosen.rows,
         fitted.out_of_fold,
         fitted.threshold.value,
@@ -114,7 +114,7 @@ def _write(
     )
     files = {
         config.model_filename: model.dumps(fitted.pipeline, config.model_filename),
-        **monitored_release.files(lesson, config),
+        **monitored_release.files(record, config),
         model.HELD_OUT: training_data.to_list(split.held_out).encode(),
     }
     for name, content in files.items():

@@ -29,7 +29,7 @@ from benchmarks import label_free  # noqa: E402
 from risk import store  # noqa: E402
 from risk.config import Alarms, Columns, CostMatrix, Metric  # noqa: E402
 from risk.monitoring import detector, loss_ratios
-from risk.monitoring.alarm_budget import Rules, Watched  # noqa: E402
+from risk.monitoring.alarm_budget import MonitoredSubject, Rules  # noqa: E402
 from risk.monitoring.detector import Detector  # noqa: E402
 from risk.monitoring.profile import Column  # noqa: E402
 from risk.monitoring.reference import PREDICTION, Reference  # noqa: E402
@@ -51,7 +51,7 @@ OURS = "e-detector"
 class Bench:
     """Watched columns, their cells, and the reference's rows in them."""
 
-    watched: list[Watched]
+    monitored: list[MonitoredSubject]
     columns: list[Column]
     reference: Table
 
@@ -70,13 +70,13 @@ def bench(frame: pd.DataFrame, *, batch: int, seed: int = 0, categorical: bool =
     told = Detector(settled, RULES)
     columns = [next(c for c in settled.columns if c.name == name) for name in names]
     counts = [np.array(settled.profile.counts[name], float) for name in names]
-    return Bench([told.watched[name] for name in names], columns, counts)
+    return Bench([told.monitored[name] for name in names], columns, counts)
 
 
-def first_alarm(watched: Sequence[Watched], table: Table) -> int:
+def first_alarm(monitored: Sequence[MonitoredSubject], table: Table) -> int:
     """Return the number of the batch that raises the first alarm, 0 if none does."""
     told, fed = [], []
-    for column, counts in zip(watched, table, strict=True):
+    for column, counts in zip(monitored, table, strict=True):
         rows = (column.gains != 0).any(axis=1) @ counts.T
         design = 1 + np.maximum(rows - 1, 0) * column.correlation[:, None]
         step = np.moveaxis(column.gains @ counts.T / design[:, None, :], -1, 0)
@@ -94,10 +94,10 @@ def first_alarm(watched: Sequence[Watched], table: Table) -> int:
     return 0
 
 
-def delay(watched: Sequence[Watched], before: Table, after: Table) -> float:
+def delay(monitored: Sequence[MonitoredSubject], before: Table, after: Table) -> float:
     """Return how many batches after the change the alarm comes; infinity if it does not."""
     both = [np.concatenate(pair) for pair in zip(before, after, strict=True)]
-    found = first_alarm(watched, both) - len(before[0])
+    found = first_alarm(monitored, both) - len(before[0])
     return found if found > 0 else np.inf
 
 
@@ -147,7 +147,7 @@ def psi_rule(made: Bench, table: Table) -> NDArray[np.bool_]:
 def three_sigma_rule(made: Bench, table: Table) -> NDArray[np.bool_]:
     """The mean of a batch is off by three standard errors."""
     alarms = np.zeros(len(table[0]), dtype=bool)
-    for column, counts in zip(made.watched, table, strict=True):
+    for column, counts in zip(made.monitored, table, strict=True):
         score = np.nan_to_num(column.directions.values[0])
         means = counts @ score / counts.sum(axis=1)
         limit = 3 * column.directions.spreads[0] / np.sqrt(counts[0].sum())
@@ -159,7 +159,7 @@ def running_mean_rule(made: Bench, table: Table) -> NDArray[np.bool_]:
     """A confidence sequence of the mean since the start leaves the tolerance."""
     alarms = np.zeros(len(table[0]), dtype=bool)
     confidence = 1 - 30 / DAYS_PER_ALARM / len(table)
-    for column, counts in zip(made.watched, table, strict=True):
+    for column, counts in zip(made.monitored, table, strict=True):
         score = np.nan_to_num(column.directions.values[0])
         sums, squares, n = counts @ score, counts @ score**2, counts.sum(axis=1)
         within = (float(score.min()), float(score.max()))
@@ -192,10 +192,10 @@ def data_drift(runs: int) -> pd.DataFrame:
         made = bench(sample, batch=200)
         alarmed, early, late = 0, [], []
         for _ in tqdm(range(runs), desc=f"data drift, n = {n}", disable=None):
-            alarmed += first_alarm(made.watched, normal(made, rng, n, A_MONTH)) > 0
+            alarmed += first_alarm(made.monitored, normal(made, rng, n, A_MONTH)) > 0
             after = normal(made, rng, n, 100, shift=0.25)
-            early.append(delay(made.watched, normal(made, rng, n, 1), after))
-            late.append(delay(made.watched, normal(made, rng, n, 19 * A_DAY), after))
+            early.append(delay(made.monitored, normal(made, rng, n, 1), after))
+            late.append(delay(made.monitored, normal(made, rng, n, 19 * A_DAY), after))
         rows[OURS][f"n = {n}"] = f"{alarmed} of {runs}; {in_words(early)} / {in_words(late)}"
         for name, rule in FIXED_RULES.items():
             quiet = [bool(rule(made, normal(made, rng, n, A_MONTH)).any()) for _ in range(few)]
@@ -237,7 +237,7 @@ def odd_columns(runs: int) -> pd.DataFrame:
             made = bench(_frame(draw(rng, 20_000)), batch=200, categorical=draw is levels)
             stream = _frame(draw(rng, 200 * 5 * A_DAY))
             table = [_batches(column, stream[column.name], 200) for column in made.columns]
-            alarmed += first_alarm(made.watched, table) > 0
+            alarmed += first_alarm(made.monitored, table) > 0
         found[kind] = {"runs with a false alarm": f"{alarmed} of {tries}"}
     return pd.DataFrame(found).T
 
@@ -306,12 +306,14 @@ CASES: dict[str, tuple[Metric, Floats, Floats]] = {
 }
 
 
-def model_watch(metric: Metric, counts: Floats, correlation: Floats | None = None) -> Watched:
+def model_watch(
+    metric: Metric, counts: Floats, correlation: Floats | None = None
+) -> MonitoredSubject:
     """Watch labelled rows: cells by predicted class and label, all four channels."""
     proba = counts[[1, 3]] / (counts[[0, 2]] + counts[[1, 3]])
     made = loss_ratios.watched_scores(counts, proba, threshold=0.5, metric=metric, cost=RULES.cost)
     alike = np.zeros(len(made.names)) if correlation is None else correlation
-    return Watched("model", made, evidence.gains(made), alike, 0.0, 0.0)
+    return MonitoredSubject("model", made, evidence.gains(made), alike, 0.0, 0.0)
 
 
 def model_drift(runs: int) -> pd.DataFrame:
@@ -321,15 +323,15 @@ def model_drift(runs: int) -> pd.DataFrame:
         for n in SIZES:
             rng, alarmed, early, late = np.random.default_rng(n), 0, [], []
             for _ in tqdm(range(4 * runs), desc=f"{case}, n = {n}", disable=None):
-                watched = [model_watch(metric, rng.multinomial(10_000, before).astype(float))]
+                monitored = [model_watch(metric, rng.multinomial(10_000, before).astype(float))]
 
                 def drawn(batches: int, chances: Floats) -> Table:
                     return [rng.multinomial(n, chances, size=batches).astype(float)]  # noqa: B023
 
-                alarmed += first_alarm(watched, drawn(A_MONTH, before)) > 0
+                alarmed += first_alarm(monitored, drawn(A_MONTH, before)) > 0
                 changed = drawn(200, after)
-                early.append(delay(watched, drawn(1, before), changed))
-                late.append(delay(watched, drawn(19 * A_DAY, before), changed))
+                early.append(delay(monitored, drawn(1, before), changed))
+                late.append(delay(monitored, drawn(19 * A_DAY, before), changed))
             told = f"{alarmed} of {4 * runs}; {in_words(early)} / {in_words(late)}"
             rows.setdefault(case, {})[f"n = {n}"] = told
     return pd.DataFrame(rows).T
@@ -384,12 +386,12 @@ def daily_cycle(runs: int) -> pd.DataFrame:
         for _ in tqdm(range(tries), desc=f"daily cycle {amplitude}", disable=None):
             quiet = _batches(column, pd.Series(cycle(A_MONTH)), 200)
             after = _batches(column, pd.Series(cycle(3 * A_DAY, 0.25)), 200)
-            alarmed += first_alarm(made.watched, [quiet]) > 0
-            delays.append(delay(made.watched, [quiet[:A_DAY]], [after]))
+            alarmed += first_alarm(made.monitored, [quiet]) > 0
+            delays.append(delay(made.monitored, [quiet[:A_DAY]], [after]))
         rows[f"amplitude {amplitude} sd"] = {
             "false alarms": f"{alarmed} of {tries}",
             "batches to find +.25 sd": in_words(delays),
-            "tolerance": f"{made.watched[0].tolerance:g}",
+            "tolerance": f"{made.monitored[0].tolerance:g}",
         }
     return pd.DataFrame(rows).T
 

@@ -43,7 +43,7 @@ from risk.schema import ROW_HASH, fingerprints  # noqa: E402
 DATABASE = "risk_benchmark"
 SERVERS = ("postgresql://postgres@127.0.0.1:5432", "mariadb://root@127.0.0.1:3306", "sqlite://")
 ROWS_PER_PART = 100_000
-LEAST_RATIO = 0.5
+MIN_RATIO = 0.5
 COLUMNS = Columns(
     identifier="corporation",
     target="exited",
@@ -228,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             speed = measure(url, Path(folder), options.rows)
         print(speed, flush=True)
-        slow |= speed.ratio < LEAST_RATIO
+        slow |= speed.ratio < MIN_RATIO
     return int(slow)
 
 

@@ -48,7 +48,7 @@ import pandas as pd
 
 FIRST_DAY = date(2026, 1, 1)
 HISTORY_WEEKS, HISTORY_ROWS, TEST_ROWS = 4, 1500, 2000
-MOST_DAYS, MOST_ROWS, NAMES_PER_FILE = 365, 40_000, 50_000
+MAX_DAYS, MAX_ROWS, NAMES_PER_FILE = 365, 40_000, 50_000
 ROWS_BY_WEEKDAY = (1.12, 1.08, 1.04, 1.02, 1.00, 0.89, 0.85)  # Monday first, mean 1
 MISSING_TICKETS = 0.015
 
@@ -326,7 +326,7 @@ def drop_text(day: int, *, seed: int, rows: int) -> str:
 
 def truth(*, seed: int, days: int, rows: int) -> dict[str, object]:
     """Describe what `write_history` writes with the same arguments."""
-    ends = [later.first_day - 1 for _, later in pairwise(REGIMES)] + [MOST_DAYS]
+    ends = [later.first_day - 1 for _, later in pairwise(REGIMES)] + [MAX_DAYS]
     regimes = [
         asdict(regime)
         | {
@@ -353,8 +353,8 @@ def write_history(folder: Path, *, seed: int = 7, days: int = 60, rows: int = 10
     """Write the drops, the history, the test file and truth.json into `folder`."""
     for name, value, least, most in (
         ("seed", seed, 0, 2**32 - 1),
-        ("days", days, 1, MOST_DAYS),
-        ("rows", rows, 1, MOST_ROWS),
+        ("days", days, 1, MAX_DAYS),
+        ("rows", rows, 1, MAX_ROWS),
     ):
         if not least <= value <= most:
             raise ValueError(f"{name} must be from {least} to {most}, got {value}")

@@ -23,7 +23,7 @@ from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 
 Access = Literal["write", "read", "none"]
-LARGEST_NUMBER = 2**63 - 1  # a database has no room for more
+MAX_NUMBER = 2**63 - 1  # a database has no room for more
 ALIKE = {"config", "assignments", "print_config", "json"}
 
 
@@ -101,7 +101,7 @@ def load(path: Path, assignments: list[str]) -> Config:
 def row_number(text: str) -> int:
     """Read the number of a run, a release, or of whatever else the ledger numbers."""
     number = int(text)
-    if abs(number) > LARGEST_NUMBER:
+    if abs(number) > MAX_NUMBER:
         raise argparse.ArgumentTypeError("nothing has a number that large")
     return number
 

@@ -25,7 +25,7 @@ from risk.errors import BusyError, ConfigError, StorageError
 from risk.schema import ROW_HASH
 
 ROWS_PER_BATCH = 100_000
-LONGEST = 20  # digits of a number of the ledger
+MAX_LENGTH = 20  # digits of a number of the ledger
 RETURN_TOO = "\r\n"  # a csv.writer only quotes those ends of lines it writes itself
 QUARANTINED_ROWS = "rows.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
@@ -138,7 +138,9 @@ def newest_number(path: Path, *, after: int) -> int:
         first = [record[0] for record in csv.reader(io.StringIO(text)) if record]
     except (FileNotFoundError, csv.Error):
         return 0
-    return max((int(cell) for cell in first if cell.isdecimal() and len(cell) < LONGEST), default=0)
+    return max(
+        (int(cell) for cell in first if cell.isdecimal() and len(cell) < MAX_LENGTH), default=0
+    )
 
 
 def sync_folder(folder: Path) -> None:

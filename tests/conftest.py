@@ -22,7 +22,7 @@ from risk.ledger.ledger import Ledger
 from tests import servers
 
 ROOT = Path(__file__).parents[1]
-LONGEST = {"test_browser.py", "test_contract.py", "test_crash.py", "test_robustness.py"}
+MAX_LENGTH = {"test_browser.py", "test_contract.py", "test_crash.py", "test_robustness.py"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files, so that no core is left with one of them at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: item.path.name not in MAX_LENGTH)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -135,7 +135,7 @@ def test_an_endless_answer_is_cut(world, pretender):
     assert big.answered
     assert (
         int(big.body.partition(" ")[0].replace(",", ""))
-        <= api_calls.BYTES_AT_ONCE * api_calls.MOST_READS
+        <= api_calls.BYTES_AT_ONCE * api_calls.MAX_READS
     )
 
 
@@ -143,5 +143,5 @@ def test_long_bodies_are_shortened_in_the_report():
     """Forty lines are read, four thousand are not."""
     call = api_calls.Call("GET", "/x", 200, 0.1, "line\n" * 4000)
 
-    assert str(call).count("line") == api_calls.MOST_LINES + 1
+    assert str(call).count("line") == api_calls.MAX_LINES + 1
     assert "... and 3960 more lines" in str(call)

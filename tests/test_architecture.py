@@ -169,7 +169,7 @@ def test_importing_reads_no_setting_and_writes_nothing(tmp_path):
         for path in MODULES
         if path.stem not in WITHOUT_IMPORT
     ]
-    watch = (
+    monitored = (
         "import sys\n"
         "def hook(event, arguments):\n"
         "    if event == 'open' and str(arguments[0]).endswith(('.json', '.csv', '.sqlite')):\n"
@@ -179,7 +179,7 @@ def test_importing_reads_no_setting_and_writes_nothing(tmp_path):
     )
 
     result = subprocess.run(
-        [sys.executable, "-B", "-c", f"{watch}import {', '.join(names)}"],
+        [sys.executable, "-B", "-c", f"{monitored}import {', '.join(names)}"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         capture_output=True,

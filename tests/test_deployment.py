@@ -31,12 +31,12 @@ def test_a_release_is_complete_and_its_links_change_together(trained, ledger):
     """The seeds' three files and the manifest, all through one pointer."""
     deployment.run(trained.config, ledger)
 
-    shelf = trained.config.deployment_folder
+    root = trained.config.deployment_folder
     names = {"trained_model.pkl", "latest_score.csv", "ingested_files.csv", "manifest.json"}
-    assert names <= {path.name for path in (shelf / "releases" / "1").iterdir()}
+    assert names <= {path.name for path in (root / "releases" / "1").iterdir()}
     for name in names:
-        assert str((shelf / name).readlink()) == f"current/{name}"
-    assert str((shelf / "current").readlink()) == "releases/1"
+        assert str((root / name).readlink()) == f"current/{name}"
+    assert str((root / "current").readlink()) == "releases/1"
 
 
 def test_every_file_of_a_release_has_the_digest_of_its_manifest(trained, ledger):
@@ -79,15 +79,15 @@ def test_rollback_goes_one_back_and_further(trained, ledger):
     deployment.run(trained.config, ledger)
     deploy_another(trained, ledger)
     deploy_another(trained, ledger)
-    shelf = trained.config.deployment_folder
+    root = trained.config.deployment_folder
 
     assert str(deployment.run(trained.config, ledger, rollback=0)).startswith("back to release 2")
-    assert releases.live_version(shelf) == 2
+    assert releases.live_version(root) == 2
     deployment.run(trained.config, ledger, rollback=1)
-    assert releases.live_version(shelf) == 1
+    assert releases.live_version(root) == 1
     with pytest.raises(UnknownName, match="no release before 1"):
         deployment.run(trained.config, ledger, rollback=0)
-    with pytest.raises(UnknownName, match=r"there is no release 9; on the shelf: \[1, 2, 3\]"):
+    with pytest.raises(UnknownName, match=r"there is no release 9; existing: \[1, 2, 3\]"):
         deployment.run(trained.config, ledger, rollback=9)
 
 
@@ -104,21 +104,21 @@ def test_a_tampered_release_cannot_be_rolled_back_to(trained, ledger):
     """It is verified first; the champion stays."""
     deployment.run(trained.config, ledger)
     deploy_another(trained, ledger)
-    shelf = trained.config.deployment_folder
-    (shelf / "releases" / "1" / "trained_model.pkl").write_bytes(b"x")
+    root = trained.config.deployment_folder
+    (root / "releases" / "1" / "trained_model.pkl").write_bytes(b"x")
 
     with pytest.raises(ModelError, match="not the file its manifest describes"):
         deployment.run(trained.config, ledger, rollback=1)
 
-    assert releases.live_version(shelf) == 2
+    assert releases.live_version(root) == 2
 
 
 def test_mixed_files_of_two_releases_are_refused(trained, ledger):
     """Model of one, manifest of the other."""
     deployment.run(trained.config, ledger)
     deploy_another(trained, ledger)
-    shelf = trained.config.deployment_folder
-    one, two = shelf / "releases" / "1", shelf / "releases" / "2"
+    root = trained.config.deployment_folder
+    one, two = root / "releases" / "1", root / "releases" / "2"
     shutil.copy(one / "trained_model.pkl", two / "trained_model.pkl")
 
     with pytest.raises(ModelError, match="not the file its manifest describes"):

@@ -101,7 +101,7 @@ def test_its_history_can_be_asked_for(answers):
 
 
 def test_the_live_model_says_of_a_customer_what_it_said(answers):
-    """The release on the shelf is the one that was deployed, whoever reads it."""
+    """The live release is the one that was deployed, whoever reads it."""
     assert told_alike(answers["predictions"], THEN["answers"]["predictions"])
 
 

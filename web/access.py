@@ -60,7 +60,7 @@ SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
 }
-LONGEST_PATH = 700
+MAX_PATH_LENGTH = 700
 
 pages = Blueprint("access", __name__, template_folder="templates")
 
@@ -242,7 +242,7 @@ def _is_from_here() -> bool:
 
 
 def _record_request(key_name: str) -> None:
-    path = quote(request.script_root + request.path)[:LONGEST_PATH]
+    path = quote(request.script_root + request.path)[:MAX_PATH_LENGTH]
     requests = service().ledger().change_requests
     g.request_id = requests.record(key_name=key_name, method=request.method, path=path)
 

@@ -24,7 +24,7 @@ HEADERS = {
     "script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 }
 POINT = ["at", "kind", "value", "lower", "upper", "n"]
-MOST_INCIDENTS, MOST_RESOLVED, MOST_POINTS = 50, 20, 60
+MAX_INCIDENTS, MAX_RESOLVED, MAX_POINTS = 50, 20, 60
 pages.record_once(lambda state: state.app.jinja_env.filters.update(FILTERS))
 
 
@@ -89,12 +89,12 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "trend_in_words": score_history.in_words(shown, metric),
         "changes_in_words": score_history.changes_in_words(shown),
         "has_trend": len(shown.points) > 1,
-        "points": as_rows(shown.points.tail(MOST_POINTS))[::-1],
+        "points": as_rows(shown.points.tail(MAX_POINTS))[::-1],
         "heat": dashboard_data.heat_map(
-            ledger.findings.drift_matrix(dashboard_data.MOST_MOMENTS), config.columns
+            ledger.findings.drift_matrix(dashboard_data.MAX_MOMENTS), config.columns
         ),
-        "resolved": ledger.incidents.page(Part(page_size=MOST_RESOLVED), is_open=False),
-        "most_incidents": MOST_INCIDENTS,
+        "resolved": ledger.incidents.page(Part(page_size=MAX_RESOLVED), is_open=False),
+        "most_incidents": MAX_INCIDENTS,
         "may_write": g.get("scope") in ("write", "admin"),
         "judged": judged,
         "judgement": events.judged(judged, known) if judged else "",

@@ -13,12 +13,12 @@ import pandas as pd
 from risk.config import Columns
 from risk.data.statistics import as_rows
 from risk.explain import events, plain_words
-from risk.explain.snapshot import Row, Situation
+from risk.explain.snapshot import Row, Snapshot
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION
 
-MOST_FEATURES, MOST_MOMENTS, MOST_ROWS = 15, 16, 20
+MAX_FEATURES, MAX_MOMENTS, MAX_ROWS = 15, 16, 20
 STEPS = (0.1, 0.3, 0.45)
 
 
@@ -42,7 +42,7 @@ class HeatMap:
 
 def heat_map(found: pd.DataFrame, columns: Columns) -> HeatMap:
     """Arrange findings: what the model says first, then the features that moved most."""
-    newest = found.drop_duplicates("run_id")[["run_id", "found_at"]].tail(MOST_MOMENTS)
+    newest = found.drop_duplicates("run_id")[["run_id", "found_at"]].tail(MAX_MOMENTS)
     runs = [(int(run_id), at) for run_id, at in newest.itertuples(index=False)]
     found = found[found["run_id"].isin(newest["run_id"]) & found["drift_score"].notna()]
     found = found.assign(size=found["drift_score"].astype("float64").abs())
@@ -57,9 +57,9 @@ def heat_map(found: pd.DataFrame, columns: Columns) -> HeatMap:
         runs,
         [
             (plain_words.subject(name), [cells.get((name, run_id)) for run_id, _ in runs])
-            for name in [*own, *shown[:MOST_FEATURES]]
+            for name in [*own, *shown[:MAX_FEATURES]]
         ],
-        others=max(0, len(shown) - MOST_FEATURES),
+        others=max(0, len(shown) - MAX_FEATURES),
     )
 
 
@@ -67,9 +67,9 @@ def _cell(found: Any) -> Cell:
     return Cell(found.size, bisect_right(STEPS, found.size), bool(found.drift_detected))
 
 
-def runs(ledger: Ledger, known: Situation) -> list[Row]:
+def runs(ledger: Ledger, known: Snapshot) -> list[Row]:
     """Return the newest runs: what was done in a sentence, the seconds, whether it is reported."""
-    part = Part(page_size=MOST_ROWS)
+    part = Part(page_size=MAX_ROWS)
     listed = ledger.runs.page(part).items
     reported = {told["run_id"] for told in ledger.reports.page(part, kind="pdf").items}
     seconds: dict[int, dict[str, float]] = {run["id"]: {} for run in listed}
@@ -90,7 +90,7 @@ def runs(ledger: Ledger, known: Situation) -> list[Row]:
 
 def drops(ledger: Ledger) -> list[Row]:
     """Return the newest drops, each with the commonest reason its rows were refused for."""
-    listed = ledger.ingestions.page(Part(page_size=MOST_ROWS)).items
+    listed = ledger.ingestions.page(Part(page_size=MAX_ROWS)).items
     return [
         drop
         | {

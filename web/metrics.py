@@ -28,7 +28,7 @@ from risk.monitoring import assessment, detector, findings, reference
 from web.service import Service, service
 
 NAME = "metrics"
-MOST_FEATURES = 100
+MAX_FEATURES = 100
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 STAGES = ("ingestion", "training", "scoring", "deployment", "diagnostics", "reporting")
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -179,7 +179,7 @@ def _of_runs(newest: Gauges) -> Iterator[Metric]:
 
 def _of_data(newest: Gauges, config: Config) -> Iterator[Metric]:
     """Tell what became of the rows, and how far they are from the reference."""
-    features = config.columns.features[:MOST_FEATURES]
+    features = config.columns.features[:MAX_FEATURES]
     found = newest.drift([*features, config.columns.target, *OF_THE_MODEL])
     alarms = {check: 0 for check in get_args(findings.Check)} | newest.alarms_by_check()
     yield _counter("risk_rows", "Rows that came.", newest.rows_by_outcome(), "outcome")

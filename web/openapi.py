@@ -8,7 +8,7 @@ from typing import Any
 from risk.config import Columns
 from risk.explain.prediction_notes import BANDS
 from risk.store import csv_line
-from web.request_rows import JSON, LARGEST_NUMBER
+from web.request_rows import JSON, MAX_NUMBER
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -83,8 +83,8 @@ def of_columns(columns: Columns, max_rows: int) -> dict[str, Schema]:
 def _feature(name: str, columns: Columns) -> Schema:
     if name in columns.numeric:
         low, high = columns.allowed_ranges.get(name, (None, None))
-        low = -LARGEST_NUMBER if low is None else max(low, -LARGEST_NUMBER)
-        high = LARGEST_NUMBER if high is None else min(high, LARGEST_NUMBER)
+        low = -MAX_NUMBER if low is None else max(low, -MAX_NUMBER)
+        high = MAX_NUMBER if high is None else min(high, MAX_NUMBER)
         return any_of({**NUMBER, "minimum": low, "maximum": high}, MISSING)
     if allowed := columns.allowed_values.get(name):
         words = "|".join(map(_literally, allowed))

@@ -34,8 +34,8 @@ from web.responses import problem
 
 JSON, CSV = "application/json", "text/csv"
 ROWS_PER_CHUNK = 10_000
-MOST_FAULTS = 100
-LARGEST_NUMBER = 1e20  # models divide by small spreads, and some go on with 32 bits
+MAX_FAULTS = 100
+MAX_NUMBER = 1e20  # models divide by small spreads, and some go on with 32 bits
 UNFIT_TEXT = re.compile(rf"{schema.CONTROL_CHARACTERS}|[\ud800-\udfff]")
 TOKENS = {  # strings, which may hold what separates values elsewhere, and what does
     JSON: re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[,\[{]', re.DOTALL),
@@ -163,7 +163,7 @@ def checked(parts: Iterable[Part], columns: Columns, deadline: Deadline) -> list
         given = [name if known else None for name, known in zip(identifiers, named, strict=True)]
         chunks.append(Chunk(result.rows[columns.features], given))
         deadline.check()
-        if len(faults) >= MOST_FAULTS:
+        if len(faults) >= MAX_FAULTS:
             break
     if faults:
         refuse(sorted(faults, key=lambda fault: fault.row))
@@ -174,7 +174,7 @@ def require_names(names: Sequence[str], columns: Columns, *, where: int | str) -
     """Refuse rows without a feature, with a column that is unknown, or with one twice."""
     known, lacking = set(columns.all), [name for name in columns.features if name not in names]
     faults = [Fault(where, name, "missing column") for name in lacking]
-    unknown = [name for name in names if name not in known][:MOST_FAULTS]
+    unknown = [name for name in names if name not in known][:MAX_FAULTS]
     faults += [Fault(where, name, "unknown column") for name in unknown]
     twice = [name for name in columns.all if names.count(name) > 1]
     faults += [Fault(where, name, "named more than once") for name in twice]
@@ -186,7 +186,7 @@ def refuse(faults: Sequence[Fault]) -> NoReturn:
     """Answer 422, naming the places where something is wrong, the first of them if many."""
     errors = [
         {"loc": [row, schema.shorten(column)] if column else [row], "msg": msg}
-        for row, column, msg in faults[:MOST_FAULTS]
+        for row, column, msg in faults[:MAX_FAULTS]
     ]
     told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors[:3])
     abort(problem(422, "Unprocessable Entity", told, errors=errors))
@@ -199,7 +199,7 @@ def _part_of_records(records: list[Any], first: int, columns: Columns) -> Part:
         if not isinstance(record, dict):
             faults.append(Fault(row, "", "not an object"))
             continue
-        unknown = sorted(record.keys() - known)[:MOST_FAULTS]
+        unknown = sorted(record.keys() - known)[:MAX_FAULTS]
         faults += [Fault(row, name, "unknown column") for name in unknown]
         faults += [Fault(row, name, "missing column") for name in features if name not in record]
     objects = [record if isinstance(record, dict) else {} for record in records]
@@ -258,11 +258,11 @@ def _as_text(value: Any, kind: str) -> str | None:
 
 
 def _too_large(rows: pd.DataFrame, numbers: Sequence[int], columns: Columns) -> list[Fault]:
-    rule = f"beyond {LARGEST_NUMBER:g}"
+    rule = f"beyond {MAX_NUMBER:g}"
     return [
         Fault(numbers[position], name, rule)
         for name in columns.numeric
-        for position in rows.index[rows[name].abs() > LARGEST_NUMBER]
+        for position in rows.index[rows[name].abs() > MAX_NUMBER]
     ]
 
 

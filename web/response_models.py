@@ -14,9 +14,9 @@ from risk.config import Metric
 from risk.ledger.trends import MEASURES
 from risk.monitoring.findings import Check
 from risk.stats.scores import Estimate
-from web.responses import LARGEST_ID, Format, Page
+from web.responses import MAX_ID, Format, Page
 
-Number = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+Number = Annotated[int, Field(ge=1, le=MAX_ID)]
 Name = Annotated[str, Field(max_length=700, pattern=r"^[^\x00]*$")]
 YesOrNo = Literal["true", "false"]
 SCHEMAS = "#/components/schemas/{model}"

@@ -31,7 +31,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 SECONDS_UNTIL_RETRY = 60
-LARGEST_ID = 2**53 - 1  # beyond it a JSON number is not exact
+MAX_ID = 2**53 - 1  # beyond it a JSON number is not exact
 Format = Literal["json", "csv"]
 FORMATS = {"json": "application/json", "csv": "text/csv"}
 
@@ -61,9 +61,7 @@ class Page(BaseModel):
 
     page: int = Field(1, ge=1, le=1_000_000, description="counted from 1, newest rows first")
     page_size: int = Field(20, ge=1, le=100)
-    before_id: int | None = Field(
-        None, ge=1, le=LARGEST_ID, description="only rows with a smaller id"
-    )
+    before_id: int | None = Field(None, ge=1, le=MAX_ID, description="only rows with a smaller id")
     format: Format | None = Field(None, description="as Accept asks for, for those who cannot")
 
     @property

@@ -47,7 +47,7 @@ class Service:
         self.away = Away()
         self._connecting = Lock()
         self._ledger: Ledger | None = None
-        self._shelf = config.deployment_folder
+        self._deployment_folder = config.deployment_folder
         self._loading = Lock()
         self._live: Live | None = None
 
@@ -78,7 +78,7 @@ class Service:
         One request loads a new release; meanwhile the others are answered by the one before.
         """
         kept = self._live
-        if kept and kept.identity == _identity(releases.live_folder(self._shelf)):
+        if kept and kept.identity == _identity(releases.live_folder(self._deployment_folder)):
             return kept
         if not self._loading.acquire(blocking=kept is None) and kept:
             return kept
@@ -90,11 +90,11 @@ class Service:
 
     def _loaded(self) -> Live:
         """Load the live release; once again if a deployment replaced it meanwhile."""
-        folder = releases.live_folder(self._shelf)
+        folder = releases.live_folder(self._deployment_folder)
         try:
             return self._load(folder)
         except ModelError:
-            if (now := releases.live_folder(self._shelf)) == folder:
+            if (now := releases.live_folder(self._deployment_folder)) == folder:
                 raise
         return self._load(now)
 

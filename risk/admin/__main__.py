@@ -7,8 +7,8 @@
     python -m risk.admin export --to FOLDER   write tables and views to CSV or Parquet files
     python -m risk.admin copy --to URL        move everything into an empty database
 
-Reads   the ledger; for prune, what lies on the shelf and in quarantine
-Writes  upgrade and prune the ledger, prune the shelf and the quarantine as well, export FOLDER,
+Reads   the ledger; for prune, the releases and the quarantine
+Writes  upgrade and prune the ledger, prune releases and quarantine as well, export FOLDER,
         copy the other database
 Exits   0 done, 64 wrong usage, 69 no database or not of this version, 74 storage fault,
         75 a run is at work, 78 wrong configuration

@@ -147,11 +147,11 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
 
 def _unwanted(config: Config, decided: int | None) -> list[int]:
     """List the releases that may go: not the newest, the live one, and the one it falls back to."""
-    keep, shelf = config.keeping.keep_releases, config.deployment_folder
-    on_shelf = releases.versions(shelf)
+    keep, root = config.keeping.keep_releases, config.deployment_folder
+    existing = releases.versions(root)
     if keep is None:
         return []
-    wanted = {*on_shelf[-keep:]}
-    for live in filter(None, (decided, releases.live_version(shelf))):
-        wanted |= {live, *[version for version in on_shelf if version < live][-1:]}
-    return [version for version in on_shelf if version not in wanted]
+    wanted = {*existing[-keep:]}
+    for live in filter(None, (decided, releases.live_version(root))):
+        wanted |= {live, *[version for version in existing if version < live][-1:]}
+    return [version for version in existing if version not in wanted]

@@ -26,7 +26,7 @@ NUMBER_OF_BETS = 4  # `evidence.STAKES`; the mean of so many costs ln 4 nats
 PEEKING_SAVES = 0.7
 # Bets need losses within a range. It ends at a probability of 2 %, as in `loss_ratios`: were it
 # wider, the differences of usual rows would be next to nothing.
-LARGEST_LOG_LOSS = float(-np.log(0.02))
+MAX_LOG_LOSS = float(-np.log(0.02))
 # Scores whose difference has an interval. Log loss is not one: `ratios` cuts probabilities off at
 # 2 %, which the score itself does not.
 RATIOS = ("f1", "precision", "recall", "accuracy", "brier", "cost")
@@ -41,7 +41,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Trial:
+class PairedPredictions:
     """Both models on the same rows, which neither was trained on; and where the rows are from.
 
     `promise` is the champion's score on older rows, about which a ratio is made a sum over rows.
@@ -55,7 +55,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class Criteria:
     """By which score models are compared, what errors cost, and how sure intervals are."""
 
     metric: Metric
@@ -102,7 +102,9 @@ class Verdict:
         return json.dumps(content)
 
 
-def compare(trial: Trial, gate: Gate, *, by: Yardstick, standing: Standing) -> Verdict:
+def compare(
+    predicted: PairedPredictions, gate: Gate, *, by: Criteria, standing: Standing
+) -> Verdict:
     """Decide by the paired predictions of a trial.
 
     The evidence is an e-value: it may be looked at after every run, and a challenger that is
@@ -111,8 +113,8 @@ def compare(trial: Trial, gate: Gate, *, by: Yardstick, standing: Standing) -> V
     says that a drifted one yields, at the first trial, to a challenger whose score is not worse.
     """
     metric = by.metric
-    before, now = (_score(trial, model, by) for model in _models(trial))
-    gains = _differences(trial, by)  # (rows,), positive where the challenger does better
+    before, now = (_score(predicted, model, by) for model in _models(predicted))
+    gains = _differences(predicted, by)  # (rows,), positive where the challenger does better
     # Keeping a champion that is known to do worse has its price, so less must be proven against it:
     # with a margin of .01 even a model that never differs from it passes, after some 600 rows.
     margin = gate.margin if standing.harm else 0.0
@@ -121,11 +123,11 @@ def compare(trial: Trial, gate: Gate, *, by: Yardstick, standing: Standing) -> V
     wins, losses = int(np.sum(gains > 0)), int(np.sum(gains < 0))
     # Told to readers who know the test. It is valid for one look and decides nothing: looked at
     # every ten labels up to 5000, it would let in every third of equal models.
-    p_value = mcnemar_exact(*_right_and_wrong(trial))
-    higher_by = _difference_of_scores(trial, by)
+    p_value = mcnemar_exact(*_right_and_wrong(predicted))
+    higher_by = _difference_of_scores(predicted, by)
     comparison = (
         f"{metric} {_short(now)} against the champion's {_short(before)} on {len(gains)} rows "
-        f"({trial.source}), {wins} won and {losses} lost"
+        f"({predicted.source}), {wins} won and {losses} lost"
     )
 
     def verdict(reason: str, *, deploy: bool, proven: bool = False, action: str = "") -> Verdict:
@@ -186,25 +188,26 @@ def rows_needed(gains: Array, alpha: float) -> int:
     return int(round(PEEKING_SAVES * best, -1))
 
 
-def _difference_of_scores(trial: Trial, by: Yardstick) -> Estimate | None:
+def _difference_of_scores(predicted: PairedPredictions, by: Criteria) -> Estimate | None:
     """Return how much higher the challenger's score is; None if rows do not add up to it."""
     if by.metric not in RATIOS:
         return None
-    y_true, sign = trial.y_true.astype("float64"), 1 if BIGGER_IS_BETTER[by.metric] else -1
+    y_true, sign = predicted.y_true.astype("float64"), 1 if BIGGER_IS_BETTER[by.metric] else -1
     before, now = (
         ratios(y_true, model.y_pred.astype("float64"), model.y_pred_proba, by.cost)[by.metric]
-        for model in _models(trial)
+        for model in _models(predicted)
     )
     # `ratios` counts losses as negative gains; the difference is told in the sign of the score
     earlier, later = (sign * before[0], before[1]), (sign * now[0], now[1])
     return difference(earlier, later, confidence=by.confidence)
 
 
-def _differences(trial: Trial, by: Yardstick) -> Array:
+def _differences(predicted: PairedPredictions, by: Criteria) -> Array:
     """Return for each row the champion's loss less the challenger's, scaled into [-1, 1]."""
-    y_true = trial.y_true.astype("float64")
+    y_true = predicted.y_true.astype("float64")
     before, now = (
-        _losses(model, y_true, trial.promise, by.metric, by.cost) for model in _models(trial)
+        _losses(model, y_true, predicted.promise, by.metric, by.cost)
+        for model in _models(predicted)
     )
     return np.asarray(np.clip(before - now, -1, 1))  # within it but for rounding
 
@@ -219,7 +222,7 @@ def _losses(model: Prediction, y_true: Array, promise: float, metric: Metric, co
     if metric == "log_loss":
         right = np.where(y_true == 1, proba, 1 - proba)
         # 1e-300 only keeps from log(0), the range ends long before
-        loss = -np.log(np.maximum(right, 1e-300)) / LARGEST_LOG_LOSS
+        loss = -np.log(np.maximum(right, 1e-300)) / MAX_LOG_LOSS
         return np.asarray(np.minimum(loss, 1.0))
     gains = ratios(y_true, y_pred, proba, cost)
     gained, possible = gains.get(metric, gains["brier"])
@@ -234,19 +237,19 @@ def _losses(model: Prediction, y_true: Array, promise: float, metric: Metric, co
     return np.asarray(-gained / span)
 
 
-def _models(trial: Trial) -> tuple[Prediction, Prediction]:
-    return trial.champion, trial.challenger
+def _models(predicted: PairedPredictions) -> tuple[Prediction, Prediction]:
+    return predicted.champion, predicted.challenger
 
 
-def _score(trial: Trial, said: Prediction, by: Yardstick) -> Estimate:
+def _score(predicted: PairedPredictions, said: Prediction, by: Criteria) -> Estimate:
     scores = score_all(
-        trial.y_true, said.y_pred_proba, said.y_pred, cost=by.cost, confidence=by.confidence
+        predicted.y_true, said.y_pred_proba, said.y_pred, cost=by.cost, confidence=by.confidence
     )
     return scores[by.metric]
 
 
-def _right_and_wrong(trial: Trial) -> tuple[int, int]:
-    right_before, right_now = (model.y_pred == trial.y_true for model in _models(trial))
+def _right_and_wrong(predicted: PairedPredictions) -> tuple[int, int]:
+    right_before, right_now = (model.y_pred == predicted.y_true for model in _models(predicted))
     return int(np.sum(right_now & ~right_before)), int(np.sum(right_before & ~right_now))
 
 

@@ -13,14 +13,14 @@ from risk import store
 from risk.config import Config
 from risk.decisions import gate
 from risk.decisions.gate import Standing
-from risk.decisions.run import trial_of, yardstick
+from risk.decisions.run import criteria, predict_with_both
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases, training_data
 from risk.models.evaluation import ripe
 from risk.models.model import Model
 from risk.models.training_data import INGESTION
 from risk.monitoring import incidents
-from risk.monitoring.monitored_release import Watch
+from risk.monitoring.monitored_release import MonitoredRelease
 from risk.stats.expected import expected_scores
 from risk.stats.scores import BIGGER_IS_BETTER
 
@@ -36,7 +36,7 @@ class Failure:
     reason: str
 
 
-def failed(config: Config, ledger: Ledger, watch: Watch) -> Failure | None:
+def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failure | None:
     """Judge the live release against the one it replaced, within its time of probation.
 
     It has failed if the one before is better beyond chance on the ripe rows since then, or since
@@ -45,7 +45,7 @@ def failed(config: Config, ledger: Ledger, watch: Watch) -> Failure | None:
     follows another.
     """
     deployed = ledger.decisions.last("deploy", "rollback")
-    live = watch.champion.manifest.version or 0
+    live = monitored.champion.manifest.version or 0
     days = timedelta(days=config.policy.watch_days)
     if deployed is None or deployed.action != "deploy" or deployed.version != live:
         return None
@@ -54,17 +54,17 @@ def failed(config: Config, ledger: Ledger, watch: Watch) -> Failure | None:
         return None
     folder = releases.release_path(config.deployment_folder, earlier[-1])
     before = model.load(folder, store.signing_key(config))
-    if before.manifest.features != watch.champion.manifest.features:
+    if before.manifest.features != monitored.champion.manifest.features:
         return None
-    learnt = watch.champion.manifest.trained_through
+    learnt = monitored.champion.manifest.trained_through
     parts = training_data.sound_parts(config, ledger, after=learnt)
     rows = training_data.accepted(config, ledger, parts)
     open_incidents = ledger.incidents.unresolved()
     harmed = incidents.of_kind(open_incidents, ["model_drift"])
     since = min((i.since_ingestion_id for i in harmed if i.since_ingestion_id), default=0)
-    reason = _by_labels(config, watch.champion, before, rows[rows[INGESTION] >= since])
+    reason = _by_labels(config, monitored.champion, before, rows[rows[INGESTION] >= since])
     if reason is None and incidents.of_kind(open_incidents, ["suspected_harm"]):
-        reason = _by_estimate(config, watch, before, rows)
+        reason = _by_estimate(config, monitored, before, rows)
     return Failure(live, earlier[-1], reason) if reason else None
 
 
@@ -73,21 +73,27 @@ def _by_labels(config: Config, live: Model, before: Model, rows: pd.DataFrame) -
     if labelled.empty:
         return None
     verdict = gate.compare(
-        trial_of(live, before, labelled, metric=metric, source="labelled since it went live"),
+        predict_with_both(
+            live, before, labelled, metric=metric, source="labelled since it went live"
+        ),
         config.gate,
-        by=yardstick(config),
+        by=criteria(config),
         standing=Standing(),
     )
     told = verdict.reason.replace("challenger", "release before").replace("champion", "live one")
     return told if verdict.proven else None
 
 
-def _by_estimate(config: Config, watch: Watch, before: Model, rows: pd.DataFrame) -> str | None:
-    if watch.calibration is None or rows.empty:
+def _by_estimate(
+    config: Config, monitored: MonitoredRelease, before: Model, rows: pd.DataFrame
+) -> str | None:
+    if monitored.calibration is None or rows.empty:
         return None
     metric = config.checks.metric
-    chance = watch.calibration.expected(rows, watch.champion.predict_proba(rows))
-    now, then = (_expected(release, rows, chance, config) for release in (watch.champion, before))
+    chance = monitored.calibration.expected(rows, monitored.champion.predict_proba(rows))
+    now, then = (
+        _expected(release, rows, chance, config) for release in (monitored.champion, before)
+    )
     if now is None or then is None or (then > now) is not BIGGER_IS_BETTER[metric]:
         return None
     return (

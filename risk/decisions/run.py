@@ -10,17 +10,17 @@ from risk import store
 from risk.config import Config, Metric
 from risk.data import drops
 from risk.decisions import gate, policy
-from risk.decisions.gate import Prediction, Standing, Trial, Verdict, Yardstick
+from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing, Verdict
 from risk.decisions.policy import Choice
 from risk.ledger.ledger import Ledger
 from risk.models import evaluation, model, recalibration, releases, training_data
 from risk.models.evaluation import ripe
 from risk.models.model import Model
 from risk.monitoring import incidents
-from risk.monitoring.monitored_release import Watch
+from risk.monitoring.monitored_release import MonitoredRelease
 
 
-def choose(config: Config, ledger: Ledger, live: Watch) -> Choice:
+def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
     """Let the policy choose what to do about the incidents that are open."""
     manifest, open_incidents = live.champion.manifest, ledger.incidents.unresolved()
     offered = []
@@ -75,27 +75,27 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
     kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
     new = training_data.unlearnt(config, ledger, challenger.manifest, kept)
     if harm and len(new):
-        trial = trial_of(champion, challenger, new, metric=metric, source="the newest")
+        predicted = predict_with_both(champion, challenger, new, metric=metric, source="the newest")
     else:
         both = pd.concat([test, new], ignore_index=True)
         source = f"{len(test)} of the test data, {len(new)} of the newest"
-        trial = trial_of(champion, challenger, both, metric=metric, source=source)
+        predicted = predict_with_both(champion, challenger, both, metric=metric, source=source)
     standing = Standing(drift=drift or harm, harm=harm, first_look=first_look)
-    return gate.compare(trial, config.gate, by=yardstick(config), standing=standing)
+    return gate.compare(predicted, config.gate, by=criteria(config), standing=standing)
 
 
-def yardstick(config: Config) -> Yardstick:
+def criteria(config: Config) -> Criteria:
     """Tell by what the settings compare models."""
     cost = config.training.cost.as_tuple()
-    return Yardstick(config.checks.metric, cost, config.scoring.confidence)
+    return Criteria(config.checks.metric, cost, config.scoring.confidence)
 
 
-def trial_of(
+def predict_with_both(
     champion: Model, challenger: Model, labelled: pd.DataFrame, *, metric: Metric, source: str
-) -> Trial:
+) -> PairedPredictions:
     """Let two models predict the same labelled rows."""
     promised = champion.manifest.held_out_scores.get(metric)
-    return Trial(
+    return PairedPredictions(
         y_true=labelled[champion.manifest.target].to_numpy(dtype="int8"),
         champion=_predict(champion, labelled),
         challenger=_predict(challenger, labelled),

@@ -27,11 +27,11 @@ from risk.schema import shorten
 
 EXACT = "Exact terms of the log-odds of a linear model, beside the mean of {n} reference rows."
 SHAPLEY = "Shapley values of the predicted risk, beside {n} reference rows, ± a standard error."
-LARGEST_LOG = 700
+MAX_LOG = 700
 LINEAR = "LogisticRegression"
 LOG_ODDS, RISK = "log-odds", "predicted risk"
 ROUNDING = 1e-9
-HIGHEST_SHARE = 0.99
+MAX_SHARE = 0.99
 Floats = NDArray[np.float64]
 Predict = Callable[[pd.DataFrame], Floats]
 
@@ -177,9 +177,9 @@ def _unusual_number(value: float, edges: Sequence[float], known: Floats) -> Unus
     less, more = (known < value).mean(), (known > value).mean()
     share = min(1.0, 2 * min(1 - less, 1 - more))
     if less >= more:
-        words = f"higher than {min(less, HIGHEST_SHARE):.0%}"
+        words = f"higher than {min(less, MAX_SHARE):.0%}"
     else:
-        words = f"lower than {min(more, HIGHEST_SHARE):.0%}"
+        words = f"lower than {min(more, MAX_SHARE):.0%}"
     return Unusual(float(share), f"{words} of the reference")
 
 
@@ -240,7 +240,7 @@ def _table(row: pd.DataFrame, found: Contributions, memory: Memory) -> pd.DataFr
 def _effect(contribution: float, error: float, scale: str) -> str:
     if scale == RISK:
         return f"{100 * contribution:+z.1f} ± {100 * error:.1f} points"
-    times = math.exp(min(abs(contribution), LARGEST_LOG))
+    times = math.exp(min(abs(contribution), MAX_LOG))
     return f"odds {'×' if contribution >= 0 else '÷'} {times:.3g}"
 
 
@@ -251,14 +251,14 @@ def _written(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Known:
+class LatestRow:
     """The last row of a customer, as a table of one row, and the data set it is from."""
 
     row: pd.DataFrame
     dataset: str
 
 
-def find_latest(config: Config, ledger: Ledger, identifier: str) -> Known:
+def find_latest(config: Config, ledger: Ledger, identifier: str) -> LatestRow:
     """Find the last accepted row of a customer, or else the last one in the test data.
 
     Last is what has the latest event time, where there is such a column, or else what came last.
@@ -268,13 +268,13 @@ def find_latest(config: Config, ledger: Ledger, identifier: str) -> Known:
     compiled = config.name_of(config.ingested_folder / config.compiled_data_filename)
     rows = _accepted(config, ledger, identifier)
     if len(rows):
-        return Known(_last(rows, config.columns), compiled)
+        return LatestRow(_last(rows, config.columns), compiled)
     tested = config.name_of(config.test_data)
     if config.test_data.exists():
         rows = drops.read_whole(config, config.test_data)
         rows = rows[rows[config.columns.identifier] == identifier]
         if len(rows):
-            return Known(_last(rows, config.columns), tested)
+            return LatestRow(_last(rows, config.columns), tested)
     raise UnknownName(
         f"no {config.columns.identifier} is called {shorten(identifier)!r}, neither in {compiled} "
         f"nor in {tested}"

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from risk.explain import plain_words
 from risk.explain.plain_words import counted, day, in_plain_words, sentence
-from risk.explain.snapshot import Row, Situation
+from risk.explain.snapshot import Row, Snapshot
 from risk.stats.scores import BIGGER_IS_BETTER
 
-MOST_TOLD = 3
-WORTH_TELLING, LARGEST_USUAL_CHANGE = 0.005, 0.02
+MAX_TOLD = 3
+WORTH_TELLING, MAX_USUAL_CHANGE = 0.005, 0.02
 
 
-def changed(situation: Situation) -> list[str]:
+def changed(snapshot: Snapshot) -> list[str]:
     """Tell what is different from the data the model learnt from, or was until it was replaced."""
-    found = situation.open_incidents
-    told = [f"{in_plain_words(incident['detail'])}." for incident in found[:MOST_TOLD]]
-    if len(found) > MOST_TOLD:
-        told.append(f"{counted(len(found) - MOST_TOLD, 'more incident')} below.")
-    switch = next((d for d in situation.decisions if d["version"]), None)
-    if not found and situation.decisions:
-        quiet = situation.decisions.index(switch) if switch else len(situation.decisions)
+    found = snapshot.open_incidents
+    told = [f"{in_plain_words(incident['detail'])}." for incident in found[:MAX_TOLD]]
+    if len(found) > MAX_TOLD:
+        told.append(f"{counted(len(found) - MAX_TOLD, 'more incident')} below.")
+    switch = next((d for d in snapshot.decisions if d["version"]), None)
+    if not found and snapshot.decisions:
+        quiet = snapshot.decisions.index(switch) if switch else len(snapshot.decisions)
         batches = counted(quiet, "batch", "batches") if quiet else "no batch has come yet"
         told.append(f"Nothing that matters{_since(switch)}: {batches}, no incident open.")
-    told += _risk(situation)
-    if not found and switch and (causes := situation.causes(switch)):
+    told += _risk(snapshot)
+    if not found and switch and (causes := snapshot.causes(switch)):
         subjects = plain_words.listed([plain_words.about(cause) for cause in causes])
         told.append(f"What had changed before that: {subjects}.")
     return told or ["Nothing is known yet."]
@@ -35,45 +35,45 @@ def _since(switch: Row | None) -> str:
     return f" since release {switch['version']} went live on {day(switch['decided_at'])}"
 
 
-def _risk(situation: Situation) -> list[str]:
-    if not situation.risk:
+def _risk(snapshot: Snapshot) -> list[str]:
+    if not snapshot.risk:
         return []
-    before, after = situation.risk["before"], situation.risk["after"]
-    if abs(after - before) < LARGEST_USUAL_CHANGE:
+    before, after = snapshot.risk["before"], snapshot.risk["after"]
+    if abs(after - before) < MAX_USUAL_CHANGE:
         learnt = f"it was {before:.2f} in the data the model learnt from"
         return [f"The mean predicted risk is {after:.2f}; {learnt}."]
-    parts = situation.risk["parts"].items()
+    parts = snapshot.risk["parts"].items()
     told = [f"{name} ({part:+.2f})" for name, part in parts if abs(part) >= WORTH_TELLING]
-    mostly = f", mostly by {plain_words.listed(told[:MOST_TOLD])}" if told else ""
+    mostly = f", mostly by {plain_words.listed(told[:MAX_TOLD])}" if told else ""
     return [f"The mean predicted risk went from {before:.2f} to {after:.2f}{mostly}."]
 
 
-def done(situation: Situation) -> list[str]:
+def done(snapshot: Snapshot) -> list[str]:
     """Tell the newest decision, and the newest one that was more than waiting."""
-    decisions = situation.decisions
-    dull = [_is_dull(decision, situation) for decision in decisions]
+    decisions = snapshot.decisions
+    dull = [_is_dull(decision, snapshot) for decision in decisions]
     quiet = dull.index(False) if False in dull else len(dull)
     told = []
     if quiet:
         batches = f"each of the last {quiet} batches" if quiet > 1 else "the last batch"
         told.append(f"It looked at {batches}, and kept the live release: nothing was wrong.")
     if quiet < len(decisions):
-        told += decided(decisions[quiet], situation)
+        told += decided(decisions[quiet], snapshot)
     return told or ["Nothing yet."]
 
 
-def _is_dull(decision: Row, situation: Situation) -> bool:
+def _is_dull(decision: Row, snapshot: Snapshot) -> bool:
     only_kept = decision["action"] == "keep" and not decision["comparison"]
-    return only_kept and not situation.causes(decision)
+    return only_kept and not snapshot.causes(decision)
 
 
-def decided(decision: Row, situation: Situation) -> list[str]:
+def decided(decision: Row, snapshot: Snapshot) -> list[str]:
     """Tell what was decided, when and why; then on what evidence."""
     on = f"On {day(decision['decided_at'])} it"
-    if _is_dull(decision, situation):
+    if _is_dull(decision, snapshot):
         return [f"{on} kept the live release: nothing was wrong."]
     comparison, reason = decision["comparison"], in_plain_words(decision["reason"])
-    how = judged(decision, situation) if comparison else ""
+    how = judged(decision, snapshot) if comparison else ""
     match decision["action"]:
         case "deploy":
             done = f"made release {decision['version']} live"
@@ -89,15 +89,15 @@ def decided(decision: Row, situation: Situation) -> list[str]:
             first, found, fault = reason.partition("no challenger: ")
             done = "kept the live release"
             how = sentence(f"no new model: {fault}" if found else first.split("; ")[0])
-    causes = [in_plain_words(cause["detail"]) for cause in situation.causes(decision)]
+    causes = [in_plain_words(cause["detail"]) for cause in snapshot.causes(decision)]
     why = f" The cause: {plain_words.details(causes, most=1)}." if causes else ""
     return [f"{on} {done}.{why}", *filter(None, [how])]
 
 
-def judged(decision: Row, situation: Situation) -> str:
+def judged(decision: Row, snapshot: Snapshot) -> str:
     """Tell what the gate found of a challenger, in words and numbers."""
     comparison = decision["comparison"]
-    metric = comparison["metric"] or situation.metric
+    metric = comparison["metric"] or snapshot.metric
     now, before, name = comparison["challenger"], comparison["champion"], plain_words.metric(metric)
     if before is None:
         rows = counted(now["n"], "row")
@@ -112,7 +112,7 @@ def judged(decision: Row, situation: Situation) -> str:
     weight = plain_words.evidence(comparison["e_value"])
     enough = "enough" if comparison["proven"] else "not enough to call it proven"
     made_live = decision["action"] == "deploy" and not comparison["proven"]
-    needed = f"{situation.evidence_needed:.0f} is needed"
+    needed = f"{snapshot.evidence_needed:.0f} is needed"
     yet = "; it went live because the old one had drifted" if made_live else ""
     return f"{told}; the evidence for the new one is {weight} where {needed}: {enough}{yet}."
 

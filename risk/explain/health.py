@@ -11,7 +11,7 @@ from typing import Literal
 
 from risk.explain import events, plain_words
 from risk.explain.plain_words import ADVICE, ESTIMATED, MEASURED, PROMISED, day, sentence
-from risk.explain.snapshot import Row, Situation
+from risk.explain.snapshot import Row, Snapshot
 
 Fitness = Literal["fit", "fit with care", "not fit"]
 HEADLINES: dict[Fitness, str] = {
@@ -24,7 +24,7 @@ GRAVE = {
     "calibration_drift": "The probabilities it predicts are off.",
     "suspected_harm": "The model probably errs more than it promised; no labels confirm it yet.",
 }
-FEWEST_GAPS, INTERVALS_UNTIL_LATE = 3, 3
+MIN_GAPS, INTERVALS_UNTIL_LATE = 3, 3
 CRON = timedelta(minutes=10)
 
 
@@ -53,9 +53,9 @@ class Status:
         return HEADLINES[self.fitness]
 
 
-def tell(situation: Situation) -> Status:
+def tell(snapshot: Snapshot) -> Status:
     """Answer the questions; one grave concern makes a model unfit, any other asks for care."""
-    concerns = sorted(_concerns(situation), key=lambda concern: not concern.is_grave)
+    concerns = sorted(_concerns(snapshot), key=lambda concern: not concern.is_grave)
     fitness: Fitness = "fit with care" if concerns else "fit"
     if concerns and concerns[0].is_grave:
         fitness = "not fit"
@@ -65,29 +65,29 @@ def tell(situation: Situation) -> Status:
         fitness,
         reasons=(
             *(reasons or ["No incident is open, and the last run went well."]),
-            *_score(situation),
+            *_score(snapshot),
         ),
-        changed=tuple(events.changed(situation)),
-        done=tuple(events.done(situation)),
+        changed=tuple(events.changed(snapshot)),
+        done=tuple(events.done(snapshot)),
         advice=tuple(advice) or ("Nothing: use it as usual.",),
     )
 
 
-def _concerns(situation: Situation) -> list[Concern]:
-    if situation.fault:
+def _concerns(snapshot: Snapshot) -> list[Concern]:
+    if snapshot.fault:
         stop = "Use no prediction until a run has deployed a model that can be trusted."
-        return [Concern(f"No model can be trusted: {situation.fault}.", stop, is_grave=True)]
+        return [Concern(f"No model can be trusted: {snapshot.fault}.", stop, is_grave=True)]
     return [
-        *_of_incidents(situation),
-        *_of_the_release(situation),
-        *_of_the_runs(situation),
-        *_of_the_score(situation),
+        *_of_incidents(snapshot),
+        *_of_the_release(snapshot),
+        *_of_the_runs(snapshot),
+        *_of_the_score(snapshot),
     ]
 
 
-def _of_incidents(situation: Situation) -> list[Concern]:
+def _of_incidents(snapshot: Snapshot) -> list[Concern]:
     """Group what is open: by what it does to the model, broken feeds, and the rest."""
-    found, asked = situation.open_incidents, _asked_about(situation)
+    found, asked = snapshot.open_incidents, _asked_about(snapshot)
     kinds = {incident["kind"] for incident in found}
     concerns = [
         Concern(words, f"Do not rely on the predictions. {ADVICE[kind]}", is_grave=True)
@@ -115,22 +115,22 @@ def _subjects(incidents: Sequence[Row]) -> str:
     return plain_words.listed([plain_words.about(incident) for incident in incidents])
 
 
-def _asked_about(situation: Situation) -> list[Row]:
+def _asked_about(snapshot: Snapshot) -> list[Row]:
     """Return the open incidents of a broken feed about which a person is being asked."""
-    newest = situation.decisions[0] if situation.decisions else None
+    newest = snapshot.decisions[0] if snapshot.decisions else None
     if newest is None or newest["action"] != "ask":
         return []
     return [
         cause
-        for cause in situation.causes(newest)
+        for cause in snapshot.causes(newest)
         if cause["kind"] == "data_quality"
         and cause["severity"] == "large"
         and not cause["resolved_at"]
     ]
 
 
-def _of_the_release(situation: Situation) -> list[Concern]:
-    release = situation.release
+def _of_the_release(snapshot: Snapshot) -> list[Concern]:
+    release = snapshot.release
     if release is None or release["proven"]:
         return []
     words = f"Release {release['version']} was never proven better than the one before it."
@@ -140,8 +140,8 @@ def _of_the_release(situation: Situation) -> list[Concern]:
     return [Concern(words, patience)]
 
 
-def _of_the_runs(situation: Situation) -> list[Concern]:
-    ended = [run for run in situation.runs if run["status"] != "running"]
+def _of_the_runs(snapshot: Snapshot) -> list[Concern]:
+    ended = [run for run in snapshot.runs if run["status"] != "running"]
     if not ended:
         return []
     concerns, last = [], ended[0]
@@ -150,8 +150,8 @@ def _of_the_runs(situation: Situation) -> list[Concern]:
         words = sentence(f"the last run, on {day(last['started_at'])}, {how}")
         concerns.append(Concern(words, "Mend what made the last run fail, and let it run again."))
     good = [run for run in ended if run["status"] == "ok"]
-    usual = _usual_interval(situation, good)
-    since = situation.now - good[0]["started_at"] if good else None
+    usual = _usual_interval(snapshot, good)
+    since = snapshot.now - good[0]["started_at"] if good else None
     if since is None or since > INTERVALS_UNTIL_LATE * usual:
         ago, often = plain_words.duration(since) if since else "", plain_words.duration(usual)
         words = f"The last successful run was {ago} ago; one every {often} is usual."
@@ -164,24 +164,24 @@ def _of_the_runs(situation: Situation) -> list[Concern]:
     return concerns
 
 
-def _usual_interval(situation: Situation, good: Sequence[Row]) -> timedelta:
+def _usual_interval(snapshot: Snapshot, good: Sequence[Row]) -> timedelta:
     gaps = [later["started_at"] - earlier["started_at"] for later, earlier in pairwise(good)]
-    if len(gaps) < FEWEST_GAPS:
-        return situation.usual_interval
+    if len(gaps) < MIN_GAPS:
+        return snapshot.usual_interval
     usual: timedelta = statistics.median(gaps)
     return max(usual, CRON)
 
 
-def _of_the_score(situation: Situation) -> list[Concern]:
-    if situation.release is None or _score(situation):
+def _of_the_score(snapshot: Snapshot) -> list[Concern]:
+    if snapshot.release is None or _score(snapshot):
         return []
-    words = f"Nobody knows how good release {situation.release['version']} is: it has no score."
+    words = f"Nobody knows how good release {snapshot.release['version']} is: it has no score."
     return [Concern(words, "Bring rows with labels: without them nothing can be scored.")]
 
 
-def _score(situation: Situation) -> list[str]:
+def _score(snapshot: Snapshot) -> list[str]:
     """Tell the newest score of the live release, and what the test data promised."""
-    newest, told = situation.newest_scores, []
+    newest, told = snapshot.newest_scores, []
     if score := newest.get(MEASURED):
         rows = f"measured on the newest {score['n']:,} labelled rows"
         told.append(f"{plain_words.score(score)} {rows}")
@@ -189,4 +189,4 @@ def _score(situation: Situation) -> list[str]:
         told.append(f"{plain_words.score(score)} estimated for {score['n']:,} rows without labels")
     if score := newest.get(PROMISED):
         told.append(f"{plain_words.score(score)} on {score['n']:,} rows of test data")
-    return [f"{plain_words.metric(situation.metric)} is {'; '.join(told)}."] if told else []
+    return [f"{plain_words.metric(snapshot.metric)} is {'; '.join(told)}."] if told else []

@@ -20,7 +20,7 @@ ADVICE = {
     "suspected_harm": "Bring labels soon: without them the model's errors are only estimated.",
 } | dict.fromkeys(OF_DATA, "Ask whether the change is real or only how the data is made.")
 METRICS = {"f1": "F1", "roc_auc": "ROC AUC", "brier": "Brier score"}
-LARGEST_EVIDENCE = 1e6
+MAX_EVIDENCE = 1e6
 SUBJECTS = {
     PREDICTION: "predicted risk",
     LABELLED: "errors on labelled rows",
@@ -92,8 +92,8 @@ def evidence(e_value: float | None) -> str:
     """Write how strong evidence is, as far as the number still says something."""
     if e_value is None:
         return "unknown"
-    if e_value > LARGEST_EVIDENCE:
-        return f"more than {LARGEST_EVIDENCE:,.0f}"
+    if e_value > MAX_EVIDENCE:
+        return f"more than {MAX_EVIDENCE:,.0f}"
     return f"{e_value:,.0f}" if e_value >= 10 else f"{e_value:.2f}"
 
 

@@ -27,7 +27,7 @@ SAME_MOMENT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Situation:
+class Snapshot:
     """What the ledger says at one moment; its rows are the newest hundred, the newest first.
 
     Of open incidents it has all. `scores` are those of the metric, the newest last; `fault` is
@@ -76,7 +76,7 @@ class Situation:
 
 def look(
     config: Config, ledger: Ledger, *, fault: str | None = None, live: int | None = None
-) -> Situation:
+) -> Snapshot:
     """Read what there is to know; `fault` is why the live model cannot be trusted.
 
     The `live` release is the one that is deployed, unless another is named.
@@ -85,7 +85,7 @@ def look(
     seen = ledger.assessments.history(newest=1)
     known = ledger.releases.page(NEWEST, live=live).items
     told = seen[-1].attribution if seen and seen[-1].version == live else None
-    return Situation(
+    return Snapshot(
         now=ledger.now(),
         metric=config.checks.metric,
         evidence_needed=1 / config.gate.alpha,

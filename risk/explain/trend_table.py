@@ -24,8 +24,8 @@ OTHER_NAMES = {"missing": "missing_percent", "latency": "duration_seconds", "vol
 NAMES = [*MEASURES, *OTHER_NAMES]
 UNITS = {"d": "days", "h": "hours"}
 BLOCKS = "▁▂▃▄▅▆▇█"
-MOST_BLOCKS = 60
-MOST_NAMED = 20
+MAX_BLOCKS = 60
+MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def moment(words: str, *, now: datetime) -> datetime:
 
 def sparkline(values: Sequence[float]) -> str:
     """Draw the newest values as blocks between the lowest and the highest; a gap where none is."""
-    shown = np.array(values[-MOST_BLOCKS:], dtype="float64")
+    shown = np.array(values[-MAX_BLOCKS:], dtype="float64")
     known = shown[np.isfinite(shown)]
     low, width = (known.min(), np.ptp(known)) if len(known) else (0.0, 0.0)
     steps = (shown - low) / (width or 1) * (len(BLOCKS) - 1)
@@ -136,7 +136,7 @@ def _known(ledger: Ledger, metric: str) -> str:
     if metric == "duration_seconds":
         names = ledger.runs.timings()["stage"]
     known = sorted(names.dropna().unique())
-    return f"; known: {details(known, most=MOST_NAMED)}" if known else ""
+    return f"; known: {details(known, most=MAX_NAMED)}" if known else ""
 
 
 def _names(points: pd.DataFrame) -> pd.Series[Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_VALUES = 15
+MAX_VALUES = 15
 FRAME = Frame(height=3.0, right=0.45)
 ENDS = {"-inf": "lower", "inf": "higher"}
 MISSING_APART = 0.6  # of a bin
@@ -77,7 +77,7 @@ def categorical_feature(
         return say_instead(f"not enough data: no values of {fitted(feature, 3.5)} to draw")
     before, now = _shares(shares)
     order = np.argsort(-np.abs(now - before), kind="stable")
-    rows, rest = shares.iloc[order[:MOST_VALUES]], shares.iloc[order[MOST_VALUES:]]
+    rows, rest = shares.iloc[order[:MAX_VALUES]], shares.iloc[order[MAX_VALUES:]]
     before, now = _shares(rows)
     told = [f"{percent(b)} → {percent(c)}" for b, c in zip(before, now, strict=True)]
     figure, axes = rows_of([named(value) for value in rows["value"]], told, foot=_told(rest))

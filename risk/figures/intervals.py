@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DIFFERENCE = "difference"
 NUMBERS = ["value", "lower", "upper"]
-MOST_ROWS = 25
+MAX_ROWS = 25
 LARGE = 1000  # numbers from here on need no decimals
 APART, GAP = 1.4 * ROW, 0.75  # inches
 
@@ -61,11 +61,11 @@ def segments(rows: pd.DataFrame, *, overall: float, metric: str) -> Figure:
     known = _with_value(rows)
     if known.empty:
         return say_instead("not enough data: no segment has enough labelled rows")
-    shown = known.head(MOST_ROWS)
+    shown = known.head(MAX_ROWS)
     numbers = [
         f"{percent(value)}, n = {n:,}" for value, n in zip(shown["value"], shown["n"], strict=True)
     ]
-    foot = f"Not drawn: {len(known) - MOST_ROWS} more segments." if len(known) > MOST_ROWS else ""
+    foot = f"Not drawn: {len(known) - MAX_ROWS} more segments." if len(known) > MAX_ROWS else ""
     figure, axes = rows_of(shown["segment"].tolist(), numbers, foot=foot)
     _draw_intervals(axes, shown)
     axes.set_xlim(_ends(shown))

@@ -10,8 +10,8 @@ import pandas as pd
 from risk.figures.canvas import TEXT, any_letter
 
 GAP = "…"
-MOST_LETTERS = 200
-MOST_DIGITS = 9
+MAX_LETTERS = 200
+MAX_DIGITS = 9
 POINTS = 72  # in an inch
 
 
@@ -35,8 +35,8 @@ def inches(text: str, *, size: float = TEXT) -> float:
 def fitted(text: Any, room: float, *, size: float = TEXT) -> str:
     """Shorten a text in the middle until it is no wider than `room` inches."""
     whole = plain(text)
-    if len(whole) > MOST_LETTERS:
-        whole = _without_middle(whole, MOST_LETTERS)
+    if len(whole) > MAX_LETTERS:
+        whole = _without_middle(whole, MAX_LETTERS)
     if inches(whole, size=size) <= room:
         return whole
     fits, too_long = 0, len(whole)
@@ -64,7 +64,7 @@ def number(value: float, *, digits: int = 4) -> str:
 
 def numbers(values: Sequence[float]) -> list[str]:
     """Write numbers that increase with as few digits as tell them apart, but never many."""
-    for digits in range(3, MOST_DIGITS + 1):
+    for digits in range(3, MAX_DIGITS + 1):
         written = [number(value, digits=digits) for value in values]
         if len(set(written)) == len(set(values)):
             break

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_ROWS = 12
-LONGEST_BAR = 10.0  # times what is tolerated; longer ones would make all others invisible
+MAX_ROWS = 12
+MAX_BAR_LENGTH = 10.0  # times what is tolerated; longer ones would make all others invisible
 FAULTS = {"missing": "missing", "out_of_range": "out of range", "unseen": "unseen value"}
 LOOKS: dict[bool, dict[str, Any]] = {
     True: {"facecolor": LIGHT.estimated, "edgecolor": LIGHT.estimated},
@@ -37,17 +37,17 @@ def drift_ranking(rows: pd.DataFrame, *, n: int) -> Figure:
     ranked = known.sort_values("times", ascending=False, kind="stable")
     if ranked.empty:
         return say_instead("not enough data: no feature has a drift score")
-    shown = ranked.head(MOST_ROWS)
+    shown = ranked.head(MAX_ROWS)
     numbers = [f"{times:,.1f}×" for times in shown["times"]]
-    foot = _not_drawn(len(rows) - len(ranked), ranked["times"].iloc[MOST_ROWS:])
+    foot = _not_drawn(len(rows) - len(ranked), ranked["times"].iloc[MAX_ROWS:])
     figure, axes = rows_of(shown["feature"].tolist(), numbers, foot=foot)
     detected = shown["drift_detected"].fillna(False).astype("bool")
     for is_drift, look in LOOKS.items():
         chosen = np.flatnonzero(detected == is_drift)
-        lengths = shown["times"].clip(upper=LONGEST_BAR).iloc[chosen]
+        lengths = shown["times"].clip(upper=MAX_BAR_LENGTH).iloc[chosen]
         axes.barh(chosen, lengths, BAR, **look)
     axes.axvline(1, color=LIGHT.ink, linewidth=1.2, linestyle="--")
-    axes.set_xlim(0, 1.04 * max(1.2, min(shown["times"].max(), LONGEST_BAR)))
+    axes.set_xlim(0, 1.04 * max(1.2, min(shown["times"].max(), MAX_BAR_LENGTH)))
     _mark_longer(axes, shown["times"])
     axes.set_xlabel(f"drift score as a multiple of what is tolerated, n = {n:,}")
     explain_above(axes, [*_patches(), _line("tolerated (1×)")])
@@ -68,9 +68,9 @@ def data_quality(counts: pd.DataFrame, *, n: int) -> Figure:
     faulty = worst[worst > 0]
     if faulty.empty:
         return say_instead(f"Nothing is missing, out of range or unseen, n = {n:,}.")
-    shown = faulty.index[:MOST_ROWS]
+    shown = faulty.index[:MAX_ROWS]
     figure = _panels(counts.loc[shown, "column"].tolist(), shares.loc[shown])
-    rest = faulty.iloc[MOST_ROWS:]
+    rest = faulty.iloc[MAX_ROWS:]
     told = [f"Shares of {plain_words.counted(n, 'row')}."]
     if len(rest):
         told.append(f"{len(rest)} more columns, at most {percent(rest.max())} each, not drawn.")
@@ -107,8 +107,8 @@ def stage_timings(rows: pd.DataFrame) -> Figure:
 
 def _mark_longer(axes: Axes, times: pd.Series[float]) -> None:
     """Show that a bar goes on beyond the drawing."""
-    rows = np.flatnonzero(times > LONGEST_BAR)
-    axes.plot(np.full(len(rows), 1.015 * LONGEST_BAR), rows, ">", color=LIGHT.estimated)
+    rows = np.flatnonzero(times > MAX_BAR_LENGTH)
+    axes.plot(np.full(len(rows), 1.015 * MAX_BAR_LENGTH), rows, ">", color=LIGHT.estimated)
 
 
 def _patches() -> list[Any]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROW, MOST_ROOM = 0.24, 2.4  # inches
+ROW, MAX_ROOM = 0.24, 2.4  # inches
 ABOVE = 0.4  # inches, for what is explained
 BAR = 0.62  # of a row
 GAP = 0.12  # inches between a drawing and what is written beside it
@@ -22,7 +22,7 @@ def rows_of(
     names: Sequence[Any], numbers: Sequence[str], *, theme: Theme = LIGHT, foot: str = ""
 ) -> tuple[Figure, Axes]:
     """Give a drawing with a row per name, a number beside each, and words at its foot."""
-    short, left = fitted_all(names, MOST_ROOM)
+    short, left = fitted_all(names, MAX_ROOM)
     right = max(map(inches, numbers), default=0.0)
     below = 0.78 if foot else 0.58
     height = ABOVE + ROW * len(short) + below

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENDS = {MEASURED: "measured ●\non labelled rows", ESTIMATED: "estimated - -\nwithout labels"}
-FEWEST_POINTS = 2
+MIN_POINTS = 2
 LABELS_APART, MARKS_APART, HEIGHT_OF_MARKS = 0.36, 0.66, 0.2  # inches
 ROWS_OF_MARKS = 3
 ROOM = Frame(height=4.2, left=0.6, right=1.35, below=0.95, above=0.75)
@@ -37,7 +37,7 @@ def score_trend(
     """
     points = points.dropna(subset="value").sort_values("at")
     runs = points[points["kind"] != PROMISED]
-    if len(runs) == 0 or runs["kind"].value_counts().max() < FEWEST_POINTS:
+    if len(runs) == 0 or runs["kind"].value_counts().max() < MIN_POINTS:
         words = "not enough data: a trend needs the scores of two runs"
         return say_instead(words, theme=theme, width=width)
     figure, axes = canvas(replace(ROOM, width=width), theme=theme)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_PARTS = 10
-LEAST_REACH = 0.02  # of the axis, so that nothing looks like much
-LEAST_REST = 5e-4  # what three decimals show
+MAX_PARTS = 10
+MIN_REACH = 0.02  # of the axis, so that nothing looks like much
+MIN_REST = 5e-4  # what three decimals show
 
 
 def risk_attribution(
@@ -84,7 +84,7 @@ def _waterfall(
     axes.vlines(reached, np.arange(len(reached)), places[0] + np.arange(len(reached)), theme.faint)
     look = {"color": theme.ink, "markersize": 6, "zorder": 4}
     axes.plot([before, after], [0, len(sizes) + 1], "D", **look)
-    middle, reach = (reached.max() + reached.min()) / 2, max(np.ptp(reached), LEAST_REACH)
+    middle, reach = (reached.max() + reached.min()) / 2, max(np.ptp(reached), MIN_REACH)
     axes.set_xlim(middle - 0.58 * reach, middle + 0.58 * reach)
     explain_above(axes, axes.get_legend_handles_labels()[0], theme=theme)
     return figure, axes
@@ -94,12 +94,12 @@ def _with_rest(parts: pd.DataFrame, change: float) -> pd.DataFrame:
     """Keep the largest parts, add up the others, and name what all of them leave unexplained."""
     ranked = parts.sort_values("part", key=np.abs, ascending=False, kind="stable")
     rows = [ranked]
-    if len(ranked) > MOST_PARTS + 1:
-        rest = ranked.iloc[MOST_PARTS:]
+    if len(ranked) > MAX_PARTS + 1:
+        rest = ranked.iloc[MAX_PARTS:]
         together = {"name": f"the other {len(rest)} features", "part": rest["part"].sum()}
-        rows = [ranked.head(MOST_PARTS), pd.DataFrame([together])]
+        rows = [ranked.head(MAX_PARTS), pd.DataFrame([together])]
     unexplained = change - parts["part"].sum()
-    if abs(unexplained) > LEAST_REST:
+    if abs(unexplained) > MIN_REST:
         rows.append(pd.DataFrame([{"name": "not explained", "part": unexplained}]))
     return pd.concat(rows)
 

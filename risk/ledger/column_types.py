@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, DateTime, Dialect, Double, Integer, String, T
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator
 
-LARGEST = sys.float_info.max
+MAX_VALUE = sys.float_info.max
 Identity = BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -90,7 +90,7 @@ class Number(TypeDecorator[float]):
         """Make a number of numpy's one the drivers know."""
         if value is None or math.isnan(value):
             return None
-        return float(max(-LARGEST, min(LARGEST, value)))
+        return float(max(-MAX_VALUE, min(MAX_VALUE, value)))
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -26,7 +26,7 @@ from risk.ledger.tables import leases
 log = logging.getLogger(__name__)
 NAME = "run"
 RENEWALS = 3  # within the time of a lease: two may fail
-LONGEST_HOLDER = 255
+MAX_HOLDER_LENGTH = 255
 CLOCKS = {
     "postgresql": "timezone('UTC', clock_timestamp())",
     "mysql": "utc_timestamp(6)",
@@ -86,7 +86,7 @@ class Lease:
 
     def __init__(self, engine: sa.Engine, *, holder: str, seconds: float) -> None:
         self.engine = engine
-        self.holder = f"{holder} on {socket.gethostname()}"[:LONGEST_HOLDER]
+        self.holder = f"{holder} on {socket.gethostname()}"[:MAX_HOLDER_LENGTH]
         self.lasts = timedelta(seconds=seconds)
         self.token = secrets.token_hex(16)
 

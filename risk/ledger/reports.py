@@ -12,7 +12,7 @@ from risk.ledger.database import Database, Row
 from risk.ledger.queries import EVERY, NEWEST, Listing, Part, page
 from risk.ledger.tables import decisions, incidents, reports, runs
 
-MOST_DUE = 3
+MAX_DUE = 3
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Reports:
         """Return the newest runs that decided something since the last report, oldest first."""
         run_id = decisions.c.run_id
         query = sa.select(run_id).where(run_id > self.last_run()).distinct()
-        newest = query.order_by(run_id.desc()).limit(MOST_DUE)
+        newest = query.order_by(run_id.desc()).limit(MAX_DUE)
         return [row[0] for row in self.database.rows(newest)][::-1]
 
 

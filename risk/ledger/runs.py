@@ -18,7 +18,7 @@ from risk.ledger.ingestions import Ingestions
 from risk.ledger.queries import NEWEST, Listing, Part, only_item, page
 from risk.ledger.tables import decisions, runs, stage_timings
 
-MOST_OF_A_RUN = 100
+MAX_OF_A_RUN = 100
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Runs:
 
     def read(self, run_id: int) -> dict[str, Any]:
         """Return a run with its stages, drops, detected findings and decisions, 100 of each."""
-        database, some, only = self.database, Part(page_size=MOST_OF_A_RUN), {"run_id": run_id}
+        database, some, only = self.database, Part(page_size=MAX_OF_A_RUN), {"run_id": run_id}
         stages = page(database, sa.select(stage_timings), stage_timings.c.id, some, **only)
         return only_item(self.page(run_id=run_id), f"run {run_id}") | {
             "stages": stages.items[::-1],

@@ -26,8 +26,8 @@ Period = Literal["run", "day"]
 Merge = Literal["last", "mean", "pooled", "sum"]
 SERIES = ["feature", "dataset", "version"]
 POINT = ["at", "run_id", *SERIES, "value", "lower", "upper", "n"]
-MOST_POINTS = 1000
-MOST_ROWS = 20_000  # of the ledger, that one trend is made of
+MAX_POINTS = 1000
+MAX_ROWS = 20_000  # of the ledger, that one trend is made of
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Trends:
             raise UnknownName(f"no trend is called {metric[:80]!r}; known: {list(MEASURES)}")
         of_whole_runs = metric == "duration_seconds" and feature is None
         measure = WHOLE_RUNS if of_whole_runs else MEASURES[metric]
-        most = MOST_POINTS if per == "run" and measure.merge != "sum" else MOST_ROWS
+        most = MAX_POINTS if per == "run" and measure.merge != "sum" else MAX_ROWS
         query = measure.points.order_by(measure.subject.table.c.id.desc()).limit(most)
         if feature is not None:
             query = query.where(measure.subject == feature)
@@ -74,7 +74,7 @@ class Trends:
         points = merged(found, per=per, merge=measure.merge, cut=len(found) == most)
         if since is not None:
             points = points_since(points, since, per=per)
-        newest = points.tail(MOST_POINTS).reset_index(drop=True)
+        newest = points.tail(MAX_POINTS).reset_index(drop=True)
         is_cut = len(found) == most and (since is None or found["at"].iloc[0] >= since)
         newest.attrs["is_cut"] = is_cut or len(newest) < len(points)
         return newest

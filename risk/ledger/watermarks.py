@@ -34,7 +34,7 @@ READ: dict[str, Callable[[str], Any]] = {
 }
 
 
-MOST_AGAIN = 500_000  # their digests are one value, which a server takes up to 16 MB of
+MAX_AGAIN = 500_000  # their digests are one value, which a server takes up to 16 MB of
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Watermark:
         if type(self.value) not in KINDS:
             kind = type(self.value).__name__
             raise SourceError(f"a mark is a number, a time or a text, not {kind}")
-        if self.taken.total() > MOST_AGAIN:
+        if self.taken.total() > MAX_AGAIN:
             raise SourceError(
-                f"more than {MOST_AGAIN} rows would be read again; choose a finer mark, or less "
+                f"more than {MAX_AGAIN} rows would be read again; choose a finer mark, or less "
                 "overlap"
             )
 

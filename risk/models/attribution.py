@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 # Rows of each table. Up to 998 pairs walk 8 orders each, and every step but the last is predicted:
 # some 8000 predictions a feature.
-MOST_ROWS = 500
-MOST_ROTATIONS = 4  # of an order, and the reverse of each: 8 orders a pair
-MOST_COMPARED = 200  # reference rows; somebody waits for it (ADR 14)
+MAX_ROWS = 500
+MAX_ROTATIONS = 4  # of an order, and the reverse of each: 8 orders a pair
+MAX_COMPARED = 200  # reference rows; somebody waits for it (ADR 14)
 MANY_FEATURES = 20  # beyond, two orders: one and its reverse still share interactions of two fairly
 STEPS_AT_ONCE = 50  # of at most 1600 rows each, and of 400 with many features: bounds the memory
 Floats = NDArray[np.float64]
@@ -188,10 +188,10 @@ def attribute_row(
     array([0.1, 0.3])
     """
     usual = predict_proba(reference)
-    chosen = _spread(usual, MOST_COMPARED)
+    chosen = _spread(usual, MAX_COMPARED)
     n, n_features = len(chosen), len(reference.columns)
     rows = pd.concat([reference.iloc[chosen], row[[*reference]]])  # the row itself is number n
-    n_rotations = 1 if n_features > MANY_FEATURES else MOST_ROTATIONS
+    n_rotations = 1 if n_features > MANY_FEATURES else MAX_ROTATIONS
     orders = _orders(n, n_features, rng, n_rotations)
     first = np.tile(np.arange(n), len(orders) // n)
     last = np.full_like(first, n)  # no pairing by rank: each reference row becomes the same row
@@ -218,7 +218,7 @@ def _predicted(
     return predicted
 
 
-def _spread(risk: Floats, most: int = MOST_ROWS) -> Integers:
+def _spread(risk: Floats, most: int = MAX_ROWS) -> Integers:
     """Choose rows in the order of their risk: all, or the middle one of each of equal strata."""
     # No random sample: the middles of strata of the risk nearly keep its mean, and are the same
     # each time.
@@ -239,7 +239,7 @@ def _pairs(n_before: int, n_after: int) -> Integers:
 
 
 def _orders(
-    n_pairs: int, n_features: int, rng: np.random.Generator, most_rotations: int = MOST_ROTATIONS
+    n_pairs: int, n_features: int, rng: np.random.Generator, most_rotations: int = MAX_ROTATIONS
 ) -> Integers:
     """Draw an order of the features for each pair, then append its rotations and all reverses."""
     # an order of its own for each pair, so that chance averages out over the pairs

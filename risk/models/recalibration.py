@@ -17,8 +17,8 @@ from risk.stats.scores import BIGGER_IS_BETTER, score_all
 
 Adjustment = Literal["recalibrate", "move_threshold"]
 Floats = NDArray[np.float64]
-FEWEST_ROWS, FEWEST_OF_A_CLASS = 60, 10  # in each half: two parameters and a threshold to learn
-SMALLEST_PROBABILITY = 1e-6  # 0 and 1 have infinite log-odds; these are 13.8
+MIN_ROWS, MIN_OF_A_CLASS = 60, 10  # in each half: two parameters and a threshold to learn
+MIN_PROBABILITY = 1e-6  # 0 and 1 have infinite log-odds; these are 13.8
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
     older, newer = labelled.iloc[:half], labelled.iloc[half:]
     for part in (older, newer):
         fewest = min(part["y_true"].sum(), len(part) - part["y_true"].sum())
-        if len(part) < FEWEST_ROWS or fewest < FEWEST_OF_A_CLASS:
+        if len(part) < MIN_ROWS or fewest < MIN_OF_A_CLASS:
             return []
     y_old, p_old = (older[name].to_numpy(dtype="float64") for name in ("y_true", "y_pred_proba"))
     y_new, p_new = (newer[name].to_numpy(dtype="float64") for name in ("y_true", "y_pred_proba"))
@@ -98,5 +98,5 @@ def _apply(y_pred_proba: Floats, slope: float, intercept: float) -> Floats:
 
 
 def _log_odds(y_pred_proba: Floats) -> Floats:
-    odds: Floats = logit(np.clip(y_pred_proba, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY))
+    odds: Floats = logit(np.clip(y_pred_proba, MIN_PROBABILITY, 1 - MIN_PROBABILITY))
     return odds

@@ -1,4 +1,4 @@
-"""The shelf of releases: immutable folders, and one pointer that names the live one."""
+"""Releases: immutable folders, and one pointer that names the live one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from risk.store import storage_faults, sync_folder, write
 POINTER = "current"
 
 
-def publish(shelf: Path, version: int, files: Mapping[str, bytes]) -> Path:
-    """Put a complete release on the shelf; it is not live yet.
+def publish(root: Path, version: int, files: Mapping[str, bytes]) -> Path:
+    """Publish a complete release; it is not live yet.
 
     An equal number that is already there was never made live: a crash came between.
     """
-    folder = release_path(shelf, version)
+    folder = release_path(root, version)
     unfinished = folder.with_name(f".{version}.tmp")
     with storage_faults(folder):
         for leftover in (unfinished, folder):
@@ -35,43 +35,43 @@ def publish(shelf: Path, version: int, files: Mapping[str, bytes]) -> Path:
     return folder
 
 
-def switch(shelf: Path, version: int) -> None:
+def switch(root: Path, version: int) -> None:
     """Make a release the live one by a single rename; the plain file names follow with it."""
-    folder = existing(shelf, version)
-    with storage_faults(shelf):
-        _link(shelf / POINTER, folder.relative_to(shelf))
+    folder = existing(root, version)
+    with storage_faults(root):
+        _link(root / POINTER, folder.relative_to(root))
         for name in sorted(path.name for path in folder.iterdir()):
-            _link(shelf / name, Path(POINTER) / name)
-        sync_folder(shelf)
+            _link(root / name, Path(POINTER) / name)
+        sync_folder(root)
 
 
-def live_folder(shelf: Path) -> Path:
+def live_folder(root: Path) -> Path:
     """Resolve the pointer, once: what is read through the result belongs together."""
     try:
-        return shelf / os.readlink(shelf / POINTER)
+        return root / os.readlink(root / POINTER)
     except OSError:
-        raise ModelError(f"no model is deployed in {shelf}; run: python full_process.py") from None
+        raise ModelError(f"no model is deployed in {root}; run: python full_process.py") from None
 
 
-def live_version(shelf: Path) -> int | None:
+def live_version(root: Path) -> int | None:
     """Return the number of the live release, None before the first."""
     try:
-        return int(live_folder(shelf).name)
+        return int(live_folder(root).name)
     except (ModelError, ValueError):
         return None
 
 
-def existing(shelf: Path, version: int) -> Path:
-    """Name the folder of a release that is on the shelf."""
-    folder = release_path(shelf, version)
+def existing(root: Path, version: int) -> Path:
+    """Name the folder of a release that exists."""
+    folder = release_path(root, version)
     if not folder.is_dir():
-        raise UnknownName(f"there is no release {version}; on the shelf: {versions(shelf)}")
+        raise UnknownName(f"there is no release {version}; existing: {versions(root)}")
     return folder
 
 
-def versions(shelf: Path) -> list[int]:
-    """List the releases on the shelf, oldest first."""
-    names = (path.name for path in (shelf / "releases").glob("*"))
+def versions(root: Path) -> list[int]:
+    """List the releases, oldest first."""
+    names = (path.name for path in (root / "releases").glob("*"))
     return sorted(int(name) for name in names if name.isdecimal())
 
 
@@ -92,22 +92,22 @@ def load(config: Config, folder: Path) -> Model:
     return champion
 
 
-def release_path(shelf: Path, version: int) -> Path:
+def release_path(root: Path, version: int) -> Path:
     """Name the folder of a release."""
-    return shelf / "releases" / str(version)
+    return root / "releases" / str(version)
 
 
-def sweep(shelf: Path, *, last_version: int) -> None:
-    """Remove releases a crash left on the shelf before any decision named them."""
-    for path in (shelf / "releases").glob("*"):
+def sweep(root: Path, *, last_version: int) -> None:
+    """Remove releases that a crash left before any decision named them."""
+    for path in (root / "releases").glob("*"):
         number = path.name.removeprefix(".").removesuffix(".tmp")
         if path.name.startswith(".") or (number.isdigit() and int(number) > last_version):
             shutil.rmtree(path)
 
 
-def discard(shelf: Path, version: int) -> None:
-    """Take a release off the shelf; what a crash leaves of it, the next `sweep` removes."""
-    folder = existing(shelf, version)
+def discard(root: Path, version: int) -> None:
+    """Remove a release; what a crash leaves of it, the next `sweep` removes."""
+    folder = existing(root, version)
     unnamed = folder.with_name(f".{version}.tmp")
     with storage_faults(folder):
         folder.rename(unnamed)

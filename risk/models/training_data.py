@@ -19,7 +19,7 @@ from risk.models.model import Manifest
 from risk.schema import ROW_HASH, fingerprints
 
 INGESTION = "ingestion_id"
-MOST_KEPT = 5000
+MAX_KEPT = 5000
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def split(config: Config, ledger: Ledger, *, since: int | None = None) -> Split:
     champion = _champion(config)
     seen = champion.trained_through if champion else max(parts, default=0)
     unseen = rows.index[rows[INGESTION] >= max(seen + 1, since or 0)]
-    n_kept = min(round(len(unseen) * config.test_size), MOST_KEPT)
+    n_kept = min(round(len(unseen) * config.test_size), MAX_KEPT)
     kept = unseen[len(unseen) - n_kept :]
     learnt = rows.drop(index=kept)
     return Split(

@@ -27,7 +27,7 @@ PROMINENT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Watched:
+class MonitoredSubject:
     """One subject: the ways it can move, the bets on them, and its share of the budget."""
 
     family: str
@@ -64,12 +64,12 @@ def family_of(subject: str) -> str:
     return {LABELLED: "model", EXPECTED_LOSS: "estimate"}.get(subject, "data")
 
 
-def watch(reference: Reference, subject: str, rules: Rules, share: float) -> Watched:
+def monitor(reference: Reference, subject: str, rules: Rules, share: float) -> MonitoredSubject:
     """Place the bets on one subject, which has that share of its family's budget."""
     chosen = directions_of(reference, subject, rules)
     known = reference.correlations.get(subject, {})
     alike = [known.get(name, evidence.UNKNOWN_CORRELATION) for name in chosen.names]
-    return Watched(
+    return MonitoredSubject(
         family=family_of(subject),
         directions=chosen,
         gains=evidence.gains(chosen),

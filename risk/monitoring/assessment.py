@@ -18,7 +18,7 @@ from risk.monitoring import detector, findings, multivariate, performance_estima
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector, State
 from risk.monitoring.findings import Finding
-from risk.monitoring.monitored_release import Watch
+from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Profile, cells_moved, count, numeric_column
 from risk.schema import ROW_HASH
 from risk.stats.directions import AGAINST, TOGETHER
@@ -26,8 +26,8 @@ from risk.stats.expected import expected_scores
 from risk.stats.scores import Estimate, score_all
 
 ENOUGH_TO_DESCRIBE = 200
-MOST_POOLED = 40
-MOST_EXPLAINED = 2
+MAX_POOLED = 40
+MAX_EXPLAINED = 2
 REALISED = "realised on new rows"
 ESTIMATED = "estimated on new rows"
 
@@ -89,21 +89,21 @@ class Assessment:
         return line
 
 
-def assess(watch: Watch, state: State, batch: Batch, config: Config) -> Assessment:
+def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Config) -> Assessment:
     """Let the detectors see a batch, estimate what has no labels, and explain what changed."""
-    rows, manifest = batch.rows, watch.champion.manifest
-    predictions = watch.predictions(rows) if len(rows) else _no_predictions()
+    rows, manifest = batch.rows, monitored.champion.manifest
+    predictions = monitored.predictions(rows) if len(rows) else _no_predictions()
     ripened = batch.ripened[batch.ripened["version"] == manifest.version]
-    profile = watch.reference.count_outcomes(ripened["y_pred_proba"], ripened["y_true"])
+    profile = monitored.reference.count_outcomes(ripened["y_pred_proba"], ripened["y_true"])
     if len(rows):
-        profile = watch.reference.count(watch.frame(rows, predictions)).plus(profile)
-    told = Detector(watch.reference, Rules.of(config))
-    domain = _domain(watch, batch, told, config)
+        profile = monitored.reference.count(monitored.frame(rows, predictions)).plus(profile)
+    told = Detector(monitored.reference, Rules.of(config))
+    domain = _domain(monitored, batch, told, config)
     state, evidence = told.advance(state, profile.plus(domain), batch.arrived_at)
     recent = pool([*batch.earlier, profile])
     labelled = _labelled(rows, predictions, ripened, manifest.target)
-    scores = _scores(watch, rows, predictions, labelled, config)
-    found = [findings.of_evidence(e, watch.reference, recent) for e in _worth_telling(evidence)]
+    scores = _scores(monitored, rows, predictions, labelled, config)
+    found = [findings.of_evidence(e, monitored.reference, recent) for e in _worth_telling(evidence)]
     return Assessment(
         findings=(
             *findings.suspect_feed(found, manifest.features),
@@ -112,16 +112,16 @@ def assess(watch: Watch, state: State, batch: Batch, config: Config) -> Assessme
         state=state,
         profile=profile,
         predictions=predictions,
-        attribution=(told_why := explain(watch, rows, config) if len(rows) else None),
-        cause=_cause(watch, told_why, rows, recent, config) if told_why else "",
+        attribution=(told_why := explain(monitored, rows, config) if len(rows) else None),
+        cause=_cause(monitored, told_why, rows, recent, config) if told_why else "",
         scores=scores,
     )
 
 
-def _domain(watch: Watch, batch: Batch, told: Detector, config: Config) -> Profile:
+def _domain(monitored: MonitoredRelease, batch: Batch, told: Detector, config: Config) -> Profile:
     """Let a classifier that knows the rows before these tell them from the reference."""
-    half = len(watch.sample) // 2
-    seen, unseen = watch.sample.iloc[:half], watch.sample.iloc[half:]
+    half = len(monitored.sample) // 2
+    seen, unseen = monitored.sample.iloc[:half], monitored.sample.iloc[half:]
     seed = config.random_seed
     score = (
         multivariate.domain_score(seen, batch.before, config.columns, random_seed=seed)
@@ -132,34 +132,38 @@ def _domain(watch: Watch, batch: Batch, told: Detector, config: Config) -> Profi
         return Profile(0, {})
     reference, now = pd.Series(score(unseen)), pd.Series(score(batch.rows))
     cells = numeric_column(detector.DOMAIN, reference)
-    told.watch_domain(count(cells.codes(reference), cells.size))
+    told.monitor_domain(count(cells.codes(reference), cells.size))
     return Profile(0, {detector.DOMAIN: count(cells.codes(now), cells.size)})
 
 
-def explain(watch: Watch, rows: pd.DataFrame, config: Config) -> Attribution:
+def explain(monitored: MonitoredRelease, rows: pd.DataFrame, config: Config) -> Attribution:
     """Attribute the change of the mean predicted risk since training to the features."""
-    features = watch.champion.manifest.features
+    features = monitored.champion.manifest.features
     rng = np.random.default_rng(config.random_seed)
     return attribution.attribute(
-        watch.champion.predict_proba, watch.sample, rows[features], features, rng=rng
+        monitored.champion.predict_proba, monitored.sample, rows[features], features, rng=rng
     )
 
 
 def _cause(
-    watch: Watch, risk: Attribution, rows: pd.DataFrame, recent: Profile, config: Config
+    monitored: MonitoredRelease,
+    risk: Attribution,
+    rows: pd.DataFrame,
+    recent: Profile,
+    config: Config,
 ) -> str:
     """Tell in one line which features changed the predicted risk and the expected loss, and how."""
-    columns = {column.name: column for column in watch.reference.columns}
+    columns = {column.name: column for column in monitored.reference.columns}
     moved = [
-        f"{name}: {cells_moved(columns[name], watch.reference.profile.counts[name], now)}"
-        for name, now in ((name, recent.counts[name]) for name in list(risk.parts)[:MOST_EXPLAINED])
+        f"{name}: {cells_moved(columns[name], monitored.reference.profile.counts[name], now)}"
+        for name, now in ((name, recent.counts[name]) for name in list(risk.parts)[:MAX_EXPLAINED])
         if any(now)
     ]
     words = [str(risk), f"moved: {'; '.join(moved)}"]
-    if watch.calibration:
+    if monitored.calibration:
         rng, features = np.random.default_rng(config.random_seed), list(risk.parts)
         loss = attribution.attribute(
-            watch.expected_loss, watch.sample, rows[features], features, rng=rng
+            monitored.expected_loss, monitored.sample, rows[features], features, rng=rng
         )
         words.append(loss.in_words(most=2, mean_of="expected loss"))
     return "; ".join(words)
@@ -202,14 +206,14 @@ def _labelled(
 
 
 def _scores(
-    watch: Watch,
+    monitored: MonitoredRelease,
     rows: pd.DataFrame,
     predictions: pd.DataFrame,
     labelled: pd.DataFrame,
     config: Config,
 ) -> dict[str, dict[str, Estimate]]:
     """Score what is known, and estimate what is not."""
-    threshold, confidence = watch.champion.manifest.threshold, config.scoring.confidence
+    threshold, confidence = monitored.champion.manifest.threshold, config.scoring.confidence
     scores = {}
     if len(labelled):
         y_pred_proba = labelled["y_pred_proba"].to_numpy()
@@ -220,9 +224,9 @@ def _scores(
             cost=config.training.cost.as_tuple(),
             confidence=confidence,
         )
-    if watch.calibration and len(rows):
+    if monitored.calibration and len(rows):
         y_pred_proba = predictions["y_pred_proba"].to_numpy()
-        scores[ESTIMATED] = watch.calibration.estimate(
+        scores[ESTIMATED] = monitored.calibration.estimate(
             rows,
             y_pred_proba,
             (y_pred_proba >= threshold).astype("int64"),

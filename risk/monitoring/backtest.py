@@ -57,8 +57,8 @@ class Replay:
 def replay(config: Config, ledger: Ledger, policy: Alarms) -> Replay:
     """Run the detectors of each release over what it saw, under another policy; write nothing."""
     rules = replace(Rules.of(config), alarms=policy)
-    on_shelf = releases.versions(config.deployment_folder)
-    seen = [batch for batch in ledger.assessments.history() if batch.version in on_shelf]
+    existing = releases.versions(config.deployment_folder)
+    seen = [batch for batch in ledger.assessments.history() if batch.version in existing]
     alarms: list[Alarm] = []
     for version in sorted({look.version for look in seen}):
         reference = _reference(config, version)
@@ -67,7 +67,7 @@ def replay(config: Config, ledger: Ledger, policy: Alarms) -> Replay:
             batch = Profile.from_json(look.profile)
             earlier.append(batch)
             state, evidence = told.advance(state, batch, look.assessed_at)
-            recent = assessment.pool(earlier[-assessment.MOST_POOLED :])
+            recent = assessment.pool(earlier[-assessment.MAX_POOLED :])
             alarms += [
                 Alarm(look.assessed_at, version, findings.of_evidence(e, reference, recent))
                 for e in evidence

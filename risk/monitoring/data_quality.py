@@ -23,9 +23,9 @@ from risk.monitoring.detector import BACKLOG
 from risk.monitoring.findings import CONSTANT, Finding
 from risk.monitoring.reference import Reference
 
-FEWEST_DROPS = 8
-MOST_DROPS = 200
-LEAST_SPREAD = 0.25
+MIN_DROPS = 8
+MAX_DROPS = 200
+MIN_SPREAD = 0.25
 CHECKS = 6
 USUAL = "usual_before"
 FACT = "fact"
@@ -41,7 +41,7 @@ class History:
     @classmethod
     def before(cls, config: Config, ledger: Ledger, first_new: int) -> History:
         """Look up the latest drops whose rows were taken."""
-        drops = ledger.ingestions.history(newest=MOST_DROPS)
+        drops = ledger.ingestions.history(newest=MAX_DROPS)
         taken = (drops["status"] == "taken") & (drops["kind"] == "rows") & (drops["id"] < first_new)
         gaps = _arrivals(drops[taken]).diff().dropna().dt.total_seconds() / 86_400
         usual = config.alarms.usual_minutes_between_drops / 1440
@@ -103,7 +103,7 @@ def check_arrival(config: Config, ledger: Ledger) -> list[Finding]:
     history = History.before(config, ledger, ledger.ingestions.last_id() + 1)
     arrivals = _arrivals(history.taken)
     hours = (arrivals.diff().dropna().dt.total_seconds() / 3600).to_numpy(dtype="float64")
-    if len(hours) < FEWEST_DROPS:
+    if len(hours) < MIN_DROPS:
         return []
     waited = (ledger.now() - arrivals.iloc[-1]).total_seconds() / 3600
     below, typical = _place(hours, waited, offset=1e-3)
@@ -158,7 +158,7 @@ def _undeclared(drop: Any, history: History) -> list[Finding]:
 
 def _volume(drop: Any, history: History) -> list[Finding]:
     usual = history.taken["rows_read"].to_numpy(dtype="float64")
-    if len(usual) < FEWEST_DROPS:
+    if len(usual) < MIN_DROPS:
         return []
     below, typical = _place(usual, drop.rows_read, offset=1.0)
     p_value = min(1.0, 2 * min(below, 1 - below))
@@ -182,7 +182,7 @@ def _share(drop: Any, history: History, kind: str, words: str) -> list[Finding]:
     read = history.taken["rows_read"].clip(lower=1)
     usual = (history.taken[f"rows_{kind}"] / read).to_numpy(dtype="float64")
     n, n_kind = drop.rows_read, getattr(drop, f"rows_{kind}")
-    if len(usual) < FEWEST_DROPS or not n_kind:
+    if len(usual) < MIN_DROPS or not n_kind:
         return []
     below, typical = _place(usual, n_kind / n, offset=1 / n)
     return [
@@ -207,6 +207,6 @@ def _place(usual: NDArray[Any], now: float, *, offset: float) -> tuple[float, fl
     what never varied so far may still do so a little.
     """
     logs = np.log(usual + offset)
-    n, spread = len(logs), max(float(logs.std(ddof=1)), LEAST_SPREAD)
+    n, spread = len(logs), max(float(logs.std(ddof=1)), MIN_SPREAD)
     t = (np.log(now + offset) - logs.mean()) / (spread * np.sqrt(1 + 1 / n))
     return float(stdtr(n - 1, t)), float(np.exp(np.median(logs)) - offset)

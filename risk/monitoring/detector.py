@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from risk.monitoring.alarm_budget import (
     FAMILY_SHARES,
+    MonitoredSubject,
     Rules,
-    Watched,
     directions_of,
     family_of,
     granted_to,
+    monitor,
     shares_of,
-    watch,
 )
 from risk.monitoring.profile import Profile
 from risk.monitoring.reference import Reference
@@ -31,19 +31,19 @@ DOMAIN_SHARE = 0.1  # of the family's budget; it looks for what columns and pair
 DOMAIN = "(domain classifier)"
 # No batch gets more than a fiftieth of an alarm: after a pause as long as the time between two
 # alarms a whole one would be due, and any batch that is barely unusual would raise it.
-LEAST_FEEDINGS = 50
+MIN_FEEDINGS = 50
 BACKLOG = timedelta(minutes=1)  # drops this close waited together: arrival is not when rows came
 # In reference standard deviations: a step is the default tolerance, the largest is also that of the
 # settings. A column that wanders even farther is reported, not tolerated.
 TOLERANCE_STEP = 0.05
-LARGEST_TOLERANCE = 1.0
+MAX_TOLERANCE = 1.0
 # What the past may reach. It is a tenth of an alarm, as the reference was counted on the same rows:
 # its means fit these batches better than those to come.
 QUIET_WEALTH = 0.1
-MOST_BATCHES = 1000  # replayed: a week of one every ten minutes, near three years of daily ones
+MAX_BATCHES = 1000  # replayed: a week of one every ten minutes, near three years of daily ones
 # The largest e-value that is told is 1e300, so that a sum over subjects is finite too: floats end
 # at 1.8e308, and JSON knows no infinity.
-LARGEST_WEALTH = 300 * np.log(10)
+MAX_WEALTH = 300 * np.log(10)
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,12 @@ class Detector:
         self.rows = max(reference.profile.n, 1)
         # taken off all others, so that the classifier's alarms cost nothing on top of the budget
         taken = DOMAIN_SHARE if rules.domain_classifier else 0.0
-        self.watched = {
-            subject: watch(reference, subject, rules, share * (1 - taken))
+        self.monitored = {
+            subject: monitor(reference, subject, rules, share * (1 - taken))
             for subject, share in shares_of(reference).items()
         }
 
-    def watch_domain(self, reference_counts: Sequence[int]) -> None:
+    def monitor_domain(self, reference_counts: Sequence[int]) -> None:
         """Watch the score of a domain classifier, whose cells hold reference rows it never saw.
 
         The classifier is trained on earlier batches, so its score is a bet that was placed before.
@@ -129,7 +129,7 @@ class Detector:
         # that of all directions `numeric` makes, which is cautious.
         alarms, n = self.rules.alarms, directions.OF_A_NUMBER
         chosen = directions.numeric(counts, Tolerance.shared(alarms.tolerance, n)).only("higher")
-        self.watched[DOMAIN] = Watched(
+        self.monitored[DOMAIN] = MonitoredSubject(
             family="data",
             directions=chosen,
             gains=evidence.gains(chosen),
@@ -149,7 +149,7 @@ class Detector:
             told = [
                 self._weigh(subject, wealth, counts, self._log_mass(family, state, now))
                 for subject, counts in batch.counts.items()
-                if subject in self.watched and self.watched[subject].family == family
+                if subject in self.monitored and self.monitored[subject].family == family
                 if any(counts)
             ]
             if not told:
@@ -173,24 +173,24 @@ class Detector:
             since = timedelta(minutes=self.rules.alarms.usual_minutes_between_drops)
         # days over days per alarm: the alarms that are due by chance, a pure number
         share = since.total_seconds() / 86_400 / self.rules.days_per_alarm(family)
-        return float(np.log(min(share, 1 / LEAST_FEEDINGS)))
+        return float(np.log(min(share, 1 / MIN_FEEDINGS)))
 
     def _weigh(
         self, subject: str, wealth: dict[str, Wealth], counts: Sequence[int], log_mass: float
     ) -> Evidence:
-        watched = self.watched[subject]
-        chosen, rows = watched.directions, np.asarray(counts, np.float64)
+        monitored = self.monitored[subject]
+        chosen, rows = monitored.directions, np.asarray(counts, np.float64)
         # (directions,): what is due to the family, times the share of the subject, of the direction
-        mass = log_mass + watched.log_share + np.log(chosen.weights)
+        mass = log_mass + monitored.log_share + np.log(chosen.weights)
         owned = wealth.get(subject, Wealth((), np.empty(0)))
         # Other names are other bets, after a change of the metric or the tolerance. Wealth must not
         # pass from one bet to another: that one would have been chosen after the rows.
         logs = evidence.advance(
             owned.logs if owned.names == chosen.names else evidence.start(chosen),
-            watched.gains,
+            monitored.gains,
             rows,
             log_mass=mass,
-            correlation=watched.correlation,
+            correlation=monitored.correlation,
         )
         wealth[subject] = Wealth(chosen.names, logs)
         # The direction is chosen by all evidence so far; effect and mean are those of this batch.
@@ -202,25 +202,25 @@ class Detector:
         # 0.1 is the spread of an event with a share of 1 %: of one that was never seen any share
         # would be an infinite effect
         unit = max(float(chosen.spreads[leading]), 0.1)
-        total = min(evidence.log_total(logs), LARGEST_WEALTH)
+        total = min(evidence.log_total(logs), MAX_WEALTH)
         return Evidence(
-            family=watched.family,
+            family=monitored.family,
             subject=subject,
             direction=chosen.names[leading],
             e_value=float(np.exp(total)),
             effect=(now - before) / unit,
-            tolerance=watched.tolerance,
+            tolerance=monitored.tolerance,
             before=before,
             now=now,
             n=n,
-            rows_needed=self._rows_needed(watched, float(mass[leading])),
+            rows_needed=self._rows_needed(monitored, float(mass[leading])),
         )
 
-    def _rows_needed(self, watched: Watched, log_mass: float) -> int:
+    def _rows_needed(self, monitored: MonitoredSubject, log_mass: float) -> int:
         return evidence.rows_needed(
             self.rules.alarms.effect_of_interest,
             log_odds=-log_mass,
-            tolerance=watched.tolerance,
+            tolerance=monitored.tolerance,
             reference_rows=self.rows,
         )
 
@@ -229,7 +229,7 @@ class Detector:
         # start again, the others would raise the same alarm with the next batch.
         alarms = [e for e in told if e.alarm]
         if alarms and sum(e.e_value for e in alarms) < 1:
-            return [s for s, watched in self.watched.items() if watched.family == family]
+            return [s for s, monitored in self.monitored.items() if monitored.family == family]
         return [e.subject for e in alarms]
 
 
@@ -263,7 +263,7 @@ def settle(
         made = directions_of(reference, subject, rules)
         alike = evidence.intraclass_correlation(typical, made.values)
         correlations[subject] = dict(zip(made.names, alike.tolist(), strict=True))
-        if len(tables) < evidence.FEWEST_BATCHES:
+        if len(tables) < evidence.MIN_BATCHES:
             continue
         # The design effect comes first: tolerance is for what it leaves unexplained. `settled`
         # shares the mapping that the loop fills, so each round watches with what was granted last.
@@ -271,9 +271,9 @@ def settle(
         granted = granted_to(reference, subject, rules)
         # Data only: labelled scores have a tolerance in their own unit, and a model whose score
         # wandered in the past is not thereby allowed to get worse.
-        while family_of(subject) == "data" and granted < LARGEST_TOLERANCE:
-            watched = watch(settled, subject, rules, share * usual)
-            if _highest(watched, tables) <= np.log(QUIET_WEALTH):
+        while family_of(subject) == "data" and granted < MAX_TOLERANCE:
+            monitored = monitor(settled, subject, rules, share * usual)
+            if _highest(monitored, tables) <= np.log(QUIET_WEALTH):
                 break
             # rounded, as it is shown and stored: three steps are 0.15, not 0.15000000000000002
             granted = tolerances[subject] = round(granted + TOLERANCE_STEP, 10)
@@ -285,9 +285,11 @@ def _tables(batches: Sequence[Profile], subject: str) -> list[tuple[int, ...]]:
     return [table for table in tables if any(table)]
 
 
-def _highest(watched: Watched, tables: Sequence[Sequence[int]]) -> float:
-    mass = watched.log_share + np.log(watched.directions.weights)
-    return evidence.highest(watched.gains, tables, log_mass=mass, correlation=watched.correlation)
+def _highest(monitored: MonitoredSubject, tables: Sequence[Sequence[int]]) -> float:
+    mass = monitored.log_share + np.log(monitored.directions.weights)
+    return evidence.highest(
+        monitored.gains, tables, log_mass=mass, correlation=monitored.correlation
+    )
 
 
 def _blame(told: Sequence[Evidence]) -> set[str]:

@@ -24,7 +24,7 @@ MORE = "more positives than predicted"
 CALIBRATION = (FEWER, MORE)
 CALIBRATION_SLACK = 0.02  # of the mean of label - prediction
 # Bets need bounded scores, and stakes shrink with the range: log loss ends at -ln 0.02 = 3.9.
-SMALLEST_PROBABILITY = 0.02
+MIN_PROBABILITY = 0.02
 
 
 def watched_scores(
@@ -70,7 +70,7 @@ def ratios(
     tp, fp = y_true * y_pred, (1 - y_true) * y_pred
     fn, tn = y_true * (1 - y_pred), (1 - y_true) * (1 - y_pred)
     one = np.ones_like(proba)
-    likely = np.clip(proba, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    likely = np.clip(proba, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     spent = np.column_stack([tp, fp, fn, tn]) @ np.array(cost)
     return {
         "accuracy": (tp + tn, one),

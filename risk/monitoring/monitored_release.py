@@ -28,7 +28,7 @@ from risk.schema import ROW_HASH
 Floats = NDArray[np.float64]
 SAMPLE_ROWS = 2000
 ENOUGH_TO_REMEMBER = 200
-MOST_TO_CALIBRATE = 10_000
+MAX_TO_CALIBRATE = 10_000
 FORMER_MODULES = {  # as releases made before the packages call them
     "risk.estimation": "risk.monitoring.performance_estimation",
     "risk.multivariate": "risk.monitoring.multivariate",
@@ -36,7 +36,7 @@ FORMER_MODULES = {  # as releases made before the packages call them
 
 
 @dataclass(frozen=True)
-class Watch:
+class MonitoredRelease:
     """The champion with everything that watches over it."""
 
     champion: Model
@@ -67,17 +67,17 @@ class Watch:
         return _with_derived(rows, y_pred_proba, chance, self.reconstruction)
 
 
-def load(config: Config, version: int | None = None) -> Watch:
+def load(config: Config, version: int | None = None) -> MonitoredRelease:
     """Load a release, the live one unless another is named."""
-    shelf = config.deployment_folder
-    folder = releases.existing(shelf, version) if version else releases.live_folder(shelf)
+    root = config.deployment_folder
+    folder = releases.existing(root, version) if version else releases.live_folder(root)
     champion = releases.load(config, folder)
 
     def content(name: str) -> bytes:
         return model.read_checked(folder, name, champion.manifest)
 
     calibration, reconstruction = _Unpickler(io.BytesIO(content(model.DERIVED))).load()
-    return Watch(
+    return MonitoredRelease(
         champion,
         Reference.from_json(content(model.REFERENCE)),
         calibration,
@@ -94,7 +94,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingRecord:
     """What a model was fitted to, and what models like it said of these rows unseen.
 
     `since` is the ingestion a change was dated to; `tested` are the test data with predictions.
@@ -112,26 +112,26 @@ def expected_brier(chance: Floats, y_pred_proba: Floats) -> Floats:
     return chance * (1 - y_pred_proba) ** 2 + (1 - chance) * y_pred_proba**2
 
 
-def files(lesson: Lesson, config: Config) -> dict[str, bytes]:
+def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     """Make what a release has to remember of its lesson.
 
     New rows are compared with those since the last change, where these are enough: a release
     answers a change, so the world it knows is the one after it. As long as nothing changed, the
     predictions and labels of the test data count too.
     """
-    rows, columns = lesson.rows, config.columns
-    calibration = _calibration(rows, lesson.out_of_fold, config)
-    changed = (rows[INGESTION] >= (lesson.since or 0)).to_numpy()
+    rows, columns = record.rows, config.columns
+    calibration = _calibration(rows, record.out_of_fold, config)
+    changed = (rows[INGESTION] >= (record.since or 0)).to_numpy()
     known = changed if changed.sum() >= ENOUGH_TO_REMEMBER else np.ones(len(rows), dtype=bool)
     wanted = config.checks.reconstruction
     reconstruction = fit_reconstruction(rows[known], columns.numeric) if wanted else None
-    chance = calibration.expected(rows, lesson.out_of_fold) if calibration else None
-    frame = _with_derived(rows, lesson.out_of_fold, chance, reconstruction)
+    chance = calibration.expected(rows, record.out_of_fold) if calibration else None
+    frame = _with_derived(rows, record.out_of_fold, chance, reconstruction)
     reference = Reference.build(
-        frame[known], columns, threshold=lesson.threshold, tolerance=config.alarms.tolerance
+        frame[known], columns, threshold=record.threshold, tolerance=config.alarms.tolerance
     )
-    if lesson.since is None and len(lesson.tested):
-        tested = lesson.tested
+    if record.since is None and len(record.tested):
+        tested = record.tested
         outcomes = reference.count_outcomes(tested[PREDICTION], tested[columns.target])
         reference = replace(reference, profile=_with(reference.profile, outcomes))
     batches, before = (_batches(reference, part) for part in (frame[known], frame[~known]))
@@ -146,7 +146,7 @@ def files(lesson: Lesson, config: Config) -> dict[str, bytes]:
 
 def _batches(reference: Reference, frame: pd.DataFrame) -> list[Profile]:
     """Count the latest batches of some rows, oldest first."""
-    latest = sorted(frame[INGESTION].unique())[-detector.MOST_BATCHES :]
+    latest = sorted(frame[INGESTION].unique())[-detector.MAX_BATCHES :]
     wanted = frame[frame[INGESTION].isin(latest)]
     return [reference.count(part) for _, part in wanted.groupby(INGESTION, sort=True)]
 
@@ -157,7 +157,7 @@ def _with(profile: Profile, outcomes: Profile) -> Profile:
 
 def _calibration(rows: pd.DataFrame, out_of_fold: Floats, config: Config) -> Calibration | None:
     """Learn each row's chance to be positive from the latest rows, which are enough for that."""
-    latest = rows.tail(MOST_TO_CALIBRATE)
+    latest = rows.tail(MAX_TO_CALIBRATE)
     y_true = latest[config.columns.target].to_numpy(dtype="float64")
     proba = out_of_fold[-len(latest) :]
     with threadpool_limits(1):  # threads of two such fits at once wait for each other for minutes

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Columns
-from risk.monitoring.profile import MOST_LEVELS
+from risk.monitoring.profile import MAX_LEVELS
 
 EXPLAINED = 0.8  # of the variance; the rest is the error of a usual row
 CLIP = 10.0  # standard deviations: bounds what one mistyped number does to components and errors
-FEWEST_ROWS_OF_PCA = 20  # components follow fewer rows so closely that new ones look strange
-FEWEST_ROWS_OF_DOMAIN = 50  # a leaf has 20 rows or more: of fewer there is little to split
-MOST_ROWS = 5000  # of each table, as a classifier is trained in every run
+MIN_ROWS_OF_PCA = 20  # components follow fewer rows so closely that new ones look strange
+MIN_ROWS_OF_DOMAIN = 50  # a leaf has 20 rows or more: of fewer there is little to split
+MAX_ROWS = 5000  # of each table, as a classifier is trained in every run
 Floats = NDArray[np.float64]
 
 
@@ -61,7 +61,7 @@ def fit_reconstruction(rows: pd.DataFrame, numeric: Sequence[str]) -> Reconstruc
 
     None if there are fewer than 20 rows, or fewer than two columns that vary.
     """
-    if len(rows) < FEWEST_ROWS_OF_PCA:
+    if len(rows) < MIN_ROWS_OF_PCA:
         return None
     varied = rows[[name for name in numeric if rows[name].nunique() > 1]]
     medians = varied.median()
@@ -97,12 +97,12 @@ def domain_score(
     distributed as long as nothing changes. None if one of the tables has fewer than 50 rows.
     """
     tables = [reference_half, earlier_current]
-    if min(map(len, tables)) < FEWEST_ROWS_OF_DOMAIN:
+    if min(map(len, tables)) < MIN_ROWS_OF_DOMAIN:
         return None
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     samples = [
-        table.sample(min(len(table), MOST_ROWS), random_state=random_seed) for table in tables
+        table.sample(min(len(table), MAX_ROWS), random_state=random_seed) for table in tables
     ]
     known = pd.concat(samples)
     encode = _encoder(known, columns)
@@ -135,7 +135,7 @@ def _components(covariance: Floats) -> tuple[tuple[float, ...], ...]:
 
 def _encoder(known: pd.DataFrame, columns: Columns) -> Callable[[pd.DataFrame], Floats]:
     """Number the commonest levels, others count as missing; ignore numbers missing throughout."""
-    levels = {name: known[name].value_counts().index[:MOST_LEVELS] for name in columns.categorical}
+    levels = {name: known[name].value_counts().index[:MAX_LEVELS] for name in columns.categorical}
     # scikit-learn bins no column without a value; a category of -1 is a missing one to it
     empty = dict.fromkeys([name for name in columns.numeric if known[name].isna().all()], 0.0)
 

@@ -22,11 +22,11 @@ from risk.stats.scores import Estimate, is_worse
 
 Floats = NDArray[np.float64]
 Levels = Mapping[str, tuple[str, ...]]
-FEWEST_ROWS, FEWEST_OF_A_CLASS = 100, 10  # a guess from fewer would be taken for an estimate
+MIN_ROWS, MIN_OF_A_CLASS = 100, 10  # a guess from fewer would be taken for an estimate
 ENOUGH_FOR_MORE = 500  # from here on isotonic and boosted; before, two parameters err less
 # Ten replicates are ten degrees of freedom: Student's t is 2.23 instead of 1.96, for ten more fits.
 # The trees, at a learning rate of .05, are bounded to keep all of these short.
-REPLICATES, FOLDS, MOST_TREES = 10, 5, 300
+REPLICATES, FOLDS, MAX_TREES = 10, 5, 300
 GRID = expit(np.linspace(-12, 12, 481))  # in steps of .05 of log-odds, from 6e-6 to 1 - 6e-6
 HUGE = 1e30  # scikit-learn overflows where it adds numbers near the largest float
 
@@ -109,7 +109,7 @@ def fit(
 ) -> Calibration | None:
     """Learn from labelled rows and their out-of-fold predictions; None if there are too few."""
     truth, m = np.asarray(y_true, dtype=np.float64), len(y_true)
-    if m < FEWEST_ROWS or min(truth.sum(), m - truth.sum()) < FEWEST_OF_A_CLASS:
+    if m < MIN_ROWS or min(truth.sum(), m - truth.sum()) < MIN_OF_A_CLASS:
         return None
     texts = {name: rows[name].astype("str").dropna() for name in columns.categorical}
     levels = {name: tuple(sorted(values.unique())) for name, values in texts.items()}
@@ -157,9 +157,9 @@ class _Reference:
         """
         residual = self.residual(np.ones_like(self.truth))
         # of each row, after each number of trees; float32, as it is 300 times the rows
-        gain = np.empty((MOST_TREES, len(residual)), dtype=np.float32)
+        gain = np.empty((MAX_TREES, len(residual)), dtype=np.float32)
         for there in self.each_fold():
-            booster = self.booster(MOST_TREES).fit(self.features[~there], residual[~there])
+            booster = self.booster(MAX_TREES).fit(self.features[~there], residual[~there])
             for stage, correction in enumerate(booster.staged_predict(self.features[there])):
                 gain[stage, there] = residual[there] ** 2 - (residual[there] - correction) ** 2
         # of the mean of paired differences: what no tree can explain is in both losses and cancels

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 QUANTILES = np.array([0.005, *np.arange(1, 20) / 20, 0.995])
-MOST_LEVELS = 30
+MAX_LEVELS = 30
 GROUPS = 8
 Counts = NDArray[np.int64]
 Codes = NDArray[np.int64]
@@ -98,7 +98,7 @@ def categorical_column(name: str, values: pd.Series[Any]) -> Column:
     """Take the commonest levels, ties in alphabetical order, so that row order is irrelevant."""
     tally = values.value_counts().sort_index(kind="stable")
     levels = tally.sort_values(ascending=False, kind="stable").index.tolist()
-    return Column(name, levels=tuple(levels[:MOST_LEVELS]), rare=tuple(levels[MOST_LEVELS:]))
+    return Column(name, levels=tuple(levels[:MAX_LEVELS]), rare=tuple(levels[MAX_LEVELS:]))
 
 
 def count(codes: Codes, size: int) -> tuple[int, ...]:

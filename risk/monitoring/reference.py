@@ -31,7 +31,7 @@ LABELLED = "(predicted risk by label)"
 EXPECTED_LOSS = "(expected loss)"
 RECONSTRUCTION = "(reconstruction error)"
 DERIVED = (PREDICTION, EXPECTED_LOSS, RECONSTRUCTION)
-MOST_PAIRED_COLUMNS = 10  # 45 pairs of 65 cells in each stored profile; they grow as the square
+MAX_PAIRED_COLUMNS = 10  # 45 pairs of 65 cells in each stored profile; they grow as the square
 Floats = NDArray[np.float64]
 
 
@@ -193,5 +193,5 @@ def _most_telling(
         return float(-np.average((means - y_pred_proba.mean()) ** 2, weights=n))
 
     # which pairs of features go together matters only where the model uses both
-    chosen = set(sorted(numeric, key=explained)[:MOST_PAIRED_COLUMNS])
+    chosen = set(sorted(numeric, key=explained)[:MAX_PAIRED_COLUMNS])
     return [name for name in numeric if name in chosen]

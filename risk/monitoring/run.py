@@ -18,10 +18,10 @@ from risk.monitoring import assessment, data_quality, detector, incidents, monit
 from risk.monitoring.assessment import Assessment, Batch
 from risk.monitoring.detector import State
 from risk.monitoring.incidents import Span
-from risk.monitoring.monitored_release import Watch
+from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Profile
 
-MOST_PARTS_BEFORE = 20
+MAX_PARTS_BEFORE = 20
 
 
 def assess(config: Config, ledger: Ledger) -> Assessment | None:
@@ -80,14 +80,14 @@ def _state(ledger: Ledger, version: int) -> State:
     return State.from_json(stored) if stored else detector.start()
 
 
-def _batch(config: Config, ledger: Ledger, live: Watch, new: Sequence[Any]) -> Batch:
+def _batch(config: Config, ledger: Ledger, live: MonitoredRelease, new: Sequence[Any]) -> Batch:
     """Read what came, and what was seen just before it."""
     added: dict[str, list[int]] = {"rows": [], "labels": []}
     for ingestion in new:
         if ingestion.rows_added:
             added[ingestion.kind].append(ingestion.id)
     manifest = live.champion.manifest
-    seen = ledger.assessments.history(manifest.version, newest=assessment.MOST_POOLED)
+    seen = ledger.assessments.history(manifest.version, newest=assessment.MAX_POOLED)
     return Batch(
         rows=training_data.accepted(config, ledger, added["rows"]),
         before=_before(config, ledger, manifest.trained_through, added["rows"]),
@@ -102,7 +102,7 @@ def _before(config: Config, ledger: Ledger, seen: int, new: Sequence[int]) -> pd
     if not config.checks.domain_classifier:
         return training_data.accepted(config, ledger, [])
     parts = [number for number in ledger.ingestions.parts() if number > seen and number not in new]
-    return training_data.accepted(config, ledger, parts[-MOST_PARTS_BEFORE:])
+    return training_data.accepted(config, ledger, parts[-MAX_PARTS_BEFORE:])
 
 
 def _span(ledger: Ledger, new: Sequence[Any]) -> Span:
@@ -115,7 +115,7 @@ def _span(ledger: Ledger, new: Sequence[Any]) -> Span:
 
 
 def _case(
-    config: Config, ledger: Ledger, live: Watch, found: Assessment, new: Sequence[Any]
+    config: Config, ledger: Ledger, live: MonitoredRelease, found: Assessment, new: Sequence[Any]
 ) -> Case:
     """Bring together everything that has to be committed at once."""
     version = live.champion.manifest.version or 0

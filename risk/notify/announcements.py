@@ -20,7 +20,7 @@ ANSWERS = {
     "ask": "a person is asked",
     "keep": "the live release stays",
 }
-LONGEST_TITLE = 150
+MAX_TITLE_LENGTH = 150
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _failed(run: Record) -> tuple[str, str, str]:
 
 
 def _announcement(config: Config, title: str, text: str, content: dict[str, Any]) -> Announcement:
-    line = textwrap.shorten(title, LONGEST_TITLE, placeholder=" ...")
+    line = textwrap.shorten(title, MAX_TITLE_LENGTH, placeholder=" ...")
     return Announcement(
         line, text, {"installation": config.installation_id, "title": line} | content
     )

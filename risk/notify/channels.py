@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from risk.config import Config
 from risk.ledger.database import Record
 from risk.notify import announcements
-from risk.notify.announcements import LONGEST_TITLE, Announcement
+from risk.notify.announcements import MAX_TITLE_LENGTH, Announcement
 
 BETWEEN_URLS = re.compile(r"[\s,;]+(?=[a-z0-9]{1,32}://)", re.IGNORECASE)
 SCHEME = re.compile(r"[a-z0-9]{1,32}(?=://)", re.IGNORECASE)
@@ -63,7 +63,7 @@ class People:
         done_first = sorted(messages, key=lambda message: message.incident_id is not None)
         titles = f"[{self.sender}] {'; '.join(message.title for message in done_first)}"
         placeholder = f" ... ({len(messages)} messages)"
-        return textwrap.shorten(titles, LONGEST_TITLE, placeholder=placeholder)
+        return textwrap.shorten(titles, MAX_TITLE_LENGTH, placeholder=placeholder)
 
     def _body(self, messages: Sequence[Record]) -> str:
         if len(messages) == 1:

@@ -19,8 +19,8 @@ from risk.notify import announcements
 from risk.notify.channels import Target, targets
 
 log = logging.getLogger("messages")
-MOST_PER_RUN = 20
-MOST_SECONDS = 60
+MAX_PER_RUN = 20
+MAX_SECONDS = 60
 
 
 def introduce_targets(config: Config, ledger: Ledger) -> None:
@@ -35,7 +35,7 @@ def introduce_targets(config: Config, ledger: Ledger) -> None:
 
 def tell_targets(config: Config, ledger: Ledger) -> None:
     """Tell, after a run, what is new and what could not be told before; never fail."""
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     try:
         for target in targets(config):
             if news := ledger.outbox.news(target.name):
@@ -62,7 +62,7 @@ def _deliver(config: Config, ledger: Ledger, target: Target, *, deadline: float)
     """Send what waits for a target, until it does not take something or time is up."""
     most_attempts = config.messages.most_attempts
     waiting = ledger.outbox.unsent(target.name, most_attempts=most_attempts)
-    for batch in _batches(waiting[:MOST_PER_RUN], target.most_at_once):
+    for batch in _batches(waiting[:MAX_PER_RUN], target.most_at_once):
         if time.monotonic() > deadline:
             break
         numbers = [message.id for message in batch]

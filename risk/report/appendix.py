@@ -14,13 +14,13 @@ from risk.explain.plain_words import counted
 from risk.ledger.queries import Part
 from risk.models import model
 from risk.models.model import Manifest
-from risk.report.context import Evidence
+from risk.report.context import Context
 from risk.report.document import Block, Paragraph, Section, Table
 
-MOST_FILES, MOST_CHARACTERS = 25, 300
+MAX_FILES, MAX_CHARACTERS = 25, 300
 
 
-def section(known: Evidence) -> Section:
+def section(known: Context) -> Section:
     """List what the report rests on."""
     return Section(
         "Appendix", (_words(known), _settings(known), _files(known), _model(known), _versions())
@@ -34,7 +34,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield from flat(value, f"{prefix}{name}.")
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            cut = f"{text[:MOST_CHARACTERS]} ..." if len(text) > MOST_CHARACTERS else text
+            cut = f"{text[:MAX_CHARACTERS]} ..." if len(text) > MAX_CHARACTERS else text
             yield f"{prefix}{name}", cut
 
 
@@ -46,7 +46,7 @@ def settings(config: Config) -> dict[str, Any]:
     return shown
 
 
-def _words(known: Evidence) -> Section:
+def _words(known: Context) -> Section:
     confidence = f"{known.config.scoring.confidence:.0%}"
     words = (
         (
@@ -64,7 +64,7 @@ def _words(known: Evidence) -> Section:
     return Section("Words", (Table(("word", "meaning"), words),))
 
 
-def _settings(known: Evidence) -> Section:
+def _settings(known: Context) -> Section:
     table = Table(
         ("setting", "value"),
         tuple(flat(settings(known.config))),
@@ -73,8 +73,8 @@ def _settings(known: Evidence) -> Section:
     return Section("Settings", (table,))
 
 
-def _files(known: Evidence) -> Section:
-    listed = known.ledger.ingestions.page(Part(page_size=MOST_FILES))
+def _files(known: Context) -> Section:
+    listed = known.ledger.ingestions.page(Part(page_size=MAX_FILES))
     rows = [
         (drop["path"], drop["ingested_at"], drop["rows_added"], drop["sha256"])
         for drop in listed.items
@@ -89,7 +89,7 @@ def _files(known: Evidence) -> Section:
     return Section("Data files", (_test_data(known), table))
 
 
-def _test_data(known: Evidence) -> Paragraph:
+def _test_data(known: Context) -> Paragraph:
     path = known.config.test_data
     try:
         digest = model.digest(store.read(path))
@@ -98,9 +98,9 @@ def _test_data(known: Evidence) -> Paragraph:
     return Paragraph(f"Test data: {known.config.name_of(path)}, SHA-256 {digest}.")
 
 
-def _model(known: Evidence) -> Section:
+def _model(known: Context) -> Section:
     title = "The live model"
-    release = known.situation.release
+    release = known.snapshot.release
     if release is None:
         return Section(title, (Paragraph("No release is live."),))
     try:

@@ -18,7 +18,7 @@ from risk.report import (
     segments,
     summary,
 )
-from risk.report.context import Evidence
+from risk.report.context import Context
 from risk.report.document import Document
 
 CHAPTERS = (summary, performance, drift, quality, gate, segments, operations, appendix)
@@ -40,9 +40,9 @@ def compose(
     )
 
 
-def _subtitle(known: Evidence) -> str:
+def _subtitle(known: Context) -> str:
     """Say which model, and the state of which run, on which day."""
-    columns, live = known.config.columns, known.situation.release
+    columns, live = known.config.columns, known.snapshot.release
     predicts = f"Predicting {columns.classes[1]}"
     release = f"release {live['version']}" if live else "no release is live"
     run = f"run {known.run['id']}" if known.run else "before the first run"

@@ -16,20 +16,20 @@ from risk.config import Config
 from risk.data import drops
 from risk.errors import DataError, RiskError
 from risk.explain import snapshot
-from risk.explain.snapshot import Row, Situation
+from risk.explain.snapshot import Row, Snapshot
 from risk.ledger.as_of import as_of
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.models import model, releases, training_data
 from risk.models.evaluation import ripe
 from risk.monitoring import assessment, monitored_release
-from risk.monitoring.monitored_release import Watch
+from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Profile
 from risk.monitoring.reference import PREDICTION
 from risk.schema import ROW_HASH
 
-MOST_DROPS, MOST_RUNS = 200, 100
-MOST_ROWS = 20_000
+MAX_DROPS, MAX_RUNS = 200, 100
+MAX_ROWS = 20_000
 ENOUGH_ROWS = 200
 Array = NDArray[Any]
 
@@ -64,12 +64,12 @@ class Seen:
     assessment: Any
     findings: pd.DataFrame
     recent: Profile
-    watch: Watch | None
+    monitored: MonitoredRelease | None
     fault: str = ""
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Context:
     """All a report rests on: the ledger as of one run, and the release that was live then.
 
     `since` is when the report before was made, unless a reader asked for another beginning.
@@ -79,25 +79,25 @@ class Evidence:
     ledger: Ledger
     run: Row | None
     since: datetime | None
-    situation: Situation
-    watch: Watch | None
+    snapshot: Snapshot
+    monitored: MonitoredRelease | None
     looks_back: bool = False
     since_is_asked: bool = False
 
     @property
     def reported_at(self) -> datetime:
         """The moment the report speaks of: when its run ended, or decided."""
-        return self.situation.now
+        return self.snapshot.now
 
     @property
     def release_name(self) -> str:
         """The number of the live release."""
-        return str(self.situation.release["version"]) if self.situation.release else "none"
+        return str(self.snapshot.release["version"]) if self.snapshot.release else "none"
 
     @cached_property
     def new_drops(self) -> Sequence[Row]:
         """The newest drops since the last report, the newest first."""
-        listed = self.ledger.ingestions.page(Part(page_size=MOST_DROPS)).items
+        listed = self.ledger.ingestions.page(Part(page_size=MAX_DROPS)).items
         return [drop for drop in listed if not self.since or drop["ingested_at"] > self.since]
 
     @cached_property
@@ -139,7 +139,7 @@ class Evidence:
         if not newest:
             return None
         version = newest[0].version
-        assessments = self.ledger.assessments.history(version, newest=assessment.MOST_POOLED)
+        assessments = self.ledger.assessments.history(version, newest=assessment.MAX_POOLED)
         profiles = [Profile.from_json(each.profile) for each in assessments]
         found = self.ledger.findings.history(run_id=newest[0].run_id)
         with_rows = [profile for profile in profiles if PREDICTION in profile.counts]
@@ -154,16 +154,16 @@ class Evidence:
 
     @property
     def _drops_with_rows(self) -> Sequence[Row]:
-        return self.ledger.ingestions.page(Part(page_size=MOST_DROPS), status="taken").items
+        return self.ledger.ingestions.page(Part(page_size=MAX_DROPS), status="taken").items
 
     def _read_unlearnt(self) -> pd.DataFrame:
-        assert self.watch
-        manifest, config = self.watch.champion.manifest, self.config
+        assert self.monitored
+        manifest, config = self.monitored.champion.manifest, self.config
         parts: list[int] = []
         rows_found = 0
         sizes = {drop["id"]: drop["rows_added"] for drop in self._drops_with_rows}
         for number in reversed(self.ledger.ingestions.parts()):
-            if number not in sizes or (parts and rows_found + sizes[number] > MOST_ROWS):
+            if number not in sizes or (parts and rows_found + sizes[number] > MAX_ROWS):
                 break
             parts.append(number)
             rows_found += sizes[number]
@@ -173,15 +173,15 @@ class Evidence:
         newer = rows[training_data.INGESTION] > manifest.trained_through
         return rows[newer | rows[ROW_HASH].isin(np.array(kept, dtype="int64"))]
 
-    def _watch_of(self, version: int) -> Watch:
-        if self.watch and self.watch.champion.manifest.version == version:
-            return self.watch
+    def _watch_of(self, version: int) -> MonitoredRelease:
+        if self.monitored and self.monitored.champion.manifest.version == version:
+            return self.monitored
         return monitored_release.load(self.config, version)
 
     def _labelled(self, name: str, rows: pd.DataFrame) -> Labelled | None:
         """Let the live model predict the rows that have a label."""
-        assert self.watch
-        champion = self.watch.champion
+        assert self.monitored
+        champion = self.monitored.champion
         labelled = ripe(rows, champion.manifest.target)
         if labelled.empty:
             return None
@@ -192,7 +192,7 @@ class Evidence:
 
 def gather(
     config: Config, ledger: Ledger, *, run_id: int | None = None, since: datetime | None = None
-) -> Evidence:
+) -> Context:
     """Read what is known now, or was at the end of a run; `since` is where to begin."""
     live = releases.live_version(config.deployment_folder)
     looks_back = run_id is not None and run_id != ledger.runs.newest()
@@ -205,10 +205,10 @@ def gather(
     known = replace(found, now=_moment(found, run))
     last = since or _last_report(known, run)
     asked = since is not None
-    return Evidence(config, ledger, run, last, known, trusted, looks_back, since_is_asked=asked)
+    return Context(config, ledger, run, last, known, trusted, looks_back, since_is_asked=asked)
 
 
-def _load(config: Config, version: int | None) -> tuple[Watch | None, str | None]:
+def _load(config: Config, version: int | None) -> tuple[MonitoredRelease | None, str | None]:
     if version is None:
         return None, "no model is deployed"
     try:
@@ -217,14 +217,14 @@ def _load(config: Config, version: int | None) -> tuple[Watch | None, str | None
         return None, str(error)
 
 
-def _moment(known: Situation, run: Row | None) -> datetime:
+def _moment(known: Snapshot, run: Row | None) -> datetime:
     """Tell when the newest thing happened that is reported on: the same whenever that is done."""
     moments = [decision["decided_at"] for decision in known.decisions[:1]]
     moments += [run["ended_at"] or run["started_at"]] if run else []
     return max(moments, default=known.now)
 
 
-def _last_report(known: Situation, run: Row | None) -> datetime | None:
+def _last_report(known: Snapshot, run: Row | None) -> datetime | None:
     """Tell when an earlier run last decided something, and so reported."""
     own = run["id"] if run else None
     earlier = [d["decided_at"] for d in known.decisions if d["run_id"] not in (own, None)]

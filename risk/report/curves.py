@@ -10,8 +10,8 @@ from risk.models.evaluation import count_outcomes
 from risk.report.context import Labelled
 from risk.stats.scores import Costs, accuracy, f1, mean_cost, precision, recall
 
-MOST_POINTS = 300
-MOST_BINS, FEWEST_PER_BIN = 10, 5
+MAX_POINTS = 300
+MAX_BINS, MIN_PER_BIN = 10, 5
 Floats = NDArray[np.float64]
 
 
@@ -44,7 +44,7 @@ def calibration_bins(found: Labelled, *, confidence: float) -> pd.DataFrame:
     Returns predicted (the mean), observed (the share of positives) with lower and upper, and n;
     rows of equal risk stay together.
     """
-    n_bins = max(1, min(MOST_BINS, len(found) // FEWEST_PER_BIN))
+    n_bins = max(1, min(MAX_BINS, len(found) // MIN_PER_BIN))
     proba = found.y_pred_proba
     cuts = np.unique(np.quantile(proba, np.arange(1, n_bins) / n_bins, method="inverted_cdf"))
     group = np.searchsorted(cuts, proba, side="left")
@@ -83,7 +83,7 @@ def at(found: Labelled, threshold: float, cost: Costs) -> dict[str, float | None
 
 def _thinned(points: pd.DataFrame) -> pd.DataFrame:
     """Keep both ends and evenly many between: more than a line can show helps nobody."""
-    if len(points) <= MOST_POINTS:
+    if len(points) <= MAX_POINTS:
         return points
-    kept = np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype("int64"))
+    kept = np.unique(np.linspace(0, len(points) - 1, MAX_POINTS).round().astype("int64"))
     return points.iloc[kept].reset_index(drop=True)

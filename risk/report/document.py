@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Tone = Literal["plain", "lead", "good", "warning", "bad", "aside"]
 Cell = str | int | float | bool | datetime | None
 NOTHING, TOGETHER = "–", "\N{NO-BREAK SPACE}"
-SMALLEST_DECIMAL, LARGEST_DECIMAL = 5e-5, 1e12  # what lies beyond them is no number for people
+MIN_DECIMAL, MAX_DECIMAL = 5e-5, 1e12  # what lies beyond them is no number for people
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ def _decimal(number: float) -> str:
     size = abs(number)
     if math.isinf(number):
         return "∞" if number > 0 else "-∞"
-    if size >= LARGEST_DECIMAL:
+    if size >= MAX_DECIMAL:
         return f"{number:.1e}"
-    if 0 < size < SMALLEST_DECIMAL:
+    if 0 < size < MIN_DECIMAL:
         return "almost 0"
     if 0 < size < 1e-3:
         return f"{number:.4f}"

@@ -14,15 +14,15 @@ from risk.data.statistics import as_rows
 from risk.explain import plain_words
 from risk.explain.plain_words import counted, in_plain_words
 from risk.monitoring.findings import METHOD
-from risk.monitoring.monitored_release import Watch
+from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Column, cells_moved
 from risk.report import distributions
-from risk.report.context import Evidence, Seen
+from risk.report.context import Context, Seen
 from risk.report.document import Block, Paragraph, Picture, Section, Table
 
 TITLE = "What changed in the data?"
-MOST_ROWS, MOST_DRAWN = 30, 8
-SMALLEST_PART = 0.0005
+MAX_ROWS, MAX_DRAWN = 30, 8
+MIN_PART = 0.0005
 NOTHING_YET = (
     "Nothing can be compared yet: no rows have come since the first model learnt from those there "
     "were."
@@ -37,7 +37,7 @@ DISTANCES = {
 }
 
 
-def section(known: Evidence) -> Section:
+def section(known: Context) -> Section:
     """Rank what moved, draw it, and tell what it did to the predicted risk."""
     seen = known.seen
     if seen is None:
@@ -67,22 +67,22 @@ def ranked(findings: pd.DataFrame, still_open: Mapping[str, datetime]) -> pd.Dat
     An alarm counts until the incident it opened is closed, also while later rows are too few to
     raise it again.
     """
-    watched = findings[findings["method"] == METHOD]
-    watched = watched.assign(
-        size=watched["drift_score"].astype("float64").abs(),
-        is_new=watched["drift_detected"].astype("bool"),
-        drift_detected=watched["drift_detected"].astype("bool")
-        | watched["feature"].isin(list(still_open)),
+    monitored = findings[findings["method"] == METHOD]
+    monitored = monitored.assign(
+        size=monitored["drift_score"].astype("float64").abs(),
+        is_new=monitored["drift_detected"].astype("bool"),
+        drift_detected=monitored["drift_detected"].astype("bool")
+        | monitored["feature"].isin(list(still_open)),
     )
     order = ["drift_detected", "size"]
-    return watched.sort_values(order, ascending=False, kind="stable", ignore_index=True)
+    return monitored.sort_values(order, ascending=False, kind="stable", ignore_index=True)
 
 
-def _still_open(known: Evidence, seen: Seen) -> dict[str, datetime]:
+def _still_open(known: Context, seen: Seen) -> dict[str, datetime]:
     """Tell since when the incidents about single columns have been open."""
     return {
         incident["subject"]: incident["opened_at"]
-        for incident in known.situation.open_incidents
+        for incident in known.snapshot.open_incidents
         if incident["kind"] == "data_drift" and incident["version"] == seen.assessment.version
     }
 
@@ -113,17 +113,17 @@ def _newest_rows(seen: Seen, moved: Sequence[str], n_features: int) -> str:
     )
 
 
-def _who_looked(known: Evidence, seen: Seen) -> str:
-    version, live = seen.assessment.version, known.situation.release
+def _who_looked(known: Context, seen: Seen) -> str:
+    version, live = seen.assessment.version, known.snapshot.release
     told = (
         f"Release {version} looked at these rows on {plain_words.day(seen.assessment.assessed_at)}"
     )
     if live and live["version"] != version:
         told += f"; release {live['version']}, which is live now, has not seen any rows yet"
-    watch = f" Their values cannot be drawn: {seen.fault}." if seen.watch is None else ""
+    monitored = f" Their values cannot be drawn: {seen.fault}." if seen.monitored is None else ""
     return (
         f"{told}. How far a feature moved is counted in standard deviations of the rows learnt "
-        f"from; evidence of 100 % is an alarm.{watch}"
+        f"from; evidence of 100 % is an alarm.{monitored}"
     )
 
 
@@ -141,7 +141,7 @@ def _ranking(features: pd.DataFrame, seen: Seen) -> Picture:
 
 def table(found: pd.DataFrame, caption: str) -> Table:
     """List how far subjects moved and how, those of `ranked` that moved most."""
-    shown = as_rows(found.head(MOST_ROWS))
+    shown = as_rows(found.head(MAX_ROWS))
     rows = tuple(
         (
             plain_words.subject(row["feature"]),
@@ -181,12 +181,14 @@ def _others(others: pd.DataFrame) -> tuple[Block, ...]:
 
 def _drawn(seen: Seen, features: pd.DataFrame) -> tuple[Section, ...]:
     """Draw the features that alarm, before and now."""
-    if seen.watch is None:
+    if seen.monitored is None:
         return ()
-    columns = {column.name: column for column in seen.watch.reference.columns}
+    columns = {column.name: column for column in seen.monitored.reference.columns}
     moved = features[features["drift_detected"] & features["feature"].isin(list(columns))]
-    shown = as_rows(moved.head(MOST_DRAWN))
-    drawn = [_feature(seen, seen.watch, columns[row["feature"]], row["detail"]) for row in shown]
+    shown = as_rows(moved.head(MAX_DRAWN))
+    drawn = [
+        _feature(seen, seen.monitored, columns[row["feature"]], row["detail"]) for row in shown
+    ]
     if not drawn:
         return ()
     hidden = len(moved) - len(drawn)
@@ -194,10 +196,10 @@ def _drawn(seen: Seen, features: pd.DataFrame) -> tuple[Section, ...]:
     return (Section("How they changed", (*drawn, *note)),)
 
 
-def _feature(seen: Seen, watch: Watch, column: Column, detail: str) -> Section:
+def _feature(seen: Seen, monitored: MonitoredRelease, column: Column, detail: str) -> Section:
     from risk.figures import distributions as distribution_figures
 
-    name, reference = column.name, watch.reference
+    name, reference = column.name, monitored.reference
     before, now = reference.profile.counts[name], seen.recent.counts[name]
     sizes: dict[str, Any] = {
         "feature": name,
@@ -237,7 +239,7 @@ def _explained(seen: Seen) -> tuple[Section, ...]:
         frame,
         before=before,
         after=after,
-        n_reference=len(seen.watch.sample) if seen.watch else 0,
+        n_reference=len(seen.monitored.sample) if seen.monitored else 0,
         n_current=seen.assessment.n,
     )
     return (
@@ -253,7 +255,7 @@ def _explained(seen: Seen) -> tuple[Section, ...]:
 
 
 def _changed(change: float) -> str:
-    return f"a change of {change:+.3f}" if abs(change) >= SMALLEST_PART else "hardly any change"
+    return f"a change of {change:+.3f}" if abs(change) >= MIN_PART else "hardly any change"
 
 
 def _largest(parts: Mapping[str, float]) -> str:
@@ -262,7 +264,7 @@ def _largest(parts: Mapping[str, float]) -> str:
 
 
 def _parts(parts: Mapping[str, float], total: float) -> Table:
-    shown = [(name, part) for name, part in parts.items() if abs(part) >= SMALLEST_PART][:MOST_ROWS]
+    shown = [(name, part) for name, part in parts.items() if abs(part) >= MIN_PART][:MAX_ROWS]
     rest = total - sum(part for _, part in shown)
     hidden = len(parts) - len(shown)
     others = [(f"{counted(hidden, 'other feature')} together", rest)] if hidden else []
@@ -275,7 +277,7 @@ def _parts(parts: Mapping[str, float], total: float) -> Table:
 
 def _distances(features: pd.DataFrame) -> tuple[Section, ...]:
     """Give engineers the usual distances, which describe and never alarm."""
-    told = as_rows(features.dropna(subset="distances").head(MOST_ROWS))
+    told = as_rows(features.dropna(subset="distances").head(MAX_ROWS))
     if not told:
         return ()
     parsed = [(row["feature"], json.loads(row["distances"])) for row in told]

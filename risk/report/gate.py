@@ -8,7 +8,7 @@ from risk.data.statistics import as_rows
 from risk.explain import events, plain_words
 from risk.explain.plain_words import counted
 from risk.explain.snapshot import Row
-from risk.report.context import Evidence
+from risk.report.context import Context
 from risk.report.document import Block, Bullets, Paragraph, Picture, Section, Table
 from risk.stats.scores import BIGGER_IS_BETTER
 
@@ -24,7 +24,7 @@ CHANGED = {
 }
 
 
-def section(known: Evidence) -> Section:
+def section(known: Context) -> Section:
     """Tell what the gate compared last, and what came of it."""
     from risk.figures import intervals
 
@@ -32,7 +32,7 @@ def section(known: Evidence) -> Section:
     if judged is None:
         return Section(TITLE, (Paragraph(NEVER),))
     moment, comparison = plain_words.day(judged["decided_at"]), judged["comparison"]
-    weighed = events.judged(judged, known.situation)
+    weighed = events.judged(judged, known.snapshot)
     if comparison["champion"] is None:
         told = f"On {moment} release {judged['version']} went live. {weighed}"
         return Section(TITLE, (Paragraph(told), Paragraph(NEVER, "aside")))
@@ -76,11 +76,11 @@ def _in_words(comparison: Row) -> str:
     return f"{told}: it is {'better' if is_better else 'worse'} by more than chance."
 
 
-def _weighed(known: Evidence, judged: Row) -> tuple[Block, ...]:
+def _weighed(known: Context, judged: Row) -> tuple[Block, ...]:
     """Tell engineers and auditors how it was decided."""
     comparison = judged["comparison"]
     rows = _rows(comparison)
-    needed = known.situation.evidence_needed
+    needed = known.snapshot.evidence_needed
     margin = known.config.gate.margin
     rules = (
         f"Compared on {counted(comparison['n'], 'row')} that neither model has learnt.",

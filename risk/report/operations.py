@@ -10,16 +10,16 @@ from risk.explain.plain_words import counted, sentence
 from risk.explain.snapshot import Row
 from risk.ledger.queries import Part
 from risk.models import dependencies
-from risk.report.context import Evidence
+from risk.report.context import Context
 from risk.report.document import Block, Paragraph, Picture, Section, Table
 
 TITLE = "How does it run?"
-MOST_SHOWN, MOST_TIMED = 20, 100
+MAX_SHOWN, MAX_TIMED = 20, 100
 
 
-def section(known: Evidence) -> Section:
+def section(known: Context) -> Section:
     """Tell how the newest runs went, and what they ran with."""
-    runs = known.ledger.runs.page(Part(page_size=MOST_TIMED))
+    runs = known.ledger.runs.page(Part(page_size=MAX_TIMED))
     if not runs.items:
         return Section(TITLE, (Paragraph("No run has been recorded yet."), _packages(known)))
     return Section(
@@ -46,7 +46,7 @@ def _in_short(runs: Sequence[Row], total: int) -> str:
     return f"Of {of_them} runs {len(wrong)} failed or were cut off."
 
 
-def _timings(known: Evidence, runs: Sequence[Row]) -> tuple[Block, ...]:
+def _timings(known: Context, runs: Sequence[Row]) -> tuple[Block, ...]:
     from risk.figures import rankings
 
     stages = known.ledger.runs.stages_of([run["id"] for run in runs])
@@ -74,11 +74,11 @@ def _timings(known: Evidence, runs: Sequence[Row]) -> tuple[Block, ...]:
     )
 
 
-def _runs(known: Evidence, runs: Sequence[Row], total: int) -> Section:
-    shown = runs[:MOST_SHOWN]
+def _runs(known: Context, runs: Sequence[Row], total: int) -> Section:
+    shown = runs[:MAX_SHOWN]
     done = {
-        decision["run_id"]: events.decided(decision, known.situation)[0]
-        for decision in reversed(known.situation.decisions)
+        decision["run_id"]: events.decided(decision, known.snapshot)[0]
+        for decision in reversed(known.snapshot.decisions)
     }
     rows = tuple(
         (
@@ -104,7 +104,7 @@ def _first_line(text: str | None) -> str:
     return (text or "").partition("\n")[0]
 
 
-def _packages(known: Evidence) -> Section:
+def _packages(known: Context) -> Section:
     table = dependencies.of_installation(known.config)
     unfit = table.loc[table["state"] != "ok", "package"].tolist()
     told = (

@@ -8,7 +8,7 @@ from risk.errors import RiskError
 from risk.explain import plain_words, score_history
 from risk.explain.plain_words import counted
 from risk.report import curves, risks
-from risk.report.context import ENOUGH_ROWS, Evidence, Labelled
+from risk.report.context import ENOUGH_ROWS, Context, Labelled
 from risk.report.document import Block, Paragraph, Picture, Section, Table
 from risk.stats.scores import Estimate, score_all
 
@@ -26,11 +26,11 @@ MEANING = {
 }
 
 
-def section(known: Evidence) -> Section:
+def section(known: Context) -> Section:
     """Tell how the score developed, then what today's release gets right and wrong."""
     history = _history(known)
-    if known.watch is None:
-        told = f"More cannot be told: {known.situation.fault}."
+    if known.monitored is None:
+        told = f"More cannot be told: {known.snapshot.fault}."
         return Section(TITLE, (*history, Paragraph(told, "bad")))
     found = known.judged_on
     if found is None:
@@ -42,7 +42,7 @@ def section(known: Evidence) -> Section:
     )
 
 
-def score_on(known: Evidence, found: Labelled) -> dict[str, Estimate]:
+def score_on(known: Context, found: Labelled) -> dict[str, Estimate]:
     """Return every score of the live release on some rows."""
     return score_all(
         found.y_true,
@@ -53,7 +53,7 @@ def score_on(known: Evidence, found: Labelled) -> dict[str, Estimate]:
     )
 
 
-def _history(known: Evidence) -> tuple[Block, ...]:
+def _history(known: Context) -> tuple[Block, ...]:
     from risk.figures import trend
 
     metric = known.config.checks.metric
@@ -70,7 +70,7 @@ def _history(known: Evidence) -> tuple[Block, ...]:
     )
 
 
-def _scores(known: Evidence) -> tuple[Table, ...]:
+def _scores(known: Context) -> tuple[Table, ...]:
     """List the scores on unlearnt rows and on the test data, the more telling ones first."""
     confidence = f"{known.config.scoring.confidence:.0%}"
     tables = []
@@ -88,7 +88,7 @@ def _scores(known: Evidence) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _drawn_from(known: Evidence, found: Labelled) -> tuple[Block, ...]:
+def _drawn_from(known: Context, found: Labelled) -> tuple[Block, ...]:
     """Say which rows the rest of the chapter is about, and why these."""
     unlearnt = known.unlearnt
     told = f"The rest of this chapter is about {found.name}, {counted(len(found), 'row')}"
@@ -105,7 +105,7 @@ def _drawn_from(known: Evidence, found: Labelled) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _unusable(known: Evidence) -> list[Block]:
+def _unusable(known: Context) -> list[Block]:
     """Say which rows cannot be read, and why."""
     rows = (("The test data", known.test), ("The rows that were not learnt", known.unlearnt))
     return [
@@ -115,7 +115,7 @@ def _unusable(known: Evidence) -> list[Block]:
     ]
 
 
-def _pictures(known: Evidence, found: Labelled) -> tuple[Section, ...]:
+def _pictures(known: Context, found: Labelled) -> tuple[Section, ...]:
     drawn = [_confusion(known, found)]
     if found.has_both_classes:
         drawn += [_curves(found, score_on(known, found))]
@@ -126,7 +126,7 @@ def _pictures(known: Evidence, found: Labelled) -> tuple[Section, ...]:
     return (*drawn, *risks.sections(known, found))
 
 
-def _confusion(known: Evidence, found: Labelled) -> Section:
+def _confusion(known: Context, found: Labelled) -> Section:
     from risk.figures import matrix
     from risk.figures.labels import percent
 

@@ -8,40 +8,40 @@ import pandas as pd
 from risk.data.statistics import as_rows
 from risk.explain import plain_words
 from risk.explain.plain_words import counted, in_plain_words, sentence
-from risk.monitoring.monitored_release import Watch
+from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Column
-from risk.report.context import MOST_DROPS, Evidence, Seen
+from risk.report.context import MAX_DROPS, Context, Seen
 from risk.report.distributions import shares
 from risk.report.document import Block, Bullets, Paragraph, Picture, Section, Table
 
 TITLE = "How good are the data?"
-MOST_ROWS = 30
+MAX_ROWS = 30
 MEANS = ("mean", "median", "standard_deviation", "distinct_count", "top_value")
 
 
-def section(known: Evidence) -> Section:
+def section(known: Context) -> Section:
     """Tell what came, what of it is odd, and what was refused and why."""
     blocks: list[Block] = [*_alarms(known), *_arrived(known), *_refused(known)]
     seen = known.seen
-    if seen and seen.watch:
-        blocks.append(_values(seen, seen.watch, known))
+    if seen and seen.monitored:
+        blocks.append(_values(seen, seen.monitored, known))
     return Section(TITLE, (*blocks, *_statistics(known)))
 
 
-def measured(seen: Seen, watch: Watch) -> pd.DataFrame:
+def measured(seen: Seen, monitored: MonitoredRelease) -> pd.DataFrame:
     """Return for each feature the shares of values that are missing, out of range and unseen.
 
     The columns are column, missing, missing_before, out_of_range and unseen; what does not apply
     to a column is missing.
     """
-    features = watch.champion.manifest.features
-    columns = {column.name: column for column in watch.reference.columns}
-    rows = [_measure(columns[name], seen, watch) for name in features if name in columns]
+    features = monitored.champion.manifest.features
+    columns = {column.name: column for column in monitored.reference.columns}
+    rows = [_measure(columns[name], seen, monitored) for name in features if name in columns]
     return pd.DataFrame(rows)
 
 
-def _measure(column: Column, seen: Seen, watch: Watch) -> dict[str, str | float]:
-    before = shares(watch.reference.profile.counts[column.name])
+def _measure(column: Column, seen: Seen, monitored: MonitoredRelease) -> dict[str, str | float]:
+    before = shares(monitored.reference.profile.counts[column.name])
     now = shares(seen.recent.counts[column.name])
     is_number = column.edges is not None
     return {
@@ -53,15 +53,15 @@ def _measure(column: Column, seen: Seen, watch: Watch) -> dict[str, str | float]
     }
 
 
-def _alarms(known: Evidence) -> tuple[Block, ...]:
+def _alarms(known: Context) -> tuple[Block, ...]:
     if known.seen is None:
         return ()
     found = known.seen.findings
     odd = found[(found["check_name"] == "data_quality") & found["drift_detected"].astype("bool")]
-    new = [f"{in_plain_words(detail)}." for detail in odd["detail"].head(MOST_ROWS)]
+    new = [f"{in_plain_words(detail)}." for detail in odd["detail"].head(MAX_ROWS)]
     earlier = [
         f"{in_plain_words(incident['detail'])}, since {plain_words.day(incident['opened_at'])}."
-        for incident in known.situation.open_incidents[:MOST_ROWS]
+        for incident in known.snapshot.open_incidents[:MAX_ROWS]
         if incident["kind"] == "data_quality" and incident["detail"] not in set(odd["detail"])
     ]
     blocks: list[Block] = [Paragraph("The newest data raise no alarm about their quality.")]
@@ -73,7 +73,7 @@ def _alarms(known: Evidence) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _arrived(known: Evidence) -> tuple[Block, ...]:
+def _arrived(known: Context) -> tuple[Block, ...]:
     drops = known.new_drops
     since = f"since {plain_words.day(known.since)}" if known.since else "so far"
     if not drops:
@@ -82,13 +82,13 @@ def _arrived(known: Evidence) -> tuple[Block, ...]:
         name: sum(drop[f"rows_{name}"] for drop in drops)
         for name in ("read", "added", "duplicate", "quarantined")
     }
-    many = f"the newest {MOST_DROPS} files" if len(drops) == MOST_DROPS else ""
+    many = f"the newest {MAX_DROPS} files" if len(drops) == MAX_DROPS else ""
     told = (
         f"{many or counted(len(drops), 'file')} came {since} with "
         f"{counted(total['read'], 'row')}: {total['added']:,} were taken, "
         f"{total['duplicate']:,} were known already, {total['quarantined']:,} were refused."
     )
-    shown = drops[:MOST_ROWS]
+    shown = drops[:MAX_ROWS]
     rows = tuple(
         (
             drop["path"],
@@ -111,12 +111,12 @@ def _arrived(known: Evidence) -> tuple[Block, ...]:
     return (Paragraph(sentence(told)), table)
 
 
-def _refused(known: Evidence) -> tuple[Block, ...]:
+def _refused(known: Context) -> tuple[Block, ...]:
     numbers = [drop["id"] for drop in known.new_drops]
     refusals = known.ledger.quarantine.by_rule(numbers)
     if not refusals:
         return ()
-    shown = refusals[:MOST_ROWS]
+    shown = refusals[:MAX_ROWS]
     hidden = len(refusals) - len(shown)
     folder = known.config.name_of(known.config.quarantine_folder)
     table = Table(
@@ -128,10 +128,10 @@ def _refused(known: Evidence) -> tuple[Block, ...]:
     return (table,)
 
 
-def _values(seen: Seen, watch: Watch, known: Evidence) -> Section:
+def _values(seen: Seen, monitored: MonitoredRelease, known: Context) -> Section:
     from risk.figures import rankings
 
-    found = measured(seen, watch)
+    found = measured(seen, monitored)
     worst = found[["missing", "out_of_range", "unseen"]].max(axis=1)
     order = worst.sort_values(ascending=False, kind="stable").index
     ranked = found.loc[order]
@@ -145,7 +145,7 @@ def _values(seen: Seen, watch: Watch, known: Evidence) -> Section:
     title = "Missing, out of range, never seen"
     if not n_odd:
         return Section(title, (Paragraph(told),))
-    shown = odd.head(MOST_ROWS)
+    shown = odd.head(MAX_ROWS)
     hidden = len(odd) - len(shown)
     columns = {
         "column": "column",
@@ -175,12 +175,12 @@ def _values(seen: Seen, watch: Watch, known: Evidence) -> Section:
     )
 
 
-def _statistics(known: Evidence) -> tuple[Section, ...]:
+def _statistics(known: Context) -> tuple[Section, ...]:
     """Describe each column of the newest batch."""
     table = known.ledger.column_statistics.newest()
     if table.empty:
         return ()
-    shown = table.astype({"distinct_count": "Int64"}).head(MOST_ROWS)
+    shown = table.astype({"distinct_count": "Int64"}).head(MAX_ROWS)
     hidden = len(table) - len(shown)
     names = ("column_name", "row_count", "missing_count", *MEANS)
     rows = tuple(tuple(row.values()) for row in as_rows(shown[list(names)]))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from risk.explain.plain_words import counted
 from risk.report import curves, distributions
-from risk.report.context import Evidence, Labelled
+from risk.report.context import Context, Labelled
 from risk.report.document import Paragraph, Picture, Section, Table
 from risk.stats.scores import Costs
 from risk.stats.threshold import highest_f1, lowest_cost
 
 
-def sections(known: Evidence, found: Labelled) -> tuple[Section, ...]:
+def sections(known: Context, found: Labelled) -> tuple[Section, ...]:
     """Compare predicted risks with what happened, then with the costs of acting on them."""
     return (_calibration(known, found), *_distribution(known), *_thresholds(known, found))
 
 
-def _calibration(known: Evidence, found: Labelled) -> Section:
+def _calibration(known: Context, found: Labelled) -> Section:
     from risk.figures import curves as curve_figures
 
     bins = curves.calibration_bins(found, confidence=known.config.scoring.confidence)
@@ -40,15 +40,15 @@ def _calibration(known: Evidence, found: Labelled) -> Section:
     )
 
 
-def _distribution(known: Evidence) -> tuple[Section, ...]:
+def _distribution(known: Context) -> tuple[Section, ...]:
     from risk.figures import distributions as distribution_figures
 
     seen, title = known.seen, "How the predicted risk is spread"
-    if seen is None or seen.watch is None:
+    if seen is None or seen.monitored is None:
         why = seen.fault if seen else "no rows have come since the first training"
         return (Section(title, (Paragraph(f"Not told: {why}.", "aside"),)),)
-    bins = distributions.of_prediction(seen.watch.reference, seen.recent)
-    threshold = seen.watch.champion.manifest.threshold
+    bins = distributions.of_prediction(seen.monitored.reference, seen.recent)
+    threshold = seen.monitored.champion.manifest.threshold
     called = bins[bins["left"] >= threshold - 1e-9][["reference", "current"]].sum()
     told = (
         f"Release {seen.assessment.version} called {called['current']:.0%} of the newest "
@@ -58,19 +58,22 @@ def _distribution(known: Evidence) -> tuple[Section, ...]:
     figure = distribution_figures.score_distribution(
         bins,
         threshold=threshold,
-        n_reference=seen.watch.reference.profile.n,
+        n_reference=seen.monitored.reference.profile.n,
         n_current=seen.recent.n,
     )
     caption = "Predicted risk of the rows learnt from, and of the newest rows."
     return (Section(title, (Paragraph(told), Picture(figure, caption, told))),)
 
 
-def _thresholds(known: Evidence, found: Labelled) -> tuple[Section, ...]:
+def _thresholds(known: Context, found: Labelled) -> tuple[Section, ...]:
     from risk.figures import curves as curve_figures
 
-    if known.watch is None or not found.has_both_classes:
+    if known.monitored is None or not found.has_both_classes:
         return ()
-    cost, chosen = known.config.training.cost.as_tuple(), known.watch.champion.manifest.threshold
+    cost, chosen = (
+        known.config.training.cost.as_tuple(),
+        known.monitored.champion.manifest.threshold,
+    )
     cheapest = lowest_cost(found.y_true, found.y_pred_proba, cost=cost)
     tried = {
         "in force": chosen,

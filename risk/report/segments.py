@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from risk.data.statistics import as_rows
 from risk.explain import plain_words
 from risk.models.model import Manifest
-from risk.report.context import Evidence
+from risk.report.context import Context
 from risk.report.document import Paragraph, Picture, Section, Table
 from risk.stats.scores import Estimate, accuracy
 from risk.stats.segments import worse_than_elsewhere
 
-FEWEST_ROWS = 30
+MIN_ROWS = 30
 QUARTILES = (0.25, 0.5, 0.75)
 METRIC = "share of wrong predictions"
 COLUMNS = "feature segment value lower upper n predicted observed p_value is_weak".split()
@@ -82,7 +82,7 @@ def find_weak(
         segment
         for name in manifest.features
         for segment in _segments(name, rows.loc[ripe, name], is_number=name in manifest.numeric)
-        if FEWEST_ROWS <= segment[2].sum() <= len(wrong) - FEWEST_ROWS
+        if MIN_ROWS <= segment[2].sum() <= len(wrong) - MIN_ROWS
     ]
     if not segments:
         return Segments(_table([]), overall, _why_none(len(wrong)))
@@ -103,10 +103,10 @@ def find_weak(
 
 
 def _why_none(n: int) -> str:
-    if n < 2 * FEWEST_ROWS:
+    if n < 2 * MIN_ROWS:
         known = f"Only {plain_words.counted(n, 'row')} with a label"
-        return f"{known}: to compare segments at least {2 * FEWEST_ROWS} are needed."
-    return f"No feature divides the {n:,} labelled rows into segments of at least {FEWEST_ROWS}."
+        return f"{known}: to compare segments at least {2 * MIN_ROWS} are needed."
+    return f"No feature divides the {n:,} labelled rows into segments of at least {MIN_ROWS}."
 
 
 def _share(wrong: Mask, confidence: float) -> Estimate:
@@ -147,37 +147,37 @@ def _quarters(values: pd.Series[Any]) -> Iterator[tuple[str, Mask]]:
 def _categories(values: pd.Series[Any]) -> Iterator[tuple[str, Mask]]:
     """Take each value there are enough rows of, and the others together."""
     codes, known = pd.factorize(values)
-    is_common = np.bincount(codes[codes >= 0], minlength=len(known)) >= FEWEST_ROWS
+    is_common = np.bincount(codes[codes >= 0], minlength=len(known)) >= MIN_ROWS
     for code in sorted(np.flatnonzero(is_common).tolist(), key=lambda code: known[code]):
         yield f"= {known[code]}", codes == code
     yield "is another value", np.isin(codes, np.flatnonzero(~is_common))
 
 
 TITLE = "Where is the model weakest?"
-MOST_ROWS, MOST_DRAWN = 20, 12
+MAX_ROWS, MAX_DRAWN = 20, 12
 SHOWN = "segment n value lower upper predicted observed is_weak".split()
 
 
-def section(known: Evidence) -> Section:
+def section(known: Context) -> Section:
     """Compare how often the model is wrong in each segment with elsewhere."""
     from risk.figures import intervals
 
-    labelled = known.judged_on if known.watch else None
-    if known.watch is None or labelled is None:
+    labelled = known.judged_on if known.monitored else None
+    if known.monitored is None or labelled is None:
         return Section(TITLE, (Paragraph("Not told: there is no row with a label to judge by."),))
     confidence = known.config.scoring.confidence
     found = find_weak(
         labelled.rows,
         labelled.y_pred_proba,
-        known.watch.champion.manifest,
+        known.monitored.champion.manifest,
         confidence=confidence,
     )
     lead = Paragraph(found.in_words(most=5))
     if found.missing or found.overall.value is None:
         return Section(TITLE, (lead,))
-    shown = found.table.head(MOST_ROWS)
+    shown = found.table.head(MAX_ROWS)
     hidden = len(found.table) - len(shown)
-    figure = intervals.segments(shown.head(MOST_DRAWN), overall=found.overall.value, metric=METRIC)
+    figure = intervals.segments(shown.head(MAX_DRAWN), overall=found.overall.value, metric=METRIC)
     table = Table(
         ("segment", "rows", "wrong", "from", "to", "mean risk", "were at risk", "weak"),
         tuple(tuple(row[name] for name in SHOWN) for row in as_rows(shown)),

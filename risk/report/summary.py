@@ -9,15 +9,15 @@ from risk.explain import health, plain_words
 from risk.explain.plain_words import MEASURED, counted
 from risk.explain.snapshot import Row, worst_first
 from risk.report import performance
-from risk.report.context import MOST_DROPS, Evidence, Labelled
+from risk.report.context import MAX_DROPS, Context, Labelled
 from risk.report.document import Block, Bullets, Paragraph, Section, Tone
 
 TONES: dict[health.Fitness, Tone] = {"fit": "good", "fit with care": "warning", "not fit": "bad"}
 
 
-def section(known: Evidence) -> Section:
+def section(known: Context) -> Section:
     """Answer what a manager asks, on one page."""
-    told = health.tell(known.situation)
+    told = health.tell(known.snapshot)
     return Section(
         "The answers",
         (
@@ -38,7 +38,7 @@ def section(known: Evidence) -> Section:
     )
 
 
-def happened(known: Evidence) -> list[str]:
+def happened(known: Context) -> list[str]:
     """Tell what came and what went since the last report."""
     new = known.ledger.reports.happenings(known.since)
     failed, told = new.runs_failed, [_arrived(known), *_switched(new.decisions)]
@@ -52,7 +52,7 @@ def happened(known: Evidence) -> list[str]:
     return told
 
 
-def _looking_back(known: Evidence) -> tuple[Block, ...]:
+def _looking_back(known: Context) -> tuple[Block, ...]:
     if not known.looks_back or not known.run:
         return ()
     moment = plain_words.day(known.reported_at)
@@ -63,10 +63,10 @@ def _looking_back(known: Evidence) -> tuple[Block, ...]:
     return (Paragraph(text, "aside"),)
 
 
-def _on_new_rows(known: Evidence) -> list[str]:
+def _on_new_rows(known: Context) -> list[str]:
     """Score a release that no run has measured yet on new rows, where labels allow it."""
-    found = known.unlearnt if known.watch else None
-    if not isinstance(found, Labelled) or MEASURED in known.situation.newest_scores:
+    found = known.unlearnt if known.monitored else None
+    if not isinstance(found, Labelled) or MEASURED in known.snapshot.newest_scores:
         return []
     metric = known.config.checks.metric
     score = plain_words.score(asdict(performance.score_on(known, found)[metric]))
@@ -75,12 +75,12 @@ def _on_new_rows(known: Evidence) -> list[str]:
     return [f"{plain_words.metric(metric)} is {score} on {rows}{more}."]
 
 
-def _brackets(known: Evidence) -> str:
+def _brackets(known: Context) -> str:
     confidence = known.config.scoring.confidence
     return f"In brackets is the range that holds the true value with {confidence:.0%} confidence."
 
 
-def _since(known: Evidence) -> str:
+def _since(known: Context) -> str:
     if known.since is None:
         return "What happened so far?"
     moment = plain_words.day(known.since)
@@ -95,7 +95,7 @@ def _told(sentences: Sequence[str]) -> Block:
     return Paragraph(short[0]) if len(short) == 1 else Bullets(short)
 
 
-def _arrived(known: Evidence) -> str:
+def _arrived(known: Context) -> str:
     drops = known.new_drops
     if not drops:
         return "No new data came."
@@ -105,7 +105,7 @@ def _arrived(known: Evidence) -> str:
         for kind in ("rows", "labels")
     }
     files = counted(len(drops), "file")
-    at_least = "at least " if len(drops) == MOST_DROPS else ""
+    at_least = "at least " if len(drops) == MAX_DROPS else ""
     words = [counted(added["rows"], "new row")] if added["rows"] or not added["labels"] else []
     if added["labels"]:
         words.append(f"labels for {counted(added['labels'], 'earlier row')}")

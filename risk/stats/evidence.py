@@ -20,11 +20,11 @@ Floats = NDArray[np.float64]
 BETS = np.array([0.1, 0.2, 0.4, 1.0])
 # A bet starts -ln(weight) nats behind: for the largest effect 3.0, which twelve rows make up for.
 BET_WEIGHTS = np.array([0.4, 0.4, 0.15, 0.05])  # large effects need no head start
-LARGEST_LOSS = 0.9  # of its wealth by one row; a bet that lost all could never recover (ADR 6)
+MAX_LOSS = 0.9  # of its wealth by one row; a bet that lost all could never recover (ADR 6)
 # The best stake is (won - lost) / (won + lost): these suit challengers that win 55 to 88 % of the
 # rows in dispute, and a lost row leaves a quarter at least.
 STAKES = np.array([0.1, 0.2, 0.4, 0.75])
-FEWEST_BATCHES = 8  # whose 90 % bound is 2.5 times the estimate; of three it is 9.5 times
+MIN_BATCHES = 8  # whose 90 % bound is 2.5 times the estimate; of three it is 9.5 times
 UNKNOWN_CORRELATION = 0.002  # n / (1 + (n - 1) rho) < 1 / rho: no batch counts for over 500 rows
 
 
@@ -121,7 +121,7 @@ def gains(directions: Directions) -> Floats:
     # E[x] / E[x^2] = D sigma / (sigma^2 + D^2 sigma^2). The floors only keep from dividing by 0: an
     # event that no reference row had has spread 0, and is bet on with the largest stake allowed.
     stakes = BETS / (1 + BETS**2) / np.maximum(directions.spreads, 1e-12)[:, None]
-    stakes = np.minimum(stakes, LARGEST_LOSS / np.maximum(reach, 1e-12))  # (directions, bets)
+    stakes = np.minimum(stakes, MAX_LOSS / np.maximum(reach, 1e-12))  # (directions, bets)
     gained: Floats = np.log1p(stakes[:, :, None] * above[:, None, :])  # (directions, bets, cells)
     return np.nan_to_num(gained, nan=0.0)  # log 1: rows that do not count leave wealth as it is
 
@@ -322,7 +322,7 @@ def intraclass_correlation(batches: ArrayLike, values: Floats) -> Floats:
         variance = within.sum() / max(n.sum() - n_batches, 1)
         # n_0: the size of equal batches; of unequal ones less than their mean
         effective = (n.sum() - (n**2).sum() / n.sum()) / (n_batches - 1)
-        few = n_batches < FEWEST_BATCHES
+        few = n_batches < MIN_BATCHES
         # A sum of squares over the lower decile of chi-squared is the upper 90 % bound of its mean.
         # The plain estimate is too small for about every second reference.
         freedom = n_batches - 1 if few else chdtri(n_batches - 1, 0.9)

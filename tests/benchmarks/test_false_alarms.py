@@ -23,7 +23,7 @@ def test_a_month_of_quiet_checks_raises_no_alarm(made, n):
     rng = np.random.default_rng(n)
     quiet = [false_alarms.normal(made, rng, n, false_alarms.A_MONTH) for _ in range(4)]
 
-    alarms = [false_alarms.first_alarm(made.watched, table) for table in quiet]
+    alarms = [false_alarms.first_alarm(made.monitored, table) for table in quiet]
 
     assert alarms == [0] * 4
     assert false_alarms.ks_rule(made, quiet[0]).mean() > 0.05
@@ -37,7 +37,7 @@ def test_a_quarter_of_a_standard_deviation_is_found_in_time(made, n, most):
 
     delays = [
         false_alarms.delay(
-            made.watched,
+            made.monitored,
             false_alarms.normal(made, rng, n, false_alarms.A_DAY),
             false_alarms.normal(made, rng, n, 60, shift=0.25),
         )
@@ -54,11 +54,13 @@ def test_a_model_that_does_worse_is_found_and_one_that_does_not_is_left_alone(ca
     rng = np.random.default_rng(3)
     delays, alarms = [], 0
     for _ in range(15):
-        watched = [false_alarms.model_watch(metric, rng.multinomial(10_000, before).astype(float))]
+        monitored = [
+            false_alarms.model_watch(metric, rng.multinomial(10_000, before).astype(float))
+        ]
         quiet = [rng.multinomial(200, before, size=false_alarms.A_MONTH // 3).astype(float)]
         changed = [rng.multinomial(200, after, size=60).astype(float)]
-        alarms += false_alarms.first_alarm(watched, quiet) > 0
-        delays.append(false_alarms.delay(watched, [quiet[0][:50]], changed))
+        alarms += false_alarms.first_alarm(monitored, quiet) > 0
+        delays.append(false_alarms.delay(monitored, [quiet[0][:50]], changed))
 
     assert alarms == 0
     assert np.median(delays) <= 10

@@ -143,7 +143,7 @@ def test_the_live_model_is_told_with_its_score_and_bounds(client, ran):
 
 def test_only_so_many_features_are_told(world):
     """A wide table must not flood Prometheus."""
-    names = [f"x{number}" for number in range(metrics.MOST_FEATURES + 50)]
+    names = [f"x{number}" for number in range(metrics.MAX_FEATURES + 50)]
     config = world.set(columns__numeric=names, columns__allowed_ranges={})
     with Ledger.open(config) as ledger:
         ledger.runs.start()
@@ -152,7 +152,7 @@ def test_only_so_many_features_are_told(world):
 
     told = labels_of(create_app(config).test_client(), "risk_missing_ratio", "feature")
 
-    assert told == set(names[: metrics.MOST_FEATURES])
+    assert told == set(names[: metrics.MAX_FEATURES])
 
 
 def test_a_scrape_before_the_first_run_says_what_is_down(world):

@@ -18,7 +18,7 @@ INK, FAINT, LINE, ACCENT = (HexColor(f"#{c}") for c in ("1b2430", "5a6675", "c9d
 BODY = 9.5
 LEADING = 1.42
 TALLEST_FIGURE = 440.0  # points; larger ones would leave no room for words
-SMALLEST_SHARE = 0.85  # of its usual size, rather than to begin a new page
+MIN_SHARE = 0.85  # of its usual size, rather than to begin a new page
 FONT = ("FONTNAME", (0, 0), (-1, -1), fonts.TEXT)  # of tables; reportlab's own is not embedded
 
 
@@ -83,14 +83,14 @@ class Drawing(Flowable):  # type: ignore[misc]
     def least_height(self, room: float) -> float:
         """Tell how much room it takes at least."""
         _, height = self.wrap(room, 0)
-        return height - (1 - SMALLEST_SHARE) * self.scale * self.size[1]
+        return height - (1 - MIN_SHARE) * self.scale * self.size[1]
 
     def wrap(self, room: float, height: float) -> tuple[float, float]:
         """Tell how much room it takes; its form stays as it is."""
         _, below = self.caption.wrap(room, height)
         usual = min(1.0, room / self.size[0], TALLEST_FIGURE / self.size[1])
         fitting = (height - below) / self.size[1]
-        self.scale = fitting if SMALLEST_SHARE * usual <= fitting < usual else usual
+        self.scale = fitting if MIN_SHARE * usual <= fitting < usual else usual
         return room, self.size[1] * self.scale + below
 
     def getSpaceAfter(self) -> float:  # noqa: N802

@@ -16,10 +16,10 @@ from risk.report.pdf.tags import Element
 SIZES = (8.0, 7.0, 6.0)  # the largest in which no word is cut
 PADDING = 1.4 * mm
 AROUND = 2 * PADDING + 1
-LONGEST_WORD = 16  # times the size of its letters; a longer one may be cut
-ROOM, MOST_ROOM = 20 * mm, 65 * mm  # for its first rows; otherwise it begins on a new page
+MAX_WORD_LENGTH = 16  # times the size of its letters; a longer one may be cut
+ROOM, MAX_ROOM = 20 * mm, 65 * mm  # for its first rows; otherwise it begins on a new page
 ROOM_OF_CAPTION, BELOW = 8 * mm, 4 * mm
-MOST_ROWS_TOGETHER = 12  # fewer stay on one page
+MAX_ROWS_TOGETHER = 12  # fewer stay on one page
 MEASURED_ROWS = 200
 RIGHT = 2
 CAPTION = style(8.5, fontName=fonts.BOLD, spaceBefore=2 * mm, spaceAfter=1 * mm)
@@ -39,8 +39,8 @@ LOOK = [
 def laid_out(table: Table, room: float) -> Iterator[Flowable]:
     """Lay a table out: its caption, itself, what was left out."""
     grid = _grid(table, room)
-    height = grid.wrap(room, 0)[1] if len(table.rows) <= MOST_ROWS_TOGETHER else 0
-    yield Begin(ROOM_OF_CAPTION + min(max(height, ROOM), MOST_ROOM))
+    height = grid.wrap(room, 0)[1] if len(table.rows) <= MAX_ROWS_TOGETHER else 0
+    yield Begin(ROOM_OF_CAPTION + min(max(height, ROOM), MAX_ROOM))
     if table.caption:
         yield Text.of(table.caption, CAPTION, Element("P"))
     yield grid
@@ -104,7 +104,7 @@ def _narrowest(rows: list[list[str]]) -> list[float]:
     words = [[word for text in column for word in text.split(" ")] for column in columns]
     heads = [len(head.split(" ")) for head in rows[0]]
     return [
-        min(max(_widths(column, heads=n)), LONGEST_WORD)
+        min(max(_widths(column, heads=n)), MAX_WORD_LENGTH)
         for column, n in zip(words, heads, strict=True)
     ]
 

@@ -142,15 +142,15 @@ def test_a_copy_that_was_cut_off_left_nothing(world, server, tmp_path):
 def breaking(line, *, before):
     """Cut the line when a statement is about to be sent."""
 
-    def watch(_, statement, *__):
+    def monitored(_, statement, *__):
         if before in str(statement):
             line.cut()
 
-    sa.event.listen(sa.Engine, "before_execute", watch)
+    sa.event.listen(sa.Engine, "before_execute", monitored)
     try:
         yield
     finally:
-        sa.event.remove(sa.Engine, "before_execute", watch)
+        sa.event.remove(sa.Engine, "before_execute", monitored)
 
 
 def test_a_password_is_not_told(world, full, tmp_path):

@@ -177,7 +177,7 @@ def test_the_scores_of_the_live_model_stay(history, ledger):
 
 
 def test_the_newest_releases_stay_and_the_live_one_with_what_it_falls_back_to(history, ledger):
-    """Six on the shelf, three kept, the second is live: 4, 5, 6 and 2, 1."""
+    """Six exist, three are kept, the second is live: 4, 5, 6 and 2, 1."""
     config = history.set(keeping__keep_releases=3)
     go_back_to(config, ledger, 2)
 

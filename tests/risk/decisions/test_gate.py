@@ -8,7 +8,7 @@ from sklearn.metrics import brier_score_loss, f1_score
 
 from risk.config import Gate
 from risk.decisions import gate
-from risk.decisions.gate import Prediction, Standing, Trial, Yardstick
+from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing
 from risk.stats.evidence import paired_evidence
 from risk.stats.scores import Estimate
 
@@ -21,19 +21,21 @@ def certain(y_pred):
     return Prediction(y_pred_proba=0.1 + 0.8 * y_pred, y_pred=y_pred)
 
 
-def trial(n, *, champion_wrong, challenger_wrong):
+def predicted(n, *, champion_wrong, challenger_wrong):
     """Make both models right but on the given rows; every second row is positive."""
     y_true = np.arange(n) % 2
     wrong = [np.isin(np.arange(n), list(rows)) for rows in (champion_wrong, challenger_wrong)]
-    return Trial(y_true, *(certain(np.where(there, 1 - y_true, y_true)) for there in wrong))
+    return PairedPredictions(
+        y_true, *(certain(np.where(there, 1 - y_true, y_true)) for there in wrong)
+    )
 
 
 def won_and_lost(n, wins, losses):
-    return trial(n, champion_wrong=range(wins), challenger_wrong=range(wins, wins + losses))
+    return predicted(n, champion_wrong=range(wins), challenger_wrong=range(wins, wins + losses))
 
 
 def judge(made, *, metric="accuracy", cost=COST, standing=None, **settings):
-    by = Yardstick(metric, cost)
+    by = Criteria(metric, cost)
     return gate.compare(made, Gate(**settings), by=by, standing=standing or Standing())
 
 
@@ -41,7 +43,7 @@ def test_intervals_have_the_confidence_that_is_asked_for():
     """And it is recorded beside them."""
     made = won_and_lost(100, 20, 10)
     sure, unsure = (
-        gate.compare(made, Gate(), by=Yardstick("accuracy", COST, confidence), standing=Standing())
+        gate.compare(made, Gate(), by=Criteria("accuracy", COST, confidence), standing=Standing())
         for confidence in (0.95, 0.5)
     )
 
@@ -274,7 +276,9 @@ def drawn(n, *, seed, noise=0.25):
     rng = np.random.default_rng(seed)
     y_true = rng.integers(0, 2, n)
     probas = [np.clip(0.5 * y_true + 0.25 + rng.normal(0, noise, n), 0, 1) for _ in range(2)]
-    return Trial(y_true, *(Prediction(p, (p >= 0.5).astype(int)) for p in probas), promise=0.7)
+    return PairedPredictions(
+        y_true, *(Prediction(p, (p >= 0.5).astype(int)) for p in probas), promise=0.7
+    )
 
 
 METRICS = (
@@ -296,8 +300,8 @@ def test_a_perfect_challenger_beats_a_hopeless_champion_by_any_metric(metric):
     y_true = np.arange(120) % 2
     right, wrong = certain(y_true), certain(1 - y_true)
 
-    better = judge(Trial(y_true, wrong, right), metric=metric, when_unsure=KEEP)
-    worse = judge(Trial(y_true, right, wrong), metric=metric, when_unsure=KEEP)
+    better = judge(PairedPredictions(y_true, wrong, right), metric=metric, when_unsure=KEEP)
+    worse = judge(PairedPredictions(y_true, right, wrong), metric=metric, when_unsure=KEEP)
 
     assert (better.deploy, better.proven) == (True, True)
     assert worse.reason.startswith("the challenger is worse beyond chance")
@@ -345,7 +349,7 @@ def test_the_mean_loss_is_the_metric_or_its_linear_form(metric):
     """A promise of 0.7 in F1 is kept just where 2 * 0.3 TP - 0.7 (FP + FN) is not negative."""
     made = drawn(300, seed=1, noise=0.6)
 
-    gains = gate._differences(made, Yardstick(metric, COST))
+    gains = gate._differences(made, Criteria(metric, COST))
 
     expected = by_hand(metric, made.y_true, made.champion)
     expected -= by_hand(metric, made.y_true, made.challenger)
@@ -367,7 +371,7 @@ def test_a_worse_f1_is_refused_though_more_rows_are_right():
     y_true = np.repeat([1, 0], [10, 990])
     champion, challenger = np.repeat([1, 0], [30, 970]), np.repeat([1, 0], [1, 999])
 
-    verdict = judge(Trial(y_true, certain(champion), certain(challenger)), metric="f1")
+    verdict = judge(PairedPredictions(y_true, certain(champion), certain(challenger)), metric="f1")
 
     assert verdict.p_value < 0.05
     assert verdict.champion.value == pytest.approx(20 / 40)  # 2 tp / (2 tp + fp + fn)
@@ -382,7 +386,7 @@ def test_of_a_loss_the_smaller_one_is_better(metric, before, now, deploy):
     y_true = np.arange(200) % 2
     both = (Prediction(np.where(y_true == 1, s, 1 - s), y_true) for s in (before, now))
 
-    verdict = judge(Trial(y_true, *both), metric=metric, when_unsure=KEEP)
+    verdict = judge(PairedPredictions(y_true, *both), metric=metric, when_unsure=KEEP)
 
     assert verdict.deploy is deploy
     assert verdict.p_value == 1.0
@@ -394,7 +398,7 @@ def test_of_a_loss_the_smaller_one_is_better(metric, before, now, deploy):
 )
 def test_a_score_that_is_undefined_is_worse_than_one_that_is_not(before, now, deploy):
     """A model that calls nothing positive has no precision."""
-    made = Trial(np.array([1, 0]), certain(np.array(before)), certain(np.array(now)))
+    made = PairedPredictions(np.array([1, 0]), certain(np.array(before)), certain(np.array(now)))
 
     verdict = judge(made, metric="precision", standing=Standing(drift=True))
 
@@ -404,7 +408,7 @@ def test_a_score_that_is_undefined_is_worse_than_one_that_is_not(before, now, de
 
 def test_rows_of_one_class_leave_areas_undefined_and_the_champion_in_place():
     """A fresh batch may hold no positive row."""
-    made = Trial(np.zeros(30, dtype=int), certain(np.zeros(30)), certain(np.zeros(30)))
+    made = PairedPredictions(np.zeros(30, dtype=int), certain(np.zeros(30)), certain(np.zeros(30)))
 
     verdict = judge(made, metric="roc_auc")
 
@@ -422,7 +426,7 @@ def test_the_reason_tells_scores_rows_and_their_source():
 
 def test_both_scores_are_kept_as_evidence():
     """The ledger tells later what was compared."""
-    verdict = judge(trial(10, champion_wrong=[1], challenger_wrong=[1]))
+    verdict = judge(predicted(10, champion_wrong=[1], challenger_wrong=[1]))
 
     assert verdict.champion == verdict.challenger
     assert (verdict.champion.n, verdict.champion.value) == (10, 0.9)
@@ -431,7 +435,9 @@ def test_both_scores_are_kept_as_evidence():
 @pytest.mark.parametrize("metric", gate.RATIOS)
 def test_the_difference_is_that_of_both_scores_and_holds_it_in_its_interval(metric):
     """However the score is made of its rows."""
-    verdict = judge(trial(60, champion_wrong=range(20), challenger_wrong=range(5)), metric=metric)
+    verdict = judge(
+        predicted(60, champion_wrong=range(20), challenger_wrong=range(5)), metric=metric
+    )
 
     found, expected = verdict.difference, verdict.challenger.value - verdict.champion.value
     assert found.value == pytest.approx(expected)
@@ -441,7 +447,7 @@ def test_the_difference_is_that_of_both_scores_and_holds_it_in_its_interval(metr
 
 def test_what_rows_do_not_add_up_to_has_no_difference():
     """Areas under curves are no sums over rows."""
-    verdict = judge(trial(60, champion_wrong=[1], challenger_wrong=[2]), metric="roc_auc")
+    verdict = judge(predicted(60, champion_wrong=[1], challenger_wrong=[2]), metric="roc_auc")
 
     assert verdict.difference is None
 

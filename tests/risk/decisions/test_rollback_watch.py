@@ -56,22 +56,22 @@ def inbox(world, ledger):
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
+def prepared(tmp_path_factory):
     """Give the folder in which the first test that needs it leaves its world for the others."""
     return tmp_path_factory.mktemp("shelf") / "world"
 
 
 @pytest.fixture
-def worse(world, shelf):
+def worse(world, prepared):
     """Give a world whose second release calls hardly anybody a leaver."""
     nobody = {"choose_threshold_by": "fixed", "fixed_threshold": 0.999}
-    if shelf.exists():
-        shutil.copytree(shelf, world.folder, symlinks=True, dirs_exist_ok=True)
+    if prepared.exists():
+        shutil.copytree(prepared, world.folder, symlinks=True, dirs_exist_ok=True)
     else:
         with Ledger.open(world.config) as ledger:
             deploy_first(world, ledger)
             deploy_by_force(world, ledger, **nobody)
-        shutil.copytree(world.folder, shelf, symlinks=True)
+        shutil.copytree(world.folder, prepared, symlinks=True)
     changed = {f"training__{name}": value for name, value in nobody.items()}
     world.set(input_folder_path="inbox", **changed)
     return world

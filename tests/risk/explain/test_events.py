@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from risk.explain import events
-from risk.explain.snapshot import Situation
+from risk.explain.snapshot import Snapshot
 
 NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
 A_DAY = timedelta(days=1)
@@ -40,8 +40,8 @@ def incident(subject="tenure", *, opened=0, resolved=None):
     }
 
 
-def situation(*decisions, incidents=(), risk=None):
-    return Situation(now=NOW, decisions=decisions, incidents=incidents, risk=risk)
+def snapshot(*decisions, incidents=(), risk=None):
+    return Snapshot(now=NOW, decisions=decisions, incidents=incidents, risk=risk)
 
 
 def test_open_incidents_are_what_changed():
@@ -49,7 +49,7 @@ def test_open_incidents_are_what_changed():
     risk = {"before": 0.45, "after": 0.12, "parts": {"a": -0.3, "b": -0.03, "c": 0.001}}
 
     told = events.changed(
-        situation(decision("ask"), incidents=[incident(n) for n in "abcd"], risk=risk)
+        snapshot(decision("ask"), incidents=[incident(n) for n in "abcd"], risk=risk)
     )
 
     assert told[0] == "a is lower by 0.57 standard deviations."
@@ -64,7 +64,7 @@ def test_when_nothing_is_open_the_last_change_is_told():
     switch = decision("deploy", version=4, ago=2)
     past = incident("tenure", opened=3, resolved=2)
 
-    told = events.changed(situation(decision(), decision(ago=1), switch, incidents=[past]))
+    told = events.changed(snapshot(decision(), decision(ago=1), switch, incidents=[past]))
 
     assert told == [
         "Nothing that matters since release 4 went live on 27 February 2026: "
@@ -77,7 +77,7 @@ def test_a_deployment_is_told_with_its_cause_and_its_evidence():
     """Values with intervals on the same rows, and what evidence was needed."""
     made = decision("deploy", version=3, comparison=COMPARED)
 
-    told = events.done(situation(made, incidents=[incident(opened=1, resolved=0)]))
+    told = events.done(snapshot(made, incidents=[incident(opened=1, resolved=0)]))
 
     assert told == [
         "On 1 March 2026 it made release 3 live. "
@@ -92,7 +92,7 @@ def test_waiting_is_told_in_one_sentence_before_the_last_deed():
     quiet = [decision(ago=ago) for ago in range(10)]
     asked = decision("ask", ago=12)
 
-    told = events.done(situation(*quiet, asked, incidents=[incident(opened=13, resolved=11)]))
+    told = events.done(snapshot(*quiet, asked, incidents=[incident(opened=13, resolved=11)]))
 
     assert told[0].startswith("It looked at each of the last 10 batches")
     assert told[1].startswith("On 17 February 2026 it asked a person")
@@ -117,7 +117,7 @@ def test_waiting_is_told_in_one_sentence_before_the_last_deed():
 )
 def test_each_kind_of_decision_says_why(made, words):
     """In the words of the gate, the policy or a person."""
-    told = events.decided(made, situation(made, incidents=[incident(opened=1)]))
+    told = events.decided(made, snapshot(made, incidents=[incident(opened=1)]))
 
     assert words in " ".join(told)
     assert "because." not in " ".join(told)
@@ -127,14 +127,14 @@ def test_smaller_is_better_for_losses():
     """A Brier score that fell is no fault."""
     loss = COMPARED | {"metric": "brier", "challenger": OLD, "champion": NEW}
 
-    assert "did worse" not in events.judged(decision(comparison=loss), situation())
+    assert "did worse" not in events.judged(decision(comparison=loss), snapshot())
     assert "did worse" in events.judged(
-        decision(comparison=COMPARED | {"metric": "brier"}), situation()
+        decision(comparison=COMPARED | {"metric": "brier"}), snapshot()
     )
 
 
 def test_a_release_that_went_live_long_ago_is_not_missed():
     """When it is not among the decisions at hand, no date is invented."""
-    told = events.changed(situation(*[decision(ago=ago) for ago in range(100)]))
+    told = events.changed(snapshot(*[decision(ago=ago) for ago in range(100)]))
 
     assert told == ["Nothing that matters: 100 batches, no incident open."]

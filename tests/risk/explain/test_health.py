@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from risk.explain import health
-from risk.explain.snapshot import Situation
+from risk.explain.snapshot import Snapshot
 from risk.monitoring.assessment import ESTIMATED, REALISED
 
 NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
@@ -46,17 +46,17 @@ def scores(dataset=REALISED, version=3, value=0.64):
     return pd.DataFrame([row | {"lower": 0.6, "upper": 0.68, "n": 831}])
 
 
-def situation(**others):
+def snapshot(**others):
     """Give a situation in which nothing speaks against the model, but for `others`."""
     release = {"version": 3, "proven": True}
     runs = [run(5 - ago, ago=ago) for ago in range(5)]
     given = {"release": release, "runs": runs, "decisions": [decision()], "scores": scores()}
-    return Situation(now=NOW, **(given | others))
+    return Snapshot(now=NOW, **(given | others))
 
 
 def test_a_quiet_model_is_fit():
     """With its score and its uncertainty; there is nothing to do."""
-    told = health.tell(situation())
+    told = health.tell(snapshot())
 
     assert (told.fitness, told.headline) == ("fit", "The model is fit to use")
     assert told.reasons[-1] == (
@@ -78,7 +78,7 @@ def test_a_quiet_model_is_fit():
 )
 def test_grave_concerns_make_it_unfit(others):
     """Whatever else is good, and a person is told what to do."""
-    told = health.tell(situation(**others))
+    told = health.tell(snapshot(**others))
 
     assert told.fitness == "not fit"
     assert "Nothing: use it as usual." not in told.advice
@@ -105,7 +105,7 @@ def test_grave_concerns_make_it_unfit(others):
 )
 def test_other_concerns_ask_for_care(others):
     """Each of them alone, and each is told."""
-    told = health.tell(situation(**others))
+    told = health.tell(snapshot(**others))
 
     assert told.fitness == "fit with care"
     assert told.advice != ("Nothing: use it as usual.",)
@@ -125,7 +125,7 @@ def test_other_concerns_ask_for_care(others):
 )
 def test_what_is_no_concern_does_not_count(others):
     """An alarm that is over, a run at work, a score that is only estimated."""
-    assert health.tell(situation(**others)).fitness == "fit"
+    assert health.tell(snapshot(**others)).fitness == "fit"
 
 
 def test_the_usual_interval_is_the_median_of_those_seen():
@@ -133,7 +133,7 @@ def test_the_usual_interval_is_the_median_of_those_seen():
     minutes = [31, 41, 51, 61, 71, 1000]
     runs = [run(9 - i, ago=m / 1440) for i, m in enumerate(minutes)]
 
-    told = health.tell(situation(runs=runs))
+    told = health.tell(snapshot(runs=runs))
 
     assert "The last successful run was 31 minutes ago; one every 10 minutes" in told.reasons[0]
 
@@ -142,7 +142,7 @@ def test_reasons_name_the_run_that_failed_and_why():
     """Without a look into a log."""
     runs = [run(9, state="failed", outcome="the disk is full."), run(8)]
 
-    told = health.tell(situation(runs=runs))
+    told = health.tell(snapshot(runs=runs))
 
     assert told.reasons[0] == "The last run, on 1 March 2026, failed: the disk is full."
 
@@ -151,7 +151,7 @@ def test_the_gravest_reason_comes_first_and_each_subject_is_named():
     """Ten seconds are for the first line."""
     found = [incident(subject=name) for name in "abcde"] + [incident("model_drift")]
 
-    told = health.tell(situation(incidents=found, release={"version": 1, "proven": False}))
+    told = health.tell(snapshot(incidents=found, release={"version": 1, "proven": False}))
 
     assert told.reasons[0] == "The model errs more than it promised."
     assert told.reasons[1].endswith(": a, b, c and 2 more.")
@@ -160,7 +160,7 @@ def test_the_gravest_reason_comes_first_and_each_subject_is_named():
 
 def test_no_run_and_no_model_still_get_an_answer():
     """The very first day."""
-    told = health.tell(Situation(now=NOW, fault="no model is deployed"))
+    told = health.tell(Snapshot(now=NOW, fault="no model is deployed"))
 
     assert told.reasons == ("No model can be trusted: no model is deployed.",)
     assert (told.changed, told.done) == (("Nothing is known yet.",), ("Nothing yet.",))

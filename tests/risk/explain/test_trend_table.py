@@ -10,7 +10,7 @@ from risk.explain import trend_table
 from risk.explain.trend_table import DrawnTrend, TrendAsCsv, moment, read_trend, sparkline
 from risk.ledger.ingestions import Taken
 from risk.ledger.ledger import Ledger
-from risk.ledger.trends import MOST_POINTS
+from risk.ledger.trends import MAX_POINTS
 
 MONDAY = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 FINDING = {"check_name": "data_drift", "method": "e_detector", "threshold": 0.05, "p_value": None,
@@ -185,13 +185,13 @@ def test_a_trend_without_points_says_so(ledger):
 def test_a_trend_that_is_cut_says_so_in_every_form(new_world, tmp_path, caplog):
     """Nobody may take the newest points for all there are; the earlier run is left out whole."""
     with Ledger.open(new_world(tmp_path).config) as ledger:
-        for count in (10, MOST_POINTS - 5):
+        for count in (10, MAX_POINTS - 5):
             ledger.runs.start()
             ledger.scores.record([SCORE | {"dataset": str(i), "value": 0.5} for i in range(count)])
 
         trend = read_trend(ledger, "f1")
 
-    assert len(trend.points) == MOST_POINTS - 5
+    assert len(trend.points) == MAX_POINTS - 5
     assert "only the newest 995 points are told" in caplog.text
 
 

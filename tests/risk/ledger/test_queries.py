@@ -9,7 +9,7 @@ from risk.ledger.decisions import Judgement
 from risk.ledger.ingestions import Taken
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
-from risk.ledger.trends import MEASURES, MOST_POINTS, MOST_ROWS
+from risk.ledger.trends import MAX_POINTS, MAX_ROWS, MEASURES
 from risk.schema import Problem
 from tests.servers import on_every_server
 
@@ -424,11 +424,11 @@ def test_every_trend_of_an_empty_ledger_is_empty(ledger, metric, per):
 
 def test_a_trend_has_a_limit_and_never_half_a_period(ledger, do_run):
     """The newest points; a run of which the limit would cut off a part is left out."""
-    find(ledger, *[{"feature": f"f{i % 8}"} for i in range(MOST_ROWS - 5)])
+    find(ledger, *[{"feature": f"f{i % 8}"} for i in range(MAX_ROWS - 5)])
     do_run(lambda: find(ledger, *[{}] * 3))
     do_run(lambda: find(ledger, *[{}] * 4))
 
-    assert MOST_POINTS - 10 < len(ledger.trends.of("drift_score")) <= MOST_POINTS
+    assert MAX_POINTS - 10 < len(ledger.trends.of("drift_score")) <= MAX_POINTS
     assert ledger.trends.of("findings")["value"].tolist()[-2:] == [3, 4]
     assert ledger.trends.of("findings", per="day")["value"].tolist() == [4]
 

@@ -7,7 +7,7 @@ import pytest
 from risk.errors import SourceError
 from risk.ledger import watermarks
 from risk.ledger.ingestions import Taken
-from risk.ledger.watermarks import MOST_AGAIN, Watermark
+from risk.ledger.watermarks import MAX_AGAIN, Watermark
 from tests.risk.ledger.test_ingestions import intake
 from tests.servers import on_every_server
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_ordered_like_in_sql_is_no_mark(ledger, value):
 
 def test_more_ties_than_can_be_remembered_are_refused():
     """Else the server would refuse the whole drop, and each run after it."""
-    Watermark("crm", 1, Counter({1: MOST_AGAIN}))
+    Watermark("crm", 1, Counter({1: MAX_AGAIN}))
 
     with pytest.raises(SourceError, match="choose a finer mark"):
-        Watermark("crm", 1, Counter({1: MOST_AGAIN, 2: 1}))
+        Watermark("crm", 1, Counter({1: MAX_AGAIN, 2: 1}))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from risk.config import Columns, Training
 from risk.models import model
-from risk.models.attribution import MOST_COMPARED, MOST_ROWS, Attribution, attribute, attribute_row
+from risk.models.attribution import MAX_COMPARED, MAX_ROWS, Attribution, attribute, attribute_row
 
 COLUMNS = Columns(
     identifier="id",
@@ -123,7 +123,7 @@ def test_features_that_did_not_change_get_about_nothing(n):
     assert max(abs(part) for _, part in others) < 0.03 < change / 8
 
 
-SIZES = st.sampled_from([1, 2, 3, 10, MOST_ROWS, MOST_ROWS + 1, 1234])
+SIZES = st.sampled_from([1, 2, 3, 10, MAX_ROWS, MAX_ROWS + 1, 1234])
 
 
 @given(SIZES, SIZES, st.integers(1, 6), st.integers(0, 99))
@@ -158,7 +158,7 @@ def test_a_sample_of_a_large_table_has_its_mean():
     parts = attributed(risk, before, after).parts
 
     assert abs(parts["x1"]) < 1e-4
-    assert seen == [50_000, 400, 4 * (MOST_ROWS + 400 - 100)]
+    assert seen == [50_000, 400, 4 * (MAX_ROWS + 400 - 100)]
 
 
 def test_equal_seeds_give_equal_parts_and_the_rows_are_left_alone():
@@ -309,7 +309,7 @@ def test_the_parts_of_a_row_add_up(p, n, seed):
     found = of_row(curved, row, reference, seed=seed)
 
     assert found.baseline + found.parts.sum() == pytest.approx(curved(row)[0], abs=1e-9)
-    assert found.n == min(n, MOST_COMPARED)
+    assert found.n == min(n, MAX_COMPARED)
     assert found.baseline == pytest.approx(curved(reference).mean(), abs=0.02)
 
 

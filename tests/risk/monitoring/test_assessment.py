@@ -60,14 +60,14 @@ class Deployed:
         ingestion.run(world.config, ledger)
         training.run(world.config, ledger)
         deployment.run(world.config, ledger)
-        self.watch = monitored_release.load(world.config)
+        self.monitored = monitored_release.load(world.config)
 
     def drop(self, name, rows):
         self.world.drop(name, HEADER + rows.to_csv(index=False, header=False))
 
     def assess(self, batch, *, state=None):
         state = state or detector.start()
-        return assessment.assess(self.watch, state, batch, self.world.config)
+        return assessment.assess(self.monitored, state, batch, self.world.config)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_every_row_is_predicted_once(live):
     found = live.assess(as_batch(rows))
 
     assert list(found.predictions[ROW_HASH]) == list(range(50))
-    expected = live.watch.champion.predict_proba(rows)
+    expected = live.monitored.champion.predict_proba(rows)
     assert found.predictions["y_pred_proba"].tolist() == expected.tolist()
     assert found.profile.n == 50
 
@@ -182,7 +182,7 @@ def test_scores_of_labelled_rows_are_scikit_learns(live):
     found = live.assess(as_batch(rows))
 
     known = rows[1::2]
-    y_pred = live.watch.champion.predict(live.watch.champion.predict_proba(known))
+    y_pred = live.monitored.champion.predict(live.monitored.champion.predict_proba(known))
     realised = found.scores[assessment.REALISED]["f1"]
     assert realised.value == pytest.approx(f1_score(known["exited"].astype(int), y_pred))
     assert realised.n == 100
@@ -195,7 +195,7 @@ def test_rows_without_labels_are_only_estimated(live):
 
     found = live.assess(as_batch(rows.assign(exited=pd.array([pd.NA] * 2000, dtype="Int8"))))
 
-    y_pred = live.watch.champion.predict(live.watch.champion.predict_proba(rows))
+    y_pred = live.monitored.champion.predict(live.monitored.champion.predict_proba(rows))
     assert set(found.scores) == {assessment.ESTIMATED}
     truth = f1_score(rows["exited"].astype(int), y_pred)
     assert found.scores[assessment.ESTIMATED]["f1"].value == pytest.approx(truth, abs=0.05)
@@ -251,7 +251,7 @@ def test_labels_that_come_a_day_later_meet_the_predictions_made_then(live):
     second = monitoring.assess(config, ledger)
 
     proba = first.predictions["y_pred_proba"].to_numpy()
-    expected = f1_score(rows["exited"].astype(int), live.watch.champion.predict(proba))
+    expected = f1_score(rows["exited"].astype(int), live.monitored.champion.predict(proba))
     assert assessment.REALISED not in first.scores
     assert second.scores[assessment.REALISED]["f1"].value == pytest.approx(expected)
     assert second.scores[assessment.REALISED]["f1"].n == 80
@@ -291,8 +291,8 @@ def test_the_attribution_adds_up_to_the_change_of_the_mean_risk(live):
 
     told_why = live.assess(as_batch(rows)).attribution
 
-    predict = live.watch.champion.predict_proba
-    assert told_why.before == pytest.approx(predict(live.watch.sample).mean())
+    predict = live.monitored.champion.predict_proba
+    assert told_why.before == pytest.approx(predict(live.monitored.sample).mean())
     assert told_why.after == pytest.approx(predict(rows).mean())
     assert sum(told_why.parts.values()) == pytest.approx(told_why.after - told_why.before)
     assert next(iter(told_why.parts)) == "lastmonth_activity"

@@ -40,7 +40,7 @@ def history(tmp_path_factory):
 
 
 @pytest.fixture
-def watched(world, history):
+def monitored(world, history):
     """Give a world whose release saw eight days: from the fifth on companies were larger."""
     world.set(input_folder_path="inbox")
     if history.exists():
@@ -75,12 +75,12 @@ def alarms(world, ledger, **changes):
     return replay(world.config, ledger, policy).alarms
 
 
-def test_under_the_policy_in_force_the_replay_raises_the_alarms_there_were(watched, ledger):
+def test_under_the_policy_in_force_the_replay_raises_the_alarms_there_were(monitored, ledger):
     """The oracle is the record: what was found when the rows came."""
     found = ledger.findings.history()
     recorded = found[found["drift_detected"].astype(bool) & (found["method"] == "e_detector")]
 
-    told = alarms(watched, ledger)
+    told = alarms(monitored, ledger)
 
     assert len(told) > 0
     assert [(alarm.at, alarm.finding.feature, alarm.finding.detail) for alarm in told] == list(
@@ -88,27 +88,27 @@ def test_under_the_policy_in_force_the_replay_raises_the_alarms_there_were(watch
     )
 
 
-def test_the_alarm_is_of_what_was_changed_and_after_it_was(watched, ledger):
+def test_the_alarm_is_of_what_was_changed_and_after_it_was(monitored, ledger):
     """Larger companies from the fifth day on; nothing is wrong before."""
-    told = alarms(watched, ledger)
+    told = alarms(monitored, ledger)
 
     assert "number_of_employees" in {alarm.finding.feature for alarm in told}
     assert min(alarm.at for alarm in told) >= START + timedelta(days=5)
 
 
-def test_a_larger_tolerance_gives_no_more_alarms(watched, ledger):
+def test_a_larger_tolerance_gives_no_more_alarms(monitored, ledger):
     """Up to one at which a shift of 0.9 sd is nothing to tell."""
-    numbers = [len(alarms(watched, ledger, tolerance=t)) for t in (0.0, 0.15, 0.5, 1.0)]
+    numbers = [len(alarms(monitored, ledger, tolerance=t)) for t in (0.0, 0.15, 0.5, 1.0)]
 
     assert numbers == sorted(numbers, reverse=True)
     assert numbers[0] > numbers[-1]
 
 
-def test_a_tighter_budget_gives_no_earlier_alarm(watched, ledger):
+def test_a_tighter_budget_gives_no_earlier_alarm(monitored, ledger):
     """Fewer false alarms cost time."""
     budgets = ("1 per 10 days", "1 per 90 days", "1 per 3650 days")
     first = [
-        min(alarm.at for alarm in alarms(watched, ledger, false_alarm_budget=budget))
+        min(alarm.at for alarm in alarms(monitored, ledger, false_alarm_budget=budget))
         for budget in budgets
     ]
 
@@ -123,11 +123,11 @@ def test_a_history_of_nothing_has_no_alarms(world, ledger):
     assert str(told).endswith("0 alarms of 0 causes in 0 batches over 0.0 days")
 
 
-def test_the_command_replays_and_writes_nothing(watched, ledger, tree):
+def test_the_command_replays_and_writes_nothing(monitored, ledger, tree):
     """Neither a file nor a row; it may be asked while a run is at work."""
     before, counts = tree(), counts_of(ledger)
 
-    result = watched.command("diagnostics.py", *REPLAY)
+    result = monitored.command("diagnostics.py", *REPLAY)
 
     assert result.returncode == 0, result.stderr
     assert 'a budget of "1 per 90 days" and a tolerance of 0.15 sd' in result.stdout
@@ -135,13 +135,13 @@ def test_the_command_replays_and_writes_nothing(watched, ledger, tree):
     assert (tree(), counts_of(ledger)) == (before, counts)
 
 
-def test_the_command_tells_its_alarms_to_programs_too(watched, ledger):
+def test_the_command_tells_its_alarms_to_programs_too(monitored, ledger):
     """`--json`: every alarm with its moment, release and finding."""
-    result = watched.command("diagnostics.py", *REPLAY, "--json")
+    result = monitored.command("diagnostics.py", *REPLAY, "--json")
 
     told = json.loads(result.stdout)
     assert told["n_batches"] == 8
-    assert len(told["alarms"]) == len(alarms(watched, ledger, tolerance=0.15))
+    assert len(told["alarms"]) == len(alarms(monitored, ledger, tolerance=0.15))
     assert {alarm["version"] for alarm in told["alarms"]} == {1}
 
 
@@ -166,11 +166,11 @@ def test_a_policy_that_makes_no_sense_is_wrong_usage(world, wrong):
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_release_without_its_reference_cannot_be_replayed(watched, ledger):
+def test_a_release_without_its_reference_cannot_be_replayed(monitored, ledger):
     """It is never guessed at: exit 76."""
-    (watched.config.deployment_folder / "releases" / "1" / "reference.json").write_text("{}")
+    (monitored.config.deployment_folder / "releases" / "1" / "reference.json").write_text("{}")
 
-    result = watched.command("diagnostics.py", *REPLAY)
+    result = monitored.command("diagnostics.py", *REPLAY)
 
     assert result.returncode == 76, result.stderr
 

@@ -177,7 +177,7 @@ def test_weak_evidence_of_many_subjects_is_an_alarm_of_all_together(small):
 
     assert sum(e.e_value for e in found) >= 1 > max(e.e_value for e in found)
     assert [(e.subject, e.alarm) for e in found] == [("x1", True), ("c", False), ("x0", False)]
-    assert after.wealth.keys() == {s for s, w in told.watched.items() if w.family == "model"}
+    assert after.wealth.keys() == {s for s, w in told.monitored.items() if w.family == "model"}
 
 
 def test_the_first_batch_and_those_of_a_backlog_count_the_usual_time(small):
@@ -215,10 +215,10 @@ def test_the_families_and_subjects_never_spend_more_than_the_budget(settled):
     told = Detector(settled, RULES)
 
     spent = {}
-    for watched in told.watched.values():
-        assert watched.directions.weights.sum() == pytest.approx(1)
-        share = math.exp(watched.log_share)
-        spent[watched.family] = spent.get(watched.family, 0) + share
+    for monitored in told.monitored.values():
+        assert monitored.directions.weights.sum() == pytest.approx(1)
+        share = math.exp(monitored.log_share)
+        spent[monitored.family] = spent.get(monitored.family, 0) + share
     assert spent == pytest.approx({"data": 1, "model": 1})
     assert sum(90 / RULES.days_per_alarm(f) for f in detector.FAMILY_SHARES) == pytest.approx(1)
 

@@ -30,7 +30,7 @@ DRIFTED = np.array([0.1, 0.06, 0.1, 0.1, 0.08, 0.02, 0.12, 0.06, 0.1, 0.06, 0.08
 MANY = 1e12  # rows of a reference that knows itself
 
 
-def watch(metric, counts=CALIBRATED * MANY, **settings):
+def monitor(metric, counts=CALIBRATED * MANY, **settings):
     """Watch a metric at the threshold .5."""
     return watched_scores(counts, PROBA, **dict(threshold=0.5, metric=metric, cost=COST) | settings)
 
@@ -63,7 +63,7 @@ def by_sklearn(metric, counts):
 )
 def test_a_fall_is_measured_between_two_scores_of_scikit_learn(metric):
     """The mean over later rows is the fall beyond the slack, times what was possible."""
-    made = watch(metric)
+    made = monitor(metric)
 
     found = made.values[0] @ DRIFTED / DRIFTED.sum()
 
@@ -78,7 +78,7 @@ def test_a_fall_is_measured_between_two_scores_of_scikit_learn(metric):
 @pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
 def test_what_batches_cannot_add_up_is_watched_by_the_brier_score(metric):
     """Areas under curves are no sums over rows."""
-    found, brier = watch(metric), watch("brier")
+    found, brier = monitor(metric), monitor("brier")
 
     assert found.names == brier.names == ("brier", *CALIBRATION)
     assert (found.values == brier.values).all()
@@ -86,7 +86,7 @@ def test_what_batches_cannot_add_up_is_watched_by_the_brier_score(metric):
 
 def test_a_ratio_that_is_undefined_on_the_reference_is_watched_by_the_brier_score():
     """Precision where nothing was predicted positive."""
-    found = watch("precision", threshold=0.99)
+    found = monitor("precision", threshold=0.99)
 
     assert found.names == ("brier", *CALIBRATION)
 
@@ -94,7 +94,7 @@ def test_a_ratio_that_is_undefined_on_the_reference_is_watched_by_the_brier_scor
 def test_the_configured_metric_has_most_of_the_budget():
     """The rest is shared by the Brier score and both ways to be miscalibrated."""
     for metric, others in [("f1", 3), ("brier", 2)]:
-        weights = watch(metric).weights
+        weights = monitor(metric).weights
 
         assert weights[0] == METRIC_WEIGHT
         assert weights[1:] == pytest.approx([(1 - METRIC_WEIGHT) / others] * others)
@@ -103,7 +103,7 @@ def test_the_configured_metric_has_most_of_the_budget():
 @pytest.mark.parametrize(("shift", "name"), [(0.1, MORE), (-0.1, FEWER), (0.0, None)])
 def test_miscalibration_is_told_by_its_direction(shift, name):
     """A tenth more of positives than were predicted, or fewer; exactly as many are none."""
-    made = watch("f1")
+    made = monitor("f1")
     chance = np.clip(PROBA + shift, 0, 1)
     now = np.column_stack([1 - chance, chance]).ravel() / len(PROBA)
 
@@ -141,7 +141,7 @@ def test_labels_as_before_keep_to_the_budget_and_worse_ones_are_found():
     rng, quiet, found = np.random.default_rng(20260401), 0, 0
 
     for _ in range(40):
-        made = watch("f1", rng.multinomial(5000, CALIBRATED).astype(float))
+        made = monitor("f1", rng.multinomial(5000, CALIBRATED).astype(float))
         quiet += _alarms(made, rng.multinomial(50, CALIBRATED, 90))
         found += _alarms(made, rng.multinomial(50, DRIFTED, 60))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from risk.monitoring.profile import (
     GROUPS,
-    MOST_LEVELS,
+    MAX_LEVELS,
     QUANTILES,
     Column,
     Profile,
@@ -146,8 +146,8 @@ def test_the_commonest_levels_have_cells_whatever_the_order_of_the_rows():
     column = categorical_column("c", values)
 
     assert categorical_column("c", shuffled) == column
-    assert column.levels == ("l35", *(f"l{i:02}" for i in range(MOST_LEVELS - 1)))
-    assert column.rare == tuple(f"l{i:02}" for i in range(MOST_LEVELS - 1, 40) if i != 35)
+    assert column.levels == ("l35", *(f"l{i:02}" for i in range(MAX_LEVELS - 1)))
+    assert column.rare == tuple(f"l{i:02}" for i in range(MAX_LEVELS - 1, 40) if i != 35)
 
 
 def test_rare_unseen_and_missing_levels_are_told_apart():

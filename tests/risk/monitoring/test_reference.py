@@ -11,7 +11,7 @@ from risk.monitoring.profile import Profile
 from risk.monitoring.reference import (
     EXPECTED_LOSS,
     LABELLED,
-    MOST_PAIRED_COLUMNS,
+    MAX_PAIRED_COLUMNS,
     PREDICTION,
     RECONSTRUCTION,
     Reference,
@@ -128,7 +128,7 @@ def test_the_ten_most_telling_columns_are_paired():
     """Those the predictions depend on most, each with each, in the order of the table."""
     found = build(table(5000))
 
-    telling = NUMBERS[:MOST_PAIRED_COLUMNS]
+    telling = NUMBERS[:MAX_PAIRED_COLUMNS]
     assert len(found.pairs) == 45
     assert found.pairs == tuple((a, b) for i, a in enumerate(telling) for b in telling[i + 1 :])
 

@@ -110,7 +110,7 @@ def test_a_title_is_one_line_of_bounded_length(ledger, announce):
     title = announce().title
 
     assert title.isprintable()
-    assert len(title) <= announcements.LONGEST_TITLE
+    assert len(title) <= announcements.MAX_TITLE_LENGTH
 
 
 def test_a_program_gets_the_row_as_strict_json(ledger, announce):

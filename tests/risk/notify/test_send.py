@@ -162,7 +162,7 @@ def test_a_run_sends_so_many_messages_and_no_more(configure, ledger, receiver, c
     first = len(receiver.posts)
     run(configure(), ledger)
 
-    assert first == 1 + send.MOST_PER_RUN
+    assert first == 1 + send.MAX_PER_RUN
     assert len(receiver.posts) == 26
     assert "5 messages for webhook" in caplog.text
 

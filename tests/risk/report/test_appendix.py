@@ -54,14 +54,14 @@ def test_the_manifest_is_the_signed_one(known, tables):
     """Name by name."""
     table = next(t for t in tables(appendix.section(known)) if t.columns == ("what", "value"))
 
-    told, manifest = dict(table.rows), known.watch.champion.manifest
+    told, manifest = dict(table.rows), known.monitored.champion.manifest
     assert told["threshold"] == json.dumps(manifest.threshold)
-    assert told["files.trained_model.pkl"] == known.watch.champion.sha256
+    assert told["files.trained_model.pkl"] == known.monitored.champion.sha256
 
 
 def test_a_long_setting_is_cut():
     """A hundred columns are no table cell."""
     told = dict(appendix.flat({"columns": {"numeric": ["x" * 50] * 20}}))
 
-    assert len(told["columns.numeric"]) <= appendix.MOST_CHARACTERS + 4
+    assert len(told["columns.numeric"]) <= appendix.MAX_CHARACTERS + 4
     assert told["columns.numeric"].endswith(" ...")

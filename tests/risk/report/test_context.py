@@ -35,7 +35,7 @@ def test_unless_told_otherwise_the_newest_run_is_reported_on(gather):
     assert (known.run["id"], known.looks_back) == (4, False)
     assert known.reported_at == known.run["ended_at"]
     assert known.since == known.reported_at - timedelta(days=1)
-    assert gather(4).situation.now == known.situation.now
+    assert gather(4).snapshot.now == known.snapshot.now
 
 
 def test_an_earlier_run_is_reported_on_as_things_stood(gather):
@@ -43,8 +43,8 @@ def test_an_earlier_run_is_reported_on_as_things_stood(gather):
     known = gather(2)
 
     assert known.looks_back
-    assert [run["id"] for run in known.situation.runs] == [2, 1]
-    assert len(known.situation.open_incidents) == 0
+    assert [run["id"] for run in known.snapshot.runs] == [2, 1]
+    assert len(known.snapshot.open_incidents) == 0
     assert {drop["path"][-9:] for drop in known.new_drops} == {"day_1.csv"}
 
 
@@ -139,7 +139,7 @@ def test_test_data_that_cannot_be_used_are_no_crash(gather, story):
 def test_predictions_are_cut_at_the_threshold(gather):
     """What is called is what the release would call."""
     known = gather()
-    threshold = known.watch.champion.manifest.threshold
+    threshold = known.monitored.champion.manifest.threshold
 
     assert np.array_equal(known.unlearnt.y_pred, known.unlearnt.y_pred_proba >= threshold)
 

@@ -39,7 +39,7 @@ def test_thinned_curves_keep_their_ends_and_their_area(many):
     """2000 rows make hundreds of corners; a few hundred are enough to draw."""
     points = curves.roc_points(many)
 
-    assert len(points) <= curves.MOST_POINTS
+    assert len(points) <= curves.MAX_POINTS
     assert points.iloc[[0, -1]].to_numpy().tolist() == [[0, 0], [1, 1]]
     area = metrics.roc_auc_score(many.y_true, many.y_pred_proba)
     assert metrics.auc(points["fpr"], points["tpr"]) == pytest.approx(area, abs=1e-3)

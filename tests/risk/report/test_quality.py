@@ -20,7 +20,7 @@ def test_shares_are_those_of_the_rows(read, story):
     """Of the newest 300 rows, by pandas: 30 are missing, five are from the moon."""
     known = read()
 
-    found = quality.measured(known.seen, known.seen.watch).set_index("column")
+    found = quality.measured(known.seen, known.seen.monitored).set_index("column")
 
     now, before = store.read_parts(story.config, [4]), store.read_parts(story.config, [1])
     for name in ("lastmonth_activity", "lastyear_activity", "number_of_employees"):
@@ -81,8 +81,8 @@ def test_an_alarm_is_told_until_its_incident_is_closed(read, words):
     told = words(quality.section(quiet))
     assert "Alarms from earlier" not in told
 
-    situation = replace(quiet.situation, incidents=[incident])
-    told = words(quality.section(replace(quiet, situation=situation)))
+    snapshot = replace(quiet.snapshot, incidents=[incident])
+    told = words(quality.section(replace(quiet, snapshot=snapshot)))
     assert "The newest data raise no alarm about their quality." in told
     assert "Alarms from earlier are still open:" in told
     assert "region is north in all 1,200 rows, since 4 March 2026." in told

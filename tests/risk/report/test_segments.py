@@ -34,7 +34,7 @@ def test_the_sentence_is_that_of_the_segments(known, words):
     found = segments.find_weak(
         known.unlearnt.rows,
         known.unlearnt.y_pred_proba,
-        known.watch.champion.manifest,
+        known.monitored.champion.manifest,
         confidence=0.95,
     )
 
@@ -43,8 +43,8 @@ def test_the_sentence_is_that_of_the_segments(known, words):
 
 def test_without_labels_it_is_said_that_nothing_can_be_told(known, words):
     """Not an empty figure."""
-    blind = context.Evidence(
-        known.config, known.ledger, known.run, known.since, known.situation, None
+    blind = context.Context(
+        known.config, known.ledger, known.run, known.since, known.snapshot, None
     )
 
     assert "no row with a label" in words(segments.section(blind))

@@ -35,7 +35,7 @@ def test_the_questions_come_in_the_order_a_manager_asks_them(known):
 
 def test_the_verdict_and_its_reasons_are_those_of_the_dashboard(known, words):
     """There is one opinion about the model."""
-    told = health.tell(known().situation)
+    told = health.tell(known().snapshot)
     section = summary.section(known())
 
     verdict = section.blocks[0].blocks[0]

@@ -14,8 +14,8 @@ from risk.stats.directions import Tolerance
 from risk.stats.evidence import (
     BET_WEIGHTS,
     BETS,
-    FEWEST_BATCHES,
-    LARGEST_LOSS,
+    MAX_LOSS,
+    MIN_BATCHES,
     STAKES,
     UNKNOWN_CORRELATION,
     Directions,
@@ -61,8 +61,8 @@ def test_no_row_can_take_more_than_the_largest_loss():
 
     found = gains(narrow)[0]
 
-    assert found[:, 0] == pytest.approx(math.log(1 - LARGEST_LOSS))
-    assert found[:, 2] == pytest.approx(math.log(1 + LARGEST_LOSS * 1.5 / 4.5))
+    assert found[:, 0] == pytest.approx(math.log(1 - MAX_LOSS))
+    assert found[:, 2] == pytest.approx(math.log(1 + MAX_LOSS * 1.5 / 4.5))
 
 
 def test_a_row_that_does_not_count_changes_nothing():
@@ -92,9 +92,9 @@ def test_a_bet_expects_nothing_from_any_null_distribution(values, data):
 @given(st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_advancing_is_the_recursion_of_its_definition(batches):
     """A plain loop over the wealth itself, not its logarithm: (M + mass) L^(1 / design)."""
-    watched = score([-1.0, 0.5, np.nan], null_mean=0.1, spread=0.8)
-    gained, mass, alike = gains(watched), 0.01, 0.2
-    wealth, expected = start(watched), np.zeros(len(BETS))
+    monitored = score([-1.0, 0.5, np.nan], null_mean=0.1, spread=0.8)
+    gained, mass, alike = gains(monitored), 0.01, 0.2
+    wealth, expected = start(monitored), np.zeros(len(BETS))
 
     for batch in batches:
         wealth = advance(
@@ -113,12 +113,14 @@ def test_the_order_of_the_rows_of_a_batch_is_irrelevant():
     """And so is which of two partial counts comes first."""
     rng = np.random.default_rng(20260101)
     values = rng.integers(0, 2, 60)
-    watched = score([0.0, 1.0], null_mean=0.5, spread=0.5)
+    monitored = score([0.0, 1.0], null_mean=0.5, spread=0.5)
     shuffled = rng.permutation(values)
     halves = np.bincount(shuffled[30:], minlength=2) + np.bincount(shuffled[:30], minlength=2)
 
     found = [
-        advance(start(watched), gains(watched), n, log_mass=np.zeros(1), correlation=np.zeros(1))
+        advance(
+            start(monitored), gains(monitored), n, log_mass=np.zeros(1), correlation=np.zeros(1)
+        )
         for n in (count(values, 2), halves)
     ]
 
@@ -133,8 +135,8 @@ def test_false_alarms_in_a_month_keep_to_the_budget_at_the_boundary_of_the_null(
     values[np.arange(runs), 2 * np.arange(runs)] = 0
     values[np.arange(runs), 2 * np.arange(runs) + 1] = 1
     each = [np.full(runs, v) for v in (0.2, 0.4, 0.2, 1.0)]
-    watched = Directions(tuple(map(str, range(runs))), values, *each)
-    gained, wealth, alarmed = gains(watched), start(watched), np.zeros(runs, dtype=bool)
+    monitored = Directions(tuple(map(str, range(runs))), values, *each)
+    gained, wealth, alarmed = gains(monitored), start(monitored), np.zeros(runs, dtype=bool)
 
     for _ in range(30 * 24):
         events = rng.binomial(n, 0.2, runs)
@@ -153,16 +155,16 @@ def test_false_alarms_in_a_month_keep_to_the_budget_at_the_boundary_of_the_null(
 def test_the_highest_wealth_is_that_of_advancing_batch_by_batch():
     """The replay is only a faster way to do the same."""
     rng = np.random.default_rng(20260103)
-    watched = directions.numeric(np.array([0, 20.0, 60, 20, 0, 5]), Tolerance(0.05, 1e-3))
+    monitored = directions.numeric(np.array([0, 20.0, 60, 20, 0, 5]), Tolerance(0.05, 1e-3))
     batches = rng.multinomial(40, [0.01, 0.15, 0.5, 0.25, 0.04, 0.05], size=50)
-    alike = np.linspace(0, 0.2, len(watched.names))
-    fed = dict(log_mass=np.log(0.001 * watched.weights), correlation=alike)
+    alike = np.linspace(0, 0.2, len(monitored.names))
+    fed = dict(log_mass=np.log(0.001 * monitored.weights), correlation=alike)
 
-    found = highest(gains(watched), batches, **fed)
+    found = highest(gains(monitored), batches, **fed)
 
-    wealth, totals = start(watched), []
+    wealth, totals = start(monitored), []
     for batch in batches:
-        wealth = advance(wealth, gains(watched), batch, **fed)
+        wealth = advance(wealth, gains(monitored), batch, **fed)
         totals.append(log_total(wealth))
     assert found == pytest.approx(max(totals), abs=1e-9)
 
@@ -218,7 +220,7 @@ def test_the_correlation_is_that_of_a_textbook_analysis_of_variance():
     assert found == pytest.approx(excess / (excess + effective), rel=1e-9)
 
 
-@pytest.mark.parametrize("batches", [[], [[9, 1]], [[50, 50]] * (FEWEST_BATCHES - 1)])
+@pytest.mark.parametrize("batches", [[], [[9, 1]], [[50, 50]] * (MIN_BATCHES - 1)])
 def test_a_few_batches_that_look_alike_do_not_prove_it(batches):
     """So a batch never counts for more than 500 rows."""
     found = intraclass_correlation(np.reshape(batches, (-1, 2)), np.array([[0.0, 1.0]]))
@@ -259,11 +261,11 @@ def test_the_rows_needed_are_about_the_rows_it_takes(effect):
     rng = np.random.default_rng(20260108)
     sample = rng.normal(size=50_000)
     column, log_odds = numeric_column("x", pd.Series(sample)), 16.0
-    watched = directions.numeric(
+    monitored = directions.numeric(
         np.array(count(column.codes(pd.Series(sample)), column.size), float), Tolerance(0.05, 1e-4)
     )
-    up = watched.names.index("higher")
-    gained, taken = gains(watched)[up], []
+    up = monitored.names.index("higher")
+    gained, taken = gains(monitored)[up], []
 
     for _ in range(60):
         rows = column.codes(pd.Series(rng.normal(effect, 1, 5000)))
@@ -301,7 +303,7 @@ def test_paired_evidence_is_a_mean_of_products(kinds, margin):
 
     found = paired_evidence(differences, counts, margin=margin)
 
-    stakes = [min(stake, LARGEST_LOSS / (1 - margin)) for stake in STAKES]
+    stakes = [min(stake, MAX_LOSS / (1 - margin)) for stake in STAKES]
     products = [math.prod((1 + s * (d + margin)) ** n for d, n in kinds) for s in stakes]
     assert found == pytest.approx(sum(products) / len(products), rel=1e-9)
 
@@ -372,9 +374,9 @@ def test_wealth_survives_being_stored_bit_by_bit(rows):
 
 def test_an_empty_batch_only_feeds():
     """Time passes without rows."""
-    watched = score([0.0, 1.0], null_mean=0.5, spread=0.5)
+    monitored = score([0.0, 1.0], null_mean=0.5, spread=0.5)
     asked = dict(log_mass=np.log([0.25]), correlation=np.ones(1))
 
-    found = advance(start(watched), gains(watched), [0] * 2, **asked)
+    found = advance(start(monitored), gains(monitored), [0] * 2, **asked)
 
     assert log_total(found) == pytest.approx(math.log(0.25))
