@@ -131,7 +131,7 @@ def test_what_is_learnt_and_what_is_kept_never_overlap(deployed, ledger):
 
 def test_not_more_is_kept_than_the_gate_needs(deployed, ledger, monkeypatch):
     """Of a million rows a fifth would be wasted on it."""
-    monkeypatch.setattr(training_data, "MOST_KEPT", 4)
+    monkeypatch.setattr(training_data, "MAX_KEPT", 4)
     bring(deployed, ledger, "2.csv", rows("b", 50))
 
     assert len(training_data.split(deployed.config, ledger).held_out) == 4

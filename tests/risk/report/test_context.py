@@ -80,7 +80,7 @@ def test_the_newest_rows_are_those_the_live_model_has_not_learnt(story, ledger_o
 
 def test_the_newest_drop_is_read_however_large_and_then_no_other(gather, monkeypatch):
     """A limit must not leave a report without rows."""
-    monkeypatch.setattr(context, "MOST_ROWS", 299)
+    monkeypatch.setattr(context, "MAX_ROWS", 299)
 
     assert len(gather().unlearnt) == 300
 
