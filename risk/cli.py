@@ -111,6 +111,7 @@ def _parser(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--config",
         type=Path,
+        metavar="FILE",
         default=Path(os.environ.get("RISK_CONFIG") or Path(__file__).parents[1] / "config.json"),
         help="settings file (default: RISK_CONFIG, or config.json in the project folder)",
     )

@@ -116,7 +116,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="prune: show what would be deleted, delete nothing"
     )
-    parser.add_argument("--to", help="export: target folder; copy: URL of the target database")
+    parser.add_argument(
+        "--to", metavar="FOLDER|URL", help="export: target folder; copy: URL of the target database"
+    )
     parser.add_argument(
         "--format", choices=["csv", "parquet"], help="export: file format (default: csv)"
     )

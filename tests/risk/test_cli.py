@@ -87,4 +87,4 @@ def test_the_settings_file_can_come_from_the_environment(world):
         text=True,
     )
 
-    assert result.stdout.startswith("2 drops taken")
+    assert result.stdout.startswith("2 drops ingested")
