@@ -164,9 +164,9 @@ def _adjusted(config: Config, how: How) -> Any:
 
 def _is_enough(rows: pd.DataFrame, config: Config) -> bool:
     """Whether there are enough rows to fit a model and choose its threshold."""
-    fewest = fewest_of_a_class(rows[config.columns.target].to_numpy(dtype="int8"))
+    smallest_class = fewest_of_a_class(rows[config.columns.target].to_numpy(dtype="int8"))
     enough = len(rows) >= config.training.minimum_rows
-    return enough and fewest >= config.training.minimum_held_out_per_class
+    return enough and smallest_class >= config.training.minimum_held_out_per_class
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

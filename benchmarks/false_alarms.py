@@ -306,7 +306,7 @@ CASES: dict[str, tuple[Metric, Floats, Floats]] = {
 }
 
 
-def model_watch(
+def monitored_model(
     metric: Metric, counts: Floats, correlation: Floats | None = None
 ) -> MonitoredSubject:
     """Monitor labelled rows: cells by predicted class and label, all four channels."""
@@ -323,7 +323,7 @@ def model_drift(runs: int) -> pd.DataFrame:
         for n in SIZES:
             rng, alarmed, early, late = np.random.default_rng(n), 0, [], []
             for _ in tqdm(range(4 * runs), desc=f"{case}, n = {n}", disable=None):
-                monitored = [model_watch(metric, rng.multinomial(10_000, before).astype(float))]
+                monitored = [monitored_model(metric, rng.multinomial(10_000, before).astype(float))]
 
                 def drawn(batches: int, chances: Floats) -> Table:
                     return [rng.multinomial(n, chances, size=batches).astype(float)]  # noqa: B023
@@ -355,7 +355,7 @@ def batch_effects(runs: int) -> pd.DataFrame:
 
             for _ in tqdm(range(runs // 2 or 1), desc=f"tau = {tau}, n = {n}", disable=None):
                 past = drawn(100, 0.20)
-                plain = model_watch("accuracy", past.sum(axis=0))
+                plain = monitored_model("accuracy", past.sum(axis=0))
                 alike = evidence.intraclass_correlation(past, plain.directions.values)
                 settled = replace(plain, correlation=alike)
                 quiet = [drawn(A_MONTH, 0.20)]

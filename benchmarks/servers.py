@@ -60,7 +60,7 @@ def new_database(server: str) -> Iterator[str]:
         engine.dispose()
 
 
-def live_through(folder: Path, url: str | None, days: int) -> None:
+def run_demo(folder: Path, url: str | None, days: int) -> None:
     """Run the demo in a folder, with the ledger in the database at `url` if given."""
     command = [sys.executable, ROOT / "demo" / "replay.py", "--without-reports"]
     where = ["--folder", folder, *(["--database", url] if url else [])]
@@ -69,7 +69,7 @@ def live_through(folder: Path, url: str | None, days: int) -> None:
         raise SystemExit(done.stderr)
 
 
-def remembered(folder: Path) -> Tables:
+def read_results(folder: Path) -> Tables:
     """Read every view and every trend of an installation, in order."""
     config = Config.load(folder / "config.json")
     with Ledger.open(config, upgrade=False) as ledger, ledger.engine.connect() as connection:
@@ -98,16 +98,16 @@ def difference(one: pd.DataFrame, other: pd.DataFrame) -> str:
     return ""
 
 
-def compare(worlds: dict[str, Tables]) -> int:
+def compare(results: dict[str, Tables]) -> int:
     """Print row counts and differences from the first database; return their number."""
-    (name, expected), *others = worlds.items()
+    (name, expected), *others = results.items()
     found = 0
     for table, rows in expected.items():
         found_on = {other: difference(rows, tables[table]) for other, tables in others}
         differing = [f"differs on {other}: {text}" for other, text in found_on.items() if text]
         found += len(differing)
         print(f"{len(rows):>7} rows  {table:<28} {'; '.join(differing) or 'equal'}")
-    print(f"{found} differences between {', '.join(worlds)}; compared with {name}")
+    print(f"{found} differences between {', '.join(results)}; baseline: {name}")
     return found
 
 
@@ -132,13 +132,12 @@ def main() -> None:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
         replays = [
-            pool.submit(live_through, folder / kind, url, arguments.days)
-            for kind, url in urls.items()
+            pool.submit(run_demo, folder / kind, url, arguments.days) for kind, url in urls.items()
         ]
         for replay in replays:
             replay.result()
-        worlds = {kind: remembered(folder / kind) for kind in urls}
-    sys.exit(1 if compare(worlds) else 0)
+        results = {kind: read_results(folder / kind) for kind in urls}
+    sys.exit(1 if compare(results) else 0)
 
 
 if __name__ == "__main__":

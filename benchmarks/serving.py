@@ -238,21 +238,21 @@ def main() -> None:
         default=100_000,
         help="requests of the memory test (default: 100000)",
     )
-    asked = parser.parse_args()
+    options = parser.parse_args()
     counts: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         config = install(Path(folder))
         with gunicorn(config), ThreadPoolExecutor() as pool:
             if shutil.which("wrk"):
-                load = pool.submit(wrk, config, asked.seconds)
+                load = pool.submit(wrk, config, options.seconds)
             else:
                 print("wrk is not installed; only the checking clients generate load")
-            answers = under_deployments(config, asked.deployments, seconds=asked.seconds)
+            answers = under_deployments(config, options.deployments, seconds=options.seconds)
             counts["checked"] = judge(config, answers)
             if shutil.which("wrk"):
                 counts["wrk"] = load.result()
         with gunicorn(config, "--max-requests", "0") as master:
-            counts["in turn"] = judge(config, soak(config, asked.requests, master))
+            counts["in turn"] = judge(config, soak(config, options.requests, master))
     for name, judged in counts.items():
         print(f"{name:>10}  " + ", ".join(f"{n} x {what}" for what, n in judged.most_common()))
     sys.exit(any(judged.keys() - {"200"} for judged in counts.values()))

@@ -50,14 +50,14 @@ class Script:
 def build_world(folder: Path, script: Script) -> Config:
     """Create the installation, with the history for the first model in its inbox."""
     shutil.rmtree(folder, ignore_errors=True)
-    customers.write_history(folder / "invented", days=script.days, seed=script.seed)
+    customers.write_history(folder / "simulated", days=script.days, seed=script.seed)
     settings = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
     settings["database_url"] = script.database or settings["database_url"]
     if not script.reports:
         settings["report_formats"] = []
     (folder / "inbox").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(settings, indent=4), encoding="utf-8")
-    for path in sorted((folder / "invented" / "history").glob("*.csv")):
+    for path in sorted((folder / "simulated" / "history").glob("*.csv")):
         shutil.copy(path, folder / "inbox")
     return Config.load(folder / "config.json")
 
@@ -84,7 +84,7 @@ def replay(folder: Path, script: Script) -> None:
     if script.database:
         require_no_history(script.database)
     config = build_world(folder, script)
-    drops = sorted((folder / "invented" / "drops").glob("*.csv"))
+    drops = sorted((folder / "simulated" / "drops").glob("*.csv"))
     eve = date.fromisoformat(drops[0].stem) - timedelta(days=1)
     print(f"{eve}  {_last_line(run_at(config, datetime.combine(eve, MORNING)))}")
     for drop in tqdm(drops, unit="day", disable=None):
