@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types check serve demo servers evidence lock
+.PHONY: help run quick test torture lint types check serve demo servers evidence lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -11,8 +11,14 @@ help:  ## list the targets
 run: .venv/runtime  ## set up, then run the full process once, as cron does
 	$(BIN)/python full_process.py $(ARGS)
 
-test: .venv/development  ## set up, then run all tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
+quick: .venv/development  ## set up, then test the pure cores and one first run: a minute
+	$(PYTEST) --dist loadfile $(CORES) $(FIRST_RUN) $(ARGS)
+
+test: .venv/development  ## set up, then run the tests one waits for: less than six minutes
+	$(PYTEST) --dist loadfile $(ARGS)
+
+torture: .venv/development  ## set up, then try every crash, every server, every long simulation
+	$(PYTEST) --dist load -m torture $(ARGS)
 
 lint: .venv/development  ## check style and formatting
 	$(BIN)/ruff check .
@@ -34,6 +40,18 @@ servers: .venv/runtime  ## run the demo on SQLite, PostgreSQL and MariaDB, and c
 
 evidence: .venv/development  ## measure false alarms and delays by simulation, write docs/evidence.md
 	$(BIN)/python benchmarks/false_alarms.py $(ARGS)
+
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
+CORES := risk $(addprefix tests/risk/, stats models/test_model.py decisions/test_gate.py \
+	decisions/test_policy.py monitoring/test_detector.py monitoring/test_findings.py \
+	monitoring/test_profile.py monitoring/test_reference.py test_config.py test_overrides.py \
+	test_schema.py) tests/test_architecture.py
+FIRST_RUN := tests/test_full_process.py::test_the_first_run_trains_and_deploys
+
+# Threads of one process that wait for each other cost more than they bring, with a process a core
+quick test torture: export OMP_NUM_THREADS := 1
+quick test torture: export OPENBLAS_NUM_THREADS := 1
+unexport PYTHONDONTWRITEBYTECODE
 
 lock: .venv/development  ## update the locked requirements
 	$(BIN)/python -m pip install --quiet uv

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,10 +17,19 @@ from werkzeug.serving import make_server
 
 from risk.config import Config
 from risk.ledger.ledger import Ledger
-from tests import servers
+from tests import factories, forks, servers
+from tests.factories import World
 
-ROOT = Path(__file__).parents[1]
-MAX_LENGTH = {"test_browser.py", "test_contract.py", "test_crash.py", "test_robustness.py"}
+POLL_SECONDS = 0.02
+LONGEST = {
+    f"test_{name}.py"
+    for name in ("robustness", "crash", "wsgi", "migrate", "lease", "full_process", "upgrade")
+}
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Take one process more than there are cores: some tests wait, for a lease or a server."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,72 +39,28 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         report.outcome = "failed"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark that `servers.on_every_server` is."""
-    config.addinivalue_line("markers", "on(*servers): run a test that has a ledger on each of them")
+def pytest_collection_finish() -> None:
+    """Take the modules and tests there are for good: to look through them often costs time."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """End the process that forks."""
+    forks.FORKS.end()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files, so that no core is left with one of them at the end."""
-    items.sort(key=lambda item: item.path.name not in MAX_LENGTH)
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked so on each of its servers, if it has a ledger at all."""
     mark = metafunc.definition.get_closest_marker("on")
     if mark and "server" in metafunc.fixturenames:
-        metafunc.parametrize("server", mark.args, indirect=True)
-
-
-class World:
-    """A folder with the settings and data of the repository, and commands run in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.settings: dict[str, Any] = json.loads((ROOT / "config.json").read_text())
-        self.settings["ingestion"]["settle_seconds"] = 0
-        self.settings["api"]["port"] = 8765
-        self.settings["report_formats"] = []  # they take seconds; who tests them wants them back
-        shutil.copytree(ROOT / "data" / "development", folder / "data" / "development")
-        shutil.copytree(ROOT / "data" / "production", folder / "data" / "production")
-        shutil.copytree(ROOT / "data" / "test", folder / "data" / "test")
-        self.set()
-
-    def set(self, **settings: Any) -> Config:
-        """Change settings, `__` between the keys of a nested one, and read them back."""
-        for name, value in settings.items():
-            *sections, key = name.split("__")
-            section = self.settings
-            for step in sections:
-                section = section[step]
-            section[key] = value
-        (self.folder / "config.json").write_text(json.dumps(self.settings))
-        return self.config
-
-    @property
-    def config(self) -> Config:
-        return Config.load(self.folder / "config.json")
-
-    def drop(self, name: str, text: str) -> Path:
-        """Put a file into the input folder."""
-        path = self.config.input_folder / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def switch_to_production(self) -> Config:
-        """Do what the README says."""
-        return self.set(input_folder_path="data/production", output_model_path="models/production")
-
-    def command(self, script: str, *arguments: str, **environment: str) -> Any:
-        """Run a stage as its user would, from another folder."""
-        return subprocess.run(
-            [sys.executable, ROOT / script, "--config", self.folder / "config.json", *arguments],
-            cwd="/",
-            env={"PATH": os.environ["PATH"], **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        names = servers.parameters(mark, metafunc.definition.name)
+        metafunc.parametrize("server", names, indirect=True)
 
 
 @contextmanager
@@ -107,7 +70,7 @@ def serve(config: Config) -> Iterator[str]:
 
     app = create_app(config)
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(POLL_SECONDS,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -169,7 +132,7 @@ class Receiver:
 def receiver() -> Iterator[Receiver]:
     """Give an address that takes messages."""
     receiver = Receiver()
-    thread = Thread(target=receiver.server.serve_forever)
+    thread = Thread(target=receiver.server.serve_forever, args=(POLL_SECONDS,))
     thread.start()
     yield receiver
     receiver.closing.set()
@@ -211,24 +174,36 @@ def world(tmp_path: Path, server: servers.Place) -> World:
 
 
 @pytest.fixture(scope="session")
-def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder in which the processes of this session leave worlds for each other."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def first_run(shared: Path) -> Path:
     """Give the folder of a world after its first run, to be copied."""
-    world = World(tmp_path_factory.mktemp("first_run"))
-    assert world.command("full_process.py").returncode == 0
-    return world.folder
+    return factories.once(shared, "first_run", World.run)
+
+
+@pytest.fixture(scope="session")
+def two_releases(shared: Path) -> Path:
+    """Give the folder of a world with two runs and two releases, to be copied."""
+    return factories.once(shared, "two_releases", factories.two_releases)
 
 
 @pytest.fixture
 def deployed(world: World, first_run: Path) -> World:
     """Give a world after its first run: release 1 is live."""
-    shutil.copytree(first_run, world.folder, symlinks=True, dirs_exist_ok=True)
-    return world
+    return world.copy_of(first_run)
 
 
 @pytest.fixture
 def ledger(world: World) -> Iterator[Ledger]:
     """Give the open ledger of that world."""
-    with Ledger.open(world.config) as opened:
+    with world.open_ledger() as opened:
         yield opened
 
 

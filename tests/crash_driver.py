@@ -5,6 +5,7 @@ every run is a fork. Prints one JSON line per crash point, and one for the run w
 What is run is the full process, or ingestion alone.
 """
 
+import gc
 import json
 import os
 import re
@@ -41,16 +42,28 @@ class Work:
     state: Callable[[Path], dict[str, object]]
 
 
-def main(template: Path, workshop: Path, every: int, work: Work) -> None:
+def main(template: Path, workshop: Path, first: int, every: int, work: Work) -> None:
+    rehearse(template, workshop / "rehearsal", work)
     whole = survive(template, workshop / "whole", work, point=0)
     print(json.dumps({"point": 0, **whole}, default=int), flush=True)
-    point, reached = every, True
+    point, reached = first, True
     while reached:
         result = survive(template, workshop / "crash", work, point=point)
         reached = result["killed"]
         if reached:
             print(json.dumps({"point": point, **result}, default=int), flush=True)
         point += every
+
+
+def rehearse(template: Path, world: Path, work: Work) -> None:
+    """Do in this process what the forks do, so that what is made once is there in each."""
+    shutil.copytree(template, world, symlinks=True)
+    config = Config.load(world / "config.json")
+    Place("", None if config.database_url.startswith("sqlite") else config.database_url).empty()
+    with store.lock(config, holder="test"), Ledger.open(config) as ledger:
+        work.run(config, ledger)
+    work.state(world)
+    gc.freeze()  # a fork that collects garbage would copy all that it looks at
 
 
 def survive(template: Path, world: Path, work: Work, *, point: int) -> dict[str, object]:
@@ -185,4 +198,5 @@ WORKS = {
 }
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), WORKS[sys.argv[4]])
+    template, workshop, first, every, what = sys.argv[1:]
+    main(Path(template), Path(workshop), int(first), int(every), WORKS[what])

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
+from typing import Any
+from zlib import crc32
 
 import pytest
 import sqlalchemy as sa
@@ -18,6 +20,7 @@ import sqlalchemy as sa
 from risk.admin import __main__ as admin
 from risk.ledger import migrate, tables
 from risk.ledger.engines import make_engine
+from tests.torture import in_full
 
 SQLITE, POSTGRESQL, MARIADB = "sqlite", "postgresql", "mariadb"
 COMMIT = re.compile(
@@ -30,7 +33,21 @@ REMOTE = {
 NEXT = "0007"
 NEXT_REVISION = Path(__file__).parent / "fixtures" / "next_revision.py"
 on_every_server = pytest.mark.on(SQLITE, *REMOTE)
+on_servers_in_turn = pytest.mark.on(SQLITE, *REMOTE, in_turn=True)
 on_remote_servers = pytest.mark.on(*REMOTE)
+
+
+def parameters(mark: pytest.Mark, test: str) -> list[Any]:
+    """Return the servers for a test; of those it takes in turn `make torture` tries the others.
+
+    In turn is for what one statement of SQLAlchemy does on all of them; on every server, always,
+    is for what they do differently: types, locks, migrations, lost connections.
+    """
+    names = [*mark.args]
+    if not mark.kwargs.get("in_turn"):
+        return names
+    its_turn = sorted(REMOTE)[crc32(test.encode()) % len(REMOTE)]
+    return [name if name in (SQLITE, its_turn) else in_full(name) for name in names]
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,8 @@ def new_place(name: str, purpose: str) -> Iterator[Place]:
     drop = f"DROP DATABASE IF EXISTS {database}{force}"
     try:
         _say(f"{address}/{own}", drop, f"CREATE DATABASE {database}")
+        if name == POSTGRESQL:  # no test pulls the plug of the server
+            _say(f"{address}/{own}", f"ALTER DATABASE {database} SET synchronous_commit = off")
     except sa.exc.OperationalError as error:
         pytest.skip(f"{name} does not answer at {address}: {error.orig}")
     try:
@@ -91,9 +110,9 @@ def _is_whole(engine: sa.Engine) -> bool:
 
 
 def _delete_rows(connection: sa.Connection) -> None:
+    filled = _with_rows(connection)
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SET lock_timeout = '20s'"))
-        filled = [name for name in tables.metadata.tables if _has_rows(connection, name)]
         if filled:
             connection.execute(sa.text(f"TRUNCATE {', '.join(filled)} CASCADE"))
         connection.execute(
@@ -108,12 +127,16 @@ def _delete_rows(connection: sa.Connection) -> None:
     dirty = {row[0] for row in used}
     connection.execute(sa.text("SET lock_wait_timeout = 20, foreign_key_checks = 0"))
     for name in tables.metadata.tables:
-        if name in dirty or _has_rows(connection, name):
-            connection.execute(sa.text(f"TRUNCATE {name}"))
+        if name in filled:
+            connection.execute(sa.text(f"DELETE FROM {name}"))
+        if name in dirty:
+            connection.execute(sa.text(f"ALTER TABLE {name} AUTO_INCREMENT = 1"))
 
 
-def _has_rows(connection: sa.Connection, name: str) -> bool:
-    return connection.execute(sa.text(f"SELECT 1 FROM {name} LIMIT 1")).first() is not None
+def _with_rows(connection: sa.Connection) -> list[str]:
+    """Return the tables that are not empty, with one question for all."""
+    each = (f"SELECT '{t}' WHERE EXISTS (SELECT 1 FROM {t})" for t in tables.metadata.tables)
+    return list(connection.scalars(sa.text(" UNION ALL ".join(each))))
 
 
 def _drop_everything(engine: sa.Engine) -> None:

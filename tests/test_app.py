@@ -22,9 +22,16 @@ ROOT = Path(__file__).parents[1]
 JSON = {"Accept": "application/json"}
 
 
+@pytest.fixture(scope="module")
+def client(new_world, tmp_path_factory, first_run):
+    """Give a client of the API after a first run, of which all tests only ask."""
+    shop = new_world(tmp_path_factory.mktemp("shop")).copy_of(first_run)
+    return create_app(shop.config).test_client()
+
+
 @pytest.fixture
-def client(deployed):
-    """Give a client of the API after a first run."""
+def own_client(deployed):
+    """Give a client of the API of a world that a test may change."""
     return create_app(deployed.config).test_client()
 
 
@@ -156,12 +163,12 @@ def test_before_the_first_model_the_answer_is_503(world):
     assert "no model is deployed" in answer.json["detail"]
 
 
-def test_asking_everything_writes_nothing(client, world, tree):
+def test_asking_everything_writes_nothing(own_client, world, tree):
     """A question never writes: the mirror's /scoring overwrote the score it was asked for."""
     before, ledger_before = tree(), sql_counts(world)
 
     for endpoint in ("prediction", "scoring", "summarystats", "diagnostics/timing", "health"):
-        assert client.get(f"/{endpoint}").status_code == 200
+        assert own_client.get(f"/{endpoint}").status_code == 200
 
     assert tree() == before
     assert sql_counts(world) == ledger_before
@@ -172,7 +179,7 @@ def sql_counts(world):
 
     from risk.ledger import tables
 
-    with Ledger.open(world.config) as ledger, ledger.engine.connect() as connection:
+    with world.open_ledger() as ledger, ledger.engine.connect() as connection:
         return {
             name: connection.scalar(select(func.count()).select_from(table))
             for name, table in tables.metadata.tables.items()
@@ -187,7 +194,7 @@ def test_before_there_is_a_ledger_asking_does_not_make_one(world):
     assert not (world.folder / "db").exists()
 
 
-def test_a_tampered_model_is_not_served(client, world):
+def test_a_tampered_model_is_not_served(own_client, world):
     """Its signature is checked before it is unpickled."""
     live = world.config.deployment_folder / "releases" / "1" / "trained_model.pkl"
     live.write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
@@ -198,16 +205,16 @@ def test_a_tampered_model_is_not_served(client, world):
     assert not os.path.exists("/tmp/owned")
 
 
-def test_a_new_release_is_served_without_a_restart(client, world):
+def test_a_new_release_is_served_without_a_restart(own_client, world):
     """The pointer is resolved by each request."""
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         import deployment
         import training
 
         training.run(world.set(random_seed=5), ledger)
         deployment.run(world.config, ledger, by_force=True)
 
-    assert client.get("/prediction", headers=JSON).json["model_version"] == 2
+    assert own_client.get("/prediction", headers=JSON).json["model_version"] == 2
 
 
 def test_every_answer_carries_the_safety_headers(client):

@@ -7,25 +7,17 @@ from pathlib import Path
 import pytest
 from openapi_spec_validator import validate
 
-import full_process
 from app import create_app
-from risk.ledger.ledger import Ledger
+from tests.torture import in_full
 from web import api_keys
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
 @pytest.fixture(scope="module")
-def world(new_world, tmp_path_factory):
+def world(new_world, tmp_path_factory, two_releases):
     """Give a world with two releases, an incident, quarantined rows and a refused file."""
-    world = new_world(tmp_path_factory.mktemp("contract"))
-    world.drop("broken.csv", "corporation,lastmonth_activity\nx,1\n")
-    world.drop("odd.csv", "corporation,lastmonth_activity,lastyear_activity,number_of_employees,"
-               "exited\nodd,-1,2,3,0\n")  # fmt: skip
-    for config in (world.config, world.switch_to_production()):
-        with Ledger.open(config) as ledger:
-            full_process.run(config, ledger)
-    return world
+    return new_world(tmp_path_factory.mktemp("contract")).copy_of(two_releases)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +45,22 @@ def test_every_operation_is_explained(document):
             assert {"200", "302"} & set(operation["responses"]), (method, path)
 
 
-@pytest.mark.parametrize("scope", ["read", "admin"])
-def test_every_answer_is_one_the_document_promises(world, server, scope, tmp_path):
+@pytest.mark.parametrize(
+    ("scope", "phases", "examples"),
+    [
+        ("read", "examples,fuzzing", "3"),
+        ("admin", "examples,stateful,fuzzing", "5"),
+        in_full("read", "examples,coverage,stateful,fuzzing", "60"),
+        in_full("admin", "examples,coverage,stateful,fuzzing", "60"),
+    ],
+)
+def test_every_answer_is_one_the_document_promises(
+    world, server, scope, phases, examples, tmp_path
+):
     """Schemathesis tries whatever it can think of; all its checks hold, whatever the key may."""
-    key = api_keys.create(world.config, f"schemathesis {scope}", scope).key
+    key = api_keys.create(world.config, f"schemathesis {scope} {examples}", scope).key
     command = [SCHEMATHESIS, "run", f"{server}/openapi.json", "--header", f"X-API-Key: {key}"]
-    options = ["--max-examples", "20", "--generation-deterministic"]
+    options = ["--phases", phases, "--max-examples", examples, "--generation-deterministic"]
 
     found = subprocess.run(
         [*command, *options, "--no-color"], capture_output=True, text=True, cwd=tmp_path

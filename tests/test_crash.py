@@ -1,8 +1,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,28 +11,26 @@ from risk.config import Config
 from risk.errors import LedgerError
 from risk.ledger.engines import make_engine
 from risk.ledger.ledger import Ledger
+from tests import forks
 from tests.crash_driver import data_set
 from tests.servers import Proxy, on_every_server, on_remote_servers
+from tests.torture import in_full
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
-ROOT = DRIVER.parents[1]
+SAMPLE = (53, 53)  # the first point at which a run is killed, and every which after it
+EVERY = int(os.environ.get("CRASH_EVERY", "1"))
+PARTS = 4  # of which each may be tried by another process
+POINTS = [in_full(1 + part * EVERY, PARTS * EVERY) for part in range(PARTS)]
 FEATURES = "lastmonth_activity,lastyear_activity,number_of_employees"
 
 
-def survive(world, workshop, *, work, every):
+def survive(world, workshop, *, work, first, every):
     """Return the end of a run without a crash, and those of runs with one, each repaired."""
-    driver = subprocess.run(
-        [
-            sys.executable,
-            DRIVER,
-            world.folder,
-            workshop,
-            os.environ.get("CRASH_EVERY", every),
-            work,
-        ],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
+    driver = forks.FORKS.run(
+        str(DRIVER),
+        [str(world.folder), str(workshop), str(first), str(every), work],
+        {**os.environ},
+        seconds=3600,
     )
     assert driver.returncode == 0, driver.stderr
     whole, *crashes = [json.loads(line) for line in driver.stdout.splitlines()]
@@ -45,24 +41,29 @@ def survive(world, workshop, *, work, every):
     return whole["state"], len(crashes)
 
 
+@pytest.mark.parametrize(("first", "every"), [SAMPLE, *POINTS])
 @pytest.mark.parametrize("stage", ["first model", "new data and drift"])
-def test_the_next_run_repairs_a_crash_at_any_point(world, tmp_path_factory, stage):
+def test_the_next_run_repairs_a_crash_at_any_point(
+    world, first_run, tmp_path_factory, stage, first, every
+):
     """SIGKILL before every change of a file and every commit; the end is always the same."""
-    world.set(report_formats=["json"])  # it is kept as a PDF is, and written sooner
     if stage == "new data and drift":
-        assert world.command("full_process.py").returncode == 0
-        world.switch_to_production()
-        world.set(training__estimator="GradientBoostingClassifier", checks__metric="brier")
+        world.copy_of(first_run).switch_to_production()
+        if (first, every) != SAMPLE:
+            world.set(training__estimator="GradientBoostingClassifier", checks__metric="brier")
+    if (first, every) != SAMPLE:
+        world.set(report_formats=["json"])  # it is kept as a PDF is, and written sooner
 
     state, n_crashes = survive(
         world,
         tmp_path_factory.mktemp("crashes"),
         work="full_process",
-        every="13",
+        first=first,
+        every=every,
     )
 
     assert state["live"] == (1 if stage == "first model" else 2)
-    assert n_crashes > 10
+    assert n_crashes >= len(range(first, 143, every))
 
 
 @pytest.fixture
@@ -91,11 +92,14 @@ def data_in_sql(world):
 
 
 @on_every_server
-def test_the_data_set_in_sql_survives_a_crash_at_any_point(data_in_sql, tmp_path_factory):
+@pytest.mark.parametrize(("first", "every"), [(13, 13), *POINTS])
+def test_the_data_set_in_sql_survives_a_crash_at_any_point(
+    data_in_sql, tmp_path_factory, first, every
+):
     """Nothing twice, nothing lost; the mark of the source moves with its rows."""
     workshop = tmp_path_factory.mktemp("crashes")
 
-    state, n_crashes = survive(data_in_sql, workshop, work="ingestion", every="8")
+    state, n_crashes = survive(data_in_sql, workshop, work="ingestion", first=first, every=every)
 
     assert [drop[1] for drop in state["drops"]] == [
         "inbox/a.csv",
@@ -105,13 +109,13 @@ def test_the_data_set_in_sql_survives_a_crash_at_any_point(data_in_sql, tmp_path
     ]
     labels = [row[3:] for row in sorted(state["rows"], key=lambda row: row[2])]
     assert labels == [[1, 2], [None, None], *[[0, None]] * 5]
-    assert n_crashes > 3
+    assert n_crashes >= len(range(first, 33, every))
 
 
 @on_remote_servers
-def test_the_data_set_in_sql_survives_lost_answers_to_commit(data_in_sql, server, tmp_path):
+@pytest.mark.parametrize("every", [3, in_full(1)])
+def test_the_data_set_in_sql_survives_lost_answers_to_commit(data_in_sql, server, tmp_path, every):
     """Committed or not, nobody knows; the source is read through the same bad line."""
-    every = int(os.environ.get("LOSE_EVERY", "3"))
     expected, lost = None, 0
     for at in range(0, 100, every):
         folder = tmp_path / f"{at}"

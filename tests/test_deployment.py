@@ -11,14 +11,19 @@ import training
 from risk.errors import ModelError, UnknownName
 from risk.ledger import tables
 from risk.models import model, releases
+from tests.factories import once
+
+
+def train(world):
+    with world.open_ledger() as ledger:
+        ingestion.run(world.config, ledger)
+        training.run(world.config, ledger)
 
 
 @pytest.fixture
-def trained(world, ledger):
+def trained(world, shared):
     """Give a world with a challenger and no champion."""
-    ingestion.run(world.config, ledger)
-    training.run(world.config, ledger)
-    return world
+    return world.copy_of(once(shared, "trained", train))
 
 
 def deploy_another(world, ledger):

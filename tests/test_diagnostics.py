@@ -5,7 +5,6 @@ import pytest
 import diagnostics
 from risk import store
 from risk.data import statistics
-from risk.ledger.ledger import Ledger
 from risk.models import dependencies
 
 
@@ -48,7 +47,7 @@ def test_timings_are_last_median_and_p95():
 
 def test_measuring_never_runs_a_stage(deployed, tree):
     """The mirror's second mistake: its diagnosis ingested and trained again."""
-    with Ledger.open(deployed.config) as ledger:
+    with deployed.open_ledger() as ledger:
         deployed.drop("new.csv", "not,taken\n1,2\n")
         before, timings = tree(), len(ledger.runs.timings())
 

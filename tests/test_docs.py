@@ -126,12 +126,11 @@ def test_the_make_targets_of_the_readme_exist():
         assert f"make {target}" in listed, target
 
 
-def test_the_commands_of_the_readme_work(world):
-    """The curl lines, asked of a real server, after the real first run."""
-    assert world.command("full_process.py").returncode == 0
+def test_the_commands_of_the_readme_work(deployed):
+    """The curl lines, asked of a real server, after a first run."""
     lines = re.findall(r"^curl .*$", README, flags=re.MULTILINE)
 
-    with app.answering(world.config) as (url, _):
+    with app.answering(deployed.config) as (url, _):
         for line in lines:
             command = line.replace("http://localhost:8000", url).replace("curl", "curl -sf", 1)
             answer = subprocess.run(command, shell=True, capture_output=True, text=True)

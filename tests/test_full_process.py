@@ -3,8 +3,7 @@ import sqlalchemy as sa
 import full_process
 from risk.ledger import tables
 from risk.ledger.ledger import Ledger
-
-HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
+from tests.factories import HEADER
 
 
 def process(world, **options):
@@ -13,12 +12,12 @@ def process(world, **options):
 
 
 def rows_of(world, table):
-    with Ledger.open(world.config) as ledger, ledger.engine.connect() as connection:
+    with world.open_ledger() as ledger, ledger.engine.connect() as connection:
         return list(connection.execute(sa.select(table).order_by(*table.primary_key)))
 
 
 def counts_of(world):
-    with Ledger.open(world.config) as ledger, ledger.engine.connect() as connection:
+    with world.open_ledger() as ledger, ledger.engine.connect() as connection:
         return {
             name: connection.scalar(sa.select(sa.func.count()).select_from(table))
             for name, table in tables.metadata.tables.items()
@@ -163,8 +162,7 @@ def test_too_few_rows_for_a_first_model_fail_clearly_and_are_tried_again(world):
     """Nothing is trained; when more rows come, the waiting ones count."""
     text = (world.folder / "data/development/dataset1.csv").read_text()
     lines = text.splitlines(keepends=True)
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     world.drop("one.csv", "".join(lines[:9]))
 
     first = world.command("full_process.py")
@@ -222,7 +220,7 @@ def test_a_run_lets_go_what_is_not_to_be_kept(world):
 
 def test_a_run_that_was_cut_off_is_called_aborted(world):
     """It is never missing, and never ok."""
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         ledger.runs.start()
 
     process(world)
@@ -241,7 +239,7 @@ def test_a_pointer_that_was_moved_by_hand_is_put_right(deployed):
 
 def test_it_works_from_another_folder_with_a_bare_environment(world):
     """Cron starts in $HOME without a profile."""
-    result = world.command("full_process.py")
+    result = world.command("full_process.py", fresh=True)
 
     assert result.returncode == 0, result.stderr
     assert "release 1 is live" in result.stdout
@@ -301,6 +299,6 @@ def test_labels_that_lead_to_a_deployment_are_decided_about(deployed):
     outcome = process(deployed)
 
     assert "release 2 is live" in str(outcome)
-    with Ledger.open(deployed.config) as ledger:
+    with deployed.open_ledger() as ledger:
         assert ledger.ingestions.pending() == []
     assert str(process(deployed)) == "no new data"

@@ -11,8 +11,7 @@ from risk import store
 from risk.data import drops
 from risk.errors import UnknownName
 from risk.ledger import tables
-
-HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
+from tests.factories import HEADER
 
 
 def final_rows(config):
@@ -105,8 +104,7 @@ def test_a_touched_file_is_not_taken_again(world, ledger, tree):
 def test_rows_read_are_added_duplicate_or_quarantined(world, ledger):
     """Nothing is lost: each of the six rows is accounted for."""
     rows = "a,1,2,3,0\na,1,2,3,0\nb,many,2,3,0\nc,1,2\nd,-1,2,3,1\ne,1,2,3,\n"
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     world.drop("mixed.csv", HEADER + rows)
 
     (intake,) = ingestion.run(world.config, ledger).intakes
@@ -118,8 +116,7 @@ def test_rows_read_are_added_duplicate_or_quarantined(world, ledger):
 
 def test_quarantined_rows_say_where_and_why(world, ledger):
     """A person must find the cell without searching."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     world.drop("mixed.csv", HEADER + "a,1,2,3,0\nb,many,2,3,0\nc,1,2\n")
 
     ingestion.run(world.config, ledger)
@@ -159,8 +156,7 @@ MANY_COLUMNS = [f"column {number}" for number in range(50)]
 )
 def test_a_reason_of_any_length_stops_no_other_drop(world, ledger, text, status, told):
     """In the record of the drop it is whole, in that of the cell it is cut to what fits."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     world.drop("bad.csv", text)
     world.drop("good.csv", HEADER + "good,1,2,3,1\n")
 
@@ -176,8 +172,7 @@ def test_a_reason_of_any_length_stops_no_other_drop(world, ledger, text, status,
 
 def test_files_whose_names_are_too_long_are_taken_like_others(world, ledger):
     """200 unprintable signs are shown by four each; two such names are still told apart."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     names = ["\x01" * 200 + last for last in ("a.csv", "b.csv")]
     for name in names:
         world.drop(name, HEADER + f"{name[-5]},1,2,3,1\n")
@@ -203,8 +198,7 @@ def test_a_refused_file_is_not_tried_again(world, ledger):
 
 def test_what_was_quarantined_can_be_requeued_once_the_rule_is_mended(world, ledger):
     """The rows enter once; a second requeue finds nothing waiting."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     world.drop("mixed.csv", HEADER + "a,1,2,3,0\nb,-1,2,3,0\n")
     ingestion.run(world.config, ledger)
     mended = world.set(columns__allowed_ranges={})
@@ -219,8 +213,7 @@ def test_what_was_quarantined_can_be_requeued_once_the_rule_is_mended(world, led
 
 def test_a_drop_of_which_every_row_was_refused_can_be_requeued(world, ledger):
     """Its quarantine has the very bytes of the drop, which were taken once already."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     world.drop("all.csv", HEADER + "a,-1,2,3,0\nb,-1,2,3,0\n")
     ingestion.run(world.config, ledger)
     mended = world.set(columns__allowed_ranges={})
@@ -232,8 +225,7 @@ def test_a_drop_of_which_every_row_was_refused_can_be_requeued(world, ledger):
 
 def test_a_blank_label_is_unripe_and_not_a_negative(world, ledger):
     """It is kept, and it is nobody's zero."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     world.drop("unripe.csv", HEADER + "a,1,2,3,\nb,1,2,3,0\n")
 
     ingestion.run(world.config, ledger)
@@ -293,8 +285,7 @@ def test_the_ledger_and_the_record_tell_the_same(world, ledger):
 
 def test_everything_refused_is_not_a_success(world, ledger):
     """Exit 65 tells cron's mail that nothing usable came."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     world.drop("bad.csv", HEADER + "b,many,2,3,0\n")
 
     result = ingestion.run(world.config, ledger)
@@ -315,8 +306,7 @@ def test_a_rehearsal_tells_the_same_and_writes_nothing(world, ledger, tree):
 
 def test_a_drop_that_changes_while_it_is_read_leaves_nothing_behind(world, ledger, monkeypatch):
     """Its half-made part and quarantine must not be taken for those of the next drop."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     changing = world.drop("a.csv", HEADER + "a,1,2,3,0\nb,many,2,3,0\n")
     world.drop("b.csv", HEADER + "c,1,2,3,0\n")
     read = drops.read

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from risk.ledger.ledger import Ledger
+from tests import forks
 
 DRIVER = Path(__file__).with_name("messages_driver.py")
 ROOT = DRIVER.parents[1]
@@ -56,7 +56,7 @@ def test_what_a_person_did_is_told_by_the_next_run(world, process, receiver):
     """By hand or over the API: it is in the ledger."""
     process()
     incident = {"version": 1, "kind": "data_drift", "subject": "age", "severity": "small"}
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         ledger.incidents.open(incident | {"detail": "age higher"})
     process()
     assert events(receiver) == ["introduction", "deployed", "incident_opened"]
@@ -128,11 +128,10 @@ def test_no_crash_loses_a_message_or_makes_two_of_one(world, receiver):
 
     Only a kill between the answer and its record sends again, under the same number.
     """
-    driver = subprocess.run(
-        [sys.executable, DRIVER, world.folder, receiver.address],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "RISK_WEBHOOK_SECRET": SECRET},
-        capture_output=True,
-        text=True,
+    driver = forks.FORKS.run(
+        str(DRIVER),
+        [str(world.folder), receiver.address],
+        {**os.environ, "RISK_WEBHOOK_SECRET": SECRET},
     )
 
     crashes = [json.loads(line) for line in driver.stdout.splitlines()]

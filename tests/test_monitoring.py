@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-import full_process
 from app import create_app
 from risk.errors import BusyError, ConfigError
-from risk.ledger.ledger import Ledger
 
 ROOT = Path(__file__).parents[1]
 MONITORING = ROOT / "monitoring"
@@ -25,11 +23,9 @@ needs_promtool = pytest.mark.skipif(not PROMTOOL, reason="needs promtool: apt in
 
 
 @pytest.fixture(scope="module")
-def scraped(new_world, tmp_path_factory):
+def scraped(new_world, tmp_path_factory, first_run):
     """Give what a real scrape brings after a first run."""
-    config = new_world(tmp_path_factory.mktemp("world")).config
-    with Ledger.open(config) as ledger:
-        full_process.run(config, ledger)
+    config = new_world(tmp_path_factory.mktemp("world")).copy_of(first_run).config
     client = create_app(config).test_client()
     client.get("/health")
     return client.get("/metrics").text

@@ -43,7 +43,7 @@ def told(new_world, tmp_path_factory):
     outcomes = []
     for switch in (lambda: None, lambda: None, world.switch_to_production):
         switch()
-        with Ledger.open(world.config) as ledger:
+        with world.open_ledger() as ledger:
             outcomes.append(full_process.run(world.config, ledger))
     return world, outcomes
 
@@ -62,7 +62,7 @@ def test_every_run_that_decided_something_is_reported_on(told):
 def test_the_ledger_can_prove_each_report(told):
     """Name, size and hash are those of the file."""
     world, _ = told
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         rows = ledger.reports.page().items
 
     assert len(rows) == 6

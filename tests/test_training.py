@@ -8,7 +8,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, f1_score
 from sklearn.model_selection import StratifiedKFold
 
-import deployment
 import ingestion
 import training
 from risk import schema, store
@@ -16,8 +15,7 @@ from risk.config import CostMatrix, Training
 from risk.data import drops
 from risk.errors import ConfigError, DataError
 from risk.models import fitting, model, releases
-
-HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
+from tests.factories import HEADER, first_release, once
 
 
 def by_hand(x, y, wanted):
@@ -127,8 +125,7 @@ def test_too_few_rows_write_nothing(world, ledger, tree):
 
 def test_one_class_writes_nothing(world, ledger, tree):
     """Nothing can be told apart."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     text = (world.folder / "data/development/dataset1.csv").read_text()
     lines = [line if "exited" in line else f"{line[:-1]}0" for line in text.splitlines()]
     world.drop("zeros.csv", "\n".join(lines))
@@ -252,16 +249,17 @@ def test_features_of_both_kinds_with_gaps_train_without_a_warning(world, ledger)
     assert schema.ROW_HASH not in unseen
 
 
-@pytest.fixture
-def deployed(world, ledger):
-    """Give a world whose champion learnt 300 customers."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+def deploy(world):
+    world.take_from_inbox()
     world.drop("1.csv", customers("a", 300, seed=1))
-    ingestion.run(world.config, ledger)
-    training.run(world.config, ledger)
-    deployment.run(world.config, ledger)
-    return world
+    with world.open_ledger() as ledger:
+        first_release(world.config, ledger)
+
+
+@pytest.fixture
+def deployed(world, shared):
+    """Give a world whose champion learnt 300 customers."""
+    return world.copy_of(once(shared, "learnt_300", deploy))
 
 
 def test_the_newest_rows_the_champion_has_not_seen_are_kept_for_the_gate(deployed, ledger):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forks
 from tests.fixtures import make_installation as made
 
 ROOT = Path(__file__).parents[1]
@@ -16,29 +17,36 @@ THEN = json.loads(made.EXPECTED.read_text(encoding="utf-8"))
 ABOUT = 1e-4  # processors add up in different orders
 
 
-def start(folder, script, *arguments):
-    """Begin a stage as its user would, from another folder."""
-    return subprocess.Popen(
+def run(folder, script, *arguments):
+    """Run a stage as its user would, from another folder."""
+    done = subprocess.run(
         [sys.executable, ROOT / script, "--config", folder / "config.json", *arguments],
         cwd="/",
         env={"PATH": os.environ["PATH"]},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        timeout=forks.SECONDS,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-def end(process):
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, out + err
-    return out
+def ask(folder, script, *arguments):
+    """Do the same in a fork of a process that has imported everything."""
+    answer = forks.FORKS.run(
+        str(ROOT / script),
+        ["--config", str(folder / "config.json"), *arguments],
+        {"PATH": os.environ["PATH"], **forks.threads()},
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
 
 
-def go_on(folder, name):
+def go_on(folder, name, do=ask):
     """Let the drops of that name come, do one run, and see what the ledger has then."""
     made.arrive(folder, name)
     settings = [word for setting in made.SETTINGS.get(name, ()) for word in ("--set", setting)]
-    said = end(start(folder, "full_process.py", *settings))
+    said = do(folder, "full_process.py", *settings)
     return {"said": said, **made.recorded(folder), **made.told_by_the_newest_run(folder)}
 
 
@@ -58,14 +66,13 @@ def installation(tmp_path_factory):
 def quiet(installation):
     """Give what the first run of today's code did: there was no new data."""
     assert made.recorded(installation) == THEN["installation"]
-    return go_on(installation, "quiet")
+    return go_on(installation, "quiet", do=run)
 
 
 @pytest.fixture(scope="module")
 def answers(installation, quiet):
     """Give what the stages tell of the history, before anything is added to it."""
-    asked = {name: start(installation, *question) for name, question in made.QUESTIONS.items()}
-    told = [made.understood(name, end(process)) for name, process in asked.items()]
+    told = [made.understood(name, ask(installation, *q)) for name, q in made.QUESTIONS.items()]
     return {topic: answer for answers in told for topic, answer in answers.items()}
 
 

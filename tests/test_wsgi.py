@@ -19,7 +19,7 @@ from web import api_keys
 
 ROOT = Path(__file__).parents[1]
 CLIENTS = 4
-PATIENCE = 60
+PATIENCE, PAUSE = 60, 0.01
 
 
 def free_port():
@@ -86,6 +86,19 @@ def gunicorn(deployed):
         yield server
 
 
+@pytest.fixture(scope="module")
+def shop(new_world, tmp_path_factory, first_run):
+    """Give the world of the server that nobody disturbs."""
+    return new_world(tmp_path_factory.mktemp("shop")).copy_of(first_run)
+
+
+@pytest.fixture(scope="module")
+def steady(shop):
+    """Give a real gunicorn that goes on from test to test."""
+    with serving(shop) as server:
+        yield server
+
+
 def answers(url):
     try:
         return requests.get(f"{url}/health", timeout=PATIENCE).ok
@@ -108,7 +121,7 @@ def asked_all_the_time(server):
 
     def ask():
         session = requests.Session()
-        while not stop.is_set():
+        while not stop.wait(PAUSE):
             try:
                 told[session.get(f"{server.url}/version", timeout=PATIENCE).status_code] += 1
             except requests.ConnectionError as error:
@@ -127,66 +140,69 @@ def asked_all_the_time(server):
             stop.set()
 
 
-def test_gunicorn_serves_on_the_loopback_address_of_the_settings(gunicorn):
+def test_gunicorn_serves_on_the_loopback_address_of_the_settings(steady):
     """As `make serve` does; the settings come by RISK_CONFIG."""
-    answer = requests.get(f"{gunicorn.url}/scoring", timeout=PATIENCE)
+    answer = requests.get(f"{steady.url}/scoring", timeout=PATIENCE)
 
     assert float(answer.text) == pytest.approx(0.8)
 
 
-def test_the_client_walks_the_running_server(world, gunicorn):
+def test_the_client_walks_the_running_server(shop, steady):
     """`python api_calls.py` in another shell, as the seeds show."""
-    result = world.command("api_calls.py")
+    result = shop.command("api_calls.py")
 
     assert result.returncode == 0, result.stdout
     answered, all_of_them = re.search(r"(\d+) of (\d+) endpoints", result.stdout).groups()
     assert answered == all_of_them
 
 
-def test_a_full_process_asks_the_running_server(world, gunicorn):
+def test_a_full_process_asks_the_running_server(shop, steady):
     """The one stakeholders use, not a private one."""
-    world.set(random_seed=9)
-    assert world.command("training.py").returncode == 0
-    assert world.command("deployment.py", "--force").returncode == 0
+    shop.set(random_seed=9)
+    assert shop.command("training.py").returncode == 0
+    assert shop.command("deployment.py", "--force").returncode == 0
 
     answer = requests.get(
-        f"{gunicorn.url}/prediction", headers={"Accept": "application/json"}, timeout=PATIENCE
+        f"{steady.url}/prediction", headers={"Accept": "application/json"}, timeout=PATIENCE
     )
 
     assert answer.json()["model_version"] == 2
 
 
-def test_requests_of_all_workers_are_counted_whichever_is_scraped(gunicorn):
+def test_requests_of_all_workers_are_counted_whichever_is_scraped(steady):
     """Not one is forgotten, none counted twice; new connections reach all workers."""
+    before = steady.counted("unmatched")
     for number in range(40):
-        requests.get(f"{gunicorn.url}/unknown/{number}", timeout=PATIENCE)
+        requests.get(f"{steady.url}/unknown/{number}", timeout=PATIENCE)
 
-    assert [gunicorn.counted("unmatched") for _ in range(8)] == [40] * 8
+    assert [steady.counted("unmatched") - before for _ in range(8)] == [40] * 8
 
 
-def test_the_death_of_a_worker_costs_no_more_than_what_it_had_in_hand(world, gunicorn):
+def test_the_death_of_a_worker_costs_no_more_than_what_it_had_in_hand(shop, steady):
     """The others answer, another one comes, and goes on with the counts of the dead."""
-    with asked_all_the_time(gunicorn) as told:
-        before, workers = gunicorn.counted("/version"), gunicorn.workers
+    earlier = steady.counted("/version")
+    with asked_all_the_time(steady) as told:
+        before, workers = steady.counted("/version"), steady.workers
         os.kill(min(workers), signal.SIGKILL)
-        wait_for(lambda: len(gunicorn.workers - workers) == 1)
+        wait_for(lambda: len(steady.workers - workers) == 1)
         known = told[200]
         wait_for(lambda: told[200] > known + 20)
 
     assert told["lost"] <= CLIENTS
-    assert gunicorn.counted("/version") >= max(before, told[200])
-    assert len(list((world.folder / "temporary").glob("risk-metrics-*/counter_*.db"))) <= 2
+    assert steady.counted("/version") >= max(before, earlier + told[200])
+    assert len(list((shop.folder / "temporary").glob("risk-metrics-*/counter_*.db"))) <= 2
 
 
-def test_a_reload_loses_no_request_and_no_count(gunicorn):
+def test_a_reload_loses_no_request_and_no_count(steady):
     """After a change of the settings: kill -HUP."""
-    with asked_all_the_time(gunicorn) as told:
-        workers = gunicorn.workers
-        gunicorn.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: len(gunicorn.workers - workers) == len(gunicorn.workers) == 2)
+    earlier = steady.counted("/version")
+    with asked_all_the_time(steady) as told:
+        workers = steady.workers
+        steady.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(steady.workers - workers) == len(steady.workers) == 2)
 
     assert set(told) == {200}
-    assert gunicorn.counted("/version") == told[200]
+    assert steady.counted("/version") - earlier == told[200]
 
 
 def test_a_server_that_ends_answers_whom_it_let_in(world, gunicorn):

@@ -6,7 +6,6 @@ from pydantic import SecretStr
 
 from app import create_app
 from risk.errors import ConfigError
-from risk.ledger.ledger import Ledger
 from risk.ledger.tables import requests_for_change
 from web import access, api_keys
 
@@ -21,7 +20,7 @@ INCIDENT = {"kind": "data_drift", "subject": "x", "severity": "large", "detail":
 def closed(world):
     """Give a world in which nothing can be read without a key."""
     world.set(api__read_without_key=False)
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         ledger.incidents.open({"version": 1, **INCIDENT})
     return world
 
@@ -38,7 +37,7 @@ def key(world, scope, name=None):
 
 
 def asked_for(world):
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         table = ledger.change_requests.history()
     return table[["key_name", "method", "path", "status"]].to_numpy().tolist()
 
@@ -143,7 +142,7 @@ def test_each_scope_opens_what_it_should(client, closed, method, path, needed):
 
 def test_this_machine_reads_without_a_key_but_changes_nothing(world):
     """The default: try it out, but whoever changes something has a name."""
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         ledger.incidents.open({"version": 1, **INCIDENT})
     client = create_app(world.config).test_client()
 
@@ -221,7 +220,7 @@ def test_a_change_that_fails_is_recorded_as_one(closed):
 
     @app.post("/fails")
     def fails():
-        with Ledger.open(closed.config) as ledger:
+        with closed.open_ledger() as ledger:
             assert ledger.change_requests.history()["status"].isna().all()
         raise RuntimeError
 
@@ -235,7 +234,7 @@ def test_what_was_done_is_told_even_if_the_record_cannot_be_finished(closed):
 
     @app.post("/done")
     def done():
-        with Ledger.open(closed.config) as ledger:
+        with closed.open_ledger() as ledger:
             requests_for_change.drop(ledger.engine)
         return "done"
 

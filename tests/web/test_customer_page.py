@@ -6,11 +6,8 @@ from xml.etree import ElementTree
 import pytest
 from scipy.special import expit, logit
 
-import deployment
-import ingestion
-import training
 from app import create_app
-from risk.ledger.ledger import Ledger
+from tests.factories import first_release
 from web import api_keys
 
 JSON = {"Accept": "application/json"}
@@ -23,10 +20,8 @@ def world(new_world, tmp_path_factory):
     world = new_world(tmp_path_factory.mktemp("customers"))
     header = (world.config.test_data).read_text().splitlines()[0]
     world.drop("hostile.csv", f"{header}\n{HOSTILE},100,,50,1\nА/Б 株式会社,1,2,3,0\n")
-    with Ledger.open(world.config) as ledger:
-        ingestion.run(world.config, ledger)
-        training.run(world.config, ledger)
-        deployment.run(world.config, ledger)
+    with world.open_ledger() as ledger:
+        first_release(world.config, ledger)
     return world
 
 

@@ -1,7 +1,5 @@
 import html.parser
 import re
-import shutil
-from copy import copy
 from xml.etree import ElementTree
 
 import pytest
@@ -62,24 +60,10 @@ def page_of(client, **headers):
     return Page(answer.text)
 
 
-@pytest.fixture(scope="module")
-def lived(new_world, tmp_path_factory):
-    """Give a world with two runs, a refused cell and a release."""
-    world = new_world(tmp_path_factory.mktemp("dashboard"))
-    columns = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
-    world.drop("odd.csv", f"{columns}\nodd,many,2,3,0\n")
-    for config in (world.config, world.switch_to_production()):
-        with Ledger.open(config) as ledger:
-            full_process.run(config, ledger)
-    return world
-
-
 @pytest.fixture
-def here(lived, tmp_path):
-    """Give a world with the same past, of which a test may change the present."""
-    twin = copy(lived)
-    twin.folder = shutil.copytree(lived.folder, tmp_path / "world", symlinks=True)
-    return twin
+def here(world, two_releases):
+    """Give a world with a past, of which a test may change the present."""
+    return world.copy_of(two_releases)
 
 
 @pytest.fixture
@@ -275,8 +259,7 @@ def test_refused_rows_are_shown_with_their_reason(client):
 
 def test_a_world_without_labels_has_a_page(world):
     """The first model learns from the past; what comes has no labels yet."""
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
+    world.run()
     config = world.switch_to_production()
     for path in config.input_folder.glob("*.csv"):
         first, *rows = path.read_text().splitlines()

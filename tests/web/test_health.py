@@ -8,7 +8,6 @@ from sqlalchemy import text
 
 import risk
 from app import create_app
-from risk.ledger.ledger import Ledger
 
 ROOT = Path(__file__).parents[2]
 JSON = {"Accept": "application/json"}
@@ -63,7 +62,7 @@ def test_a_tampered_model_is_not_ready(world, client):
 def test_a_ledger_of_another_version_is_not_ready(world, client):
     """Found also by a server that was ready before."""
     assert client.get("/ready").status_code == 200
-    with Ledger.open(world.config) as ledger, ledger.engine.begin() as connection:
+    with world.open_ledger() as ledger, ledger.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     answer = client.get("/ready")

@@ -8,10 +8,8 @@ from copy import copy
 import pytest
 import sqlalchemy as sa
 
-import full_process
 from app import create_app
 from risk import store
-from risk.ledger.ledger import Ledger
 from risk.ledger.tables import decisions, requests_for_change, stage_timings
 from risk.models import model
 from web import api_keys, response_models
@@ -33,19 +31,14 @@ LISTS = {
     "models": response_models.Release,
     "scores": response_models.Score,
 }
-HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
 
 
 @pytest.fixture(scope="module")
-def world(new_world, tmp_path_factory):
+def world(new_world, tmp_path_factory, two_releases):
     """Give a world with two runs, a release, a refused file and a refused cell."""
-    world = new_world(tmp_path_factory.mktemp("records"))
-    world.drop("broken.csv", "corporation,lastmonth_activity\nx,1\n")
-    world.drop("odd.csv", f"{HEADER}odd,=1+2,2,3,0\n")
-    for config in (world.config, world.switch_to_production()):
-        with Ledger.open(config) as ledger:
-            full_process.run(config, ledger)
-            ledger.incidents.open(INCIDENT)
+    world = new_world(tmp_path_factory.mktemp("records")).copy_of(two_releases)
+    with world.open_ledger() as ledger:
+        ledger.incidents.open(INCIDENT)
     return world
 
 
@@ -55,14 +48,19 @@ def alice(world):
     return {"X-API-Key": api_keys.create(world.config, "alice", "admin").key}
 
 
+@pytest.fixture(scope="module")
+def app(world, alice):
+    return create_app(world.config)
+
+
 @pytest.fixture
-def client(world, alice):
-    return create_app(world.config).test_client()
+def client(app):
+    return app.test_client()
 
 
 @pytest.fixture
 def ledger(world):
-    with Ledger.open(world.config) as opened:
+    with world.open_ledger() as opened:
         yield opened
 
 
@@ -84,7 +82,7 @@ def copy_of(world, folder):
 def newest(world, table):
     """Return the newest row, of its times only whether there are any."""
     times = {"decided_at", "completed_at", "started_at", "duration_seconds"}
-    with Ledger.open(world.config) as ledger, ledger.engine.connect() as connection:
+    with world.open_ledger() as ledger, ledger.engine.connect() as connection:
         row = connection.execute(sa.select(table).order_by(table.c.id.desc()).limit(1)).one()
     return {name: value is None if name in times else value for name, value in row._mapping.items()}
 

@@ -11,13 +11,9 @@ FEATURES = {"lastmonth_activity", "lastyear_activity", "number_of_employees"}
 
 
 @pytest.fixture(scope="module")
-def ran(new_world, tmp_path_factory):
+def ran(new_world, tmp_path_factory, two_releases):
     """Give a world in which the company's data drifted and was answered; it is only read."""
-    world = new_world(tmp_path_factory.mktemp("world"))
-    for config in (world.config, world.switch_to_production()):
-        with Ledger.open(config) as ledger:
-            full_process.run(config, ledger)
-    return world
+    return new_world(tmp_path_factory.mktemp("world")).copy_of(two_releases)
 
 
 @pytest.fixture

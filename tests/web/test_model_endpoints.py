@@ -4,28 +4,28 @@ import os
 
 import pytest
 
-import full_process
 from app import create_app
-from risk.ledger.ledger import Ledger
 
 DROP = "data/development/dataset1.csv"
 JSON = {"Accept": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def world(new_world, tmp_path_factory):
-    world = new_world(tmp_path_factory.mktemp("questions"))
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
-    return world
+def world(new_world, tmp_path_factory, first_run):
+    return new_world(tmp_path_factory.mktemp("questions")).copy_of(first_run)
+
+
+@pytest.fixture(scope="module")
+def app(world):
+    return create_app(world.config)
 
 
 @pytest.fixture
-def client(world):
+def client(world, app):
     """Give a client; the drop that it may be asked about is whole again afterwards."""
     drop = world.folder / DROP
     content = drop.read_bytes()
-    yield create_app(world.config).test_client()
+    yield app.test_client()
     if drop.is_dir():
         drop.rmdir()
     drop.unlink(missing_ok=True)

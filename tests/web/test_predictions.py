@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 import requests
 
-import full_process
 from app import create_app
-from risk.ledger.ledger import Ledger
 
 JSON, CSV = "application/json", "text/csv"
 FEATURES = ["age", "plan", "town"]
@@ -41,8 +39,7 @@ def world(new_world, tmp_path_factory):
     world.drop("customers.csv", f"id,age,plan,town,left\n{customers}")
     test_data = "id,age,plan,town,left\n=t1,30,a,Ulm,no\nt2,69,b,Hof,yes\nt3,45,a,Ulm,yes\n"
     (world.folder / "data" / "test" / "test_data.csv").write_text(test_data)
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
+    world.run()
     return world
 
 

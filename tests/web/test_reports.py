@@ -4,18 +4,16 @@ import pytest
 
 import full_process
 from app import create_app
-from risk.ledger.ledger import Ledger
 from risk.report import archive
 
 CONTENT = b"%PDF-1.7 a report"
 
 
 @pytest.fixture(scope="module")
-def world(new_world, tmp_path_factory):
+def world(new_world, tmp_path_factory, first_run):
     """Give a world with a run that has a report, and one that has none."""
-    world = new_world(tmp_path_factory.mktemp("reports"))
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
+    world = new_world(tmp_path_factory.mktemp("reports")).copy_of(first_run)
+    with world.open_ledger() as ledger:
         archive.keep(world.config, ledger, {"pdf": CONTENT, "json": b"{}"}, run_id=1)
         full_process.run(world.config, ledger)
     return world

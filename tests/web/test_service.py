@@ -8,23 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import deployment
-import full_process
 import training
 from app import create_app
 from benchmarks import serving
+from risk.config import Config
 from risk.data import drops
 from risk.errors import LedgerError, ModelError
 from risk.ledger.ledger import Ledger
 from risk.models import releases
+from tests.torture import in_full
 from web.service import Service
 
 
 @pytest.fixture(scope="module")
-def original(new_world, tmp_path_factory):
+def original(new_world, tmp_path_factory, first_run):
     """Give a world with three releases, the last one live."""
-    world = new_world(tmp_path_factory.mktemp("original"))
-    with Ledger.open(world.config) as ledger:
-        full_process.run(world.config, ledger)
+    world = new_world(tmp_path_factory.mktemp("original")).copy_of(first_run)
+    with world.open_ledger() as ledger:
         for strength in (0.1, 0.01):
             training.run(world.set(training__parameters={"C": strength}), ledger)
             deployment.run(world.config, ledger, by_force=True)
@@ -35,7 +35,7 @@ def original(new_world, tmp_path_factory):
 def config(original, tmp_path):
     """Give the settings of a copy of that world."""
     shutil.copytree(original.folder, tmp_path / "copy", symlinks=True)
-    return type(original.config).load(tmp_path / "copy" / "config.json")
+    return Config.load(tmp_path / "copy" / "config.json")
 
 
 @pytest.fixture
@@ -170,12 +170,15 @@ def test_those_who_open_the_ledger_at_once_share_it(config):
     service.close()
 
 
-def test_no_answer_is_refused_or_mixed_while_releases_are_deployed(tmp_path):
-    """Two real workers, four clients, ten deployments; each answer is of the release it names."""
+@pytest.mark.parametrize(("deployments", "seconds", "seen"), [(5, 1, 2), in_full(10, 8, 3)])
+def test_no_answer_is_refused_or_mixed_while_releases_are_deployed(
+    tmp_path, deployments, seconds, seen
+):
+    """Two real workers, four clients; each answer is of the release it names."""
     config = serving.install(tmp_path)
 
     with serving.gunicorn(config):
-        answers = serving.under_deployments(config, 10, seconds=8)
+        answers = serving.under_deployments(config, deployments, seconds=seconds)
 
     assert serving.judge(config, answers).keys() == {"200"}
-    assert len({answer.version for answer in answers}) > 3
+    assert len({answer.version for answer in answers}) > seen

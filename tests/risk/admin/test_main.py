@@ -1,8 +1,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from risk.ledger import migrate
 from risk.ledger.engines import make_engine
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import REVISION
-from tests import servers
+from tests import forks, servers
 
 ROOT = Path(__file__).parents[3]
 
@@ -25,14 +23,11 @@ def upkeep(world):
     """Give what runs `python -m risk.admin`, as its user would."""
 
     def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "risk.admin", *arguments],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "RISK_CONFIG": str(world.folder / "config.json")},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        environment = {
+            "PATH": os.environ["PATH"],
+            "RISK_CONFIG": str(world.folder / "config.json"),
+        }
+        return forks.FORKS.run("risk.admin", [*arguments], forks.threads() | environment)
 
     return call
 
@@ -144,14 +139,13 @@ def test_a_run_is_not_disturbed(world, upkeep, ledger):
 
 
 @pytest.mark.on(servers.POSTGRESQL)
-def test_a_ledger_moves_to_a_server_and_runs_go_on_there(tmp_path_factory, new_world, server):
+def test_a_ledger_moves_to_a_server_and_runs_go_on_there(
+    tmp_path_factory, new_world, first_run, server
+):
     """The README's three lines: copy, DATABASE_URL, run."""
-    world = new_world(tmp_path_factory.mktemp("moving"))
-    assert world.command("full_process.py").returncode == 0
+    world = new_world(tmp_path_factory.mktemp("moving")).copy_of(first_run)
 
-    copied = world.command(
-        "risk/admin/__main__.py", "copy", "--to", server.url, PYTHONPATH=str(ROOT)
-    )
+    copied = world.command("risk/admin/__main__.py", "copy", "--to", server.url)
     ran = world.command("full_process.py", DATABASE_URL=server.url)
 
     assert copied.stdout.splitlines()[-1].endswith(f"rows in total, to {server.url}"), copied.stderr

@@ -13,9 +13,9 @@ from risk.ledger.ingestions import Taken
 from risk.models import releases
 from risk.report import archive
 from risk.schema import Problem
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 DAYS = 6
 FINDING = {
     "check_name": "data_drift",

@@ -11,15 +11,13 @@ from risk.data import late_labels
 from risk.data.drops import Piece
 from risk.errors import UnknownName
 from risk.ledger import tables
-from risk.ledger.ledger import Ledger
 from risk.models import training_data
 from risk.schema import LaterLabel
-from tests.servers import on_every_server
+from tests.factories import FEATURES, UNLABELLED
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
-FEATURES = "lastmonth_activity,lastyear_activity,number_of_employees"
-ROWS = f"corporation,{FEATURES}\n"
 LABELS = "corporation,exited\n"
 
 
@@ -34,8 +32,7 @@ class Row:
 @pytest.fixture
 def inbox(world):
     """Give a world whose input folder is empty."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     return world
 
 
@@ -147,7 +144,7 @@ def test_a_drop_of_labels_names_the_target_and_no_feature(world, header, expecte
 
 def test_labels_ripen_the_rows_that_wait_for_them(inbox, ledger):
     """The rows came last week; what became of their customers comes now."""
-    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\nb,4,5,6\nc,7,8,9\n")
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\nb,4,5,6\nc,7,8,9\n")
 
     (intake,) = ingest(inbox, ledger, truth=LABELS + "c,1\na,0\n")
 
@@ -158,7 +155,7 @@ def test_labels_ripen_the_rows_that_wait_for_them(inbox, ledger):
 def test_over_many_drops_the_oldest_waiting_row_is_ripened_first(inbox, ledger):
     """One customer, seen in three months; the labels follow in the same order."""
     for month in (1, 2, 3):
-        ingest(inbox, ledger, **{f"rows{month}": f"{ROWS}a,{month},2,3\n"})
+        ingest(inbox, ledger, **{f"rows{month}": f"{UNLABELLED}a,{month},2,3\n"})
 
     for month, label in ((1, 1), (2, 0)):
         ingest(inbox, ledger, **{f"truth{month}": f"{LABELS}a,{label}\n,{month}\n"})
@@ -169,7 +166,7 @@ def test_over_many_drops_the_oldest_waiting_row_is_ripened_first(inbox, ledger):
 def test_an_event_time_tells_which_row_of_a_name_a_label_is_for(inbox, ledger):
     """Then the order of arrival no longer matters."""
     inbox.set(columns__event_time="day")
-    rows = f"corporation,day,{FEATURES}\na,2026-01-01,1,2,3\na,2026-02-01,1,2,3\n"
+    rows = f"corporation,day,{','.join(FEATURES)}\na,2026-01-01,1,2,3\na,2026-02-01,1,2,3\n"
     ingest(inbox, ledger, rows=rows)
 
     (intake,) = ingest(inbox, ledger, truth="corporation,day,exited\na,2026-02-01,1\n")
@@ -190,7 +187,7 @@ def test_with_an_event_time_labels_without_it_are_refused_whole(inbox, ledger):
 
 def test_labels_sent_again_are_duplicates(inbox, ledger):
     """A larger file with all labels so far is usual; nothing is counted twice."""
-    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\nb,4,5,6\n", truth=LABELS + "a,1\n")
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\nb,4,5,6\n", truth=LABELS + "a,1\n")
 
     (intake,) = ingest(inbox, ledger, whole_truth=LABELS + "a,1\nb,0\n")
 
@@ -200,7 +197,7 @@ def test_labels_sent_again_are_duplicates(inbox, ledger):
 
 def test_what_a_label_drop_brings_is_added_duplicate_or_quarantined_for_a_reason(inbox, ledger):
     """Each of the seven lines is accounted for, and a person can read why."""
-    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\nb,4,5,6\nc,1,2,3\n")
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\nb,4,5,6\nc,1,2,3\n")
     told = "a,1\na,1\na,0\nnobody,1\nb,\nc,maybe\nb,0\n"
 
     (intake,) = ingest(inbox, ledger, truth=LABELS + told)
@@ -226,7 +223,7 @@ def test_the_quarantine_holds_the_refused_lines_as_they_came(inbox, ledger):
 def test_labels_that_came_too_early_can_be_requeued(inbox, ledger):
     """The rows were late; then the labels are taken from quarantine, once."""
     ingest(inbox, ledger, truth=LABELS + "a,1\nb,0\n")
-    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\n")
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\n")
 
     (intake,) = ingestion.run(inbox.config, ledger, requeue=1).intakes
 
@@ -238,7 +235,7 @@ def test_labels_that_came_too_early_can_be_requeued(inbox, ledger):
 
 def test_labels_may_come_in_the_same_run_as_their_rows(inbox, ledger):
     """Files are taken by name: the rows first, then the labels that ripen them."""
-    rows, truth = ingest(inbox, ledger, a_rows=ROWS + "a,1,2,3\n", b_truth=LABELS + "a,1\n")
+    rows, truth = ingest(inbox, ledger, a_rows=UNLABELLED + "a,1,2,3\n", b_truth=LABELS + "a,1\n")
 
     assert (rows.kind, truth.kind, counts(truth)) == ("rows", "labels", (1, 1, 0, 0))
     assert known(inbox, ledger) == [("a", 1)]
@@ -247,7 +244,7 @@ def test_labels_may_come_in_the_same_run_as_their_rows(inbox, ledger):
 def test_a_name_that_repeats_beyond_one_statement_is_still_one_row(inbox, ledger):
     """Names are looked up 500 at a time; the 601st line repeats the first."""
     names = [f"c{i}" for i in range(600)]
-    ingest(inbox, ledger, rows=ROWS + "".join(f"{name},1,2,3\n" for name in names))
+    ingest(inbox, ledger, rows=UNLABELLED + "".join(f"{name},1,2,3\n" for name in names))
     told = "".join(f"{name},1\n" for name in [*names, "c0"])
 
     (intake,) = ingest(inbox, ledger, truth=LABELS + told)
@@ -258,7 +255,7 @@ def test_a_name_that_repeats_beyond_one_statement_is_still_one_row(inbox, ledger
 def test_labels_of_many_pieces_find_each_row_once(inbox, ledger, monkeypatch):
     """A drop is read in pieces; what an earlier piece gave is given."""
     monkeypatch.setattr("risk.data.drops.ROWS_PER_PIECE", 2)
-    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\na,2,2,3\nb,1,2,3\n")
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\na,2,2,3\nb,1,2,3\n")
 
     (intake,) = ingest(inbox, ledger, truth=LABELS + "a,1\nb,0\na,0\nb,0\na,0\nb,1\n")
 
@@ -268,7 +265,7 @@ def test_labels_of_many_pieces_find_each_row_once(inbox, ledger, monkeypatch):
 
 def test_a_row_that_has_its_label_waits_for_none(inbox, ledger):
     """Its label came with it; another one is for nobody."""
-    ingest(inbox, ledger, rows=f"{ROWS[:-1]},exited\na,1,2,3,0\n")
+    ingest(inbox, ledger, rows=f"{UNLABELLED[:-1]},exited\na,1,2,3,0\n")
 
     (intake,) = ingest(inbox, ledger, truth=LABELS + "a,1\n")
 
@@ -278,17 +275,17 @@ def test_a_row_that_has_its_label_waits_for_none(inbox, ledger):
 
 def test_labels_do_not_change_the_files_of_rows(inbox, ledger):
     """final_data.csv holds rows as they came; the record tells which drop brought labels."""
-    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\n", truth=LABELS + "a,1\n")
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\n", truth=LABELS + "a,1\n")
 
     folder = inbox.config.ingested_folder
     record = pd.read_csv(folder / "ingested_files.csv")
     assert record["kind"].tolist() == ["rows", "labels"]
-    assert (folder / "final_data.csv").read_text() == f"{ROWS[:-1]},exited\na,1,2,3,\n"
+    assert (folder / "final_data.csv").read_text() == f"{UNLABELLED[:-1]},exited\na,1,2,3,\n"
 
 
 def test_after_a_crash_before_the_commit_the_labels_are_taken_whole(inbox, ledger, monkeypatch):
     """Rows ripen in the transaction of their labels' ingestion, or not at all."""
-    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\nb,1,2,3\n")
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\nb,1,2,3\n")
     inbox.drop("truth.csv", LABELS + "a,1\nb,0\nnobody,1\n")
 
     def crash(*_, **__):
@@ -305,7 +302,7 @@ def test_after_a_crash_before_the_commit_the_labels_are_taken_whole(inbox, ledge
 
 def test_nothing_waits_once_every_label_came(inbox, ledger):
     """What waits and what is known are two tables; no row is in both."""
-    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\nb,1,2,3\n", truth=LABELS + "a,1\nb,0\n")
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\nb,1,2,3\n", truth=LABELS + "a,1\nb,0\n")
 
     with ledger.engine.connect() as connection:
         n_waiting = connection.scalar(sa.select(sa.func.count()).select_from(tables.unripe_rows))
@@ -327,7 +324,7 @@ def test_training_learns_from_labels_that_came_later(world, ledger):
     whole.drop(columns="exited").to_csv(world.config.input_folder / "rows.csv", index=False)
     shuffled = whole[["corporation", "exited"]].sample(frac=1, random_state=1)
     shuffled.to_csv(world.config.input_folder / "truth.csv", index=False)
-    with Ledger.open(world.config) as other:
+    with world.open_ledger() as other:
         ingestion.run(world.config, other)
         found = training.run(world.config, other).manifest
 
@@ -337,7 +334,7 @@ def test_training_learns_from_labels_that_came_later(world, ledger):
 
 def test_a_rehearsal_of_labels_tells_the_same_and_writes_nothing(inbox, ledger, tree):
     """`--dry-run` knows the rows that wait."""
-    ingest(inbox, ledger, rows=ROWS + "a,1,2,3\n")
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\n")
     inbox.drop("truth.csv", LABELS + "a,1\nnobody,1\n")
     before = tree()
 

@@ -15,11 +15,9 @@ from risk.errors import ConfigError, SourceError
 from risk.ledger.engines import make_engine
 from risk.ledger.ingestions import Taken
 from risk.ledger.watermarks import Watermark
+from tests.factories import FEATURES, HEADER
 from tests.risk.ledger.test_ingestions import intake as record
 from tests.servers import MARIADB, POSTGRESQL, Proxy, on_every_server, on_remote_servers
-
-FEATURES = ("lastmonth_activity", "lastyear_activity", "number_of_employees")
-HEADER = f"corporation,{','.join(FEATURES)},exited\n"
 
 
 class Crm:
@@ -59,8 +57,7 @@ def new_crm(world, tmp_path):
     made = []
 
     def new_crm(mark_type=None, **settings):
-        world.set(input_folder_path="inbox")
-        world.config.input_folder.mkdir(exist_ok=True)
+        world.take_from_inbox()
         crm = Crm(world, world.config.sqlalchemy_url, mark_type or sa.Integer())
         made.append(crm)
         entry = {"table": "crm Customers", "high_water_mark": "changed at", **settings}

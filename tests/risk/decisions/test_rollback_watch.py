@@ -1,7 +1,6 @@
 import shutil
 from datetime import timedelta
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
 from sklearn.metrics import f1_score
@@ -17,29 +16,15 @@ from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.monitoring import monitored_release
+from tests.factories import customers, first_release
 
-FEATURES = "corporation,lastmonth_activity,lastyear_activity,number_of_employees"
 HARM = {"kind": "suspected_harm", "subject": "loss", "severity": "large", "detail": "rose"}
 
 
-def customers(name, n, *, seed, labelled=True):
-    """Make customers who leave the more likely, the less active they are."""
-    rng = np.random.default_rng(seed)
-    activity, leaves = rng.integers(0, 100, n), rng.random(n)
-    lines = [FEATURES + ",exited" * labelled]
-    for i, a in enumerate(activity):
-        left = int(leaves[i] < 1 / (1 + np.exp((a - 50) / 8)))
-        lines.append(f"{name}{i},{a},{10 * a},{rng.integers(1, 99)}" + f",{left}" * labelled)
-    return "\n".join(lines) + "\n"
-
-
 def deploy_first(world, ledger):
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     world.drop("1.csv", customers("a", 300, seed=1))
-    ingestion.run(world.config, ledger)
-    training.run(world.config, ledger)
-    deployment.run(world.config, ledger)
+    first_release(world.config, ledger)
 
 
 def deploy_by_force(world, ledger, **training_settings):
@@ -66,14 +51,12 @@ def worse(world, prepared):
     """Give a world whose second release calls hardly anybody a leaver."""
     nobody = {"choose_threshold_by": "fixed", "fixed_threshold": 0.999}
     if prepared.exists():
-        shutil.copytree(prepared, world.folder, symlinks=True, dirs_exist_ok=True)
+        world.copy_of(prepared)
     else:
-        with Ledger.open(world.config) as ledger:
+        with world.open_ledger() as ledger:
             deploy_first(world, ledger)
             deploy_by_force(world, ledger, **nobody)
         shutil.copytree(world.folder, prepared, symlinks=True)
-    changed = {f"training__{name}": value for name, value in nobody.items()}
-    world.set(input_folder_path="inbox", **changed)
     return world
 
 

@@ -16,6 +16,7 @@ from risk.explain.customer import find_latest, how_unusual
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.monitoring.profile import categorical_column, count, numeric_column
+from tests.factories import first_release
 
 HEADER = "corporation,plan,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees", "plan"]
@@ -57,15 +58,13 @@ def deploy(world, estimator):
     config.input_folder.mkdir()
     config.test_data.write_text(customers(20, seed=1).replace("\nc", "\ntest"))
     world.drop("customers.csv", customers())
-    with Ledger.open(config) as ledger:
-        ingestion.run(config, ledger)
-        training.run(config, ledger)
-        deployment.run(config, ledger)
+    with world.open_ledger() as ledger:
+        first_release(config, ledger)
     return world
 
 
 def explain(world, name):
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         return customer.explain(world.config, ledger, name)
 
 
@@ -154,7 +153,7 @@ def test_a_recalibrated_linear_model_still_has_exact_terms(new_world, tmp_path):
     world = deploy(new_world(tmp_path), "LogisticRegression")
     before = contributions(world, "c1") - contributions(world, "c2")
     world.drop("more.csv", customers(seed=7).replace("\nc", "\nnew"))
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         ingestion.run(world.config, ledger)
         training.run(world.config, ledger, how="recalibrate")
         deployment.run(world.config, ledger, by_force=True)

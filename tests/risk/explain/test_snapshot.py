@@ -8,7 +8,7 @@ INCIDENT = {"kind": "data_drift", "subject": "x", "severity": "small", "detail":
 
 def test_the_ledger_is_read_as_it_is(deployed):
     """The live release, its score on the test data, the run and the decision."""
-    with Ledger.open(deployed.config) as ledger:
+    with deployed.open_ledger() as ledger:
         seen = snapshot.look(deployed.config, ledger)
         promised = ledger.trends.of("f1").iloc[-1]
 
@@ -20,7 +20,7 @@ def test_the_ledger_is_read_as_it_is(deployed):
 
 def test_every_open_incident_is_seen_however_many_came_later(deployed):
     """A model is not fit because 300 younger incidents hide an old one."""
-    with Ledger.open(deployed.config) as ledger:
+    with deployed.open_ledger() as ledger:
         ledger.incidents.open({"version": 1, **INCIDENT, "kind": "model_drift"})
         for number in range(300):
             ledger.incidents.open({"version": 1, **INCIDENT, "subject": str(number)})

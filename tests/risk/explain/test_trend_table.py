@@ -54,7 +54,7 @@ def record(ledger, number):
 def world(new_world, tmp_path_factory):
     """Give a world of six runs, three on each of two days."""
     world, clock = new_world(tmp_path_factory.mktemp("trends")), Clock()
-    with Ledger.open(world.config, clock=clock) as ledger:
+    with world.open_ledger(clock=clock) as ledger:
         for number in range(6):
             clock.now = MONDAY + timedelta(days=number // 3, hours=number % 3)
             ledger.runs.start()
@@ -69,7 +69,7 @@ def ledger(world):
     """Give its ledger, two hours after the last run began."""
     clock = Clock()
     clock.now = MONDAY + timedelta(days=1, hours=4)
-    with Ledger.open(world.config, clock=clock, upgrade=False) as opened:
+    with world.open_ledger(clock=clock, upgrade=False) as opened:
         yield opened
 
 

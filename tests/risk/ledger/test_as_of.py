@@ -4,11 +4,10 @@ import pytest
 
 from risk.errors import UnknownName
 from risk.ledger.as_of import as_of
-from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 MONDAY = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 INCIDENT = {"kind": "data_drift", "subject": "x", "severity": "small", "detail": "x moved"}
@@ -48,7 +47,7 @@ def what_is_known(ledger):
 def lived(world):
     """Give a ledger of three runs, a correction by hand, and what was known after each run."""
     moment, snapshots = MONDAY, {}
-    with Ledger.open(world.config, clock=lambda: moment) as ledger:
+    with world.open_ledger(clock=lambda: moment) as ledger:
         for number in (1, 2, 3):
             run_id = ledger.runs.start()
             with ledger.runs.stage("diagnostics"):

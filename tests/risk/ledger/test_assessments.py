@@ -10,9 +10,9 @@ from risk.ledger import tables
 from risk.ledger.assessments import Case
 from risk.ledger.ingestions import Taken
 from risk.schema import LaterLabel, Problem
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FINDING = {

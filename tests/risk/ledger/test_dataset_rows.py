@@ -7,14 +7,12 @@ import sqlalchemy as sa
 import ingestion
 from risk.errors import LedgerError
 from risk.ledger.tables import dataset_rows
+from tests.factories import FEATURES, HEADER, UNLABELLED
 from tests.risk.data.test_late_labels import ingest
 from tests.servers import on_every_server
 
 pytestmark = on_every_server
 
-FEATURES = "lastmonth_activity,lastyear_activity,number_of_employees"
-HEADER = f"corporation,{FEATURES},exited\n"
-UNRIPE = f"corporation,{FEATURES}\n"
 LABELS = "corporation,exited\n"
 
 
@@ -72,7 +70,7 @@ def test_a_row_keeps_every_digit_and_every_character(inbox, ledger):
     assert (odd.identifier, odd.y_true, odd.labelled_by) == (name, 1, None)
     assert json.loads(odd.row) == {
         "corporation": name,
-        **dict(zip(FEATURES.split(","), numbers, strict=True)),
+        **dict(zip(FEATURES, numbers, strict=True)),
         "exited": 1,
     }
     assert json.loads(blank.row)["lastmonth_activity"] is None
@@ -98,7 +96,7 @@ def test_the_database_can_look_into_the_json(inbox, ledger):
 def test_the_time_of_the_event_is_a_column(inbox, ledger):
     """As it came, beside the JSON."""
     inbox.set(columns__event_time="seen_at")
-    text = f"corporation,seen_at,{FEATURES},exited\na,2026-03-01T12:00:00Z,1,2,3,1\n"
+    text = f"corporation,seen_at,{','.join(FEATURES)},exited\na,2026-03-01T12:00:00Z,1,2,3,1\n"
 
     ingest(inbox, ledger, drop=text)
 
@@ -107,7 +105,7 @@ def test_the_time_of_the_event_is_a_column(inbox, ledger):
 
 def test_a_label_that_comes_later_ripens_the_row_in_sql(inbox, ledger):
     """The drop of labels is named beside it; the row stays as it came."""
-    ingest(inbox, ledger, a_rows=UNRIPE + "a,1,2,3\nb,1,2,3\nc,1,2,3\n")
+    ingest(inbox, ledger, a_rows=UNLABELLED + "a,1,2,3\nb,1,2,3\nc,1,2,3\n")
     ingest(inbox, ledger, b_truth=LABELS + "a,1\nc,0\n")
 
     assert labels(ledger) == {"a": (1, 2), "b": (None, None), "c": (0, 2)}
@@ -117,7 +115,7 @@ def test_a_label_that_comes_later_ripens_the_row_in_sql(inbox, ledger):
 def test_rows_from_before_it_was_asked_for_are_filled_in_with_their_labels(inbox, ledger):
     """Nothing new needs to come for that; it is the same as if it had always been on."""
     inbox.set(store_dataset_in_sql=False)
-    ingest(inbox, ledger, a_rows=UNRIPE + "a,1,2,3\nb,1,2,3\n")
+    ingest(inbox, ledger, a_rows=UNLABELLED + "a,1,2,3\nb,1,2,3\n")
     ingest(inbox, ledger, b_truth=LABELS + "a,1\n")
     ingest(inbox, ledger, c_rows=HEADER + "c,1,2,3,0\n")
 
@@ -129,7 +127,7 @@ def test_rows_from_before_it_was_asked_for_are_filled_in_with_their_labels(inbox
 
 def test_labels_reach_rows_in_sql_while_no_more_are_stored(inbox, ledger):
     """Switched off for a while, what is there stays true."""
-    ingest(inbox, ledger, a_rows=UNRIPE + "a,1,2,3\n")
+    ingest(inbox, ledger, a_rows=UNLABELLED + "a,1,2,3\n")
     inbox.set(store_dataset_in_sql=False)
 
     ingest(inbox, ledger, b_truth=LABELS + "a,1\n")

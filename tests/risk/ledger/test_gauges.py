@@ -6,9 +6,9 @@ from sqlalchemy import text
 from risk.errors import LedgerError
 from risk.ledger.assessments import Case
 from risk.ledger.decisions import Judgement
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FINDING = {"check_name": "data_drift", "method": "e_detector", "n": 17, "detail": "it moved"}

@@ -4,9 +4,9 @@ import sqlalchemy as sa
 from risk.errors import LedgerError
 from risk.ledger import tables
 from risk.ledger.decisions import Judgement
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 INCIDENT = {
     "version": 1,

@@ -7,13 +7,12 @@ import pytest
 from risk.errors import UnknownName
 from risk.ledger.decisions import Judgement
 from risk.ledger.ingestions import Taken
-from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.ledger.trends import MAX_POINTS, MAX_ROWS, MEASURES
 from risk.schema import Problem
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 MONDAY = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 FINDING = {
@@ -72,7 +71,7 @@ def clock():
 @pytest.fixture
 def ledger(world, clock):
     """Give a ledger whose time the test sets."""
-    with Ledger.open(world.config, clock=clock) as opened:
+    with world.open_ledger(clock=clock) as opened:
         yield opened
 
 

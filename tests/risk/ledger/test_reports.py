@@ -1,9 +1,8 @@
 from datetime import UTC, datetime, timedelta
 
-from risk.ledger.ledger import Ledger
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 MOMENT = datetime(2026, 3, 2, tzinfo=UTC)
 INCIDENT = {
     "kind": "data_drift",
@@ -46,7 +45,7 @@ def test_runs_whose_report_failed_are_due_with_the_next_one_oldest_first(ledger)
 
 def test_a_decision_made_by_hand_is_of_no_run(world):
     """`deployment.py --rollback` is no run."""
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         ledger.decisions.record("keep", "by hand")
 
         assert ledger.reports.due() == []
@@ -67,7 +66,7 @@ def test_reports_are_listed_newest_first(ledger):
 def test_what_happened_since_a_moment_is_found_however_much_it_was(world):
     """Incidents that opened and that closed, decisions, runs that did not end well."""
     clock = [MOMENT]
-    with Ledger.open(world.config, clock=lambda: clock[0]) as ledger:
+    with world.open_ledger(clock=lambda: clock[0]) as ledger:
         for number in range(120):
             clock[0] += timedelta(minutes=10)
             ledger.runs.start()

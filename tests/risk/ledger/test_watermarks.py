@@ -9,9 +9,9 @@ from risk.ledger import watermarks
 from risk.ledger.ingestions import Taken
 from risk.ledger.watermarks import MAX_AGAIN, Watermark
 from tests.risk.ledger.test_ingestions import intake
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 MARKS = [
     2**62,

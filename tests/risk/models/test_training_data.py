@@ -2,13 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import deployment
 import ingestion
 import training
 from risk.ledger.assessments import Case
 from risk.models import model, releases, training_data
+from tests.factories import HEADER, first_release, once
 
-HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
 TAKEN_FOR_GRANTED_AFTER = 3
 
 
@@ -23,19 +22,23 @@ def rows(name, n, *, label=None):
 @pytest.fixture
 def inbox(world, ledger):
     """Give a world that accepted one drop of 40 rows, and has no champion."""
-    world.set(input_folder_path="inbox")
-    world.config.input_folder.mkdir()
+    world.take_from_inbox()
     world.drop("1.csv", rows("a", 40))
     ingestion.run(world.config, ledger)
     return world
 
 
+def deploy(world):
+    world.take_from_inbox()
+    world.drop("1.csv", rows("a", 40))
+    with world.open_ledger() as ledger:
+        first_release(world.config, ledger)
+
+
 @pytest.fixture
-def deployed(inbox, ledger):
+def deployed(world, shared):
     """Give a world whose champion learnt that drop."""
-    training.run(inbox.config, ledger)
-    deployment.run(inbox.config, ledger)
-    return inbox
+    return world.copy_of(once(shared, "learnt_40", deploy))
 
 
 def bring(world, ledger, name, text):

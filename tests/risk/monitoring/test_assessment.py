@@ -7,17 +7,14 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import f1_score
 
-import deployment
 import ingestion
-import training
 from risk.monitoring import assessment, detector, monitored_release
 from risk.monitoring import run as monitoring
 from risk.monitoring.assessment import Batch
 from risk.monitoring.profile import Profile
 from risk.schema import ROW_HASH
+from tests.factories import FEATURES, HEADER, first_release, once
 
-HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
-FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 450  # fewer than 500, so that the estimate takes no time to learn
 
@@ -52,14 +49,8 @@ def as_batch(rows, *, ripened=None, before=None, earlier=(), at=START):
 class Deployed:
     """A release trained on invented customers, and what it says of others."""
 
-    def __init__(self, world, ledger, *, n=ROWS):
+    def __init__(self, world, ledger):
         self.world, self.ledger = world, ledger
-        world.set(input_folder_path="inbox")
-        (world.folder / "inbox").mkdir()
-        self.drop("history.csv", customers(n, seed=0))
-        ingestion.run(world.config, ledger)
-        training.run(world.config, ledger)
-        deployment.run(world.config, ledger)
         self.monitored = monitored_release.load(world.config)
 
     def drop(self, name, rows):
@@ -70,10 +61,19 @@ class Deployed:
         return assessment.assess(self.monitored, state, batch, self.world.config)
 
 
+def deploy(world, n=ROWS):
+    world.take_from_inbox()
+    world.drop("history.csv", HEADER + customers(n, seed=0).to_csv(index=False, header=False))
+    with world.open_ledger() as ledger:
+        first_release(world.config, ledger)
+
+
 @pytest.fixture
-def live(world, ledger):
+def live(world, shared):
     """Give a release that just went live."""
-    return Deployed(world, ledger)
+    world.copy_of(once(shared, f"learnt_{ROWS}", deploy))
+    with world.open_ledger() as ledger:
+        yield Deployed(world, ledger)
 
 
 def subjects(found):
@@ -365,11 +365,11 @@ def test_assessing_is_repeatable_and_leaves_the_rows_alone(live):
     pd.testing.assert_frame_equal(batch.rows, before)
 
 
-def test_too_few_rows_to_learn_an_estimate_leave_it_out(world, ledger):
+def test_too_few_rows_to_learn_an_estimate_leave_it_out(world):
     """A release trained on 60 rows is watched all the same."""
-    live = Deployed(world, ledger, n=60)
-
-    found = live.assess(as_batch(customers(30, seed=1)))
+    deploy(world, 60)
+    with world.open_ledger() as ledger:
+        found = Deployed(world, ledger).assess(as_batch(customers(30, seed=1)))
 
     assert set(found.scores) == {assessment.REALISED}
     assert found.predictions["expected_proba"].isna().all()

@@ -2,35 +2,20 @@ import json
 import shutil
 from datetime import timedelta
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
 
-import deployment
 import ingestion
-import training
 from risk.config import Alarms
 from risk.ledger import tables
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 from risk.monitoring import run as monitoring
 from risk.monitoring.backtest import replay
+from tests.factories import customers, first_release
 
-HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
 REPLAY = ("--replay", "--budget", "1 per 90 days", "--tolerance", "0.15")
 START = utc_now()
-
-
-def customers(name, n, *, seed, grown=0):
-    """Make customers, `grown` by so many employees."""
-    rng = np.random.default_rng(seed)
-    activity, leaves = rng.integers(0, 100, n), rng.random(n)
-    lines = [
-        f"{name}{i},{a},{10 * a},{rng.integers(1, 99) + grown},"
-        f"{int(leaves[i] < 1 / (1 + np.exp((a - 50) / 8)))}\n"
-        for i, a in enumerate(activity)
-    ]
-    return HEADER + "".join(lines)
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +27,12 @@ def history(tmp_path_factory):
 @pytest.fixture
 def monitored(world, history):
     """Give a world whose release saw eight days: from the fifth on companies were larger."""
-    world.set(input_folder_path="inbox")
     if history.exists():
-        shutil.copytree(history, world.folder, symlinks=True, dirs_exist_ok=True)
-        return world
-    world.config.input_folder.mkdir()
-    with Ledger.open(world.config) as ledger:
+        return world.copy_of(history)
+    world.take_from_inbox()
+    with world.open_ledger() as ledger:
         world.drop("0.csv", customers("a", 400, seed=100))
-        ingestion.run(world.config, ledger)
-        training.run(world.config, ledger)
-        deployment.run(world.config, ledger)
+        first_release(world.config, ledger)
         for day in range(1, 9):
             ledger.database.now = lambda day=day: START + timedelta(days=day)
             world.drop(f"{day}.csv", customers(f"d{day}_", 60, seed=day, grown=25 * (day >= 5)))
@@ -177,7 +158,7 @@ def test_a_release_without_its_reference_cannot_be_replayed(monitored, ledger):
 
 def test_a_policy_without_a_replay_is_wrong_usage(world):
     """Nothing would be done with it, and nobody would notice."""
-    world.command("full_process.py")
+    world.run()
 
     result = world.command("diagnostics.py", "--budget", "1 per year")
 

@@ -7,7 +7,6 @@ from scipy import stats
 
 from risk.config import Columns
 from risk.ledger.ingestions import Taken
-from risk.ledger.ledger import Ledger
 from risk.monitoring import data_quality
 from risk.monitoring.data_quality import History
 from risk.monitoring.reference import PREDICTION, Reference
@@ -57,7 +56,7 @@ class Feed:
 def feed(world):
     """Give a feed that brought nothing yet."""
     clock = [START]
-    with Ledger.open(world.config, clock=lambda: clock[0]) as ledger:
+    with world.open_ledger(clock=lambda: clock[0]) as ledger:
         yield Feed(ledger, world.config, clock)
 
 

@@ -12,6 +12,7 @@ from risk.monitoring import performance_estimation
 from risk.monitoring.performance_estimation import reliable
 from risk.stats.expected import expected_scores
 from risk.stats.scores import Estimate, score_all
+from tests.torture import in_full
 
 COLUMNS = Columns(
     identifier="id",
@@ -202,10 +203,11 @@ def test_missing_and_infinite_values_are_learnt_from():
     assert np.abs(found - y_true)[holes].mean() < 0.15
 
 
+@pytest.mark.parametrize("effect", [0.0, in_full(3.0)])
 @pytest.mark.parametrize("kind", ["numeric", "categorical"])
-def test_features_may_be_of_one_kind(kind):
-    """The seeds have numbers alone."""
-    rows, y_true, y_pred_proba, _ = world(1000, seed=12, effect=3.0, share=0.5)
+def test_features_may_be_of_one_kind(kind, effect):
+    """The seeds have numbers alone; with boosters and without."""
+    rows, y_true, y_pred_proba, _ = world(1000, seed=12, effect=effect, share=0.5)
     columns = COLUMNS.model_copy(update={kind: ()})
 
     found = performance_estimation.fit(rows, y_true, y_pred_proba, columns, random_seed=0)
@@ -238,9 +240,10 @@ def test_nothing_is_certain(n):
 # --- the record -------------------------------------------------------------------------------
 
 
-def test_the_same_seed_says_the_same_and_another_one_something_else():
-    """In the replicates at least, whose weights are drawn."""
-    rows, y_true, y_pred_proba, _ = world(1000, seed=16, effect=3.0, share=0.5)
+@pytest.mark.parametrize("effect", [0.0, in_full(3.0)])
+def test_the_same_seed_says_the_same_and_another_one_something_else(effect):
+    """In the replicates at least, whose weights are drawn; with boosters and without."""
+    rows, y_true, y_pred_proba, _ = world(1000, seed=16, effect=effect, share=0.5)
 
     first, second, third = (
         fit(rows, y_true, y_pred_proba, seed=seed).replicates(rows, y_pred_proba)

@@ -4,9 +4,9 @@ import pytest
 
 from risk.ledger.decisions import Judgement
 from risk.notify import announcements
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 INCIDENT = {
     "version": 3,

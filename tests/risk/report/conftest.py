@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import full_process
 from risk.config import Config
 from risk.ledger.ledger import Ledger
 from risk.report.document import Bullets, Paragraph, Picture, Section, Table
+from tests.factories import World, once
 
 MONDAY = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 NUMERIC = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
@@ -40,8 +42,12 @@ def customers(n: int, *, seed: int, active: float = 50.0) -> pd.DataFrame:
 class Story:
     """A world, and how it came to be: a quiet day, a day of change, a broken row."""
 
-    def __init__(self, world: Any) -> None:
-        self.world, self.day = world, 0
+    def __init__(self, world: World, day: int = 0) -> None:
+        self.world, self.day = world, day
+
+    def begin(self) -> None:
+        """Let the first drop come, and the first run."""
+        world = self.world
         columns = world.settings["columns"] | {"categorical": ["region"]}
         world.set(columns=columns, checks__metric="f1")
         for path in world.config.input_folder.glob("*.csv"):
@@ -59,15 +65,15 @@ class Story:
             content = text if rows is None else rows.to_csv(index=False)
             self.world.drop(f"day_{self.day}.csv", content)
         moment = MONDAY + timedelta(days=self.day)
-        with Ledger.open(self.config, clock=lambda: moment) as ledger:
+        with self.world.open_ledger(clock=lambda: moment) as ledger:
             full_process.run(self.config, ledger)
         self.day += 1
 
 
-@pytest.fixture(scope="session")
-def story(tmp_path_factory: pytest.TempPathFactory, new_world: Any) -> Story:
-    """Give a world of four runs: the first, a quiet one, a change, refused and missing values."""
-    told = Story(new_world(tmp_path_factory.mktemp("story")))
+def live_through(world: World) -> None:
+    """Do four runs: the first, a quiet one, a change, refused and missing values."""
+    told = Story(world)
+    told.begin()
     told.arrives(customers(300, seed=3))
     told.arrives(customers(400, seed=4, active=75.0))
     broken = customers(300, seed=5, active=75.0)
@@ -76,7 +82,21 @@ def story(tmp_path_factory: pytest.TempPathFactory, new_world: Any) -> Story:
     lines = broken.to_csv(index=False).splitlines()
     refused = ["x1,-5,1,1,north,0", "x2,-6,1,1,north,0", "x3,7,many,1,north,0"]
     told.arrives(text="\n".join([*lines, *refused]) + "\n")
-    return told
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Story:
+    """Give a world of four runs: the first, a quiet one, a change, refused and missing values."""
+    world = World(tmp_path_factory.mktemp("story"))
+    return Story(world.copy_of(once(shared, "story", live_through)), day=4)
+
+
+@pytest.fixture
+def first_day(tmp_path: Path, shared: Path) -> Story:
+    """Give a world of its first run, that goes on as a test likes."""
+    world = World(tmp_path)
+    begun = once(shared, "first_day", lambda world: Story(world).begin())
+    return Story(world.copy_of(begun), day=1)
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_a_release_that_is_gone_is_told(report, story, words):
 
 def test_before_anything_happened_there_is_still_a_report(world):
     """It says what is missing."""
-    with Ledger.open(world.config) as ledger:
+    with world.open_ledger() as ledger:
         document = compose(world.config, ledger)
 
     assert "no release is live, before the first run" in document.subtitle

@@ -6,13 +6,12 @@ import pytest
 from risk import store
 from risk.errors import DataError, UnknownName
 from risk.ledger.assessments import Case
-from risk.ledger.ledger import Ledger
 from risk.models import training_data
 from risk.monitoring.profile import Profile
 from risk.report import context, performance
 from risk.report.compose import compose
 from risk.schema import ROW_HASH
-from tests.risk.report.conftest import Story, customers
+from tests.risk.report.conftest import customers
 
 
 @pytest.fixture
@@ -85,9 +84,9 @@ def test_the_newest_drop_is_read_however_large_and_then_no_other(gather, monkeyp
     assert len(gather().unlearnt) == 300
 
 
-def test_rows_of_a_broken_feed_count_as_well(new_world, tmp_path, ledger_of):
+def test_rows_of_a_broken_feed_count_as_well(first_day, ledger_of):
     """No model learns from them, but what the live one says of them is used."""
-    told = Story(new_world(tmp_path))
+    told = first_day
     broken = customers(300, seed=3)
     told.arrives(broken.assign(lastyear_activity=broken["lastyear_activity"] * 1000))
 
@@ -97,9 +96,9 @@ def test_rows_of_a_broken_feed_count_as_well(new_world, tmp_path, ledger_of):
 
 
 @pytest.mark.parametrize("how", ["gone", "damaged"])
-def test_rows_that_cannot_be_read_are_said_to_be_so(new_world, tmp_path, ledger_of, words, how):
+def test_rows_that_cannot_be_read_are_said_to_be_so(first_day, ledger_of, words, how):
     """A report is wanted most when something is wrong; the test data are still there."""
-    told = Story(new_world(tmp_path))
+    told = first_day
     told.arrives(customers(300, seed=3))
     (part,) = told.config.ingested_folder.rglob("00000002.parquet")
     part.unlink() if how == "gone" else part.write_bytes(b"PAR1 but not the rest")
@@ -144,11 +143,9 @@ def test_predictions_are_cut_at_the_threshold(gather):
     assert np.array_equal(known.unlearnt.y_pred, known.unlearnt.y_pred_proba >= threshold)
 
 
-def test_labels_that_come_alone_are_no_rows_to_compare_and_not_known_before(
-    new_world, tmp_path, ledger_of
-):
+def test_labels_that_come_alone_are_no_rows_to_compare_and_not_known_before(first_day, ledger_of):
     """What is compared are the rows before them; at that time nobody knew what became of these."""
-    told = Story(new_world(tmp_path))
+    told = first_day
     moved = customers(300, seed=3, active=75.0)
     told.arrives(moved.assign(exited=""))
     told.arrives(moved[["corporation", "exited"]])
@@ -163,11 +160,11 @@ def test_labels_that_come_alone_are_no_rows_to_compare_and_not_known_before(
     assert before.unlearnt is None
 
 
-def test_a_release_that_only_saw_labels_has_no_rows_to_compare(new_world, tmp_path, ledger_of):
+def test_a_release_that_only_saw_labels_has_no_rows_to_compare(first_day, ledger_of):
     """A paragraph says so."""
-    told = Story(new_world(tmp_path))
+    told = first_day
     of_labels = Profile(0, {"exited": (3, 2)}).to_json()
-    with Ledger.open(told.config) as ledger:
+    with told.world.open_ledger() as ledger:
         ledger.assessments.record(Case(1, 0, of_labels, "{}", None, []))
 
     with ledger_of(told) as ledger:

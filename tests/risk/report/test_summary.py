@@ -3,10 +3,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from risk.explain import health
-from risk.ledger.ledger import Ledger
 from risk.report import context, summary
 from risk.report.document import Paragraph
-from tests.risk.report.conftest import MONDAY, Story
+from tests.risk.report.conftest import MONDAY
 
 
 @pytest.fixture
@@ -66,10 +65,10 @@ def test_incidents_are_told_on_the_day_they_open(known):
     assert not any("opened" in sentence for sentence in summary.happened(known(2)))
 
 
-def test_every_run_that_failed_since_is_counted(new_world, tmp_path):
+def test_every_run_that_failed_since_is_counted(first_day):
     """A day has more runs than a page of a list."""
-    told, clock = Story(new_world(tmp_path)), [MONDAY + timedelta(hours=1)]
-    with Ledger.open(told.config, clock=lambda: clock[0]) as ledger:
+    told, clock = first_day, [MONDAY + timedelta(hours=1)]
+    with told.world.open_ledger(clock=lambda: clock[0]) as ledger:
         for number in range(143):
             clock[0] += timedelta(minutes=10)
             ledger.runs.start()

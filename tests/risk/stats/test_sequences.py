@@ -6,6 +6,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from risk.stats.sequences import confidence_sequence
+from tests.torture import in_full
 
 
 def scores_of(kind, rng, shape):
@@ -61,7 +62,7 @@ def test_the_bounds_are_those_of_the_formula_row_by_row(confidence):
         assert bounds == pytest.approx([np.mean(seen) - half, np.mean(seen) + half], abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", [0.02, 0.2, 0.5, "skewed"])
+@pytest.mark.parametrize("kind", [0.02, "skewed", in_full(0.2), in_full(0.5)])
 def test_the_chance_of_ever_missing_is_within_what_is_allowed(kind):
     """400 runs of 300 batches of 20 rows, each looked at after every batch."""
     rng = np.random.default_rng(20240702)

@@ -1,0 +1,18 @@
+"""What is tried in full by `make torture` only, and in `make test` as a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def sampled(values: Iterable[Any], every: int) -> list[Any]:
+    """Return the parameters of a test of which `make test` tries each `every`th."""
+    return [in_full(value) if number % every else value for number, value in enumerate(values)]
+
+
+def in_full(*values: Any) -> Any:
+    """Return one set of parameters that only `make torture` tries."""
+    return pytest.param(*values, marks=pytest.mark.torture)
