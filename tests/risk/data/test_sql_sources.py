@@ -523,7 +523,7 @@ def load(world, environment):
     ("url", "told"),
     [
         (None, "source crm: the environment variable CRM_URL is not set"),
-        ("s3cret-pa55", "source crm: CRM_URL is not the address of a database"),
+        ("s3cret-pa55", "source crm: CRM_URL is not a valid database URL"),
         ("oracle://u:s3cret-pa55@h/d", "source crm: CRM_URL cannot be used"),
         ("sqlite:///nowhere.sqlite", "source crm: unable to open database file"),
     ],
