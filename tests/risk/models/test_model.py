@@ -283,7 +283,7 @@ def test_a_signed_manifest_of_another_version_is_told_from_a_forged_one(folder):
     content = json.loads((folder / "manifest.json").read_text())["manifest"]
     (folder / "manifest.json").write_text(model.sign(Later(**content), KEY))
 
-    with pytest.raises(ModelError, match="of another version of this project"):
+    with pytest.raises(ModelError, match="by another version of this project"):
         model.load(folder, KEY)
 
 
@@ -323,7 +323,9 @@ def test_another_scikit_learn_is_refused_naming_both(folder):
     trap = pickle.dumps(Trap(trace))
     write(folder, None, content=trap, packages={"scikit-learn": "1.2.0"})
 
-    with pytest.raises(ModelError, match=f"made with scikit-learn 1.2.0, installed is {installed}"):
+    with pytest.raises(
+        ModelError, match=f"made with scikit-learn 1.2.0, not {installed} as installed"
+    ):
         model.load(folder, KEY)
 
     assert not trace.exists()
