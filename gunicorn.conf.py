@@ -1,4 +1,4 @@
-"""How gunicorn serves wsgi:app; each value can be overridden on its command line."""
+"""Settings of gunicorn for wsgi:app; each can be overridden on its command line."""
 
 import itertools
 import os
@@ -24,10 +24,10 @@ def _load():
 
 
 class Worker(ThreadWorker):
-    """Threads, and no caller who was already let in is turned away when a worker ends."""
+    """A threaded worker that drops no connection already queued when it shuts down."""
 
     def set_accept_enabled(self, enabled):
-        """Before the last closing of the door, let in who stands there."""
+        """Accept the connections still queued before the sockets are closed."""
         super().set_accept_enabled(enabled)
         if not self.alive:
             while (
@@ -58,9 +58,9 @@ control_socket_disable = True
 
 
 def on_starting(server):
-    """Refuse to be open to strangers; make the folder in which workers put their counts.
+    """Require keys beyond this machine; create the folder for the workers' metrics.
 
-    It is new and nobody else's, so no earlier server's counts are in it, and below the system's
+    It is new and private, so it holds no counts of earlier servers, and is in the system's
     folder for temporary files, so the project can be read-only.
     """
     on_reload(server)
@@ -69,7 +69,7 @@ def on_starting(server):
 
 
 def on_reload(server):
-    """Refuse to be open to strangers, wherever --bind says to listen."""
+    """Exit if an address to listen on is beyond this machine and there is no key."""
     for address in server.cfg.address:
         host = address[0] if isinstance(address, tuple) else str(address)
         if host in LOOPBACK:
@@ -83,19 +83,19 @@ def on_reload(server):
 
 
 def pre_fork(server, worker):
-    """Number the workers: one that follows another goes on with its counts.
+    """Number the workers, so that a replacement continues the counts of its predecessor.
 
-    Files by process, as usual, would become more with every restart of a worker.
+    With a file per process, the default, files would accumulate with every restart of a worker.
     """
     taken = {sibling.number for sibling in server.WORKERS.values()}
     worker.number = next(n for n in itertools.count() if n not in taken)
 
 
 def post_fork(server, worker):
-    """Count in the files of this worker's number."""
+    """Write metrics to the files with this worker's number."""
     values.ValueClass = values.MultiProcessValue(lambda: worker.number)
 
 
 def on_exit(server):
-    """Remove the counts."""
+    """Delete the metrics folder."""
     shutil.rmtree(os.environ[FOLDER], ignore_errors=True)

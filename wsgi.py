@@ -1,4 +1,4 @@
-"""What gunicorn serves: the one module that reads the settings when it is imported."""
+"""WSGI entry point for gunicorn; the only module that reads the settings on import."""
 
 import os
 from pathlib import Path

@@ -158,7 +158,7 @@ def load(folder: Path, key: bytes) -> Model:
     for package, trained_with in manifest.packages.items():
         if package == "scikit-learn" and (found := installed_version(package)) != trained_with:
             raise ModelError(
-                f"{folder / name} was made with scikit-learn {trained_with}, not {found} as installed; "
+                f"{folder / name} was made with scikit-learn {trained_with}, installed is {found}; "
                 "install that version or train again"
             )
     if Path(name).suffix == ".skops":
