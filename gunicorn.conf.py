@@ -1,4 +1,4 @@
-"""Settings of gunicorn for wsgi:app; each can be overridden on its command line."""
+"""Gunicorn settings for wsgi:app; override them on its command line."""
 
 import itertools
 import os
@@ -24,10 +24,10 @@ def _load():
 
 
 class Worker(ThreadWorker):
-    """A threaded worker that drops no connection already queued when it shuts down."""
+    """A threaded worker that serves all accepted connections before it exits."""
 
     def set_accept_enabled(self, enabled):
-        """Accept the connections still queued before the sockets are closed."""
+        """Accept pending connections before the sockets are closed for good."""
         super().set_accept_enabled(enabled)
         if not self.alive:
             while (
@@ -58,10 +58,10 @@ control_socket_disable = True
 
 
 def on_starting(server):
-    """Require keys beyond this machine; create the folder for the workers' metrics.
+    """Require API keys for remote access; create the folder for the metrics of the workers.
 
-    It is new and private, so it holds no counts of earlier servers, and is in the system's
-    folder for temporary files, so the project can be read-only.
+    The folder is new and private, so it has no counts of an earlier server, and it is below the
+    system's temporary folder, so the project can be read-only.
     """
     on_reload(server)
     os.environ[FOLDER] = tempfile.mkdtemp(prefix="risk-metrics-")
@@ -69,7 +69,7 @@ def on_starting(server):
 
 
 def on_reload(server):
-    """Exit if an address to listen on is beyond this machine and there is no key."""
+    """Require API keys for remote access, also for addresses set by --bind."""
     for address in server.cfg.address:
         host = address[0] if isinstance(address, tuple) else str(address)
         if host in LOOPBACK:
@@ -83,19 +83,19 @@ def on_reload(server):
 
 
 def pre_fork(server, worker):
-    """Number the workers, so that a replacement continues the counts of its predecessor.
+    """Number the workers, so that a new worker continues the counts of the one it replaces.
 
-    With a file per process, the default, files would accumulate with every restart of a worker.
+    With one file per process, as usual, every restart of a worker would add files.
     """
     taken = {sibling.number for sibling in server.WORKERS.values()}
     worker.number = next(n for n in itertools.count() if n not in taken)
 
 
 def post_fork(server, worker):
-    """Write metrics to the files with this worker's number."""
+    """Use the metric files of this worker's number."""
     values.ValueClass = values.MultiProcessValue(lambda: worker.number)
 
 
 def on_exit(server):
-    """Delete the metrics folder."""
+    """Remove the metrics folder."""
     shutil.rmtree(os.environ[FOLDER], ignore_errors=True)

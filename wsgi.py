@@ -1,4 +1,4 @@
-"""WSGI entry point for gunicorn; the only module that reads the settings on import."""
+"""Entry point for gunicorn: the only module that reads the settings when imported."""
 
 import os
 from pathlib import Path
