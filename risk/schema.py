@@ -1,4 +1,4 @@
-"""Which rows are fit to keep, and the reason for each of the others."""
+"""Row validation: which rows are accepted, and why the others are refused."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from risk.errors import DataError
 
 ROW_HASH = "row_hash"
 SHOWN_CHARACTERS = 40
-NAME_CHARACTERS = 650  # of four bytes each: what an index of every database takes
-FROM_SQL = "sql:"  # how the names of drops begin that are no files
+NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
+FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 
 class Problem(NamedTuple):
-    """One cell that breaks a rule; line 0 means the file as a whole."""
+    """One cell that breaks a rule; line 0 means the whole file."""
 
     line: int
     column: str
@@ -39,14 +39,14 @@ class LaterLabel(NamedTuple):
 
 @dataclass(frozen=True)
 class Checked:
-    """The fit rows of a table, typed, and what is wrong with the others."""
+    """The valid rows of a table, typed, and the problems of the others."""
 
     rows: pd.DataFrame
     problems: list[Problem]
 
 
 def check_header(header: Sequence[str], columns: Columns) -> None:
-    """Refuse a table that lacks a declared column or names one twice."""
+    """Raise DataError if a declared column is missing or any column is repeated."""
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise DataError(f"columns named more than once: {repeated}")
     if missing := [name for name in columns.required if name not in header]:
@@ -55,10 +55,10 @@ def check_header(header: Sequence[str], columns: Columns) -> None:
 
 
 def check(records: pd.DataFrame, lines: Sequence[int], columns: Columns) -> Checked:
-    """Type the records, all text so far, and name every cell that breaks a rule.
+    """Convert text records to typed rows, and report every cell that breaks a rule.
 
-    A blank number, category or label is a missing value and allowed; `lines` are the line
-    numbers to report. The index of the rows that come back is their position in `records`.
+    A blank number, category or label is a missing value and is allowed; `lines` are the line
+    numbers to report. The index of the returned rows is their position in `records`.
     """
     records = records.apply(lambda cells: cells.str.strip())
     typed: dict[str, pd.Series[Any]] = {}
@@ -78,31 +78,31 @@ def check(records: pd.DataFrame, lines: Sequence[int], columns: Columns) -> Chec
     faults.append((columns.target, f"label other than {_both(columns)}", unknown))
 
     problems = _collect(faults, records, np.asarray(lines))
-    unfit = np.logical_or.reduce([mask.to_numpy() for _, _, mask in faults])
-    return Checked(pd.DataFrame(typed)[~unfit], problems)
+    invalid = np.logical_or.reduce([mask.to_numpy() for _, _, mask in faults])
+    return Checked(pd.DataFrame(typed)[~invalid], problems)
 
 
 def fingerprints(rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return one 64-bit hash per typed row; equal rows, and only they, share theirs.
+    """Return one 64-bit hash per typed row, equal for equal rows only.
 
-    With n different rows some two collide with a probability of about n * n / 2**65.
+    Among n different rows, the probability of any collision is about n * n / 2**65.
     """
     plain = rows.copy()
     for name in rows.select_dtypes("float64"):
-        plain[name] = rows[name] + 0.0  # a hash tells -0.0 from 0.0, a customer does not
+        plain[name] = rows[name] + 0.0  # -0.0 equals 0.0, but hashes differently
     hashes = pd.util.hash_pandas_object(plain, index=False)
     return hashes.to_numpy(dtype="uint64").view("int64")
 
 
 def keys(rows: pd.DataFrame, columns: Columns) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return one 64-bit hash per row of what names it: identifier and, if declared, event time."""
+    """Return one 64-bit hash per row of its key: identifier and, if declared, event time."""
     names = [name for name in (columns.identifier, columns.event_time) if name]
     hashes = pd.util.hash_pandas_object(rows[names], index=False)
     return hashes.to_numpy(dtype="uint64").view("int64")
 
 
 def shorten(value: str) -> str:
-    """Cut a value that goes into a message or a record, so that none can flood it."""
+    """Truncate a value for a message or a record, so that a long one cannot flood it."""
     return _shorten(value, SHOWN_CHARACTERS)
 
 
@@ -113,7 +113,7 @@ def _shorten(value: str, length: int = 200) -> str:
 def _separator_hint(header: Sequence[str]) -> str:
     for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(header) == 1 and separator in header[0]:
-            return f"; the file seems to be separated by {name}, commas are needed"
+            return f"; the file seems to be separated by {name}; use commas"
     return ""
 
 
@@ -156,8 +156,8 @@ def _unexpected_text(
 
 def _labels(records: pd.DataFrame, columns: Columns) -> tuple[pd.Series[Any], pd.Series[bool]]:
     if columns.target not in records:
-        unripe = pd.Series(pd.NA, index=records.index, dtype="Int8")
-        return unripe, pd.Series(False, index=records.index)
+        unlabelled = pd.Series(pd.NA, index=records.index, dtype="Int8")
+        return unlabelled, pd.Series(False, index=records.index)
     cells = records[columns.target]
     positive = _equals(cells, columns.positive_label)
     negative = _equals(cells, columns.negative_label)

@@ -1,4 +1,4 @@
-"""Every file the stages write: whole or not at all, and repaired after a crash."""
+"""File storage of the stages: atomic writes, and clean-up after a crash."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from risk.errors import BusyError, ConfigError, StorageError
 from risk.schema import ROW_HASH
 
 ROWS_PER_BATCH = 100_000
-MAX_LENGTH = 20  # digits of a number of the ledger
-RETURN_TOO = "\r\n"  # a csv.writer only quotes those ends of lines it writes itself
+MAX_LENGTH = 20  # digits of an ID in the ledger
+LINE_END = "\r\n"  # csv.writer quotes only the line ends that it writes itself
 QUARANTINED_ROWS = "rows.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
 Reasons = Sequence[tuple[str, int, str, str, str]]
@@ -34,7 +34,7 @@ Reasons = Sequence[tuple[str, int, str, str, str]]
 
 @contextmanager
 def lock(config: Config, *, holder: str) -> Iterator[None]:
-    """Be the only writer; whoever comes second is told who holds the lock and since when."""
+    """Hold the file lock for writing; raise BusyError naming its holder if it is taken."""
     path = config.root / config.lock_path
     notice = path.with_suffix(".holder")
     with storage_faults(path):
@@ -54,7 +54,7 @@ def lock(config: Config, *, holder: str) -> Iterator[None]:
 
 @contextmanager
 def storage_faults(path: Path) -> Iterator[None]:
-    """Turn a refusal of the operating system into an error that names the file."""
+    """Convert errors of the operating system and of Parquet to StorageError naming the file."""
     try:
         yield
     except OSError as error:
@@ -65,7 +65,7 @@ def storage_faults(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
-    """Give a file to write to; it takes the place of `path` once all of it is on the disk."""
+    """Yield a temporary file to write; it replaces `path` once it is complete and on disk."""
     temporary = path.with_name(f".{path.name}.tmp")
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,27 +84,27 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def spooling() -> Iterator[io.BufferedRandom]:
-    """Give a file without a name, which is gone at the end, or with the process."""
+    """Yield an unnamed temporary file, deleted on exit or with the process."""
     with storage_faults(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
         yield file
 
 
 def write(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
-    """Replace `path` by `content`, so that no reader ever sees half of it."""
+    """Write `content` to `path` atomically, so that no reader ever sees half of it."""
     with replacing(path, mode=mode) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def read(path: Path) -> bytes:
-    """Read a file that must be there."""
+    """Return the content of a file; raise StorageError if it does not exist."""
     with storage_faults(path):
         return path.read_bytes()
 
 
 def append(path: Path, text: str, *, after: int) -> int:
-    """Add `text` behind the first `after` bytes of `path`, dropping the rest; return the size.
+    """Truncate `path` to `after` bytes, append `text` and return the new size.
 
-    What a crash left behind byte `after` was never recorded, so it may go.
+    Bytes beyond `after` were left by a crash and never recorded, so they are dropped.
     """
     content = text.encode()
     with storage_faults(path):
@@ -120,7 +120,7 @@ def append(path: Path, text: str, *, after: int) -> int:
 
 
 def size_of(path: Path, first_line: str) -> int:
-    """Return the bytes of a derived file, -1 if it is gone or begins with another header."""
+    """Return the size of a derived file in bytes, -1 if missing or with another header."""
     expected = first_line.encode()
     try:
         with open(path, "rb") as file:
@@ -130,7 +130,7 @@ def size_of(path: Path, first_line: str) -> int:
 
 
 def newest_number(path: Path, *, after: int) -> int:
-    """Return the greatest number that begins a record of CSV behind byte `after`, else 0."""
+    """Return the greatest number in the first CSV column beyond byte `after`, else 0."""
     try:
         with open(path, "rb") as file:
             file.seek(after)
@@ -144,7 +144,7 @@ def newest_number(path: Path, *, after: int) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut."""
+    """Flush the directory entries of `folder` to disk, so that they survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -153,50 +153,50 @@ def sync_folder(folder: Path) -> None:
 
 
 def part_path(config: Config, ingestion_id: int) -> Path:
-    """Name the file that holds the rows one ingestion accepted."""
+    """Return the path of the file with the rows accepted by one ingestion."""
     return config.ingested_folder / "parts" / f"{ingestion_id:08d}.parquet"
 
 
 def quarantine_path(config: Config, ingestion_id: int) -> Path:
-    """Name the folder that holds what one ingestion refused."""
+    """Return the path of the folder with the records refused by one ingestion."""
     return config.quarantine_folder / f"{ingestion_id:08d}"
 
 
 def report_path(config: Config, run_id: int, kind: ReportFormat) -> Path:
-    """Name the file that holds the report on a run."""
+    """Return the path of the report on a run in one format."""
     name = Path(config.report_filename).with_suffix(f".{kind}").name
     return config.report_folder / f"{run_id:08d}" / name
 
 
 @contextmanager
 def writing_part(path: Path, columns: Columns) -> Iterator[pq.ParquetWriter]:
-    """Give a Parquet writer whose file appears under `path` only when it is complete."""
+    """Yield a Parquet writer; its file appears at `path` only when complete."""
     with replacing(path) as file, pq.ParquetWriter(file, _part_schema(columns)) as writer:
         yield writer
 
 
 @contextmanager
 def writing_table(path: Path, schema: pa.Schema) -> Iterator[Any]:
-    """Give a writer of record batches, to Parquet or CSV as `path` ends; whole or not at all."""
+    """Yield an atomic writer of record batches: Parquet or CSV, by the suffix of `path`."""
     kind = pq.ParquetWriter if path.suffix == ".parquet" else pa_csv.CSVWriter
     with replacing(path) as file, kind(file, schema) as writer:
         yield writer
 
 
 def to_table(rows: pd.DataFrame, columns: Columns) -> pa.Table:
-    """Convert typed rows for a part; a missing value of any kind becomes null."""
+    """Convert typed rows to the Arrow table of a part; missing values become null."""
     return pa.Table.from_pandas(rows, schema=_part_schema(columns), preserve_index=False)
 
 
 def read_part(path: Path, columns: Columns) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a part piece by piece; a column declared later is missing in them."""
+    """Yield the rows of a part in batches; a column declared later has missing values."""
     with storage_faults(path):
         for batch in pq.ParquetFile(path).iter_batches(ROWS_PER_BATCH):
             yield _typed(pa.Table.from_batches([batch]), columns)
 
 
 def read_parts(config: Config, ingestion_ids: Sequence[int]) -> pd.DataFrame:
-    """Read the accepted rows of several ingestions, in order of arrival."""
+    """Return the accepted rows of several ingestions, in the order given."""
     frames = [
         rows
         for ingestion_id in ingestion_ids
@@ -207,23 +207,23 @@ def read_parts(config: Config, ingestion_ids: Sequence[int]) -> pd.DataFrame:
 
 
 def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataFrame:
-    """Read the accepted rows of one ingestion that bear an identifier, no others."""
+    """Return the accepted rows of one ingestion that have the given identifier."""
     path, name = part_path(config, ingestion_id), config.columns.identifier
     with storage_faults(path):
-        bears_names = name in pq.read_schema(path).names
-        only = (pc.field(name) == identifier) if bears_names else pc.scalar(False)
+        has_identifier = name in pq.read_schema(path).names
+        only = (pc.field(name) == identifier) if has_identifier else pc.scalar(False)
         return _typed(pq.read_table(path, filters=only), config.columns)
 
 
 def parquet_bytes(rows: pd.DataFrame) -> bytes:
-    """Write a small table as the bytes of a Parquet file."""
+    """Return a small table as the bytes of a Parquet file."""
     content = io.BytesIO()
     rows.to_parquet(content, index=False)
     return content.getvalue()
 
 
 def to_csv(rows: pd.DataFrame, columns: Columns) -> str:
-    """Write typed rows as the seeds' dataset: whole numbers without a point, labels as given."""
+    """Return typed rows as CSV: whole numbers without a decimal point, labels as configured."""
     shown = rows[columns.all].copy()
     for name in columns.numeric:
         numbers = rows[name]
@@ -240,22 +240,22 @@ def to_csv(rows: pd.DataFrame, columns: Columns) -> str:
 
 
 def csv_line(cells: Sequence[Any]) -> str:
-    """Write one record of CSV."""
+    """Return one record as a line of CSV."""
     text = io.StringIO()
-    csv.writer(text, lineterminator=RETURN_TOO).writerow(cells)
-    return text.getvalue().removesuffix(RETURN_TOO) + "\n"
+    csv.writer(text, lineterminator=LINE_END).writerow(cells)
+    return text.getvalue().removesuffix(LINE_END) + "\n"
 
 
 def quarantine_rows(
     config: Config, ingestion_id: int, records: Sequence[Sequence[str]], reasons: Reasons
 ) -> None:
-    """Keep the refused records of a drop as they came, header first, and the reasons."""
+    """Write the refused records of a drop unchanged, header first, and the reasons."""
     text = "".join(map(csv_line, records)).encode()
     quarantine_file(config, ingestion_id, io.BytesIO(text), reasons)
 
 
 def quarantine_file(config: Config, ingestion_id: int, file: IO[bytes], reasons: Reasons) -> None:
-    """Keep a copy of a file that cannot be used, and the reasons."""
+    """Write a copy of a file that cannot be used, and the reasons."""
     folder = quarantine_path(config, ingestion_id)
     file.seek(0)
     with replacing(folder / QUARANTINED_ROWS) as copy:
@@ -264,27 +264,27 @@ def quarantine_file(config: Config, ingestion_id: int, file: IO[bytes], reasons:
 
 
 def quarantined_before(config: Config, ingestion_id: int) -> list[int]:
-    """List the earlier ingestions of which something lies in quarantine."""
+    """Return the earlier ingestions that have files in quarantine."""
     return _numbered_before(config.quarantine_folder, ingestion_id)
 
 
 def discard_quarantined(config: Config, ingestion_id: int) -> None:
-    """Remove what an ingestion refused."""
+    """Delete the quarantined files of an ingestion."""
     _discard(quarantine_path(config, ingestion_id))
 
 
 def reported_before(config: Config, run_id: int) -> list[int]:
-    """List the earlier runs on which a report is kept."""
+    """Return the earlier runs that have a report on disk."""
     return _numbered_before(config.report_folder, run_id)
 
 
 def discard_reports(config: Config, run_id: int) -> None:
-    """Remove the reports on a run."""
+    """Delete the reports on a run."""
     _discard(report_path(config, run_id, "pdf").parent)
 
 
 def sweep(config: Config, *, last_ingestion_id: int) -> None:
-    """Remove what a crash left: temporary files, and parts that were never recorded."""
+    """Delete what a crash left: temporary files, and parts that were never recorded."""
     parts = part_path(config, 0).parent
     for folder in (parts, config.quarantine_folder, config.model_folder, config.deployment_folder):
         for leftover in folder.glob(".*.tmp"):
@@ -295,7 +295,7 @@ def sweep(config: Config, *, last_ingestion_id: int) -> None:
 
 
 def signing_key(config: Config) -> bytes:
-    """Return the key of the models' signatures: from the environment, or a file made once."""
+    """Return the model-signing key: from the environment, or from a file created once."""
     if config.signing_key:
         return config.signing_key.get_secret_value().encode()
     path = config.root / config.signing_key_path
@@ -303,7 +303,7 @@ def signing_key(config: Config) -> bytes:
         write(path, secrets.token_hex(32), mode=0o600)
     with storage_faults(path):
         if path.stat().st_mode & 0o077:
-            raise ConfigError(f"{path} can be read by others; run: chmod 600 {path}")
+            raise ConfigError(f"{path} is readable by other users; run: chmod 600 {path}")
         return path.read_bytes()
 
 

@@ -92,7 +92,7 @@ def test_rollback_goes_one_back_and_further(trained, ledger):
     assert releases.live_version(root) == 1
     with pytest.raises(UnknownName, match="no release before 1"):
         deployment.run(trained.config, ledger, rollback=0)
-    with pytest.raises(UnknownName, match=r"there is no release 9; existing: \[1, 2, 3\]"):
+    with pytest.raises(UnknownName, match=r"there is no release 9; available: \[1, 2, 3\]"):
         deployment.run(trained.config, ledger, rollback=9)
 
 

@@ -153,7 +153,7 @@ def test_the_api_predicts_while_its_database_hangs(deployed, serve_world, kind):
 
     assert (predicted.status_code, refused, at_once.status_code) == (200, {503}, 503)
     assert ready.status_code == 503
-    assert "away a moment ago" in at_once.text
+    assert "unreachable a moment ago" in at_once.text
     assert seconds < 20
 
 

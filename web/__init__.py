@@ -1,1 +1,1 @@
-"""The web side, one blueprint a file: what `app.py` puts together."""
+"""The HTTP API and the pages: one blueprint per file, assembled by `app.py`."""

@@ -1,4 +1,4 @@
-"""Who may ask what: keys and their scopes, signing in, and where requests may come from."""
+"""Access control: keys and scopes, sign-in, and the allowed origins of requests."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ pages = Blueprint("access", __name__, template_folder="templates")
 
 
 class Caller(NamedTuple):
-    """Who asks: the name of a key, or nobody known, and what that allows."""
+    """The caller: the name of its key, None if unknown, and the scope it has."""
 
     name: str | None
     scope: Scope | None
@@ -77,7 +77,7 @@ NOBODY = Caller(None, None)
 
 
 def add_to(app: OpenAPI, config: Config, keyring: Keyring) -> None:
-    """Check every request before it is answered, and record those that ask for a change."""
+    """Check access before every request is handled, and record requests for change."""
     require_keys(config, config.api.host)
     app.config.update(
         PERMANENT_SESSION_LIFETIME=SESSION_LASTS,
@@ -93,16 +93,16 @@ def add_to(app: OpenAPI, config: Config, keyring: Keyring) -> None:
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Signed cookies; every worker finds the same secret, once there is a key to sign in with."""
+    """Signed cookies, with a secret shared by all workers once there is a key to sign in with."""
 
     digest_method = staticmethod(hashlib.sha256)
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Keep the cookie off plain HTTP wherever there is a choice."""
+        """Return whether to restrict the cookie to HTTPS: if the request used it."""
         return request.is_secure
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """Sign with the secret of the settings, or one derived from the key of the models."""
+        """Sign with the secret in the settings, or one derived from the model-signing key."""
         if not app.secret_key and app.extensions[NAME].keys():
             signing_key = store.signing_key(service().config)
             app.secret_key = hmac.digest(signing_key, b"sessions of the API", "sha256")
@@ -110,7 +110,7 @@ class Sessions(SecureCookieSessionInterface):
 
 
 def check() -> BaseResponse | None:
-    """Refuse a request, lead it to the sign-in, or let it pass and note who asks."""
+    """Refuse a request, redirect it to the sign-in, or let it pass and note the caller."""
     _require_known_host(service().config.api)
     caller = _caller()
     g.key_name, g.scope = caller.name, caller.scope
@@ -122,46 +122,46 @@ def check() -> BaseResponse | None:
     may_be_forged = caller.by_cookie or needed is None
     if request.method not in READING and may_be_forged and not _is_from_here():
         return responses.problem(
-            403, "Forbidden", "ask from a page of this server, or with a key in a header"
+            403, "Forbidden", "send the request from a page of this server, or a key in a header"
         )
     if needed is None or covers(caller.scope, needed):
         return None
     if caller.name is None:
         return _ask_for_key()
-    return responses.problem(403, "Forbidden", f"this needs a key of scope {needed}")
+    return responses.problem(403, "Forbidden", f"this requires a key with scope {needed}")
 
 
 def needed_scope(endpoint: str, method: str) -> Scope | None:
-    """Tell what a request needs, None being nothing; whatever nobody decided needs admin."""
+    """Return the scope a request needs, None for none; the default for changes is admin."""
     if endpoint in OPEN:
         return None
     return "read" if method in READING else CHANGING.get(endpoint, "admin")
 
 
 def reading_is_free(api: Api) -> bool:
-    """Tell whether this machine may read without a key."""
+    """Return whether this machine may read without a key."""
     return api.is_on_loopback and api.read_without_key
 
 
 def record_status(answer: Response) -> Response:
-    """Note how a request for a change ended; what was done is done, noted or not."""
+    """Record the status of a request for change; a failure to do so is only logged."""
     if number := g.pop("request_id", None):
         try:
             service().ledger().change_requests.close(number, answer.status_code)
         except LedgerError as error:
-            current_app.logger.error("request %d for a change ended unrecorded: %s", number, error)
+            current_app.logger.error("status of change request %d not recorded: %s", number, error)
     return answer
 
 
 @pages.get("/login")
 def sign_in() -> str:
-    """Show the form that takes a key."""
+    """Show the sign-in form."""
     return _form(_own_path(request.args.get("next", "/")))
 
 
 @pages.post("/login")
 def take_key() -> BaseResponse:
-    """Begin a session for whoever has a key."""
+    """Start a session if the key is valid."""
     target = _own_path(request.form.get("next", "/"))
     key = _keyring().find(request.form.get("key", ""))
     if key is None:
@@ -181,7 +181,7 @@ def sign_out() -> BaseResponse:
 
 
 def describe(app: OpenAPI, config: Config) -> None:
-    """Say in the OpenAPI document which key each operation needs."""
+    """Document in the OpenAPI document the key each operation requires."""
     for rule in app.url_map.iter_rules():
         operations = app.api_doc["paths"].get(parse_rule(rule.rule), {})
         for method in (rule.methods or set()) & {name.upper() for name in operations}:
@@ -217,12 +217,12 @@ def _key_in_headers() -> str | None:
 
 
 def _require_known_host(api: Api) -> None:
-    """Refuse names that another site's page may have made point to this machine."""
+    """Refuse unknown host names, which guards against DNS rebinding."""
     if not (api.is_on_loopback or api.trusted_hosts or _is_name(api.host)):
         return
     known = {name.lower() for name in (*LOOPBACK, "[::1]", api.host, *api.trusted_hosts)}
     if re.sub(r":\d+$", "", request.host).lower() not in known:
-        raise SecurityError("api.trusted_hosts does not name this Host")
+        raise SecurityError("the Host header is not in api.trusted_hosts")
 
 
 def _is_name(host: str) -> bool:
@@ -234,7 +234,7 @@ def _is_name(host: str) -> bool:
 
 
 def _is_from_here() -> bool:
-    """Tell whether the browser says that a page of ours asks; silence is not enough."""
+    """Return whether the browser's headers name a page of ours as origin; none is not enough."""
     if "Sec-Fetch-Site" in request.headers:
         return request.headers["Sec-Fetch-Site"] == "same-origin"
     page = request.headers.get("Origin") or request.headers.get("Referer", "")
@@ -254,14 +254,14 @@ def _ask_for_key() -> BaseResponse:
         path = quote(request.script_root + request.path) + (f"?{query}" if query else "")
         return redirect(url_for("access.sign_in", next=_own_path(path)))
     refusal = responses.problem(
-        401, "Unauthorized", "send a key as X-API-Key, or sign in at /login"
+        401, "Unauthorized", "send a key in the header X-API-Key, or sign in at /login"
     )
     refusal.headers.update(CHALLENGE)
     return refusal
 
 
 def _own_path(target: str) -> str:
-    """Return a path of this server, never the address of another."""
+    """Return `target` if it is a path on this server, else /."""
     return target if re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", target) else "/"
 
 

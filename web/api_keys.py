@@ -1,4 +1,4 @@
-"""The keys of the API: made once, kept as hashes, looked up by every request."""
+"""API keys: created once, stored as hashes, looked up by every request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILE = TypeAdapter(dict[str, dict[str, Any]])
 
 
 class Key(BaseModel):
-    """What is kept of a key: not the key itself, so that nobody can read it back."""
+    """The stored form of a key: its hash, from which the key cannot be recovered."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,13 +35,13 @@ class Key(BaseModel):
 
     @property
     def fragment(self) -> str:
-        """Enough of the hash to see whether a session began with this key."""
+        """A prefix of the hash, which ties a session to this key."""
         return self.sha256[:16]
 
 
 @dataclass(frozen=True)
 class NewKey:
-    """A key that was just made, for the only time in plain."""
+    """A newly created key, the only time it is shown in plain text."""
 
     name: str
     scope: Scope
@@ -53,16 +53,16 @@ class NewKey:
 
 @dataclass(frozen=True)
 class Listing:
-    """Every key there is, without anything that helps to guess one."""
+    """All keys, without anything that helps to guess one."""
 
     keys: list[dict[str, str]]
 
     def __str__(self) -> str:
-        return "\n".join("  ".join(key.values()) for key in self.keys) or "there is no key"
+        return "\n".join("  ".join(key.values()) for key in self.keys) or "there are no keys"
 
 
 class Keyring:
-    """The keys of an installation; the file is read again as soon as it changes."""
+    """The keys of an installation; the file is read again whenever it changes."""
 
     def __init__(self, config: Config, *further: Key) -> None:
         self._config = config
@@ -70,17 +70,17 @@ class Keyring:
         self._read: tuple[object, tuple[Key, ...]] = (None, ())
 
     def find(self, presented: str) -> Key | None:
-        """Return the key somebody presents; how near a wrong one comes takes no other time."""
+        """Return the key presented, None if it is unknown; compare hashes in constant time."""
         digest = _sha256(presented)
         same = [key for key in self.keys() if hmac.compare_digest(key.sha256, digest)]
         return same[0] if same else None
 
     def named(self, name: str) -> Key | None:
-        """Return the key of this name."""
+        """Return the key with this name, None if there is none."""
         return next((key for key in self.keys() if key.name == name), None)
 
     def keys(self) -> tuple[Key, ...]:
-        """Return every key that is in force now."""
+        """Return all valid keys."""
         return *self._further, *self._in_file()
 
     def _in_file(self) -> tuple[Key, ...]:
@@ -92,7 +92,7 @@ class Keyring:
             except FileNotFoundError:
                 return ()
         if status.st_mode & 0o077:
-            raise ConfigError(f"{shown} is open to others; run: chmod 600 {shown}")
+            raise ConfigError(f"{shown} is accessible to other users; run: chmod 600 {shown}")
         version = (status.st_mtime_ns, status.st_size, status.st_ino)
         if self._read[0] != version:
             self._read = (version, _parse(store.read(path), shown))
@@ -100,57 +100,57 @@ class Keyring:
 
 
 def covers(scope: Scope | None, needed: Scope) -> bool:
-    """Tell whether a scope, None being no right at all, includes what is needed."""
+    """Return whether a scope, None for no access, includes the one needed."""
     return scope is not None and SCOPES.index(scope) >= SCOPES.index(needed)
 
 
 def require_keys(config: Config, host: str) -> None:
-    """Refuse to listen where other machines can ask as long as everybody would be a stranger."""
+    """Raise ConfigError if the server would listen beyond this machine without any key."""
     if host not in LOOPBACK and not Keyring(config).keys():
         raise ConfigError(
-            f"listening on {host!r}, beyond this machine, needs a key; "
+            f"listening on {host!r}, beyond this machine, requires a key; "
             "run: python app.py keys create NAME --scope read"
         )
 
 
 def create(config: Config, name: str, scope: Scope) -> NewKey:
-    """Make a key; what is returned is the only place where it stands."""
+    """Create a key and store its hash; the key itself is only in the return value."""
     if not name.isprintable() or name != name.strip() or not 0 < len(name) <= 64:
-        raise UsageError("the name of a key has 1 to 64 printable characters")
+        raise UsageError("the name of a key must have 1 to 64 printable characters")
     with _changing(config):
         keyring = Keyring(config)
         if keyring.named(name):
-            raise UsageError(f"there is a key {name!r} already; revoke it, or choose another name")
-        store.signing_key(config)  # sessions are signed with what is derived from it
-        new, kept = make(name, scope)
-        _write(config, (*keyring.keys(), kept))
+            raise UsageError(f"key {name!r} already exists; revoke it, or choose another name")
+        store.signing_key(config)  # sessions are signed with a key derived from it
+        new, stored = make(name, scope)
+        _write(config, (*keyring.keys(), stored))
     return new
 
 
 def make(name: str, scope: Scope) -> tuple[NewKey, Key]:
-    """Draw a key by lot: what its holder gets, and what is kept of it."""
+    """Return a random key: the plain form for its holder, and the form to store."""
     new = NewKey(name, scope, f"risk_{secrets.token_urlsafe(32)}")
     return new, Key(name=name, scope=scope, created_at=utc_now(), sha256=_sha256(new.key))
 
 
 def revoke(config: Config, name: str) -> str:
-    """End the validity of a key, and of every session it began, at once."""
+    """Revoke a key, and every session started with it, at once."""
     with _changing(config):
         keys = Keyring(config).keys()
         if name not in {key.name for key in keys}:
-            raise UnknownName(f"there is no key {name!r}; python app.py keys list shows them")
+            raise UnknownName(f"there is no key {name!r}; to list them: python app.py keys list")
         _write(config, tuple(key for key in keys if key.name != name))
     return f"key {name!r} is revoked"
 
 
 def listing(config: Config) -> Listing:
-    """Tell name, scope and age of every key."""
+    """Return name, scope and creation time of every key."""
     shown = {"name", "scope", "created_at"}
     return Listing([key.model_dump(mode="json", include=shown) for key in Keyring(config).keys()])
 
 
 def _changing(config: Config) -> AbstractContextManager[None]:
-    """Let two commands not undo each other; a run that is at work is no hindrance."""
+    """Hold the lock on the key file, which is independent of the lock of runs."""
     beside = config.api_keys_path.with_suffix(".lock")
     return store.lock(config.model_copy(update={"lock_path": beside}), holder="app.py keys")
 
@@ -166,7 +166,7 @@ def _parse(content: bytes, shown: str) -> tuple[Key, ...]:
         entries = FILE.validate_json(content)
         return tuple(Key(name=name, **entry) for name, entry in entries.items())
     except (ValidationError, TypeError):
-        raise ConfigError(f"{shown} is damaged; restore it, or remove it") from None
+        raise ConfigError(f"{shown} is damaged; restore or delete it") from None
 
 
 def _sha256(key: str) -> str:

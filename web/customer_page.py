@@ -1,4 +1,4 @@
-"""The page on which somebody who has to call a customer sees why the risk is what it is."""
+"""The customer page: explains the predicted risk of one customer."""
 
 from __future__ import annotations
 
@@ -16,34 +16,38 @@ pages = Blueprint("customers", __name__)
 
 @pages.get("/customers")
 def customer() -> str | tuple[str, int]:
-    """Show a form for the name, and below it the explanation of whom it names."""
+    """Show a form for an identifier, and below it the explanation of that customer."""
     g.headers = HEADERS
-    asked, column = request.args.get("identifier", ""), service().config.columns.identifier
-    if not asked:
+    identifier, column = request.args.get("identifier", ""), service().config.columns.identifier
+    if not identifier:
         return render_template("customer.html", column=column)
     try:
-        told = explained(asked)
+        explanation = explained(identifier)
     except RiskError as error:
-        fault = render_template("customer.html", column=column, asked=asked, fault=str(error))
+        fault = render_template(
+            "customer.html", column=column, identifier=identifier, fault=str(error)
+        )
         return fault, error.http_status
-    rows = zip(as_rows(told.parts), told.effects, strict=True)
-    return render_template("customer.html", column=column, asked=asked, told=told, rows=rows)
+    rows = zip(as_rows(explanation.parts), explanation.effects, strict=True)
+    return render_template(
+        "customer.html", column=column, identifier=identifier, explanation=explanation, rows=rows
+    )
 
 
 @pages.get("/charts/contributions.svg")
 def contributions() -> BaseResponse:
-    """Draw what each feature contributes to the risk of a customer."""
+    """Draw the contribution of each feature to the risk of a customer."""
     from risk.figures import canvas, waterfall
 
     theme = request.args.get("theme", "light")
     if theme not in canvas.THEMES:
-        raise UnknownName("a theme is light or dark")
-    told = explained(request.args.get("identifier", ""))
+        raise UnknownName(f"unknown theme {theme[:80]!r}; available: light, dark")
+    explanation = explained(request.args.get("identifier", ""))
     figure = waterfall.contributions(
-        told.parts,
-        baseline=told.baseline,
-        risk=told.total,
-        scale=told.scale,
+        explanation.parts,
+        baseline=explanation.baseline,
+        risk=explanation.total,
+        scale=explanation.scale,
         theme=canvas.THEMES[theme],
     )
     drawing = canvas.as_svg(figure)

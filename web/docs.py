@@ -1,4 +1,4 @@
-"""What the API can be asked, for programs and for people; nothing comes from elsewhere."""
+"""API documentation, as OpenAPI and as a page; all files are served locally."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def document() -> Response:
 
 @pages.get("/docs")
 def docs() -> str:
-    """Show the document as a page on which each question can be tried."""
+    """Show the OpenAPI document as a page where each request can be tried."""
     g.headers = {"Content-Security-Policy": POLICY}
     return render_template("docs.html")
 
 
 @pages.get("/docs/swagger/<path:filename>")
 def swagger(filename: str) -> Response:
-    """Send a file that page is made of."""
+    """Return a static file of the documentation page."""
     return send_from_directory(SWAGGER, filename)

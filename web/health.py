@@ -1,4 +1,4 @@
-"""Whether the system is well, and what it is."""
+"""Health, readiness and version of the system."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from risk.config import Config
 from risk.errors import ModelError, RiskError
 from risk.ledger import database
 from risk.models import model
-from web.responses import json_answer, problem, problems, seeds_answer
+from web.responses import classic_answer, json_answer, problem, problems
 from web.service import service
 
 ALIASES = {"/healthz": "health", "/livez": "health", "/readyz": "ready"}
@@ -30,35 +30,35 @@ api = APIBlueprint(
 
 
 class Health(BaseModel):
-    """That the process lives, and a word by which an installation knows itself."""
+    """Liveness: the process runs; with the ID of the installation."""
 
     status: str
     installation: str
 
 
 class Condition(BaseModel):
-    """One thing that has to work."""
+    """One dependency and its status."""
 
     name: str
     status: str
 
 
 class Readiness(BaseModel):
-    """That everything works."""
+    """Readiness: every dependency works."""
 
     status: str
     checks: list[Condition]
 
 
 class LiveModel(BaseModel):
-    """Which model answers."""
+    """The live model."""
 
     version: int | None
     sha256: str
 
 
 class Version(BaseModel):
-    """What answers, and what it runs on."""
+    """Versions of the application, the live model, Python and the main packages."""
 
     version: str
     model: LiveModel | None
@@ -68,7 +68,7 @@ class Version(BaseModel):
 
 HEALTHY: ResponseDict = {
     200: {
-        "description": "the process lives",
+        "description": "the process is running",
         "content": {
             "text/plain": {"schema": {"type": "string"}},
             "application/json": {"schema": Health.model_json_schema()},
@@ -79,16 +79,16 @@ HEALTHY: ResponseDict = {
 
 @api.get("/health", responses=HEALTHY)
 def health() -> Response:
-    """Answer while the process lives; nothing it depends on is looked at."""
+    """Answer 200 while the process runs, without checking dependencies."""
     content = {"status": "ok", "installation": service().config.installation_id}
-    return seeds_answer(content, text="ok")
+    return classic_answer(content, text="ok")
 
 
 @api.get("/ready", responses={200: Readiness, **problems(503)})
 def ready() -> Response:
-    """Answer 200 if there is a verified model and a ledger of this version, else name what fails.
+    """Answer 200 if there are a verified model and an up-to-date ledger, else name the failures.
 
-    The reasons, which may tell of paths and hosts, are in the log of the server only.
+    The reasons, which may contain paths and hosts, are only in the server's log.
     """
     errors: list[dict[str, Any]] = []
     for name, (check, fault) in CHECKS.items():
@@ -98,15 +98,15 @@ def ready() -> Response:
             current_app.logger.warning("not ready: %s", error)
             errors.append({"loc": [name], "msg": fault})
     if errors:
-        told = "; ".join(error["msg"] for error in errors)
-        return problem(503, "Not Ready", told, errors=errors)
+        detail = "; ".join(error["msg"] for error in errors)
+        return problem(503, "Not Ready", detail, errors=errors)
     checks = [{"name": name, "status": "ok"} for name in CHECKS]
     return json_answer({"status": "ready", "checks": checks})
 
 
 @api.get("/version", responses={200: Version})
 def version() -> Response:
-    """Tell which application and which model answer, and what they run on."""
+    """Return the versions of the application, the live model, Python and the main packages."""
     try:
         champion = service().champion()
         live = {"version": champion.manifest.version, "sha256": champion.sha256}
@@ -137,5 +137,5 @@ def _has_ledger(config: Config) -> None:
 
 CHECKS: dict[str, tuple[Callable[[Config], None], str]] = {
     "model": (_has_model, "no verified model is live"),
-    "ledger": (_has_ledger, "the ledger is out of reach or of another version"),
+    "ledger": (_has_ledger, "the ledger is unreachable or has another schema version"),
 }

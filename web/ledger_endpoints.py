@@ -1,4 +1,4 @@
-"""What the ledger remembers, as lists by the page; incidents can be handled, releases chosen."""
+"""Endpoints of the ledger: paginated lists, handling of incidents, choice of a release."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ api = APIBlueprint(
 )
 Body = TypeVar("Body", bound=BaseModel)
 FORM = "application/x-www-form-urlencoded"
-BACK_TO_THE_PAGE: ResponseDict = {
+REDIRECT_TO_DASHBOARD: ResponseDict = {
     303: {
-        "description": "to the dashboard, for a form of a page",
+        "description": "redirect to the dashboard, for requests from its forms",
         "content": {"text/html": {"schema": response_models.TEXT}},
     }
 }
@@ -46,13 +46,13 @@ BACK_TO_THE_PAGE: ResponseDict = {
 
 @api.get("/runs", responses=pages_of(api, response_models.Run))
 def runs(query: response_models.OfRuns) -> Response:
-    """List the runs, how long each took, what it decided and why."""
+    """List the runs, with duration, decision and reason."""
     return listed(_ledger().runs.page(query.part, status=query.status), query, name="runs")
 
 
 @api.get("/runs/<id>", responses={200: response_models.RunInFull})
 def run(path: response_models.ById) -> Response:
-    """Tell one run: its stages, drops, detected findings and decisions, at most 100 of each."""
+    """Return a run with its stages, drops, drift findings and decisions, up to 100 of each."""
     return json_answer(_ledger().runs.read(path.id))
 
 
@@ -64,7 +64,7 @@ def findings(query: response_models.OfFindings) -> Response:
         run_id=query.run_id,
         feature=query.feature,
         check_name=query.check_name,
-        drift_detected=_truth(query.drift_detected),
+        drift_detected=_boolean(query.drift_detected),
     )
     return listed(found, query, name="findings")
 
@@ -72,13 +72,13 @@ def findings(query: response_models.OfFindings) -> Response:
 @api.get("/incidents", responses=pages_of(api, response_models.Incident))
 def incidents(query: response_models.OfIncidents) -> Response:
     """List the incidents, open and resolved."""
-    found = _ledger().incidents.page(query.part, is_open=_truth(query.open))
+    found = _ledger().incidents.page(query.part, is_open=_boolean(query.open))
     return listed(found, query, name="incidents")
 
 
 @api.get("/incidents/<id>", responses={200: response_models.Incident})
 def incident(path: response_models.ById) -> Response:
-    """Tell one incident."""
+    """Return an incident."""
     return json_answer(_ledger().incidents.read(path.id))
 
 
@@ -91,10 +91,10 @@ def _content_of(*bodies: tuple[str, type[BaseModel]]) -> dict[str, Any]:
     request_body=_content_of(
         ("application/json", response_models.Nothing), (FORM, response_models.Nothing)
     ),
-    responses={200: response_models.Incident, **BACK_TO_THE_PAGE, **problems(413, 415)},
+    responses={200: response_models.Incident, **REDIRECT_TO_DASHBOARD, **problems(413, 415)},
 )
 def acknowledge(path: response_models.ById) -> BaseResponse:
-    """Take note of an open incident."""
+    """Acknowledge an open incident."""
     _body(response_models.Nothing, form=True)
     _ledger().incidents.acknowledge(path.id)
     return _handled(path.id)
@@ -105,10 +105,10 @@ def acknowledge(path: response_models.ById) -> BaseResponse:
     request_body=_content_of(
         ("application/json", response_models.Resolution), (FORM, response_models.Resolution)
     ),
-    responses={200: response_models.Incident, **BACK_TO_THE_PAGE, **problems(413, 415)},
+    responses={200: response_models.Incident, **REDIRECT_TO_DASHBOARD, **problems(413, 415)},
 )
 def resolve(path: response_models.ById) -> BaseResponse:
-    """Close an open incident; the ledger keeps who did, and why."""
+    """Resolve an open incident; the ledger records who did, and why."""
     reason = _body(response_models.Resolution, form=True).reason.strip() or "resolved by a person"
     _ledger().incidents.resolve(path.id, f"{reason} (by {_who()})")
     return _handled(path.id)
@@ -116,41 +116,41 @@ def resolve(path: response_models.ById) -> BaseResponse:
 
 @api.get("/decisions", responses=pages_of(api, response_models.Decision))
 def decisions(query: response_models.OfDecisions) -> Response:
-    """List what was decided and why, with what the gate compared."""
+    """List the decisions, with reasons and the gate's comparisons."""
     found = _ledger().decisions.page(query.part, run_id=query.run_id, action=query.action)
     return listed(found, query, name="decisions")
 
 
 @api.get("/drops", responses=pages_of(api, response_models.Drop))
 def drops(query: response_models.OfDrops) -> Response:
-    """List the drops, and what became of their rows."""
+    """List the drops, with the outcome for their rows."""
     found = _ledger().ingestions.page(query.part, run_id=query.run_id, status=query.status)
     return listed(found, query, name="drops")
 
 
 @api.get("/quarantine", responses=pages_of(api, response_models.Refused))
 def quarantine(query: response_models.OfQuarantine) -> Response:
-    """List what was refused and why, cell by cell; line 0 stands for a drop as a whole."""
+    """List the refused cells, and why; line 0 means a whole drop."""
     found = _ledger().quarantine.page(query.part, ingestion_id=query.ingestion_id)
     return listed(found, query, name="quarantine")
 
 
 @api.get("/models", responses=pages_of(api, response_models.Release))
 def models(query: Page) -> Response:
-    """List the releases, and which of them is live; `before_id` is of their versions."""
+    """List the releases, flagging the live one; `before_id` refers to their versions."""
     live = releases.live_version(service().config.deployment_folder)
     return listed(_ledger().releases.page(query.part, live=live), query, name="models")
 
 
 @api.get("/models/champion", responses={200: Manifest})
 def champion() -> Response:
-    """Tell what the live model is and what it was made from, verified."""
+    """Return the manifest of the live model, verified."""
     return json_answer(service().champion().manifest.model_dump(mode="json"))
 
 
 @api.get("/models/<version>", responses={200: Manifest})
 def release(path: response_models.ByVersion) -> Response:
-    """Tell what a release is and what it was made from, as the ledger remembers it."""
+    """Return the manifest of a release, from the ledger."""
     manifest = Manifest.model_validate_json(_ledger().releases.manifest(path.version))
     return json_answer(manifest.model_dump(mode="json"))
 
@@ -161,9 +161,9 @@ def release(path: response_models.ByVersion) -> Response:
     responses={200: response_models.Deployed, **problems(413, 415)},
 )
 def choose_champion() -> Response:
-    """Make an earlier release the live one again, as deployment.py --rollback does."""
+    """Roll back to an earlier release, like deployment.py --rollback."""
     version, config = _body(response_models.Choice).version, service().config
-    holder = f"the API, asked by {_who()}, since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
+    holder = f"the API, for {_who()}, since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
     with lease.only_writer(config, holder=holder, upgrade=False) as ledger:
         done = deployment.run(config, ledger, rollback=version)
     return json_answer(vars(done))
@@ -171,7 +171,7 @@ def choose_champion() -> Response:
 
 @api.get("/scores", responses=pages_of(api, response_models.Score))
 def scores(query: response_models.OfScores) -> Response:
-    """List the scores with their intervals."""
+    """List the scores, with their confidence intervals."""
     found = _ledger().scores.page(
         query.part, metric=query.metric, dataset=query.dataset, version=query.version
     )
@@ -180,7 +180,7 @@ def scores(query: response_models.OfScores) -> Response:
 
 @api.get("/trends/<metric>", responses=response_models.rows_of(api, response_models.Trend))
 def trend(path: response_models.ByMetric, query: response_models.OfTrend) -> Response:
-    """Tell how something developed, the newest 1000 points of it."""
+    """Return a metric over time, its newest 1000 points."""
     since = _moment(query.since) if query.since else None
     points = _ledger().trends.of(path.metric, feature=query.feature, since=since, per=query.per)
     if wants("text/csv"):
@@ -193,10 +193,10 @@ def _ledger() -> Ledger:
 
 
 def _who() -> str:
-    return g.get("key_name") or "somebody"
+    return g.get("key_name") or "an unknown caller"
 
 
-def _truth(word: response_models.YesOrNo | None) -> bool | None:
+def _boolean(word: response_models.YesOrNo | None) -> bool | None:
     return None if word is None else word == "true"
 
 
@@ -206,7 +206,7 @@ def _moment(ago: str) -> datetime:
 
 
 def _body(model: type[Body], *, form: bool = False) -> Body:
-    """Read what a request says, as JSON or, where it may, by a form; an empty body says nothing."""
+    """Return the validated body, of JSON or, if allowed, of a form; an empty one counts as {}."""
     content = request.get_data()
     try:
         if form and request.mimetype == FORM:

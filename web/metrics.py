@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: requests of all workers, and the newest numbers of the ledger."""
+"""Prometheus metrics: requests of all workers, and the newest values in the ledger."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ api = APIBlueprint(
 
 
 class Requests:
-    """The requests one application answered; with several workers, they share a folder."""
+    """Metrics of the requests handled; several workers share a folder."""
 
     def __init__(self) -> None:
         self.number = Counter(
@@ -55,14 +55,14 @@ class Requests:
         )
         self.seconds = Histogram(
             "http_request_duration_seconds",
-            "From the first look at a request to the last byte of its answer.",
+            "Time from the start of a request to the last byte of its response.",
             ("method", "route"),
             buckets=SECONDS,
             registry=None,
         )
 
     def register(self, registry: CollectorRegistry) -> None:
-        """Let these be scraped, from all workers if there are several."""
+        """Add these metrics to a registry, those of all workers if there are several."""
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         else:
@@ -71,7 +71,7 @@ class Requests:
 
 
 def add_to(app: OpenAPI) -> None:
-    """Measure every request; first of all, so that what is refused is measured as well."""
+    """Measure every request; registered first, so that refused requests are measured too."""
     requests = app.extensions[NAME] = Requests()
 
     @app.before_request
@@ -99,13 +99,13 @@ def add_to(app: OpenAPI) -> None:
     "/metrics",
     responses={
         200: {
-            "description": "metrics in the format that Accept asks for",
+            "description": "metrics in the format requested by Accept",
             "content": {"text/plain": TEXT, "application/openmetrics-text": TEXT},
         }
     },
 )
 def metrics() -> Response:
-    """Tell Prometheus how requests went, and the newest numbers of the ledger."""
+    """Return metrics of requests, and the newest values in the ledger."""
     requests: Requests = current_app.extensions[NAME]
     registry = CollectorRegistry()
     requests.register(registry)
@@ -115,19 +115,19 @@ def metrics() -> Response:
 
 
 class Newest(Collector):
-    """The live model and the newest numbers of the ledger, asked for at each scrape.
+    """The live model and the newest values in the ledger, read at each scrape.
 
-    What is out of reach is said to be down; its numbers are missing, the others are not.
+    An unreachable source is reported as down; only its metrics are missing.
     """
 
     def __init__(self, shared: Service) -> None:
         self.shared = shared
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric that can be had."""
+        """Yield every available metric."""
         model, ledger = self._of_model(), self._of_ledger()
         yield _gauge("risk_model_up", "Whether a verified model is live.", [(bool(model),)])
-        yield _gauge("risk_ledger_up", "Whether the ledger answers.", [(bool(ledger),)])
+        yield _gauge("risk_ledger_up", "Whether the ledger is reachable.", [(bool(ledger),)])
         yield from (*model, *ledger)
 
     def _of_model(self) -> list[Metric]:
@@ -148,18 +148,18 @@ class Newest(Collector):
 
 
 def _of_runs(newest: Gauges) -> Iterator[Metric]:
-    """Tell whether cron still comes, and what waits for a person."""
+    """Yield metrics of recent runs, and of what is waiting for a person."""
     began, succeeded = newest.last_run(), newest.last_success()
     durations = [(stage, newest.stage_duration(stage)) for stage in STAGES]
-    yield _gauge("risk_last_run_timestamp_seconds", "When the newest run began.", [_time(began)])
+    yield _gauge("risk_last_run_timestamp_seconds", "When the newest run started.", [_time(began)])
     yield _gauge(
         "risk_last_success_timestamp_seconds",
-        "When the newest run that went well ended.",
+        "When the newest successful run ended.",
         [_time(succeeded)],
     )
     yield _gauge(
         "risk_stage_duration_seconds",
-        "How long a stage took when it last succeeded.",
+        "Duration of the latest success of a stage.",
         durations,
         "stage",
     )
@@ -172,17 +172,17 @@ def _of_runs(newest: Gauges) -> Iterator[Metric]:
     )
     yield _gauge(
         "risk_messages_unsent",
-        "Messages that wait to be sent, or were given up.",
+        "Messages of the last 7 days that are pending or were given up.",
         [(newest.messages_unsent(),)],
     )
 
 
 def _of_data(newest: Gauges, config: Config) -> Iterator[Metric]:
-    """Tell what became of the rows, and how far they are from the reference."""
+    """Yield metrics of the outcome for rows, and of their drift from the reference."""
     features = config.columns.features[:MAX_FEATURES]
     found = newest.drift([*features, config.columns.target, *OF_THE_MODEL])
     alarms = {check: 0 for check in get_args(findings.Check)} | newest.alarms_by_check()
-    yield _counter("risk_rows", "Rows that came.", newest.rows_by_outcome(), "outcome")
+    yield _counter("risk_rows", "Rows received.", newest.rows_by_outcome(), "outcome")
     yield _counter("risk_findings", "Findings that were alarms.", alarms, "check")
     yield _gauge(
         "risk_missing_ratio",
@@ -196,7 +196,7 @@ def _of_data(newest: Gauges, config: Config) -> Iterator[Metric]:
     )
     yield _gauge(
         "risk_drift_score",
-        "How far the newest batch moved, in the unit of the method; the threshold is a setting.",
+        "Drift of the newest batch, in the unit of the method; the threshold is a setting.",
         _worst((row.feature, row.method, row.drift_score) for row in found),
         "feature",
         "method",
@@ -217,13 +217,13 @@ def _of_data(newest: Gauges, config: Config) -> Iterator[Metric]:
     drifted = {row.feature for row in found if row.drift_detected} & set(features)
     yield _gauge(
         "risk_dataset_drift_ratio",
-        "The share of the features that the newest assessment raised an alarm about.",
+        "Share of the features for which the newest assessment raised an alarm.",
         [(len(drifted) / len(features),)] if found else [],
     )
 
 
 def _of_scores(newest: Gauges, config: Config) -> Iterator[Metric]:
-    """Tell how good the live model is: on the test data, on labelled rows, by estimate."""
+    """Yield scores of the live model: on test data, on labelled rows, and estimated."""
     kinds = {
         config.name_of(config.test_data): "test",
         assessment.REALISED: "realised",
@@ -260,6 +260,6 @@ def _time(moment: datetime | None) -> tuple[float | None]:
 
 
 def _worst(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
-    """Keep of equal labels, which several checks of one feature have, the largest number."""
+    """Return the largest value for each set of labels, as several checks may share one."""
     known = (row for row in rows if row[-1] is not None)
     return list({row[:-1]: row for row in sorted(known, key=lambda row: abs(row[-1]))}.values())

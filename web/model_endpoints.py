@@ -1,4 +1,4 @@
-"""The seeds' endpoints: what is asked of the live model, the data and the system itself."""
+"""The classic endpoints: scores, summary statistics and diagnostics; and explanations."""
 
 from __future__ import annotations
 
@@ -16,26 +16,31 @@ from risk.explain.customer import Explanation
 from risk.models import dependencies, evaluation
 from risk.models.evaluation import Scorecard
 from web import openapi
-from web.responses import json_answer, problems, seeds_answer, seeds_table
+from web.responses import classic_answer, html_table, json_answer, problems
 from web.service import service
 
 api = APIBlueprint(
     "questions",
     __name__,
-    abp_tags=[Tag(name="questions", description="the live model, the data, the system")],
+    abp_tags=[
+        Tag(
+            name="questions",
+            description="classic endpoints on the live model, the data and the system",
+        )
+    ],
     abp_responses=problems(400, 404, 422, 503, 507),
 )
 
 
-def answered(name: str, *columns: str, by: str = "", **seeds: openapi.Schema) -> ResponseDict:
-    """Document a table as JSON, and what the seeds answer instead."""
+def answered(name: str, *columns: str, by: str = "", **classic: openapi.Schema) -> ResponseDict:
+    """Document a response: a table as JSON, or the classic format."""
     version = {by: openapi.any_of(openapi.WHOLE, openapi.MISSING)} if by else {}
     content = openapi.record(version | {name: openapi.table(*columns)})
-    return {200: {"description": name, **openapi.body(content, **seeds)}}
+    return {200: {"description": name, **openapi.body(content, **classic)}}
 
 
 class Named(BaseModel):
-    """Which data set a question is about."""
+    """Selection of a data set."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +50,7 @@ class Named(BaseModel):
 
 
 class OfCustomer(BaseModel):
-    """Which customer, or whatever a row stands for."""
+    """Selection of a customer, or other subject of a row."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,7 +58,7 @@ class OfCustomer(BaseModel):
 
 
 class Contribution(BaseModel):
-    """What one feature adds to the prediction, and how unusual its value is."""
+    """The contribution of one feature to the prediction, and how unusual its value is."""
 
     feature: str
     value: float | str | None
@@ -64,7 +69,7 @@ class Contribution(BaseModel):
 
 
 class Explained(BaseModel):
-    """How a prediction comes about: on its scale, baseline and parts add up to the total."""
+    """Explanation of a prediction: on its scale, baseline and parts add up to the total."""
 
     identifier: str
     dataset: str
@@ -85,11 +90,11 @@ SCORED = answered(
 DESCRIBED = answered("statistics", "column_name", "row_count", text_html=openapi.TEXT)
 TIMED = answered("timings", "stage", "runs", "last", "median", "p95", text_plain=openapi.TEXT)
 COMPARED = answered("dependencies", "package", "required", "installed", text_html=openapi.TEXT)
-LED: ResponseDict = {302: {"description": "the timings"}, **TIMED}
+REDIRECTED: ResponseDict = {302: {"description": "the timings"}, **TIMED}
 
 
 def explained(identifier: str) -> Explanation:
-    """Explain what the live model says of a customer."""
+    """Explain the live model's prediction for a customer."""
     shared = service()
     champion = shared.champion()
     return customer.explain(shared.config, shared.ledger(), identifier, champion=champion)
@@ -97,46 +102,46 @@ def explained(identifier: str) -> Explanation:
 
 @api.get("/scoring", responses=SCORED)
 def scoring(query: Named) -> Response:
-    """Return F1 of the live model on a data set; as JSON every score with its interval."""
+    """Return the F1 of the live model on a data set; as JSON, all scores with intervals."""
     config, champion = service().config, service().champion()
     path = service().dataset(query.filename, default=config.test_data)
     estimates = evaluation.score(champion, service().rows(path), config=config)
     card = Scorecard("champion", config.name_of(path), estimates)
     content = {"model_version": champion.manifest.version, "scores": card.as_rows()}
-    return seeds_answer(content, text=str(card.estimates["f1"].value))
+    return classic_answer(content, text=str(card.estimates["f1"].value))
 
 
 @api.get("/explanation", responses={200: Explained})
 def explain(query: OfCustomer) -> Response:
-    """Tell why the live model says of a customer what it says, and how unusual the customer is."""
-    told = explained(query.identifier)
-    return json_answer(vars(told) | {"parts": statistics.as_rows(told.parts)})
+    """Explain the live model's prediction for a customer, and how unusual the customer is."""
+    explanation = explained(query.identifier)
+    return json_answer(vars(explanation) | {"parts": statistics.as_rows(explanation.parts)})
 
 
 @api.get("/summarystats", responses=DESCRIBED)
 def summarystats(query: Named) -> Response:
-    """Describe each column of a data set, by default of all accepted rows."""
+    """Return summary statistics of each column of a data set, by default of all accepted rows."""
     path = service().dataset(query.filename, default=service().compiled)
     columns = service().config.columns
-    return seeds_table(statistics.summarise(service().rows(path), columns), "statistics")
+    return html_table(statistics.summarise(service().rows(path), columns), "statistics")
 
 
-@api.get("/diagnostics", responses=LED)
+@api.get("/diagnostics", responses=REDIRECTED)
 def diagnosis() -> BaseResponse:
-    """Lead to the timings."""
+    """Redirect to the timings."""
     return redirect(url_for("questions.timing"))
 
 
 @api.get("/diagnostics/timing", responses=TIMED)
 def timing() -> Response:
-    """Tell the seconds each stage took in real runs."""
+    """Return the duration of each stage in recorded runs, in seconds."""
     table = statistics.summarise_timings(service().ledger().runs.timings())
     last = dict(zip(table["stage"], table["last"].round(3), strict=True))
     seconds = {stage: last.get(stage) for stage in ("ingestion", "training")}
-    return seeds_answer({"timings": statistics.as_rows(table)}, text=str(seconds))
+    return classic_answer({"timings": statistics.as_rows(table)}, text=str(seconds))
 
 
 @api.get("/diagnostics/dependencies", responses=COMPARED)
 def packages() -> Response:
     """Compare the installed packages with requirements.txt and the newest known versions."""
-    return seeds_table(dependencies.of_installation(service().config), "dependencies")
+    return html_table(dependencies.of_installation(service().config), "dependencies")

@@ -1,4 +1,4 @@
-"""What bodies look like, as JSON schemas; those of predictions follow from the declared columns."""
+"""JSON schemas of request and response bodies; those of predictions derive from the columns."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ FIT_TEXT: Schema = {
 
 
 def body(schema: Schema, **others: Schema) -> dict[str, Any]:
-    """Document a body of JSON, and of other types: `text_csv` stands for text/csv."""
+    """Document a body in JSON, and in other media types: `text_csv` stands for text/csv."""
     types = {JSON: schema} | {name.replace("_", "/"): other for name, other in others.items()}
     return {"content": {name: {"schema": schema} for name, schema in types.items()}}
 
 
 def any_of(*schemas: Schema) -> Schema:
-    """Describe a value that fits at least one of several schemas."""
+    """Return a schema that matches at least one of several."""
     return {"anyOf": list(schemas)}
 
 
 def array(items: Schema, **limits: Any) -> Schema:
-    """Describe a list."""
+    """Return the schema of an array."""
     return {"type": "array", "items": items, **limits}
 
 
 def record(required: dict[str, Schema], **optional: Schema) -> Schema:
-    """Describe an object that has certain properties, may have others, and no more."""
+    """Return the schema of an object with required and optional properties, and no others."""
     return {
         "type": "object",
         "properties": optional | required,
@@ -48,24 +48,24 @@ def record(required: dict[str, Schema], **optional: Schema) -> Schema:
 
 
 def table(*columns: str) -> Schema:
-    """Describe the rows of a table that has at least these columns."""
+    """Return the schema of the rows of a table with at least these columns."""
     cells: dict[str, Schema] = {name: any_of(NUMBER, TEXT, MISSING) for name in columns}
     row = record(cells) | {"additionalProperties": any_of(NUMBER, TEXT, MISSING)}
     return array(row)
 
 
 def reference(name: str) -> Schema:
-    """Refer to one of the schemas that follow from the columns."""
+    """Return a reference to one of the schemas derived from the columns."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def sent(name: str) -> dict[str, Any]:
-    """Document the body of a request: JSON of a schema that follows from the columns, or CSV."""
+    """Document a request body: JSON with a schema derived from the columns, or CSV."""
     return body(reference(name), text_csv=reference("Csv")) | {"required": True}
 
 
 def of_columns(columns: Columns, max_rows: int) -> dict[str, Schema]:
-    """Describe the rows to predict, the ways to send them, and the rows of the answer."""
+    """Return the schemas of rows to predict, of the forms to send them, and of predicted rows."""
     features = {name: _feature(name, columns) for name in columns.features}
     not_needed = [columns.event_time, *columns.other, columns.target]
     identifier = any_of(FIT_TEXT, NUMBER, MISSING)
@@ -96,7 +96,7 @@ def _invocation(features: dict[str, Schema], rows: Schema, max_rows: int) -> Sch
     n = len(features)
     values = {"type": "array", "prefixItems": list(features.values()), "minItems": n, "maxItems": n}
     lists = array(values, maxItems=max_rows)
-    names = {"enum": [list(features)], "description": "in any order; further columns as in a row"}
+    names = {"enum": [list(features)], "description": "in any order; other columns as in a row"}
     split = record({"columns": names, "data": lists}, index={"type": "array"})
     free = any_of(rows, lists)
     forms = {"dataframe_split": split, "dataframe_records": rows, "inputs": free, "instances": free}
@@ -117,11 +117,11 @@ def _predicted_row(columns: Columns) -> Schema:
 
 
 def _csv(columns: Columns) -> Schema:
-    """Describe the plainest CSV: the features in their order, small numbers, plain words."""
+    """Return a schema of the simplest CSV: the features in order, small numbers, simple words."""
     header = _literally(csv_line(columns.features).rstrip())
     cells = ",".join(_csv_cell(name, columns) for name in columns.features)
-    told = "as in a drop: in any order, with further columns, and with other cells too"
-    return {**TEXT, "pattern": rf"^{header}\n({cells}\n)*$", "description": told}
+    description = "as in a drop: columns in any order, other columns and other values also allowed"
+    return {**TEXT, "pattern": rf"^{header}\n({cells}\n)*$", "description": description}
 
 
 def _csv_cell(name: str, columns: Columns) -> str:
@@ -133,5 +133,5 @@ def _csv_cell(name: str, columns: Columns) -> str:
 
 
 def _literally(text: str) -> str:
-    """Write text as a pattern for it, without escapes that only some programs understand."""
+    """Return a pattern that matches a text, without escapes that not all programs support."""
     return re.sub(r"([.*+?^${}()|\[\]\\/])", r"\\\1", text)

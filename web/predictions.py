@@ -1,4 +1,4 @@
-"""Predictions for a known data set, or for rows that are sent: all by one release, or none."""
+"""Predictions for a known data set or for rows sent, all by the same release."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from risk.models.model import Floats
 from web import openapi, request_rows
 from web.model_endpoints import Named, answered
 from web.request_rows import CSV, JSON, Chunk, Deadline, Fault, Part, refuse
-from web.responses import csv_file, csv_text, json_answer, problems, seeds_answer, wants
+from web.responses import classic_answer, csv_file, csv_text, json_answer, problems, wants
 from web.service import NAME, Live, service
 
-TOLD = ("y_pred_proba", "y_pred", "label", "risk_band", "warnings")
+PREDICTION_COLUMNS = ("y_pred_proba", "y_pred", "label", "risk_band", "warnings")
 PREDICTED = openapi.record(
     {
         "model_version": openapi.any_of(openapi.WHOLE, openapi.MISSING),
@@ -40,14 +40,14 @@ Predicted = list[tuple[Chunk, Floats]]
 api = APIBlueprint(
     "predictions",
     __name__,
-    abp_tags=[Tag(name="predictions", description="the live model, asked")],
+    abp_tags=[Tag(name="predictions", description="predictions of the live model")],
     abp_responses=problems(400, 422, 503),
 )
 
 
 @api.record
 def describe(state: BlueprintSetupState) -> None:
-    """Put the schemas that follow from the settings into the document."""
+    """Add the schemas derived from the settings to the OpenAPI document."""
     config: Config = state.app.extensions[NAME].config
     for name, schema in openapi.of_columns(config.columns, config.api.max_rows).items():
         state.app.components_schemas[name] = Schema(**schema)  # type: ignore[attr-defined]
@@ -61,7 +61,7 @@ def prediction(query: Named) -> Response:
     table = evaluation.predict(champion, service().rows(path), config.columns.identifier)
     predictions = statistics.as_rows(table)
     content = {"model_version": champion.manifest.version, "predictions": predictions}
-    return seeds_answer(content, text=str(table["y_pred"].tolist()))
+    return classic_answer(content, text=str(table["y_pred"].tolist()))
 
 
 @api.post(
@@ -75,10 +75,10 @@ def prediction(query: Named) -> Response:
 def predict() -> Response:
     """Predict the risk of rows, sent as a list of objects or as CSV.
 
-    Identifier and label may be left out; what is missing is null. The risk band is low below half
-    the decision threshold and high from the threshold on; warnings tell of values that the rows
-    the model is compared with have nothing like. If one row breaks the schema none is predicted,
-    and every place is named by its row, counted from 0, or its line of CSV, and its column.
+    Identifier and label may be omitted; a missing value is null. The risk band is low below half
+    the decision threshold and high from the threshold on; warnings name values unlike any in the
+    reference rows of the model. If a row violates the schema, no row is predicted, and every
+    error is located by its row, counted from 0, or its line of CSV, and its column.
     """
     config = service().config
     live, predicted = _predict(config, request_rows.from_records)
@@ -93,7 +93,7 @@ def predict() -> Response:
     responses={200: {"description": "predictions", **openapi.body(INVOKED)}, **problems(413, 415)},
 )
 def invocations() -> Response:
-    """Predict the label of each row, asked in the forms of MLflow's scoring server.
+    """Predict the label of each row, in the request formats of MLflow's scoring server.
 
     `inputs` and `instances` take a list of objects, a list of lists in the order of the features,
     or an object of lists by column.
@@ -106,7 +106,7 @@ def invocations() -> Response:
 def _predict(
     config: Config, from_json: Callable[[Any, Columns, Api], Iterator[Part]]
 ) -> tuple[Live, Predicted]:
-    """Read and check all rows of the body, and let one release predict them in time."""
+    """Read and check all rows of the body; predict them with one release within the deadline."""
     columns, limits = config.columns, config.api
     body = request_rows.read_body(columns, limits)
     deadline = Deadline(limits.max_seconds)
@@ -123,7 +123,7 @@ def _predict(
 
 
 def _as_json(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str]:
-    """Write the answer piece by piece; all of it is known when the first piece is sent."""
+    """Yield the response as JSON in pieces, once all of it has been computed."""
     yield f'{{"model_version": {json.dumps(live.version)}, "predictions": ['
     for number, part in enumerate(predicted):
         lines = json.dumps(_lines(live, part, columns), ensure_ascii=False, allow_nan=False)
@@ -132,8 +132,8 @@ def _as_json(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str
 
 
 def _as_csv(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str]:
-    """Write the answer piece by piece, the release in a column of its own."""
-    names = [columns.identifier, *TOLD, "model_version"]
+    """Yield the response as CSV in pieces, with a column for the release."""
+    names = [columns.identifier, *PREDICTION_COLUMNS, "model_version"]
     yield csv_text(pd.DataFrame(columns=names))
     for part in predicted:
         table = pd.DataFrame(_lines(live, part, columns)).assign(model_version=live.version)
@@ -143,7 +143,7 @@ def _as_csv(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str]
 
 def _lines(live: Live, part: tuple[Chunk, Floats], columns: Columns) -> list[dict[str, Any]]:
     chunk, y_pred_proba = part
-    told = {
+    predicted = {
         columns.identifier: chunk.identifiers,
         "y_pred_proba": y_pred_proba.tolist(),
         "y_pred": live.model.predict(y_pred_proba).tolist(),
@@ -151,11 +151,13 @@ def _lines(live: Live, part: tuple[Chunk, Floats], columns: Columns) -> list[dic
         "risk_band": risk_bands(y_pred_proba, live.model.manifest.threshold),
         "warnings": warnings(live.reference, chunk.rows),
     }
-    return [dict(zip(told, line, strict=True)) for line in zip(*told.values(), strict=True)]
+    return [
+        dict(zip(predicted, line, strict=True)) for line in zip(*predicted.values(), strict=True)
+    ]
 
 
 def _labels(live: Live, y_pred_proba: Floats) -> list[int | float | str]:
-    """Return the predicted labels as the users of this data write them."""
+    """Return the predicted labels as written in the data."""
     written = live.model.manifest.negative_label, live.model.manifest.positive_label
     return [written[label] for label in live.model.predict(y_pred_proba).tolist()]
 
@@ -172,8 +174,8 @@ def _from_mlflow(content: Any, columns: Columns, limits: Api) -> Iterator[Part]:
 
 
 def _records_of_split(sent: Any, columns: Columns) -> list[dict[str, Any]]:
-    wanted = {"columns", "data"}
-    if not isinstance(sent, dict) or sent.keys() - {"index"} != wanted:
+    required = {"columns", "data"}
+    if not isinstance(sent, dict) or sent.keys() - {"index"} != required:
         refuse([Fault("dataframe_split", "", "not an object with columns and data")])
     names, data = sent["columns"], sent["data"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -185,7 +187,7 @@ def _records_of_split(sent: Any, columns: Columns) -> list[dict[str, Any]]:
 
 
 def _records_of_tensor(sent: Any, columns: Columns) -> Any:
-    """Turn lists, by row or by column, into objects; leave what is none of them to the check."""
+    """Convert lists, by row or by column, to objects; leave anything else to validation."""
     if isinstance(sent, dict):
         request_rows.require_names(list(sent), columns, where="columns")
         lengths = {len(cells) if isinstance(cells, list) else None for cells in sent.values()}
@@ -200,6 +202,6 @@ def _records_of_tensor(sent: Any, columns: Columns) -> Any:
 def _records_of_lists(lists: Sequence[Any], names: Sequence[str]) -> list[dict[str, Any]]:
     fit = [isinstance(line, list) and len(line) == len(names) for line in lists]
     if not all(fit):
-        told = f"not a list of {len(names)} values"
-        refuse([Fault(row, "", told) for row, is_fit in enumerate(fit) if not is_fit])
+        message = f"not a list of {len(names)} values"
+        refuse([Fault(row, "", message) for row, is_fit in enumerate(fit) if not is_fit])
     return [dict(zip(names, line, strict=True)) for line in lists]

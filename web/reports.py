@@ -1,4 +1,4 @@
-"""The reports on runs: which there are, the newest, and that on each run."""
+"""Reports on runs: the list, the newest, and the report on each run."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from web.service import service
 api = APIBlueprint(
     "reports",
     __name__,
-    abp_tags=[Tag(name="reports", description="what is written for people to read")],
+    abp_tags=[Tag(name="reports", description="reports on runs, as PDF")],
     abp_responses=problems(400, 404, 422, 503),
 )
 PDF = {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}
 SENT: ResponseDict = {
     200: {"description": "the report", "content": PDF},
-    206: {"description": "the part that was asked for", "content": PDF},
-    304: {"description": "it has not changed"},
+    206: {"description": "the requested part", "content": PDF},
+    304: {"description": "not changed"},
     **problems(416, 507),
 }
 
 
 class OfReports(Page):
-    """Which reports."""
+    """Selection of reports."""
 
     run_id: Number | None = None
     kind: ReportFormat | None = None
 
 
 class Report(BaseModel):
-    """A report on a run: its form, its file, and how to tell that it is unchanged."""
+    """A report on a run: its format, file and checksum."""
 
     id: int
     run_id: int
@@ -55,21 +55,21 @@ class Report(BaseModel):
 
 @api.get("/reports", responses=pages_of(api, Report))
 def reports(query: OfReports) -> Response:
-    """List the reports on runs, in whatever format."""
+    """List the reports on runs, in all formats."""
     found = service().ledger().reports.page(query.part, run_id=query.run_id, kind=query.kind)
     return listed(found, query, name="reports")
 
 
 @api.get("/reports/latest.pdf", responses=SENT)
 def latest() -> BaseResponse:
-    """Send the newest report as a PDF."""
+    """Return the newest report as a PDF."""
     path = archive.latest(service().config, "pdf")
     return _pdf(archive.read(path, ""), path.name)
 
 
 @api.get("/runs/<id>/report.pdf", responses=SENT)
 def of_run(path: ById) -> BaseResponse:
-    """Send the report on a run as a PDF."""
+    """Return the report on a run as a PDF."""
     content = archive.read(store.report_path(service().config, path.id, "pdf"), f"--run {path.id}")
     return _pdf(content, f"report-{path.id}.pdf")
 

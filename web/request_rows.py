@@ -1,8 +1,8 @@
-"""From the body of a request to rows fit to be predicted, by the rules of a drop.
+"""Parsing and validation of request bodies into rows to predict, by the rules of a drop.
 
-In JSON a number is a number, a text a string, and what is missing null; in CSV all is as in a drop.
-Columns a prediction does not need, such as the label, may be there and are not looked at; columns
-nobody declared only in CSV.
+In JSON a number is a number, text a string, and a missing value null; CSV is as in a drop.
+Columns a prediction does not need, such as the label, are allowed and ignored; undeclared columns
+are allowed in CSV only.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from web.responses import problem
 JSON, CSV = "application/json", "text/csv"
 ROWS_PER_CHUNK = 10_000
 MAX_FAULTS = 100
-MAX_NUMBER = 1e20  # models divide by small spreads, and some go on with 32 bits
+MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
 UNFIT_TEXT = re.compile(rf"{schema.CONTROL_CHARACTERS}|[\ud800-\udfff]")
-TOKENS = {  # strings, which may hold what separates values elsewhere, and what does
+TOKENS = {  # strings, which may contain separators, and separators outside of them
     JSON: re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[,\[{]', re.DOTALL),
     CSV: re.compile(rb'"[^"]*+"?|[,\r\n]'),
 }
@@ -49,7 +49,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 
 class Fault(NamedTuple):
-    """What is wrong, and where: the row counted from 0, or its line if it came as CSV."""
+    """An error and its place: the row counted from 0, or its line in CSV."""
 
     row: int | str
     column: str
@@ -57,7 +57,7 @@ class Fault(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some rows as text, their numbers, their identifiers as sent, and what is wrong so far."""
+    """Some rows as text, their numbers, their identifiers as sent, and the faults so far."""
 
     cells: pd.DataFrame
     numbers: Sequence[int]
@@ -67,35 +67,37 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows fit to be predicted, typed, and the identifier of each, None where none came."""
+    """Some valid rows, typed, and the identifier of each, None where none was sent."""
 
     rows: pd.DataFrame
     identifiers: list[Any]
 
 
 class Deadline:
-    """The moment by which an answer has to begin."""
+    """The time by which the response must start."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.moment = time.monotonic() + seconds
 
     def check(self) -> None:
-        """Give up if it has passed."""
+        """Raise ServiceUnavailable if the deadline has passed."""
         if time.monotonic() > self.moment:
-            told = f"the answer takes longer than max_seconds = {self.seconds:g}; send fewer rows"
-            raise ServiceUnavailable(told)
+            message = (
+                f"prediction takes longer than max_seconds = {self.seconds:g}; send fewer rows"
+            )
+            raise ServiceUnavailable(message)
 
 
 def read_body(columns: Columns, limits: Api) -> bytes:
-    """Return the body; refuse another type or charset, too many bytes, and too many values."""
+    """Return the body; refuse other media types or charsets, too many bytes or values."""
     if request.mimetype not in TOKENS:
         raise UnsupportedMediaType(f"the Content-Type must be {JSON} or {CSV}")
     if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("the charset must be utf-8")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("the body must not be compressed")
-    request.max_content_length = limits.max_body_bytes + 1  # a longer one may come cut
+    request.max_content_length = limits.max_body_bytes + 1  # a longer one may be truncated
     body = request.get_data(cache=False)
     if len(body) > limits.max_body_bytes:
         raise RequestEntityTooLarge(f"more than max_body_bytes = {limits.max_body_bytes} bytes")
@@ -106,7 +108,7 @@ def read_body(columns: Columns, limits: Api) -> bytes:
 
 
 def parse_json(body: bytes) -> Any:
-    """Parse a body of JSON."""
+    """Return the content of a JSON body."""
     try:
         text = body.decode("utf-8-sig")
         return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
@@ -119,7 +121,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def from_records(records: Any, columns: Columns, limits: Api) -> Iterator[Part]:
-    """Take rows that came as a list of objects."""
+    """Yield rows sent as a list of objects, in parts."""
     if not isinstance(records, list):
         refuse([Fault("body", "", "not a list of rows")])
     if len(records) > limits.max_rows:
@@ -129,7 +131,7 @@ def from_records(records: Any, columns: Columns, limits: Api) -> Iterator[Part]:
 
 
 def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part]:
-    """Take rows that came as CSV with the names of the columns in the first line."""
+    """Yield rows sent as CSV with a header line, in parts."""
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
     reader = csv.reader(text, strict=True)
     lines = _numbered(reader)
@@ -149,7 +151,7 @@ def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part]:
 
 
 def checked(parts: Iterable[Part], columns: Columns, deadline: Deadline) -> list[Chunk]:
-    """Type all rows; if one is unfit none is taken, and what is wrong is named place by place."""
+    """Return all rows, typed; if any is invalid, refuse all, with the place of each fault."""
     needed = columns.model_copy(update={"event_time": None, "other": ()})
     chunks: list[Chunk] = []
     faults: list[Fault] = []
@@ -171,9 +173,9 @@ def checked(parts: Iterable[Part], columns: Columns, deadline: Deadline) -> list
 
 
 def require_names(names: Sequence[str], columns: Columns, *, where: int | str) -> None:
-    """Refuse rows without a feature, with a column that is unknown, or with one twice."""
-    known, lacking = set(columns.all), [name for name in columns.features if name not in names]
-    faults = [Fault(where, name, "missing column") for name in lacking]
+    """Refuse rows with a missing feature, an unknown column or a repeated column."""
+    known, missing = set(columns.all), [name for name in columns.features if name not in names]
+    faults = [Fault(where, name, "missing column") for name in missing]
     unknown = [name for name in names if name not in known][:MAX_FAULTS]
     faults += [Fault(where, name, "unknown column") for name in unknown]
     twice = [name for name in columns.all if names.count(name) > 1]
@@ -183,13 +185,13 @@ def require_names(names: Sequence[str], columns: Columns, *, where: int | str) -
 
 
 def refuse(faults: Sequence[Fault]) -> NoReturn:
-    """Answer 422, naming the places where something is wrong, the first of them if many."""
+    """Abort with 422 and the places of the faults, at most the first 100."""
     errors = [
         {"loc": [row, schema.shorten(column)] if column else [row], "msg": msg}
         for row, column, msg in faults[:MAX_FAULTS]
     ]
-    told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors[:3])
-    abort(problem(422, "Unprocessable Entity", told, errors=errors))
+    detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors[:3])
+    abort(problem(422, "Unprocessable Entity", detail, errors=errors))
 
 
 def _part_of_records(records: list[Any], first: int, columns: Columns) -> Part:
@@ -232,7 +234,7 @@ def _part_of_lines(
 
 
 def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the number of the line it starts on; blank lines are none."""
+    """Yield each record with the number of its first line; blank lines are skipped."""
     line = 1
     for record in reader:
         if record:
@@ -247,7 +249,7 @@ def _kind(name: str, columns: Columns) -> str:
 
 
 def _as_text(value: Any, kind: str) -> str | None:
-    """Write a value of JSON as a drop would, missing ones as nothing; None if it is not fit."""
+    """Return a JSON value as in a drop, empty if missing; None if it is invalid."""
     if value is None:
         return ""
     if type(value) not in KINDS[kind] or value in (math.inf, -math.inf):
@@ -267,7 +269,7 @@ def _too_large(rows: pd.DataFrame, numbers: Sequence[int], columns: Columns) -> 
 
 
 def _holds_more(body: bytes, most_values: int) -> bool:
-    """Whether there are more values than allowed, told before they take memory."""
+    """Return whether there are more values than allowed, before they take memory."""
     separators = b",[{" if request.mimetype == JSON else b",\r\n"
     if sum(body.count(separator) for separator in separators) <= most_values:
         return False
@@ -281,17 +283,17 @@ def _not_text(error: UnicodeDecodeError) -> BadRequest:
 
 
 def _too_many_rows(limits: Api) -> RequestEntityTooLarge:
-    told = f"the body holds more than max_rows = {limits.max_rows} rows of the declared columns"
-    return RequestEntityTooLarge(told)
+    message = f"the body has more than max_rows = {limits.max_rows} rows of the declared columns"
+    return RequestEntityTooLarge(message)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         [(repeated, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"an object names {schema.shorten(repeated)!r} twice")
+        raise ValueError(f"an object has the key {schema.shorten(repeated)!r} more than once")
     return content
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number of JSON; write null for what is missing")
+    raise ValueError(f"{name} is not a JSON number; use null for a missing value")

@@ -1,4 +1,4 @@
-"""What the records look like: the form of each answer, and of what may be asked."""
+"""Schemas of the ledger's endpoints: query parameters, bodies and responses."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ SCHEMAS = "#/components/schemas/{model}"
 TEXT = {"type": "string"}
 
 
-class Asked(BaseModel):
-    """Something that may be asked, and nothing else."""
+class NoExtraFields(BaseModel):
+    """Parameters or a body without additional fields."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class ById(Asked):
-    """A row of a list by its number."""
+class ById(NoExtraFields):
+    """Selection of a row by its ID."""
 
     id: Number
 
 
-class ByVersion(Asked):
-    """A release by its number."""
+class ByVersion(NoExtraFields):
+    """Selection of a release by its version."""
 
     version: Number
 
 
-class ByMetric(Asked):
-    """A trend by its name."""
+class ByMetric(NoExtraFields):
+    """Selection of a trend by its metric."""
 
     metric: str = Field(
         max_length=100, description=f"one of {', '.join(MEASURES)}", examples=list(MEASURES)
@@ -50,13 +50,13 @@ class ByMetric(Asked):
 
 
 class OfRuns(Page):
-    """Which runs."""
+    """Selection of runs."""
 
     status: Literal["running", "ok", "failed", "aborted"] | None = None
 
 
 class OfFindings(Page):
-    """Which findings."""
+    """Selection of findings."""
 
     run_id: Number | None = None
     feature: Name | None = None
@@ -65,13 +65,13 @@ class OfFindings(Page):
 
 
 class OfIncidents(Page):
-    """Which incidents."""
+    """Selection of incidents."""
 
     open: YesOrNo | None = None
 
 
 class OfScores(Page):
-    """Which scores."""
+    """Selection of scores."""
 
     metric: Metric | None = None
     dataset: Name | None = None
@@ -79,30 +79,30 @@ class OfScores(Page):
 
 
 class OfQuarantine(Page):
-    """Refused cells of which drop."""
+    """Selection of refused cells."""
 
     ingestion_id: Number | None = None
 
 
 class OfDecisions(Page):
-    """Which decisions."""
+    """Selection of decisions."""
 
     run_id: Number | None = None
     action: Literal["keep", "ask", "deploy", "rollback"] | None = None
 
 
 class OfDrops(Page):
-    """Which drops."""
+    """Selection of drops."""
 
     run_id: Number | None = None
     status: Literal["taken", "duplicate", "refused"] | None = None
 
 
-class OfTrend(Asked):
-    """Which stretch of a trend."""
+class OfTrend(NoExtraFields):
+    """Selection of a trend's points."""
 
     feature: Name | None = Field(
-        None, description="of scores the dataset, of durations the stage, of rows the drop"
+        None, description="for scores the dataset, for durations the stage, for rows the drop"
     )
     since: str | None = Field(
         None, pattern=r"^[1-9][0-9]{0,3}[dh]$", description="how far back, such as 30d or 12h"
@@ -111,20 +111,20 @@ class OfTrend(Asked):
     format: Format | None = None
 
 
-class Resolution(Asked):
-    """Why an incident is closed."""
+class Resolution(NoExtraFields):
+    """The reason for resolving an incident."""
 
     model_config = ConfigDict(strict=True)
 
     reason: str = Field("", max_length=500, pattern=r"^[^\x00]*$")
 
 
-class Nothing(Asked):
-    """A body in which nothing can be said."""
+class Nothing(NoExtraFields):
+    """An empty body."""
 
 
-class Choice(Asked):
-    """The release that is to be the live one."""
+class Choice(NoExtraFields):
+    """The release to make live."""
 
     model_config = ConfigDict(strict=True)
 
@@ -133,13 +133,13 @@ class Choice(Asked):
     @field_validator("version", mode="before")
     @classmethod
     def _as_in_json(cls, number: Any) -> Any:
-        """Take 3.0 for 3."""
+        """Accept 3.0 as 3, as in JSON."""
         whole = isinstance(number, float) and number.is_integer()
         return int(number) if whole else number
 
 
 class Comparison(BaseModel):
-    """What the gate compared."""
+    """The comparison made by the gate."""
 
     proven: bool
     champion: Estimate | None
@@ -153,7 +153,7 @@ class Comparison(BaseModel):
 
 
 class Run(BaseModel):
-    """A run, and what was decided in it."""
+    """A run, with its decision."""
 
     id: int
     started_at: datetime
@@ -167,7 +167,7 @@ class Run(BaseModel):
 
 
 class Stage(BaseModel):
-    """How long a stage took in a run."""
+    """The timing of a stage in a run."""
 
     id: int
     run_id: int | None
@@ -178,7 +178,7 @@ class Stage(BaseModel):
 
 
 class Drop(BaseModel):
-    """A drop, and what became of its rows."""
+    """A drop, with the outcome for its rows."""
 
     id: int
     run_id: int | None
@@ -200,7 +200,7 @@ class Drop(BaseModel):
 
 
 class Finding(BaseModel):
-    """One check with its evidence and verdict."""
+    """The result of one check, with its evidence."""
 
     id: int
     run_id: int | None
@@ -220,7 +220,7 @@ class Finding(BaseModel):
 
 
 class Incident(BaseModel):
-    """An alarm and its life."""
+    """An incident, from its opening to its resolution."""
 
     id: int
     run_id: int | None
@@ -240,7 +240,7 @@ class Incident(BaseModel):
 
 
 class Decision(BaseModel):
-    """What was done, why, and what the gate compared if it was asked."""
+    """A decision, with its reason and the gate's comparison, if any."""
 
     id: int
     run_id: int | None
@@ -253,7 +253,7 @@ class Decision(BaseModel):
 
 
 class RunInFull(Run):
-    """A run and all that belongs to it, at most 100 of each."""
+    """A run with its stages, drops, findings and decisions, up to 100 of each."""
 
     stages: list[Stage]
     drops: list[Drop]
@@ -277,7 +277,7 @@ class Release(BaseModel):
 
 
 class Score(BaseModel):
-    """How good a release was on a data set, and the interval of that."""
+    """A score of a release on a data set, with its confidence interval."""
 
     id: int
     run_id: int | None
@@ -293,7 +293,7 @@ class Score(BaseModel):
 
 
 class Refused(BaseModel):
-    """A cell that broke a rule; line 0 stands for a drop as a whole."""
+    """A cell that broke a rule; line 0 means a whole drop."""
 
     id: int
     ingestion_id: int
@@ -322,7 +322,7 @@ class Point(BaseModel):
 
 
 class Trend(BaseModel):
-    """A measure over time, the oldest point first."""
+    """A metric over time, oldest point first."""
 
     metric: str
     per: str
@@ -330,7 +330,7 @@ class Trend(BaseModel):
 
 
 class Deployed(BaseModel):
-    """What a choice of release came to."""
+    """The outcome of the choice of a release."""
 
     action: str
     version: int
@@ -339,7 +339,7 @@ class Deployed(BaseModel):
 
 
 def described(api: APIBlueprint, model: type[BaseModel]) -> dict[str, str]:
-    """Put the schema of an answer into the document of `api`, and refer to it."""
+    """Add the schema of a response to the document of `api`; return a reference to it."""
     schema = model.model_json_schema(mode="serialization", ref_template=SCHEMAS)
     for name, definition in {**schema.pop("$defs", {}), model.__name__: schema}.items():
         api.components_schemas[name] = Schema(**definition)
@@ -347,12 +347,12 @@ def described(api: APIBlueprint, model: type[BaseModel]) -> dict[str, str]:
 
 
 def rows_of(api: APIBlueprint, model: type[BaseModel]) -> ResponseDict:
-    """Document an answer that is to be had as JSON and as CSV."""
+    """Document a response available as JSON and as CSV."""
     return _as_both(described(api, model), f"{model.__doc__}")
 
 
 def pages_of(api: APIBlueprint, item: type[BaseModel]) -> ResponseDict:
-    """Document a list by the page, with links to the other pages."""
+    """Document a paginated list, with links to the other pages."""
     numbers = {name: {"type": "integer"} for name in ("page", "page_size", "total")}
     rows = {"items": {"type": "array", "items": described(api, item)}}
     page = {"type": "object", "properties": rows | numbers, "required": ["items", *numbers]}

@@ -1,4 +1,4 @@
-"""What every answer has in common: its form, its headers, its errors, its pages."""
+"""Common parts of all responses: formats, headers, errors and pagination."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ PROBLEM = "application/problem+json"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # no-referrer makes browsers hide where our forms come from
+    "Referrer-Policy": "same-origin",  # no-referrer would hide the origin of our own forms
     "Content-Security-Policy": "default-src 'none'; form-action 'none'; frame-ancestors 'none'; "
     "base-uri 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 SECONDS_UNTIL_RETRY = 60
-MAX_ID = 2**53 - 1  # beyond it a JSON number is not exact
+MAX_ID = 2**53 - 1  # beyond it, JSON numbers are not exact
 Format = Literal["json", "csv"]
 FORMATS = {"json": "application/json", "csv": "text/csv"}
 
 
 class Fault(BaseModel):
-    """Where in a request something is wrong, and what."""
+    """An error and its place in a request."""
 
     loc: list[str | int]
     msg: str
@@ -55,23 +55,23 @@ class Problem(BaseModel):
 
 
 class Page(BaseModel):
-    """Which part of a list is asked for; `before_id` keeps pages stable while rows are added."""
+    """Pagination of a list; `before_id` keeps pages stable while rows are added."""
 
     model_config = ConfigDict(extra="forbid")
 
     page: int = Field(1, ge=1, le=1_000_000, description="counted from 1, newest rows first")
     page_size: int = Field(20, ge=1, le=100)
     before_id: int | None = Field(None, ge=1, le=MAX_ID, description="only rows with a smaller id")
-    format: Format | None = Field(None, description="as Accept asks for, for those who cannot")
+    format: Format | None = Field(None, description="overrides the header Accept")
 
     @property
     def part(self) -> Part:
-        """Return it as the ledger is asked."""
+        """Return the pagination in the form the ledger takes."""
         return Part(self.page, self.page_size, self.before_id)
 
 
 def problems(*statuses: int) -> ResponseDict:
-    """Document the errors an endpoint can answer with."""
+    """Document the error responses of an endpoint."""
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
     schema["properties"]["errors"]["items"] = Fault.model_json_schema()
@@ -82,28 +82,28 @@ def problems(*statuses: int) -> ResponseDict:
 
 
 HTTP = {
-    400: "the request cannot be understood",
-    401: "a key is needed",
-    403: "the key may not do this",
-    404: "there is no such thing",
+    400: "the request is malformed",
+    401: "a key is required",
+    403: "the scope of the key does not allow this",
+    404: "not found",
     413: "the body is too large",
-    415: "the body is of another type",
-    416: "there is no such part",
-    422: "the request breaks the schema",
+    415: "the media type of the body is not supported",
+    416: "the requested part does not exist",
+    422: "the request violates the schema",
     429: "too many requests",
-    503: "no trustworthy model or no ledger, or another run is at work; try later",
+    503: "no verified model or no ledger, or another run is in progress; try again later",
     507: "a file cannot be read",
 }
 
 
 def json_answer(content: Any, *, status: int = 200) -> Response:
-    """Answer with JSON in which every number is finite."""
+    """Return a JSON response, in which every number must be finite."""
     body = json.dumps(content, ensure_ascii=False, allow_nan=False, default=_plain)
     return Response(body, status=status, mimetype="application/json")
 
 
 def listed(listing: Listing, page: Page, *, name: str) -> Response:
-    """Answer with a page of a list and links to the others; as CSV if that is asked for."""
+    """Return a page of a list with links to the others, as JSON or, if requested, CSV."""
     if wants("text/csv"):
         table = pd.DataFrame(listing.items, columns=listing.columns, dtype="object")
         answer = csv_answer(table, name)
@@ -115,44 +115,46 @@ def listed(listing: Listing, page: Page, *, name: str) -> Response:
 
 
 def csv_answer(table: pd.DataFrame, name: str) -> Response:
-    """Answer with CSV to be saved."""
+    """Return a CSV download of a table."""
     return csv_file([csv_text(table)], name)
 
 
 def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
-    """Write CSV in which a cell that a spreadsheet would run gets an apostrophe."""
+    """Return a table as CSV, with cells a spreadsheet would execute escaped."""
     return table.map(_cell).to_csv(index=False, header=header, lineterminator="\r\n")
 
 
 def csv_file(pieces: Iterable[str], name: str) -> Response:
-    """Answer with CSV to be saved, sent piece by piece."""
+    """Return a CSV download, streamed in pieces."""
     answer = Response(pieces, mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return answer
 
 
 def harmless(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would run."""
+    """Prefix a text that a spreadsheet would execute with an apostrophe."""
     risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{value}" if risky else value
 
 
-def seeds_answer(content: dict[str, Any], *, text: str, mimetype: str = "text/plain") -> Response:
-    """Answer with JSON if it is asked for by name, else as the seeds do."""
+def classic_answer(content: dict[str, Any], *, text: str, mimetype: str = "text/plain") -> Response:
+    """Return JSON if explicitly requested, else the classic format."""
     if wants("application/json"):
         return json_answer(content)
     return Response(text, mimetype=mimetype)
 
 
-def seeds_table(table: pd.DataFrame, name: str) -> Response:
-    """Answer with an HTML table, as JSON if that is asked for."""
+def html_table(table: pd.DataFrame, name: str) -> Response:
+    """Return an HTML table, or JSON if requested."""
     text = table.to_html(index=False, na_rep="", border=1, float_format="{:.6g}".format)
-    unstyled = text.replace(' style="text-align: right;"', "")  # which our policy would block
-    return seeds_answer({name: as_rows(table)}, text=unstyled, mimetype="text/html")
+    unstyled = text.replace(
+        ' style="text-align: right;"', ""
+    )  # which the Content-Security-Policy would block
+    return classic_answer({name: as_rows(table)}, text=unstyled, mimetype="text/html")
 
 
 def wants(mimetype: str) -> bool:
-    """Whether a request asks for this type: by `format`, or rather than what a browser takes."""
+    """Return whether a request prefers this type, by `format` or by Accept."""
     if (named := request.args.get("format")) in FORMATS:
         return FORMATS[named] == mimetype
     accepted = request.accept_mimetypes
@@ -162,7 +164,7 @@ def wants(mimetype: str) -> bool:
 def problem(
     status: int, title: str, detail: str, *, errors: list[dict[str, Any]] | None = None
 ) -> Response:
-    """Answer with a problem document, RFC 9457."""
+    """Return a problem document, RFC 9457."""
     content = {
         "type": "about:blank",
         "title": title,
@@ -175,17 +177,17 @@ def problem(
 
 
 def refuse_invalid(error: ValidationError) -> Response:
-    """Answer a request that breaks the schema, naming every place."""
+    """Return 422 for a request that violates the schema, with the place of each error."""
     errors = [{"loc": list(fault["loc"]), "msg": fault["msg"]} for fault in error.errors()]
-    told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors[:3])
-    return problem(422, "Unprocessable Entity", told, errors=errors)
+    detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors[:3])
+    return problem(422, "Unprocessable Entity", detail, errors=errors)
 
 
 def add_to(app: OpenAPI) -> None:
-    """Give every answer its headers and every error its problem document."""
+    """Add headers to every response, and return every error as a problem document."""
 
     @app.errorhandler(RiskError)
-    def foreseen(error: RiskError) -> Response:
+    def risk_error(error: RiskError) -> Response:
         return problem(error.http_status, type(error).__name__, str(error))
 
     @app.errorhandler(HTTPException)
@@ -199,9 +201,9 @@ def add_to(app: OpenAPI) -> None:
         return answer
 
     @app.errorhandler(Exception)
-    def unforeseen(error: Exception) -> Response:
-        current_app.logger.exception("unforeseen fault in %s", request.path)
-        return problem(500, "Internal Server Error", "a bug; the log of the server has the details")
+    def unexpected(error: Exception) -> Response:
+        current_app.logger.exception("unexpected error in %s", request.path)
+        return problem(500, "Internal Server Error", "unexpected error; see the server's log")
 
     @app.before_request
     def refuse_repeated_parameters() -> None:
@@ -218,7 +220,7 @@ def add_to(app: OpenAPI) -> None:
 
 
 def _links(listing: Listing, page: Page) -> str:
-    """Lead to the other pages, of the rows there are now: newer ones would shift them."""
+    """Return links to the other pages, restricted to existing rows, as new ones shift pages."""
     last = max(1, -(-listing.total // page.page_size))
     pages = {"first": 1, "prev": page.page - 1, "next": page.page + 1, "last": last}
     query = request.args.to_dict()
@@ -237,7 +239,7 @@ def _plain(value: Any) -> Any:
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def _cell(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the requests of one worker share: the settings, the ledger, the live model."""
+"""State shared by the requests of a worker: settings, ledger and live model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAME = "risk"
 
 @dataclass(frozen=True)
 class Live:
-    """A release as it was read once: the model, and what it was trained on in cells."""
+    """A loaded release: the model, and its training data as counts in cells."""
 
     identity: tuple[Path, int]
     model: Model
@@ -35,12 +35,12 @@ class Live:
 
     @property
     def version(self) -> int | None:
-        """The number of the release."""
+        """The version of the release."""
         return self.model.manifest.version
 
 
 class Service:
-    """Opened late and kept: the ledger's connections, and the live release."""
+    """Lazily opened, cached resources: the ledger's connections and the live release."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -52,7 +52,7 @@ class Service:
         self._live: Live | None = None
 
     def ledger(self) -> Ledger:
-        """Return the ledger, connected at the first question; nobody waits for another."""
+        """Return the ledger, connected on first use; requests do not wait for each other."""
         if self._ledger is None:
             engine = database.connect(self.config, upgrade=False, away=self.away)
             with self._connecting:
@@ -63,7 +63,7 @@ class Service:
         return self._ledger
 
     def close(self) -> None:
-        """Close the ledger's connections; the next question opens new ones."""
+        """Close the ledger's connections; the next request opens new ones."""
         with self._connecting:
             if self._ledger is not None:
                 self._ledger.engine.dispose()
@@ -73,15 +73,15 @@ class Service:
         return self.live().model
 
     def live(self) -> Live:
-        """Resolve the live release, once for a request; its files never change.
+        """Return the live release; call it once per request, as the release may be replaced.
 
-        One request loads a new release; meanwhile the others are answered by the one before.
+        One request loads a new release; meanwhile the others use the previous one.
         """
-        kept = self._live
-        if kept and kept.identity == _identity(releases.live_folder(self._deployment_folder)):
-            return kept
-        if not self._loading.acquire(blocking=kept is None) and kept:
-            return kept
+        cached = self._live
+        if cached and cached.identity == _identity(releases.live_folder(self._deployment_folder)):
+            return cached
+        if not self._loading.acquire(blocking=cached is None) and cached:
+            return cached
         try:
             self._live = self._loaded()
         finally:
@@ -89,7 +89,7 @@ class Service:
         return self._live
 
     def _loaded(self) -> Live:
-        """Load the live release; once again if a deployment replaced it meanwhile."""
+        """Load the live release; retry once if a deployment replaced it meanwhile."""
         folder = releases.live_folder(self._deployment_folder)
         try:
             return self._load(folder)
@@ -99,28 +99,28 @@ class Service:
         return self._load(now)
 
     def _load(self, folder: Path) -> Live:
-        identity, kept = _identity(folder), self._live
-        if kept and kept.identity == identity:
-            return kept
+        identity, cached = _identity(folder), self._live
+        if cached and cached.identity == identity:
+            return cached
         champion = releases.load(self.config, folder)
         content = model.read_checked(folder, model.REFERENCE, champion.manifest)
         return Live(identity, champion, Reference.from_json(content))
 
     def dataset(self, name: str | None, *, default: Path) -> Path:
-        """Look up the data set a request names; its words never become a path."""
+        """Return the path of a data set by name; the name itself is never used as a path."""
         if name is None:
             return default
         known = self.known_datasets()
         if name not in known:
-            raise UnknownName(f"no data set is called {name[:80]!r}; known: {sorted(known)}")
+            raise UnknownName(f"unknown data set {name[:80]!r}; available: {sorted(known)}")
         return known[name]
 
     def rows(self, path: Path) -> pd.DataFrame:
-        """Read a data set; the compiled one from its parts, which no run rewrites."""
+        """Return the rows of a data set; the compiled one from its parts, which never change."""
         if path == self.compiled:
             return store.read_parts(self.config, self.ledger().ingestions.parts())
         if not os.path.isfile(path):
-            raise UnknownName(f"{self.config.name_of(path)} is known, but its file is not there")
+            raise UnknownName(f"the file of data set {self.config.name_of(path)} does not exist")
         return drops.read_whole(self.config, path)
 
     @property
@@ -129,7 +129,7 @@ class Service:
         return self.config.ingested_folder / self.config.compiled_data_filename
 
     def known_datasets(self) -> dict[str, Path]:
-        """Return the data sets by name: test data, the compiled dataset, the drops taken."""
+        """Return the data sets' paths by name: test data, compiled data set, accepted drops."""
         config = self.config
         try:
             taken = {name: config.root / name for name in self.ledger().ingestions.taken_paths()}
@@ -140,7 +140,7 @@ class Service:
 
 
 def _identity(folder: Path) -> tuple[Path, int]:
-    """Tell a release from one of the same number that an installation made anew."""
+    """Return path and mtime, to distinguish releases of the same version after a reset."""
     try:
         return folder, folder.stat().st_mtime_ns
     except OSError:
@@ -148,6 +148,6 @@ def _identity(folder: Path) -> tuple[Path, int]:
 
 
 def service() -> Service:
-    """Return what the requests of this application share."""
+    """Return the shared state of this application."""
     shared: Service = current_app.extensions[NAME]
     return shared

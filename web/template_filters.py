@@ -1,4 +1,4 @@
-"""How values are written on a page: what a template calls as `value | name`."""
+"""Template filters that format values on a page."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from risk.explain import plain_words
 
 
 def iso(moment: datetime) -> str:
-    """Write a moment for programs."""
+    """Format a moment for programs, as ISO 8601."""
     return moment.isoformat().replace("+00:00", "Z")
 
 
 def moment(at: datetime) -> str:
-    """Write a moment for people."""
+    """Format a moment for people."""
     return f"{at.day} {at:%b %Y, %H:%M} UTC"
 
 
 def day_and_month(moment: datetime) -> str:
-    """Write a day where there is little room."""
+    """Format a day where there is little room."""
     return f"{moment.day} {moment:%b}"
 
 
 def decimals(value: float | None, places: int) -> str:
-    """Write a number with so many decimals."""
+    """Format a number with a given number of decimals."""
     return "–" if value is None else f"{value:.{places}f}"
 
 
 def figures(value: float | None) -> str:
-    """Write a number of any size."""
+    """Format a number of any magnitude."""
     return "–" if value is None else f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 def whole(value: float | None) -> str:
-    """Write a count."""
+    """Format a count."""
     return "–" if value is None else f"{int(value):,}"
 
 
 def distance(value: float) -> str:
-    """Write a distance with one decimal; what is farther than ten is just far."""
+    """Format a distance with one decimal, from ten on as 10+."""
     return "10+" if value >= 10 else f"{value:.1f}"
 
 

@@ -1,4 +1,4 @@
-"""The CSV files others put into the input folder: found, opened safely, read in pieces."""
+"""CSV drops in the input folder: found, opened safely and read in pieces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Bytes = BufferedReader | BufferedRandom
 
 @dataclass(frozen=True)
 class Signature:
-    """What the file system says of a file; any change of its bytes changes it."""
+    """Metadata of a file that changes whenever its content does."""
 
     size_bytes: int
     mtime_ns: int
@@ -36,13 +36,13 @@ class Signature:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Signature:
-        """Take it from a stat result."""
+        """Return the signature in a stat result."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 @dataclass(frozen=True)
 class Drop:
-    """One file as it lies in the input folder."""
+    """One file found in the input folder."""
 
     path: Path
     name: str
@@ -51,7 +51,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some records of a drop: the fit ones typed, and as they came; the others as they came."""
+    """Some records of a drop: the valid ones typed and raw, the refused ones raw."""
 
     rows: pd.DataFrame
     problems: list[Problem]
@@ -63,11 +63,11 @@ class Piece:
 
 
 class Changed(Exception):
-    """The file changed, vanished or failed while it was read; a later run takes it."""
+    """The file changed, vanished or failed while being read; a later run retries it."""
 
 
 def find(config: Config) -> tuple[list[Drop], list[str]]:
-    """List the drops by name, and in words what else lies there and is never opened."""
+    """Return the drops sorted by name, and a message for each CSV entry that is skipped."""
     drops, skipped = [], []
     try:
         entries = sorted(os.scandir(config.input_folder), key=lambda entry: entry.name)
@@ -82,7 +82,7 @@ def find(config: Config) -> tuple[list[Drop], list[str]]:
             continue
         name = _recordable(config.name_of(Path(entry.path)))
         if not stat.S_ISREG(status.st_mode):
-            skipped.append(f"{name}: not a regular file, never opened")
+            skipped.append(f"{name}: skipped, not a regular file")
         elif status.st_size > config.ingestion.max_file_bytes:
             limit = config.ingestion.max_file_bytes
             skipped.append(f"{name}: {status.st_size} bytes, more than max_file_bytes = {limit}")
@@ -92,9 +92,9 @@ def find(config: Config) -> tuple[list[Drop], list[str]]:
 
 
 def settled(drops: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], list[str]]:
-    """Keep the drops nobody is writing to: those unchanged over `settle_seconds`.
+    """Return the drops unchanged over `settle_seconds`, and a message for each of the others.
 
-    Only files whose last change may be more recent than that are waited for.
+    It waits only if a file may have changed more recently than that.
     """
     now = time.time()
     young = [drop for drop in drops if now - drop.signature.ctime_ns / 1e9 < settle_seconds]
@@ -107,9 +107,9 @@ def settled(drops: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], l
 
 @contextmanager
 def opened(drop: Drop) -> Iterator[BufferedReader]:
-    """Open exactly the file that was found: no link is followed, no pipe waited for."""
+    """Open exactly the file that was found, without following links or waiting for pipes."""
     try:
-        file = open(drop.path, "rb", opener=_open_plainly)
+        file = open(drop.path, "rb", opener=_open_no_follow)
     except FileNotFoundError:
         raise Changed(f"{drop.name}: vanished before it could be read") from None
     except OSError as error:
@@ -124,14 +124,14 @@ def opened(drop: Drop) -> Iterator[BufferedReader]:
 
 
 def sha256(file: Bytes) -> str:
-    """Digest the bytes of an open file and rewind it."""
+    """Return the SHA-256 of an open file and rewind it."""
     digest = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)
     return digest
 
 
 def header_of(file: Bytes, max_line_characters: int) -> list[str]:
-    """Return the names in the first line of an open file, none if it has none; rewind it."""
+    """Return the column names of an open file, empty if it has no header; rewind it."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
         _, header = next(_records(text, max_line_characters), (0, []))
@@ -143,19 +143,19 @@ def header_of(file: Bytes, max_line_characters: int) -> list[str]:
 
 
 def read(file: Bytes, columns: Columns, max_line_characters: int) -> Iterator[Piece]:
-    """Yield the records piece by piece; DataError says why a file cannot be read as a whole."""
+    """Yield the records in pieces; raise DataError if the whole file cannot be read."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
         records = _records(text, max_line_characters)
         _, header = next(records, (0, []))
         if not header:
-            raise DataError("the file is empty, not even a header line is there")
+            raise DataError("the file is empty: it has no header line")
         header = [name.strip() for name in header]
         check_header(header, columns)
         yield from _pieces(records, header, columns)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
-        raise DataError(f"not UTF-8 text: byte 0x{byte:02x} cannot be read") from None
+        raise DataError(f"not UTF-8 text: byte 0x{byte:02x} cannot be decoded") from None
     except csv.Error as error:
         raise DataError(f"not CSV: {error}") from None
     finally:
@@ -164,7 +164,7 @@ def read(file: Bytes, columns: Columns, max_line_characters: int) -> Iterator[Pi
 
 
 def read_whole(config: Config, path: Path) -> pd.DataFrame:
-    """Read a data set whose every row must be fit, such as the test data."""
+    """Return a data set in which every row must be valid, such as the test data."""
     name = config.name_of(path)
     try:
         signature = Signature.of(path.lstat())
@@ -189,7 +189,7 @@ def read_whole(config: Config, path: Path) -> pd.DataFrame:
 
 
 def _recordable(name: str) -> str:
-    """Cut a name no ledger can hold; a digest of all of it tells it from others cut alike."""
+    """Truncate a name too long for the ledger; a digest of all of it keeps it unique."""
     if len(name) <= NAME_CHARACTERS:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
@@ -197,7 +197,7 @@ def _recordable(name: str) -> str:
 
 
 def _records(text: io.TextIOWrapper, max_line_characters: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the number of the line it starts on; blank lines are none."""
+    """Yield each record with the number of its first line; blank lines are skipped."""
     reader = csv.reader(_lines(text, max_line_characters), strict=True)
     line = 1
     for record in reader:
@@ -231,11 +231,12 @@ def _pieces(
 def _piece(
     lines: Sequence[int], cells: Sequence[list[str]], header: Sequence[str], columns: Columns
 ) -> Piece:
-    whole = [len(record) == len(header) for record in cells]
-    complete, their_lines = list(compress(cells, whole)), list(compress(lines, whole))
+    is_complete = [len(record) == len(header) for record in cells]
+    complete = list(compress(cells, is_complete))
+    complete_lines = list(compress(lines, is_complete))
     records = pd.DataFrame(complete, columns=list(header), dtype="str")
-    checked = check(records, their_lines, columns)
-    fit = checked.rows.index.tolist()
+    checked = check(records, complete_lines, columns)
+    valid = checked.rows.index.tolist()
     ragged = [
         Problem(line, "", f"{len(record)} fields, the header has {len(header)}", shorten(record[0]))
         for line, record in zip(lines, cells, strict=True)
@@ -250,8 +251,8 @@ def _piece(
         header=list(header),
         refused=refused,
         n_read=len(cells),
-        lines=[their_lines[i] for i in fit],
-        records=[complete[i] for i in fit],
+        lines=[complete_lines[i] for i in valid],
+        records=[complete[i] for i in valid],
     )
 
 
@@ -262,7 +263,7 @@ def _signature(path: Path) -> Signature | None:
         return None
 
 
-def _open_plainly(path: str, flags: int) -> int:
+def _open_no_follow(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 

@@ -1,4 +1,4 @@
-"""One drop brought in: its fresh rows into a part, the others into quarantine, then the commit."""
+"""Ingestion of one drop: new rows to a part, refused rows to quarantine, then the commit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("ingestion")
 
 @dataclass(frozen=True)
 class Intake:
-    """What became of one drop; its rows always add up."""
+    """The outcome of one drop; rows_read is the sum of the other row counts."""
 
     path: str
     status: str
@@ -43,7 +43,7 @@ class Intake:
 
 @dataclass
 class Contents:
-    """What was read of one drop so far; the first of the `refused` records is the header."""
+    """The content of one drop read so far; the first of the `refused` records is the header."""
 
     hashes: list[int] = field(default_factory=list)
     unripe: list[tuple[int, int]] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Contents:
     refusal: str | None = None
 
     def add(self, piece: Piece, fresh: pd.DataFrame, columns: Columns) -> None:
-        """Count a piece, `fresh` being the rows of it that are new."""
+        """Add a piece of rows, of which `fresh` are new."""
         self.hashes += fresh[ROW_HASH].tolist()
         unripe = fresh[fresh[columns.target].isna()]
         self.unripe += zip(unripe[ROW_HASH].tolist(), keys(unripe, columns).tolist(), strict=True)
@@ -65,7 +65,7 @@ class Contents:
         self.n_duplicate += len(piece.rows) - len(fresh)
 
     def add_labels(self, piece: Piece, matched: Matched) -> None:
-        """Count a piece of a drop that brings labels."""
+        """Add a piece of a drop of labels."""
         self.labels += matched.labels
         self._add(
             replace(
@@ -86,9 +86,9 @@ class Contents:
 def split_fresh(
     pieces: Iterable[Piece], columns: Columns, *, known: Callable[[Sequence[int]], Iterable[int]]
 ) -> Iterator[tuple[Piece, pd.DataFrame]]:
-    """Pair each piece with those of its fit rows that no earlier piece or drop had.
+    """Yield each piece with those of its valid rows that no earlier piece or drop contained.
 
-    `known` tells which of some row hashes were accepted from earlier drops.
+    `known` returns which of the given row hashes were accepted from earlier drops.
     """
     seen: set[int] = set()
     for piece in pieces:
@@ -105,7 +105,7 @@ def split_fresh(
 def take(
     config: Config, ledger: Ledger, drop: Drop | Fetch, *, requeued: int | None = None
 ) -> Intake | None:
-    """Bring one drop in: part and quarantine first, then the commit; None if only touched."""
+    """Ingest one drop: part and quarantine first, then the commit; None if only touched."""
     ingestion_id = ledger.ingestions.last_id() + 1
     with _opened(drop) as file:
         sha256 = drops.sha256(file)
@@ -120,7 +120,7 @@ def take(
         intake = _sum_up(drop, contents)
     row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **asdict(intake)}
     in_sql = config.store_dataset_in_sql and contents.hashes
-    brought = Taken(
+    taken = Taken(
         contents.hashes,
         contents.unripe,
         contents.labels,
@@ -128,10 +128,10 @@ def take(
         rows=rows_for_sql(config, ingestion_id) if in_sql else (),
         mark=drop.mark if isinstance(drop, Fetch) else None,
     )
-    ledger.ingestions.record(row, taken=brought, requeued=requeued)
+    ledger.ingestions.record(row, taken=taken, requeued=requeued)
     if problems := contents.problems:
         first = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
-        again = f"once mended: python ingestion.py --requeue {ingestion_id}"
+        again = f"once corrected: python ingestion.py --requeue {ingestion_id}"
         log.warning("%s: %d problems, first %s; %s", drop.name, len(problems), first, again)
     return intake
 
@@ -139,7 +139,7 @@ def take(
 def preview(
     config: Config, ledger: Ledger, drop: Drop | Fetch, *, seen: set[int]
 ) -> tuple[Intake, pd.DataFrame]:
-    """Tell what `take` would make of a drop after rows of the hashes `seen`; write nothing."""
+    """Return what `take` would do with a drop after rows with hashes `seen`; write nothing."""
     frames = [store.read_parts(config, [])]
 
     def known(hashes: Sequence[int]) -> set[int]:
@@ -158,7 +158,7 @@ def preview(
 
 
 def rows_for_sql(config: Config, ingestion_id: int) -> Iterator[StoredRow]:
-    """Read the part of an ingestion in the form its rows have in SQL."""
+    """Yield the rows of an ingestion's part in the form stored in SQL."""
     part = store.read_part(store.part_path(config, ingestion_id), config.columns)
     return stored_form(part, config.columns)
 
@@ -170,7 +170,7 @@ def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:
 def _write(
     config: Config, ledger: Ledger, drop: Drop | Fetch, file: Bytes, ingestion_id: int
 ) -> Contents:
-    """Write the part and the quarantine of one drop; nothing of it counts before the commit."""
+    """Write the part and the quarantine of one drop; neither counts before the commit."""
     part, columns = store.part_path(config, ingestion_id), config.columns
     try:
         if _brings_labels(config, file):
@@ -200,11 +200,11 @@ def _quarantine(config: Config, ingestion_id: int, drop: Drop | Fetch, contents:
 
 def _brings_labels(config: Config, file: Bytes) -> bool:
     header = drops.header_of(file, config.ingestion.max_line_characters)
-    return late_labels.are_all(header, config.columns)
+    return late_labels.has_only_labels(header, config.columns)
 
 
 def _read_labels(config: Config, ledger: Ledger, file: Bytes) -> Contents:
-    """Read a drop of labels and find the rows that wait for them."""
+    """Read a drop of labels and match them to the rows that wait for them."""
     columns, contents = config.columns.of_labels, Contents(kind="labels")
     taken: set[int] = set()
 
@@ -228,7 +228,7 @@ def _read(
     known: Callable[[Sequence[int]], Iterable[int]],
     keep: Callable[[pd.DataFrame], None],
 ) -> Contents:
-    """Read a drop piece by piece; `keep` gets the rows whose hashes are not `known`."""
+    """Read a drop in pieces; `keep` is called with the rows whose hashes are not `known`."""
     pieces = drops.read(file, config.columns, config.ingestion.max_line_characters)
     contents = Contents()
     for piece, fresh in split_fresh(pieces, config.columns, known=known):
@@ -243,7 +243,7 @@ def _sum_up(drop: Drop | Fetch, contents: Contents) -> Intake:
         return Intake(drop.name, "refused", reason=contents.refusal)
     n_refused = max(len(contents.refused) - 1, 0)
     n_added = len(contents.hashes) + len(contents.labels)
-    reason = f"columns nobody declared: {contents.undeclared}" if contents.undeclared else None
+    reason = f"undeclared columns: {contents.undeclared}" if contents.undeclared else None
     counts = (contents.n_read, n_added, contents.n_duplicate, n_refused)
     return Intake(drop.name, "taken", contents.kind, *counts, reason=reason)
 

@@ -1,4 +1,4 @@
-"""Labels that come after their rows: a drop of labels ripens the rows that wait for them."""
+"""Late labels: a drop of labels is matched to the rows accepted without one."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from risk.config import Columns
 from risk.data.drops import Piece
 from risk.schema import LaterLabel, Problem, keys, shorten
 
-NO_ROW = "no earlier row of this name waits for a label"
-CONTRADICTION = "contradicts the label that is known"
+NO_ROW = "no earlier row with this key waits for a label"
+CONTRADICTION = "contradicts the known label"
 NO_LABEL = "no label"
 Find = Callable[[Sequence[int]], Sequence[Any]]
 
 
 @dataclass
 class Matched:
-    """What became of the labels of one piece of a drop."""
+    """The outcome for the labels of one piece of a drop."""
 
     labels: list[LaterLabel] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -29,16 +29,16 @@ class Matched:
     n_duplicate: int = 0
 
 
-def are_all(header: Sequence[str], columns: Columns) -> bool:
-    """Whether a table brings labels only: it names rows and labels, and no feature."""
+def has_only_labels(header: Sequence[str], columns: Columns) -> bool:
+    """Return whether a table holds labels only: the target and no feature."""
     return columns.target in header and not set(columns.features) & set(header)
 
 
 def match(piece: Piece, columns: Columns, *, waiting: Find, known: Find) -> Matched:
-    """Give each label to the row of its name that has waited longest.
+    """Match each label to the row with its key that has waited longest.
 
-    A label that is known already is a duplicate; one that contradicts it, or that no row waits
-    for, is refused.
+    A label already known is a duplicate; one that contradicts a known label, or for which no
+    row waits, is refused.
     """
     matched = Matched()
     names = keys(piece.rows, columns).tolist()
@@ -66,7 +66,7 @@ def match(piece: Piece, columns: Columns, *, waiting: Find, known: Find) -> Matc
 
 
 def _rule(label: Any, queue: deque[Any], earlier: set[int]) -> str | None:
-    """Say which rule the label breaks, if any."""
+    """Return the rule the label breaks, None if none."""
     if pd.isna(label):
         return NO_LABEL
     if queue or label in earlier:

@@ -1,4 +1,4 @@
-"""Drops that are read from SQL: the rows of a table or query that came since the last fetch."""
+"""Drops read from SQL: the rows of a table or query added since the last fetch."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from risk.schema import FROM_SQL
 
 log = logging.getLogger("ingestion")
 ROWS_AT_ONCE = 5000
-BIT = 16  # as MariaDB numbers its types
-ROUNDED = 5e-6
+BIT = 16  # MariaDB's number for the type BIT
+ROUNDING_ERROR = 5e-6
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """New rows of a source as a CSV file without a name, and how far the source is read by it."""
+    """New rows of a source as an unnamed CSV file, and the watermark they advance it to."""
 
     name: str
     signature: Signature
@@ -49,9 +49,9 @@ class Fetch:
 def after(
     files: Iterable[Drop], config: Config, ledger: Ledger, *, out_of_reach: list[str]
 ) -> Iterator[Drop | Fetch]:
-    """Yield the files, then what is new in every source, each to be taken before the next.
+    """Yield the files, then the new rows of every source; take each before the next is requested.
 
-    A source that cannot be read is named in `out_of_reach`, and keeps no other.
+    A source that cannot be read is added to `out_of_reach` and does not hold up the others.
     """
     yield from files
     for name in config.sources:
@@ -62,9 +62,9 @@ def after(
 
 
 def _fetches(config: Config, ledger: Ledger, name: str) -> Iterator[Fetch]:
-    """Yield what is new in a source until there is no more.
+    """Yield the new rows of a source, fetch by fetch, until there are no more.
 
-    Rows at the mark are read again, as more may have come there; the ones taken are left out.
+    Rows at the mark are read again, as more may have been added; those taken are skipped.
     """
     mark = ledger.watermarks.of(name)
     while True:
@@ -85,12 +85,12 @@ def _fetched(
     reading = Reading(source, mark, declared=config.columns.all)
     with store.spooling() as file:
         with _faults(name, source), _connected(config, source) as connection:
-            for rows in reading.ask(connection):
+            for rows in reading.new_rows(connection):
                 file.write(rows.encode())
             moved = reading.moved(name)
         if reading.n_endless:
-            told = "source %s: %d rows whose %s is NaN or infinity are left alone"
-            log.warning(told, name, reading.n_endless, source.high_water_mark)
+            message = "source %s: rows skipped because %s is NaN or infinite: %d"
+            log.warning(message, name, source.high_water_mark, reading.n_endless)
         size_bytes = file.tell()
         file.seek(0)
         if moved is None:
@@ -101,37 +101,37 @@ def _fetched(
 
 
 class Reading:
-    """One pass over the rows of a source, in the order of their marks."""
+    """One pass over the rows of a source, in ascending order of their marks."""
 
     def __init__(self, source: Source, mark: Watermark | None, *, declared: Iterable[str]) -> None:
         self.source, self.mark, self.declared = source, mark, {*declared}
         self.again = Counter(mark.taken if mark else ())
-        self.most = source.max_rows + self.again.total()
+        self.limit = source.max_rows + self.again.total()
         self.recent: deque[tuple[Any, int]] = deque()
         self.n_read = self.n_new = self.n_endless = 0
         self.bits: set[str] = set()
 
-    def ask(self, connection: sa.Connection) -> Iterator[str]:
-        """Yield the new rows as CSV, the first with a header."""
+    def new_rows(self, connection: sa.Connection) -> Iterator[str]:
+        """Yield the new rows as CSV text, the first with a header."""
         mark = self.mark.value if self.mark else None
         beginning = None if mark is None or _is_endless(mark) else self._behind(mark)
-        query = _query(self.source, beginning).limit(self.most)
+        query = _query(self.source, beginning).limit(self.limit)
         result = connection.execution_options(stream_results=True).execute(query)
         self.bits = {name for name, kind, *_ in result.cursor.description if kind == BIT}
         for rows in result.mappings().partitions(ROWS_AT_ONCE):
             text = io.StringIO()
-            writer = csv.writer(text, lineterminator=store.RETURN_TOO)
+            writer = csv.writer(text, lineterminator=store.LINE_END)
             for row in rows:
                 self._write(writer, row)
             yield text.getvalue()
 
     @property
     def is_last(self) -> bool:
-        """Whether there was no more to read."""
-        return self.n_read < self.most
+        """Whether the source was read to its end."""
+        return self.n_read < self.limit
 
     def moved(self, name: str) -> Watermark | None:
-        """Return how far the source was read, None if nothing was new."""
+        """Return the new watermark of the source, None if there were no new rows."""
         if not self.n_new:
             return None
         newest, taken = self.recent[-1][0], Counter(digest for _, digest in self.recent)
@@ -156,20 +156,22 @@ class Reading:
             self.n_new += 1
 
     def _readable(self, name: str, value: Any) -> Any:
-        """Return the number that bits are; what other bytes mean nobody knows."""
+        """Return a BIT value as an integer; raise SourceError for other bytes in a used column."""
         if not isinstance(value, bytes):
             return value
         if name in self.bits:
             return int.from_bytes(value)
         if name in self.declared or name == self.source.high_water_mark:
-            raise SourceError(f"its column {name} holds bytes; ask for a text or a number by query")
+            raise SourceError(f"column {name} holds bytes; convert it to text or a number in query")
         return value
 
     def _is_new(self, mark: Any, cells: Iterable[str]) -> bool:
         digest = int.from_bytes(blake2b("\0".join(cells).encode(), digest_size=8).digest())
         self.recent.append((mark, digest))
         if type(mark) is not type(self.recent[0][0]):
-            raise SourceError("its marks are of different kinds")
+            raise SourceError(
+                "values of high_water_mark have different types; convert them in query"
+            )
         beginning = _least(self._behind(mark))
         while self.recent[0][0] < beginning:
             self.recent.popleft()
@@ -179,7 +181,7 @@ class Reading:
         return True
 
     def _behind(self, mark: Any) -> Any:
-        """Return the mark from which on rows are read again."""
+        """Return the mark from which rows are read again."""
         mark, overlap = _least(mark), self.source.overlap
         if not overlap:
             return mark
@@ -193,24 +195,24 @@ class Reading:
                 return mark - type(mark)(overlap)
             case Decimal():
                 return mark - Decimal(overlap)
-        raise SourceError("overlap needs a mark that is a number or a time")
+        raise SourceError("overlap requires a high_water_mark that is a number or a time")
 
 
 def _is_endless(mark: Any) -> bool:
-    """Tell whether no mark could be beyond this one: PostgreSQL sorts NaN behind infinity."""
+    """Return whether no mark can follow this one: PostgreSQL sorts NaN after infinity."""
     return bool(mark != mark or mark == math.inf)
 
 
 def _least(mark: Any) -> Any:
-    """Return the least a mark may be that is shown as this one: of a FLOAT MariaDB rounds it."""
-    return mark - abs(mark) * ROUNDED if isinstance(mark, float) else mark
+    """Return the least mark that may be shown as this one: MariaDB rounds a FLOAT in output."""
+    return mark - abs(mark) * ROUNDING_ERROR if isinstance(mark, float) else mark
 
 
 def _query(source: Source, beginning: Any) -> sa.Select[Any]:
-    """Ask for the rows from a mark on; one without a mark never counts."""
+    """Return the query for the rows from a mark on; rows without a mark are excluded."""
     column: sa.ColumnClause[Any] = sa.column(quoted_name(source.high_water_mark, quote=True))
     if source.query:
-        text = source.query.strip().rstrip(";").replace(":", r"\:")  # no name of a parameter
+        text = source.query.strip().rstrip(";").replace(":", r"\:")  # not a bound parameter
         rows: Any = sa.text(text).columns(column).subquery("source")
     else:
         *schema, table = [quoted_name(name, quote=True) for name in str(source.table).split(".")]
@@ -219,12 +221,12 @@ def _query(source: Source, beginning: Any) -> sa.Select[Any]:
     query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(rows).order_by(mark)
     if beginning is None:
         return query.where(mark.is_not(None))
-    # without a type, else it were cast to what SQLAlchemy takes Python's type for
+    # untyped, as SQLAlchemy would otherwise cast it to its default for the Python type
     return query.where(mark >= sa.literal(beginning, sa.types.NullType()))
 
 
 def _cell(value: Any) -> str:
-    """Write a value as a file would: nothing for what is missing, 1 or 0 for a boolean."""
+    """Return a value as a CSV cell: empty if missing, 1 or 0 for a boolean."""
     if value is None or value != value:
         return ""
     return str(int(value) if isinstance(value, bool) else value)
@@ -232,7 +234,7 @@ def _cell(value: Any) -> str:
 
 @contextmanager
 def _connected(config: Config, source: Source) -> Iterator[sa.Connection]:
-    """Connect for reading only, which the database sees to."""
+    """Yield a read-only connection, enforced by the database."""
     address = _address(config, source)
     is_sqlite = address.get_backend_name() == "sqlite"
     engine = _read_only_sqlite(address) if is_sqlite else make_engine(address)
@@ -254,15 +256,15 @@ def _address(config: Config, source: Source) -> sa.URL:
     if not source.url_env:
         return address_of(config.sqlalchemy_url)
     if source.url is None:
-        raise SourceError(f"the variable {source.url_env} is not set")
+        raise SourceError(f"the environment variable {source.url_env} is not set")
     return address_of(config.absolute(source.url.get_secret_value()))
 
 
 @contextmanager
 def _faults(name: str, source: Source) -> Iterator[None]:
-    """Name the source in each of its faults, which never show its address."""
+    """Convert faults to SourceError naming the source, without showing its address."""
     try:
         yield
     except (SQLAlchemyError, ArithmeticError, LedgerError, SourceError) as error:
-        told = on_one_line(error).replace("database_url", source.url_env or "database_url")
-        raise SourceError(f"source {name}: {told}") from error
+        message = on_one_line(error).replace("database_url", source.url_env or "database_url")
+        raise SourceError(f"source {name}: {message}") from error

@@ -1,4 +1,4 @@
-"""Rows, columns and timings in a few numbers each."""
+"""Summary statistics of columns and timings."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from risk.config import Columns
 
 
 def summarise(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    """Describe each feature and the target; what a column's kind does not have stays missing."""
+    """Return statistics of each feature and the target; those of other column types are NaN."""
     numeric = [_describe_numbers(rows[name]) for name in (*columns.numeric, columns.target)]
     categorical = [_describe_texts(rows[name]) for name in columns.categorical]
     return pd.DataFrame([*numeric[:-1], *categorical, numeric[-1]])
 
 
 def as_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as plain values, None for whatever is missing or infinite."""
+    """Return the rows of a table as plain values, None for missing and infinite ones."""
     plain = table.astype("object").where(table.notna() & ~table.isin([np.inf, -np.inf]), None)
     names = [str(name) for name in table]
     return [dict(zip(names, row, strict=True)) for row in plain.itertuples(index=False)]
 
 
 def summarise_timings(timings: pd.DataFrame) -> pd.DataFrame:
-    """Return last, median and 95th percentile of each stage's seconds."""
+    """Return runs, last, median and 95th percentile of the duration of each stage."""
     seconds = timings.groupby("stage", sort=False)["duration_seconds"]
     table = seconds.agg(
         runs="size", last="last", median="median", p95=lambda durations: durations.quantile(0.95)

@@ -1,4 +1,4 @@
-"""What all figures share: colours, sizes, one style, and how they are written down."""
+"""Basis of all figures: colours, sizes, style, and export to SVG and PNG."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WIDE, PAGE, NARROW = 9.0, 6.7, 4.2  # inches: a screen, a printed page, a phone
 DOTS_PER_INCH = 150
 SMALL, TEXT = 8, 9  # points
 STYLE: Any = {
-    "font.family": ["sans-serif", fonts.ASIAN],  # the second where the first has no letter
+    "font.family": ["sans-serif", fonts.ASIAN],  # the second for glyphs missing in the first
     "font.sans-serif": ["system-ui", "Segoe UI", "Helvetica Neue", "Arial", fonts.TEXT],
     "font.size": TEXT,
     "text.parse_math": False,
@@ -36,7 +36,7 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours that the colour-blind tell apart; form and label say the same without colour."""
+    """Colours safe for colour-blind readers; shape and label carry the same information."""
 
     ink: str
     faint: str
@@ -67,7 +67,7 @@ THEMES = {"light": LIGHT, "dark": DARK}
 
 @dataclass(frozen=True)
 class Frame:
-    """How large a figure is, and its margins, in inches."""
+    """Size and margins of a figure, in inches."""
 
     width: float = PAGE
     height: float = 3.2
@@ -78,18 +78,18 @@ class Frame:
 
     @property
     def inner(self) -> tuple[float, float]:
-        """Tell how wide and high the drawing is."""
+        """Width and height of the plot area."""
         return self.width - self.left - self.right, self.height - self.below - self.above
 
 
 def canvas(frame: Frame, *, theme: Theme = LIGHT, grid: str = "y") -> tuple[Figure, Axes]:
-    """Give a figure without frame, with a quiet grid, and no background of its own."""
+    """Return a figure and axes without spines, with a light grid and a transparent background."""
     figure = blank(frame)
     return figure, add_axes(figure, frame, theme=theme, grid=grid)
 
 
 def blank(frame: Frame) -> Figure:
-    """Give a figure to draw on."""
+    """Return an empty figure with a transparent background."""
     from matplotlib.figure import Figure
 
     _set_style()
@@ -99,7 +99,7 @@ def blank(frame: Frame) -> Figure:
 
 
 def add_axes(figure: Figure, frame: Frame, *, theme: Theme = LIGHT, grid: str = "y") -> Axes:
-    """Add a drawing that leaves the margins of the frame free; `grid` is x, y or both."""
+    """Add axes within the margins of the frame; `grid` is x, y or both."""
     width, height = frame.inner
     place = frame.left / frame.width, frame.below / frame.height
     axes = figure.add_axes((*place, width / frame.width, height / frame.height))
@@ -116,14 +116,14 @@ def add_axes(figure: Figure, frame: Frame, *, theme: Theme = LIGHT, grid: str = 
 
 
 def say_instead(words: str, *, theme: Theme = LIGHT, width: float = PAGE) -> Figure:
-    """Give a low figure that says in words why nothing is drawn."""
+    """Return a low figure with a text instead of a plot."""
     figure = blank(Frame(width=width, height=1.0))
     figure.text(0.5, 0.5, words, ha="center", va="center", color=theme.ink, wrap=True)
     return figure
 
 
 def in_percent(axis: Any, *, most: int = 6) -> None:
-    """Write the numbers of an axis that are shares as percent."""
+    """Format the tick labels of an axis of shares as percentages."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 5, 10]))
@@ -131,7 +131,7 @@ def in_percent(axis: Any, *, most: int = 6) -> None:
 
 
 def as_svg(figure: Figure) -> bytes:
-    """Write a figure as SVG without inline styles, which strict pages refuse; text stays text."""
+    """Return a figure as SVG, text as text, without the inline styles a strict CSP blocks."""
     _set_style()
     buffer = io.BytesIO()
     with any_letter():
@@ -147,13 +147,13 @@ def as_svg(figure: Figure) -> bytes:
         for sheet in node.findall(f"{{{SVG}}}style"):
             node.remove(sheet)
         if node.tag == f"{{{SVG}}}g":
-            node.attrib.pop("id", None)  # several figures share a page, and an id is there once
+            node.attrib.pop("id", None)  # IDs would repeat if several figures share a page
     root.set("stroke-linejoin", "round")
     return ElementTree.tostring(root)
 
 
 def as_png(figure: Figure) -> bytes:
-    """Write a figure as PNG on white, of a resolution that prints well."""
+    """Return a figure as PNG on white, at print resolution."""
     buffer = io.BytesIO()
     with any_letter():
         figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor="white")
@@ -162,7 +162,7 @@ def as_png(figure: Figure) -> bytes:
 
 @contextmanager
 def any_letter() -> Iterator[None]:
-    """Draw a box, without a warning, for a letter that no font here has."""
+    """Suppress matplotlib's warning for a glyph that no font has; a box is drawn for it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield

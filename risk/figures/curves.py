@@ -1,4 +1,4 @@
-"""What a model gets right and wrong at each threshold."""
+"""Curves of a model's performance over thresholds: ROC, precision-recall, calibration, cost."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 SQUARE = Frame(height=3.7, left=0.7, right=3.1, below=0.6, above=0.2)
-LETTERS = 36  # of an explanation beside a square
+LETTERS = 36  # per line of the legend beside a square plot
 LABEL_ROW = 0.2  # inches
 
 
 def roc_curve(points: pd.DataFrame, *, chosen: Point | None, area: float | None, n: int) -> Figure:
-    """Draw which share of the positives is caught for which share of false alarms.
+    """Draw the ROC curve: true positive rate against false positive rate.
 
     `points` has fpr and tpr; `chosen` is the point (fpr, tpr) of the threshold in force, `area`
     the area below the curve, `n` the number of labelled rows.
@@ -31,21 +31,21 @@ def roc_curve(points: pd.DataFrame, *, chosen: Point | None, area: float | None,
     if len(points) < 2:
         return say_instead("not enough data: a ROC curve needs labelled rows of both classes")
     figure, axes = canvas(SQUARE, grid="both")
-    told = "" if area is None else f", area {area:.2f} (1 is perfect)"
+    area_note = "" if area is None else f", area {area:.2f} (1 is perfect)"
     axes.plot(
         points["fpr"],
         points["tpr"],
         color=LIGHT.measured,
         linewidth=2,
-        label=_wrapped(f"the model{told}, n = {n:,} labelled rows"),
+        label=_wrapped(f"the model{area_note}, n = {n:,} labelled rows"),
     )
-    label = _wrapped("calls made at random, area 0.50")
+    label = _wrapped("random predictions, area 0.50")
     axes.plot([0, 1], [0, 1], "--", color=LIGHT.faint, linewidth=1.2, label=label)
     if chosen is not None:
-        words = f"{percent(chosen[1])} of those at risk, {percent(chosen[0])} of the others"
-        _mark_chosen(axes, chosen, f"the threshold in force calls {words}")
-    axes.set_xlabel("share of the others that is called")
-    axes.set_ylabel("share of those at risk that is called")
+        rates = f"{percent(chosen[1])} of those at risk, {percent(chosen[0])} of the others"
+        _mark_chosen(axes, chosen, f"the current threshold flags {rates}")
+    axes.set_xlabel("share of the others that is flagged (false positive rate)")
+    axes.set_ylabel("share of those at risk that is flagged (recall)")
     _square(axes)
     return figure
 
@@ -53,7 +53,7 @@ def roc_curve(points: pd.DataFrame, *, chosen: Point | None, area: float | None,
 def precision_recall_curve(
     points: pd.DataFrame, *, chosen: Point | None, base_rate: float, area: float | None, n: int
 ) -> Figure:
-    """Draw how many of the called are positives, for which share of the positives called.
+    """Draw precision against recall.
 
     `points` has recall and precision; `chosen` is the point (recall, precision) of the threshold
     in force, `base_rate` the share of positives, `area` the average precision, `n` the number of
@@ -64,29 +64,29 @@ def precision_recall_curve(
     if len(points) < 2 or not base_rate:
         return say_instead("not enough data: a precision-recall curve needs labelled positives")
     figure, axes = canvas(SQUARE, grid="both")
-    told = "" if area is None else f", average precision {area:.2f} (1 is perfect)"
+    area_note = "" if area is None else f", average precision {area:.2f} (1 is perfect)"
     axes.step(
         points["recall"],
         points["precision"],
         where="pre",
         color=LIGHT.measured,
         linewidth=2,
-        label=_wrapped(f"the model{told}, n = {n:,} labelled rows"),
+        label=_wrapped(f"the model{area_note}, n = {n:,} labelled rows"),
     )
-    label = _wrapped(f"calls made at random: {percent(base_rate)} are right")
+    label = _wrapped(f"random predictions: {percent(base_rate)} are correct")
     axes.axhline(base_rate, linestyle="--", color=LIGHT.faint, linewidth=1.2, label=label)
     if chosen is not None:
-        caught, right = map(percent, chosen)
-        words = f"calls {caught} of those at risk, {right} of its calls are right"
-        _mark_chosen(axes, chosen, f"the threshold in force {words}")
-    axes.set_xlabel("share of those at risk that is called (recall)")
-    axes.set_ylabel("share of calls that are right (precision)")
+        recall, precision = map(percent, chosen)
+        words = f"flags {recall} of those at risk, {precision} of its flags are correct"
+        _mark_chosen(axes, chosen, f"the current threshold {words}")
+    axes.set_xlabel("share of those at risk that is flagged (recall)")
+    axes.set_ylabel("share of flags that are correct (precision)")
     _square(axes)
     return figure
 
 
 def calibration_curve(bins: pd.DataFrame) -> Figure:
-    """Draw the share of positives there was where which risk was predicted.
+    """Draw the observed share of positives against the predicted risk.
 
     `bins` has predicted (the mean), observed (the share), lower, upper and n.
     """
@@ -97,13 +97,13 @@ def calibration_curve(bins: pd.DataFrame) -> Figure:
     predicted, observed, lower, upper = (bins[name].astype("float64") for name in names)
     figure, axes = canvas(SQUARE, grid="both")
     errors = [(observed - lower).clip(0), (upper - observed).clip(0)]
-    label = _wrapped(f"what was observed, with its interval, {span(bins['n'])} rows a point")
+    label = _wrapped(f"observed share, with its interval, {span(bins['n'])} rows per point")
     axes.errorbar(
         predicted, observed, errors, fmt="o-", color=LIGHT.measured, capsize=3, label=label
     )
-    words = "what a perfect model would show; below it, fewer are at risk than predicted"
+    words = "perfect calibration; below the line, fewer are at risk than predicted"
     axes.plot([0, 1], [0, 1], "--", color=LIGHT.faint, linewidth=1.2, label=_wrapped(words))
-    axes.set_xlabel("predicted risk (mean of the rows)")
+    axes.set_xlabel("mean predicted risk")
     axes.set_ylabel("share that was at risk")
     highest = max(predicted.max(), observed.max(), upper.fillna(0).max())
     _square(axes, highest=min(1.0, float(np.ceil(10 * highest) / 10) or 0.1))
@@ -113,7 +113,7 @@ def calibration_curve(bins: pd.DataFrame) -> Figure:
 def threshold_costs(
     points: pd.DataFrame, *, chosen: float, cheapest: float | None, n: int
 ) -> Figure:
-    """Draw what each threshold would have cost.
+    """Draw the mean cost per row at each threshold.
 
     `points` has threshold and cost (the mean per row); `chosen` is the threshold in force,
     `cheapest` the one of lowest cost, `n` the number of labelled rows.
@@ -127,16 +127,16 @@ def threshold_costs(
     axes.set_xlim(0, 1)
     lowest, highest = points["cost"].min(), points["cost"].max()
     axes.set_ylim(min(0, 1.08 * lowest), 1.08 * max(highest, 1e-9))
-    axes.set_xlabel(f"threshold: predicted risk from which on a row is called at risk, n = {n:,}")
+    axes.set_xlabel(f"threshold: predicted risk from which a row is flagged as at risk, n = {n:,}")
     axes.set_ylabel("mean cost per row")
-    in_force = f"threshold in force: {number(chosen, digits=3)}"
+    current = f"current threshold: {number(chosen, digits=3)}"
     if cheapest is not None and cheapest != chosen:
         _mark_threshold(
             axes, cheapest, f"cheapest threshold: {number(cheapest, digits=3)}", row=1, line="--"
         )
     elif cheapest is not None:
-        in_force += ", the cheapest"
-    _mark_threshold(axes, chosen, in_force, row=0, line="-")
+        current += ", the cheapest"
+    _mark_threshold(axes, chosen, current, row=0, line="-")
     return figure
 
 
@@ -150,7 +150,7 @@ def _mark_chosen(axes: Axes, chosen: Point, words: str) -> None:
 
 
 def _square(axes: Axes, *, highest: float = 1.0) -> None:
-    """Give both axes the same scale, and write beside the drawing what is what."""
+    """Set both axes to the same scale, and place the legend beside the plot."""
     axes.set(xlim=(0, highest), ylim=(0, 1.02 * highest))
     in_percent(axes.xaxis)
     in_percent(axes.yaxis)
@@ -165,7 +165,7 @@ def _square(axes: Axes, *, highest: float = 1.0) -> None:
 
 
 def _mark_threshold(axes: Axes, threshold: float, words: str, *, row: int, line: str) -> None:
-    """Draw a threshold, and above it what it is, inside of the drawing's width."""
+    """Draw a line at a threshold, with its label above it within the plot's width."""
     width, height = Frame(height=3.2, above=0.55).inner
     axes.axvline(threshold, color=LIGHT.ink, linewidth=1.4, linestyle=line)
     half = inches(words) / 2 / width

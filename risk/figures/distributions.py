@@ -1,4 +1,4 @@
-"""Reference against current: how the values of one column are spread."""
+"""Distributions of one column: reference against current rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 def score_distribution(
     bins: pd.DataFrame, *, threshold: float, n_reference: int, n_current: int
 ) -> Figure:
-    """Draw how the predicted risk is spread, and from where on a row is called positive.
+    """Draw the distribution of the predicted risk, and the threshold.
 
     `bins` has left and right (0 to 1, in order), reference and current (shares of the rows).
     """
@@ -41,19 +41,19 @@ def score_distribution(
     axes.set_xlabel("predicted risk")
     place = float(np.interp(threshold, edges, np.arange(len(edges))))
     line = axes.axvline(place, color=LIGHT.ink, linewidth=1.4, linestyle="--")
-    line.set_label(f"called at risk from {percent(threshold)} on")
-    _explain(axes)
+    line.set_label(f"flagged as at risk from {percent(threshold)}")
+    _draw_legend(axes)
     return figure
 
 
 def numeric_feature(
     bins: pd.DataFrame, *, feature: str, n_reference: int, n_current: int
 ) -> Figure:
-    """Draw how the values of a numeric feature are spread.
+    """Draw the distribution of a numeric feature.
 
     `bins` has left and right (in order; infinite at the ends if open; both missing for the missing
-    values, in the last row), reference and current (shares of the rows). Bins are drawn equally
-    wide, whatever their bounds, which stand below.
+    values, in the last row), reference and current (shares of the rows). All bins are drawn with
+    equal width, with their bounds as tick labels.
     """
     if bins.empty or not n_current:
         return say_instead(f"not enough data: no values of {fitted(feature, 3.5)} to draw")
@@ -68,10 +68,10 @@ def numeric_feature(
 def categorical_feature(
     shares: pd.DataFrame, *, feature: str, n_reference: int, n_current: int
 ) -> Figure:
-    """Draw how the values of a categorical feature are spread, those that changed most first.
+    """Draw the distribution of a categorical feature, values that changed most first.
 
-    `shares` has value (missing if it is), reference and current (shares of the rows). Of many
-    values the rest is told in words.
+    `shares` has value (NaN for missing), reference and current (shares of the rows). Beyond 15
+    values the rest is summarised in a note.
     """
     if shares.empty or not n_current:
         return say_instead(f"not enough data: no values of {fitted(feature, 3.5)} to draw")
@@ -79,12 +79,12 @@ def categorical_feature(
     order = np.argsort(-np.abs(now - before), kind="stable")
     rows, rest = shares.iloc[order[:MAX_VALUES]], shares.iloc[order[MAX_VALUES:]]
     before, now = _shares(rows)
-    told = [f"{percent(b)} → {percent(c)}" for b, c in zip(before, now, strict=True)]
-    figure, axes = rows_of([named(value) for value in rows["value"]], told, foot=_told(rest))
+    changes = [f"{percent(b)} → {percent(c)}" for b, c in zip(before, now, strict=True)]
+    figure, axes = rows_of([named(value) for value in rows["value"]], changes, foot=_foot(rest))
     places = np.arange(len(rows))
     axes.hlines(places, before, now, color=LIGHT.quiet, linewidth=2.5)
     look: dict[str, Any] = {"clip_on": False, "markeredgecolor": LIGHT.ink}
-    label = f"rows learnt from, n = {n_reference:,}"
+    label = f"training rows, n = {n_reference:,}"
     axes.plot(before, places, "o", markersize=7, markerfacecolor="white", label=label, **look)
     look["markeredgecolor"] = LIGHT.measured
     label = f"newest rows, n = {n_current:,}"
@@ -97,7 +97,7 @@ def categorical_feature(
 
 
 def _shares(table: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Give the shares of reference and current rows; what is missing on one side is not there."""
+    """Return the shares of reference and current rows; a value missing on one side has share 0."""
     before, now = (
         np.nan_to_num(table[name].to_numpy("float64", na_value=np.nan))
         for name in ("reference", "current")
@@ -105,7 +105,7 @@ def _shares(table: pd.DataFrame) -> tuple[Floats, Floats]:
     return before, now
 
 
-def _told(rest: pd.DataFrame) -> str:
+def _foot(rest: pd.DataFrame) -> str:
     if rest.empty:
         return ""
     before, now = (percent(float(shares.sum())) for shares in _shares(rest))
@@ -114,12 +114,12 @@ def _told(rest: pd.DataFrame) -> str:
 
 
 def _draw_bins(bins: pd.DataFrame, n_reference: int, n_current: int) -> tuple[Figure, Axes]:
-    """Draw the reference as grey bars, and the current shares as a line before them."""
+    """Draw the reference shares as grey bars, and the current shares as a line over them."""
     figure, axes = canvas(FRAME)
     before, now = _shares(bins)
     is_missing = bins["left"].isna().to_numpy()
     places = _places(bins)
-    label = f"rows learnt from, n = {n_reference:,}"
+    label = f"training rows, n = {n_reference:,}"
     look: dict[str, Any] = {"color": LIGHT.quiet, "edgecolor": "white", "linewidth": 0.8}
     axes.bar(places, before, 1, align="edge", label=label, **look)
     label = f"newest rows, n = {n_current:,}"
@@ -127,29 +127,29 @@ def _draw_bins(bins: pd.DataFrame, n_reference: int, n_current: int) -> tuple[Fi
         if len(group):
             edges = [*places[group], places[group[-1]] + 1]
             axes.stairs(now[group], edges, color=LIGHT.measured, linewidth=2, label=label)
-            label = "_"  # said once
+            label = "_"  # one legend entry only
     axes.set_ylim(0, 1.08 * max(before.max(), now.max(), 1e-3))
     axes.set_xlim(-0.1, places[-1] + 1.1)
     in_percent(axes.yaxis)
     axes.set_ylabel("share of the rows")
-    _explain(axes)
+    _draw_legend(axes)
     return figure, axes
 
 
-def _explain(axes: Axes) -> None:
-    """Write what is what, the reference first."""
+def _draw_legend(axes: Axes) -> None:
+    """Draw the legend, the reference first."""
     handles, labels = axes.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: not labels[i].startswith("rows learnt"))
+    order = sorted(range(len(labels)), key=lambda i: not labels[i].startswith("training rows"))
     explain_above(axes, [handles[i] for i in order])
 
 
 def _places(bins: pd.DataFrame) -> Floats:
-    """Tell where each bin begins; the one of missing values stands apart."""
+    """Return the left edge of each bar; that of missing values stands apart."""
     return np.arange(len(bins)) + MISSING_APART * bins["left"].isna().to_numpy()
 
 
 def _write_bounds(axes: Axes, bins: pd.DataFrame, bounds: Sequence[str]) -> None:
-    """Write as many bounds of the bins as have room, the last in any case."""
+    """Label as many bin bounds as there is room for, the last in any case."""
     n_known = int(bins["left"].notna().sum())
     marks = [(float(place), words) for place, words in enumerate(bounds)]
     if n_known < len(bins):
@@ -161,15 +161,15 @@ def _write_bounds(axes: Axes, bins: pd.DataFrame, bounds: Sequence[str]) -> None
 
 
 def _apart(places: list[float], half: list[float], *, n_bins: int) -> list[int]:
-    """Choose every bound, every second, every third ... until none covers another."""
+    """Return every bound, or every second, third ..., so that none overlaps another."""
     ends = list(range(n_bins, len(places)))
 
-    def covers(first: int, second: int) -> bool:
+    def overlaps(first: int, second: int) -> bool:
         return abs(places[first] - places[second]) < half[first] + half[second]
 
     inner: list[int] = []
     for step in range(1, n_bins + 1):
-        inner = [i for i in range(0, n_bins, step) if not any(covers(i, end) for end in ends)]
-        if not any(covers(*pair) for pair in pairwise(inner)):
+        inner = [i for i in range(0, n_bins, step) if not any(overlaps(i, end) for end in ends)]
+        if not any(overlaps(*pair) for pair in pairwise(inner)):
             break
     return [*inner, *ends]

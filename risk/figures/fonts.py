@@ -1,4 +1,4 @@
-"""The letters of a report: DejaVu Sans, and Droid Sans Fallback for what it does not have."""
+"""Fonts of reports: DejaVu Sans, and Droid Sans Fallback for the glyphs it lacks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from xml.sax.saxutils import escape
 
 ASSETS = Path(__file__).with_name("assets")
 TEXT, BOLD, ASIAN = "DejaVu Sans", "DejaVu Sans Bold", "Droid Sans Fallback"
-BOX = 0  # the first picture of a font, for letters it does not have
-FAMILIES = (TEXT, ASIAN)  # as matplotlib wants them: the second where the first has no letter
+BOX = 0  # the first glyph of a font, for characters it lacks
+FAMILIES = (TEXT, ASIAN)  # for matplotlib: the second for glyphs missing in the first
 
 
 def file_of(name: str) -> Path:
-    """Name the file of a font."""
+    """Return the path of a font file."""
     if name == ASIAN:
         return ASSETS / "DroidSansFallback.ttf"
     import matplotlib
@@ -26,7 +26,7 @@ def file_of(name: str) -> Path:
 
 @cache
 def register() -> None:
-    """Make the fonts known to reportlab and to matplotlib, once a process."""
+    """Register the fonts with reportlab and matplotlib, once per process."""
     from matplotlib import font_manager
     from reportlab.pdfbase import pdfmetrics
     from reportlab.pdfbase.ttfonts import TTFont
@@ -39,9 +39,9 @@ def register() -> None:
 
 
 def pieces(text: str) -> Iterator[tuple[str, str]]:
-    """Cut a text into the longest pieces that one font can write; yield font and piece.
+    """Split a text into the longest pieces one font can render; yield font and piece.
 
-    A letter neither has stays with the first, which draws a box; a search still finds it.
+    A character in neither font stays with the first, which draws a box; search still finds it.
     """
     for font, letters in groupby(text, key=_chooser()):
         yield font, "".join(letters)
@@ -66,7 +66,7 @@ def _chooser() -> Callable[[str], str]:
 
 
 def marked_up(text: str) -> str:
-    """Write a text as reportlab's markup, in which nothing of it is a command."""
+    """Return a text as reportlab markup, escaped and with a font for each piece."""
     return "".join(
         escape(piece) if font == TEXT else f'<font name="{font}">{escape(piece)}</font>'
         for font, piece in pieces(text)
@@ -74,7 +74,7 @@ def marked_up(text: str) -> str:
 
 
 def width(text: str, size: float, *, is_bold: bool = False) -> float:
-    """Measure a text in points."""
+    """Return the width of a text in points."""
     from reportlab.pdfbase import pdfmetrics
 
     names = {TEXT: BOLD if is_bold else TEXT, ASIAN: ASIAN}

@@ -1,4 +1,4 @@
-"""Values with their intervals, one below the other."""
+"""Interval plots: values with their confidence intervals, one per row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DIFFERENCE = "difference"
 NUMBERS = ["value", "lower", "upper"]
 MAX_ROWS = 25
-LARGE = 1000  # numbers from here on need no decimals
+LARGE = 1000  # numbers from here on are shown without decimals
 APART, GAP = 1.4 * ROW, 0.75  # inches
 
 
@@ -34,21 +34,21 @@ def paired_comparison(rows: pd.DataFrame, *, metric: str, n: int) -> Figure:
     if scores.empty:
         return say_instead("not enough data: there was no comparison")
     short, left = fitted_all(rows["name"].tolist(), 2.0)
-    told = [_interval(row) for _, row in scores.iterrows()]
-    told += [_interval(row, sign="+") for _, row in differences.iterrows()]
-    places = {"left": left + 0.2, "right": max(map(inches, told)) + 0.25}
+    labels = [_interval(row) for _, row in scores.iterrows()]
+    labels += [_interval(row, sign="+") for _, row in differences.iterrows()]
+    places = {"left": left + 0.2, "right": max(map(inches, labels)) + 0.25}
     upper, lower = APART * len(scores), APART * len(differences) + GAP if len(differences) else 0
     frame = Frame(height=0.1 + upper + lower + 0.6, below=lower + 0.6, above=0.1, **places)
     figure = blank(frame)
     axes = add_axes(figure, frame, grid="x")
-    name_rows(axes, short[: len(scores)], told[: len(scores)])
+    name_rows(axes, short[: len(scores)], labels[: len(scores)])
     _draw_intervals(axes, scores)
     axes.set_xlabel(f"{fitted(metric, 2.5)}, n = {n:,} rows, the same for all")
     axes.set_xlim(_ends(scores))
     if len(differences):
         part = Frame(height=frame.height, below=0.6, above=0.1 + upper + GAP, **places)
         axes = add_axes(figure, part, grid="x")
-        name_rows(axes, short[len(scores) :], told[len(scores) :])
+        name_rows(axes, short[len(scores) :], labels[len(scores) :])
         _draw_difference(axes, differences, metric)
     return figure
 
@@ -90,7 +90,7 @@ def _draw_intervals(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _draw_difference(axes: Axes, rows: pd.DataFrame, metric: str) -> None:
-    """Draw what is left of 0 as long as what is right of it."""
+    """Draw differences on an axis symmetric about 0."""
     _draw_intervals(axes, rows)
     reach = 1.1 * float(rows[NUMBERS].abs().max().max())
     axes.set_xlim(-reach or -1, reach or 1)
@@ -107,6 +107,6 @@ def _interval(row: pd.Series[Any], *, sign: str = "") -> str:
 
 
 def _ends(rows: pd.DataFrame) -> tuple[float, float]:
-    """Tell where the axis of a score ends: at 0 and 1, or beyond all there is."""
+    """Return the limits of a score axis: 0 and 1, or beyond the data."""
     lowest, highest = float(rows[NUMBERS].min().min()), float(rows[NUMBERS].max().max())
     return min(0.0, 1.05 * lowest), 1.0 if highest <= 1 else 1.05 * highest

@@ -1,4 +1,4 @@
-"""Names and numbers in the room there is for them."""
+"""Labels: names and numbers, shortened to the available space."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ POINTS = 72  # in an inch
 
 
 def plain(text: Any) -> str:
-    """Write on one line, without what cannot be printed."""
+    """Return a text on one line, without unprintable characters."""
     letters = (letter if letter.isprintable() else " " for letter in str(text))
     return " ".join("".join(letters).split())
 
 
 def inches(text: str, *, size: float = TEXT) -> float:
-    """Tell how wide a text is when it is drawn."""
+    """Return the width of a text as drawn."""
     from matplotlib.backends import backend_agg
     from matplotlib.font_manager import FontProperties
 
@@ -50,20 +50,20 @@ def fitted(text: Any, room: float, *, size: float = TEXT) -> str:
 
 
 def fitted_all(texts: Sequence[Any], room: float) -> tuple[list[str], float]:
-    """Shorten texts that stand below each other; tell how wide the widest of them is then."""
+    """Return texts of one column, shortened, and the width of the widest."""
     short = [fitted(text, room) for text in texts]
     return short, max(map(inches, short), default=0.0)
 
 
 def number(value: float, *, digits: int = 4) -> str:
-    """Write a number as people do, with as many digits as say something."""
+    """Format a number for reading, with its significant digits only."""
     if 1000 <= abs(value) < 1e7 and digits <= 4:
         return f"{value:,.0f}"
     return f"{value + 0.0:.{digits}g}"  # never -0
 
 
 def numbers(values: Sequence[float]) -> list[str]:
-    """Write numbers that increase with as few digits as tell them apart, but never many."""
+    """Format increasing numbers with as few digits as distinguish them, within a limit."""
     for digits in range(3, MAX_DIGITS + 1):
         written = [number(value, digits=digits) for value in values]
         if len(set(written)) == len(set(values)):
@@ -72,7 +72,7 @@ def numbers(values: Sequence[float]) -> list[str]:
 
 
 def named(value: Any) -> str:
-    """Write a value of a table, also if it is missing."""
+    """Format a value of a table, also if it is missing."""
     if pd.isna(value):
         return "(missing)"
     is_number = isinstance(value, float | int) and not isinstance(value, bool)
@@ -80,7 +80,7 @@ def named(value: Any) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share, so that what is there never looks like nothing, nor a part like all."""
+    """Format a share as percent; a small one never shows as 0%, nor an incomplete one as 100%."""
     if 0 < share < 0.0005:
         return "<0.1%"
     if 0.995 <= share < 1:
@@ -89,13 +89,13 @@ def percent(share: float) -> str:
 
 
 def span(numbers: pd.Series[int]) -> str:
-    """Write between what numbers lie."""
+    """Format the range of some numbers."""
     low, high = numbers.min(), numbers.max()
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def spread(places: Sequence[float], apart: float) -> list[float]:
-    """Move labels apart, from the lowest up, so that none covers another."""
+    """Return label positions moved apart, from the lowest up, so that none overlap."""
     moved: list[float] = []
     for place in places:
         moved.append(max(place, moved[-1] + apart) if moved else place)
@@ -103,6 +103,6 @@ def spread(places: Sequence[float], apart: float) -> list[float]:
 
 
 def _without_middle(text: str, kept: int) -> str:
-    """Keep the ends of a text; names that begin alike often differ at their end."""
+    """Shorten a text in its middle, as names that begin alike often differ at their end."""
     behind = kept // 2
     return text[: kept - behind] + GAP + text[len(text) - behind :]

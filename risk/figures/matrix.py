@@ -1,4 +1,4 @@
-"""Right and wrong calls in a table of four fields."""
+"""Confusion matrix."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FIELD = 1.65  # inches
 
 
 def confusion_matrix(counts: NDArray[np.int64], *, labels: tuple[str, str], title: str) -> Figure:
-    """Draw counts and the percentage of each true class; dark means many of that class.
+    """Draw a confusion matrix with counts and percentages of each true class as shades.
 
-    `counts` has the true class down and the predicted one across, each in the order of `labels`.
+    `counts` has true classes in rows and predicted ones in columns, in the order of `labels`.
     """
     if not counts.sum():
         return say_instead("not enough data: there are no labelled rows", width=4.6)

@@ -1,4 +1,4 @@
-"""Bars beside names: which features drifted, which columns are broken, what takes long."""
+"""Bar charts by name: drift of features, faults of columns, durations of stages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_ROWS = 12
-MAX_BAR_LENGTH = 10.0  # times what is tolerated; longer ones would make all others invisible
+MAX_BAR_LENGTH = 10.0  # times the tolerance; a longer bar would make the others invisible
 FAULTS = {"missing": "missing", "out_of_range": "out of range", "unseen": "unseen value"}
 LOOKS: dict[bool, dict[str, Any]] = {
     True: {"facecolor": LIGHT.estimated, "edgecolor": LIGHT.estimated},
@@ -27,10 +27,10 @@ LOOKS: dict[bool, dict[str, Any]] = {
 
 
 def drift_ranking(rows: pd.DataFrame, *, n: int) -> Figure:
-    """Draw how far each feature moved, as a multiple of what is tolerated, the farthest first.
+    """Draw the drift score of each feature as a multiple of its tolerance, largest first.
 
     `rows` has feature, drift_score, threshold (in the unit of the score) and drift_detected; `n`
-    is the number of current rows. Of many features the rest is told in words.
+    is the number of current rows. Beyond 12 features the rest is summarised in a note.
     """
     times = rows["drift_score"].astype("float64").abs() / rows["threshold"].astype("float64")
     known = rows.assign(times=times)[np.isfinite(times)]
@@ -49,13 +49,13 @@ def drift_ranking(rows: pd.DataFrame, *, n: int) -> Figure:
     axes.axvline(1, color=LIGHT.ink, linewidth=1.2, linestyle="--")
     axes.set_xlim(0, 1.04 * max(1.2, min(shown["times"].max(), MAX_BAR_LENGTH)))
     _mark_longer(axes, shown["times"])
-    axes.set_xlabel(f"drift score as a multiple of what is tolerated, n = {n:,}")
-    explain_above(axes, [*_patches(), _line("tolerated (1×)")])
+    axes.set_xlabel(f"drift score as a multiple of the tolerance, n = {n:,}")
+    explain_above(axes, [*_patches(), _line("tolerance (1×)")])
     return figure
 
 
 def data_quality(counts: pd.DataFrame, *, n: int) -> Figure:
-    """Draw which share of the values of each column is missing, out of range or unseen.
+    """Draw the shares of missing, out-of-range and unseen values of each column.
 
     `counts` has column, missing, out_of_range and unseen (shares of the rows; missing where the
     check does not apply); `n` is the number of rows.
@@ -71,20 +71,21 @@ def data_quality(counts: pd.DataFrame, *, n: int) -> Figure:
     shown = faulty.index[:MAX_ROWS]
     figure = _panels(counts.loc[shown, "column"].tolist(), shares.loc[shown])
     rest = faulty.iloc[MAX_ROWS:]
-    told = [f"Shares of {plain_words.counted(n, 'row')}."]
+    sentences = [f"Shares of {plain_words.counted(n, 'row')}."]
     if len(rest):
-        told.append(f"{len(rest)} more columns, at most {percent(rest.max())} each, not drawn.")
+        columns = plain_words.counted(len(rest), "more column")
+        sentences.append(f"Not drawn: {columns}, at most {percent(rest.max())} each.")
     if clean := len(counts) - len(faulty):
-        told.append(f"{plain_words.counted(clean, 'column')} without fault.")
-    note(figure, " ".join(told))
+        sentences.append(f"{plain_words.counted(clean, 'column')} without faults.")
+    note(figure, " ".join(sentences))
     return figure
 
 
 def stage_timings(rows: pd.DataFrame) -> Figure:
-    """Draw how long each stage takes, in the order given.
+    """Draw the duration of each stage, in the order given.
 
-    `rows` has stage, runs, last, median and p95 (seconds), as `summaries.summarise_timings`
-    gives.
+    `rows` has stage, runs, last, median and p95 (seconds), as returned by
+    `risk.data.statistics.summarise_timings`.
     """
     rows = rows.dropna(subset=["median", "p95", "last"])
     if rows.empty:
@@ -106,7 +107,7 @@ def stage_timings(rows: pd.DataFrame) -> Figure:
 
 
 def _mark_longer(axes: Axes, times: pd.Series[float]) -> None:
-    """Show that a bar goes on beyond the drawing."""
+    """Mark bars that extend beyond the axis."""
     rows = np.flatnonzero(times > MAX_BAR_LENGTH)
     axes.plot(np.full(len(rows), 1.015 * MAX_BAR_LENGTH), rows, ">", color=LIGHT.estimated)
 
@@ -125,17 +126,17 @@ def _line(label: str) -> Any:
 
 
 def _not_drawn(n_unknown: int, rest: pd.Series[float]) -> str:
-    told = []
+    sentences = []
     if len(rest):
         features = plain_words.counted(len(rest), "more feature")
-        told.append(f"Not drawn: {features}, at most {rest.max():,.1f}× what is tolerated.")
+        sentences.append(f"Not drawn: {features}, at most {rest.max():,.1f}× the tolerance.")
     if n_unknown:
-        told.append(f"Without a score: {plain_words.counted(n_unknown, 'feature')}.")
-    return " ".join(told)
+        sentences.append(f"Without a score: {plain_words.counted(n_unknown, 'feature')}.")
+    return " ".join(sentences)
 
 
 def _panels(names: list[Any], shares: pd.DataFrame) -> Figure:
-    """Draw a column of bars per kind of fault, all on one scale."""
+    """Draw one panel of bars per kind of fault, all on the same scale."""
     short, left = fitted_all(names, 2.2)
     height = 0.95 + ROW * len(names)
     frame = Frame(height=height, left=left + 0.2, right=0.1, below=0.6, above=0.35)
@@ -143,11 +144,11 @@ def _panels(names: list[Any], shares: pd.DataFrame) -> Figure:
     width = frame.inner[0] / shares.shape[1]
     for place, name in enumerate(shares):
         begin = frame.left + place * width
-        end = frame.width - begin - width + 0.6  # where the numbers stand
+        end = frame.width - begin - width + 0.6  # space for the numbers
         axes = add_axes(figure, replace(frame, left=begin, right=end), grid="x")
-        told = ["–" if pd.isna(share) else percent(share) for share in shares[name]]
+        numbers = ["–" if pd.isna(share) else percent(share) for share in shares[name]]
         axes.barh(range(len(names)), shares[name].fillna(0), BAR, color=LIGHT.measured)
-        name_rows(axes, short if place == 0 else [""] * len(names), told)
+        name_rows(axes, short if place == 0 else [""] * len(names), numbers)
         axes.set_xlim(0, float(np.nanmax(shares.to_numpy())))
         in_percent(axes.xaxis, most=2)
         axes.set_title(FAULTS[str(name)], loc="left", fontsize=9, color=LIGHT.ink)

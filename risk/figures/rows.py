@@ -1,4 +1,4 @@
-"""Drawings of one row per name: names on the left, what is drawn, a number on the right."""
+"""Row plots: one row per name, with the name on the left and a number on the right."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW, MAX_ROOM = 0.24, 2.4  # inches
-ABOVE = 0.4  # inches, for what is explained
+ABOVE = 0.4  # inches, for the legend
 BAR = 0.62  # of a row
-GAP = 0.12  # inches between a drawing and what is written beside it
+GAP = 0.12  # inches between the plot and the numbers
 
 
 def rows_of(
     names: Sequence[Any], numbers: Sequence[str], *, theme: Theme = LIGHT, foot: str = ""
 ) -> tuple[Figure, Axes]:
-    """Give a drawing with a row per name, a number beside each, and words at its foot."""
+    """Return a figure with a row per name, a number beside each, and a note at its foot."""
     short, left = fitted_all(names, MAX_ROOM)
     right = max(map(inches, numbers), default=0.0)
     below = 0.78 if foot else 0.58
@@ -36,7 +36,7 @@ def rows_of(
 def name_rows(
     axes: Axes, names: Sequence[str], numbers: Sequence[str], *, theme: Theme = LIGHT
 ) -> None:
-    """Write names and numbers beside the rows, the first one on top."""
+    """Label the rows with names and numbers, the first row on top."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     for row, words in enumerate(numbers):
@@ -53,7 +53,7 @@ def name_rows(
 
 
 def explain_above(axes: Axes, handles: Sequence[Any], *, theme: Theme = LIGHT) -> None:
-    """Write what is what in one line above the drawing."""
+    """Draw the legend in one line above the plot."""
     axes.legend(
         handles=handles,
         loc="lower left",
@@ -70,6 +70,6 @@ def explain_above(axes: Axes, handles: Sequence[Any], *, theme: Theme = LIGHT) -
 
 
 def note(figure: Figure, words: str, *, theme: Theme = LIGHT) -> None:
-    """Write at the foot what is not drawn."""
+    """Write a note at the foot of a figure."""
     height = figure.get_size_inches()[1]
     figure.text(0.012, 0.08 / height, words, color=theme.faint)

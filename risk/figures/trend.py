@@ -1,4 +1,4 @@
-"""A score over time."""
+"""Trend plot of a score over time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def score_trend(
     theme: Theme = LIGHT,
     width: float = PAGE,
 ) -> Figure:
-    """Draw a score over time with its intervals, and when which release went live.
+    """Draw a score over time with its intervals, and the moments at which releases went live.
 
     `points` has at, kind (measured, estimated or promised), value, lower, upper and n;
     `changes` has at and label.
@@ -53,7 +53,7 @@ def score_trend(
 
 
 def _inches(axes: Axes) -> tuple[float, float]:
-    """Tell how wide and high the drawing is."""
+    """Return width and height of the plot area."""
     place = axes.get_position()
     figure: Any = axes.figure
     width, height = figure.get_size_inches()
@@ -87,7 +87,7 @@ def _numbers(points: pd.DataFrame, *names: str) -> list[pd.Series[float]]:
 
 
 def _set_bounds(axes: Axes, points: pd.DataFrame) -> None:
-    """Show all a score can be, 0 to 1, or all it was where it has no such ends."""
+    """Set the y-axis to 0 to 1, or to the range of the data for an unbounded score."""
     shown = points[["value", "lower", "upper"]].to_numpy(dtype="float64", na_value=0)
     lowest, highest = float(shown.min()), float(shown.max())
     if 0 <= lowest and highest <= 1:
@@ -101,11 +101,11 @@ def _set_bounds(axes: Axes, points: pd.DataFrame) -> None:
 
 
 def _label_ends(axes: Axes, runs: pd.DataFrame, theme: Theme) -> None:
-    """Write beside the end of each line what it is and its last value."""
+    """Label the end of each line with its kind and its last value."""
     last = runs.groupby("kind")["value"].last().sort_values()
-    wanted = [float(axes.transLimits.transform((0, value))[1]) for value in last]
+    heights = [float(axes.transLimits.transform((0, value))[1]) for value in last]
     apart = LABELS_APART / _inches(axes)[1]
-    for kind, value, height in zip(last.index, last, spread(wanted, apart), strict=True):
+    for kind, value, height in zip(last.index, last, spread(heights, apart), strict=True):
         words = f"{value:.2f} {ENDS[kind]}"
         axes.text(
             1.015,
@@ -118,7 +118,7 @@ def _label_ends(axes: Axes, runs: pd.DataFrame, theme: Theme) -> None:
 
 
 def _mark_changes(axes: Axes, changes: pd.DataFrame, theme: Theme) -> None:
-    """Draw a line where a release went live; above it its name, the newest first, if it fits."""
+    """Mark where releases went live, with names above, newest first, where there is room."""
     first, last = axes.get_xlim()
     width, height = _inches(axes)
     taken = [2 * width] * ROWS_OF_MARKS
@@ -148,11 +148,11 @@ def _dates() -> Any:
 
 
 def _explanation(points: pd.DataFrame) -> str:
-    """Tell how many rows a point stands for, and what is drawn beside the lines."""
-    told = [
+    """Return the note on rows per point, intervals and test scores."""
+    parts = [
         f"{words} {span(n)}"
         for kind, words in ((MEASURED, "labelled"), (ESTIMATED, "all"))
         if len(n := _of_kind(points, kind)["n"])
     ]
     tested = "" if _of_kind(points, PROMISED).empty else " Diamonds: on the test data."
-    return f"Rows per point: {'; '.join(told)}.\nBands: confidence intervals.{tested}"
+    return f"Rows per point: {'; '.join(parts)}.\nBands: confidence intervals.{tested}"

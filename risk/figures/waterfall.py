@@ -1,4 +1,4 @@
-"""Parts that add up to a change, one below the other."""
+"""Waterfall plots: parts that add up to a change."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_PARTS = 10
-MIN_REACH = 0.02  # of the axis, so that nothing looks like much
-MIN_REST = 5e-4  # what three decimals show
+MIN_REACH = 0.02  # of the axis, so that a negligible change does not look large
+MIN_REST = 5e-4  # the least that three decimals show
 
 
 def risk_attribution(
     parts: pd.DataFrame, *, before: float, after: float, n_reference: int, n_current: int
 ) -> Figure:
-    """Draw how the features' parts lead from the mean predicted risk of the reference to today's.
+    """Draw each feature's part of the change in mean predicted risk since the reference.
 
-    `parts` has feature and contribution, which add up to `after` - `before`. Of many features the
-    smallest parts are added up in one.
+    `parts` has feature and contribution, which add up to `after` - `before`. Beyond 11 features
+    the smallest parts are combined into one.
     """
     parts = parts.dropna(subset="contribution")
     if parts.empty or not n_current:
         return say_instead("not enough data: the change in predicted risk was not attributed")
     ends = {
-        f"rows learnt from, n = {n_reference:,}": before,
+        f"training rows, n = {n_reference:,}": before,
         f"newest rows, n = {n_current:,}": after,
     }
     named_parts = parts[["feature", "contribution"]].set_axis(["name", "part"], axis=1)
@@ -49,7 +49,7 @@ def contributions(
     scale: str = "predicted risk",
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw how one row's values lead from the usual risk to its own.
+    """Draw how one row's values lead from the mean risk of the reference to its own.
 
     `parts` has feature, value and contribution, which add up to `risk` - `baseline`, both on the
     scale named, "predicted risk" or "log-odds".
@@ -60,7 +60,7 @@ def contributions(
     names = [f"{row.feature} = {named(row.value)}" for row in parts.itertuples()]
     named_parts = pd.DataFrame({"name": names, "part": parts["contribution"].to_numpy()})
     figure, axes = _waterfall(
-        named_parts, {"mean of the rows learnt from": baseline, "this row": risk}, theme=theme
+        named_parts, {"mean of the training rows": baseline, "this row": risk}, theme=theme
     )
     axes.set_xlabel(scale, color=theme.ink)
     return figure
@@ -69,7 +69,7 @@ def contributions(
 def _waterfall(
     parts: pd.DataFrame, ends: dict[str, float], *, theme: Theme = LIGHT
 ) -> tuple[Figure, Axes]:
-    """Draw each part from where the one before it ended, between the first and the last value."""
+    """Draw each part from the end of the previous one, between the first and the last value."""
     (first, before), (last, after) = ends.items()
     steps = _with_rest(parts, after - before)
     sizes = steps["part"].to_numpy("float64")
@@ -91,7 +91,7 @@ def _waterfall(
 
 
 def _with_rest(parts: pd.DataFrame, change: float) -> pd.DataFrame:
-    """Keep the largest parts, add up the others, and name what all of them leave unexplained."""
+    """Return the largest parts, the sum of the others, and the unexplained rest."""
     ranked = parts.sort_values("part", key=np.abs, ascending=False, kind="stable")
     rows = [ranked]
     if len(ranked) > MAX_PARTS + 1:

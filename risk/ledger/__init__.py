@@ -1,1 +1,1 @@
-"""The ledger: everything that happened, and all SQL that reads or writes it."""
+"""The ledger: the record of everything that happened, and all SQL that reads or writes it."""

@@ -1,4 +1,4 @@
-"""The ledger as it was at the end of an earlier run: every question is answered as it was then."""
+"""The ledger as of the end of an earlier run: every query returns what it returned then."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ CHANGED_LATER = {"acknowledged_at", "resolved_at", "resolution"}
 
 
 def as_of(ledger: Ledger, run_id: int) -> Ledger:
-    """Return a ledger that knows what was known at the end of one run, and that is only read.
+    """Return a read-only view of the ledger as of the end of a run.
 
-    Of incidents it forgets that they were closed later, not how often they were seen since.
+    Incidents lose a later acknowledgement or resolution, but keep their latest `times_seen`.
     """
     found = ledger.runs.page(run_id=run_id).items
     if not found:
@@ -32,18 +32,18 @@ def as_of(ledger: Ledger, run_id: int) -> Ledger:
 
 
 def _past(run_id: int, moment: datetime) -> dict[sa.Table, sa.Subquery]:
-    """Select the rows each table had at the end of a run; tables that are not here have no date."""
+    """Return a subquery of each dated table's rows at the end of a run."""
     dated = [table for table in metadata.sorted_tables if "run_id" in table.c]
     past = {table: _until(table, run_id, moment) for table in dated}
-    came = sa.select(past[ingestions].c.id)
-    known = sa.select(later_labels).where(later_labels.c.ingestion_id.in_(came))
+    ingested = sa.select(past[ingestions].c.id)
+    known = sa.select(later_labels).where(later_labels.c.ingestion_id.in_(ingested))
     past[later_labels] = known.subquery(later_labels.name)
     past[runs] = sa.select(runs).where(runs.c.id <= run_id).subquery(runs.name)
     return past
 
 
 def _rewritten(past: Mapping[sa.Table, sa.Subquery], query: Query) -> Query:
-    """Let a query read the past wherever it reads a table that has one."""
+    """Replace each table in a query by its subquery in `past`, if there is one."""
 
     def replace(element: Any, **_: Any) -> Any:
         if isinstance(element, sa.Table):
@@ -56,7 +56,7 @@ def _rewritten(past: Mapping[sa.Table, sa.Subquery], query: Query) -> Query:
 
 
 def _until(table: sa.Table, run_id: int, moment: datetime) -> sa.Subquery:
-    """Select what a run or an earlier one wrote, and what was done by hand until then."""
+    """Select the rows written by a run or earlier ones, and by hand until `moment`."""
     when = next(column for column in table.c if column.name.endswith("_at"))
     by_hand = table.c.run_id.is_(None) & (when <= moment)
     columns = [_as_known(column, moment) for column in table.c]
@@ -64,9 +64,9 @@ def _until(table: sa.Table, run_id: int, moment: datetime) -> sa.Subquery:
 
 
 def _as_known(column: sa.Column[Any], moment: datetime) -> sa.ColumnElement[Any]:
-    """Leave out of an incident what was done about it later."""
+    """Blank what was done about an incident after `moment`."""
     if column.table is not incidents or column.name not in CHANGED_LATER:
         return column
-    is_seen = column.name == "acknowledged_at"
-    end = incidents.c.acknowledged_at if is_seen else incidents.c.resolved_at
+    is_acknowledgement = column.name == "acknowledged_at"
+    end = incidents.c.acknowledged_at if is_acknowledgement else incidents.c.resolved_at
     return sa.case((end <= moment, column)).label(column.name)

@@ -1,4 +1,4 @@
-"""Assessments: each is one look at new rows, with everything that was found."""
+"""Assessments: each evaluates new rows once, with everything that was found."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Assessments:
-    """The assessments, and where the detectors stand after the newest one."""
+    """The assessments, and the state of the detectors after the newest one."""
 
     database: Database
 
     def record(self, case: Case) -> None:
-        """Commit what was found: from here on these rows have been looked at, once for ever."""
+        """Record an assessment in one transaction; its rows are never assessed again."""
         run_id, now = self.database.run_id, self.database.now()
         with self.database.begin() as connection:
             number = insert(
@@ -54,7 +54,7 @@ class Assessments:
                 summary=case.summary,
                 cause=case.cause,
             )
-            _keep_state(connection, case, number)
+            _store_state(connection, case, number)
             insert_many(connection, findings, case.findings, run_id=run_id, found_at=now)
             insert_many(connection, scores, case.scores, run_id=run_id, scored_at=now)
             insert_many(connection, predictions, case.predictions, version=case.version)
@@ -65,13 +65,13 @@ class Assessments:
             ingestions.mark_assessed(connection, case.ingestion_ids, assessment_id=number)
 
     def detector_state(self, version: int) -> str | None:
-        """Return where the detectors of a release stand; None before its first rows."""
+        """Return the state of a release's detectors, None before its first rows."""
         query = sa.select(detectors.c.state).where(detectors.c.version == version)
         state: str | None = self.database.scalar(query)
         return state
 
     def history(self, version: int | None = None, *, newest: int | None = None) -> list[Record]:
-        """Return what was seen by one release, or by all, the oldest first."""
+        """Return the assessments of one release, or of all, oldest first."""
         query = sa.select(assessments)
         if version is not None:
             query = query.where(assessments.c.version == version)
@@ -79,8 +79,8 @@ class Assessments:
         return rows[::-1]
 
 
-def _keep_state(connection: sa.Connection, case: Case, number: int) -> None:
-    """Put the detectors of a release where they stand now."""
-    kept = {"version": case.version, "assessment_id": number, "state": case.state}
+def _store_state(connection: sa.Connection, case: Case, number: int) -> None:
+    """Replace the stored state of a release's detectors."""
+    row = {"version": case.version, "assessment_id": number, "state": case.state}
     connection.execute(detectors.delete().where(detectors.c.version == case.version))
-    connection.execute(detectors.insert().values(kept))
+    connection.execute(detectors.insert().values(row))

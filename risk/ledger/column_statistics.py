@@ -1,4 +1,4 @@
-"""The summary of each column of each batch."""
+"""Summary statistics of each column of each batch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from risk.ledger.tables import column_statistics
 
 @dataclass(frozen=True)
 class ColumnStatistics:
-    """The summaries of the batches, a row for each column."""
+    """The summaries of the batches, one row per column."""
 
     database: Database
 
     def record(self, rows: Sequence[Row]) -> None:
-        """Keep the summary of this run's batch."""
+        """Record the summary of this run's batch."""
         common = {"run_id": self.database.run_id, "computed_at": self.database.now()}
         self.database.write(column_statistics, rows, **common)
 

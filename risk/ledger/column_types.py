@@ -1,4 +1,4 @@
-"""Column types that mean the same on every server."""
+"""Column types that behave the same on every database server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Identity = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Name(TypeDecorator[str]):
-    """A text of bounded length: what is longer is refused everywhere, and never cut off.
+    """Text of bounded length: longer values are refused on every server, never truncated.
 
-    Texts are compared and sorted by code point, as Python does it.
+    Values are compared and sorted by code point, as in Python.
     """
 
     impl = String
@@ -29,30 +29,30 @@ class Name(TypeDecorator[str]):
         self.length = length
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Ask each server to tell A from a, and "a" from "a "."""
+        """Return a type with a collation that respects case and trailing spaces."""
         if _is_mysql(dialect):
             return mysql.VARCHAR(self.length, collation=_by_code_point(dialect))
         return String(self.length, collation=_by_code_point(dialect))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Refuse what is too long."""
+        """Return the text; raise ValueError if it is too long."""
         text = _storable(value)
         if text is not None and len(text) > self.length:
-            raise ValueError(f"{text[:40]!r}... has {len(text)} characters of {self.length}")
+            raise ValueError(f"{text[:40]!r}... has {len(text)} characters, max {self.length}")
         return text
 
     def coerce_compared_value(self, op: Any, value: Any) -> Any:
-        """Compare with a text of any length: what is too long to be stored is just not found."""
+        """Compare with text of any length: a value too long to be stored is just not found."""
         return LongText()
 
 
 class Excerpt(Name):
-    """A text that only describes: what is longer is cut off, and ends in an ellipsis."""
+    """Descriptive text of bounded length: longer values are truncated with an ellipsis."""
 
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Cut off what is too long."""
+        """Truncate a text that is too long."""
         text = _storable(value)
         if text is not None and len(text) > self.length:
             return f"{text[: self.length - 1]}…"
@@ -60,59 +60,59 @@ class Excerpt(Name):
 
 
 class LongText(TypeDecorator[str]):
-    """A text of any length, which MariaDB would limit to 64 KiB."""
+    """Text of any length, which MariaDB would limit to 64 KiB by default."""
 
     impl = Text
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Ask MariaDB for its longest text."""
+        """Return LONGTEXT on MariaDB, TEXT elsewhere."""
         if _is_mysql(dialect):
             return mysql.LONGTEXT(collation=_by_code_point(dialect))
         return Text(collation=_by_code_point(dialect))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Show what no server has a place for."""
+        """Replace characters that no server can store."""
         return _storable(value)
 
 
 class Number(TypeDecorator[float]):
-    """A number with all its digits.
+    """A floating-point number in full precision.
 
-    What is not a number is stored as unknown, as NULL; what is beyond every number, such as
-    evidence, as the largest there is. Not every server knows either.
+    NaN is stored as NULL, and infinity, such as that of evidence, as the largest finite number,
+    as not every server supports either.
     """
 
     impl = Double
     cache_ok = True
 
     def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
-        """Make a number of numpy's one the drivers know."""
+        """Convert a number, possibly of numpy, to a finite float or None."""
         if value is None or math.isnan(value):
             return None
         return float(max(-MAX_VALUE, min(MAX_VALUE, value)))
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment: stored as naive UTC with microseconds, given back aware, on every server."""
+    """A timestamp: stored as naive UTC with microseconds, returned with its time zone."""
 
     impl = DateTime
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Ask MariaDB for the microseconds it would drop."""
+        """Return a type that keeps microseconds, which MariaDB drops by default."""
         return mysql.DATETIME(fsp=6) if _is_mysql(dialect) else DateTime()
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a moment whose zone is unknown."""
+        """Convert to naive UTC; raise ValueError if the time zone is unknown."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError(f"a naive time cannot be stored, got {value!r}")
+            raise ValueError(f"cannot store a time without a time zone, got {value!r}")
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
+        """Return the timestamp with its time zone, UTC."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 
@@ -128,7 +128,7 @@ def _by_code_point(dialect: Dialect) -> str | None:
 
 
 def _storable(text: str | None) -> str | None:
-    """Show a NUL, for which PostgreSQL has no place, and halves of characters by signs for them."""
+    """Replace NUL, which PostgreSQL cannot store, and lone surrogates by visible characters."""
     if text is None:
         return None
     return text.replace("\0", "␀").encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The database: how the ledger connects to it, asks it and writes to it."""
+"""Database access of the ledger: connections, queries and writes."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from risk.ledger import migrate
 from risk.ledger.engines import Away, address_of, make_engine, on_one_line, patiently
 
 VALUES_PER_QUERY = 500
-ROWS_PER_BATCH = 20_000  # of dictionaries, which are held in memory together
-ROWS_PER_STATEMENT = {"postgresql": 50_000, "sqlite": 10_000}  # each within the time of a statement
-ROWS_PER_INSERT, CHARACTERS_PER_INSERT = 1000, 1_000_000  # a server takes some MB at once
+ROWS_PER_BATCH = 20_000  # dictionaries held in memory at the same time
+ROWS_PER_STATEMENT = {"postgresql": 50_000, "sqlite": 10_000}  # each within the statement timeout
+ROWS_PER_INSERT, CHARACTERS_PER_INSERT = 1000, 1_000_000  # servers accept a few MB per statement
 Row = Mapping[str, Any]
-Record = Any  # what a query returns: the columns as attributes, and in order
+Record = Any  # a row returned by a query: its columns as attributes, and in order
 Values = Sequence[int | str | None]
 Query = sa.Select[Any]
 
 
 def utc_now() -> datetime:
-    """Return the time of the machine, with its zone."""
+    """Return the current time of this machine, in UTC."""
     return datetime.now(UTC)
 
 
-def _as_it_is(query: Query) -> Query:
-    """Let a query read the tables as they are now."""
+def _unchanged(query: Query) -> Query:
+    """Return the query unchanged, to read the tables as they are now."""
     return query
 
 
-def _anyone_may(_: sa.Connection) -> None:
-    """Let a change be committed: this ledger is not held under a lease."""
+def _always_allowed(_: sa.Connection) -> None:
+    """Allow every commit: this ledger is not held under a lease."""
 
 
 class Database:
     """An engine, a clock and the current run: what every repository of the ledger works with.
 
-    `rewrite` changes each query before it is asked, for those who look at other rows than the
-    newest; `confirm` is asked at the begin and the end of each transaction whether it may commit.
+    `rewrite` changes each query before it is executed, to read earlier states of the tables;
+    `confirm` is called at the start and end of each transaction and raises if it may not commit.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Database:
         engine: sa.Engine,
         clock: Callable[[], datetime] = utc_now,
         *,
-        rewrite: Callable[[Query], Query] = _as_it_is,
+        rewrite: Callable[[Query], Query] = _unchanged,
         read_only: bool = False,
     ) -> None:
         self.engine = engine
@@ -62,41 +62,41 @@ class Database:
         self.rewrite = rewrite
         self.read_only = read_only
         self.run_id: int | None = None
-        self.confirm: Callable[[sa.Connection], None] = _anyone_may
+        self.confirm: Callable[[sa.Connection], None] = _always_allowed
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """Give a connection for one transaction: all that is done inside, or nothing."""
+        """Yield a connection for one transaction, committed as a whole or not at all."""
         if self.read_only:
-            raise TypeError("this ledger is only read")
+            raise TypeError("this ledger is read-only")
         with database_faults(), patiently(self.engine.connect) as connection, connection.begin():
             self.confirm(connection)
             yield connection
-            self.confirm(connection)  # again, as what was done may have taken long
+            self.confirm(connection)  # again, as the transaction may have taken long
 
     def execute(self, change: sa.Insert | sa.Update | sa.Delete) -> int:
-        """Carry out one statement, and return how many rows it changed."""
+        """Execute one statement and return the number of rows it changed."""
         with self.begin() as connection:
             return connection.execute(change).rowcount
 
     def write(self, table: sa.Table, rows: Iterable[Row], **common: Any) -> None:
-        """Insert rows in one transaction; all of them have the values of `common`."""
+        """Insert rows in one transaction, each with the values in `common`."""
         with self.begin() as connection:
             insert_many(connection, table, rows, **common)
 
     def rows(self, query: Query) -> list[Record]:
-        """Return what a query finds."""
+        """Return the rows of a query."""
         rewritten = self.rewrite(query)
 
-        def ask() -> list[Record]:
+        def execute() -> list[Record]:
             with self.engine.connect() as connection:
                 return list(connection.execute(rewritten))
 
         with database_faults():
-            return patiently(ask)
+            return patiently(execute)
 
     def first(self, query: Query) -> Record | None:
-        """Return the first row a query finds, None if it finds none; it asks for no more."""
+        """Return the first row of a query, None if there is none; fetch no others."""
         found = self.rows(query.limit(1))
         return found[0] if found else None
 
@@ -106,13 +106,13 @@ class Database:
         return found[0][0] if found else None
 
     def frame(self, query: Query) -> pd.DataFrame:
-        """Return what a query finds as a table."""
+        """Return the rows of a query as a data frame."""
         return _frame(query, self.rows(query))
 
     def in_chunks(
         self, query: Query, column: sa.Column[Any], values: Sequence[Any]
     ) -> Iterator[Record]:
-        """Find the rows with one of these values, some values with each query."""
+        """Yield the rows with one of these values, querying for some values at a time."""
         for start in range(0, len(values), VALUES_PER_QUERY):
             chunk = values[start : start + VALUES_PER_QUERY]
             yield from self.rows(query.where(column.in_(chunk)))
@@ -120,13 +120,13 @@ class Database:
     def frame_in_chunks(
         self, query: Query, column: sa.Column[Any], values: Sequence[Any]
     ) -> pd.DataFrame:
-        """Return the rows with one of these values as a table."""
+        """Return the rows with one of these values as a data frame."""
         return _frame(query, self.in_chunks(query, column, values))
 
 
 @contextmanager
 def connected(config: Config, *, upgrade: bool, away: Away | None = None) -> Iterator[sa.Engine]:
-    """Give an engine for a while; `upgrade` an older SQLite ledger first."""
+    """Yield an engine, disposed of on exit; `upgrade` an older SQLite ledger first."""
     engine = connect(config, upgrade=upgrade, away=away)
     try:
         yield engine
@@ -135,7 +135,7 @@ def connected(config: Config, *, upgrade: bool, away: Away | None = None) -> Ite
 
 
 def connect(config: Config, *, upgrade: bool, away: Away | None = None) -> sa.Engine:
-    """Return an engine whose schema is of this version; whoever asks disposes of it."""
+    """Return an engine with the schema this version needs; the caller disposes of it."""
     engine = open_engine(config, create=upgrade, away=away)
     try:
         with database_faults():
@@ -147,7 +147,7 @@ def connect(config: Config, *, upgrade: bool, away: Away | None = None) -> sa.En
 
 
 def open_engine(config: Config, *, create: bool, away: Away | None = None) -> sa.Engine:
-    """Return an engine, whatever the schema is; whoever asks disposes of it."""
+    """Return an engine without checking the schema; the caller disposes of it."""
     address = address_of(config.sqlalchemy_url)
     if address.get_backend_name() == "sqlite" and address.database:
         _prepare_folder(Path(address.database), create=create)
@@ -156,7 +156,7 @@ def open_engine(config: Config, *, create: bool, away: Away | None = None) -> sa
 
 @contextmanager
 def database_faults() -> Iterator[None]:
-    """Turn a fault of the database into an error that never shows a password."""
+    """Convert database errors to LedgerError, which never shows a password."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -164,7 +164,7 @@ def database_faults() -> Iterator[None]:
 
 
 def insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
-    """Insert one row and return its number."""
+    """Insert one row and return its ID."""
     inserted = connection.execute(table.insert().values(values)).inserted_primary_key
     return int(inserted[0]) if inserted else 0
 
@@ -172,7 +172,7 @@ def insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
 def insert_many(
     connection: sa.Connection, table: sa.Table, rows: Iterable[Row], **common: Any
 ) -> None:
-    """Insert rows, many with each statement; all of them have the values of `common`."""
+    """Insert rows in batches, each with the values in `common`."""
     rest = iter(rows)
     while batch := [{**common, **row} for row in islice(rest, ROWS_PER_BATCH)]:
         connection.execute(table.insert(), batch)
@@ -181,17 +181,17 @@ def insert_many(
 def insert_rows(
     connection: sa.Connection, table: sa.Table, names: Sequence[str], rows: Iterable[Values]
 ) -> None:
-    """Insert rows by the fastest way that needs no right of its own, values as in `names`.
+    """Insert rows, with values in the order of `names`, the fastest way without extra rights.
 
-    It takes plain values, no dictionaries, and is for the rows of whole drops.
+    It takes tuples rather than dictionaries, and is meant for the rows of whole drops.
     """
     dialect = connection.dialect
     quote = dialect.identifier_preparer.quote_identifier
     into = f"{quote(table.name)} ({', '.join(map(quote, names))})"
-    at_once = ROWS_PER_STATEMENT.get(dialect.name, ROWS_PER_INSERT)
+    n_rows = ROWS_PER_STATEMENT.get(dialect.name, ROWS_PER_INSERT)
     rest = iter(rows)
     while first := list(islice(rest, 1)):
-        batch = chain(first, islice(rest, at_once - 1))
+        batch = chain(first, islice(rest, n_rows - 1))
         match dialect.name:
             case "postgresql":
                 _copy(connection, f"COPY {into} FROM STDIN", batch)
@@ -204,7 +204,7 @@ def insert_rows(
 
 
 def _copy(connection: sa.Connection, statement: str, rows: Iterable[Values]) -> None:
-    """Write by COPY, which SQLAlchemy does not know; its faults look like any other."""
+    """Insert by COPY, which SQLAlchemy does not support; errors are wrapped as SQLAlchemy's."""
     dbapi: Any = connection.dialect.loaded_dbapi
     raw: Any = connection.connection.driver_connection
     try:
@@ -216,12 +216,12 @@ def _copy(connection: sa.Connection, statement: str, rows: Iterable[Values]) -> 
 
 
 def _insert_rows(connection: sa.Connection, statement: str, rows: Sequence[Values]) -> None:
-    """Write several rows with one INSERT; where they are long, fewer of them with each."""
+    """Insert several rows per statement, fewer if they are long."""
     longest = max(sum(len(value) for value in row if isinstance(value, str)) for row in rows)
-    at_once = max(CHARACTERS_PER_INSERT // (longest + 1), 1)
+    n_rows = max(CHARACTERS_PER_INSERT // (longest + 1), 1)
     one = f"({', '.join(['%s'] * len(rows[0]))})"
-    for start in range(0, len(rows), at_once):
-        some = rows[start : start + at_once]
+    for start in range(0, len(rows), n_rows):
+        some = rows[start : start + n_rows]
         values = ", ".join([one] * len(some))
         connection.exec_driver_sql(f"{statement} {values}", tuple(chain.from_iterable(some)))
 
@@ -237,5 +237,5 @@ def _prepare_folder(path: Path, *, create: bool) -> None:
 
 def _frame(query: Query, rows: Iterable[Record]) -> pd.DataFrame:
     names = [column.name for column in query.selected_columns]
-    tuples = [tuple(row) for row in rows]  # pandas looks twice at every other kind
+    tuples = [tuple(row) for row in rows]  # pandas is slower with any other kind of row
     return pd.DataFrame(tuples, columns=names)

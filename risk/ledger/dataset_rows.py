@@ -1,4 +1,4 @@
-"""The data set in SQL: each accepted row as JSON, with its label once that is known."""
+"""The data set in SQL: each accepted row as JSON, with its label once known."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ NAMES = ("row_hash", "identifier", "event_time", "y_true", "row", "ingestion_id"
 
 @dataclass(frozen=True)
 class DatasetRows:
-    """The data set in SQL, by the ingestions that brought its rows."""
+    """The data set in SQL, by ingestion."""
 
     database: Database
 
     def missing_parts(self) -> list[int]:
-        """Return the ingestions whose rows were accepted and are not in the data set in SQL."""
+        """Return the ingestions with accepted rows that are not stored in SQL yet."""
         stored = sa.exists().where(dataset_rows.c.ingestion_id == ingestions.c.id)
         with_rows = (ingestions.c.rows_added > 0) & (ingestions.c.kind == "rows")
         query = sa.select(ingestions.c.id).where(with_rows & ~stored)
         return [row[0] for row in self.database.rows(query.order_by(ingestions.c.id))]
 
     def store_part(self, ingestion_id: int, rows: Iterable[StoredRow]) -> None:
-        """Put the rows of an earlier ingestion into SQL, with the labels that came since."""
+        """Store the rows of an earlier ingestion in SQL, with the labels received since."""
         with self.database.begin() as connection:
             store_rows(connection, ingestion_id, rows)
             label_rows(connection, later_labels.c.row_ingestion_id == ingestion_id)
 
 
 def stored_form(frames: Iterable[pd.DataFrame], columns: Columns) -> Iterator[StoredRow]:
-    """Give typed rows the form they have in SQL; a missing value is null in the JSON as well."""
+    """Yield typed rows in their SQL form; missing values are null in the JSON as well."""
     keys = (_json_texts([name])[0].replace("%", "%%") for name in columns.all)
     form = f"{{{','.join(f'{key}:%s' for key in keys)}}}"
     for frame in frames:
@@ -58,12 +58,12 @@ def stored_form(frames: Iterable[pd.DataFrame], columns: Columns) -> Iterator[St
 
 
 def store_rows(connection: sa.Connection, ingestion_id: int, rows: Iterable[StoredRow]) -> None:
-    """Put accepted rows into SQL, in the transaction that makes them accepted."""
+    """Store accepted rows in SQL, in the transaction that accepts them."""
     insert_rows(connection, dataset_rows, NAMES, ((*row, ingestion_id) for row in rows))
 
 
 def label_rows(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
-    """Give rows in SQL those of the labels that came later."""
+    """Set the late labels of the rows in SQL that satisfy a condition on the labels."""
     ours = dataset_rows.c.row_hash == later_labels.c.row_hash
     label = {
         dataset_rows.c.y_true: later_labels.c.y_true,
@@ -78,6 +78,6 @@ def _plain(cells: pd.Series[Any]) -> list[Any]:
 
 
 def _json_texts(values: list[Any]) -> list[str]:
-    """Write each value as JSON; all at once, as that is several times faster."""
+    """Return each value as JSON; encoding all at once is several times faster."""
     lines = json.dumps(values, ensure_ascii=False, separators=("\n", ":"))  # none has a line break
     return lines[1:-1].split("\n")

@@ -1,4 +1,4 @@
-"""Decisions: what was done about the model, why, and whether it was carried out."""
+"""Decisions: what was decided about the model, why, and whether it was carried out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from risk.ledger.tables import decisions, releases
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gate compared, as JSON, and the release that comes of it."""
+    """The gate's comparison, as JSON, and the resulting release."""
 
     comparison: str | None = None
     release: Row | None = None
@@ -26,7 +26,7 @@ NOT_JUDGED = Judgement()
 
 @dataclass(frozen=True)
 class Decisions:
-    """The decisions, with what each makes of releases, incidents and ingestions."""
+    """The decisions, with their effects on releases, incidents and ingestions."""
 
     database: Database
 
@@ -39,11 +39,11 @@ class Decisions:
         through: int | None = None,
         judgement: Judgement = NOT_JUDGED,
     ) -> int:
-        """Commit a decision, what the gate found, and what was looked at.
+        """Record a decision, the gate's judgement and the ingestions considered; return its ID.
 
         `version` is the release to switch to: such a decision stays unfinished until `complete`,
-        so that the next run can carry out what a crash cut off. `through` is the last ingestion
-        it looked at.
+        so that the next run can carry it out after a crash. `through` is the last ingestion
+        considered.
         """
         common, now = {"run_id": self.database.run_id}, self.database.now
         with self.database.begin() as connection:
@@ -69,27 +69,27 @@ class Decisions:
             return decision_id
 
     def complete(self, decision_id: int) -> None:
-        """Note that a decision was carried out."""
+        """Record that a decision was carried out."""
         done = decisions.update().where(decisions.c.id == decision_id)
         self.database.execute(done.values(completed_at=self.database.now()))
 
     def unfinished(self) -> Record | None:
-        """Return the newest decision if a crash cut it off before it was carried out."""
+        """Return the newest decision if a crash interrupted it before it was carried out."""
         newest = self.database.first(sa.select(decisions).order_by(decisions.c.id.desc()))
         return newest if newest and newest.completed_at is None else None
 
     def last(self, *actions: str) -> Record | None:
-        """Return the newest decision of these kinds."""
+        """Return the newest decision with one of these actions."""
         query = sa.select(decisions).where(decisions.c.action.in_(actions))
         return self.database.first(query.order_by(decisions.c.id.desc()))
 
     def of_run(self, run_id: int | None) -> Record | None:
-        """Return what was decided in a run, if anything was."""
+        """Return the newest decision of a run, None if it has none."""
         query = sa.select(decisions).where(decisions.c.run_id == run_id)
         return self.database.first(query.order_by(decisions.c.id.desc()))
 
     def live_version(self) -> int | None:
-        """Return the release that the newest decision to switch made the live one."""
+        """Return the release made live by the newest decision to switch."""
         query = sa.select(decisions.c.version).where(decisions.c.version.is_not(None))
         newest = query.order_by(decisions.c.id.desc()).limit(1)
         version: int | None = self.database.scalar(newest)
@@ -98,12 +98,12 @@ class Decisions:
     def page(
         self, part: Part = NEWEST, *, run_id: int | None = None, action: str | None = None
     ) -> Listing:
-        """Return decisions, and what the gate compared."""
+        """Return a page of decisions, with the gate's comparisons."""
         only = {"run_id": run_id, "action": action}
         return page(self.database, sa.select(decisions), decisions.c.id, part, **only)
 
     def last_comparison(self) -> dict[str, Any] | None:
-        """Return the newest decision of the gate, with what it compared."""
+        """Return the newest decision of the gate, with its comparison."""
         query = sa.select(decisions).where(decisions.c.comparison.is_not(None))
         found = page(self.database, query, decisions.c.id, Part(page_size=1)).items
         return found[0] if found else None

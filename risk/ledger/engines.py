@@ -1,4 +1,4 @@
-"""From the address of a database to an engine: drivers, pools, time limits, patience."""
+"""Database engines: drivers, connection pools, timeouts and retries."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DRIVERS = {
 }
 CONNECT_SECONDS, STATEMENT_SECONDS, LOCK_SECONDS = 10, 300, 30
 REQUEST_SECONDS, AWAY_SECONDS = 2, 5
-RECYCLE_SECONDS = 1800  # less than what firewalls allow an idle connection
-IDLE_CONNECTIONS = 2  # fewer than threads: who takes one of a server that hangs waits long
+RECYCLE_SECONDS = 1800  # less than the idle timeout of common firewalls
+IDLE_CONNECTIONS = 2  # fewer than threads: a pooled one of a hanging server blocks its user long
 PAUSES_SECONDS = (0.1, 0.4, 1.5)
 SQLITE_PRAGMAS = ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON")
 POSTGRESQL = {
@@ -38,13 +38,13 @@ MARIADB = {
     "read_timeout": STATEMENT_SECONDS,
     "write_timeout": STATEMENT_SECONDS,
     "charset": "utf8mb4",
-    # strict: what does not fit is an error, not cut off with a warning
+    # strict: an oversized value is an error, not truncated with a warning
     "init_command": "SET SESSION sql_mode = 'TRADITIONAL', time_zone = '+00:00', "
     f"lock_wait_timeout = {LOCK_SECONDS}, innodb_lock_wait_timeout = {LOCK_SECONDS}",
 }
-POSTGRESQL_IS_AWAY = {"57P01", "57P02", "57P03"}  # shuts down, crashed, starts
-MARIADB_IS_AWAY = {1053, 1927, 2003, 2006, 2013}  # shuts down, killed, refused, gone, lost
-ADDRESS_FAULTS = (  # what libraries raise for an option, a file or a host that is none
+POSTGRESQL_IS_AWAY = {"57P01", "57P02", "57P03"}  # shutting down, crashed, starting
+MARIADB_IS_AWAY = {1053, 1927, 2003, 2006, 2013}  # shutting down, killed, refused, gone, lost
+ADDRESS_FAULTS = (  # raised by drivers for an invalid option, file or host
     SQLAlchemyError,
     ArithmeticError,
     AttributeError,
@@ -59,12 +59,12 @@ Answer = TypeVar("Answer")
 
 
 def address_of(url: str) -> sa.URL:
-    """Read the address of a database; one that names no driver gets ours."""
+    """Parse a database URL, and set the default driver if it names none."""
     try:
         address = sa.make_url(url)
     except (SQLAlchemyError, ValueError):
-        # neither cause nor text of the error: a password that breaks the address is in both
-        raise LedgerError("database_url is not the address of a database") from None
+        # omit cause and text of the error: both may contain the password that broke the URL
+        raise LedgerError("database_url is not a valid database URL") from None
     rest = (address.host, address.database, *address.query)
     if any("@" in (part or "") for part in rest):  # a password ends at its first @, / or ?
         raise LedgerError("database_url: write @, / and ? in the password as %40, %2F and %3F")
@@ -72,10 +72,10 @@ def address_of(url: str) -> sa.URL:
 
 
 class Away:
-    """Whether a server does not answer, known to all the requests of a worker.
+    """Circuit breaker shared by the requests of a worker: whether the server is unreachable.
 
-    Once it was so for as long as a request may wait, all fail at once. From time to time one of
-    them tries again, and the others do not wait for it.
+    Once it has been so for as long as a request may wait, requests fail immediately. From time
+    to time one of them tries again, and the others do not wait for it.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Away:
             self._since = now
         elif now > self._since + REQUEST_SECONDS:
             if now < self._until:
-                raise LedgerError(f"the ledger was away a moment ago: {self._fault}")
+                raise LedgerError(f"the ledger was unreachable a moment ago: {self._fault}")
             self._until = now + AWAY_SECONDS
 
     def __exit__(self, _kind: object, fault: object, _traceback: object) -> None:
@@ -97,9 +97,9 @@ class Away:
 
 
 def make_engine(url: str | sa.URL, away: Away | None = None) -> sa.Engine:
-    """Return an engine, not yet connected; whoever asks disposes of it.
+    """Return an engine, not yet connected; the caller disposes of it.
 
-    With `away` it is for requests: these neither wait long for a server nor ask it too often.
+    With `away`, for HTTP requests, it neither waits long for a server nor retries too often.
     """
     address = address_of(url) if isinstance(url, str) else url
     is_sqlite = address.get_backend_name() == "sqlite"
@@ -111,27 +111,27 @@ def make_engine(url: str | sa.URL, away: Away | None = None) -> sa.Engine:
 
 
 def on_one_line(error: object) -> str:
-    """Write what is wrong, in the words of the driver if it has some."""
+    """Return the text of an error on one line, that of the driver if there is one."""
     return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
-def patiently(ask: Callable[[], Answer]) -> Answer:
-    """Ask, and ask again after pauses while the server is not there; only for what may be repeated.
+def patiently(query: Callable[[], Answer]) -> Answer:
+    """Call `query`, retrying after pauses while the server is unreachable.
 
-    A server that restarts is there again after some moments.
+    It must be safe to repeat. A server that restarts is reachable again after some moments.
     """
     for seconds in PAUSES_SECONDS:
         try:
-            return ask()
+            return query()
         except DBAPIError as error:
             if not _is_away(error):
                 raise
             time.sleep(seconds)
-    return ask()
+    return query()
 
 
 def _is_away(error: DBAPIError) -> bool:
-    """Tell a connection that was lost or refused from a statement that is wrong."""
+    """Return whether a connection was lost or refused, rather than a statement wrong."""
     if error.connection_invalidated:
         return True
     cause: Any = error.orig
@@ -146,7 +146,7 @@ def _address_faults() -> Iterator[None]:
     try:
         yield
     except ADDRESS_FAULTS as error:
-        # of a letter that cannot be encoded not the letter: it may be the password's
+        # omit a character that cannot be encoded: it may be part of the password
         cause = error.reason if isinstance(error, UnicodeEncodeError) else error
         raise LedgerError(f"database_url cannot be used: {on_one_line(cause)}") from None
 
@@ -170,7 +170,7 @@ def _connect(
     arguments: list[Any],
     options: dict[str, Any],
 ) -> Any:
-    """Connect within `connect_timeout`; PyMySQL by itself has no such limit for the greetings."""
+    """Connect within `connect_timeout`, which PyMySQL does not apply to the handshake."""
     with away, _address_faults():
         if dialect.driver != "pymysql":
             return dialect.connect(*arguments, **options)
@@ -196,7 +196,7 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 
 
 def _connect_args(address: sa.URL, connect_seconds: int) -> dict[str, Any]:
-    """Choose what the address leaves open."""
+    """Return our connection options, except those set in the URL."""
     ours: dict[str, Any] = {"connect_timeout": connect_seconds}
     match address.get_driver_name():
         case "psycopg":

@@ -1,4 +1,4 @@
-"""Findings: what each check said of each subject."""
+"""Findings: the result of each check on each subject."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from risk.ledger.queries import NEWEST, Listing, Part, page
 from risk.ledger.tables import findings
 
 DETECTOR = "e_detector"
-OF_THE_MATRIX = (
+MATRIX_COLUMNS = (
     "run_id",
     "found_at",
     "feature",
@@ -26,12 +26,12 @@ OF_THE_MATRIX = (
 
 @dataclass(frozen=True)
 class Findings:
-    """The findings; those of an assessment come with it."""
+    """The findings; those of an assessment are recorded with it."""
 
     database: Database
 
     def record(self, rows: Sequence[Row]) -> None:
-        """Keep findings that rest on no rows, such as that none came."""
+        """Record findings not based on rows, such as the absence of new drops."""
         common = {"run_id": self.database.run_id, "found_at": self.database.now()}
         self.database.write(findings, rows, **common)
 
@@ -50,7 +50,7 @@ class Findings:
         check_name: str | None = None,
         drift_detected: bool | None = None,
     ) -> Listing:
-        """Return findings; `distances` describe the change, by name."""
+        """Return a page of findings; `distances` describe the change, by name."""
         only = {"run_id": run_id, "feature": feature, "check_name": check_name}
         query = sa.select(findings)
         return page(
@@ -58,11 +58,11 @@ class Findings:
         )
 
     def drift_matrix(self, newest_runs: int = 30) -> pd.DataFrame:
-        """Return how far each subject had moved at each of the newest runs, oldest first."""
+        """Return the drift score of each subject in each of the newest runs, oldest first."""
         table, by_detector = findings.c, findings.c.method == DETECTOR
         numbers = sa.select(table.run_id).where(by_detector, table.run_id.is_not(None)).distinct()
         newest = numbers.order_by(table.run_id.desc()).limit(newest_runs).subquery()
         oldest = sa.select(sa.func.min(newest.c.run_id)).scalar_subquery()
-        query = sa.select(*(table[name] for name in OF_THE_MATRIX))
+        query = sa.select(*(table[name] for name in MATRIX_COLUMNS))
         since = query.where(by_detector, table.run_id >= oldest)
         return self.database.frame(since.order_by(table.run_id, table.id))

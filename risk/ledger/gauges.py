@@ -1,4 +1,4 @@
-"""The newest numbers of the ledger, as a monitoring system asks for them every few seconds."""
+"""The newest values in the ledger, cheap enough to be scraped every few seconds."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ METRICS = len(get_args(Metric))
 
 @dataclass(frozen=True)
 class Gauges:
-    """What is true now: every question has a short answer."""
+    """The current values, each from a fast query."""
 
     database: Database
 
     def last_run(self) -> datetime | None:
-        """Return when the newest run began."""
+        """Return when the newest run started."""
         query = sa.select(runs.c.started_at).order_by(runs.c.id.desc())
         began: datetime | None = self.database.scalar(query.limit(1))
         return began
 
     def last_success(self) -> datetime | None:
-        """Return when the newest run that went well ended."""
+        """Return when the newest successful run ended."""
         query = sa.select(runs.c.ended_at).where(runs.c.status == "ok").order_by(runs.c.id.desc())
         ended: datetime | None = self.database.scalar(query.limit(1))
         return ended
 
     def stage_duration(self, stage: str) -> float | None:
-        """Return the seconds a stage took when it last succeeded."""
+        """Return the duration of a stage's latest success in seconds."""
         table = stage_timings.c
         query = sa.select(table.duration_seconds)
         succeeded = query.where(table.stage == stage, table.outcome == "ok")
@@ -55,7 +55,7 @@ class Gauges:
         return seconds
 
     def rows_by_outcome(self) -> dict[str, int]:
-        """Count the rows that ever came, by what became of them; later labels are no rows."""
+        """Count all rows ever ingested by outcome; late labels do not count as rows."""
         table = ingestions.c
         sums = {
             "accepted": sa.func.sum(sa.case((table.kind == "rows", table.rows_added), else_=0)),
@@ -66,14 +66,14 @@ class Gauges:
         return {outcome: int(rows or 0) for outcome, rows in zip(sums, found, strict=True)}
 
     def alarms_by_check(self) -> dict[str, int]:
-        """Count the findings that ever were alarms."""
+        """Count all findings that were alarms, by check."""
         table = findings.c
         query = sa.select(table.check_name, sa.func.count()).where(table.drift_detected)
         found = self.database.rows(query.group_by(table.check_name))
         return {check: int(number) for check, number in found}
 
     def drift(self, subjects: Sequence[str]) -> list[Record]:
-        """Return what the newest assessment found about these subjects."""
+        """Return the findings of the newest assessment on these subjects."""
         newest = sa.select(assessments.c.run_id).order_by(assessments.c.id.desc()).limit(1)
         table = findings.c
         query = sa.select(
@@ -109,7 +109,7 @@ class Gauges:
         return self.database.rows(still_open.group_by(table.kind, table.severity))
 
     def messages_unsent(self) -> int:
-        """Count the messages of this week that wait to be sent, or were given up."""
-        of_this_week = messages.c.happened_at > self.database.now() - timedelta(days=7)
-        waiting = sa.select(sa.func.count()).where(messages.c.sent_at.is_(None), of_this_week)
+        """Count the messages of the last 7 days that are pending or were given up."""
+        is_recent = messages.c.happened_at > self.database.now() - timedelta(days=7)
+        waiting = sa.select(sa.func.count()).where(messages.c.sent_at.is_(None), is_recent)
         return int(self.database.scalar(waiting) or 0)

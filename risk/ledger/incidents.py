@@ -1,4 +1,4 @@
-"""Incidents: what stays wrong until a release answers it, a person closes it, or it passes."""
+"""Incidents: problems open until a release resolves them, a person does, or they pass."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from risk.ledger.tables import incidents
 
 @dataclass(frozen=True)
 class Incidents:
-    """The incidents, those that are open and those that were."""
+    """The incidents, open and resolved."""
 
     database: Database
 
     def open(self, row: Row) -> None:
-        """Open an incident that rests on no rows."""
+        """Open an incident that is not based on rows."""
         with self.database.begin() as connection:
             open_all(connection, [row], run_id=self.database.run_id, at=self.database.now())
 
@@ -33,11 +33,11 @@ class Incidents:
         return self.database.rows(query.order_by(incidents.c.id))
 
     def history(self) -> pd.DataFrame:
-        """Return every incident there ever was, oldest first."""
+        """Return all incidents, oldest first."""
         return self.database.frame(sa.select(incidents).order_by(incidents.c.id))
 
     def page(self, part: Part = NEWEST, *, is_open: bool | None = None) -> Listing:
-        """Return incidents: those that are open, those that are not, or both."""
+        """Return a page of incidents: open ones, resolved ones, or both."""
         query, resolved_at = sa.select(incidents), incidents.c.resolved_at
         if is_open is not None:
             query = query.where(resolved_at.is_(None) if is_open else resolved_at.is_not(None))
@@ -49,11 +49,11 @@ class Incidents:
         return only_item(found, f"incident {incident_id}")
 
     def acknowledge(self, incident_id: int) -> None:
-        """Note that a person knows of an incident."""
+        """Record that a person has acknowledged an incident."""
         self._change(incident_id, acknowledged_at=self.database.now())
 
     def resolve(self, incident_id: int, why: str) -> None:
-        """Let a person close an incident."""
+        """Record that a person has resolved an incident, and why."""
         self._change(incident_id, resolved_at=self.database.now(), resolution=why)
 
     def _change(self, incident_id: int, **values: Any) -> None:
@@ -66,24 +66,24 @@ class Incidents:
 def open_all(
     connection: sa.Connection, rows: Iterable[Row], *, run_id: int | None, at: datetime
 ) -> None:
-    """Open incidents, in the transaction that finds the reason."""
+    """Open incidents, in the transaction that records their cause."""
     insert_many(connection, incidents, rows, run_id=run_id, opened_at=at, last_seen_at=at)
 
 
 def see_again(connection: sa.Connection, rows: Iterable[Row], *, at: datetime) -> None:
-    """Note what is new about incidents that go on, in the transaction that saw them."""
+    """Update continuing incidents, in the transaction that observed them again."""
     for row in rows:
         again = incidents.update().where(incidents.c.id == row["id"])
         connection.execute(again.values({**row, "last_seen_at": at}))
 
 
 def resolve_passed(connection: sa.Connection, numbers: Sequence[int], *, at: datetime) -> None:
-    """Close what is over, in the transaction that saw nothing of it."""
+    """Resolve incidents no longer observed, in the transaction that found no sign of them."""
     _close(connection, incidents.c.id.in_(numbers), "nothing more was seen of it", at)
 
 
 def resolve_all(connection: sa.Connection, why: str, *, at: datetime) -> None:
-    """Close what a new release answers, in the transaction that decides it."""
+    """Resolve all open incidents, in the transaction that decides for a new release."""
     _close(connection, incidents.c.resolved_at.is_(None), why, at)
 
 

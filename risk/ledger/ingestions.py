@@ -1,4 +1,4 @@
-"""Ingestions: each drop that came, and what became of its rows."""
+"""Ingestions: each drop received, and the outcome for its rows."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ NOT_LISTED = {"taken_sha256", "mtime_ns", "ctime_ns", "inode"}
 
 @dataclass(frozen=True)
 class Taken:
-    """What a drop brought.
+    """The content of a drop.
 
-    Accepted rows by their hashes, (row hash, key hash) of those whose label is still to come,
-    labels that came later, problems; the accepted rows themselves if they are to be in SQL, and
-    how far a source is read by this drop.
+    Hashes of the accepted rows; (row hash, key hash) of those without a label yet; late labels;
+    problems; the accepted rows themselves if they are to be stored in SQL; and the watermark of
+    the source after this drop.
     """
 
     hashes: Sequence[int] = ()
@@ -49,14 +49,14 @@ NOTHING = Taken()
 
 @dataclass(frozen=True)
 class Ingestions:
-    """The drops that came; a recorded one counts once for ever."""
+    """The drops received; each counts exactly once."""
 
     database: Database
 
     def record(self, row: Row, *, taken: Taken = NOTHING, requeued: int | None = None) -> None:
-        """Commit a drop: from here on its rows are accepted, its refusals known, once for ever.
+        """Record a drop in one transaction, which accepts its rows exactly once.
 
-        `requeued` is the earlier ingestion whose quarantine this one empties.
+        `requeued` is the earlier ingestion whose quarantined rows were read again.
         """
         number = row["id"]
         is_first = row["status"] == "taken" and not requeued
@@ -74,7 +74,7 @@ class Ingestions:
                 connection.execute(emptied.values(requeued_as=number))
 
     def last_id(self) -> int:
-        """Return the newest ingestion's number, 0 before the first."""
+        """Return the ID of the newest ingestion, 0 before the first."""
         return int(self.database.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
 
     def taken_paths(self) -> list[str]:
@@ -85,19 +85,19 @@ class Ingestions:
         return [row[0] for row in self.database.rows(query.order_by(ingestions.c.path))]
 
     def known_signatures(self, paths: Sequence[str]) -> set[tuple[Any, ...]]:
-        """Return (path, size_bytes, mtime_ns, ctime_ns, inode) of what was seen under `paths`."""
+        """Return (path, size_bytes, mtime_ns, ctime_ns, inode) of the ingestions of `paths`."""
         table = ingestions.c
         query = sa.select(table.path, table.size_bytes, table.mtime_ns, table.ctime_ns, table.inode)
         found = self.database.in_chunks(query, table.path, paths)
         return {(row[0], row[1], row[2], row[3], row[4]) for row in found}
 
     def refresh_signature(self, path: str, sha256: str, signature: Row) -> None:
-        """Note that a known file was touched, so that it need not be read again."""
+        """Update the signature of a known file, so that it need not be read again."""
         same = (ingestions.c.path == path) & (ingestions.c.sha256 == sha256)
         self.database.execute(ingestions.update().where(same).values(signature))
 
     def with_content(self, sha256: str) -> list[Record]:
-        """Return id, path and status of the ingestions of the same bytes, oldest first."""
+        """Return id, path and status of the ingestions with this content, oldest first."""
         table = ingestions.c
         query = sa.select(table.id, table.path, table.status).where(table.sha256 == sha256)
         return self.database.rows(query.order_by(table.id))
@@ -108,39 +108,39 @@ class Ingestions:
         return [row[0] for row in self.database.in_chunks(sa.select(column), column, hashes)]
 
     def was_requeued(self, ingestion_id: int) -> bool:
-        """Return whether what an ingestion quarantined was read again."""
+        """Return whether the quarantined rows of an ingestion were read again."""
         query = sa.select(ingestions.c.requeued_as).where(ingestions.c.id == ingestion_id)
         return self.database.scalar(query) is not None
 
     def after(self, ingestion_id: int) -> list[Record]:
-        """Return the ingestions that came later, oldest first."""
+        """Return the ingestions after one, oldest first."""
         query = sa.select(ingestions).where(ingestions.c.id > ingestion_id)
         return self.database.rows(query.order_by(ingestions.c.id))
 
     def parts(self) -> list[int]:
-        """Return the ingestions that added rows, oldest first; those of later labels do not."""
+        """Return the ingestions that added rows (not only late labels), oldest first."""
         return self._ids(sa.select(ingestions.c.id).where(_added_rows()))
 
     def pending(self) -> list[int]:
-        """Return the ingestions that added rows or labels no decision has looked at yet."""
+        """Return the ingestions that added rows or labels not yet considered by a decision."""
         undecided = ingestions.c.decision_id.is_(None) & (ingestions.c.rows_added > 0)
         return self._ids(sa.select(ingestions.c.id).where(undecided))
 
     def unassessed(self) -> list[Record]:
-        """Return the ingestions nobody has looked at yet, of whatever kind, oldest first."""
+        """Return the ingestions of any kind neither assessed nor decided on yet, oldest first."""
         new = ingestions.c.decision_id.is_(None) & ingestions.c.assessment_id.is_(None)
         return self.database.rows(sa.select(ingestions).where(new).order_by(ingestions.c.id))
 
     def rows_after(self, ingestion_id: int) -> int:
-        """Count the rows that were accepted after an ingestion."""
+        """Count the rows accepted after an ingestion."""
         query = sa.select(sa.func.sum(ingestions.c.rows_added))
         later = _added_rows() & (ingestions.c.id > ingestion_id)
         return int(self.database.scalar(query.where(later)) or 0)
 
     def doubtful(self, most_in_a_row: int) -> set[int]:
-        """Return the ingestions in which a feature was broken, unless so often that it is normal.
+        """Return the ingestions in which a feature was broken, unless that has become normal.
 
-        `most_in_a_row` is how often in a row a person is asked before it is taken for granted.
+        `most_in_a_row` is how often in a row a person is asked before it is considered normal.
         """
         found = (findings.c.check_name == "data_quality") & findings.c.drift_detected
         broken = found & findings.c.method.in_(("e_detector", "constant"))
@@ -162,7 +162,7 @@ class Ingestions:
     def page(
         self, part: Part = NEWEST, *, run_id: int | None = None, status: str | None = None
     ) -> Listing:
-        """Return drops, and what became of their rows."""
+        """Return a page of drops, with the outcome for their rows."""
         query = sa.select(*(column for column in ingestions.c if column.name not in NOT_LISTED))
         return page(self.database, query, ingestions.c.id, part, run_id=run_id, status=status)
 
@@ -184,19 +184,19 @@ class Ingestions:
 
 
 def mark_assessed(connection: sa.Connection, numbers: Sequence[int], *, assessment_id: int) -> None:
-    """Note which assessment looked at these ingestions, in its transaction."""
+    """Record the assessment of these ingestions, in its transaction."""
     looked_at = ingestions.update().where(ingestions.c.id.in_(numbers))
     connection.execute(looked_at.values(assessment_id=assessment_id))
 
 
 def mark_decided(connection: sa.Connection, *, through: int, decision_id: int) -> None:
-    """Note which decision looked at the ingestions up to one, in its transaction."""
+    """Record the decision that considered the ingestions up to one, in its transaction."""
     looked_at = (ingestions.c.id <= through) & ingestions.c.decision_id.is_(None)
     connection.execute(ingestions.update().where(looked_at).values(decision_id=decision_id))
 
 
 def _accept(connection: sa.Connection, number: int, taken: Taken) -> None:
-    """Note the rows as accepted, and put them into SQL if they are to be there."""
+    """Record the accepted rows, and store them in SQL if `taken` contains them."""
 
     def insert(table: sa.Table, names: Sequence[str], rows: Iterable[Values]) -> None:
         insert_rows(connection, table, (*names, "ingestion_id"), ((*row, number) for row in rows))

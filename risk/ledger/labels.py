@@ -1,4 +1,4 @@
-"""Labels that came later than their rows."""
+"""Late labels, received after their rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from risk.schema import LaterLabel
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels that came later, and the rows that wait for theirs."""
+    """The late labels, and the rows still waiting for theirs."""
 
     database: Database
 
@@ -28,26 +28,26 @@ class Labels:
         return sorted(found, key=lambda row: (row.ingestion_id, row.row_hash))
 
     def known(self, key_hashes: Sequence[int]) -> list[Record]:
-        """Return key_hash and y_true of labels that came later for rows of these names."""
+        """Return key_hash and y_true of the late labels for rows with these keys."""
         query = sa.select(later_labels.c.key_hash, later_labels.c.y_true)
         return list(self.database.in_chunks(query, later_labels.c.key_hash, key_hashes))
 
     def of_parts(self, part_ids: Sequence[int]) -> dict[int, int]:
-        """Return the labels, by row hash, that came later for the rows of these parts."""
+        """Return the late labels of the rows in these parts, by row hash."""
         table = later_labels.c
         query = sa.select(table.row_hash, table.y_true)
         found = self.database.in_chunks(query, table.row_ingestion_id, part_ids)
         return {row_hash: y_true for row_hash, y_true in found}
 
     def labelled_parts(self, ingestion_ids: Sequence[int]) -> list[int]:
-        """Return the ingestions that brought the rows whose labels these brought, in order."""
+        """Return the ingestions of the rows labelled by these ingestions, in order."""
         table = later_labels.c
         query = sa.select(table.row_ingestion_id).distinct()
         found = self.database.in_chunks(query, table.ingestion_id, ingestion_ids)
         return sorted({row[0] for row in found})
 
     def with_predictions(self, ingestion_ids: Sequence[int]) -> pd.DataFrame:
-        """Return the labels of these ingestions with every prediction once made of their rows."""
+        """Return the labels in these ingestions with every recorded prediction for their rows."""
         query = sa.select(
             later_labels.c.row_hash,
             later_labels.c.y_true,
@@ -59,12 +59,12 @@ class Labels:
 
 
 def add(connection: sa.Connection, ingestion_id: int, labels: Sequence[LaterLabel]) -> None:
-    """Put labels to rows that waited for them, in SQL as well if they are there."""
+    """Record labels for the rows that waited for them, also in SQL if stored there."""
     if not labels:
         return
     names = (*LaterLabel._fields, "ingestion_id")
     insert_rows(connection, later_labels, names, ((*label, ingestion_id) for label in labels))
     brought = later_labels.c.ingestion_id == ingestion_id
-    ripened = sa.select(later_labels.c.row_hash).where(brought)
-    connection.execute(unripe_rows.delete().where(unripe_rows.c.row_hash.in_(ripened)))
+    labelled = sa.select(later_labels.c.row_hash).where(brought)
+    connection.execute(unripe_rows.delete().where(unripe_rows.c.row_hash.in_(labelled)))
     dataset_rows.label_rows(connection, brought)

@@ -1,4 +1,4 @@
-"""One writer at a time: on a machine by a lock, among machines by a lease."""
+"""Single-writer locking: file lock per machine, database lease between machines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from risk.ledger.tables import leases
 
 log = logging.getLogger(__name__)
 NAME = "run"
-RENEWALS = 3  # within the time of a lease: two may fail
+RENEWALS = 3  # within the duration of a lease: two may fail
 MAX_HOLDER_LENGTH = 255
 CLOCKS = {
     "postgresql": "timezone('UTC', clock_timestamp())",
@@ -43,9 +43,9 @@ def only_writer(
     clock: Callable[[], datetime] = utc_now,
     upgrade: bool = True,
 ) -> Iterator[Ledger]:
-    """Give the ledger to its only writer; the error of whoever comes second names the first.
+    """Yield the ledger to its only writer; raise BusyError naming that writer if there is one.
 
-    A database file lies on one machine, where the kernel's lock is enough.
+    A database file is used from one machine, where the kernel's lock is enough.
     """
     opened = Ledger.open(config, clock=clock, upgrade=upgrade)
     with store.lock(config, holder=holder), opened as ledger:
@@ -58,7 +58,7 @@ def only_writer(
 
 @contextmanager
 def among_machines(config: Config, engine: sa.Engine, *, holder: str) -> Iterator[Lease | None]:
-    """Hold the lease, if the ledger is on a server and of a revision that knows leases."""
+    """Hold the lease if the ledger is on a server and its schema has leases; yield it or None."""
     if engine.dialect.name not in CLOCKS or not sa.inspect(engine).has_table(leases.name):
         yield None
         return
@@ -68,21 +68,21 @@ def among_machines(config: Config, engine: sa.Engine, *, holder: str) -> Iterato
 
 
 def require_own_ledger(config: Config, ledger: Ledger) -> None:
-    """Refuse a ledger that knows less than the files beside it, as it would sweep away the rest."""
+    """Raise LedgerError if the ledger is behind the files beside it, which it would delete."""
     name = config.compilation_record_filename
     _, size = ledger.derived_files.state(name)
     on_disk = store.newest_number(config.ingested_folder / name, after=size)
     known = ledger.ingestions.last_id()
     if on_disk > known:
         raise LedgerError(
-            f"{config.name_of(config.ingested_folder / name)} reaches ingestion {on_disk}, the "
-            f"ledger of {known}: does database_url, or DATABASE_URL, name the right one? To begin "
-            f"anew, move {config.name_of(config.ingested_folder)} away"
+            f"{config.name_of(config.ingested_folder / name)} ends at ingestion {on_disk}, the "
+            f"ledger at {known}: is database_url, or DATABASE_URL, the right database? To start "
+            f"afresh, move {config.name_of(config.ingested_folder)} away"
         )
 
 
 class Lease:
-    """The right to write, for some seconds of the server's own clock, renewed meanwhile."""
+    """The exclusive right to write for some seconds of the server's clock, renewed while held."""
 
     def __init__(self, engine: sa.Engine, *, holder: str, seconds: float) -> None:
         self.engine = engine
@@ -92,16 +92,17 @@ class Lease:
 
     @contextmanager
     def held(self, *, note: Path) -> Iterator[None]:
-        """Hold the lease, renewed by a thread, as long as something goes on inside.
+        """Hold the lease within the context, renewed by a thread.
 
-        `note` lies beside the lock and names the tokens of this place. Whoever has the lock and
-        finds the lease's token there knows that its holder is dead, and need not wait.
+        `note` is a file beside the lock with the lease tokens of this installation. A process that
+        has the lock and finds the lease's token there knows that its holder is dead, and need not
+        wait.
         """
         tokens = store.read(note).decode().split() if note.exists() else []
         store.write(note, " ".join([*tokens, self.token]))
-        self._take(left_behind=tokens)
+        self._acquire(left_behind=tokens)
         stop = Event()
-        renewal = Thread(target=self._keep, args=(stop,), name="lease", daemon=True)
+        renewal = Thread(target=self._renew, args=(stop,), name="lease", daemon=True)
         renewal.start()
         try:
             store.write(note, self.token)
@@ -109,20 +110,20 @@ class Lease:
         finally:
             stop.set()
             renewal.join()
-            self._give_back()
+            self._release()
 
     def confirm(self, connection: sa.Connection) -> None:
-        """Renew the lease within a transaction; whoever has lost it commits nothing."""
+        """Renew the lease within a transaction; raise BusyError, before the commit, if lost."""
         connection.execute(sa.select(leases.c.token).where(IS_OURS).with_for_update())
-        now = _time_of(connection)  # only now: the row may have been waited for
+        now = _time_of(connection)  # only now: locking the row may have taken time
         renewed = _set(self.token).values(renewed_at=now, expires_at=now + self.lasts)
         if not connection.execute(renewed).rowcount:
-            thief = _holder(connection)
-            raise BusyError(f"the lease on the ledger was lost to {thief}; nothing more is written")
+            holder = _holder(connection)
+            raise BusyError(f"the ledger's lease was lost to {holder}; nothing more is written")
 
-    def _take(self, *, left_behind: Sequence[str]) -> None:
+    def _acquire(self, *, left_behind: Sequence[str]) -> None:
         with database_faults():
-            self._make_row()
+            self._ensure_row()
             with self.engine.begin() as connection:
                 query = sa.select(leases).where(IS_OURS).with_for_update(skip_locked=True)
                 found = connection.execute(query).one_or_none()
@@ -134,8 +135,8 @@ class Lease:
                 own = {"holder": self.holder, "token": self.token}
                 connection.execute(leases.update().where(IS_OURS).values(own | times))
 
-    def _make_row(self) -> None:
-        """Leave an expired lease where there never was one, so that there is a row to lock."""
+    def _ensure_row(self) -> None:
+        """Create an expired lease if there is none, so that there is a row to lock."""
         with self.engine.connect() as connection:
             if connection.scalar(sa.select(leases.c.name).where(IS_OURS)):
                 return
@@ -146,27 +147,27 @@ class Lease:
                 row: dict[str, Any] = {"name": NAME, "holder": "nobody", "token": ""}
                 connection.execute(leases.insert().values(row | times))
         except IntegrityError:
-            log.debug("another host made the lease's row at the same moment")
+            log.debug("another host created the lease's row at the same moment")
 
-    def _keep(self, stop: Event) -> None:
+    def _renew(self, stop: Event) -> None:
         while not stop.wait(self.lasts.total_seconds() / RENEWALS):
             try:
                 with database_faults(), self.engine.begin() as connection:
                     self.confirm(connection)
             except LedgerError as error:
-                log.warning("the lease is not renewed yet: %s", error)
+                log.warning("the lease could not be renewed, retrying: %s", error)
             except BusyError as error:
                 log.warning("%s", error)
                 return
 
-    def _give_back(self) -> None:
-        """Let the next one begin at once; one that cannot be given back expires."""
+    def _release(self) -> None:
+        """Expire the lease now, for the next writer; if that fails, it expires by itself."""
         try:
             with database_faults(), self.engine.begin() as connection:
                 now = _time_of(connection)
                 connection.execute(_set(self.token).values(expires_at=now))
         except LedgerError as error:
-            log.warning("the lease is left to expire: %s", error)
+            log.warning("the lease could not be released and will expire: %s", error)
 
 
 def _set(token: str) -> sa.Update:
@@ -179,7 +180,7 @@ def _holder(connection: sa.Connection) -> str:
 
 
 def _time_of(connection: sa.Connection) -> datetime:
-    """Ask the server, whose clock all its clients share."""
+    """Return the time of the server's clock, shared by all its clients."""
     clock = sa.literal_column(CLOCKS[connection.dialect.name], UtcDateTime())
     now: datetime = connection.execute(sa.select(clock)).scalar_one()
     return now

@@ -1,4 +1,4 @@
-"""The ledger: everything that happened, by subject."""
+"""The ledger: one repository per subject over one database."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from risk.ledger.watermarks import Watermarks
 
 
 class Ledger:
-    """One open database, by subject; what writes is one transaction, so a crash leaves no half."""
+    """One open database, by subject; every write is one transaction, so a crash leaves no half."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -60,7 +60,7 @@ class Ledger:
 
     @property
     def engine(self) -> sa.Engine:
-        """What the connections come from."""
+        """The engine of the database."""
         return self.database.engine
 
     def now(self) -> datetime:
@@ -72,9 +72,9 @@ class Ledger:
     def open(
         cls, config: Config, *, clock: Callable[[], datetime] = utc_now, upgrade: bool = True
     ) -> Iterator[Self]:
-        """Connect, bring an older SQLite ledger to this version, and close at the end.
+        """Connect, upgrade an older SQLite ledger, and close on exit.
 
-        Without `upgrade`, for those who only ask, nothing is created or changed.
+        Without `upgrade`, for read-only use, nothing is created or changed.
         """
         with database.connected(config, upgrade=upgrade) as engine:
             yield cls(Database(engine, clock))

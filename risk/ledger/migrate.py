@@ -1,4 +1,4 @@
-"""The revisions of the ledger's schema: which it has, which it needs, and the way between them."""
+"""Schema revisions of the ledger: detection, migration and backup."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from risk import store
 from risk.errors import LedgerError, NoLedger
 from risk.ledger.tables import REVISION, metadata
 
-OLDEST = "0006"  # what development versions before the first release made is older
+OLDEST = "0006"  # revisions of development versions before the first release are older
 NOTHING_YET = "there is no ledger yet; run: python full_process.py"
 UPGRADE = "python -m risk.admin upgrade"
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -24,9 +24,10 @@ VERSIONS = "alembic_version"
 
 
 def require_revision(engine: sa.Engine, *, upgrade: bool) -> None:
-    """Refuse a ledger of another revision; `upgrade` makes a new one, and an older SQLite file.
+    """Raise LedgerError unless the schema is up to date; `upgrade` creates or migrates it.
 
-    On a server others may be at work with the older one: a person chooses when it is upgraded.
+    Only SQLite files are migrated: a server may have users of the older schema, so a person
+    decides when to upgrade it.
     """
     found = found_revision(engine)
     if found == REVISION:
@@ -41,19 +42,19 @@ def require_revision(engine: sa.Engine, *, upgrade: bool) -> None:
 
 
 def refuse_unknown(found: str | None) -> None:
-    """Refuse a revision there is no way from: a newer one, or one from before the first release."""
+    """Raise LedgerError if a revision cannot be migrated: newer, or before the first release."""
     if found and found > REVISION:
         raise _unfit(found, "update the project")
     if found and found < OLDEST:
         raise LedgerError(
-            f"the ledger is of revision {found}, which a development version before the first "
-            "release made; keep a copy of it and begin anew with an empty database, or upgrade it "
+            f"ledger schema is at revision {found}, of a development version before the first "
+            "release; keep a copy of it and start with an empty database, or upgrade it "
             f"to {OLDEST} with commit f975b06 first"
         )
 
 
 def found_revision(engine: sa.Engine) -> str | None:
-    """Return the revision a database has, None if it has no ledger."""
+    """Return the schema revision of a database, None if it has no ledger."""
     with engine.connect() as connection:
         if not sa.inspect(connection).has_table(VERSIONS):
             return None
@@ -62,7 +63,7 @@ def found_revision(engine: sa.Engine) -> str | None:
 
 
 def history() -> list[tuple[str, str]]:
-    """Return every revision with what it is about, oldest first."""
+    """Return every revision with its description, oldest first."""
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
@@ -70,10 +71,10 @@ def history() -> list[tuple[str, str]]:
 
 
 def migrate(engine: sa.Engine, revision: str = "head") -> None:
-    """Bring the database to `revision`, up or down, in one transaction where the server can.
+    """Migrate the database to `revision`, up or down, in one transaction where supported.
 
-    MariaDB commits each change of a table by itself; there a migration that was cut off goes on
-    where it stopped when it is asked for again.
+    MariaDB commits each change of a table separately; there an interrupted migration resumes
+    where it stopped when it is run again.
     """
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command
@@ -92,9 +93,9 @@ def migrate(engine: sa.Engine, revision: str = "head") -> None:
 
 
 def back_up(engine: sa.Engine) -> Path | None:
-    """Copy a SQLite ledger beside itself, whole, named after its revision.
+    """Copy a SQLite ledger to a file beside it, named after its revision; return its path.
 
-    A server has tools of its own, and whoever runs it uses them.
+    A ledger on a server is not copied: use the server's own backup tools.
     """
     found, database = found_revision(engine), engine.url.database
     if found is None or engine.dialect.name != "sqlite" or not database:
@@ -115,12 +116,12 @@ def back_up(engine: sa.Engine) -> Path | None:
 
 def _unfit(found: str, remedy: str) -> LedgerError:
     needed = f"this version of the project needs {REVISION}"
-    return LedgerError(f"the ledger is of revision {found}, {needed}; {remedy}")
+    return LedgerError(f"ledger schema is at revision {found}, {needed}; {remedy}")
 
 
 @contextmanager
 def _tables_may_be_replaced(connection: sa.Connection) -> Iterator[None]:
-    """Let SQLite drop a table others refer to, which a change of its columns does to rebuild it."""
+    """Suspend SQLite's foreign keys, as changing a table's columns drops and recreates it."""
     raw: Any = connection.connection.driver_connection
     if connection.dialect.name != "sqlite":
         yield
@@ -134,9 +135,9 @@ def _tables_may_be_replaced(connection: sa.Connection) -> Iterator[None]:
 
 def _refuse_tables_of_others(connection: sa.Connection) -> None:
     inspector = sa.inspect(connection)
-    taken = set(inspector.get_table_names()) & set(metadata.tables)
-    if taken and not inspector.has_table(VERSIONS):
+    existing = set(inspector.get_table_names()) & set(metadata.tables)
+    if existing and not inspector.has_table(VERSIONS):
         raise LedgerError(
-            f"the database has a table {min(taken)} that is not of a ledger; "
-            "give the ledger a database of its own"
+            f"the database has a table {min(existing)} that does not belong to a ledger; "
+            "use a separate database for the ledger"
         )

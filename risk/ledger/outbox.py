@@ -1,4 +1,4 @@
-"""Messages: what is news for whom, what is still to be sent, what became of it."""
+"""Outbox of messages: what is new for each target, what is unsent, and the outcomes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DECIDED = {
 
 @dataclass(frozen=True)
 class News:
-    """Something a target does not know yet, with the row of the ledger it is about.
+    """An event not yet sent to a target, with the row of the ledger it is about.
 
     `about` is the column of `messages` that refers to that row.
     """
@@ -39,19 +39,19 @@ class News:
 class Outbox:
     """The messages to each target.
 
-    A message is about one incident, decision or run. A target's first one, its introduction, is
-    about the last of each: what came before is no news for it.
+    A message is about one incident, decision or run. A target's first one, its introduction,
+    refers to the last of each: earlier events are not sent to it.
     """
 
     database: Database
 
     def introduced(self) -> set[str]:
-        """Return the targets that are known."""
+        """Return the targets that have received an introduction."""
         query = sa.select(messages.c.target).where(messages.c.event == INTRODUCTION)
         return {row[0] for row in self.database.rows(query)}
 
     def introduce(self, target: str, *, title: str, body: str) -> None:
-        """Begin to send a target what happens, from here on."""
+        """Add the introduction of a target, which receives the events from now on."""
         last = {
             column: sa.select(sa.func.max(table.c.id)).scalar_subquery()
             for column, table in (
@@ -65,10 +65,10 @@ class Outbox:
         self.database.execute(new)
 
     def news(self, target: str) -> list[News]:
-        """Return what happened and was not sent to this target, in the order of a run.
+        """Return the events not sent to this target yet, in the order of a run.
 
-        What only goes on is no news: runs that fail the same way, a person who is asked again,
-        a challenger that is refused again.
+        Repetitions are left out: runs that fail the same way, repeated requests for approval,
+        and challengers refused again.
         """
         table = messages.c
         at_introduction = sa.case((table.event == INTRODUCTION, table.incident_id))
@@ -80,22 +80,22 @@ class Outbox:
         return [*opened, *decided, *resolved, *failed]
 
     def record(self, rows: Sequence[Row]) -> None:
-        """Keep messages that are to be sent."""
+        """Add messages to be sent."""
         self.database.write(messages, rows)
 
     def unsent(self, target: str, *, most_attempts: int) -> list[Record]:
-        """Return the messages that wait for a target, the least tried first, then the oldest."""
+        """Return the unsent messages to a target, by number of attempts, then oldest first."""
         table = messages.c
         query = sa.select(messages).where(table.target == target, table.sent_at.is_(None))
         query = query.where(table.attempts < most_attempts)
         return self.database.rows(query.order_by(table.attempts, table.id))
 
     def note_sent(self, message_ids: Sequence[int]) -> None:
-        """Note that a target took messages: they are never sent again."""
+        """Record that messages were delivered; they are not sent again."""
         self._note_attempt(message_ids, sent_at=self.database.now(), last_error=None)
 
     def note_failure(self, message_ids: Sequence[int], error: str) -> None:
-        """Note that a target did not take messages, and why."""
+        """Record that delivery of messages failed, and why."""
         self._note_attempt(message_ids, last_error=error)
 
     def _note_attempt(self, message_ids: Sequence[int], **values: Any) -> None:
@@ -103,7 +103,7 @@ class Outbox:
         self.database.execute(tried.values(attempts=messages.c.attempts + 1, **values))
 
     def _new_incidents(self, target: str, last: int) -> tuple[list[News], list[News]]:
-        """Find openings and closings; what was open at the introduction counts as opened."""
+        """Return incidents opened and resolved; those open at the introduction count as opened."""
 
         def sent(event: str) -> sa.ColumnElement[bool]:
             query = sa.select(messages.c.incident_id)
@@ -124,7 +124,7 @@ class Outbox:
         )
 
     def _new_decisions(self, last: int) -> list[News]:
-        """Find what was carried out, or became of a challenger, or is asked of a person."""
+        """Return decisions carried out, challengers refused and approvals requested."""
         previous, is_previous = _previous(decisions)
         tried, was_tried = (t.c.comparison.is_not(None) for t in (decisions, previous))
         switched = decisions.c.action.in_(("deploy", "rollback"))
@@ -139,7 +139,7 @@ class Outbox:
         ]
 
     def _new_failures(self, last: int) -> list[News]:
-        """Find runs that failed or were cut off, unless the one before did just so."""
+        """Return runs that failed or were interrupted, unless the previous one did the same way."""
         previous, is_previous = _previous(runs)
         differs = (previous.c.status != runs.c.status) | (previous.c.outcome != runs.c.outcome)
         query = sa.select(runs).outerjoin_from(runs, previous, is_previous)
@@ -152,7 +152,7 @@ class Outbox:
 
 
 def _previous(table: sa.Table) -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
-    """Return an alias of a table, and the condition that joins it at the row before."""
+    """Return an alias of a table and a join condition for the previous row."""
     previous, earlier = table.alias(), table.alias()
     last = sa.select(sa.func.max(earlier.c.id)).where(earlier.c.id < table.c.id)
     return previous, previous.c.id == last.correlate(table).scalar_subquery()

@@ -1,4 +1,4 @@
-"""Quarantine: what was refused of each drop and why, cell by cell."""
+"""Quarantine: the refused cells of each drop, and why."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from risk.schema import Problem
 
 @dataclass(frozen=True)
 class Quarantine:
-    """The refused cells; line 0 stands for a drop as a whole."""
+    """The refused cells; line 0 means a whole drop."""
 
     database: Database
 
     def page(self, part: Part = NEWEST, *, ingestion_id: int | None = None) -> Listing:
-        """Return what was refused and why, cell by cell; line 0 stands for a drop as a whole."""
+        """Return a page of refused cells, and why; line 0 means a whole drop."""
         drop = (ingestions.c.path, ingestions.c.ingested_at, ingestions.c.status)
         query = sa.select(quarantined_rows, *drop, ingestions.c.requeued_as)
         query = query.join_from(quarantined_rows, ingestions)
@@ -29,7 +29,7 @@ class Quarantine:
         return page(self.database, query, number, part, ingestion_id=ingestion_id)
 
     def by_rule(self, ingestion_ids: Sequence[int]) -> list[tuple[str, str, int]]:
-        """Return column, rule and in how many cells of these drops, the commonest first."""
+        """Return (column, rule, number of cells) of the problems in drops, commonest first."""
         table, tally = quarantined_rows.c, Counter[tuple[str, str]]()
         query = sa.select(table.column_name, table.rule, sa.func.count().label("cells"))
         grouped = query.group_by(table.column_name, table.rule)
@@ -38,7 +38,7 @@ class Quarantine:
         return [(*broken, n) for broken, n in sorted(tally.items(), key=lambda x: (-x[1], x[0]))]
 
     def commonest_problem(self, ingestion_id: int) -> str:
-        """Name column and rule of the problem most rows of a drop were refused for."""
+        """Return column and rule of the commonest problem of a drop, as text."""
         table = quarantined_rows.c
         query = sa.select(table.column_name, table.rule).where(table.ingestion_id == ingestion_id)
         grouped = query.group_by(table.column_name, table.rule)
@@ -47,7 +47,7 @@ class Quarantine:
 
 
 def add(connection: sa.Connection, ingestion_id: int, problems: Iterable[Problem]) -> None:
-    """Note what was refused of a drop, in the transaction that accepts the rest."""
+    """Record the refused cells of a drop, in the transaction that accepts the rest."""
     insert_many(connection, quarantined_rows, _rows(problems), ingestion_id=ingestion_id)
 
 

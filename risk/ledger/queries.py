@@ -1,4 +1,4 @@
-"""Lists by the page, newest first, as plain values."""
+"""Pagination: lists of rows, newest first, as plain values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from risk.ledger.database import Database, Query, Record
 
 @dataclass(frozen=True)
 class Part:
-    """Which rows of a list: a page counted from 1, of the rows whose number is below another."""
+    """Selection of a list: a page, counted from 1, of the rows with IDs below `before_id`."""
 
     page: int = 1
     page_size: int = 20
@@ -25,7 +25,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of rows as plain values, and how many rows there are in all."""
+    """One page of rows as plain values, and the total number of rows."""
 
     columns: list[str]
     items: list[dict[str, Any]]
@@ -38,7 +38,7 @@ NEWEST, EVERY = Part(), Part(page_size=100_000)
 def page(
     database: Database, query: Query, number: sa.Column[Any], part: Part, **only: Any
 ) -> Listing:
-    """Return a part of the rows whose columns have the values of `only`, None being any."""
+    """Return a page of the rows whose columns equal the values in `only`; None matches any."""
     for name, value in only.items():
         if value is not None:
             query = query.where(number.table.c[name] == value)
@@ -53,14 +53,14 @@ def page(
 
 
 def only_item(found: Listing, name: str) -> dict[str, Any]:
-    """Return the one row that was asked for by its number."""
+    """Return the only row of a listing; raise UnknownName if it is empty."""
     if not found.items:
         raise UnknownName(f"there is no {name}")
     return found.items[0]
 
 
 def _plain(row: Record) -> dict[str, Any]:
-    """Return a row as values that JSON has: parsed where they are JSON, numbers finite."""
+    """Return a row as JSON values: JSON columns parsed, numbers finite."""
     values = dict(row._mapping)
     for name in values.keys() & {"distances", "comparison"}:
         values[name] = values[name] and json.loads(values[name], parse_constant=float)
@@ -68,7 +68,7 @@ def _plain(row: Record) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """Replace what JSON has no number for: infinite evidence by the largest number there is."""
+    """Replace non-finite numbers: NaN by None, infinity (evidence) by the largest float."""
     if isinstance(value, dict):
         return {name: _finite(inner) for name, inner in value.items()}
     if not isinstance(value, float) or math.isfinite(value):

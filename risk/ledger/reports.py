@@ -1,4 +1,4 @@
-"""Reports: which were made, which are due, and what is new since a moment."""
+"""Reports: those written, those due, and the events since a moment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_DUE = 3
 
 @dataclass(frozen=True)
 class Happenings:
-    """What happened since a moment: the newest first, and how many runs failed or were cut off."""
+    """Events since a moment, newest first, and the number of failed or interrupted runs."""
 
     opened: list[dict[str, Any]]
     closed: list[dict[str, Any]]
@@ -27,12 +27,12 @@ class Happenings:
 
 @dataclass(frozen=True)
 class Reports:
-    """The reports on runs, and what they are about."""
+    """The reports on runs, and their content."""
 
     database: Database
 
     def record(self, row: Row) -> None:
-        """Note a report on a run, in the place of an earlier one of the same kind."""
+        """Record a report on a run, replacing an earlier one of the same kind."""
         same = (reports.c.run_id == row["run_id"]) & (reports.c.kind == row["kind"])
         with self.database.begin() as connection:
             connection.execute(reports.delete().where(same))
@@ -42,12 +42,12 @@ class Reports:
     def page(
         self, part: Part = NEWEST, *, run_id: int | None = None, kind: str | None = None
     ) -> Listing:
-        """Return the reports that were made, and where they are kept."""
+        """Return a page of reports, with their paths."""
         query = sa.select(reports)
         return page(self.database, query, reports.c.id, part, run_id=run_id, kind=kind)
 
     def happenings(self, since: datetime | None) -> Happenings:
-        """Return what happened since a moment, or ever."""
+        """Return the events since a moment, or all."""
         opened, closed, decided = (
             page(self.database, sa.select(when.table).where(_after(when, since)), number, EVERY)
             for when, number in (
@@ -63,11 +63,11 @@ class Reports:
         return Happenings(opened.items, closed.items, decided.items, runs_failed)
 
     def last_run(self) -> int:
-        """Return the newest run there is a report on, 0 before the first."""
+        """Return the newest run with a report, 0 before the first."""
         return int(self.database.scalar(sa.select(sa.func.max(reports.c.run_id))) or 0)
 
     def due(self) -> list[int]:
-        """Return the newest runs that decided something since the last report, oldest first."""
+        """Return the newest runs with a decision since the last report, oldest first."""
         run_id = decisions.c.run_id
         query = sa.select(run_id).where(run_id > self.last_run()).distinct()
         newest = query.order_by(run_id.desc()).limit(MAX_DUE)

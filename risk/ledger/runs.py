@@ -1,4 +1,4 @@
-"""Runs, and how long their stages took."""
+"""Runs, and the timings of their stages."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MAX_OF_A_RUN = 100
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs, the current one among them."""
+    """The runs, including the current one."""
 
     database: Database
 
     def start(self) -> int:
-        """Begin a run; one that never ended was cut off by a crash and is called aborted."""
+        """Start a run and return its ID; mark as aborted a run that a crash left unfinished."""
         database = self.database
         with database.begin() as connection:
             connection.execute(
@@ -41,14 +41,14 @@ class Runs:
             return number
 
     def end(self, status: str, outcome: str) -> None:
-        """Close the current run with its one-line outcome."""
+        """Record the status and one-line outcome of the current run."""
         ended = {"status": status, "ended_at": self.database.now(), "outcome": outcome}
         current = runs.c.id == self.database.run_id
         self.database.execute(runs.update().where(current).values(ended))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time what happens inside and record how it ended; a failed stage is not a timing."""
+        """Record the duration and outcome of the code in the context as a stage."""
         started_at, begin = self.database.now(), time.monotonic()
         outcome = "failed"
         try:
@@ -73,14 +73,14 @@ class Runs:
         return self.database.frame_in_chunks(query.order_by(table.id), table.run_id, run_ids)
 
     def newest(self) -> int | None:
-        """Return the number of the newest run, None before the first."""
+        """Return the ID of the newest run, None before the first."""
         run_id: int | None = self.database.scalar(sa.select(sa.func.max(runs.c.id)))
         return run_id
 
     def page(
         self, part: Part = NEWEST, *, run_id: int | None = None, status: str | None = None
     ) -> Listing:
-        """Return runs, how long each took, and what was decided in it."""
+        """Return a page of runs, with the duration and decision of each."""
         database = self.database
         found = page(database, sa.select(runs), runs.c.id, part, id=run_id, status=status)
         numbers = [run["id"] for run in found.items]
@@ -92,7 +92,7 @@ class Runs:
         return Listing(columns, items, found.total)
 
     def read(self, run_id: int) -> dict[str, Any]:
-        """Return a run with its stages, drops, detected findings and decisions, 100 of each."""
+        """Return a run with up to 100 each of its stages, drops, drift findings and decisions."""
         database, some, only = self.database, Part(page_size=MAX_OF_A_RUN), {"run_id": run_id}
         stages = page(database, sa.select(stage_timings), stage_timings.c.id, some, **only)
         return only_item(self.page(run_id=run_id), f"run {run_id}") | {
@@ -104,7 +104,7 @@ class Runs:
 
 
 def _with_decision(run: dict[str, Any], decision: Record | None) -> dict[str, Any]:
-    """Add how long a run took, which of one that was cut off nobody knows, and what it decided."""
+    """Return a run with its duration, unknown if it was interrupted, and its decision."""
     ended = run["status"] in ("ok", "failed")
     seconds = (run["ended_at"] - run["started_at"]).total_seconds() if ended else None
     decided = {name: getattr(decision, name, None) for name in ("action", "version", "reason")}

@@ -1,4 +1,4 @@
-"""Scores of models on data sets, with their intervals."""
+"""Scores of models on data sets, with their confidence intervals."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from risk.ledger.tables import scores
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores; those of an assessment come with it."""
+    """The scores; those of an assessment are recorded with it."""
 
     database: Database
 
     def record(self, rows: Sequence[Row]) -> None:
-        """Keep the scores of one model on one data set."""
+        """Record the scores of one model on one data set."""
         common = {"run_id": self.database.run_id, "scored_at": self.database.now()}
         self.database.write(scores, rows, **common)
 
@@ -31,7 +31,7 @@ class Scores:
         dataset: str | None = None,
         version: int | None = None,
     ) -> Listing:
-        """Return scores with their intervals."""
+        """Return a page of scores with their confidence intervals."""
         only = {"metric": metric, "dataset": dataset, "version": version}
         query = sa.select(scores)
         if metric is not None:

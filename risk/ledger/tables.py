@@ -1,4 +1,4 @@
-"""The ledger's tables; times are UTC, units are in the names."""
+"""Tables of the ledger; times are in UTC, units are in the column names."""
 
 from __future__ import annotations
 

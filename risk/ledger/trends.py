@@ -1,4 +1,4 @@
-"""Trends: points over time, those of one run or of one day made one."""
+"""Trends: points over time, aggregated per run or per day."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Merge = Literal["last", "mean", "pooled", "sum"]
 SERIES = ["feature", "dataset", "version"]
 POINT = ["at", "run_id", *SERIES, "value", "lower", "upper", "n"]
 MAX_POINTS = 1000
-MAX_ROWS = 20_000  # of the ledger, that one trend is made of
+MAX_ROWS = 20_000  # ledger rows read for one trend
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Where the points of a trend are found, and how several of one period become one.
+    """The query for the points of a trend, and how points of one period are merged.
 
-    `subject` is the column that names the feature, or what stands for it.
+    `subject` is the column with the feature's name or its equivalent.
     """
 
     points: Query
@@ -44,7 +44,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Trends:
-    """The trends of `MEASURES`."""
+    """The trends of the metrics in `MEASURES`."""
 
     database: Database
 
@@ -56,26 +56,26 @@ class Trends:
         since: datetime | None = None,
         per: Period = "run",
     ) -> pd.DataFrame:
-        """Return the newest points of one of `MEASURES`, the oldest of them first.
+        """Return the newest points of one of `MEASURES`, in ascending order of time.
 
-        `feature` chooses one feature; of scores a dataset, of durations a stage, of rows a drop.
-        A day has the last of its scores, the sum of its rows and findings, of a column what its
-        rows have together, and the mean of others.
+        `feature` selects one feature; for scores a dataset, for durations a stage, for rows a drop.
+        A day has its last score, the sum of its rows and findings, the pooled value of a column
+        over all its rows, and the mean of other metrics.
         """
         if metric not in MEASURES:
-            raise UnknownName(f"no trend is called {metric[:80]!r}; known: {list(MEASURES)}")
+            raise UnknownName(f"unknown trend {metric[:80]!r}; available: {list(MEASURES)}")
         of_whole_runs = metric == "duration_seconds" and feature is None
         measure = WHOLE_RUNS if of_whole_runs else MEASURES[metric]
-        most = MAX_POINTS if per == "run" and measure.merge != "sum" else MAX_ROWS
-        query = measure.points.order_by(measure.subject.table.c.id.desc()).limit(most)
+        limit = MAX_POINTS if per == "run" and measure.merge != "sum" else MAX_ROWS
+        query = measure.points.order_by(measure.subject.table.c.id.desc()).limit(limit)
         if feature is not None:
             query = query.where(measure.subject == feature)
         found = typed(self.database.frame(query)[::-1])
-        points = merged(found, per=per, merge=measure.merge, cut=len(found) == most)
+        points = merged(found, per=per, merge=measure.merge, cut=len(found) == limit)
         if since is not None:
             points = points_since(points, since, per=per)
         newest = points.tail(MAX_POINTS).reset_index(drop=True)
-        is_cut = len(found) == most and (since is None or found["at"].iloc[0] >= since)
+        is_cut = len(found) == limit and (since is None or found["at"].iloc[0] >= since)
         newest.attrs["is_cut"] = is_cut or len(newest) < len(points)
         return newest
 
@@ -136,9 +136,9 @@ WHOLE_RUNS = Measure(
 
 
 def typed(points: pd.DataFrame) -> pd.DataFrame:
-    """Give points every column, and the type it has even where all of it is missing.
+    """Return points with every column of `POINT`, typed even where all values are missing.
 
-    The value of a point with the column ended_at is the seconds until then.
+    If there is a column ended_at, the value is the duration in seconds until then.
     """
     whole = points.reindex(columns=POINT)
     whole["at"] = pd.to_datetime(whole["at"], utc=True)
@@ -150,10 +150,10 @@ def typed(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def merged(points: pd.DataFrame, *, per: Period, merge: Merge, cut: bool = False) -> pd.DataFrame:
-    """Make the points of each series in each period one; `cut` leaves out the oldest period.
+    """Merge the points of each series in each period; `cut` leaves out the oldest period.
 
-    Pooled ones become what all their `n` rows have together. What was done by hand, outside of
-    any run, is a period of its own.
+    Pooled points are averaged with weights `n`. Points recorded by hand, outside of any run, are
+    periods of their own.
     """
     if per == "day":
         points = points.assign(at=points["at"].dt.floor("D"))
@@ -174,6 +174,6 @@ def merged(points: pd.DataFrame, *, per: Period, merge: Merge, cut: bool = False
 
 
 def points_since(points: pd.DataFrame, moment: datetime, *, per: Period) -> pd.DataFrame:
-    """Keep the points from a moment on, or from the day it is in."""
+    """Return the points from a moment on, or from its day on."""
     begin = pd.Timestamp(moment)
     return points[points["at"] >= (begin.floor("D") if per == "day" else begin)]

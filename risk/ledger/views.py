@@ -1,4 +1,4 @@
-"""The ledger's views and what their columns are; docs/views.md says what they mean."""
+"""Views of the ledger and their column types; docs/views.md explains their meaning."""
 
 from __future__ import annotations
 
@@ -10,93 +10,93 @@ from sqlalchemy.types import TypeEngine
 from risk.ledger.column_types import UtcDateTime
 
 metadata = MetaData()
-NUMBER, WHOLE, MOMENT, WORDS, TRUTH = Double, BigInteger, UtcDateTime, String, Boolean
+NUMBER, INTEGER, TIMESTAMP, TEXT, BOOLEAN = Double, BigInteger, UtcDateTime, String, Boolean
 
 
 def _view(name: str, **columns: type[TypeEngine[Any]]) -> Table:
-    """Describe a view; its first column tells its rows apart."""
+    """Return the definition of a view; its first column identifies the rows."""
     return Table(name, metadata, *(Column(name, kind) for name, kind in columns.items()))
 
 
 score_trend = _view(
     "v_score_trend",
-    score_id=WHOLE,
-    run_id=WHOLE,
-    scored_at=MOMENT,
-    version=WHOLE,
-    dataset=WORDS,
-    metric=WORDS,
+    score_id=INTEGER,
+    run_id=INTEGER,
+    scored_at=TIMESTAMP,
+    version=INTEGER,
+    dataset=TEXT,
+    metric=TEXT,
     value=NUMBER,
     lower=NUMBER,
     upper=NUMBER,
-    n=WHOLE,
+    n=INTEGER,
 )
 
 drift_trend = _view(
     "v_drift_trend",
-    finding_id=WHOLE,
-    run_id=WHOLE,
-    found_at=MOMENT,
-    feature=WORDS,
-    check_name=WORDS,
+    finding_id=INTEGER,
+    run_id=INTEGER,
+    found_at=TIMESTAMP,
+    feature=TEXT,
+    check_name=TEXT,
     drift_score=NUMBER,
     threshold=NUMBER,
     e_value=NUMBER,
-    drift_detected=TRUTH,
-    n=WHOLE,
-    detail=WORDS,
+    drift_detected=BOOLEAN,
+    n=INTEGER,
+    detail=TEXT,
 )
 
 column_trend = _view(
     "v_column_trend",
-    statistic_id=WHOLE,
-    run_id=WHOLE,
-    computed_at=MOMENT,
-    column_name=WORDS,
-    row_count=WHOLE,
-    missing_count=WHOLE,
+    statistic_id=INTEGER,
+    run_id=INTEGER,
+    computed_at=TIMESTAMP,
+    column_name=TEXT,
+    row_count=INTEGER,
+    missing_count=INTEGER,
     missing_percent=NUMBER,
     mean=NUMBER,
     median=NUMBER,
     standard_deviation=NUMBER,
-    distinct_count=WHOLE,
-    top_value=WORDS,
-    top_count=WHOLE,
+    distinct_count=INTEGER,
+    top_value=TEXT,
+    top_count=INTEGER,
 )
 
 run_summary = _view(
     "v_run_summary",
-    run_id=WHOLE,
-    started_at=MOMENT,
-    ended_at=MOMENT,
+    run_id=INTEGER,
+    started_at=TIMESTAMP,
+    ended_at=TIMESTAMP,
     duration_seconds=NUMBER,
-    status=WORDS,
-    drops=WHOLE,
-    rows_accepted=WHOLE,
-    rows_duplicate=WHOLE,
-    rows_quarantined=WHOLE,
-    alarms=WHOLE,
-    action=WORDS,
-    version=WHOLE,
-    reason=WORDS,
-    outcome=WORDS,
+    status=TEXT,
+    drops=INTEGER,
+    rows_accepted=INTEGER,
+    rows_duplicate=INTEGER,
+    rows_quarantined=INTEGER,
+    alarms=INTEGER,
+    action=TEXT,
+    version=INTEGER,
+    reason=TEXT,
+    outcome=TEXT,
 )
 
 incidents = _view(
     "v_incidents",
-    incident_id=WHOLE,
-    run_id=WHOLE,
-    version=WHOLE,
-    kind=WORDS,
-    subject=WORDS,
-    severity=WORDS,
-    state=WORDS,
-    opened_at=MOMENT,
-    last_seen_at=MOMENT,
-    acknowledged_at=MOMENT,
-    resolved_at=MOMENT,
-    times_seen=WHOLE,
-    since_drop=WORDS,
-    detail=WORDS,
-    resolution=WORDS,
+    incident_id=INTEGER,
+    run_id=INTEGER,
+    version=INTEGER,
+    kind=TEXT,
+    subject=TEXT,
+    severity=TEXT,
+    state=TEXT,
+    opened_at=TIMESTAMP,
+    last_seen_at=TIMESTAMP,
+    acknowledged_at=TIMESTAMP,
+    resolved_at=TIMESTAMP,
+    times_seen=INTEGER,
+    since_drop=TEXT,
+    detail=TEXT,
+    resolution=TEXT,
 )

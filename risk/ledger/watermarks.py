@@ -1,4 +1,4 @@
-"""How far each source was read: its greatest mark, and which of the newest rows were taken."""
+"""Watermarks: how far each source was read, and which of its newest rows were taken."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ READ: dict[str, Callable[[str], Any]] = {
 }
 
 
-MAX_AGAIN = 500_000  # their digests are one value, which a server takes up to 16 MB of
+MAX_AGAIN = 500_000  # their digests are stored as one value, which may be limited to 16 MB
 
 
 @dataclass(frozen=True)
 class Watermark:
-    """The greatest mark that was read, and digests of the rows the next fetch meets again."""
+    """The greatest mark read, and digests of the taken rows that the next fetch reads again."""
 
     source: str
     value: Any
@@ -48,33 +48,33 @@ class Watermark:
     def __post_init__(self) -> None:
         if type(self.value) not in KINDS:
             kind = type(self.value).__name__
-            raise SourceError(f"a mark is a number, a time or a text, not {kind}")
+            raise SourceError(f"high_water_mark must be a number, a time or a text, not {kind}")
         if self.taken.total() > MAX_AGAIN:
             raise SourceError(
-                f"more than {MAX_AGAIN} rows would be read again; choose a finer mark, or less "
+                f"more than {MAX_AGAIN} rows would be read again; choose a finer mark or a smaller "
                 "overlap"
             )
 
 
 @dataclass(frozen=True)
 class Watermarks:
-    """The watermarks, one for each source."""
+    """The watermarks, one per source."""
 
     database: Database
 
     def of(self, source: str) -> Watermark | None:
-        """Return how far a source was read; None before its first rows."""
+        """Return the watermark of a source, None before its first rows."""
         table = watermarks.c
         rows = self.database.rows(sa.select(table.value, table.kind).where(table.source == source))
         if not rows:
             return None
-        kept = json.loads(rows[0].value)
-        return Watermark(source, READ[rows[0].kind](kept["mark"]), Counter(kept["taken"]))
+        state = json.loads(rows[0].value)
+        return Watermark(source, READ[rows[0].kind](state["mark"]), Counter(state["taken"]))
 
 
 def move(connection: sa.Connection, mark: Watermark, ingestion_id: int) -> None:
-    """Note how far a source was read, in the transaction that accepts what was read."""
-    kept = {"mark": str(mark.value), "taken": sorted(mark.taken.elements())}
-    row = {"source": mark.source, "value": json.dumps(kept), "kind": KINDS[type(mark.value)]}
+    """Store the watermark of a source, in the transaction that accepts the rows read."""
+    state = {"mark": str(mark.value), "taken": sorted(mark.taken.elements())}
+    row = {"source": mark.source, "value": json.dumps(state), "kind": KINDS[type(mark.value)]}
     connection.execute(watermarks.delete().where(watermarks.c.source == mark.source))
     connection.execute(watermarks.insert().values(row | {"ingestion_id": ingestion_id}))

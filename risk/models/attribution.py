@@ -1,4 +1,4 @@
-"""Which feature contributes how much: to a changed mean prediction, or to that of one row."""
+"""Shapley attribution of a change in mean prediction, or of one row's prediction, to features."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-# Rows of each table. Up to 998 pairs walk 8 orders each, and every step but the last is predicted:
-# some 8000 predictions a feature.
+# Rows of each table. Up to 998 pairs take 8 orders each, and every step but the last is predicted:
+# about 8000 predictions per feature.
 MAX_ROWS = 500
-MAX_ROTATIONS = 4  # of an order, and the reverse of each: 8 orders a pair
-MAX_COMPARED = 200  # reference rows; somebody waits for it (ADR 14)
-MANY_FEATURES = 20  # beyond, two orders: one and its reverse still share interactions of two fairly
+MAX_ROTATIONS = 4  # of an order, plus the reverse of each: 8 orders per pair
+MAX_COMPARED = 200  # reference rows; the result is computed while a user waits (ADR 14)
+MANY_FEATURES = (
+    20  # above, two orders: an order and its reverse still split pair interactions fairly
+)
 STEPS_AT_ONCE = 50  # of at most 1600 rows each, and of 400 with many features: bounds the memory
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -23,7 +25,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Attribution:
-    """The mean prediction of two tables, and the parts of its change, largest first."""
+    """The mean predictions of two tables, and each feature's part of the change, largest first."""
 
     before: float
     after: float
@@ -33,8 +35,8 @@ class Attribution:
         return self.in_words()
 
     def in_words(self, *, most: int = 3, mean_of: str = "predicted risk") -> str:
-        """Name the `most` largest parts, and what the other features add up to."""
-        # "z" in the formats: what rounds to zero is +0.00, not -0.00
+        """Return a sentence with the `most` largest parts and the sum of the others."""
+        # "z" in the formats: a value that rounds to zero is +0.00, not -0.00
         shown = dict(list(self.parts.items())[:most])
         if len(self.parts) > most:
             shown["other features"] = sum(list(self.parts.values())[most:])
@@ -45,9 +47,9 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Contributions:
-    """What each feature adds to the mean prediction of `n` reference rows to make that of a row.
+    """Each feature's part of a row's prediction, relative to the mean of `n` reference rows.
 
-    `standard_errors` tell how far the parts of other reference rows and orders may differ.
+    `standard_errors` estimate the variation over other reference rows and orders.
     """
 
     baseline: float
@@ -143,7 +145,7 @@ def attribute_row(
     *,
     rng: np.random.Generator,
 ) -> Contributions:
-    r"""Attribute the prediction of one row to its features, beside what is usual.
+    r"""Attribute the prediction of one row to its features, relative to reference rows.
 
     Parameters
     ----------
@@ -210,7 +212,7 @@ def attribute_row(
 def _predicted(
     predict_proba: Callable[[pd.DataFrame], Floats], steps: Iterator[pd.DataFrame]
 ) -> list[Floats]:
-    """Predict many steps at once: for most models one call is dearer than its rows."""
+    """Predict many steps at once: for most models a call costs more than its rows."""
     predicted: list[Floats] = []
     while some := list(islice(steps, STEPS_AT_ONCE)):
         rows = pd.concat(some, ignore_index=True)
@@ -219,7 +221,7 @@ def _predicted(
 
 
 def _spread(risk: Floats, most: int = MAX_ROWS) -> Integers:
-    """Choose rows in the order of their risk: all, or the middle one of each of equal strata."""
+    """Return row positions in order of risk: all, or the middle of each of `most` equal strata."""
     # No random sample: the middles of strata of the risk nearly keep its mean, and are the same
     # each time.
     n = min(len(risk), most)
@@ -228,8 +230,8 @@ def _spread(risk: Floats, most: int = MAX_ROWS) -> Integers:
 
 
 def _pairs(n_before: int, n_after: int) -> Integers:
-    """Couple two ranked samples, the second one behind the first: both rows and a weight each."""
-    # Both samples lie on one line of length n_before * n_after, a row of the first being n_after
+    """Return pairs of rows of two ranked samples (the second appended to the first) and weights."""
+    # Both samples span a line of length n_before * n_after, a row of the first being n_after
     # long and one of the second n_before: whole numbers, so that equal cuts are found equal. A pair
     # is what lies between two cuts; there are n_before + n_after - gcd of them.
     shares_before, shares_after = np.arange(n_before) * n_after, np.arange(n_after) * n_before
@@ -241,7 +243,7 @@ def _pairs(n_before: int, n_after: int) -> Integers:
 def _orders(
     n_pairs: int, n_features: int, rng: np.random.Generator, most_rotations: int = MAX_ROTATIONS
 ) -> Integers:
-    """Draw an order of the features for each pair, then append its rotations and all reverses."""
+    """Return a random order of the features for each pair, its rotations, and all reverses."""
     # an order of its own for each pair, so that chance averages out over the pairs
     drawn = rng.permuted(np.tile(np.arange(n_features), (n_pairs, 1)), axis=1)
     n_rotations = min(n_features, most_rotations)
@@ -256,7 +258,7 @@ def _orders(
 def _walk(
     rows: pd.DataFrame, first: Integers, last: Integers, orders: Integers
 ) -> Iterator[pd.DataFrame]:
-    """Yield what is between the first and last rows: one feature switched in each order, two..."""
+    """Yield the rows between first and last: one feature switched in each order, then two, ..."""
     positions = np.argsort(orders, axis=1)  # the inverse: when each feature is switched
     for step in range(1, len(rows.columns)):  # steps 0 and p are rows whose prediction is known
         taken = np.where(positions < step, last[:, None], first[:, None])  # (walks, features)

@@ -1,4 +1,4 @@
-"""Whether the installed packages fit requirements.txt, and whether newer ones exist."""
+"""Dependency check: installed packages against requirements.txt and the newest versions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNKNOWN = "unknown"
 
 
 def check(requirements: str, latest: Mapping[str, str]) -> pd.DataFrame:
-    """Compare each line of requirements.txt with what is installed and with the newest version."""
+    """Return, for each line of requirements.txt, the installed and newest version and a verdict."""
     lines = (line.split("#")[0].strip() for line in requirements.splitlines())
     return pd.DataFrame(
         [_check_dependency(line, latest) for line in lines if line and not line.startswith("-")]
@@ -31,23 +31,23 @@ def check(requirements: str, latest: Mapping[str, str]) -> pd.DataFrame:
 
 
 def look_up_latest(requirements: str) -> dict[str, str]:
-    """Ask the package index for the newest version of each package; offline, of none."""
+    """Return the newest version of each package in the package index; empty if offline."""
     latest = {}
     names = check(requirements, {})["package"].tolist()
     for name in tqdm(names, desc="package index", unit="package", disable=None):
         command = [sys.executable, "-m", "pip", "index", "versions", "--retries", "1", "--", name]
         try:
-            answer = subprocess.run(
+            output = subprocess.run(
                 command, capture_output=True, text=True, timeout=SECONDS_PER_LOOK_UP, check=True
             )
         except (subprocess.SubprocessError, OSError):
             continue
-        latest[name] = answer.stdout.partition("(")[2].partition(")")[0]
+        latest[name] = output.stdout.partition("(")[2].partition(")")[0]
     return latest
 
 
 def of_installation(config: Config) -> pd.DataFrame:
-    """Check the dependencies with the newest versions known since the last --latest."""
+    """Check the dependencies against the newest versions found by the last --latest."""
     cache = config.model_folder / LATEST_VERSIONS
     latest = json.loads(store.read(cache)) if cache.exists() else {}
     return check(store.read(REQUIREMENTS).decode(), latest)

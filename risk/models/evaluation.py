@@ -1,4 +1,4 @@
-"""The scores of one model on one data set, as a record, a table and a file."""
+"""Evaluation of one model on one data set: scores, confusion counts and predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from risk.stats.scores import Estimate, score_all
 
 @dataclass(frozen=True)
 class Scorecard:
-    """How good a model is on a data set, F1 first."""
+    """The scores of a model on a data set, F1 first."""
 
     model: str
     dataset: str
@@ -29,7 +29,7 @@ class Scorecard:
         return "\n".join([f"{self.model} on {self.dataset}", *lines])
 
     def to_csv(self) -> str:
-        """Write as latest_score.csv."""
+        """Return the content of latest_score.csv."""
         header = ["metric", "value", "lower", "upper", "n"]
         rows = [[name, *asdict(estimate).values()] for name, estimate in self.estimates.items()]
         return "".join(map(store.csv_line, [header, *rows]))
@@ -43,18 +43,18 @@ class Scorecard:
 
 
 def count_outcomes(y_true: NDArray[Any], y_pred: NDArray[Any]) -> NDArray[np.int64]:
-    """Count rows by true label (down: 0, 1) and predicted label (across: 0, 1)."""
+    """Return the confusion matrix: true labels 0, 1 in rows, predicted labels 0, 1 in columns."""
     cells = 2 * y_true.astype("int64") + y_pred.astype("int64")
     return np.bincount(cells, minlength=4).reshape(2, 2)
 
 
 def ripe(rows: pd.DataFrame, target: str) -> pd.DataFrame:
-    """Select the rows whose label is known; the others are not negatives."""
+    """Return the rows whose label is known; unlabelled rows are not negatives."""
     return rows[rows[target].notna()]
 
 
 def score(model: Model, rows: pd.DataFrame, *, config: Config) -> dict[str, Estimate]:
-    """Score `model` on the ripe rows."""
+    """Return the scores of `model` on the labelled rows; raise DataError if there are none."""
     labelled = ripe(rows, model.manifest.target)
     if labelled.empty:
         raise DataError(f"none of {len(rows)} rows has a label, so nothing can be scored")

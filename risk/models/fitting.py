@@ -1,4 +1,4 @@
-"""A pipeline fitted to rows, and what models like it say of rows they have not seen."""
+"""Model fitting: pipeline, decision threshold and out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Threshold:
-    """From which probability on a row is called positive, and why."""
+    """The probability from which a row is predicted positive, and how it was chosen."""
 
     value: float
     reason: str
@@ -29,7 +29,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A pipeline, its threshold, and what models like it said of rows they had not seen."""
+    """A fitted pipeline, its threshold, and cross-validated predictions and scores."""
 
     pipeline: Any
     threshold: Threshold
@@ -38,7 +38,7 @@ class Fitted:
 
 
 def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
-    """Fit to all `rows`; score, and choose the threshold, by cross-validation."""
+    """Fit to all `rows`; compute scores and choose the threshold by cross-validation."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.utils._param_validation import InvalidParameterError
 
@@ -65,7 +65,7 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
 
 
 def choose_threshold(y_true: Array, y_pred_proba: Array, training: Training) -> Threshold:
-    """Choose it by F1 or by cost on predictions out of fold; with too few, do not pretend to."""
+    """Return the best threshold by F1 or cost out of fold, the fixed one if rows are too few."""
     fixed = training.fixed_threshold
     if training.choose_threshold_by == "fixed":
         return Threshold(fixed, "fixed in the settings")
@@ -86,12 +86,12 @@ def _require_enough(y_true: Array, training: Training) -> int:
         )
     if (fewest := fewest_of_a_class(y_true)) < 2:
         raise DataError(
-            f"of {len(y_true)} labelled rows {int(y_true.sum())} are positive; at least 2 of each "
+            f"of {len(y_true)} labelled rows, {int(y_true.sum())} are positive; at least 2 of each "
             "class are needed to train; nothing was written"
         )
     return fewest
 
 
 def fewest_of_a_class(y_true: Array) -> int:
-    """Count the rows of the rarer class."""
+    """Return the number of rows of the rarer class."""
     return int(min(np.sum(y_true == 0), np.sum(y_true == 1)))

@@ -1,4 +1,4 @@
-"""The classifier: how it is built, what its manifest says, and how its file is trusted."""
+"""The classifier: construction, manifest, signature and loading."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ DERIVED = "derived_columns.pkl"
 SAMPLE = "reference_rows.parquet"
 HELD_OUT = "held_out_rows.txt"
 PACKAGES = ("scikit-learn", "numpy", "pandas")
-PREDICTING = Lock()  # scikit-learn exchanges the warning filters, which all threads share
+PREDICTING = Lock()  # scikit-learn replaces the warning filters, which all threads share
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 
 
 class Manifest(BaseModel):
-    """What a model is, what it was made from, and the digests of the files it belongs with."""
+    """Metadata of a model: its origin, settings, scores, and the digests of its files."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,20 +70,20 @@ class Manifest(BaseModel):
 
     @property
     def features(self) -> list[str]:
-        """The columns the model sees, in its order."""
+        """The columns used by the model, in its order."""
         return [*self.numeric, *self.categorical]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trusted classifier and its manifest."""
+    """A verified classifier and its manifest."""
 
     pipeline: Any
     manifest: Manifest
 
     @property
     def sha256(self) -> str:
-        """Identify the model by the digest of its file."""
+        """Return the SHA-256 of the model file, which identifies the model."""
         return self.manifest.files[self.manifest.model_name]
 
     def predict_proba(self, rows: pd.DataFrame) -> Floats:
@@ -92,12 +92,12 @@ class Model:
         return positive_probability(self.pipeline, features)
 
     def predict(self, y_pred_proba: Floats) -> Labels:
-        """Turn probabilities into labels: 1 from the threshold on."""
+        """Convert probabilities to labels: 1 from the threshold on, else 0."""
         return (y_pred_proba >= self.manifest.threshold).astype("int8")
 
 
 def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline:
-    """Assemble imputer, scaler, one-hot encoder and the configured estimator, unfitted."""
+    """Return an unfitted pipeline of imputer, scaler, one-hot encoder and configured estimator."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
@@ -122,7 +122,7 @@ def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline
 def as_features(
     rows: pd.DataFrame, numeric: tuple[str, ...], categorical: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Select the features in the model's order, categories as objects with None for missing."""
+    """Return the features in the model's order, categories as objects with None for missing."""
     features = rows[[*numeric, *categorical]].copy()
     for name in categorical:
         texts = features[name].astype("object")
@@ -131,14 +131,14 @@ def as_features(
 
 
 def positive_probability(pipeline: Any, features: pd.DataFrame) -> Floats:
-    """Return the probability of label 1, wherever the pipeline keeps that label."""
+    """Return the probability of label 1, at any position among the pipeline's classes."""
     column = list(pipeline.classes_).index(1)
     with PREDICTING:
         return np.asarray(pipeline.predict_proba(features)[:, column], dtype="float64")
 
 
 def dumps(pipeline: Any, name: str) -> bytes:
-    """Serialise a pipeline: as a pickle, or as skops if the file name says so."""
+    """Serialise a pipeline: as skops if the file name ends in .skops, else as a pickle."""
     if Path(name).suffix == ".skops":
         return bytes(_skops().dumps(pipeline))
     return pickle.dumps(pipeline, protocol=5)
@@ -151,7 +151,7 @@ def sign(manifest: Manifest, key: bytes) -> str:
 
 
 def load(folder: Path, key: bytes) -> Model:
-    """Read the model in `folder`; nothing is unpickled before signature and digests are checked."""
+    """Load the model in `folder`; verify signature and digests before unpickling anything."""
     manifest = load_manifest(folder, key)
     name = manifest.model_name
     content = read_checked(folder, name, manifest)
@@ -169,7 +169,7 @@ def load(folder: Path, key: bytes) -> Model:
 
 
 def load_manifest(folder: Path, key: bytes) -> Manifest:
-    """Read and verify the manifest in `folder`."""
+    """Read the manifest in `folder` and verify its signature."""
     path = folder / MANIFEST
     try:
         signed = json.loads(path.read_text(encoding="utf-8"))
@@ -182,16 +182,18 @@ def load_manifest(folder: Path, key: bytes) -> Manifest:
     if not trusted:
         raise ModelError(
             f"{path} is not signed with this installation's key; it may have been tampered with. "
-            "Train again, or roll back to a release that is"
+            "Train again, or roll back to a signed release"
         )
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
-        raise ModelError(f"{path} is of another version of this project: {error}") from None
+        raise ModelError(
+            f"{path} was written by another version of this project: {error}"
+        ) from None
 
 
 def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
-    """Read a file of the model's set and compare it with the digest in the manifest."""
+    """Return a file of the model after verifying its digest against the manifest."""
     path = folder / name
     try:
         content = path.read_bytes()
@@ -208,7 +210,7 @@ def digest(content: bytes) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Name the versions a model depends on."""
+    """Return the Python and package versions a model depends on."""
     packages = {package: installed_version(package) for package in PACKAGES}
     return {"python_version": platform.python_version(), "packages": packages}
 
@@ -239,5 +241,5 @@ def _skops() -> Any:
     try:
         import skops.io
     except ImportError:
-        raise ConfigError("model_filename ends in .skops, which needs: pip install skops") from None
+        raise ConfigError("model_filename ends in .skops; run: pip install skops") from None
     return skops.io

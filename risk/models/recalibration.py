@@ -1,4 +1,4 @@
-"""What adjusting the champion would bring: its probabilities, or the threshold alone."""
+"""Recalibration: the gain from adjusting the champion's probabilities, or only its threshold."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MIN_PROBABILITY = 1e-6  # 0 and 1 have infinite log-odds; these are 13.8
 
 @dataclass(frozen=True)
 class Offer:
-    """What an action that only adjusts the champion would have brought on the latest ripe rows."""
+    """The gain of an action that only adjusts the champion, on the latest labelled rows."""
 
     action: Adjustment
     gain: float
@@ -34,12 +34,12 @@ class Offer:
 
 
 def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Offer]:
-    """Try each adjustment out of time: learn it on the older ripe rows, measure on the newer.
+    """Evaluate each adjustment out of time: fit it on the older labelled rows, score the newer.
 
     `labelled` holds y_true and y_pred_proba in order of arrival.
     """
-    # In order of arrival, not at random: an adjustment is worth what it brings on rows to come, and
-    # on the rows it was learnt from it always gains.
+    # In order of arrival, not at random: an adjustment is worth its gain on future rows, and
+    # on the rows it was fitted to it always gains.
     half = len(labelled) // 2
     older, newer = labelled.iloc[:half], labelled.iloc[half:]
     for part in (older, newer):
@@ -51,12 +51,12 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
     slope, intercept = _platt(y_old, p_old)
     cost, metric = config.training.cost.as_tuple(), config.checks.metric
     in_money = config.training.choose_threshold_by == "cost"
-    wanted, unit = ("cost", "of cost a row") if in_money else (metric, metric)
+    criterion, unit = ("cost", "of cost per row") if in_money else (metric, metric)
 
     def value(proba: Floats, at: float) -> float:
         scores: Mapping[str, Any] = score_all(y_new, proba, proba >= at, cost=cost)
-        score = scores[wanted].value or 0.0
-        return score if BIGGER_IS_BETTER[wanted] else -score  # so that gains are positive
+        score = scores[criterion].value or 0.0
+        return score if BIGGER_IS_BETTER[criterion] else -score  # so that gains are positive
 
     def best(proba: Floats) -> float:
         return choose_threshold(y_old, proba, config.training).value
@@ -71,7 +71,7 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
 
 
 def _platt(y_true: Floats, y_pred_proba: Floats) -> tuple[float, float]:
-    """Fit slope and intercept of a logistic curve over the log-odds, by damped Newton steps."""
+    """Fit slope and intercept of a logistic curve on the log-odds by damped Newton steps."""
     x = np.column_stack([_log_odds(y_pred_proba), np.ones(len(y_true))])  # (rows, 2)
     sign = 1 - 2 * y_true  # loss is log(1 + exp(-margin)), the margin being -sign * x @ beta
 

@@ -1,4 +1,4 @@
-"""Releases: immutable folders, and one pointer that names the live one."""
+"""Releases: immutable folders, and a symbolic link to the live one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ POINTER = "current"
 
 
 def publish(root: Path, version: int, files: Mapping[str, bytes]) -> Path:
-    """Publish a complete release; it is not live yet.
+    """Publish a complete release, not live yet, and return its folder.
 
-    An equal number that is already there was never made live: a crash came between.
+    An existing folder of the same version was left by a crash and never made live: it is replaced.
     """
     folder = release_path(root, version)
     unfinished = folder.with_name(f".{version}.tmp")
@@ -36,7 +36,7 @@ def publish(root: Path, version: int, files: Mapping[str, bytes]) -> Path:
 
 
 def switch(root: Path, version: int) -> None:
-    """Make a release the live one by a single rename; the plain file names follow with it."""
+    """Make a release the live one by a single rename, and link its files by name in `root`."""
     folder = existing(root, version)
     with storage_faults(root):
         _link(root / POINTER, folder.relative_to(root))
@@ -46,7 +46,7 @@ def switch(root: Path, version: int) -> None:
 
 
 def live_folder(root: Path) -> Path:
-    """Resolve the pointer, once: what is read through the result belongs together."""
+    """Return the folder of the live release; files read from it belong to one release."""
     try:
         return root / os.readlink(root / POINTER)
     except OSError:
@@ -62,43 +62,43 @@ def live_version(root: Path) -> int | None:
 
 
 def existing(root: Path, version: int) -> Path:
-    """Name the folder of a release that exists."""
+    """Return the folder of an existing release; raise UnknownName if there is none."""
     folder = release_path(root, version)
     if not folder.is_dir():
-        raise UnknownName(f"there is no release {version}; existing: {versions(root)}")
+        raise UnknownName(f"there is no release {version}; available: {versions(root)}")
     return folder
 
 
 def versions(root: Path) -> list[int]:
-    """List the releases, oldest first."""
+    """Return the versions of the releases, oldest first."""
     names = (path.name for path in (root / "releases").glob("*"))
     return sorted(int(name) for name in names if name.isdecimal())
 
 
 def load_champion(config: Config) -> Model:
-    """Load the live model, verified."""
+    """Load and verify the live model."""
     return load(config, live_folder(config.deployment_folder))
 
 
 def load(config: Config, folder: Path) -> Model:
-    """Load the model of a release, verified and of the features the settings declare."""
+    """Load and verify a release's model; raise ModelError if its features are not the settings'."""
     champion = model.load(folder, store.signing_key(config))
     if champion.manifest.features != config.columns.features:
         raise ModelError(
             f"release {champion.manifest.version} was trained on {champion.manifest.features}, "
-            f"the settings declare {config.columns.features}; "
+            f"but the settings declare {config.columns.features}; "
             "run: python training.py, then python deployment.py --force"
         )
     return champion
 
 
 def release_path(root: Path, version: int) -> Path:
-    """Name the folder of a release."""
+    """Return the folder of a release."""
     return root / "releases" / str(version)
 
 
 def sweep(root: Path, *, last_version: int) -> None:
-    """Remove releases that a crash left before any decision named them."""
+    """Delete releases that a crash left before a decision recorded them."""
     for path in (root / "releases").glob("*"):
         number = path.name.removeprefix(".").removesuffix(".tmp")
         if path.name.startswith(".") or (number.isdigit() and int(number) > last_version):
@@ -106,7 +106,7 @@ def sweep(root: Path, *, last_version: int) -> None:
 
 
 def discard(root: Path, version: int) -> None:
-    """Remove a release; what a crash leaves of it, the next `sweep` removes."""
+    """Delete a release; if a crash interrupts it, the next `sweep` deletes the rest."""
     folder = existing(root, version)
     unnamed = folder.with_name(f".{version}.tmp")
     with storage_faults(folder):

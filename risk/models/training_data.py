@@ -1,4 +1,4 @@
-"""The accepted rows with every label that is known by now, and which of them a model may learn."""
+"""Training data: accepted rows with the labels known so far, and the rows a model may learn."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ MAX_KEPT = 5000
 
 @dataclass(frozen=True)
 class Split:
-    """Ripe rows to learn from, and the newest ones that are kept for the gate.
+    """Labelled rows to train on, and the newest ones held out for the gate.
 
-    `recent` are those rows to learn from which the champion has not seen.
+    `recent` are the training rows that the champion has not seen.
     """
 
     rows: pd.DataFrame
@@ -37,7 +37,7 @@ class Split:
 
 
 def accepted(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> pd.DataFrame:
-    """Read accepted rows in order of arrival, labels that came later put in."""
+    """Return the accepted rows of ingestions, in the order given, with their late labels."""
     frames = [store.read_parts(config, [number]) for number in ingestion_ids]
     numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(rows) for rows in frames])
     rows = pd.concat(frames or [store.read_parts(config, [])], ignore_index=True)
@@ -50,9 +50,9 @@ def accepted(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> pd
 
 
 def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:
-    """List the later ingestions that brought rows, but those in which a feature was broken.
+    """Return the ingestions after one that added rows in which no feature was broken.
 
-    What was broken so often that a person who was asked would have mended it counts as sound.
+    A feature broken so often that a person, when asked, would have had it fixed counts as sound.
     """
     doubtful = ledger.ingestions.doubtful(config.policy.ask_first_batches)
     return [
@@ -61,10 +61,10 @@ def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:
 
 
 def split(config: Config, ledger: Ledger, *, since: int | None = None) -> Split:
-    """Choose the rows for a challenger: all ripe and sound ones but test and the newest rows.
+    """Split the labelled, sound rows, without the test data, for training a challenger.
 
-    Of the rows that came after the champion's training, and after the change if there was one,
-    the newest `test_size` share is kept for the gate: neither model has learnt them.
+    Of the rows that arrived after the champion's training, and after the change if there was one,
+    the newest `test_size` share is held out for the gate: neither model has been trained on them.
     """
     parts = sound_parts(config, ledger)
     labelled = ripe(accepted(config, ledger, parts), config.columns.target)
@@ -74,18 +74,18 @@ def split(config: Config, ledger: Ledger, *, since: int | None = None) -> Split:
     unseen = rows.index[rows[INGESTION] >= max(seen + 1, since or 0)]
     n_kept = min(round(len(unseen) * config.test_size), MAX_KEPT)
     kept = unseen[len(unseen) - n_kept :]
-    learnt = rows.drop(index=kept)
+    training = rows.drop(index=kept)
     return Split(
-        rows=learnt,
+        rows=training,
         held_out=rows.loc[kept],
-        recent=learnt[learnt[INGESTION] > seen],
+        recent=training[training[INGESTION] > seen],
         rows_left_out=len(labelled) - len(rows),
         through=max(parts, default=0),
     )
 
 
 def unlearnt(config: Config, ledger: Ledger, challenger: Manifest, kept: bytes) -> pd.DataFrame:
-    """Return the ripe rows neither model has learnt: what was `kept`, and all that came since."""
+    """Return the labelled rows neither model was trained on: those `kept`, and all newer ones."""
     champion = _champion(config)
     seen = champion.trained_through if champion else 0
     parts = sound_parts(config, ledger, after=seen)
@@ -96,7 +96,7 @@ def unlearnt(config: Config, ledger: Ledger, challenger: Manifest, kept: bytes) 
 
 
 def to_list(rows: pd.DataFrame) -> str:
-    """Name rows by their hashes, one to a line."""
+    """Return the hashes of rows, one per line."""
     return "".join(f"{row_hash}\n" for row_hash in rows[ROW_HASH])
 
 

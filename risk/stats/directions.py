@@ -1,4 +1,4 @@
-"""In which ways a column can move: the scores of its cells, and how much of each is tolerated."""
+"""Directions in which a column can move: the scores of its cells, and the tolerance of each."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Tolerance:
 
 
 def numeric(counts: Floats, tolerance: Tolerance) -> Directions:
-    r"""Score the cells of a numeric column by what their ranks say.
+    r"""Score the cells of a numeric column by their ranks.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def numeric(counts: Floats, tolerance: Tolerance) -> Directions:
     # (ADR 6). Unclipped, the outermost score would grow with the reference.
     ranks = np.clip(_mid_ranks(counts[:-1]), OUTERMOST_RANK, 1 - OUTERMOST_RANK)
     x = 2 * ranks - 1
-    # Orders 2 to 4, orthogonal on the ranks, so that spread, skew and tails are told apart. They
+    # Orders 2 to 4, orthogonal on the ranks, so that spread, skew and tails are distinguished. They
     # need not have spread 1, as stakes and tolerance are in units of it.
     shapes = [(3 * x**2 - 1) / 2, (5 * x**3 - 3 * x) / 2, (35 * x**4 - 30 * x**2 + 3) / 8]
     # A bet is on a higher mean only, so each score comes with both signs.
@@ -331,7 +331,7 @@ def _assemble(
 
 
 def _favour(made: Directions, names: tuple[str, ...]) -> Directions:
-    """Give half of the weight to some directions."""
+    """Assign half of the weight to some directions."""
     leading = np.isin(made.names, names)
     if leading.all() or not leading.any():  # nothing to share
         return made
@@ -342,7 +342,7 @@ def _favour(made: Directions, names: tuple[str, ...]) -> Directions:
 
 
 def _possible(made: Directions) -> Directions:
-    """Leave out directions in which no row can go: no bet on them is ever won."""
+    """Leave out directions in which no row can move: no bet on them is ever won."""
     can = np.nanmax(made.values, axis=1) > made.null_means
     can |= not can.any()  # but not all of them: a subject without directions has no weights
     weights = made.weights[can]

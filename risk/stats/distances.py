@@ -1,4 +1,4 @@
-"""Customary distances between two samples, each with an interval; to look at, not to alarm by."""
+"""Common distances between two samples, each with an interval; descriptive, not for alarms."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def describe(
     In simulations with 5 to 20 cells, shifts by 0 to 1 standard deviation and a reference of 2000
     rows, the 95 % interval covers 91 % or more with a batch of 500 rows and 86 % or more with
     100; that of `wasserstein` 83 % and 79 % at worst, for a shift about as large as the noise.
-    Without drift hardly any misses, so the p-value tells a small shift before `lower` leaves 0.
+    Without drift hardly any misses, so the p-value shows a small shift before `lower` leaves 0.
     The index is infinite if one distribution has an empty cell, and nothing covers that.
 
     References
@@ -132,7 +132,7 @@ def describe(
 
 
 def jensen_shannon(reference: ArrayLike, current: ArrayLike) -> float:
-    r"""Distance of two samples from their mixture, by how well rows could be told apart.
+    r"""Distance of two samples from their mixture, by how well their rows can be distinguished.
 
     Parameters
     ----------
@@ -392,7 +392,7 @@ def _pools(before: Floats, now: Floats) -> Floats:
         if rows >= enough:
             pool, rows = pool + 1, 0.0
     n_pools = max(pool, 1)
-    # what is left over at the end has a number of its own, and goes to the pool before
+    # the remainder at the end has a number of its own, and is merged into the pool before
     pools: Floats = np.eye(n_pools)[np.minimum(pool_of, n_pools - 1)]
     return pools
 

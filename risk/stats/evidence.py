@@ -197,7 +197,7 @@ def advance(
     rows = np.asarray(counts, np.float64)
     # (directions,): rows that can move a bet, not those whose gain is 0 in all of them
     counted = (gained != 0).any(axis=1) @ rows
-    # n alike rows tell as much as n / design independent ones. Deflated evidence stays valid: by
+    # n correlated rows are worth n / design independent ones. Deflated evidence stays valid: by
     # Jensen, E[L^(1 / design)] <= E[L]^(1 / design) <= 1 for design >= 1.
     design = 1 + np.maximum(counted - 1, 0) * correlation
     # First the mass, then the rows: fed afterwards it could not bet on this batch. In logarithms,
@@ -243,8 +243,8 @@ def highest(gained: Floats, batches: ArrayLike, *, log_mass: Floats, correlation
     evidence = np.moveaxis(gained @ rows.T / design[:, None, :], -1, 0)
     mass = log_mass[:, None] + np.log(BET_WEIGHTS)
     wealth, most = np.full_like(evidence[0], -np.inf), -np.inf
-    for told in evidence:
-        wealth = np.logaddexp(wealth, mass) + told
+    for gain in evidence:
+        wealth = np.logaddexp(wealth, mass) + gain
         most = max(most, float(wealth.max()), log_total(wealth))
     return most
 
@@ -338,7 +338,7 @@ def intraclass_correlation(batches: ArrayLike, values: Floats) -> Floats:
 
 
 def rows_needed(effect: float, *, log_odds: float, tolerance: float, reference_rows: int) -> int:
-    r"""Tell how many rows it takes to see a shift of a given size.
+    r"""Return how many rows it takes to detect a shift of a given size.
 
     Parameters
     ----------
@@ -450,7 +450,7 @@ def as_lists(log_wealth: Floats) -> list[list[float | None]]:
 
 
 def from_lists(rows: list[list[Any]]) -> Floats:
-    """Read back what `as_lists` wrote.
+    """Return the wealth written by `as_lists`.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ Ratio = tuple[Floats, Floats]
 
 
 def difference(before: Ratio, now: Ratio, *, confidence: float = 0.95) -> Estimate | None:
-    r"""How much higher the second of two ratios is, both being of the same rows.
+    r"""Difference of two ratios over the same rows, the second minus the first.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How good a binary classifier is, each score with an interval that says how sure that is."""
+"""Scores of a binary classifier, each with a confidence interval."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Estimate:
     n: int
 
     def __str__(self) -> str:
-        """Write as `value [lower, upper] (n = rows)`."""
+        """Format as `value [lower, upper] (n = rows)`."""
         if self.value is None:
             return f"undefined (n = {self.n})"
         if self.lower is None or self.upper is None:
@@ -75,7 +75,7 @@ def score_all(
     -------
     dict of str to Estimate
         Keys and their order as in `BIGGER_IS_BETTER`; `n` is the number of rows in all of
-        them. How each interval is made is told by the function of that name.
+        them. How each interval is computed is documented in the function of that name.
 
     Raises
     ------

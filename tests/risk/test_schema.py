@@ -204,8 +204,8 @@ def test_a_table_without_labels_is_unripe():
     [
         (["id", "day", "x", "x", "c"], r"more than once: \['x'\]"),
         (["id", "day", "c"], r"missing: \['x'\]"),
-        (["id;day;x;c;y"], "semicolons, commas are needed"),
-        (["id\tday\tx\tc\ty"], "tabs, commas are needed"),
+        (["id;day;x;c;y"], "semicolons; use commas"),
+        (["id\tday\tx\tc\ty"], "tabs; use commas"),
     ],
 )
 def test_a_header_that_cannot_be_used_says_why(header, message):

@@ -283,7 +283,7 @@ def test_without_its_ledger_the_page_says_so(client, here):
 
     page = Page(answer.text)
     assert (answer.status_code, answer.mimetype) == (503, "text/html")
-    assert "The ledger does not answer" in page.texts["verdict"]
+    assert "The ledger is unavailable" in page.texts["verdict"]
     assert "database_url" in page.texts["content"]
     path.write_bytes(content)
     assert client.get("/").status_code == 200

@@ -1,4 +1,4 @@
-"""Alembic's entry point: migrate over the connection the ledger hands in."""
+"""Entry point of Alembic: run migrations over the connection passed by the ledger."""
 
 from typing import Any
 
@@ -10,13 +10,14 @@ from risk.ledger.tables import metadata
 
 # exists: table or view, column, index, foreign key; does not exist: table, index or key, view
 DONE_ALREADY = {1050, 1060, 1061, 1826, 1051, 1091, 4092}
-CANNOT_CREATE, DUPLICATE_KEY = 1005, "errno: 121"  # how MariaDB names a foreign key that exists
+CANNOT_CREATE, DUPLICATE_KEY = 1005, "errno: 121"  # how MariaDB reports an existing foreign key
 
 
 class Resuming(MySQLImpl):
-    """Go on after a migration that was cut off, as each of its statements is committed by itself.
+    """Resume an interrupted migration, each statement of which is committed separately.
 
-    What a statement would do was done before; `migrate` saw to it that the tables are ours.
+    Errors saying that a statement was already applied are ignored: `migrate` has checked that the
+    tables belong to the ledger.
     """
 
     __dialect__ = "mysql"
@@ -31,7 +32,7 @@ class Resuming(MySQLImpl):
 
 
 class ResumingMariaDB(Resuming):
-    """The same for addresses that begin with mariadb."""
+    """The same for URLs that begin with mariadb."""
 
     __dialect__ = "mariadb"
 

@@ -10,10 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Bring the ledger to this revision."""
+    """Upgrade the ledger to this revision."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
-    """Take this revision back."""
+    """Revert this revision."""
     ${downgrades if downgrades else "pass"}

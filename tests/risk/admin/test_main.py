@@ -73,8 +73,8 @@ def test_a_ledger_from_before_the_first_release_is_refused_with_69(world, upkeep
     result = upkeep("upgrade")
 
     assert (result.returncode, result.stdout) == (69, "")
-    assert result.stderr.startswith("error: the ledger is of revision 0003, which a development")
-    assert "begin anew with an empty database" in result.stderr
+    assert result.stderr.startswith("error: ledger schema is at revision 0003, of a development")
+    assert "start with an empty database" in result.stderr
     assert upkeep("current").stdout.startswith("ledger schema is at revision 0003 (revision ")
 
 

@@ -139,7 +139,7 @@ def test_a_blank_label_uses_up_no_row(world):
 )
 def test_a_drop_of_labels_names_the_target_and_no_feature(world, header, expected):
     """A header that has a feature is one of rows, however incomplete."""
-    assert late_labels.are_all(header, world.config.columns) is expected
+    assert late_labels.has_only_labels(header, world.config.columns) is expected
 
 
 def test_labels_ripen_the_rows_that_wait_for_them(inbox, ledger):
@@ -204,8 +204,8 @@ def test_what_a_label_drop_brings_is_added_duplicate_or_quarantined_for_a_reason
 
     assert counts(intake) == (7, 2, 1, 4)
     assert sorted(reasons(inbox, 2)) == [
-        ("4", "corporation", "contradicts the label that is known", "a"),
-        ("5", "corporation", "no earlier row of this name waits for a label", "nobody"),
+        ("4", "corporation", "contradicts the known label", "a"),
+        ("5", "corporation", "no earlier row with this key waits for a label", "nobody"),
         ("6", "corporation", "no label", "b"),
         ("7", "exited", "label other than 0 or 1", "maybe"),
     ]

@@ -287,7 +287,7 @@ def test_a_mark_beyond_which_nothing_can_grow_is_left_alone(new_crm, ledger, kin
     run(crm, ledger)
 
     assert names(crm.world) == ["first", "a", "b", "c"]
-    assert "source crm: 1 rows whose changed at is NaN or infinity are left alone" in caplog.text
+    assert "source crm: rows skipped because changed at is NaN or infinite: 1" in caplog.text
     assert run(crm, ledger) == ()
     crm.execute(crm.table.update().where(crm.table.c.id == 3).values({"changed at": 4}))
     assert [intake.rows_added for intake in run(crm, ledger)] == [1]
@@ -344,7 +344,7 @@ def test_other_bytes_are_told_by_the_name_of_their_column(crm, ledger, column):
 
     (problem,) = ingestion.run(crm.world.config, ledger).out_of_reach
 
-    told = f"its column {column} holds bytes; ask for a text or a number by query"
+    told = f"column {column} holds bytes; convert it to text or a number in query"
     assert problem == f"source crm: {told}"
 
 
@@ -519,8 +519,8 @@ def load(world, environment):
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        (None, "source crm: the variable CRM_URL is not set"),
-        ("s3cret-pa55", "source crm: CRM_URL is not the address of a database"),
+        (None, "source crm: the environment variable CRM_URL is not set"),
+        ("s3cret-pa55", "source crm: CRM_URL is not a valid database URL"),
         ("oracle://u:s3cret-pa55@h/d", "source crm: CRM_URL cannot be used"),
         ("sqlite:///nowhere.sqlite", "source crm: unable to open database file"),
     ],
@@ -542,8 +542,8 @@ def test_an_address_that_is_no_use_is_told_without_its_words(crm, ledger, url, t
     ("changes", "told"),
     [
         ({"high_water_mark": "nothing"}, "nothing"),
-        ({"overlap": 5}, "overlap needs a mark that is a number or a time"),
-        ({"high_water_mark": "flag"}, "its marks are of different kinds"),
+        ({"overlap": 5}, "overlap requires a high_water_mark that is a number or a time"),
+        ({"high_water_mark": "flag"}, "values of high_water_mark have different types"),
     ],
 )
 def test_settings_a_source_cannot_follow_are_told(new_crm, ledger, changes, told):
@@ -587,7 +587,7 @@ def test_a_model_can_live_on_a_source_alone(crm, ledger):
     outcome = full_process.run(crm.world.config, ledger)
 
     assert outcome.exit_code == 69
-    assert "source away: the variable AWAY_URL is not set" in str(outcome)
+    assert "source away: the environment variable AWAY_URL is not set" in str(outcome)
     assert ledger.decisions.live_version() == 1
 
 

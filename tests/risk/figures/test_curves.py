@@ -122,7 +122,7 @@ def test_what_right_calls_bring_in_is_drawn_below_nothing():
 def test_thresholds_have_names(texts):
     """And one that is both in force and the cheapest is named once."""
     assert "cheapest threshold: 0.42" in texts(costs())
-    assert "threshold in force: 0.42, the cheapest" in texts(costs(chosen=0.42))
+    assert "current threshold: 0.42, the cheapest" in texts(costs(chosen=0.42))
     assert "cheapest" not in texts(costs(cheapest=None))
 
 

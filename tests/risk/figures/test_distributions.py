@@ -102,11 +102,11 @@ def test_a_score_distribution_says_what_is_what(lines_of):
     """The reference first, as it was first."""
     told = lines_of(distributions.score_distribution(evenly(20), threshold=0.42, **N))
 
-    key = [words for words in told if "n = " in words or "called" in words]
+    key = [words for words in told if "n = " in words or "flagged" in words]
     assert key == [
-        "rows learnt from, n = 600",
+        "training rows, n = 600",
         "newest rows, n = 143",
-        "called at risk from 42% on",
+        "flagged as at risk from 42%",
     ]
     assert {"predicted risk", "share of the rows"} < set(told)
 

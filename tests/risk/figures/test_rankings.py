@@ -62,7 +62,7 @@ def test_a_ranking_says_what_it_shows(texts):
     """The number beside each bar, and who has none."""
     told = texts(rankings.drift_ranking(ROWS, n=143))
 
-    for words in ("5.0×", "4.0×", "0.5×", "n = 143", "Without a score: 1 feature.", "tolerated"):
+    for words in ("5.0×", "4.0×", "0.5×", "n = 143", "Without a score: 1 feature.", "tolerance"):
         assert words in told
     assert "Not drawn" not in told
 
@@ -90,7 +90,7 @@ def test_of_100_features_the_rest_is_told(texts, is_readable):
     figure = rankings.drift_ranking(many(), n=14_300_000)
 
     assert len(widths(figure.axes[0])) == 12
-    assert "Not drawn: 88 more features, at most 8.8× what is tolerated." in texts(figure)
+    assert "Not drawn: 88 more features, at most 8.8× the tolerance." in texts(figure)
     assert is_readable(figure)
     assert figure.get_size_inches()[1] < 5
 
@@ -105,7 +105,7 @@ def test_a_panel_per_kind_of_fault_shows_its_shares(lines_of):
     told = lines_of(figure)
     assert {"missing", "out of range", "unseen value", "30%", "0.4%", "10%", "5.0%"} < set(told)
     assert told.count("–") == 2
-    assert "Shares of 543 rows. 1 column without fault." in told
+    assert "Shares of 543 rows. 1 column without faults." in told
 
 
 def test_a_check_that_applies_to_no_column_has_no_panel():
@@ -122,7 +122,7 @@ def test_of_100_columns_the_rest_is_told(texts, is_readable):
     figure = rankings.data_quality(counts.assign(out_of_range=0.0, unseen=np.nan), n=543)
 
     told = texts(figure)
-    assert "22 more columns, at most 79% each, not drawn. 66 columns without fault." in told
+    assert "Not drawn: 22 more columns, at most 79% each. 66 columns without faults." in told
     assert is_readable(figure)
 
 

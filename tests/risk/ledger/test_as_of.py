@@ -92,7 +92,7 @@ def test_the_past_cannot_be_changed(lived):
         past.runs.start,
         lambda: past.incidents.resolve(1, "x"),
     ):
-        with pytest.raises(TypeError, match="only read"):
+        with pytest.raises(TypeError, match="read-only"):
             write()
 
 

@@ -170,7 +170,7 @@ def test_a_holder_that_slept_too_long_writes_nothing_more(world, elsewhere, hold
             found = connection.execute(sa.select(runs.c.id, runs.c.status)).all()
 
     assert said == ""
-    assert "the lease on the ledger was lost to the second on" in complaint
+    assert "the ledger's lease was lost to the second on" in complaint
     assert found == [(1, "ok")]
 
 
@@ -267,6 +267,6 @@ def test_a_ledger_that_knows_less_than_the_files_beside_it_is_refused(world, tmp
     late = world.command("ingestion.py")
 
     assert late.returncode == LedgerError.exit_code
-    assert "ingested_files.csv reaches ingestion 3, the ledger of 2: " in late.stderr
+    assert "ingested_files.csv ends at ingestion 3, the ledger at 2: " in late.stderr
     assert sorted(world.folder.rglob("*.parquet")) == parts
     assert parts

@@ -230,7 +230,9 @@ def test_a_ledger_from_before_the_first_release_is_refused(world, ledger, revisi
     at_revision(ledger.engine, revision)
 
     for ask in (lambda: Ledger.open(world.config).__enter__(), lambda: admin.upgrade(world.config)):
-        with pytest.raises(LedgerError, match=f"of revision {revision}.*begin anew") as refusal:
+        with pytest.raises(
+            LedgerError, match=f"at revision {revision}.*start with an empty database"
+        ) as refusal:
             ask()
         assert refusal.value.exit_code == 69
 
@@ -244,7 +246,7 @@ def test_a_newer_ledger_is_refused(world, ledger):
     at_revision(ledger.engine, "9999")
 
     with (
-        pytest.raises(LedgerError, match="of revision 9999.*update the project"),
+        pytest.raises(LedgerError, match="at revision 9999.*update the project"),
         Ledger.open(world.config),
     ):
         pass
@@ -255,7 +257,7 @@ def test_a_newer_ledger_is_not_upgraded_either(world, ledger):
     """The command refuses it with the same words, and before it copies anything."""
     at_revision(ledger.engine, "9999")
 
-    with pytest.raises(LedgerError, match="of revision 9999.*update the project"):
+    with pytest.raises(LedgerError, match="at revision 9999.*update the project"):
         admin.upgrade(world.config)
 
     assert not list(world.folder.rglob("*9999*"))
@@ -282,7 +284,7 @@ def test_a_database_of_others_is_left_alone(world, server, spoilt):
         connection.execute(sa.text("CREATE TABLE runs (distance INTEGER)"))
 
     with (
-        pytest.raises(LedgerError, match="runs that is not of a ledger"),
+        pytest.raises(LedgerError, match="runs that does not belong to a ledger"),
         Ledger.open(world.config),
     ):
         pass

@@ -407,7 +407,7 @@ def test_a_trend_begins_where_it_is_asked_to(ledger, do_run):
 
 def test_a_trend_that_nobody_knows_is_refused_with_those_there_are(ledger):
     """Whoever mistypes one finds the right one."""
-    with pytest.raises(UnknownName, match="no trend is called 'f2'; known: .*f1.*drift_score"):
+    with pytest.raises(UnknownName, match="unknown trend 'f2'; available: .*f1.*drift_score"):
         ledger.trends.of("f2")
 
 

@@ -283,7 +283,7 @@ def test_a_signed_manifest_of_another_version_is_told_from_a_forged_one(folder):
     content = json.loads((folder / "manifest.json").read_text())["manifest"]
     (folder / "manifest.json").write_text(model.sign(Later(**content), KEY))
 
-    with pytest.raises(ModelError, match="of another version of this project"):
+    with pytest.raises(ModelError, match="by another version of this project"):
         model.load(folder, KEY)
 
 

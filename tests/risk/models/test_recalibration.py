@@ -62,7 +62,7 @@ def test_offers_gain_what_brute_force_gains_out_of_time(world, by, loss, seed):
     adjusted = as_is - loss(y_new, q_new >= best_by_trying(y_old, q_old, loss))
     assert (move.action, move.gain) == ("move_threshold", pytest.approx(moved))
     assert (recalibrate.action, recalibrate.gain) == ("recalibrate", pytest.approx(adjusted))
-    assert move.unit == {"f1": "f1", "cost": "of cost a row"}[by]
+    assert move.unit == {"f1": "f1", "cost": "of cost per row"}[by]
 
 
 def test_after_a_prior_shift_only_recalibration_improves_probabilities(world):

@@ -229,7 +229,7 @@ def test_what_brings_no_rows_is_not_judged_by_them(settled, changes):
 
 def test_undeclared_columns_alarm_once(settled):
     """Somebody added a column; after that it is usual."""
-    reason = "columns nobody declared: ['z']"
+    reason = "undeclared columns: ['z']"
 
     first = by_feature(settled.found(reason=reason))["(columns of drops)"]
     second = settled.found(reason=reason)
@@ -241,7 +241,7 @@ def test_undeclared_columns_alarm_once(settled):
 
 def test_columns_nobody_declared_in_the_very_first_drop_are_told_only(feed):
     """Nothing was usual before."""
-    (finding,) = feed.found(reason="columns nobody declared: ['z']")
+    (finding,) = feed.found(reason="undeclared columns: ['z']")
 
     assert not finding.drift_detected
 

@@ -105,7 +105,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove everything."""
+    """Drop all views and tables."""
     for name in VIEWS:
         op.execute(f"DROP VIEW IF EXISTS {name}")
     for name in reversed(TABLES):
@@ -126,7 +126,7 @@ def _ingestion() -> sa.Column[Any]:
 
 
 def _create_runs() -> None:
-    """Runs, what was decided in them, and the releases and scores that came of it."""
+    """Create the tables of runs, decisions, releases and scores."""
     op.create_table(
         "runs",
         _id(),
@@ -183,7 +183,7 @@ def _create_runs() -> None:
 
 
 def _create_evidence() -> None:
-    """What was found in the rows, and what stays wrong."""
+    """Create the tables of findings and incidents."""
     op.create_table(
         "assessments",
         _id(),
@@ -264,7 +264,7 @@ def _create_evidence() -> None:
 
 
 def _create_data() -> None:
-    """Drops, their rows and labels, and what was refused."""
+    """Create the tables of drops, their rows and labels, and quarantined rows."""
     op.create_table(
         "ingestions",
         _id(),
@@ -344,7 +344,7 @@ def _create_data() -> None:
 
 
 def _create_notes() -> None:
-    """Reports, messages, requests for change, and who may write."""
+    """Create the tables of reports, messages, requests for change and leases."""
     op.create_table(
         "reports",
         _id(),
@@ -395,7 +395,7 @@ def _create_notes() -> None:
 
 
 def _create_views(dialect: str) -> None:
-    """Trends, runs and incidents under names that analysts and Grafana can rely on."""
+    """Create the views, with names that analysts and Grafana can rely on."""
     whole, seconds = WHOLE.get(dialect, MARIADB_WHOLE), SECONDS.get(dialect, MARIADB_SECONDS)
     sums = {
         "rows_accepted": _sum("CASE WHEN i.kind = 'rows' THEN i.rows_added ELSE 0 END", whole),
@@ -403,11 +403,11 @@ def _create_views(dialect: str) -> None:
         "rows_quarantined": _sum("i.rows_quarantined", whole),
     }
     for name, query in VIEWS.items():
-        op.execute(f"DROP VIEW IF EXISTS {name}")  # where a server was cut off between two of them
+        op.execute(f"DROP VIEW IF EXISTS {name}")  # left by an interrupted migration
         op.execute(f"CREATE VIEW {name} AS {query.format(seconds=seconds, **sums)}")
 
 
 def _sum(counted: str, whole: str) -> str:
-    """Add up over the drops of a run, as a whole number: servers sum to a decimal one."""
+    """Return SQL for a sum over a run's drops as an integer; servers return a decimal."""
     of_run = f"SELECT SUM({counted}) FROM ingestions i WHERE i.run_id = r.id"
     return f"COALESCE(CAST(({of_run}) AS {whole}), 0)"
