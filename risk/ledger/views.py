@@ -45,6 +45,9 @@ drift_trend = _view(
     drift_detected=TRUTH,
     n=WHOLE,
     detail=WORDS,
+    direction=WORDS,
+    value_before=NUMBER,
+    value_after=NUMBER,
 )
 
 column_trend = _view(
@@ -99,4 +102,7 @@ incidents = _view(
     since_drop=WORDS,
     detail=WORDS,
     resolution=WORDS,
+    direction=WORDS,
+    value_before=NUMBER,
+    value_after=NUMBER,
 )
