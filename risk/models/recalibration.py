@@ -29,9 +29,6 @@ class Offer:
     gain: float
     unit: str
 
-    def __str__(self) -> str:
-        return f"{self.action.replace('_', ' ')} would have gained {self.gain:+.3f} {self.unit}"
-
 
 def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Offer]:
     """Try each adjustment out of time: learn it on the older ripe rows, measure on the newer.
