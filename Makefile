@@ -8,7 +8,7 @@ ARGS ?=
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-run: .venv/runtime  ## set up, then do what cron does: take new data and act on it
+run: .venv/runtime  ## set up, then run the full process once, as cron does
 	$(BIN)/python full_process.py $(ARGS)
 
 test: .venv/development  ## set up, then run all tests
@@ -23,27 +23,27 @@ types: .venv/development  ## check types
 
 check: lint types  ## check style, formatting and types
 
-serve: .venv/runtime  ## answer over HTTP on http://localhost:8000
+serve: .venv/runtime  ## serve the API and dashboard on http://localhost:8000
 	$(BIN)/gunicorn wsgi:app
 
-demo: .venv/runtime  ## live through 60 invented days in some minutes, in demo/world
+demo: .venv/runtime  ## simulate 60 days in demo/world; takes a few minutes
 	$(BIN)/python demo/replay.py $(ARGS)
 
-servers: .venv/runtime  ## live through the demo on SQLite, PostgreSQL and MariaDB, and compare
+servers: .venv/runtime  ## run the demo on SQLite, PostgreSQL and MariaDB, and compare the results
 	$(BIN)/python benchmarks/servers.py $(ARGS)
 
-evidence: .venv/development  ## measure false alarms and delays by simulation, in docs/evidence.md
+evidence: .venv/development  ## measure false alarms and delays by simulation, write docs/evidence.md
 	$(BIN)/python benchmarks/false_alarms.py $(ARGS)
 
-lock: .venv/development  ## renew the locked requirements
+lock: .venv/development  ## update the locked requirements
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) requirements.txt --output-file requirements.lock
 	$(BIN)/uv pip compile $(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
 
-# With --no-strip-extras, so that pip takes a package that is asked for with extras from the lock
+# --no-strip-extras: pip finds packages with extras in the lock
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --upgrade
 
-# The lock is complete: pip looks for nothing else, so that nothing released later can disturb it
+# The lock is complete: --no-deps keeps later releases from being installed
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
 .venv/runtime: requirements.lock

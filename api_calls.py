@@ -1,8 +1,9 @@
-"""A client: ask every endpoint of the API and write down what it answers.
+"""API client: call every endpoint of the API and save the responses.
 
-Reads   the API at --url, by default where the settings say it listens; the first test rows
-Writes  api_returns.txt to output_model_path, for a person to read
-Exits   0 all answered, 69 at least one did not, 74 storage fault, 78 wrong configuration
+Reads   the API at --url (default: the address in the settings); the first rows of the test data
+Writes  api_returns.txt to output_model_path
+Exits   0 all endpoints answered, 69 at least one failed, 74 storage error,
+        78 invalid configuration
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from risk import cli, store
 from risk.config import Config
 from risk.errors import ApiError
 
-SECONDS_TO_ANSWER = 30
-BYTES_AT_ONCE, MAX_READS = 65_536, 32
+TIMEOUT_SECONDS = 30
+CHUNK_BYTES, MAX_READS = 65_536, 32
 MAX_LINES, SAMPLE_LINES = 40, 4
 PAGES = ("/", "/docs", "/openapi.json")
-ASK_WITH_ROWS = ("/prediction", "/invocations")
-MAY_BE_ABSENT = ("/latest.pdf", "/report.pdf")  # a run is reported on at its end
+POST_WITH_ROWS = ("/prediction", "/invocations")
+MAY_BE_ABSENT = ("/latest.pdf", "/report.pdf")  # a run has no report before it ends
 
 
 @dataclass(frozen=True)
 class Call:
-    """One question and what came back."""
+    """One request and its response."""
 
     method: str
     endpoint: str
@@ -46,7 +47,7 @@ class Call:
 
     @property
     def answered(self) -> bool:
-        """Whether the answer is what was asked for."""
+        """Whether the response is as expected."""
         return self.status == 200 or (self.status == 404 and self.endpoint.endswith(MAY_BE_ABSENT))
 
     def __str__(self) -> str:
@@ -59,7 +60,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Calls:
-    """All of them, and the endpoints that were left alone."""
+    """All calls, and the endpoints that were not called."""
 
     url: str
     calls: tuple[Call, ...]
@@ -67,7 +68,7 @@ class Calls:
 
     @property
     def exit_code(self) -> int:
-        """69, a service is out of reach, unless all endpoints answered."""
+        """0 if all endpoints answered, otherwise 69 (service unavailable)."""
         return 0 if all(call.answered for call in self.calls) else ApiError.exit_code
 
     def __str__(self) -> str:
@@ -76,14 +77,14 @@ class Calls:
         return f"{len(self.calls) - len(failed)} of {len(self.calls)} endpoints answered{problem}"
 
     def report(self) -> str:
-        """Write for a person to read."""
-        title = f"What the API at {self.url} answers: {self}\n"
-        not_asked = [f"not asked: {endpoint}" for endpoint in self.left_alone]
-        return "\n".join([title, *map(str, self.calls), *not_asked, ""])
+        """Return the responses as readable text."""
+        title = f"Responses of the API at {self.url}: {self}\n"
+        not_called = [f"not called: {endpoint}" for endpoint in self.left_alone]
+        return "\n".join([title, *map(str, self.calls), *not_called, ""])
 
 
 class Client:
-    """The API at one address, asked with one key; what it answers is never trusted to be small."""
+    """A client for the API at one address, with one key; it limits the size of responses."""
 
     def __init__(self, url: str, key: str | None) -> None:
         self.url = url
@@ -93,70 +94,70 @@ class Client:
             self.session.headers["X-API-Key"] = key
 
     def call(self, method: str, endpoint: str, rows: bytes = b"") -> Call:
-        """Ask one endpoint; what comes back is laid out as text."""
+        """Call one endpoint and return the response as text."""
         began = time.monotonic()
         try:
-            answer, content = self._ask(method, endpoint, rows)
+            answer, content = self._request(method, endpoint, rows)
         except requests.RequestException as error:
             return Call(method, endpoint, None, 0.0, type(error).__name__)
         seconds = time.monotonic() - began
         return Call(method, endpoint, answer.status_code, seconds, _as_text(answer, content))
 
     def json(self, endpoint: str) -> dict[str, Any]:
-        """Return what one endpoint answers as JSON, nothing if it does not."""
+        """Return the JSON response of one endpoint, empty if it fails."""
         with suppress(requests.RequestException):
-            return _as_json(self._ask("GET", endpoint)[1])
+            return _as_json(self._request("GET", endpoint)[1])
         return {}
 
-    def _ask(
+    def _request(
         self, method: str, endpoint: str, rows: bytes = b"", *, follow: bool = True
     ) -> tuple[requests.Response, bytes]:
-        """Return an answer and the beginning of its body; this server may redirect, once."""
+        """Return a response and the start of its body; follow one redirect on this server."""
         answer = self.session.request(
             method,
             self.url + endpoint,
             data=rows,
             headers={"Content-Type": "text/csv"} if rows else {},
             stream=True,
-            timeout=SECONDS_TO_ANSWER,
+            timeout=TIMEOUT_SECONDS,
             allow_redirects=False,
         )
-        content = b"".join(islice(answer.iter_content(BYTES_AT_ONCE), MAX_READS))
+        content = b"".join(islice(answer.iter_content(CHUNK_BYTES), MAX_READS))
         answer.close()
         target = answer.headers.get("Location", "") if follow else ""
         if re.match(r"/(?!/)", target):
-            return self._ask(method, target, rows, follow=False)
+            return self._request(method, target, rows, follow=False)
         return answer, content
 
 
-def walk(client: Client, rows: bytes, whom: str) -> Iterator[Call | str]:
-    """Ask everything the API documents, in its order; name what is left alone, and why."""
+def walk(client: Client, rows: bytes, identifier: str) -> Iterator[Call | str]:
+    """Call every documented endpoint in order; yield the reason for each one not called."""
     for path, operations in client.json("/openapi.json").get("paths", {}).items():
         for method, operation in operations.items():
-            endpoint = _fill(client, path, operation, whom)
+            endpoint = _fill(client, path, operation, identifier)
             if method == "get" and endpoint:
                 yield client.call("GET", endpoint)
-            elif path in ASK_WITH_ROWS and rows:
+            elif path in POST_WITH_ROWS and rows:
                 yield client.call("POST", path, rows)
             else:
-                why = "changes something" if endpoint and rows else "has nothing to ask about"
-                yield f"{method.upper()} {path}: it {why}"
+                why = "changes data" if endpoint and rows else "no example available"
+                yield f"{method.upper()} {path}: {why}"
     yield from (client.call("GET", page) for page in PAGES)
 
 
 def run(config: Config, *, url: str | None = None, key: str | None = None) -> Calls:
-    """Ask them all and keep the report."""
+    """Call all endpoints and save the responses."""
     base = (url or f"http://{config.api.host}:{config.api.port}").rstrip("/")
     own_key = config.api_key.get_secret_value() if config.api_key else None
-    asked = list(walk(Client(base, key or own_key), *_sample(config)))
-    calls = tuple(call for call in asked if isinstance(call, Call))
-    result = Calls(base, calls, tuple(name for name in asked if isinstance(name, str)))
+    results = list(walk(Client(base, key or own_key), *_sample(config)))
+    calls = tuple(call for call in results if isinstance(call, Call))
+    result = Calls(base, calls, tuple(name for name in results if isinstance(name, str)))
     store.write(config.model_folder / config.api_call_filename, result.report())
     return result
 
 
 def _sample(config: Config) -> tuple[bytes, str]:
-    """Return the first test rows as they are, and whom the first is about, if they are here."""
+    """Return the first rows of the test data and the identifier of the first, if available."""
     if not config.test_data.exists():
         return b"", ""
     rows = b"".join(store.read(config.test_data).splitlines(keepends=True)[:SAMPLE_LINES])
@@ -164,16 +165,16 @@ def _sample(config: Config) -> tuple[bytes, str]:
     return rows, (first.get(config.columns.identifier) or "").strip()
 
 
-def _fill(client: Client, path: str, operation: Mapping[str, Any], whom: str) -> str | None:
-    """Put what exists into the placeholders of a path: an example, or the newest of its list.
+def _fill(client: Client, path: str, operation: Mapping[str, Any], identifier: str) -> str | None:
+    """Fill the placeholders of a path with an example, or with the newest item of its list.
 
-    What must be asked about somebody is asked about `whom`.
+    Required query parameters are set to `identifier`.
     """
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "query" and parameter.get("required"):
-            if not whom:
+            if not identifier:
                 return None
-            path += f"?{parameter['name']}={quote(whom, safe='')}"
+            path += f"?{parameter['name']}={quote(identifier, safe='')}"
         if parameter["in"] == "path":
             name, schema = parameter["name"], parameter.get("schema", {})
             value = next(iter(schema.get("enum") or schema.get("examples") or ()), None)
@@ -195,7 +196,7 @@ def _as_text(answer: requests.Response, content: bytes) -> str:
     if kind == "text/plain":
         return content.decode("utf-8", "replace")
     if kind == "application/json" and (found := _as_json(content)):
-        return "\n".join(f"{name}: {_lay_out(value)}" for name, value in found.items())
+        return "\n".join(f"{name}: {_format(value)}" for name, value in found.items())
     return f"{len(content):,} bytes of {kind}"
 
 
@@ -207,16 +208,16 @@ def _as_json(content: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"answer": found}
 
 
-def _lay_out(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "\n" + pd.DataFrame(value).to_string(index=False, na_rep="", max_colwidth=60)
     return json.dumps(value, ensure_ascii=False)[:500]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what only this script can do."""
-    parser.add_argument("--url", help="where the API listens (default: as the settings say)")
-    parser.add_argument("--key", help="the key to ask with (default: RISK_API_KEY)")
+    """Add the options of this script."""
+    parser.add_argument("--url", help="URL of the API (default: the address in the settings)")
+    parser.add_argument("--key", help="API key (default: RISK_API_KEY)")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The web application: REST API and dashboard, put together. A GET never writes.
+"""The web application: REST API and dashboard. GET requests never change data.
 
-Run     python app.py, on http://127.0.0.1:8000 by default; gunicorn wsgi:app for more;
+Run     python app.py, on http://127.0.0.1:8000 by default; for production gunicorn wsgi:app;
         python app.py keys create NAME --scope read, keys list, keys revoke NAME
-Reads   the champion, the data sets, the ledger, the keys
-Writes  the keys; who asked for which change, to the ledger
-Exits   64 wrong usage, 75 the keys are being changed, 78 wrong configuration, or no key where
-        other machines can ask
+Reads   the champion, the data sets, the ledger, the API keys
+Writes  the API keys; requests that change data are recorded in the ledger
+Exits   64 wrong usage, 75 the keys are being changed, 78 invalid configuration, or no API key
+        although other machines have access
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ PREFIX = "/api/v1"
 INFO = Info(
     title="Dynamic Risk Assessment System",
     version="1",
-    description="Watches over a deployed classifier and acts when it goes wrong.",
+    description="Monitors a deployed classifier and acts when data or model drift.",
 )
 
 
 def create_app(config: Config, *, keyring: Keyring | None = None) -> OpenAPI:
-    """Build the application around one set of settings; all of it answers below /api/v1 too."""
+    """Build the application for one set of settings; it also answers below /api/v1."""
     app = OpenAPI(
         __name__,
         info=INFO,
@@ -79,7 +79,7 @@ def create_app(config: Config, *, keyring: Keyring | None = None) -> OpenAPI:
 
 @contextmanager
 def answering(config: Config) -> Iterator[tuple[str, str | None]]:
-    """Give address and key of the running API of this installation, or of one for the moment."""
+    """Yield URL and key of this installation's running API, or of a temporary one."""
     own_key = config.api_key.get_secret_value() if config.api_key else None
     host = f"[{config.api.host}]" if ":" in config.api.host else config.api.host
     running = f"http://{host}:{config.api.port}"
@@ -87,7 +87,7 @@ def answering(config: Config) -> Iterator[tuple[str, str | None]]:
         yield running, own_key
         return
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    new, kept = api_keys.make("for the moment", "read")
+    new, kept = api_keys.make("temporary", "read")
     free = access.reading_is_free(config.api)
     local = config.api.model_copy(update={"host": "127.0.0.1", "read_without_key": free})
     app = create_app(config.model_copy(update={"api": local}), keyring=Keyring(config, kept))
@@ -102,7 +102,7 @@ def answering(config: Config) -> Iterator[tuple[str, str | None]]:
 
 
 def _is_ours(url: str, key: str | None, config: Config) -> bool:
-    """Tell whether the API of this installation answers there, and lets us read."""
+    """Whether the API at `url` belongs to this installation and allows reading."""
     headers = {"Accept": "application/json"} | ({"X-API-Key": key} if key else {})
     try:
         health = requests.get(f"{url}/health", timeout=2, headers=headers)
@@ -114,15 +114,15 @@ def _is_ours(url: str, key: str | None, config: Config) -> bool:
 
 
 class Quiet(WSGIRequestHandler):
-    """Names no versions to those who look for old ones."""
+    """A request handler whose Server header reveals no versions."""
 
     def version_string(self) -> str:
-        """Return what the header Server says."""
+        """Return the value of the Server header."""
         return "risk"
 
 
 def serve(config: Config) -> None:
-    """Answer until interrupted; without a debugger, wherever it listens."""
+    """Serve until interrupted, always without a debugger."""
     logging.getLogger("werkzeug").setLevel(logging.INFO)
     host, port = config.api.host, config.api.port
     create_app(config).run(host, port, debug=False, threaded=True, request_handler=Quiet)
@@ -136,7 +136,7 @@ def run(
     name: str | None,
     scope: api_keys.Scope | None,
 ) -> object:
-    """Answer questions, or make, show and revoke the keys to ask them with."""
+    """Serve the API, or create, list and revoke its keys."""
     match what, action, name, scope:
         case None, None, None, None:
             serve(config)
@@ -147,15 +147,23 @@ def run(
             return api_keys.listing(config)
         case "keys", "revoke", str(), None:
             return api_keys.revoke(config, name)
-    raise UsageError("say keys create NAME --scope read|write|admin, keys list or keys revoke NAME")
+    raise UsageError(
+        "usage: keys create NAME --scope read|write|admin, keys list, or keys revoke NAME"
+    )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what only this script can do."""
-    parser.add_argument("what", nargs="?", choices=["keys"], help="the keys, instead of serving")
-    parser.add_argument("action", nargs="?", choices=["create", "list", "revoke"])
-    parser.add_argument("name", nargs="?", help="who a key is for; a new one is shown this once")
-    parser.add_argument("--scope", choices=api_keys.SCOPES, help="what it allows (default: read)")
+    """Add the options of this script."""
+    parser.add_argument(
+        "what", nargs="?", choices=["keys"], help="manage API keys instead of serving"
+    )
+    parser.add_argument(
+        "action", nargs="?", choices=["create", "list", "revoke"], help="what to do"
+    )
+    parser.add_argument("name", nargs="?", help="name of the key; a new key is shown only once")
+    parser.add_argument(
+        "--scope", choices=api_keys.SCOPES, help="scope of a new key (default: read)"
+    )
 
 
 if __name__ == "__main__":

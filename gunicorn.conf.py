@@ -1,4 +1,4 @@
-"""How gunicorn serves wsgi:app; each value can be overridden on its command line."""
+"""Gunicorn settings for wsgi:app; override them on its command line."""
 
 import itertools
 import os
@@ -24,10 +24,10 @@ def _load():
 
 
 class Worker(ThreadWorker):
-    """Threads, and no caller who was already let in is turned away when a worker ends."""
+    """A threaded worker that serves all accepted connections before it exits."""
 
     def set_accept_enabled(self, enabled):
-        """Before the last closing of the door, let in who stands there."""
+        """Accept pending connections before the sockets are closed for good."""
         super().set_accept_enabled(enabled)
         if not self.alive:
             while (
@@ -58,10 +58,10 @@ control_socket_disable = True
 
 
 def on_starting(server):
-    """Refuse to be open to strangers; make the folder in which workers put their counts.
+    """Require API keys for remote access; create the folder for the metrics of the workers.
 
-    It is new and nobody else's, so no earlier server's counts are in it, and below the system's
-    folder for temporary files, so the project can be read-only.
+    The folder is new and private, so it has no counts of an earlier server, and it is below the
+    system's temporary folder, so the project can be read-only.
     """
     on_reload(server)
     os.environ[FOLDER] = tempfile.mkdtemp(prefix="risk-metrics-")
@@ -69,7 +69,7 @@ def on_starting(server):
 
 
 def on_reload(server):
-    """Refuse to be open to strangers, wherever --bind says to listen."""
+    """Require API keys for remote access, also for addresses set by --bind."""
     for address in server.cfg.address:
         host = address[0] if isinstance(address, tuple) else str(address)
         if host in LOOPBACK:
@@ -83,19 +83,19 @@ def on_reload(server):
 
 
 def pre_fork(server, worker):
-    """Number the workers: one that follows another goes on with its counts.
+    """Number the workers, so that a new worker continues the counts of the one it replaces.
 
-    Files by process, as usual, would become more with every restart of a worker.
+    With one file per process, as usual, every restart of a worker would add files.
     """
     taken = {sibling.number for sibling in server.WORKERS.values()}
     worker.number = next(n for n in itertools.count() if n not in taken)
 
 
 def post_fork(server, worker):
-    """Count in the files of this worker's number."""
+    """Use the metric files of this worker's number."""
     values.ValueClass = values.MultiProcessValue(lambda: worker.number)
 
 
 def on_exit(server):
-    """Remove the counts."""
+    """Remove the metrics folder."""
     shutil.rmtree(os.environ[FOLDER], ignore_errors=True)

@@ -1,14 +1,14 @@
-"""Stage 1 of 6: turn new CSV drops into accepted rows, and keep the dataset true.
+"""Ingestion: read new drops, accept valid rows, and update the dataset.
 
-Reads   the drops in input_folder_path that were not taken before, new rows of sources in SQL
-Writes  one Parquet part per drop, what was refused to quarantine_folder_path, the ledger (with
-        store_dataset_in_sql also the rows), then final_data.csv and ingested_files.csv, which may
-        be deleted at any time.
-        A drop of identifiers and labels only ripens earlier rows; final_data.csv holds rows
-        as they came, their later labels are in the ledger
-Exits   0 done or nothing new, 65 everything new was refused, 69 no database, or a source did not
-        answer while the rest was done, 74 storage fault, 75 another run is at work, 78 wrong
-        configuration
+Reads   new drops in input_folder_path, new rows of SQL sources
+Writes  one Parquet file per drop, refused rows to quarantine_folder_path, the ledger (with
+        store_dataset_in_sql also the rows), then final_data.csv and ingested_files.csv, which
+        are regenerated if deleted.
+        A drop of identifiers and labels only adds late labels to earlier rows: final_data.csv
+        keeps the rows as they arrived, late labels are in the ledger
+Exits   0 success or no new data, 64 wrong usage, 65 all new data was refused, 69 database
+        unavailable, or a source unavailable while the rest was ingested, 74 storage error,
+        75 another run is in progress, 78 invalid configuration
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RECORD_COLUMNS = [
 
 @dataclass(frozen=True)
 class Ingestion:
-    """What one pass over the input folder did."""
+    """The result of one pass over the input folder and the SQL sources."""
 
     intakes: tuple[Intake, ...] = ()
     left_alone: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Ingestion:
 
     @property
     def exit_code(self) -> int:
-        """65 if nothing of what was new could be used, 69 if a source did not answer."""
+        """65 if all new data was refused, 69 if a source was unavailable."""
         used = any(intake.rows_added or intake.rows_duplicate for intake in self.intakes)
         if self.quarantined and not used:
             return DataError.exit_code
@@ -62,23 +62,26 @@ class Ingestion:
         return any(i.status == "refused" or i.rows_quarantined for i in self.intakes)
 
     def __str__(self) -> str:
-        missed = "".join(f"; {problem}" for problem in self.out_of_reach)
+        unavailable = "".join(f"; {problem}" for problem in self.out_of_reach)
         if not self.intakes:
-            return f"no new data{missed}"
-        counts = ", ".join(
-            f"{sum(getattr(intake, f'rows_{kind}') for intake in self.intakes)} {kind}"
-            for kind in ("read", "added", "duplicate", "quarantined")
+            return f"no new data{unavailable}"
+        noun = "drop" if len(self.intakes) == 1 else "drops"
+        n_read, n_added, n_known, n_refused = (
+            sum(getattr(intake, f"rows_{outcome}") for intake in self.intakes)
+            for outcome in ("read", "added", "duplicate", "quarantined")
         )
-        line = f"{len(self.intakes)} drops taken: rows {counts}"
-        if refused := [intake.path for intake in self.intakes if intake.status == "refused"]:
-            line += f"; refused whole: {', '.join(refused)}"
-        if again := [intake.path for intake in self.intakes if intake.status == "duplicate"]:
-            line += f"; known under another name: {', '.join(again)}"
-        return line + missed
+        n_labels = sum(intake.rows_added for intake in self.intakes if intake.kind == "labels")
+        line = f"{len(self.intakes)} {noun} ingested; rows: {n_read} read, "
+        line += f"{n_added - n_labels} added, {n_known} duplicate, {n_refused} quarantined"
+        line += f"; late labels: {n_labels} added" if n_labels else ""
+        for words, status in (("refused", "refused"), ("already ingested", "duplicate")):
+            if paths := [intake.path for intake in self.intakes if intake.status == status]:
+                line += f"; {words}: {', '.join(paths)}"
+        return line + unavailable
 
 
 def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingestion:
-    """Find the new drops, take them, bring the derived files up to date."""
+    """Find and ingest new drops, then update the derived files."""
     _sweep(config, ledger)
     out_of_reach: list[str] = []
     if requeue is None:
@@ -105,7 +108,7 @@ def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingest
 
 
 def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
-    """Tell what `run` would do, and the rows it would add; nothing is written."""
+    """Return what `run` would do, and the rows it would add, without writing anything."""
     files, left_alone = find_new(config, ledger)
     intakes, frames = [], [store.read_parts(config, [])]
     out_of_reach: list[str] = []
@@ -124,7 +127,7 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
 
 
 def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
-    """List the drops that were never taken, and in words the files that are left alone."""
+    """Return the drops that are ready, and messages about files that are skipped."""
     found, skipped = drops.find(config)
     known = ledger.ingestions.known_signatures([drop.name for drop in found])
     new = [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known]
@@ -139,12 +142,12 @@ def _sweep(config: Config, ledger: Ledger) -> None:
 def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop:
     path = store.quarantine_path(config, ingestion_id) / store.QUARANTINED_ROWS
     if not path.exists() or ledger.ingestions.was_requeued(ingestion_id):
-        raise UnknownName(f"nothing of ingestion {ingestion_id} waits in quarantine")
+        raise UnknownName(f"ingestion {ingestion_id} has nothing in quarantine")
     return Drop(path, config.name_of(path), drops.Signature.of(path.stat()))
 
 
 def compile_dataset(config: Config, ledger: Ledger) -> None:
-    """Add to final_data.csv and ingested_files.csv what they lack; rebuild them if damaged."""
+    """Append missing rows to final_data.csv and ingested_files.csv; rebuild them if damaged."""
     columns = config.columns
 
     def rows_of(ingestion: Any) -> Iterator[str]:
@@ -160,7 +163,7 @@ def compile_dataset(config: Config, ledger: Ledger) -> None:
 
 
 def complete_dataset_in_sql(config: Config, ledger: Ledger) -> None:
-    """Put into SQL the rows that were accepted before they were to be there."""
+    """Store rows in SQL that were accepted before store_dataset_in_sql was set."""
     for number in ledger.dataset_rows.missing_parts() if config.store_dataset_in_sql else []:
         ledger.dataset_rows.store_part(number, rows_for_sql(config, number))
 
@@ -189,12 +192,12 @@ def _extend(
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what only this stage can do."""
+    """Add the options of this stage."""
     parser.add_argument(
         "--requeue",
         type=cli.row_number,
         metavar="ID",
-        help="read again what ingestion ID quarantined, once the rule was mended",
+        help="read the quarantined rows of ingestion ID again, after fixing the rule",
     )
 
 

@@ -1,10 +1,10 @@
-"""Stage 3 of 6: score a model on labelled rows, each score with its interval.
+"""Scoring: score a model on labelled rows, each score with a confidence interval.
 
 Reads   the challenger, or with --model the champion or a release; the test data, or --data
-Writes  a record of the scores to the ledger; latest_score.csv beside the challenger when it
-        is the challenger that is scored. The scores of a release are never overwritten.
-Exits   0 done, 64 no such release, 65 unusable data, 69 no database, 74 storage fault,
-        75 another run is at work, 76 no model to trust, 78 wrong configuration
+Writes  the scores to the ledger; latest_score.csv beside the challenger if the challenger is
+        scored on the test data. The scores stored with a release are never overwritten.
+Exits   0 success, 64 no such release, 65 unusable data, 69 database unavailable, 74 storage
+        error, 75 another run is in progress, 76 no trusted model, 78 invalid configuration
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from risk.models.model import Model
 
 
 def evaluate(config: Config, trusted: Model, name: str, data: Path | None = None) -> Scorecard:
-    """Answer how good a model is on `data`, or on the test data; writes nothing."""
+    """Score a model on `data`, or on the test data, without writing anything."""
     path = data or config.test_data
     rows = drops.read_whole(config, path)
     estimates = evaluation.score(trusted, rows, config=config)
@@ -31,20 +31,20 @@ def evaluate(config: Config, trusted: Model, name: str, data: Path | None = None
 
 
 def find_model(config: Config, name: str) -> Path:
-    """Name the folder of the challenger, the champion or a release."""
+    """Return the folder of the challenger, the champion or a release."""
     if name == "challenger":
         return config.model_folder
     if name == "champion":
         return releases.live_folder(config.deployment_folder)
     if not name.isdecimal():
-        raise UsageError(f"--model takes challenger, champion or a release number, got {name!r}")
+        raise UsageError(f"--model requires challenger, champion or a release number, got {name!r}")
     return releases.existing(config.deployment_folder, int(name))
 
 
 def run(
     config: Config, ledger: Ledger, *, name: str = "challenger", data: Path | None = None
 ) -> Scorecard:
-    """Score, record, and keep latest_score.csv true if it is the challenger's on the test data."""
+    """Score and record; for the challenger on the test data also write latest_score.csv."""
     with ledger.runs.stage("scoring"):
         trusted = model.load(find_model(config, name), store.signing_key(config))
         scores = evaluate(config, trusted, name, data)
@@ -57,14 +57,19 @@ def run(
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what only this stage can do."""
+    """Add the options of this stage."""
     parser.add_argument(
         "--model",
         dest="name",
         default="challenger",
-        help="challenger (default), champion or the number of a release",
+        help="challenger (default), champion or a release number",
     )
-    parser.add_argument("--data", type=Path, help="labelled rows to score on (default: test data)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="CSV file of labelled rows to score on (default: the test data)",
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""Stage 2 of 6: fit a challenger on the accepted rows whose labels are known.
+"""Training: fit a challenger on the accepted rows whose labels are known.
 
-Reads   the accepted rows; the test data, only to leave its rows out; with --how recalibrate or
-        move_threshold the champion, whose trees or weights stay as they are
-Writes  the model, the reference that will watch over it, a sample of its rows and its signed
-        manifest to output_model_path
-Exits   0 done, 64 wrong usage, 65 too few rows or only one class, 69 no database,
-        74 storage fault, 75 another run is at work, 76 no model to recalibrate,
-        78 wrong configuration
+Reads   the accepted rows; the test data, whose rows are excluded; with --how recalibrate or
+        move_threshold the champion, whose fitted parameters are kept
+Writes  to output_model_path: the model, its reference, a sample of its rows, its signed manifest
+Exits   0 success, 64 wrong usage, 65 too few rows or only one class, 69 database unavailable,
+        74 storage error, 75 another run is in progress, 76 no model to recalibrate,
+        78 invalid configuration
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ Z_95 = 1.645
 
 @dataclass(frozen=True)
 class Chosen:
-    """The rows to learn from, the ingestion a change was dated to, and why these rows."""
+    """The rows to train on, the ingestion in which the change began, and the reason."""
 
     rows: pd.DataFrame
     since: int | None
@@ -65,15 +64,15 @@ def run(
 ) -> Challenger:
     """Choose rows, fit, and write the challenger, its manifest last.
 
-    `since` is the ingestion a change was dated to: where the rows from there on predict
-    themselves better than all rows do, beyond chance, the challenger learns from them alone.
+    `since` is the ingestion in which a change began. If a model fitted to the rows since then
+    predicts them significantly better than a model fitted to all rows, only these are used.
     """
     with ledger.runs.stage("training"):
         split = training_data.split(config, ledger, since=since)
         if how == "retrain":
             chosen, fitted = _retrain(config, split, since)
         else:
-            chosen = Chosen(split.recent, since, "those since the release")
+            chosen = Chosen(split.recent, since, "rows since the release")
             fitted = fit(_adjusted(config, how), chosen.rows, config)
         content = _write(config, ledger, split, chosen, fitted)
         manifest = content.model_copy(update={"made_by": how, "rows_chosen": chosen.reason})
@@ -83,34 +82,34 @@ def run(
 
 
 def _retrain(config: Config, split: Split, since: int | None) -> tuple[Chosen, Fitted]:
-    """Fit to all rows, and if something changed also to those since; the better one wins."""
+    """Fit to all rows and, after a change, to the rows since then; return the better fit."""
     rows, everything = split.rows, _unfitted(config)
     fitted = fit(everything, rows, config)
     changed = rows[training_data.INGESTION] >= (since or 0)
     recent = rows[changed]
     if since is None or changed.all() or not _is_enough(recent, config):
-        return Chosen(rows, since, "all there are"), fitted
+        return Chosen(rows, since, "all rows"), fitted
     fitted_recently = fit(_unfitted(config), recent, config)
     y_true = recent[config.columns.target].to_numpy(dtype="float64")
     saved = (fitted.out_of_fold[changed.to_numpy()] - y_true) ** 2
     saved -= (fitted_recently.out_of_fold - y_true) ** 2
     if saved.mean() > Z_95 * saved.std(ddof=1) / np.sqrt(len(saved)):
-        reason = "those since the change, which older ones do not explain"
+        reason = "rows since the change; older rows do not predict them as well"
         return Chosen(recent, since, reason), fitted_recently
-    reason = "all there are, which explain the latest as well as these themselves"
+    reason = "all rows; training on recent rows only is not better"
     return Chosen(rows, since, reason), fitted
 
 
 def _write(
     config: Config, ledger: Ledger, split: Split, chosen: Chosen, fitted: Fitted
 ) -> Manifest:
-    """Write every file of the challenger but its manifest, and return that."""
+    """Write all files of the challenger except the manifest, and return the manifest."""
     record = TrainingRecord(
         chosen.rows,
         fitted.out_of_fold,
         fitted.threshold.value,
         chosen.since,
-        _tested(config, fitted),
+        _predicted_test_data(config, fitted),
     )
     files = {
         config.model_filename: model.dumps(fitted.pipeline, config.model_filename),
@@ -140,8 +139,8 @@ def _write(
     )
 
 
-def _tested(config: Config, fitted: Fitted) -> pd.DataFrame:
-    """Let the model predict the test data, where there are any."""
+def _predicted_test_data(config: Config, fitted: Fitted) -> pd.DataFrame:
+    """Return the test data with the predicted risk, empty if there is no test data."""
     if not config.test_data.exists():
         return pd.DataFrame()
     rows, columns = drops.read_whole(config, config.test_data), config.columns
@@ -155,7 +154,7 @@ def _unfitted(config: Config) -> Any:
 
 
 def _adjusted(config: Config, how: How) -> Any:
-    """Wrap the champion so that only its calibration, or nothing but its threshold, is learnt."""
+    """Wrap the champion so that only its calibration, or only its threshold, is fitted."""
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.frozen import FrozenEstimator
 
@@ -164,19 +163,19 @@ def _adjusted(config: Config, how: How) -> Any:
 
 
 def _is_enough(rows: pd.DataFrame, config: Config) -> bool:
-    """Whether rows alone can make a model whose threshold can be chosen."""
-    fewest = fewest_of_a_class(rows[config.columns.target].to_numpy(dtype="int8"))
+    """Whether there are enough rows to fit a model and choose its threshold."""
+    smallest_class = fewest_of_a_class(rows[config.columns.target].to_numpy(dtype="int8"))
     enough = len(rows) >= config.training.minimum_rows
-    return enough and fewest >= config.training.minimum_held_out_per_class
+    return enough and smallest_class >= config.training.minimum_held_out_per_class
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what only this stage can do."""
+    """Add the options of this stage."""
     parser.add_argument(
         "--how",
         choices=get_args(How),
         default="retrain",
-        help="fit anew (default), or only recalibrate the champion, or move its threshold",
+        help="fit a new model (default), recalibrate the champion, or move its threshold",
     )
 
 

@@ -1,4 +1,4 @@
-"""What gunicorn serves: the one module that reads the settings when it is imported."""
+"""Entry point for gunicorn: the only module that reads the settings when imported."""
 
 import os
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Is the promise kept? False alarms and delays by seeded simulation, beside fixed rules.
+"""Measure false alarms and detection delays by seeded simulation, compared with fixed rules.
 
-    python benchmarks/evidence.py [--runs 100] [--output docs/evidence.md]
+    python benchmarks/false_alarms.py [--runs 100] [--output docs/evidence.md]
 
 Reads   nothing
 Writes  the tables, as Markdown, to --output
-Exits   0 done
+Exits   0 success
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ OURS = "e-detector"
 
 @dataclass(frozen=True)
 class Bench:
-    """Watched columns, their cells, and the reference's rows in them."""
+    """Monitored columns, their cells, and the counts of the reference."""
 
     monitored: list[MonitoredSubject]
     columns: list[Column]
@@ -57,7 +57,7 @@ class Bench:
 
 
 def bench(frame: pd.DataFrame, *, batch: int, seed: int = 0, categorical: bool = False) -> Bench:
-    """Build and settle a reference as a release would; the frame came in equal batches."""
+    """Build a reference as a release does, from a frame of equal batches."""
     rng, names = np.random.default_rng(seed), list(frame)
     kinds = {"categorical" if categorical else "numeric": tuple(names)}
     described = Columns(identifier="id", target="y", positive_label=1, negative_label=0, **kinds)
@@ -67,25 +67,25 @@ def bench(frame: pd.DataFrame, *, batch: int, seed: int = 0, categorical: bool =
     reference = Reference.build(frame, described, threshold=0.5, tolerance=ALARMS.tolerance)
     parts = [reference.count(frame[i : i + batch]) for i in range(0, len(frame), batch)]
     settled = detector.settle(reference, parts, RULES)
-    told = Detector(settled, RULES)
+    detectors = Detector(settled, RULES)
     columns = [next(c for c in settled.columns if c.name == name) for name in names]
     counts = [np.array(settled.profile.counts[name], float) for name in names]
-    return Bench([told.monitored[name] for name in names], columns, counts)
+    return Bench([detectors.monitored[name] for name in names], columns, counts)
 
 
 def first_alarm(monitored: Sequence[MonitoredSubject], table: Table) -> int:
     """Return the number of the batch that raises the first alarm, 0 if none does."""
-    told, fed = [], []
+    bets, capital = [], []
     for column, counts in zip(monitored, table, strict=True):
         rows = (column.gains != 0).any(axis=1) @ counts.T
         design = 1 + np.maximum(rows - 1, 0) * column.correlation[:, None]
         step = np.moveaxis(column.gains @ counts.T / design[:, None, :], -1, 0)
         mass = np.log(10 / 1440 / DAYS_PER_ALARM) + column.log_share
-        fed.append(
+        capital.append(
             (mass + np.log(np.outer(column.directions.weights, evidence.BET_WEIGHTS))).ravel()
         )
-        told.append(step.reshape(len(step), -1))
-    steps, mass = np.concatenate(told, axis=1), np.concatenate(fed)
+        bets.append(step.reshape(len(step), -1))
+    steps, mass = np.concatenate(bets, axis=1), np.concatenate(capital)
     wealth = np.full(len(mass), -np.inf)
     for batch, step in enumerate(steps, start=1):
         wealth = np.logaddexp(wealth, mass) + step
@@ -95,14 +95,14 @@ def first_alarm(monitored: Sequence[MonitoredSubject], table: Table) -> int:
 
 
 def delay(monitored: Sequence[MonitoredSubject], before: Table, after: Table) -> float:
-    """Return how many batches after the change the alarm comes; infinity if it does not."""
+    """Return the number of batches from the change to the alarm; infinity if there is none."""
     both = [np.concatenate(pair) for pair in zip(before, after, strict=True)]
     found = first_alarm(monitored, both) - len(before[0])
     return found if found > 0 else np.inf
 
 
 def in_words(values: Sequence[float]) -> str:
-    """Write a median number of batches."""
+    """Format the median number of batches."""
     median = float(np.median(values))
     return "never" if np.isinf(median) else f"{median:g}"
 
@@ -178,11 +178,11 @@ FIXED_RULES: dict[str, Callable[[Bench, Table], NDArray[np.bool_]]] = {
 
 
 def data_drift(runs: int) -> pd.DataFrame:
-    """Runs of 30 days that alarm falsely; median batches to find +.25 sd in one column.
+    """Runs of 30 days with a false alarm; median batches to detect +.25 sd in one column.
 
-    The change comes on day 1 / on day 20. Fixed rules: a tenth of the runs, change on day 2.
-    The design effect is learnt from 250 reference batches of 200 rows, so a batch of 1000
-    independent rows counts for 500 to 1000, as the reference happens to be drawn.
+    The change occurs on day 1 / on day 20. Fixed rules: a tenth of the runs, change on day 2.
+    The design effect is estimated from 250 reference batches of 200 rows, so a batch of 1000
+    independent rows counts as 500 to 1000 rows, depending on the drawn reference.
     """
     rows: dict[str, dict[str, str]] = {name: {} for name in (*FIXED_RULES, OURS)}
     few = max(runs // 10, 2)
@@ -209,7 +209,7 @@ def data_drift(runs: int) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-# Data drift: columns that are harder ----------------------------------------------------------
+# Data drift: harder columns ----------------------------------------------------------
 
 
 def odd_columns(runs: int) -> pd.DataFrame:
@@ -255,7 +255,7 @@ def _batches(column: Column, values: pd.Series[Any], n: int) -> Floats:
 
 
 def joint_drift(runs: int) -> pd.DataFrame:
-    """Median batches to find a correlation of .4 between two columns whose own values stay."""
+    """Median batches to detect a correlation of .4 between two columns with unchanged values."""
     rng, found = np.random.default_rng(4), {}
     described = Columns(
         identifier="id", target="y", positive_label=1, negative_label=0, numeric=tuple("abcdefghij")
@@ -271,7 +271,7 @@ def joint_drift(runs: int) -> pd.DataFrame:
     sample = draw(50_000, 0.0)
     reference = Reference.build(sample, described, threshold=0.5, tolerance=ALARMS.tolerance)
     parts = [reference.count(sample[i : i + 200]) for i in range(0, len(sample), 200)]
-    told = Detector(detector.settle(reference, parts, RULES), RULES)
+    detectors = Detector(detector.settle(reference, parts, RULES), RULES)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     for n in SIZES[:3]:
         delays = []
@@ -280,7 +280,7 @@ def joint_drift(runs: int) -> pd.DataFrame:
             for batch in range(1, 101):
                 drawn = draw(n, 0.4 if batch > 20 else 0.0)
                 moment = now + batch * timedelta(minutes=10)
-                state, seen = told.advance(state, reference.count(drawn), moment)
+                state, seen = detectors.advance(state, reference.count(drawn), moment)
                 if batch > 20 and any(e.alarm for e in seen):
                     found_at = batch
                     break
@@ -306,10 +306,10 @@ CASES: dict[str, tuple[Metric, Floats, Floats]] = {
 }
 
 
-def model_watch(
+def monitored_model(
     metric: Metric, counts: Floats, correlation: Floats | None = None
 ) -> MonitoredSubject:
-    """Watch labelled rows: cells by predicted class and label, all four channels."""
+    """Monitor labelled rows: cells by predicted class and label, all four channels."""
     proba = counts[[1, 3]] / (counts[[0, 2]] + counts[[1, 3]])
     made = loss_ratios.watched_scores(counts, proba, threshold=0.5, metric=metric, cost=RULES.cost)
     alike = np.zeros(len(made.names)) if correlation is None else correlation
@@ -317,13 +317,13 @@ def model_watch(
 
 
 def model_drift(runs: int) -> pd.DataFrame:
-    """Runs of 30 days that alarm falsely; median labelled batches to find it, day 1 / day 20."""
+    """Runs of 30 days with a false alarm; median labelled batches to detect it, day 1 / 20."""
     rows: dict[str, dict[str, str]] = {}
     for case, (metric, before, after) in CASES.items():
         for n in SIZES:
             rng, alarmed, early, late = np.random.default_rng(n), 0, [], []
             for _ in tqdm(range(4 * runs), desc=f"{case}, n = {n}", disable=None):
-                monitored = [model_watch(metric, rng.multinomial(10_000, before).astype(float))]
+                monitored = [monitored_model(metric, rng.multinomial(10_000, before).astype(float))]
 
                 def drawn(batches: int, chances: Floats) -> Table:
                     return [rng.multinomial(n, chances, size=batches).astype(float)]  # noqa: B023
@@ -332,16 +332,16 @@ def model_drift(runs: int) -> pd.DataFrame:
                 changed = drawn(200, after)
                 early.append(delay(monitored, drawn(1, before), changed))
                 late.append(delay(monitored, drawn(19 * A_DAY, before), changed))
-            told = f"{alarmed} of {4 * runs}; {in_words(early)} / {in_words(late)}"
-            rows.setdefault(case, {})[f"n = {n}"] = told
+            cell = f"{alarmed} of {4 * runs}; {in_words(early)} / {in_words(late)}"
+            rows.setdefault(case, {})[f"n = {n}"] = cell
     return pd.DataFrame(rows).T
 
 
 def batch_effects(runs: int) -> pd.DataFrame:
-    """Runs of 30 days with a false alarm where each batch has an error of its own.
+    """Runs of 30 days with a false alarm where the error rate varies between batches.
 
-    The error of a batch is .20 + N(0, tau); without / with the design effect, which is learnt
-    from 100 reference batches; then the median batches to find .28 with it.
+    The error rate of a batch is .20 + N(0, tau); without / with the design effect, estimated
+    from 100 reference batches; then the median batches to detect .28 with it.
     """
     rows: dict[str, dict[str, str]] = {}
     for tau in (0.0, 0.02, 0.04):
@@ -355,22 +355,22 @@ def batch_effects(runs: int) -> pd.DataFrame:
 
             for _ in tqdm(range(runs // 2 or 1), desc=f"tau = {tau}, n = {n}", disable=None):
                 past = drawn(100, 0.20)
-                plain = model_watch("accuracy", past.sum(axis=0))
+                plain = monitored_model("accuracy", past.sum(axis=0))
                 alike = evidence.intraclass_correlation(past, plain.directions.values)
                 settled = replace(plain, correlation=alike)
                 quiet = [drawn(A_MONTH, 0.20)]
                 naive += first_alarm([plain], quiet) > 0
                 kept += first_alarm([settled], quiet) > 0
                 delays.append(delay([settled], [quiet[0][:A_DAY]], [drawn(300, 0.28)]))
-            told = f"{naive} / {kept} of {runs // 2 or 1}; {in_words(delays)}"
-            rows.setdefault(f"tau = {tau}", {})[f"n = {n}"] = told
+            cell = f"{naive} / {kept} of {runs // 2 or 1}; {in_words(delays)}"
+            rows.setdefault(f"tau = {tau}", {})[f"n = {n}"] = cell
     return pd.DataFrame(rows).T
 
 
 def daily_cycle(runs: int) -> pd.DataFrame:
-    """Runs of 30 days with a false alarm where a column's mean follows the hour.
+    """Runs of 30 days with a false alarm where a column's mean depends on the hour.
 
-    200 rows every ten minutes, the reference is a week; the tolerance the replay settled on.
+    200 rows every ten minutes, a reference of one week; the tolerance chosen by the backtest.
     """
     rows, tries = {}, max(runs // 10, 2)
     for amplitude in (0.0, 0.15, 0.3):
@@ -390,7 +390,7 @@ def daily_cycle(runs: int) -> pd.DataFrame:
             delays.append(delay(made.monitored, [quiet[:A_DAY]], [after]))
         rows[f"amplitude {amplitude} sd"] = {
             "false alarms": f"{alarmed} of {tries}",
-            "batches to find +.25 sd": in_words(delays),
+            "batches to detect +.25 sd": in_words(delays),
             "tolerance": f"{made.monitored[0].tolerance:g}",
         }
     return pd.DataFrame(rows).T
@@ -406,7 +406,7 @@ TRUTHS = {
 
 
 def gate(runs: int) -> pd.DataFrame:
-    """The share of challengers that evidence deploys; the models disagree on 15 % of the rows."""
+    """The share of challengers deployed by the gate; the models disagree on 15 % of the rows."""
     rows: dict[str, dict[str, str]] = {}
     looks = np.arange(10, 5001, 10)
     for truth, (win, lose) in TRUTHS.items():
@@ -436,33 +436,39 @@ def _deploys(table: NDArray[np.int64]) -> bool:
 # The report -----------------------------------------------------------------------------------
 
 TABLES: dict[str, tuple[str, Callable[[int], pd.DataFrame]]] = {
-    "Data drift": ("10 normal columns, a check every ten minutes.", data_drift),
+    "Data drift": ("10 normal columns, a batch every ten minutes.", data_drift),
     "Harder columns": ("", odd_columns),
-    "A correlation that appears": ("", joint_drift),
+    "New correlation": ("", joint_drift),
     "Model drift": ("10,000 labelled reference rows.", model_drift),
-    "Batches with an effect of their own": ("", batch_effects),
-    "A daily cycle": ("", daily_cycle),
+    "Batch effects": ("", batch_effects),
+    "Daily cycle": ("", daily_cycle),
     "Gate": ("", gate),
     "Without labels": (
         "Mean absolute error x 100 against realised scores, chunks of 5000 rows.",
         lambda runs: label_free.table(chunks=max(runs // 6, 2)).round(2),
     ),
 }
-PREFACE = """# The promise, measured
+PREFACE = """# Measured false alarms and detection delays
 
-Made by `make evidence`. The budget is one false alarm a year for each family of checks, drops come
-every ten minutes, the tolerance is 0.05 standard deviations. "a of b" are runs with at least one
-false alarm; the bound for 30 days is 8.2 %, plus 1 % for a misjudged reference. Zero of b runs
-means at most 3 / b with a confidence of 95 %. Numbers after it are median batches to the alarm.
+Generated by `make evidence`. The budget is one false alarm per year for each family of checks,
+drops arrive every ten minutes, the tolerance is 0.05 standard deviations. "a of b" counts runs with
+at least one false alarm; the bound for 30 days is 8.2 %, plus 1 % for the error of the reference.
+Zero of b runs means a rate of at most 3 / b with 95 % confidence. Numbers after it are median
+batches to the alarm.
 """
 
 
 def report(runs: int) -> str:
-    """Simulate everything and write it down."""
+    """Run all simulations and return the page."""
     parts = [PREFACE]
     for title, (note, simulate) in TABLES.items():
-        told = " ".join((simulate.__doc__ or "").split())
-        parts += [f"## {title}\n", f"{note} {told}".strip() + "\n", _markdown(simulate(runs)), ""]
+        description = " ".join((simulate.__doc__ or "").split())
+        parts += [
+            f"## {title}\n",
+            f"{note} {description}".strip() + "\n",
+            _markdown(simulate(runs)),
+            "",
+        ]
     return "\n".join(parts)
 
 
@@ -474,12 +480,16 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Parse, simulate, write."""
+    """Parse the command line, simulate, write the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=Path("docs/evidence.md"))
+    parser.add_argument(
+        "--runs", type=int, default=100, help="simulated runs per cell (default: 100)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("docs/evidence.md"), help="default: docs/evidence.md"
+    )
     arguments = parser.parse_args()
     text = report(arguments.runs)
     store.write(arguments.output, text)

@@ -1,10 +1,10 @@
-"""Does a run with one new 100-row drop cost the same whatever history holds.
+"""Measure whether the time of a run with a new 100-row drop depends on the length of history.
 
     python benchmarks/history.py [--rows 10000 2000000] [--repeat 5]
 
 Reads   nothing
 Writes  a temporary folder
-Exits   0 done; prints seconds per run for each length of history, and the ratio
+Exits   0 success; prints seconds per run for each length of history, and their ratio
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def customers(rows: int, *, first: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Invent customers nobody invented before."""
+    """Generate new customers, numbered from `first`."""
     activity = rng.poisson(40, rows)
     return pd.DataFrame(
         {
@@ -39,7 +39,7 @@ def customers(rows: int, *, first: int, rng: np.random.Generator) -> pd.DataFram
 
 
 def build(folder: Path, rows: int) -> None:
-    """Make an installation whose history holds so many rows, and run it once."""
+    """Create an installation with a history of `rows` rows, and run it once."""
     settings = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
     settings["input_folder_path"] = "inbox"
     settings["ingestion"]["settle_seconds"] = 0
@@ -62,12 +62,18 @@ def run(folder: Path) -> float:
 
 
 def main() -> None:
-    """Take turns, so that a noisy machine is noisy for all."""
+    """Measure the lengths in turn, so that load on the machine affects all of them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 2_000_000])
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument(
+        "--rows",
+        type=int,
+        nargs="+",
+        default=[10_000, 2_000_000],
+        help="lengths of history to compare (default: 10000 2000000)",
+    )
+    parser.add_argument("--repeat", type=int, default=5, help="runs per length (default: 5)")
     arguments = parser.parse_args()
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -82,7 +88,7 @@ def main() -> None:
                 seconds[rows].append(run(folder))
     medians = {rows: statistics.median(times) for rows, times in seconds.items()}
     for rows, median in medians.items():
-        print(f"{rows:>12,} rows of history: {median:.2f} s a run")
+        print(f"{rows:>12,} rows of history: {median:.2f} s per run")
     print(
         f"ratio of the longest to the shortest: {max(medians.values()) / min(medians.values()):.2f}"
     )

@@ -1,14 +1,14 @@
-"""Are scores estimated without labels better than the reference value, and than CBPE.
+"""Compare scores estimated without labels with CBPE and with keeping the reference score.
 
     python benchmarks/label_free.py [--seed 0] [--chunks 16]
 
-Mean absolute error x 100 against the realised scores, on invented rows that shift from chunk to
-chunk. CBPE is the isotonic calibration of the score alone; "truth" knows P(y | x), so its error
-is that of the labels themselves, and no method can have a smaller one but by chance.
+Mean absolute error x 100 against realised scores, on simulated rows that shift from chunk to
+chunk. CBPE is the isotonic calibration of the score alone. "truth" knows P(y | x), so its error
+is the sampling error of the labels, which no method can beat except by chance.
 
 Reads   nothing
 Writes  nothing
-Exits   0 done; prints the table, and the share of realised scores in our 95 % interval
+Exits   0 success; prints the table, and the share of realised scores in our 95 % interval
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TRAINED, REFERENCE, CHUNK = 10_000, 20_000, 5000
 
 @dataclass(frozen=True)
 class Case:
-    """A world, the estimator that is trained in it, and how far what shifts."""
+    """A simulated population, the estimator trained on it, and the size of each shift."""
 
     estimator: str
     interaction: float = 0.0
@@ -52,7 +52,7 @@ class Case:
     subgroup: tuple[float, float] = (0.15, 0.15)
 
     def rows(self, n: int, shift: float, rng: np.random.Generator) -> tuple[pd.DataFrame, Any]:
-        """Invent rows and the chance of each to be positive; `shift` goes from 0 to 1."""
+        """Simulate rows and the probability of each to be positive; `shift` is from 0 to 1."""
         size = self.covariates * shift
         share = np.interp(shift, [0, 1], self.subgroup)
         rows = pd.DataFrame(
@@ -80,7 +80,7 @@ CASES = {
 }
 
 
-@threadpool_limits.wrap(limits=1)  # on a busy machine threads wait for each other, for minutes
+@threadpool_limits.wrap(limits=1)  # on a busy machine threads block each other for minutes
 def table(*, seed: int = 0, chunks: int = 16) -> pd.DataFrame:
     """Return mean absolute errors x 100, and our coverage, by case and method."""
     frames = [
@@ -91,7 +91,7 @@ def table(*, seed: int = 0, chunks: int = 16) -> pd.DataFrame:
 
 
 def errors(case: Case, chunks: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Train, fit on reference rows, and estimate chunk after chunk."""
+    """Train, fit on reference rows, and estimate the score of each chunk."""
     train, chance = case.rows(TRAINED, 0, rng)
     features = model.as_features(train, COLUMNS.numeric, COLUMNS.categorical)
     pipeline = model.build(COLUMNS, Training(estimator=case.estimator), random_seed=0)
@@ -127,7 +127,7 @@ def errors(case: Case, chunks: int, rng: np.random.Generator) -> pd.DataFrame:
 def compared(
     method: str, estimated: dict[str, Estimate], realised: dict[str, Estimate]
 ) -> dict[str, Any]:
-    """Return by how much each score was missed, and how many were in their interval."""
+    """Return the absolute error of each score, and the share within the interval."""
     misses, covered = {}, []
     for name in SCORES:
         value, guess = realised[name].value, estimated[name]
@@ -143,8 +143,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--chunks", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument("--chunks", type=int, default=16, help="chunks per case (default: 16)")
     arguments = parser.parse_args()
     print(table(seed=arguments.seed, chunks=arguments.chunks).round(2).to_string())
 

@@ -1,11 +1,11 @@
-"""Does the demo remember the same on every database: its trends and views, number by number.
+"""Compare the results of the demo on all databases: views and trends, value by value.
 
     python benchmarks/servers.py [--days 60] [--servers URL ...]
 
 Reads   nothing
-Writes  a temporary folder, and a database of its own on each server, dropped at the end
-Exits   0 everything is equal, 1 something differs, 69 a server does not answer; prints how many
-        rows each view and trend has, and of those that differ the first that does
+Writes  a temporary folder, and a temporary database on each server
+Exits   0 all results are equal, 1 results differ, 69 a server is unavailable; prints the number
+        of rows of each view and trend, and the first difference of each
 """
 
 from __future__ import annotations
@@ -44,33 +44,33 @@ Tables = dict[str, pd.DataFrame]
 
 @contextmanager
 def new_database(server: str) -> Iterator[str]:
-    """Make a database beside the one a URL names, and drop it at the end."""
+    """Create a database on the server of a URL, and drop it at the end."""
     name, engine = f"demo_{os.getpid()}", make_engine(server)
 
-    def say(statement: str) -> None:
+    def execute(statement: str) -> None:
         with database_faults(), engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.exec_driver_sql(statement)
 
-    say(f"CREATE DATABASE {name}")
+    execute(f"CREATE DATABASE {name}")
     try:
         yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
-        say(f"DROP DATABASE {name}")
+        execute(f"DROP DATABASE {name}")
         engine.dispose()
 
 
-def live_through(folder: Path, url: str | None, days: int) -> None:
-    """Replay the demo into a folder and, if there is a URL, into that database."""
+def run_demo(folder: Path, url: str | None, days: int) -> None:
+    """Run the demo in a folder, with the ledger in the database at `url` if given."""
     command = [sys.executable, ROOT / "demo" / "replay.py", "--without-reports"]
     where = ["--folder", folder, *(["--database", url] if url else [])]
-    told = subprocess.run([*command, "--days", str(days), *where], capture_output=True, text=True)
-    if told.returncode:
-        raise SystemExit(told.stderr)
+    done = subprocess.run([*command, "--days", str(days), *where], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
 
 
-def remembered(folder: Path) -> Tables:
-    """Read every view and every trend of a world, in order."""
+def read_results(folder: Path) -> Tables:
+    """Read every view and every trend of an installation, in order."""
     config = Config.load(folder / "config.json")
     with Ledger.open(config, upgrade=False) as ledger, ledger.engine.connect() as connection:
         found = {
@@ -86,7 +86,7 @@ def remembered(folder: Path) -> Tables:
 
 
 def difference(one: pd.DataFrame, other: pd.DataFrame) -> str:
-    """Tell in words how two tables differ, nothing if they are equal to the last digit."""
+    """Describe the first difference of two tables; empty if they are exactly equal."""
     if len(one) != len(other) or list(one) != list(other):
         return f"{len(one)} rows of {list(one)}, {len(other)} of {list(other)}"
     for name in one:
@@ -98,26 +98,28 @@ def difference(one: pd.DataFrame, other: pd.DataFrame) -> str:
     return ""
 
 
-def compare(worlds: dict[str, Tables]) -> int:
-    """Print how many rows there are and what differs from the first world; count differences."""
-    (name, expected), *others = worlds.items()
+def compare(results: dict[str, Tables]) -> int:
+    """Print row counts and differences from the first database; return their number."""
+    (name, expected), *others = results.items()
     found = 0
     for table, rows in expected.items():
-        told = {other: difference(rows, tables[table]) for other, tables in others}
-        differing = [f"differs on {other}: {words}" for other, words in told.items() if words]
+        found_on = {other: difference(rows, tables[table]) for other, tables in others}
+        differing = [f"differs on {other}: {text}" for other, text in found_on.items() if text]
         found += len(differing)
         print(f"{len(rows):>7} rows  {table:<28} {'; '.join(differing) or 'equal'}")
-    print(f"{found} differences between {', '.join(worlds)}; the first is {name}")
+    print(f"{found} differences between {', '.join(results)}; baseline: {name}")
     return found
 
 
 def main() -> None:
-    """Live through the demo on all, two at a time, and compare."""
+    """Run the demo on all databases, two at a time, and compare the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--days", type=int, default=60)
-    parser.add_argument("--servers", metavar="URL", nargs="+", default=SERVERS)
+    parser.add_argument("--days", type=int, default=60, help="number of days (default: 60)")
+    parser.add_argument(
+        "--servers", metavar="URL", nargs="+", default=SERVERS, help="database servers to compare"
+    )
     arguments = parser.parse_args()
     with ExitStack() as stack, ThreadPoolExecutor(max_workers=2) as pool:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -130,13 +132,12 @@ def main() -> None:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
         replays = [
-            pool.submit(live_through, folder / kind, url, arguments.days)
-            for kind, url in urls.items()
+            pool.submit(run_demo, folder / kind, url, arguments.days) for kind, url in urls.items()
         ]
         for replay in replays:
             replay.result()
-        worlds = {kind: remembered(folder / kind) for kind in urls}
-    sys.exit(1 if compare(worlds) else 0)
+        results = {kind: read_results(folder / kind) for kind in urls}
+    sys.exit(1 if compare(results) else 0)
 
 
 if __name__ == "__main__":

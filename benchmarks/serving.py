@@ -1,14 +1,14 @@
-"""Is the API never blocked and never mixed while releases are deployed, and is its memory flat.
+"""Measure the API while releases are deployed: availability, consistency, memory.
 
     python benchmarks/serving.py [--seconds 60] [--deployments 20] [--requests 100000]
 
-Two workers of gunicorn answer while releases are deployed and rolled back. `wrk`, if it is
-installed, makes the load; beside it a client checks that each answer is that of exactly the
-release it names. Then the requests of one kind after another, and what the workers hold.
+Two gunicorn workers answer while releases are deployed and rolled back. `wrk`, if installed,
+generates the load; a client checks that each prediction is that of the release it names. Then
+requests of each kind follow in turn while the memory of the workers is measured.
 
 Reads   nothing
 Writes  a temporary folder
-Exits   0 done; 1 an answer was a 5xx, mixed or missing; prints a table
+Exits   0 success, 1 a response was a 5xx, inconsistent or missing; prints a table
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PATHS = ("/health", "/prediction", "/scoring", "/summarystats", "/diagnostics/ti
 
 
 class Answer(NamedTuple):
-    """What came back: a status or a fault, and of a prediction its release and probabilities."""
+    """A response: status or error and, for a prediction, its release and probabilities."""
 
     status: str
     version: int | None = None
@@ -59,7 +59,7 @@ class Answer(NamedTuple):
 
 
 def install(folder: Path) -> Config:
-    """Make an installation whose first release is live, listening on a free port."""
+    """Create an installation with a live first release, listening on a free port."""
     settings = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
     settings["ingestion"]["settle_seconds"] = 0
     with socket.socket() as probe:
@@ -76,7 +76,7 @@ def install(folder: Path) -> Config:
 
 @contextmanager
 def gunicorn(config: Config, *options: str) -> Iterator[int]:
-    """Serve with two workers; give the process they belong to."""
+    """Serve with two workers; yield the ID of their parent process."""
     environment = os.environ | {
         "RISK_CONFIG": str(config.root / "config.json"),
         "WEB_CONCURRENCY": "2",
@@ -92,7 +92,7 @@ def gunicorn(config: Config, *options: str) -> Iterator[int]:
 
 
 class Client:
-    """Asks again and again over one connection."""
+    """Sends all requests over one connection."""
 
     def __init__(self, config: Config) -> None:
         rows = drops.read_whole(config, config.test_data)[config.columns.features]
@@ -100,7 +100,7 @@ class Client:
         self.connection = HTTPConnection("127.0.0.1", config.api.port, timeout=60)
 
     def ask(self, path: str) -> Answer:
-        """Return the status or the fault, and of a prediction its release and what it says."""
+        """Return the status or error and, for a prediction, its release and probabilities."""
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         try:
             if path == "POST":
@@ -114,13 +114,13 @@ class Client:
             return Answer(type(error).__name__)
         if answer.status != 200 or path != "POST":
             return Answer(str(answer.status))
-        told = json.loads(content)
-        probabilities = tuple(row["y_pred_proba"] for row in told["predictions"])
-        return Answer("200", told["model_version"], probabilities)
+        body = json.loads(content)
+        probabilities = tuple(row["y_pred_proba"] for row in body["predictions"])
+        return Answer("200", body["model_version"], probabilities)
 
 
 def ask_all(config: Config, paths: Iterable[str]) -> Counter[Answer]:
-    """Ask one path after the other, and count what is answered."""
+    """Request one path after the other, and count the responses."""
     client = Client(config)
     answers = Counter(client.ask(path) for path in paths)
     client.connection.close()
@@ -128,7 +128,7 @@ def ask_all(config: Config, paths: Iterable[str]) -> Counter[Answer]:
 
 
 def judge(config: Config, answers: Counter[Answer]) -> Counter[str]:
-    """Count the answers by their status; "mixed" are those of another release than they name."""
+    """Count responses by status; "mixed" means computed by another release than named."""
     rows = drops.read_whole(config, config.test_data)
     judged: Counter[str] = Counter()
     for answer, times in answers.items():
@@ -143,12 +143,12 @@ def judge(config: Config, answers: Counter[Answer]) -> Counter[str]:
 
 
 def ask_until(config: Config, over: Event) -> Counter[Answer]:
-    """Ask for predictions until it is over."""
+    """Request predictions until `over` is set."""
     return ask_all(config, iter(lambda: None if over.is_set() else "POST", None))
 
 
 def deploy(config: Config, times: int, *, seconds: float) -> None:
-    """Put another release live so many times, evenly; each fourth time the one before."""
+    """Deploy at regular intervals; every fourth time roll back instead."""
     begin = time.monotonic()
     with Ledger.open(config) as ledger:
         for number in range(times):
@@ -161,13 +161,13 @@ def deploy(config: Config, times: int, *, seconds: float) -> None:
 
 
 def _strict(config: Config, strength: float) -> Config:
-    """Let the next model be another one: a weaker C makes it more cautious."""
+    """Make the next model differ: a smaller C regularises it more strongly."""
     other = config.training.model_copy(update={"parameters": {"C": strength}})
     return config.model_copy(update={"training": other})
 
 
 def under_deployments(config: Config, times: int, *, seconds: float) -> Counter[Answer]:
-    """Deploy while clients ask, and count what is answered."""
+    """Deploy while clients send requests, and count the responses."""
     over = Event()
     with ThreadPoolExecutor() as pool:
         clients = [pool.submit(ask_until, config, over) for _ in range(CLIENTS)]
@@ -180,14 +180,14 @@ def under_deployments(config: Config, times: int, *, seconds: float) -> Counter[
 
 
 def wrk(config: Config, seconds: int) -> Counter[str]:
-    """Let wrk ask for predictions; count its answers."""
+    """Let wrk request predictions, and count the responses."""
     url = f"http://127.0.0.1:{config.api.port}/prediction"
     command = ["wrk", "-t2", "-c16", f"-d{seconds}s", "-H", "Accept: application/json", url]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", told)
-    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
-    n_requests = re.search(r"(\d+) requests in", told)
-    assert n_requests, told
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", output)
+    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    n_requests = re.search(r"(\d+) requests in", output)
+    assert n_requests, output
     answers = Counter({"not 200": int(wrong[1]) if wrong else 0})
     answers["socket error"] = sum(map(int, errors.groups())) if errors else 0
     answers["200"] = int(n_requests[1]) - answers["not 200"]
@@ -195,14 +195,14 @@ def wrk(config: Config, seconds: int) -> Counter[str]:
 
 
 def resident(master: int) -> list[float]:
-    """Return the megabytes each worker holds."""
+    """Return the resident memory of each worker in megabytes."""
     workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
     status = [Path(f"/proc/{worker}/status").read_text() for worker in workers]
     return [int(text.split("VmRSS:")[1].split()[0]) / 1024 for text in status]
 
 
 def soak(config: Config, n_requests: int, master: int) -> Counter[Answer]:
-    """Ask each kind of question in turn; print what the workers hold every 10,000 requests."""
+    """Send requests of each kind in turn; print the memory every 10,000 requests."""
     answers: Counter[Answer] = Counter()
     print(f"{'requests':>10}  MB per worker")
     for done in range(0, n_requests, PART):
@@ -215,37 +215,44 @@ def soak(config: Config, n_requests: int, master: int) -> Counter[Answer]:
 
 
 def _wait_for(config: Config) -> None:
-    """Wait until both workers have answered, and so have loaded the model."""
+    """Wait until both workers have answered and thus loaded the model."""
     with ThreadPoolExecutor(CLIENTS) as pool:
         for _ in range(300):
-            told = sum(pool.map(ask_all, [config] * CLIENTS, [["/ready"]] * CLIENTS), Counter())
-            if told.keys() == {Answer("200")}:
+            answers = sum(pool.map(ask_all, [config] * CLIENTS, [["/ready"]] * CLIENTS), Counter())
+            if answers.keys() == {Answer("200")}:
                 return
             time.sleep(0.1)
-    raise TimeoutError("the server does not answer")
+    raise TimeoutError("the server did not become ready")
 
 
 def main() -> None:
-    """Measure both, and print."""
+    """Run both measurements and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--deployments", type=int, default=20)
-    parser.add_argument("--requests", type=int, default=100_000)
-    asked = parser.parse_args()
+    parser.add_argument(
+        "--seconds", type=int, default=60, help="duration of the load (default: 60)"
+    )
+    parser.add_argument("--deployments", type=int, default=20, help="default: 20")
+    parser.add_argument(
+        "--requests",
+        type=int,
+        default=100_000,
+        help="requests of the memory test (default: 100000)",
+    )
+    options = parser.parse_args()
     counts: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         config = install(Path(folder))
         with gunicorn(config), ThreadPoolExecutor() as pool:
             if shutil.which("wrk"):
-                load = pool.submit(wrk, config, asked.seconds)
+                load = pool.submit(wrk, config, options.seconds)
             else:
-                print("wrk is not installed: the load is that of the checking clients alone")
-            answers = under_deployments(config, asked.deployments, seconds=asked.seconds)
+                print("wrk is not installed; only the checking clients generate load")
+            answers = under_deployments(config, options.deployments, seconds=options.seconds)
             counts["checked"] = judge(config, answers)
             if shutil.which("wrk"):
                 counts["wrk"] = load.result()
         with gunicorn(config, "--max-requests", "0") as master:
-            counts["in turn"] = judge(config, soak(config, asked.requests, master))
+            counts["in turn"] = judge(config, soak(config, options.requests, master))
     for name, judged in counts.items():
         print(f"{name:>10}  " + ", ".join(f"{n} x {what}" for what, n in judged.most_common()))
     sys.exit(any(judged.keys() - {"200"} for judged in counts.values()))

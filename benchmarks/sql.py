@@ -1,14 +1,15 @@
-"""How fast a million accepted rows get into SQL, beside each server's own bulk loader.
+"""Compare the speed of storing a million accepted rows in SQL with each server's bulk loader.
 
     python benchmarks/sql.py [--rows 1000000] [--database URL ...]
 
-Both fill the very same table with the very same rows: we from Parquet parts, as ingestion does
-with store_dataset_in_sql, and the loader from a file that was written before its clock starts.
-They take turns, one part each, so that whatever else the machine does slows down both.
+Both fill the same table with the same rows: we from Parquet files, as ingestion does with
+store_dataset_in_sql, the loader from a file written before its time is measured. They alternate
+after each part, so that other load on the machine affects both.
 
 Reads   nothing
-Writes  a database `risk_benchmark` on each server, dropped at the end; the table of speeds
-Exits   0 done, 1 we are slower than half the loader somewhere
+Writes  a database `risk_benchmark` on each server, dropped at the end
+Exits   0 success, 1 on some server we are slower than half the speed of the loader;
+        prints the speeds
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Speed:
 
     @property
     def ratio(self) -> float:
-        """How fast we are, 1 being as fast as the loader."""
+        """Our speed relative to the loader."""
         return self.ours / self.theirs
 
     def __str__(self) -> str:
@@ -74,7 +75,7 @@ class Speed:
 
 
 def make_part(folder: Path, number: int, n_rows: int) -> tuple[Path, Path]:
-    """Write rows as the part of an ingestion, and once more as a file for the loader."""
+    """Write rows as a part of an ingestion, and as a file for the loader."""
     rng = np.random.default_rng(number)
     rows = pd.DataFrame(
         {
@@ -102,7 +103,7 @@ def ours(connection: sa.Connection, number: int, part: Path) -> None:
 
 
 def copy_from(connection: sa.Connection, file: Path) -> None:
-    """PostgreSQL's loader."""
+    """Load with COPY of PostgreSQL."""
     raw: Any = connection.connection.driver_connection
     statement = f"COPY dataset_rows ({NAMES}) FROM STDIN (FORMAT csv)"
     with raw.cursor() as cursor, cursor.copy(statement) as copy, open(file, "rb") as source:
@@ -111,7 +112,7 @@ def copy_from(connection: sa.Connection, file: Path) -> None:
 
 
 def load_data(connection: sa.Connection, file: Path) -> None:
-    """MariaDB's loader; an empty field of these files is NULL."""
+    """Load with LOAD DATA of MariaDB; an empty field is NULL."""
     names = "row_hash, identifier, @event_time, @y_true, `row`, ingestion_id"
     connection.exec_driver_sql(
         f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE dataset_rows CHARACTER SET utf8mb4 "
@@ -121,7 +122,7 @@ def load_data(connection: sa.Connection, file: Path) -> None:
 
 
 def insert_all(connection: sa.Connection, file: Path) -> None:
-    """What Python's documentation does with SQLite: executemany over a CSV reader."""
+    """Load into SQLite as in the documentation of Python: executemany over a CSV reader."""
     raw: Any = connection.connection.driver_connection
     with open(file, newline="", encoding="utf-8") as source:
         rows = ((a, b, c or None, d or None, e, f) for a, b, c, d, e, f in csv.reader(source))
@@ -137,7 +138,7 @@ LOADERS: dict[str, tuple[str, Callable[[sa.Connection, Path], None]]] = {
 
 
 def measure(url: str, folder: Path, n_rows: int) -> Speed:
-    """Let both store parts in turns, in one table, each part in a transaction of its own."""
+    """Store parts in one table, alternating between both, one transaction per part."""
     seconds = {"ours": 0.0, "theirs": 0.0}
     n_parts = max(n_rows // ROWS_PER_PART, 1)
     n_each = n_rows // n_parts
@@ -160,12 +161,12 @@ def measure(url: str, folder: Path, n_rows: int) -> Speed:
 
 
 def order(n_pairs: int) -> list[str]:
-    """Say whose turn it is, so that neither always comes first, into the smaller table."""
+    """Return the order, so that neither always goes first, into the smaller table."""
     return [who for i in range(n_pairs) for who in (("ours", "theirs")[:: 1 if i % 2 else -1])]
 
 
 def introduce(engine: sa.Engine, numbers: Sequence[int]) -> None:
-    """Make the ingestions the rows refer to."""
+    """Create the ingestions to which the rows refer."""
     counts = dict.fromkeys(("rows_read", "rows_added", "rows_duplicate", "rows_quarantined"), 0)
     signature = dict.fromkeys(("size_bytes", "mtime_ns", "ctime_ns", "inode"), 0)
     row = {"path": "part", "sha256": "0", "status": "taken", **counts, **signature}
@@ -176,7 +177,7 @@ def introduce(engine: sa.Engine, numbers: Sequence[int]) -> None:
 
 
 def require_all(engine: sa.Engine, n_rows: int) -> None:
-    """Count what is there: a fast loader that loses rows is none."""
+    """Check that no row or label was lost."""
     different = sa.func.count(), sa.func.count(dataset_rows.c.y_true)
     with engine.connect() as connection:
         found = connection.execute(sa.select(*different)).one()
@@ -186,7 +187,7 @@ def require_all(engine: sa.Engine, n_rows: int) -> None:
 
 @contextmanager
 def ledger_at(url: str, folder: Path) -> Iterator[sa.Engine]:
-    """Give an empty ledger in a database of its own."""
+    """Yield an empty ledger in a new database."""
     address = address_of(url)
     if address.get_backend_name() == "sqlite":
         engine = make_engine(address.set(database=str(folder / "ledger.sqlite")))
@@ -210,18 +211,20 @@ def ledger_at(url: str, folder: Path) -> Iterator[sa.Engine]:
 
 
 def migrated(engine: sa.Engine) -> sa.Engine:
-    """Make the tables."""
+    """Create the tables."""
     migrate.migrate(engine)
     return engine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure each server, print a line for each, judge."""
+    """Measure each server, print one line per server, return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--database", nargs="+", default=SERVERS, metavar="URL")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="default: 1000000")
+    parser.add_argument(
+        "--database", nargs="+", default=SERVERS, metavar="URL", help="servers to measure"
+    )
     options = parser.parse_args(arguments)
     slow = False
     for url in options.database:

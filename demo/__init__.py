@@ -1,1 +1,1 @@
-"""Sixty invented days."""
+"""The 60-day demo."""

@@ -1,34 +1,34 @@
-"""Sixty days of invented customers, whose troubles are known beforehand.
+"""Simulated customers of 60 days, with known drift and data faults.
 
     python demo/customers.py FOLDER [--seed 7] [--days 60] [--rows 1000]
 
-A firm scores its customer companies every day; `exited` tells who then left.
-The first model learns from four quiet weeks of December 2025 (`history`) and
-is judged on `test`. From day 1, 2026-01-01, one file a day arrives (`drops`):
+A firm scores its customer companies every day; `exited` is 1 for customers who then left.
+The first model is trained on four quiet weeks of December 2025 (`history`) and
+evaluated on `test`. From day 1, 2026-01-01, one file arrives per day (`drops`):
 
-    days    what happens                                kind             AUC   F1
-    1-20    nothing                                     none             .848  .566
-    21-30   a campaign brings small young customers     covariate drift  .841  .612
-    31-42   the old customers, but a price rise: plan   concept drift    .709  .425
-            basic leaves, activity tells little
+    days    event                                       kind             AUC   F1
+    1-20    none                                        none             .848  .566
+    21-30   a campaign attracts small new customers     covariate drift  .841  .612
+    31-42   the usual customers, but a price rise: plan concept drift    .709  .425
+            basic leaves, activity predicts little
     43      lastmonth_activity 1000 times too large     data quality
     44      62 % of tickets empty, 25 rows twice        data quality
     45      88 % of tickets empty, regions respelled,   data quality
             40 rows of day 44 sent again
     46      half a file, text in 3 % of its rows        data quality
-    47-60   nothing: the world of days 1-20             none             .855  .566
+    47-60   none: same as days 1-20                     none             .855  .566
 
 AUC and F1 (at probability .5) are those of a logistic regression trained on
-`history`, for the defaults; F1 rises with the share that leaves, .25 on quiet
-days and .31 in the campaign. `exit_probability` is P(exit | x). The rows of a
-day follow the weekday by up to 15 %, and chance. The same seed gives the same
-bytes, and a day does not depend on how many days are written.
+`history`, with default settings; F1 increases with the share of customers who leave, .25 on
+quiet days and .31 in the campaign. `exit_probability` is P(exit | x). The number of rows per
+day varies by weekday, by up to 15 %, and at random. The same seed gives the same
+bytes, and the data of a day do not depend on `--days`.
 
 Reads   nothing
 Writes  FOLDER/drops/2026-01-01.csv ..., FOLDER/history/2025-12-10.csv ...,
-        FOLDER/test/test_data.csv and FOLDER/truth.json, the table above for
-        programs; files of the same names are replaced
-Exits   0 done, 1 FOLDER cannot be written, 2 wrong usage
+        FOLDER/test/test_data.csv and FOLDER/truth.json, the table above as
+        JSON; existing files of the same names are overwritten
+Exits   0 success, 1 FOLDER cannot be written, 2 wrong usage
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Regime:
-    """What the world and the feed do from `first_day` on; also a record of truth.json."""
+    """State of the customers and of the feed from `first_day` on; a record of truth.json."""
 
     name: str
     first_day: int
@@ -114,16 +114,16 @@ REGIMES = (
         name="quiet",
         first_day=1,
         kind="none",
-        what="Nothing happens: customers and their reasons to leave are those of the history.",
+        what="No change: same distribution as the history.",
     ),
     Regime(
         name="campaign",
         first_day=21,
         kind="covariate drift",
         columns=("number_of_employees", "tenure_months", "region"),
-        what="A campaign brings small young customers, many from the islands: employees and tenure "
+        what="A campaign attracts small new customers, many from the islands: employees and tenure "
         "fall by 0.4 to 0.5 standard deviations, the islands grow from 10 to 25 %. "
-        "P(exit | x) is unchanged; more leave because the young always left more.",
+        "P(exit | x) is unchanged; more leave because new customers leave more often.",
         campaign=True,
     ),
     Regime(
@@ -131,8 +131,8 @@ REGIMES = (
         first_day=31,
         kind="concept drift",
         columns=("exited",),
-        what="A price rise, on the customers of days 1-20: plan basic leaves much more, the other "
-        "plans a little less, and recent activity keeps a tenth of its weight.",
+        what="A price rise, for customers like those of days 1-20: plan basic leaves much more "
+        "often, the other plans slightly less, and recent activity keeps a tenth of its weight.",
         price_rise=True,
     ),
     Regime(
@@ -157,8 +157,8 @@ REGIMES = (
         first_day=45,
         kind="data quality",
         columns=("support_tickets", "region"),
-        what="88 % of support_tickets are empty; every region is spelled in a way never seen; "
-        "the first 40 rows of the day before are sent again, as they were.",
+        what="88 % of support_tickets are empty; every region has a spelling not seen before; "
+        "the first 40 rows of the day before are sent again, unchanged.",
         share_of_tickets_emptied=0.88,
         regions_respelled=dict(zip(REGIONS, ("Nord", "Ost", "Süd", "West", "Inseln"), strict=True)),
         rows_of_the_day_before=40,
@@ -177,19 +177,19 @@ REGIMES = (
         name="recovery",
         first_day=47,
         kind="none",
-        what="The feed is mended and the price rise withdrawn: the world of days 1-20.",
+        what="The feed is fixed and the price rise withdrawn: same as days 1-20.",
     ),
 )
 QUIET = REGIMES[0]
 
 
 def regime_on(day: int) -> Regime:
-    """Return the regime of `day`; the last one has no end."""
+    """Return the regime of `day`; the last regime is open-ended."""
     return [regime for regime in REGIMES if regime.first_day <= day][-1]
 
 
 def company_names(numbers: npt.NDArray[np.int64]) -> list[str]:
-    """Give each number below 50 million its own company name.
+    """Return a unique company name for each number below 50 million.
 
     >>> company_names(np.array([0, 1, 2]))
     ["Ala'aba Bakery & Co", 'Maevókó Marine NV', 'Boroturem Bricks A/S']
@@ -206,7 +206,7 @@ def company_names(numbers: npt.NDArray[np.int64]) -> list[str]:
 
 
 def customers(size: int, *, campaign: bool, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw the true features; the campaign scales two columns and remixes one."""
+    """Draw the features; the campaign scales two columns and changes the mix of regions."""
     company_size = rng.normal(size=size)
     activity = 0.5 * company_size + np.sqrt(0.75) * rng.normal(size=size)
     lastyear = rng.poisson(np.exp(6.3 + 0.45 * activity))
@@ -227,14 +227,14 @@ def customers(size: int, *, campaign: bool, rng: np.random.Generator) -> pd.Data
 
 
 def exit_probability(x: pd.DataFrame, *, price_rise: bool) -> Array:
-    """State P(exit | x), a logistic function of the columns.
+    """Return P(exit | x), a logistic function of the columns.
 
         1.2 slump + 0.38 tickets - 0.028 tenure - 0.3 log(employees)
         + 0.3 islands - 0.2 north + 0.2 basic - 0.3 premium - 0.6 enterprise
         + 0.3 slump * basic + 0.12 tickets * (tenure < 12) - 0.38
 
-    where slump is how far last month fell short of a twelfth of last year, in
-    20 units. After the price rise: a tenth of both slumps, 2.6 basic, 0.7 less.
+    where slump is a twelfth of last year's activity minus last month's, divided
+    by 20. After the price rise: a tenth of both slumps, 2.6 basic, 0.7 less.
     """
     slump = (x["lastyear_activity"] / 12 - x["lastmonth_activity"]) / 20
     basic = x["plan"] == "basic"
@@ -254,7 +254,7 @@ def exit_probability(x: pd.DataFrame, *, price_rise: bool) -> Array:
 def observed(
     file_number: int, dates: list[date], *, regime: Regime, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Observe one new customer per date, as an unbroken feed would send them."""
+    """Generate one new customer per date, as an intact feed would send them."""
     size = len(dates)
     x = customers(size, campaign=regime.campaign, rng=rng)
     exited = rng.random(size) < exit_probability(x, price_rise=regime.price_rise)
@@ -266,7 +266,7 @@ def observed(
 
 
 def damaged(frame: pd.DataFrame, *, regime: Regime, rng: np.random.Generator) -> pd.DataFrame:
-    """Do to a day's rows what the broken feed of `regime` does."""
+    """Apply the data faults of `regime` to the rows of a day."""
     empty = rng.random(len(frame)) < regime.share_of_tickets_emptied
     return with_text(
         frame.assign(
@@ -280,7 +280,7 @@ def damaged(frame: pd.DataFrame, *, regime: Regime, rng: np.random.Generator) ->
 
 
 def with_text(frame: pd.DataFrame, *, share: float, rng: np.random.Generator) -> pd.DataFrame:
-    """Put a text into one numeric column of a `share` of the rows."""
+    """Replace one numeric value by text in a `share` of the rows."""
     hit = rng.permutation(len(frame)) < round(share * len(frame))
     column, text = rng.integers(len(NUMERIC), size=len(frame)), rng.choice(TEXTS, len(frame))
     spoiled = {
@@ -291,7 +291,7 @@ def with_text(frame: pd.DataFrame, *, share: float, rng: np.random.Generator) ->
 
 
 def day_of_customers(day: int, *, rows: int = 1000, rng: np.random.Generator) -> pd.DataFrame:
-    """Return the rows of `day` (1 is 2026-01-01), broken as its regime says."""
+    """Return the rows of `day` (1 is 2026-01-01), with the data faults of its regime."""
     regime, today = regime_on(day), FIRST_DAY + timedelta(day - 1)
     size = rng.poisson(rows * ROWS_BY_WEEKDAY[today.weekday()])
     number = HISTORY_WEEKS + day  # file 0 is the test file, 1-4 the history
@@ -307,13 +307,13 @@ def week_of_history(week: int, *, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def customers_for_test(*, rng: np.random.Generator) -> pd.DataFrame:
-    """Return other customers of the same December."""
+    """Return the test data: other customers of the same weeks."""
     back = 1 + rng.integers(7 * HISTORY_WEEKS, size=TEST_ROWS)
     return observed(0, [FIRST_DAY - timedelta(int(d)) for d in back], regime=QUIET, rng=rng)
 
 
 def drop_text(day: int, *, seed: int, rows: int) -> str:
-    """Return the CSV text which arrives on `day`: also yesterday's rows, or half a file."""
+    """Return the CSV text of `day`, including rows sent again; it may be cut off."""
     regime, frame = regime_on(day), day_of_customers(day, rows=rows, rng=_rng(seed, day))
     if again := regime.rows_of_the_day_before:
         yesterday = day_of_customers(day - 1, rows=rows, rng=_rng(seed, day - 1))
@@ -325,7 +325,7 @@ def drop_text(day: int, *, seed: int, rows: int) -> str:
 
 
 def truth(*, seed: int, days: int, rows: int) -> dict[str, object]:
-    """Describe what `write_history` writes with the same arguments."""
+    """Return the description of what `write_history` writes with the same arguments."""
     ends = [later.first_day - 1 for _, later in pairwise(REGIMES)] + [MAX_DAYS]
     regimes = [
         asdict(regime)
@@ -351,13 +351,13 @@ def truth(*, seed: int, days: int, rows: int) -> dict[str, object]:
 
 def write_history(folder: Path, *, seed: int = 7, days: int = 60, rows: int = 1000) -> None:
     """Write the drops, the history, the test file and truth.json into `folder`."""
-    for name, value, least, most in (
+    for name, value, minimum, maximum in (
         ("seed", seed, 0, 2**32 - 1),
         ("days", days, 1, MAX_DAYS),
         ("rows", rows, 1, MAX_ROWS),
     ):
-        if not least <= value <= most:
-            raise ValueError(f"{name} must be from {least} to {most}, got {value}")
+        if not minimum <= value <= maximum:
+            raise ValueError(f"{name} must be from {minimum} to {maximum}, got {value}")
 
     texts = {"truth.json": json.dumps(truth(seed=seed, days=days, rows=rows), indent=2) + "\n"}
     texts["test/test_data.csv"] = _csv(customers_for_test(rng=_rng(seed, 0, 0)))
@@ -385,14 +385,16 @@ def _write(path: Path, text: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read the command line, write the folder."""
+    """Parse the command line and write the folder."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--days", type=int, default=60)
-    parser.add_argument("--rows", type=int, default=1000, help="usual rows of a day")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="target folder")
+    parser.add_argument("--seed", type=int, default=7, help="random seed (default: 7)")
+    parser.add_argument("--days", type=int, default=60, help="number of days (default: 60)")
+    parser.add_argument(
+        "--rows", type=int, default=1000, help="average number of rows per day (default: 1000)"
+    )
     args = parser.parse_args(arguments)
     try:
         write_history(args.folder, seed=args.seed, days=args.days, rows=args.rows)

@@ -1,14 +1,14 @@
-"""Live through the demo's 60 days: each day's drop arrives, one run follows.
+"""Simulate the 60 days of the demo: each day a drop arrives and one run follows.
 
     python demo/replay.py [--days 60] [--seed 7] [--folder demo/world] [--database URL]
         [--without-reports]
 
-Reads   nothing but its own settings
-Writes  FOLDER from scratch: the drops of demo/customers.py, and all a real installation has;
-        the ledger there as well, or in the empty database at URL;
-        afterwards every stage can be asked about it, as in
+Reads   nothing except its own settings
+Writes  FOLDER, replaced if it exists: the drops of demo/customers.py, and all files of an
+        installation, including the ledger unless --database is given.
+        Afterwards run any stage on it, for example
         python deployment.py --config demo/world/config.json --list
-Exits   0 done, 64 there is a ledger at URL already, otherwise as full_process.py
+Exits   0 success, 64 there is already a ledger at URL, otherwise as full_process.py
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MORNING = time(6, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Script:
-    """How many days are lived through, drawn from which seed, recorded where, reported or not."""
+    """Options of a simulation: days, random seed, database, and whether to write reports."""
 
     days: int = 60
     seed: int = 7
@@ -48,67 +48,71 @@ class Script:
 
 
 def build_world(folder: Path, script: Script) -> Config:
-    """Invent the history, and give the first model its four quiet weeks."""
+    """Create the installation, with the history for the first model in its inbox."""
     shutil.rmtree(folder, ignore_errors=True)
-    customers.write_history(folder / "invented", days=script.days, seed=script.seed)
+    customers.write_history(folder / "simulated", days=script.days, seed=script.seed)
     settings = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
     settings["database_url"] = script.database or settings["database_url"]
     if not script.reports:
         settings["report_formats"] = []
     (folder / "inbox").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(settings, indent=4), encoding="utf-8")
-    for path in sorted((folder / "invented" / "history").glob("*.csv")):
+    for path in sorted((folder / "simulated" / "history").glob("*.csv")):
         shutil.copy(path, folder / "inbox")
     return Config.load(folder / "config.json")
 
 
 def run_at(config: Config, moment: datetime) -> full_process.Outcome:
-    """Do one run, the ledger's clock standing at `moment`."""
+    """Do one run with the clock of the ledger set to `moment`."""
     with lease.only_writer(config, holder="demo", clock=lambda: moment) as ledger:
         return full_process.run(config, ledger)
 
 
 def require_no_history(url: str) -> None:
-    """Refuse a database whose ledger remembers something: it is no place for inventions."""
+    """Refuse a database whose ledger is not empty, to keep simulated data out of real data."""
     config = Config.load(HERE / "config.json").model_copy(update={"database_url": url})
     try:
         with Ledger.open(config, upgrade=False) as ledger:
             if ledger.ingestions.last_id():
-                raise UsageError("--database: there is a ledger already; name an empty database")
+                raise UsageError("--database already contains a ledger; use an empty database")
     except NoLedger:
         pass
 
 
 def replay(folder: Path, script: Script) -> None:
-    """Run once for the history and once a day, and say what each run did."""
+    """Run once for the history and once per day, and print what each run did."""
     if script.database:
         require_no_history(script.database)
     config = build_world(folder, script)
-    drops = sorted((folder / "invented" / "drops").glob("*.csv"))
+    drops = sorted((folder / "simulated" / "drops").glob("*.csv"))
     eve = date.fromisoformat(drops[0].stem) - timedelta(days=1)
     print(f"{eve}  {_last_line(run_at(config, datetime.combine(eve, MORNING)))}")
     for drop in tqdm(drops, unit="day", disable=None):
         shutil.copy(drop, config.input_folder)
         moment = datetime.combine(date.fromisoformat(drop.stem), MORNING)
         tqdm.write(f"{drop.stem}  {_last_line(run_at(config, moment))}", file=sys.stdout)
-    print(f"\nlook around with: python diagnostics.py --config {folder / 'config.json'}")
+    print(f"\nto inspect the results run: python diagnostics.py --config {folder / 'config.json'}")
 
 
 def _last_line(outcome: full_process.Outcome) -> str:
-    """Pick the line that tells the decision."""
+    """Return the line with the decision."""
     return outcome.decision or outcome.lines[-1]
 
 
 def main() -> None:
-    """Parse, replay, exit."""
+    """Parse the command line, run the simulation, exit."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--days", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--folder", type=Path, default=HERE / "world")
-    parser.add_argument("--database", metavar="URL", help="default: SQLite, in the folder")
-    parser.add_argument("--without-reports", action="store_true", help="be done much sooner")
+    parser.add_argument("--days", type=int, default=60, help="number of days (default: 60)")
+    parser.add_argument("--seed", type=int, default=7, help="random seed (default: 7)")
+    parser.add_argument("--folder", type=Path, default=HERE / "world", help="default: demo/world")
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="empty database for the ledger (default: SQLite in FOLDER)",
+    )
+    parser.add_argument("--without-reports", action="store_true", help="skip reports; much faster")
     arguments = parser.parse_args()
     script = Script(
         arguments.days, arguments.seed, arguments.database, reports=not arguments.without_reports

@@ -1,3 +1,3 @@
-"""The parts the stages share."""
+"""Shared code of the stages."""
 
 __version__ = "0.1.0"

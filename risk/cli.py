@@ -1,4 +1,4 @@
-"""The command line every stage shares."""
+"""The command line shared by all stages."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 
 Access = Literal["write", "read", "none"]
-MAX_NUMBER = 2**63 - 1  # a database has no room for more
-ALIKE = {"config", "assignments", "print_config", "json"}
+MAX_NUMBER = 2**63 - 1  # largest integer a database can store
+COMMON_OPTIONS = {"config", "assignments", "print_config", "json"}
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that leaves with this project's exit code for wrong usage."""
+    """An argument parser that exits with this project's code for wrong usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Say how the command is used, and what is wrong with this call."""
+        """Print the usage and the error, and exit."""
         self.print_usage(sys.stderr)
         self.exit(UsageError.exit_code, f"error: {message}\n")
 
@@ -45,14 +45,14 @@ def main(
 ) -> NoReturn:
     """Load the settings, run one stage, print its outcome, exit.
 
-    With `access` to write, the stage is given the ledger and runs under the lock; to read, the
-    ledger without the lock; with none, neither. It may depend on the options.
+    With `access` "write" the stage gets the ledger and runs under the lock; with "read" it gets
+    the ledger without the lock; with "none" neither. `access` may depend on the options.
     """
     parser = _parser(doc)
     if add_options:
         add_options(parser)
     arguments = vars(parser.parse_intermixed_args())
-    options = {name: value for name, value in arguments.items() if name not in ALIKE}
+    options = {name: value for name, value in arguments.items() if name not in COMMON_OPTIONS}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         config = load(arguments["config"], arguments["assignments"])
@@ -79,7 +79,7 @@ def main(
 
 
 def load(path: Path, assignments: list[str]) -> Config:
-    """Load the settings under the environment and the command line; start logging."""
+    """Load the settings with their overrides, and configure logging."""
     config = Config.load(path, environment=os.environ, command_line=assignments)
     handler = logging.StreamHandler()
     if config.log_format == "json":
@@ -94,15 +94,15 @@ def load(path: Path, assignments: list[str]) -> Config:
     else:
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each of its plugins
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs each of its plugins
     return config
 
 
 def row_number(text: str) -> int:
-    """Read the number of a run, a release, or of whatever else the ledger numbers."""
+    """Parse the ID of a row in the ledger, such as a run, release or incident."""
     number = int(text)
     if abs(number) > MAX_NUMBER:
-        raise argparse.ArgumentTypeError("nothing has a number that large")
+        raise argparse.ArgumentTypeError("number out of range")
     return number
 
 
@@ -111,8 +111,9 @@ def _parser(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--config",
         type=Path,
+        metavar="FILE",
         default=Path(os.environ.get("RISK_CONFIG") or Path(__file__).parents[1] / "config.json"),
-        help="the settings (default: RISK_CONFIG, or config.json beside the stages)",
+        help="settings file (default: RISK_CONFIG, or config.json in the project folder)",
     )
     parser.add_argument(
         "--set",
@@ -120,9 +121,11 @@ def _parser(doc: str | None) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="override one setting, such as training.estimator=GaussianNB; may be repeated",
+        help="override one setting, such as training.estimator=GaussianNB; repeatable",
     )
-    parser.add_argument("--print-config", action="store_true", help="show the settings in force")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the settings in force and exit"
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     return parser
 

@@ -1,4 +1,4 @@
-"""Every setting, read once and checked whole.
+"""All settings, read once and validated together.
 
 Order of precedence: command line > environment (`RISK_`, nested `__`) > config.json > default.
 """
@@ -53,7 +53,7 @@ BUDGET_IN_WORDS = re.compile(
 
 
 def days_per_alarm(words: str) -> float:
-    """Return the days between two false alarms; ValueError if the words cannot be understood."""
+    """Return the days between two false alarms; ValueError if the text cannot be parsed."""
     read = BUDGET_IN_WORDS.fullmatch(words.strip().lower())
     if read is None or not float(read["alarms"]) or not float(read["periods"] or 1):
         raise ValueError(f'must read like "1 per 90 days" or "2 per year", not {words!r}')
@@ -67,7 +67,7 @@ class Section(BaseModel):
 
 
 class Ingestion(Section):
-    """When a file counts as complete, and how large it may be."""
+    """When a file counts as complete, and its maximum size."""
 
     settle_seconds: float = Field(2.0, ge=0, le=3600)
     max_file_bytes: int = Field(2_000_000_000, gt=0)
@@ -75,10 +75,10 @@ class Ingestion(Section):
 
 
 class Source(Section):
-    """A table or query whose rows are taken like those of files: those beyond the mark.
+    """A table or query whose rows beyond the high-water mark are ingested like those of files.
 
-    `url_env` names the environment variable with the address of its database; without, it is that
-    of the ledger. `overlap` is how far behind the mark is read again, in seconds or units.
+    `url_env` names the environment variable with the database URL; the default is the ledger's
+    database. `overlap` is how far behind the mark to read again, in seconds or units.
     """
 
     url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -91,25 +91,25 @@ class Source(Section):
 
     @property
     def url(self) -> SecretStr | None:
-        """The address found in the environment when the settings were read."""
+        """The database URL found in the environment when the settings were read."""
         return self._url
 
     def model_post_init(self, environment: Mapping[str, str] | None) -> None:
-        """Look up the address, which is never part of the settings."""
+        """Look up the database URL, which is never part of the settings."""
         if url := (environment or {}).get(self.url_env or ""):
             self._url = SecretStr(url)
 
     @model_validator(mode="after")
     def _is_one_or_the_other(self) -> Self:
         if (self.table is None) == (self.query is None):
-            raise ValueError("a source is either a table or a query")
+            raise ValueError("a source requires either a table or a query, not both")
         return self
 
 
 class Keeping(Section):
-    """How much of the past is kept by every run; null keeps all of it.
+    """How many of the newest runs, quarantined drops and releases to keep; null keeps all.
 
-    Counted are runs that decided something, drops that were refused or in part, and releases.
+    Only runs that made a decision, and drops with refused rows, are counted.
     """
 
     keep_runs: int | None = Field(None, ge=1)
@@ -118,19 +118,19 @@ class Keeping(Section):
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is ever let go."""
+        """Whether everything is kept."""
         return self == Keeping()
 
 
 class Messages(Section):
-    """How people and machines are told; where to is in the environment."""
+    """Delivery of notifications; their targets are set in the environment."""
 
     timeout_seconds: float = Field(10, gt=0)
     most_attempts: int = Field(432, ge=1)
 
 
 class Columns(Section):
-    """What the columns of a drop mean; any table with a binary target can be described."""
+    """The columns of a drop; any table with a binary target can be described."""
 
     identifier: ColumnName
     target: ColumnName
@@ -146,23 +146,23 @@ class Columns(Section):
 
     @property
     def features(self) -> list[str]:
-        """The columns a model sees, numeric ones first."""
+        """The columns used by the model, numeric columns first."""
         return [*self.numeric, *self.categorical]
 
     @property
     def classes(self) -> tuple[str, str]:
-        """The negative and the positive class, as people read them."""
+        """The negative and the positive class as text, such as `exited = 1`."""
         return f"{self.target} = {self.negative_label}", f"{self.target} = {self.positive_label}"
 
     @property
     def required(self) -> list[str]:
-        """The columns every drop must have; its labels may come later."""
+        """The columns every drop must have; labels may arrive late."""
         event_time = [self.event_time] if self.event_time else []
         return [self.identifier, *event_time, *self.features, *self.other]
 
     @property
     def of_labels(self) -> Self:
-        """The columns of a drop that only brings labels for earlier rows."""
+        """The columns of a drop that contains only late labels."""
         none = {"numeric": (), "categorical": (), "other": ()}
         return self.model_copy(update=none | {"allowed_ranges": {}, "allowed_values": {}})
 
@@ -187,7 +187,7 @@ class Columns(Section):
 
 
 class CostMatrix(Section):
-    """What each of the four outcomes of a prediction costs, in any one currency."""
+    """The cost of each of the four outcomes of a prediction, in any currency."""
 
     true_negative: float = 0.0
     false_positive: float = 1.0
@@ -200,7 +200,7 @@ class CostMatrix(Section):
 
 
 class Training(Section):
-    """Which model is fitted, and how its decision threshold is chosen."""
+    """The model to fit, and how its decision threshold is chosen."""
 
     estimator: Literal[
         "LogisticRegression",
@@ -220,13 +220,13 @@ class Training(Section):
 
 
 class Scoring(Section):
-    """The confidence of every interval that is reported."""
+    """The confidence level of all reported intervals."""
 
     confidence: Fraction = 0.95
 
 
 class Checks(Section):
-    """What is watched besides each feature, the label and what the model predicts."""
+    """What is monitored besides the features, the label and the predictions."""
 
     metric: Metric = "f1"
     reconstruction: bool = False
@@ -234,7 +234,7 @@ class Checks(Section):
 
 
 class Alarms(Section):
-    """How often a person may be disturbed for nothing, and by how small a change at all.
+    """How many false alarms are acceptable, and how small a change is tolerated.
 
     `tolerance` and `effect_of_interest` are shifts in reference standard deviations.
     """
@@ -247,7 +247,7 @@ class Alarms(Section):
 
     @property
     def days_per_false_alarm(self) -> float:
-        """The budget as a number: the days between two false alarms, all checks together."""
+        """The budget as a number: days between two false alarms, over all checks together."""
         return days_per_alarm(self.false_alarm_budget)
 
     @field_validator("false_alarm_budget")
@@ -258,7 +258,7 @@ class Alarms(Section):
 
 
 class Policy(Section):
-    """Which findings lead to a retrained challenger, how often, and for how long it is watched."""
+    """Which incidents trigger retraining, how often, and how long a release is on probation."""
 
     retrain_on: tuple[Literal["data_drift", "model_drift"], ...] = ("data_drift", "model_drift")
     cool_down_growth: float = Field(0.05, ge=0)
@@ -275,10 +275,10 @@ class Gate(Section):
 
 
 class Api(Section):
-    """Where the API listens, what it takes at once, and whether reading on loopback is free.
+    """Address and request limits of the API, and whether reading on loopback requires a key.
 
-    `read_without_key` only counts on loopback; a proxy on the same machine makes everybody local,
-    so set it to false behind one. `trusted_hosts` are further names it may be called by.
+    `read_without_key` applies on loopback only. Behind a proxy on the same machine every request
+    looks local, so set it to false. `trusted_hosts` are additional allowed host names.
     """
 
     host: str = Field("127.0.0.1", min_length=1)
@@ -291,12 +291,12 @@ class Api(Section):
 
     @property
     def is_on_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether the API is reachable from this machine only."""
         return self.host in LOOPBACK
 
 
 class Config(Section):
-    """All settings in force, and the folder their relative paths start at."""
+    """All settings in force, and the folder to which paths are relative."""
 
     root: Path = Field(exclude=True)
     input_folder_path: Path
@@ -351,11 +351,13 @@ class Config(Section):
         environment: Mapping[str, str] | None = None,
         command_line: Iterable[str] = (),
     ) -> Self:
-        """Read and check `path` under both layers of overrides, naming every problem at once."""
+        """Read `path`, apply both layers of overrides, validate, and report all errors at once."""
         settings = overrides.read(path)
         if secrets := sorted(overrides.SECRETS & settings.keys()):
             variables = " and ".join(f"RISK_{name.upper()}" for name in secrets)
-            raise ConfigError(f"{path}: secrets never live in this file; set {variables} instead")
+            raise ConfigError(
+                f"{path}: secrets are not allowed in this file; set {variables} instead"
+            )
         for keys, value in overrides.overrides(environment or {}, command_line):
             overrides.put(settings, keys, value)
         try:
@@ -366,22 +368,22 @@ class Config(Section):
 
     @property
     def installation_id(self) -> str:
-        """The name of this installation, which does not tell where it is."""
+        """The ID of this installation, which does not reveal its path."""
         return hashlib.sha256(str(self.deployment_folder.resolve()).encode()).hexdigest()[:16]
 
     @property
     def input_folder(self) -> Path:
-        """Where others put their drops."""
+        """Where new drops arrive."""
         return self.root / self.input_folder_path
 
     @property
     def ingested_folder(self) -> Path:
-        """Where accepted rows are kept."""
+        """Where accepted rows are stored."""
         return self.root / self.output_folder_path
 
     @property
     def quarantine_folder(self) -> Path:
-        """Where refused rows and files are kept."""
+        """Where refused rows and files are stored."""
         return self.root / self.quarantine_folder_path
 
     @property
@@ -391,21 +393,21 @@ class Config(Section):
 
     @property
     def model_folder(self) -> Path:
-        """Where the challenger and the outputs of the stages are kept."""
+        """Where the challenger and the outputs of the stages are stored."""
         return self.root / self.output_model_path
 
     @property
     def report_folder(self) -> Path:
-        """Where the reports are kept, a folder for each run."""
+        """Where the reports are stored, one folder per run."""
         return self.root / self.report_folder_path
 
     @property
     def deployment_folder(self) -> Path:
-        """Where the releases are kept."""
+        """Where the releases are stored."""
         return self.root / self.prod_deployment_path
 
     def name_of(self, path: Path) -> str:
-        """Write `path` as users do: relative to config.json where it lies below it, printable."""
+        """Return `path` for display: relative to config.json if it is below it, printable."""
         inside = path.is_relative_to(self.root)
         text = os.fsencode(path.relative_to(self.root) if inside else path)
         return "".join(
@@ -415,18 +417,18 @@ class Config(Section):
 
     @property
     def sqlalchemy_url(self) -> str:
-        """The address of the ledger's database."""
+        """The URL of the ledger's database."""
         return self.absolute(self.database_url)
 
     def absolute(self, url: str) -> str:
-        """Complete the address of a database; a relative SQLite path starts at config.json."""
+        """Return a complete database URL; a relative SQLite path starts at config.json."""
         scheme, relative = "sqlite:///", re.fullmatch(r"sqlite:///(?!/)(.+)", url)
         return f"{scheme}{self.root / relative[1]}" if relative else url
 
     @model_validator(mode="after")
     def _a_webhook_is_signed(self) -> Self:
         if self.webhook_url and not self.webhook_secret:
-            raise ValueError("webhook_url needs webhook_secret; set RISK_WEBHOOK_SECRET as well")
+            raise ValueError("webhook_url requires webhook_secret; set RISK_WEBHOOK_SECRET")
         return self
 
     @field_serializer("database_url")
@@ -435,6 +437,6 @@ class Config(Section):
 
 
 def masked(url: str) -> str:
-    """Show an address without its password, wherever in it that is."""
+    """Mask the password in a URL, wherever it is."""
     hidden = re.sub(r"(://[^:/@]*:).+@", r"\1***@", url)
     return re.sub(r"(?i)([?&][^=&]*(?:password|passwd|secret|key)=)[^&]*", r"\1***", hidden)

@@ -1,22 +1,22 @@
-"""What can go wrong, with the exit code and the HTTP status of each.
+"""All errors, with the exit code and the HTTP status of each.
 
-* RiskError             1  500  a bug, if it is raised as such
+* RiskError             1  500  base class; a bug if raised directly
   - UsageError         64  400  the command or the request cannot be understood
-  - UnknownName        64  404  it names something that does not exist
-  - DataError          65  422  the data cannot be used for what was asked
-  - LedgerError        69  503  the database is out of reach or of another version
-  - NoLedger           69  503  nothing was ever recorded
-  - SourceError        69  503  a source of rows in SQL cannot be read
-  - ApiError           69  503  the API does not answer what it should
+  - UnknownName        64  404  the named object does not exist
+  - DataError          65  422  the data cannot be used for this request
+  - LedgerError        69  503  the database is unavailable or has another schema version
+  - NoLedger           69  503  there is no ledger yet
+  - SourceError        69  503  an SQL source cannot be read
+  - ApiError           69  503  the API is unavailable or returns an error
   - StorageError       74  507  a file cannot be read or written
-  - BusyError          75  503  another run is at work
-  - ModelError         76  503  there is no model that can be trusted
-  - ConfigError        78  500  config.json, the environment or an option is wrong
+  - BusyError          75  503  another run is in progress
+  - ModelError         76  503  there is no trusted model
+  - ConfigError        78  500  config.json, the environment or an option is invalid
 """
 
 
 class RiskError(Exception):
-    """Base of every error a user can act on."""
+    """Base class of all errors a user can act on."""
 
     exit_code = 1
     http_status = 500
@@ -36,32 +36,32 @@ class UnknownName(UsageError):
 
 
 class DataError(RiskError):
-    """Rows are missing, of one class only, or break the schema as a whole."""
+    """There are no rows, only rows of one class, or the data violates the schema."""
 
     exit_code = 65
     http_status = 422
 
 
 class LedgerError(RiskError):
-    """The database does not answer, or its schema is not the one this code writes."""
+    """The database is unavailable, or its schema has another version."""
 
     exit_code = 69
     http_status = 503
 
 
 class NoLedger(LedgerError):
-    """Nothing was ever recorded: no run has made the ledger yet."""
+    """There is no ledger yet: the first run creates it."""
 
 
 class SourceError(RiskError):
-    """A source of rows in SQL is out of reach, or cannot be asked what the settings say."""
+    """An SQL source is unavailable, or its configured table or query fails."""
 
     exit_code = 69
     http_status = 503
 
 
 class ApiError(RiskError):
-    """The API is out of reach, or an endpoint answers with an error."""
+    """The API is unavailable, or an endpoint returns an error."""
 
     exit_code = 69
     http_status = 503
@@ -75,20 +75,20 @@ class StorageError(RiskError):
 
 
 class BusyError(RiskError):
-    """Another run holds the lock, or a file is being written; nothing was done, try later."""
+    """Another run holds the lock, or a file is being written; nothing was done, retry later."""
 
     exit_code = 75
     http_status = 503
 
 
 class ModelError(RiskError):
-    """No model is there, or the one that is there cannot be trusted."""
+    """There is no model, or it fails verification."""
 
     exit_code = 76
     http_status = 503
 
 
 class ConfigError(RiskError):
-    """A setting is missing, unknown, of the wrong type or impossible."""
+    """A setting is missing, unknown, of the wrong type or out of range."""
 
     exit_code = 78

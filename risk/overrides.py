@@ -1,4 +1,4 @@
-"""config.json and what overrides it: read as JSON, merged key by key, problems put in words."""
+"""Reading config.json, overriding it key by key, and describing invalid settings."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ ADDRESS = re.compile(r"://|@|passw(or)?d=", re.IGNORECASE)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read the one JSON object of a file."""
+    """Read a file that contains one JSON object."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"no configuration at {path.absolute()}; name one by --config") from None
+        raise ConfigError(
+            f"configuration file not found: {path.absolute()}; use --config"
+        ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if not isinstance(settings, dict):
-        raise ConfigError(f"{path}: must hold one JSON object, got {type(settings).__name__}")
+        raise ConfigError(f"{path}: must contain one JSON object, got {type(settings).__name__}")
     return settings
 
 
 def overrides(
     environment: Mapping[str, str], command_line: Iterable[str]
 ) -> Iterable[tuple[list[str], Any]]:
-    """Yield what overrides the file, weakest first, each as a path of keys and a value."""
+    """Yield the overrides of the file as key path and value, lowest precedence first."""
     if "DATABASE_URL" in environment:
         yield ["database_url"], environment["DATABASE_URL"]
     for name in sorted(environment):
@@ -49,7 +51,7 @@ def overrides(
         name, equals, value = assignment.partition("=")
         if not equals:
             raise ConfigError(
-                f"--set takes KEY=VALUE, such as random_seed=1, got {_shown(repr(assignment))}"
+                f"--set requires KEY=VALUE, such as random_seed=1, got {_shown(repr(assignment))}"
             )
         yield name.split("."), _decode(value)
 
@@ -62,7 +64,7 @@ def _decode(text: str) -> Any:
 
 
 def put(settings: dict[str, Any], keys: list[str], value: Any) -> None:
-    """Set the value at a path of keys."""
+    """Set the value at a key path."""
     for key in keys[:-1]:
         settings = settings.setdefault(key, {})
         if not isinstance(settings, dict):
@@ -71,7 +73,7 @@ def put(settings: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def describe(path: Path, error: ValidationError) -> str:
-    """Name every setting that cannot be used, never a secret one's value nor an address."""
+    """List every invalid setting; values of secrets and addresses are never shown."""
     problems = []
     for problem in error.errors():
         key = ".".join(map(_shown, problem["loc"])) or "settings"
@@ -84,9 +86,10 @@ def describe(path: Path, error: ValidationError) -> str:
                 hidden = key in SECRETS or isinstance(problem["input"], dict)
                 got = "" if hidden else f", got {_shown(repr(problem['input']))}"
                 problems.append(f"{key}: {problem['msg']}{got}")
-    return "\n  ".join([f"{path}: {len(problems)} settings cannot be used", *problems])
+    count = "1 invalid setting" if len(problems) == 1 else f"{len(problems)} invalid settings"
+    return "\n  ".join([f"{path}: {count}", *problems])
 
 
 def _shown(text: object) -> str:
-    """Hide what looks like an address, as a password or token may stand anywhere in it."""
+    """Mask text that looks like an address, which may contain a password or token."""
     return "***" if ADDRESS.search(str(text)) else str(text)

@@ -75,7 +75,7 @@ def test_what_changes_something_is_left_alone(world, running):
     """A report must not acknowledge incidents."""
     result = api_calls.run(world.config, url=running)
 
-    assert "POST /models/champion: it changes something" in result.left_alone
+    assert "POST /models/champion: changes data" in result.left_alone
     assert {call.endpoint for call in result.calls if call.method == "POST"} == {
         "/prediction",
         "/invocations",
@@ -90,7 +90,7 @@ def test_nobody_is_asked_about_where_the_first_test_row_names_nobody(world, runn
 
     result = api_calls.run(world.config, url=running)
 
-    assert "GET /explanation: it has nothing to ask about" in result.left_alone
+    assert "GET /explanation: no example available" in result.left_alone
 
 
 def test_a_server_that_is_down_is_said_so(world):
@@ -135,7 +135,7 @@ def test_an_endless_answer_is_cut(world, pretender):
     assert big.answered
     assert (
         int(big.body.partition(" ")[0].replace(",", ""))
-        <= api_calls.BYTES_AT_ONCE * api_calls.MAX_READS
+        <= api_calls.CHUNK_BYTES * api_calls.MAX_READS
     )
 
 

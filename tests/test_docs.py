@@ -82,12 +82,12 @@ def test_every_script_is_in_the_readme(script):
 
 
 def test_every_setting_is_in_the_readme():
-    """Each section and each name that is not one of the seeds' paths."""
+    """Each section and each name that is not a path or file name."""
     table = README.partition("| settings | meaning |")[2].partition("\n\n")[0]
-    seeds = {name for name in Config.model_fields if name.endswith(("_path", "_filename"))}
+    paths = {name for name in Config.model_fields if name.endswith(("_path", "_filename"))}
     secrets = SECRETS | {"root"}
 
-    for name in set(Config.model_fields) - seeds - secrets:
+    for name in set(Config.model_fields) - paths - secrets:
         assert f"`{name}`" in table, name
     for name in secrets - {"root"}:
         assert f"RISK_{name.upper()}" in README
@@ -106,7 +106,7 @@ def test_every_exit_code_is_in_the_readme():
         assert re.search(rf"\b{code} ", paragraph), code
 
 
-def test_every_endpoint_of_the_seeds_is_in_the_readme(world):
+def test_every_classic_endpoint_is_in_the_readme(world):
     """And nothing is promised that is not there."""
     shown = set(re.findall(r"localhost:8000(/[a-z0-9/.]+)", README))
     routes = app.create_app(world.config).url_map.bind("localhost")

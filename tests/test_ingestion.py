@@ -29,7 +29,7 @@ def test_shared_rows_are_kept_once(world, ledger):
     result = ingestion.run(world.config, ledger)
 
     rows = final_rows(world.config)
-    assert str(result) == "2 drops taken: rows 36 read, 31 added, 5 duplicate, 0 quarantined"
+    assert str(result) == "2 drops ingested; rows: 36 read, 31 added, 5 duplicate, 0 quarantined"
     assert len(rows) == 31
     assert len({tuple(row) for row in rows}) == 31
 
@@ -213,7 +213,7 @@ def test_what_was_quarantined_can_be_requeued_once_the_rule_is_mended(world, led
 
     assert (intake.rows_read, intake.rows_added) == (1, 1)
     assert [row[0] for row in final_rows(mended)] == ["a", "b"]
-    with pytest.raises(UnknownName, match="nothing of ingestion 1"):
+    with pytest.raises(UnknownName, match="ingestion 1 has nothing in quarantine"):
         ingestion.run(mended, ledger, requeue=1)
 
 

@@ -119,7 +119,7 @@ def test_a_webhook_without_a_secret_is_refused(world):
     result = world.command("full_process.py", RISK_WEBHOOK_URL="https://hooks.example.org/geheim")
 
     assert result.returncode == 78
-    assert "webhook_url needs webhook_secret; set RISK_WEBHOOK_SECRET as well" in result.stderr
+    assert "webhook_url requires webhook_secret; set RISK_WEBHOOK_SECRET" in result.stderr
     assert "geheim" not in result.stderr
 
 

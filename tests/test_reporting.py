@@ -111,7 +111,7 @@ def test_a_report_can_be_made_again_of_an_earlier_run(told):
     ("arguments", "complaint"),
     [
         (["--run", "99"], "run 99"),
-        (["--run", "9" * 23], "nothing has a number that large"),
+        (["--run", "9" * 23], "number out of range"),
         (["--since", "soon"], "--since takes"),
         (["--csv"], "--csv is of a --trend"),
         (["--format", "docx"], "invalid choice"),

@@ -91,7 +91,7 @@ def test_every_estimator_of_the_list_trains(world, ledger, name):
     challenger = training.run(config, ledger)
 
     assert challenger.manifest.estimator == name
-    assert str(challenger).startswith(f"retrain of {name} on 31 rows (all there are)")
+    assert str(challenger).startswith(f"retrain of {name} on 31 rows (all rows)")
 
 
 def test_parameters_reach_the_estimator_and_wrong_ones_are_named(world, ledger):
@@ -337,7 +337,7 @@ def test_after_a_real_change_only_the_rows_since_are_learnt(deployed, ledger):
     manifest = training.run(deployed.config, ledger, since=2).manifest
 
     assert manifest.rows_trained == 160
-    assert manifest.rows_chosen.startswith("those since the change")
+    assert manifest.rows_chosen.startswith("rows since the change")
 
 
 def test_where_nothing_changed_all_rows_are_learnt(deployed, ledger):
@@ -348,7 +348,7 @@ def test_where_nothing_changed_all_rows_are_learnt(deployed, ledger):
     manifest = training.run(deployed.config, ledger, since=2).manifest
 
     assert manifest.rows_trained == 460
-    assert manifest.rows_chosen.startswith("all there are")
+    assert manifest.rows_chosen.startswith("all rows;")
 
 
 def test_rows_since_a_change_that_are_too_few_are_not_learnt_alone(deployed, ledger):
@@ -358,4 +358,4 @@ def test_rows_since_a_change_that_are_too_few_are_not_learnt_alone(deployed, led
 
     manifest = training.run(deployed.config, ledger, since=2).manifest
 
-    assert (manifest.rows_trained, manifest.rows_chosen) == (312, "all there are")
+    assert (manifest.rows_trained, manifest.rows_chosen) == (312, "all rows")

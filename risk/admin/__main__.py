@@ -1,17 +1,18 @@
-"""Look after the ledger itself: its schema, its size, where it lives.
+"""Administer the ledger: schema, retention, export, move to another database.
 
-    python -m risk.admin upgrade              bring the schema to this version of the project
-    python -m risk.admin current              show which revision the database is of
-    python -m risk.admin history              list the revisions
-    python -m risk.admin prune --dry-run      show what `keeping` would delete; without, delete it
+    python -m risk.admin upgrade              upgrade the schema to this version of the project
+    python -m risk.admin current              show the revision of the schema
+    python -m risk.admin history              list all revisions
+    python -m risk.admin prune                delete old data as set in `keeping`
+    python -m risk.admin prune --dry-run      show what would be deleted
     python -m risk.admin export --to FOLDER   write tables and views to CSV or Parquet files
-    python -m risk.admin copy --to URL        move everything into an empty database
+    python -m risk.admin copy --to URL        copy the ledger into an empty database
 
-Reads   the ledger; for prune, the releases and the quarantine
-Writes  upgrade and prune the ledger, prune releases and quarantine as well, export FOLDER,
-        copy the other database
-Exits   0 done, 64 wrong usage, 69 no database or not of this version, 74 storage fault,
-        75 a run is at work, 78 wrong configuration
+Reads   the ledger; prune also reads releases, reports and quarantine
+Writes  upgrade and prune: the ledger; prune: also releases, reports and quarantine;
+        export: FOLDER; copy: the target database
+Exits   0 success, 64 wrong usage, 69 database unavailable or of another version,
+        74 storage error, 75 a run is in progress, 78 invalid configuration
 """
 
 from __future__ import annotations
@@ -37,39 +38,41 @@ HOLDER = "python -m risk.admin"
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Run the command given on the command line."""
     cli.main(run, __doc__, add_options=add_options, access=_access)
 
 
 def run(config: Config, ledger: Ledger | None = None, *, command: str, **options: Any) -> object:
-    """Do one of `COMMANDS`, with the options that were given."""
+    """Run one of `COMMANDS` with the given options."""
     perform, accepted = COMMANDS[command]
     given = {name: value for name, value in options.items() if value}
-    if foreign := sorted(given.keys() - accepted):
-        raise UsageError(f"{command} takes no --{foreign[0].replace('_', '-')}")
+    if rejected := sorted(given.keys() - accepted):
+        raise UsageError(f"{command} does not accept --{rejected[0].replace('_', '-')}")
     return perform(config, **given) if ledger is None else perform(config, ledger, **given)
 
 
 def upgrade(config: Config) -> str:
-    """Bring an older schema to this version; a database file is kept beside it as it was."""
+    """Upgrade an older schema to this version, after a backup if the database is a file."""
     with store.lock(config, holder=HOLDER), _connected(config, create=True) as engine:
         found = migrate.found_revision(engine)
         if found == REVISION:
-            return f"the ledger is of revision {REVISION} already"
+            return f"ledger schema is already at revision {REVISION}"
         migrate.refuse_unknown(found)
-        kept = migrate.back_up(engine)
+        backup = migrate.back_up(engine)
         with lease.among_machines(config, engine, holder=HOLDER):
             migrate.migrate(engine)
-    done = f"the ledger was of revision {found or 'none'} and is of {REVISION} now"
-    return f"{done}; as it was, it is kept in {config.name_of(kept)}" if kept else done
+    done = f"ledger schema upgraded from revision {found} to {REVISION}"
+    if not found:
+        done = f"ledger schema created at revision {REVISION}"
+    return f"{done}; backup: {config.name_of(backup)}" if backup else done
 
 
 def current(config: Config) -> str:
-    """Return which revision the database is of, and which this version needs."""
+    """Return the revision of the database, and the one this version requires."""
     with _connected(config) as engine:
         found = migrate.found_revision(engine)
-    needed = "which is right" if found == REVISION else f"needed is {REVISION}"
-    return f"the ledger is of revision {found or 'none'}, {needed}"
+    state = "up to date" if found == REVISION else f"revision {REVISION} is required"
+    return f"ledger schema is at revision {found or 'none'} ({state})"
 
 
 def history(_: Config) -> str:
@@ -78,7 +81,7 @@ def history(_: Config) -> str:
 
 
 def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
-    """Forget what `keeping` allows to."""
+    """Delete old data as set in `keeping`."""
     return retention.prune(config, ledger, dry_run=dry_run)
 
 
@@ -86,12 +89,14 @@ def export(
     _: Config, ledger: Ledger, *, to: str = "", format: Kind = "csv", table: Sequence[str] = ()
 ) -> Transferred:
     """Write tables and views to files."""
-    return exports.export(ledger, Path(_required(to, "a folder")), kind=format, names=table)
+    return exports.export(
+        ledger, Path(_required(to, "export requires --to FOLDER")), kind=format, names=table
+    )
 
 
 def copy(config: Config, ledger: Ledger, *, to: str = "") -> Transferred:
-    """Move everything into an empty database."""
-    return exports.copy(config, ledger, _required(to, "the address of a database"))
+    """Copy the ledger into an empty database."""
+    return exports.copy(config, ledger, _required(to, "copy requires --to URL"))
 
 
 COMMANDS: Mapping[str, tuple[Callable[..., object], set[str]]] = {
@@ -105,22 +110,29 @@ COMMANDS: Mapping[str, tuple[Callable[..., object], set[str]]] = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the commands and what each takes."""
+    """Add the commands and their options."""
     parser.prog = "python -m risk.admin"
     parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument(
-        "--dry-run", action="store_true", help="prune: only show what would be deleted"
+        "--dry-run", action="store_true", help="prune: show what would be deleted, delete nothing"
     )
-    parser.add_argument("--to", help="export: the folder; copy: the address of the database")
-    parser.add_argument("--format", choices=["csv", "parquet"], help="export: default csv")
     parser.add_argument(
-        "--table", action="append", metavar="NAME", help="export: only this one; may be repeated"
+        "--to", metavar="FOLDER|URL", help="export: target folder; copy: URL of the target database"
+    )
+    parser.add_argument(
+        "--format", choices=["csv", "parquet"], help="export: file format (default: csv)"
+    )
+    parser.add_argument(
+        "--table",
+        action="append",
+        metavar="NAME",
+        help="export: only this table or view; repeatable",
     )
 
 
 @contextmanager
 def _connected(config: Config, *, create: bool = False) -> Iterator[Any]:
-    """Give an engine, whatever the revision of its schema."""
+    """Yield an engine, whatever the revision of its schema."""
     engine = database.open_engine(config, create=create)
     try:
         with database.database_faults():
@@ -136,9 +148,9 @@ def _access(options: Mapping[str, Any]) -> cli.Access:
     return "read" if command in ("prune", "copy", "export") else "none"
 
 
-def _required(to: str, what: str) -> str:
+def _required(to: str, error: str) -> str:
     if not to:
-        raise UsageError(f"--to is missing: {what}")
+        raise UsageError(error)
     return to
 
 

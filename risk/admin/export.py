@@ -1,4 +1,4 @@
-"""The whole ledger taken elsewhere: as files for analysts, or into another database."""
+"""Export of the ledger to files, and copy into another database."""
 
 from __future__ import annotations
 
@@ -37,24 +37,26 @@ TABLES = [table for table in metadata.sorted_tables if table is not leases]
 
 @dataclass(frozen=True)
 class Transferred:
-    """How many rows of each table went where."""
+    """How many rows of each table were written, and the target."""
 
     rows: Mapping[str, int]
     to: str
 
     def __str__(self) -> str:
         tables = "".join(f"{count:>12} {name}\n" for name, count in self.rows.items())
-        return f"{tables}{sum(self.rows.values()):>12} rows in all, to {self.to}"
+        return f"{tables}{sum(self.rows.values()):>12} rows in total, to {self.to}"
 
 
 def export(
     ledger: Ledger, folder: Path, *, kind: Kind = "csv", names: Sequence[str] = ()
 ) -> Transferred:
-    """Write tables and views, all of them or those named, to a file each, as of one moment."""
+    """Write all or the named tables and views, one file each, from one consistent snapshot."""
     known = {table.name: table for table in (*TABLES, *views.metadata.sorted_tables)}
     if unknown := sorted({*names} - {*known}):
-        raise UnknownName(f"nothing is called {', '.join(unknown)}; known: {sorted(known)}")
-    with _one_moment(ledger.engine) as connection:
+        raise UnknownName(
+            f"unknown table or view {', '.join(unknown)}; available: {', '.join(sorted(known))}"
+        )
+    with _snapshot(ledger.engine) as connection:
         rows = {
             name: _to_file(connection, known[name], folder / f"{name}.{kind}")
             for name in names or known
@@ -63,29 +65,33 @@ def export(
 
 
 def copy(config: Config, ledger: Ledger, url: str) -> Transferred:
-    """Copy every row into an empty database, whose numbers go on where these end; or nothing."""
+    """Copy all rows, or none, into an empty database; its IDs continue after the last one."""
     other = config.model_copy(update={"database_url": url})
     with (
         database.connected(other, upgrade=True) as engine,
-        _one_moment(ledger.engine) as source,
+        _snapshot(ledger.engine) as source,
         engine.begin() as target,
     ):
         if filled := [table.name for table in TABLES if _count(target, table)]:
-            raise UsageError(f"--to: that database is not empty, it has {', '.join(filled)}")
+            raise UsageError(
+                f"--to: the database is not empty; tables with rows: {', '.join(filled)}"
+            )
         for table in TABLES:
             _copy_table(source, target, table)
         rows = {table.name: _count(target, table) for table in TABLES}
         expected = {table.name: _count(source, table) for table in TABLES}
         if rows != expected:
-            raise LedgerError(f"the copy is not whole and was undone: {rows} of {expected}")
+            raise LedgerError(
+                f"the copy was incomplete and has been rolled back: {rows} of {expected}"
+            )
     return Transferred(rows, masked(url))
 
 
 @contextmanager
-def _one_moment(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Give a connection that sees what was committed when it began to read, nothing later."""
+def _snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Yield a connection that reads one consistent snapshot of the database."""
     with database_faults(), engine.connect() as connection:
-        if connection.dialect.name != "sqlite":  # which always reads like this
+        if connection.dialect.name != "sqlite":  # which always reads a snapshot
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         yield connection
 
@@ -98,7 +104,7 @@ def _to_file(connection: sa.Connection, table: sa.Table, path: Path) -> int:
             values = zip(*rows, strict=True)
             arrays = [pa.array(v, kind) for v, kind in zip(values, schema.types, strict=True)]
             if path.suffix == ".csv":
-                arrays = [_harmless(array) for array in arrays]
+                arrays = [_escaped(array) for array in arrays]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
             count += len(rows)
     return count
@@ -109,8 +115,8 @@ def _kind(of: TypeEngine[Any]) -> pa.DataType:
     return KINDS[plain.python_type]
 
 
-def _harmless(array: pa.Array) -> pa.Array:
-    """Put an apostrophe before a text that a spreadsheet would run, or that begins with one."""
+def _escaped(array: pa.Array) -> pa.Array:
+    """Prefix texts that a spreadsheet would run as a formula, or that begin with an apostrophe."""
     if not pa.types.is_string(array.type):
         return array
     quoted = pc.binary_join_element_wise("'", array, "")
@@ -118,12 +124,14 @@ def _harmless(array: pa.Array) -> pa.Array:
 
 
 def _copy_table(source: sa.Connection, target: sa.Connection, table: sa.Table) -> None:
-    """Insert the rows; afterwards, when all are there, what they refer to among themselves."""
-    to_others = [c for c in table.c if any(key.column.table is table for key in c.foreign_keys)]
-    empty = {column.name: None for column in to_others}
+    """Insert all rows, then set the references between rows of the same table."""
+    self_references = [
+        c for c in table.c if any(key.column.table is table for key in c.foreign_keys)
+    ]
+    empty = {column.name: None for column in self_references}
     for rows in _read(source, table):
         insert_many(target, table, [row._asdict() | empty for row in rows])
-    for column in to_others:
+    for column in self_references:
         _refer(source, target, column)
     number = table.autoincrement_column
     if target.dialect.name == "postgresql" and number is not None:

@@ -1,6 +1,6 @@
-"""Retention: which details of old runs, reports, refusals and unused releases are deleted.
+"""Retention: deletes details of old runs, reports, quarantined rows and unused releases.
 
-Never lost are the accepted rows, drops, decisions, alarms, incidents and messages.
+Accepted rows, drops, decisions, alarms, incidents and messages are never deleted.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from risk.ledger.tables import (
     scores,
     stage_timings,
 )
-from risk.ledger.tables import releases as made
+from risk.ledger.tables import releases as releases_table
 from risk.models import releases
 
-Doomed = Mapping[sa.Table, sa.ColumnElement[bool]]
+Deletions = Mapping[sa.Table, sa.ColumnElement[bool]]
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """How many rows of each table, and which refusals and releases, are gone or would be."""
+    """Which rows, reports, releases and quarantined drops were deleted, or would be."""
 
     rows: Mapping[str, int] = field(default_factory=dict)
     quarantine: Sequence[int] = ()
@@ -46,42 +46,42 @@ class Pruned:
 
     @property
     def anything(self) -> bool:
-        """Whether there was anything to lose."""
+        """Whether there was anything to delete."""
         return bool(self.rows or self.quarantine or self.reports or self.releases)
 
     def __str__(self) -> str:
         parts = [f"{count} {name}" for name, count in self.rows.items()]
-        parts += [f"what drop {number} was refused for" for number in self.quarantine]
-        parts += [f"the report on run {number}" for number in self.reports]
+        parts += [f"quarantine of drop {number}" for number in self.quarantine]
+        parts += [f"report of run {number}" for number in self.reports]
         parts += [f"release {version}" for version in self.releases]
         return f"{'would prune' if self.dry_run else 'pruned'}: {', '.join(parts) or 'nothing'}"
 
 
 @dataclass(frozen=True)
-class Past:
-    """What the ledger may forget."""
+class Expired:
+    """Rows of the ledger that retention allows to delete."""
 
     database: Database
 
     def before(self, keep_runs: int | None) -> int:
-        """Return the oldest run to keep whole: so many decided something from it on; 0 for all."""
+        """Return the oldest run to keep in full, counting runs with a decision; 0 keeps all."""
         decided = sa.select(decisions.c.run_id).where(decisions.c.run_id.is_not(None)).distinct()
         return self._oldest(decided, decisions.c.run_id, keep_runs)
 
     def refused_before(self, keep: int | None) -> int:
-        """Return the oldest drop whose refusals are to be kept; 0 for all of them."""
+        """Return the oldest drop whose quarantine is kept; 0 keeps all."""
         in_part = (ingestions.c.rows_quarantined > 0) | (ingestions.c.status == "refused")
         refused = sa.select(ingestions.c.id).where(in_part)
         newest = int(self.database.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
         return newest + 1 if keep == 0 else self._oldest(refused, ingestions.c.id, keep)
 
-    def details_of_runs(self, before: int, *, live: int | None) -> Doomed:
-        """Find what earlier runs recorded that nothing is decided by, and runs nothing refers to.
+    def details_of_runs(self, before: int, *, live: int | None) -> Deletions:
+        """Select details of earlier runs that no decision depends on, and unreferenced runs.
 
-        Alarms stay, as training leaves out the rows they belong to; so do the live model's scores.
+        Alarms are kept, because training excludes their rows; so are the live model's scores.
         """
-        champion = sa.select(made.c.model_sha256).where(made.c.version == live)
-        lost = {
+        champion = sa.select(releases_table.c.model_sha256).where(releases_table.c.version == live)
+        details = {
             stage_timings: stage_timings.c.run_id < before,
             column_statistics: column_statistics.c.run_id < before,
             reports: reports.c.run_id < before,
@@ -89,25 +89,25 @@ class Past:
             scores: (scores.c.run_id < before) & scores.c.model_sha256.not_in(champion),
         }
         kept = [
-            sa.exists().where(table.c.run_id == runs.c.id, sa.not_(lost.get(table, sa.false())))
+            sa.exists().where(table.c.run_id == runs.c.id, sa.not_(details.get(table, sa.false())))
             for table in metadata.sorted_tables
             if "run_id" in table.c
         ]
-        return lost | {runs: (runs.c.id < before) & sa.not_(sa.or_(*kept))}
+        return details | {runs: (runs.c.id < before) & sa.not_(sa.or_(*kept))}
 
-    def count(self, doomed: Doomed) -> dict[str, int]:
-        """Count what would be lost, by table."""
+    def count(self, deletions: Deletions) -> dict[str, int]:
+        """Count the rows to delete, by table."""
         count = sa.select(sa.func.count())
         counts = {
             table.name: self.database.scalar(count.select_from(table).where(which))
-            for table, which in doomed.items()
+            for table, which in deletions.items()
         }
         return {name: int(count) for name, count in counts.items() if count}
 
-    def forget(self, doomed: Doomed) -> None:
-        """Delete it, in one transaction."""
+    def delete(self, deletions: Deletions) -> None:
+        """Delete the rows, in one transaction."""
         with self.database.begin() as connection:
-            for table, which in doomed.items():
+            for table, which in deletions.items():
                 connection.execute(table.delete().where(which))
 
     def _oldest(self, query: sa.Select[Any], column: sa.Column[Any], keep: int | None) -> int:
@@ -118,40 +118,40 @@ class Past:
 
 
 def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
-    """Forget what `keeping` allows to; what a crash cut off, the next time finds again."""
+    """Delete what `keeping` allows; after a crash the next call completes it."""
     if config.keeping.everything:
         return Pruned(dry_run=dry_run)
-    past = Past(ledger.database)
+    expired = Expired(ledger.database)
     live = ledger.decisions.live_version()
-    unwanted = _unwanted(config, live)
-    oldest_refused = past.refused_before(config.keeping.keep_quarantine)
+    unused = _unused(config, live)
+    oldest_refused = expired.refused_before(config.keeping.keep_quarantine)
     refused = store.quarantined_before(config, oldest_refused)
-    oldest_run = past.before(config.keeping.keep_runs)
+    oldest_run = expired.before(config.keeping.keep_runs)
     reported = store.reported_before(config, oldest_run)
-    doomed = {
-        **past.details_of_runs(oldest_run, live=live),
+    deletions = {
+        **expired.details_of_runs(oldest_run, live=live),
         quarantined_rows: quarantined_rows.c.ingestion_id < oldest_refused,
-        detectors: detectors.c.version.in_(unwanted),
+        detectors: detectors.c.version.in_(unused),
     }
-    pruned = Pruned(past.count(doomed), refused, reported, unwanted, dry_run)
+    pruned = Pruned(expired.count(deletions), refused, reported, unused, dry_run)
     if not dry_run and pruned.anything:
-        past.forget(doomed)
+        expired.delete(deletions)
         for number in refused:
             store.discard_quarantined(config, number)
         for number in reported:
             store.discard_reports(config, number)
-        for version in unwanted:
+        for version in unused:
             releases.discard(config.deployment_folder, version)
     return pruned
 
 
-def _unwanted(config: Config, decided: int | None) -> list[int]:
-    """List the releases that may go: not the newest, the live one, and the one it falls back to."""
+def _unused(config: Config, decided: int | None) -> list[int]:
+    """List the releases to delete: not the newest, the live one, or its rollback target."""
     keep, root = config.keeping.keep_releases, config.deployment_folder
     existing = releases.versions(root)
     if keep is None:
         return []
-    wanted = {*existing[-keep:]}
+    kept = {*existing[-keep:]}
     for live in filter(None, (decided, releases.live_version(root))):
-        wanted |= {live, *[version for version in existing if version < live][-1:]}
-    return [version for version in existing if version not in wanted]
+        kept |= {live, *[version for version in existing if version < live][-1:]}
+    return [version for version in existing if version not in kept]

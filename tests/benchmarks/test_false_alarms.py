@@ -55,7 +55,7 @@ def test_a_model_that_does_worse_is_found_and_one_that_does_not_is_left_alone(ca
     delays, alarms = [], 0
     for _ in range(15):
         monitored = [
-            false_alarms.model_watch(metric, rng.multinomial(10_000, before).astype(float))
+            false_alarms.monitored_model(metric, rng.multinomial(10_000, before).astype(float))
         ]
         quiet = [rng.multinomial(200, before, size=false_alarms.A_MONTH // 3).astype(float)]
         changed = [rng.multinomial(200, after, size=60).astype(float)]
@@ -76,7 +76,7 @@ def test_batches_with_an_effect_of_their_own_do_not_alarm():
         return rng.multinomial(1000, chances).astype(float)
 
     past, month = batches(100), batches(false_alarms.A_MONTH)
-    naive = false_alarms.model_watch("accuracy", past.sum(axis=0))
+    naive = false_alarms.monitored_model("accuracy", past.sum(axis=0))
     alike = intraclass_correlation(past, naive.directions.values)
     settled = replace(naive, correlation=alike)
 

@@ -49,7 +49,7 @@ def test_inventions_are_not_mixed_with_what_happened(world, ledger, tmp_path, se
     earlier.parent.mkdir()
     earlier.write_text("{}")
 
-    with pytest.raises(UsageError, match="there is a ledger already; name an empty database"):
+    with pytest.raises(UsageError, match="already contains a ledger; use an empty database"):
         replay(earlier.parent, Script(days=1, database=server.url))
 
     assert earlier.exists()

@@ -19,8 +19,8 @@ def test_help_says_what_is_read_written_and_answered(world, script):
     ("arguments", "code", "words"),
     [
         (["--nonsense"], 64, "unrecognized arguments: --nonsense"),
-        (["--config", "/nowhere.json"], 78, "no configuration at /nowhere.json"),
-        (["--set", "random_seed"], 78, "--set takes KEY=VALUE"),
+        (["--config", "/nowhere.json"], 78, "configuration file not found: /nowhere.json"),
+        (["--set", "random_seed"], 78, "--set requires KEY=VALUE"),
         (["--set", "random_sed=1"], 78, "random_sed: unknown setting"),
     ],
 )
@@ -87,4 +87,4 @@ def test_the_settings_file_can_come_from_the_environment(world):
         text=True,
     )
 
-    assert result.stdout.startswith("2 drops taken")
+    assert result.stdout.startswith("2 drops ingested")

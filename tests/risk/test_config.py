@@ -117,7 +117,7 @@ def test_all_problems_are_named_at_once(write):
         Config.load(path, environment={"RISK_TYPO": "1"})
 
     message = str(caught.value)
-    assert "5 settings cannot be used" in message
+    assert "5 invalid settings" in message
     for line in ("test_size: ", "random_seed: ", "nonsense: unknown", "typo: unknown"):
         assert line in message
     assert "input_folder_path: missing" in message
@@ -129,7 +129,7 @@ def test_all_problems_are_named_at_once(write):
         ({"RISK_TRAINING__TYPO": "1"}, [], "training.typo: unknown setting"),
         ({"RISK_RANDOM_SEED__X": "1"}, [], "random_seed is a single setting, not a section"),
         ({}, ["trainin.estimator=GaussianNB"], "trainin: unknown setting"),
-        ({}, ["random_seed"], "--set takes KEY=VALUE"),
+        ({}, ["random_seed"], "--set requires KEY=VALUE"),
         ({}, ["api.port=0"], "api.port: Input should be greater than or equal to 1"),
     ],
 )
@@ -260,7 +260,7 @@ def test_a_file_name_is_no_path(write, name):
 
 def test_a_missing_file_says_how_to_name_another(tmp_path):
     """The usual mistake is the wrong folder."""
-    with pytest.raises(ConfigError, match=r"no configuration at /.*name one by --config"):
+    with pytest.raises(ConfigError, match=r"configuration file not found: /.*use --config"):
         Config.load(tmp_path / "config.json")
 
 

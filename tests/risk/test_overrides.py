@@ -32,7 +32,7 @@ def test_an_address_in_the_wrong_place_is_never_shown(world, settings, told):
 
 def test_an_address_as_an_option_is_never_shown(world):
     """It was typed without its key."""
-    with pytest.raises(ConfigError, match="--set takes KEY=VALUE") as caught:
+    with pytest.raises(ConfigError, match="--set requires KEY=VALUE") as caught:
         Config.load(world.folder / "config.json", command_line=[ADDRESS])
 
     assert "GEHEIM" not in str(caught.value)

@@ -113,7 +113,7 @@ def test_only_an_empty_database_is_copied_to(world, full, other):
     with opened(world, other) as there:
         there.runs.start()
 
-    with pytest.raises(UsageError, match="not empty, it has runs$"):
+    with pytest.raises(UsageError, match="not empty; tables with rows: runs$"):
         copy(world.config, full, other)
 
     with opened(world, other) as there:
@@ -227,7 +227,7 @@ def test_views_are_exported_under_their_names(full, tmp_path):
 
 def test_what_is_not_there_cannot_be_exported(full, tmp_path):
     """And nothing is written."""
-    with pytest.raises(UnknownName, match="nothing is called customers; known: "):
+    with pytest.raises(UnknownName, match="unknown table or view customers; available: "):
         export(full, tmp_path / "out", names=["runs", "customers"])
 
     assert not (tmp_path / "out").exists()

@@ -46,9 +46,12 @@ def test_an_older_ledger_is_upgraded(world, monkeypatch, tmp_path_factory):
 
     said = [run(world.config, command=command) for command in ("current", "upgrade", "current")]
 
-    assert said[0] == f"the ledger is of revision {REVISION}, needed is {servers.NEXT}"
-    assert said[1].startswith(f"the ledger was of revision {REVISION} and is of {servers.NEXT} now")
-    assert said[2] == f"the ledger is of revision {servers.NEXT}, which is right"
+    assert (
+        said[0] == f"ledger schema is at revision {REVISION} (revision {servers.NEXT} is required)"
+    )
+    upgraded = f"ledger schema upgraded from revision {REVISION} to {servers.NEXT}"
+    assert said[1].startswith(upgraded)
+    assert said[2] == f"ledger schema is at revision {servers.NEXT} (up to date)"
     with Ledger.open(world.config, upgrade=False) as ledger:
         assert ledger.runs.page().total == 1
 
@@ -61,7 +64,7 @@ def test_an_upgraded_database_file_is_kept_as_it_was(world, monkeypatch, tmp_pat
 
     said = run(world.config, command="upgrade")
 
-    (name,) = re.findall(r"it is kept in (\S+)$", said)
+    (name,) = re.findall(r"; backup: (\S+)$", said)
     engine = make_engine(f"sqlite:///{world.folder / name}")
     assert migrate.found_revision(engine) == REVISION
     engine.dispose()
@@ -77,14 +80,14 @@ def test_a_ledger_from_before_the_first_release_is_refused_with_69(world, upkeep
     assert (result.returncode, result.stdout) == (69, "")
     assert result.stderr.startswith("error: the ledger is of revision 0003, which a development")
     assert "begin anew with an empty database" in result.stderr
-    assert upkeep("current").stdout.startswith("the ledger is of revision 0003, needed is")
+    assert upkeep("current").stdout.startswith("ledger schema is at revision 0003 (revision ")
 
 
 def test_an_upgrade_of_what_is_right_changes_nothing(world, ledger):
     """Asked twice is asked once."""
     said = run(world.config, command="upgrade")
 
-    assert said == f"the ledger is of revision {REVISION} already"
+    assert said == f"ledger schema is already at revision {REVISION}"
 
 
 def test_where_there_is_no_ledger_nothing_is_made_by_asking(world, upkeep):
@@ -123,8 +126,8 @@ def test_what_is_kept_is_told_and_done(world, upkeep, ledger):
     said = [upkeep("prune", "--dry-run").stdout, upkeep("prune").stdout]
 
     assert said == [
-        "would prune: what drop 1 was refused for\n",
-        "pruned: what drop 1 was refused for\n",
+        "would prune: quarantine of drop 1\n",
+        "pruned: quarantine of drop 1\n",
     ]
     assert not store.quarantine_path(world.config, 1).exists()
 
@@ -151,7 +154,7 @@ def test_a_ledger_moves_to_a_server_and_runs_go_on_there(tmp_path_factory, new_w
     )
     ran = world.command("full_process.py", DATABASE_URL=server.url)
 
-    assert copied.stdout.splitlines()[-1].endswith(f"rows in all, to {server.url}"), copied.stderr
+    assert copied.stdout.splitlines()[-1].endswith(f"rows in total, to {server.url}"), copied.stderr
     assert "no new data" in ran.stdout, ran.stderr
     with Ledger.open(world.set(database_url=server.url), upgrade=False) as ledger:
         assert ledger.runs.page().total == 2
@@ -174,7 +177,7 @@ def test_an_export_tells_what_it_wrote(world, upkeep, ledger, tmp_path):
     ("arguments", "words"),
     [
         (["delete"], "invalid choice: 'delete'"),
-        (["copy", "--to", "x", "--dry-run"], "copy takes no --dry-run"),
+        (["copy", "--to", "x", "--dry-run"], "copy does not accept --dry-run"),
     ],
 )
 def test_wrong_usage_is_told_as_such(ledger, upkeep, arguments, words):
@@ -189,10 +192,10 @@ def test_wrong_usage_is_told_as_such(ledger, upkeep, arguments, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"command": "export"}, "--to is missing: a folder"),
-        ({"command": "copy"}, "--to is missing: the address of a database"),
-        ({"command": "prune", "to": "x"}, "prune takes no --to"),
-        ({"command": "copy", "to": "x", "format": "csv"}, "copy takes no --format"),
+        ({"command": "export"}, "export requires --to FOLDER"),
+        ({"command": "copy"}, "copy requires --to URL"),
+        ({"command": "prune", "to": "x"}, "prune does not accept --to"),
+        ({"command": "copy", "to": "x", "format": "csv"}, "copy does not accept --format"),
     ],
 )
 def test_an_option_belongs_to_its_command(world, ledger, options, words):

@@ -166,7 +166,7 @@ def test_drawing_leaves_no_window_state():
     check = (
         "import sys\n"
         "from tests.risk.figures.test_trend import *\n"
-        "figures.as_svg(figures.score_trend(points(), CHANGES, metric='F1'))\n"
+        "canvas.as_svg(trend.score_trend(points(), CHANGES, metric='F1'))\n"
         "print('matplotlib.pyplot' in sys.modules)\n"
     )
     root = Path(__file__).parents[3]
