@@ -165,7 +165,7 @@ def _open(facts: Row) -> list[str]:
 
 def _incident(known: Row) -> str:
     kind = known["kind"].replace("_", " ").capitalize()
-    return f"{kind} ({known['severity']}): {of_incident(known)}"
+    return plain_words.sentence(f"{kind} ({known['severity']}): {of_incident(known)}")
 
 
 def _of_gate(decision: Row, facts: Row) -> list[str]:

@@ -186,6 +186,17 @@ def test_an_old_decision_keeps_its_text():
     assert reasons.main_reason(old) == "x moved; no challenger: y"
 
 
+def test_an_incident_from_before_there_were_facts_keeps_its_text_in_a_decision():
+    """And what follows begins a sentence of its own."""
+    old = {"id": 1, "kind": "data_drift", "subject": "a", "severity": "large"}
+    old |= {"facts": None, "detail": "a lower by 0.47 sd"}
+
+    assert reasons.reasons_of(decision("ask", "no_remedy", incidents=[old])) == [
+        "Data drift (large): a lower by 0.47 sd.",
+        "A new model is no answer to that; a person has to look.",
+    ]
+
+
 TEXTS = ("detail", "reason", "summary", "cause", "outcome", "lines")
 TAKING_APART = {"split", "partition", "rpartition", "replace", "removeprefix", "removesuffix"}
 TAKING_APART |= {"startswith", "endswith", "splitlines", "sub", "match", "fullmatch", "search"}
