@@ -17,32 +17,37 @@ from risk import cli, store
 from risk.config import Config
 from risk.data import drops
 from risk.decisions import run as decisions
-from risk.decisions.gate import Verdict
+from risk.decisions.codes import Action, Grounds, ReasonCode, VerdictCode
+from risk.decisions.gate import Ruling, Verdict
 from risk.decisions.rollback_watch import Failure
 from risk.errors import ModelError, UnknownName
+from risk.explain import reasons
 from risk.ledger.decisions import Judgement
 from risk.ledger.ledger import Ledger
 from risk.models import evaluation, model, releases
 from risk.models.evaluation import Scorecard
 from risk.models.model import Model
 
+DONE = {
+    Action.DEPLOY: "release {} is live",
+    Action.ROLLBACK: "back to release {}",
+    Action.ASK: "a person is asked",
+    Action.KEEP: "the champion stays",
+}
+BY_HAND = Grounds(ReasonCode.BY_HAND, {})
+
 
 @dataclass(frozen=True)
 class Deployment:
     """What was decided, why, and which release is to be live afterwards."""
 
-    action: str
+    action: Action
     version: int | None
     reason: str
     decision_id: int
 
     def __str__(self) -> str:
-        now = {
-            "deploy": f"release {self.version} is live",
-            "rollback": f"back to release {self.version}",
-            "ask": "a person is asked",
-        }
-        return f"{now.get(self.action, 'the champion stays')}: {self.reason}"
+        return f"{DONE[self.action].format(self.version)}: {self.reason}"
 
 
 def decide(
@@ -50,55 +55,57 @@ def decide(
     ledger: Ledger,
     through: int | None = None,
     *,
-    why: str = "",
+    why: Grounds = BY_HAND,
     first_look: bool = True,
 ) -> Deployment:
     """Commit what becomes of the challenger; a release it makes is complete but not live yet.
 
-    `through` is the last ingestion the decision takes into account; `why` names what asked for
-    the challenger.
+    `through` is the last ingestion the decision takes into account; `why` is what asked for the
+    challenger.
     """
     releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
     challenger = model.load(config.model_folder, store.signing_key(config))
     verdict = decisions.judge(config, ledger, challenger, first_look=first_look)
-    reason = f"{why}; {verdict.reason}" if why else verdict.reason
+    ruling = Ruling(verdict.action, why, verdict)
     if not verdict.deploy:
-        decision_id = ledger.decisions.record(
-            verdict.action, reason, through=through, judgement=Judgement(verdict.comparison())
-        )
-        return Deployment(verdict.action, None, reason, decision_id)
+        return record(ledger, ruling, through=through)
     through = max(challenger.manifest.trained_through, through or 0)
-    return _deploy(config, ledger, challenger, replace(verdict, reason=reason), through=through)
+    return _deploy(config, ledger, challenger, ruling, through=through)
 
 
 def force(config: Config, ledger: Ledger) -> Deployment:
     """Commit that the challenger is deployed, whatever the gate would say."""
     releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
     challenger = model.load(config.model_folder, store.signing_key(config))
-    verdict = Verdict(deploy=True, proven=False, reason="forced by hand, so unproven")
+    verdict = Verdict(deploy=True, proven=False, verdict=VerdictCode.FORCED)
+    ruling = Ruling(Action.DEPLOY, Grounds(ReasonCode.FORCED, {}), verdict)
     through = challenger.manifest.trained_through
-    return _deploy(config, ledger, challenger, verdict, through=through)
+    return _deploy(config, ledger, challenger, ruling, through=through)
 
 
 def _deploy(
-    config: Config, ledger: Ledger, challenger: Model, verdict: Verdict, *, through: int
+    config: Config, ledger: Ledger, challenger: Model, ruling: Ruling, *, through: int
 ) -> Deployment:
     version = ledger.releases.last_version() + 1
-    release = _publish(config, challenger, version) | {"proven": verdict.proven}
-    judgement = Judgement(verdict.comparison(), release)
-    decision_id = ledger.decisions.record(
-        "deploy", verdict.reason, version=version, through=through, judgement=judgement
-    )
-    return Deployment("deploy", version, verdict.reason, decision_id)
+    proven = bool(ruling.verdict and ruling.verdict.proven)
+    release = _publish(config, challenger, version) | {"proven": proven}
+    return record(ledger, replace(ruling, version=version, release=release), through=through)
 
 
 def fall_back(ledger: Ledger, failure: Failure, *, through: int) -> Deployment:
     """Commit the return to the release before, because the live one failed on watch."""
-    reason = f"release {failure.version} is rolled back: {failure.reason}"
+    ruling = Ruling(Action.ROLLBACK, failure.grounds, version=failure.target)
+    return record(ledger, ruling, through=through)
+
+
+def record(ledger: Ledger, ruling: Ruling, *, through: int | None = None) -> Deployment:
+    """Commit what is decided, why, and the release that comes of it."""
+    reason, verdict, version = reasons.reason(ruling), ruling.verdict, ruling.version
+    judgement = Judgement(verdict.comparison() if verdict else None, ruling.release)
     decision_id = ledger.decisions.record(
-        "rollback", reason, version=failure.target, through=through
+        ruling.action, reason, version=version, through=through, judgement=judgement
     )
-    return Deployment("rollback", failure.target, reason, decision_id)
+    return Deployment(ruling.action, version, reason.text, decision_id)
 
 
 def carry_out(config: Config, version: int) -> None:
@@ -152,19 +159,16 @@ def _publish(config: Config, challenger: Model, version: int) -> dict[str, objec
 
 
 def _decide_rollback(config: Config, ledger: Ledger, version: int) -> Deployment:
-    root, live = (
-        config.deployment_folder,
-        releases.live_version(config.deployment_folder),
-    )
+    root = config.deployment_folder
+    live = releases.live_version(root)
     if live is None:
         raise ModelError("nothing is deployed, so there is nothing to roll back")
     target = version or max((v for v in releases.versions(root) if v < live), default=0)
     if not target:
         raise UnknownName(f"there is no release before {live} to go back to")
     model.load(releases.existing(root, target), store.signing_key(config))
-    reason = f"rolled back by hand from release {live}"
-    decision_id = ledger.decisions.record("rollback", reason, version=target)
-    return Deployment("rollback", target, reason, decision_id)
+    grounds = Grounds(ReasonCode.ROLLED_BACK_BY_HAND, {"from": live, "to": target})
+    return record(ledger, Ruling(Action.ROLLBACK, grounds, version=target))
 
 
 def _list(config: Config, ledger: Ledger) -> str:

@@ -25,7 +25,7 @@ from risk.config import Alarms, Config
 from risk.data import drops
 from risk.data.statistics import summarise, summarise_timings
 from risk.errors import UsageError
-from risk.explain import customer
+from risk.explain import customer, sentences
 from risk.explain.customer import Explanation
 from risk.ledger.ledger import Ledger
 from risk.models import dependencies, evaluation, releases
@@ -66,7 +66,8 @@ def run(
 ) -> Diagnosis | Replay | str:
     """Answer everything this stage can answer, or do the one thing that was asked for."""
     if replayed is not None:
-        return replay(config, ledger, _policy(config, replayed))
+        policy = _policy(config, replayed)
+        return replay(config, ledger, policy, describe=sentences.of_finding)
     if incident is not None:
         return _handle(ledger, *incident)
     if latest:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -29,10 +30,13 @@ from risk.admin.retention import prune
 from risk.config import Config
 from risk.decisions import rollback_watch
 from risk.decisions import run as decisions
+from risk.decisions.codes import Action, Grounds, ReasonCode
+from risk.decisions.gate import Ruling
 from risk.errors import ApiError, DataError, RiskError
+from risk.explain import reasons, sentences
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
-from risk.monitoring import findings, monitored_release
+from risk.monitoring import monitored_release
 from risk.monitoring import run as monitoring
 from risk.notify.send import introduce_targets, tell_targets
 
@@ -42,9 +46,13 @@ ASKED_TO_FAIL = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did and why, in the words that are recorded and mailed."""
+    """What a run did and why, in the words that are recorded and mailed.
+
+    `decision` is the one of the lines that tells what was decided, if anything was.
+    """
 
     lines: tuple[str, ...]
+    decision: str = ""
     drift: bool = False
     quarantined: bool = False
     exit_code: int = 0
@@ -84,60 +92,53 @@ def process(config: Config, ledger: Ledger) -> Outcome:
     resumed = finish_what_was_cut_off(config, ledger)
     taken = ingestion.run(config, ledger)
     live = releases.live_version(config.deployment_folder)
-    seen = monitoring.assess(config, ledger) if live else None
+    seen = monitoring.assess(config, ledger, describe=reasons.WRITER) if live else None
     batch = ledger.ingestions.pending()
     if not batch:
-        waited = monitoring.note_arrival(config, ledger) if live else []
-        alarms = [f"alarm: {alarm.detail}" for alarm in (seen.alarms if seen else [])]
-        return Outcome((*resumed, str(taken), *alarms, *waited), exit_code=taken.exit_code)
+        late = monitoring.note_arrival(config, ledger, describe=reasons.WRITER) if live else []
+        told = [f"alarm: {alarm.detail}" for alarm in [*(seen.alarms if seen else []), *late]]
+        return Outcome((*resumed, str(taken), *told), exit_code=taken.exit_code)
 
     monitoring.record_statistics(config, ledger, batch)
     done = respond(config, ledger, through=batch[-1]) if live else begin(config, ledger)
-    return Outcome(
-        (*resumed, str(taken), *done),
-        drift=bool(seen and seen.alarms),
-        quarantined=taken.quarantined,
-        exit_code=taken.exit_code,
-    )
+    lines, drift = (*resumed, str(taken), *done.lines), bool(seen and seen.alarms)
+    return Outcome(lines, done.decision, drift, taken.quarantined, taken.exit_code)
 
 
-def begin(config: Config, ledger: Ledger) -> list[str]:
+def begin(config: Config, ledger: Ledger) -> Outcome:
     """Train the first model and deploy it: there is no champion to beat."""
     challenger = training.run(config, ledger)
     with ledger.runs.stage("deployment"):
-        decided = deployment.decide(config, ledger, ledger.ingestions.pending()[-1])
-    return [str(challenger), str(decided), *conclude(config, ledger, decided)]
+        grounds, through = Grounds(ReasonCode.FIRST_MODEL, {}), ledger.ingestions.pending()[-1]
+        decided = deployment.decide(config, ledger, through, why=grounds)
+    return _done(decided, conclude(config, ledger, decided), before=[str(challenger)])
 
 
-def respond(config: Config, ledger: Ledger, *, through: int) -> list[str]:
+def respond(config: Config, ledger: Ledger, *, through: int) -> Outcome:
     """Do what the policy says about the incidents that are open."""
     live = monitored_release.load(config)
     if failure := rollback_watch.failed(config, ledger, live):
         decided = deployment.fall_back(ledger, failure, through=through)
-        return [str(decided), *conclude(config, ledger, decided)]
+        return _done(decided, conclude(config, ledger, decided))
     choice = decisions.choose(config, ledger, live)
-    summary, cause = decisions.last_words(ledger)
-    if choice.action == "nothing":
-        return _keep(ledger, f"{choice.reason}; {summary}", through=through)
-    why = f"{choice.reason}; {cause}" if cause else choice.reason
-    if choice.action == "ask":
-        ledger.decisions.record("ask", why, through=through)
-        return [f"a person is asked: {why}"]
-    trained = []
-    if choice.action != "judge":
-        try:
-            trained = [str(training.run(config, ledger, how=choice.action, since=choice.since))]
-        except DataError as error:
-            return _keep(ledger, f"{why}; no challenger: {error}", through=through)
+    grounds = choice.grounds.with_facts(**decisions.last_seen(ledger))
+    trained: list[str] = []
+    if action := choice.without_challenger:
+        return _done(deployment.record(ledger, Ruling(action, grounds), through=through))
+    try:
+        if choice.how:
+            trained = [str(training.run(config, ledger, how=choice.how, since=choice.since))]
+    except DataError as error:
+        failed = Ruling(Action.KEEP, grounds.failed(error))
+        return _done(deployment.record(ledger, failed, through=through))
     with ledger.runs.stage("deployment"):
-        decided = deployment.decide(config, ledger, through, why=why, first_look=bool(trained))
-    return [*trained, str(decided), *conclude(config, ledger, decided)]
+        decided = deployment.decide(config, ledger, through, why=grounds, first_look=bool(trained))
+    return _done(decided, conclude(config, ledger, decided), before=trained)
 
 
-def _keep(ledger: Ledger, reason: str, *, through: int) -> list[str]:
-    """Record that the champion stays, and why."""
-    ledger.decisions.record("keep", reason, through=through)
-    return [f"the champion stays: {reason}"]
+def _done(decided: Deployment, after: Sequence[str] = (), *, before: Sequence[str] = ()) -> Outcome:
+    """Put the lines of a decision together."""
+    return Outcome((*before, str(decided), *after), decision=str(decided))
 
 
 def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
@@ -163,7 +164,9 @@ def finish_what_was_cut_off(config: Config, ledger: Ledger) -> list[str]:
     decision = ledger.decisions.unfinished()
     if decision is not None:
         log.warning("carrying out decision %d, which was cut off", decision.id)
-        cut_off = Deployment(decision.action, decision.version, decision.reason, decision.id)
+        cut_off = Deployment(
+            Action(decision.action), decision.version, decision.reason, decision.id
+        )
         return conclude(config, ledger, cut_off)
     decided = ledger.decisions.live_version()
     if decided and releases.live_version(config.deployment_folder) != decided:
@@ -182,9 +185,9 @@ def rehearse(config: Config, ledger: Ledger) -> Outcome:
     if not releases.live_version(config.deployment_folder):
         return Outcome((str(taken), "would train the first model"))
     found = monitoring.rehearse(config, ledger, rows)
-    would = f"would keep the champion: {found.quiet_words()}"
-    if found.alarms:
-        would = f"would act on: {findings.in_words(found.alarms)}"
+    would = f"would act on: {sentences.worst(found.alarms)}"
+    if not found.alarms:
+        would = f"would keep the champion: {reasons.of_strongest(found.facts)}"
     return Outcome((str(taken), would), drift=bool(found.alarms))
 
 

@@ -96,12 +96,7 @@ def replay(folder: Path, script: Script) -> None:
 
 def _last_line(outcome: full_process.Outcome) -> str:
     """Return the line with the decision."""
-    decisions = [
-        line
-        for line in outcome.lines
-        if line.startswith(("release", "back to", "the champion", "a person"))
-    ]
-    return (decisions or list(outcome.lines))[-1]
+    return outcome.decision or outcome.lines[-1]
 
 
 def main() -> None:

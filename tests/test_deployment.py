@@ -64,7 +64,7 @@ def test_the_same_model_is_not_deployed_twice(trained, ledger):
     again = deployment.run(trained.config, ledger)
 
     assert again.version is None
-    assert str(again) == "the champion stays: the challenger is the champion already"
+    assert str(again) == "the champion stays: The challenger is the champion already."
 
 
 def test_without_evidence_or_drift_the_champion_stays(trained, ledger):
@@ -75,8 +75,8 @@ def test_without_evidence_or_drift_the_champion_stays(trained, ledger):
     decided = deployment.run(trained.config, ledger)
 
     assert decided.action == "keep"
-    assert decided.reason.startswith("not enough evidence (e = ")
-    assert "on 5 rows (5 of the test data, 0 of the newest)" in decided.reason
+    assert decided.reason.startswith("A person asked for the comparison. There is not enough")
+    assert "on 5 rows (5 of the test data)" in decided.reason
 
 
 def test_rollback_goes_one_back_and_further(trained, ledger):

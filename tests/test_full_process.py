@@ -1,6 +1,9 @@
+import json
+
 import sqlalchemy as sa
 
 import full_process
+from risk.explain import reasons, sentences
 from risk.ledger import tables
 from risk.ledger.ledger import Ledger
 from tests.factories import HEADER
@@ -30,7 +33,7 @@ def test_the_first_run_trains_and_deploys(world):
 
     written = {path.name for path in world.config.model_folder.iterdir()}
     live = {path.name for path in world.config.deployment_folder.iterdir()}
-    assert "release 1 is live: the first model, so unproven" in str(outcome)
+    assert "release 1 is live: There was no model before. The first model goes live" in str(outcome)
     assert {
         "trained_model.pkl",
         "latest_score.csv",
@@ -63,10 +66,12 @@ def test_production_data_lead_to_a_decision_with_its_reason_in_words(deployed):
     decision = rows_of(deployed, tables.decisions)[-1]
     assert outcome.drift
     assert decision.action in ("keep", "deploy")
-    assert decision.reason.startswith("data drift (large): number_of_employees above every ref")
-    assert "5 of the test data, 5 of the newest" in decision.reason
-    assert "moved: number_of_employees: above" in decision.reason
-    assert "about 580 rows would prove a gain of 4 points" in decision.reason
+    assert decision.reason.startswith(
+        "Data drift (large): number_of_employees is above every value of the training data"
+    )
+    assert "5 of the test data and 5 of the newest" in decision.reason
+    assert "Shares of number_of_employees: above" in decision.reason
+    assert "About 580 rows would prove a gain of 4 points" in decision.reason
 
 
 def test_quiet_data_keep_the_champion_untouched(deployed):
@@ -81,7 +86,8 @@ def test_quiet_data_keep_the_champion_untouched(deployed):
     outcome = process(deployed)
 
     assert not outcome.drift
-    assert "the champion stays: no incident is open; strongest evidence at" in str(outcome)
+    assert "the champion stays: No incident is open. The strongest evidence is " in str(outcome)
+    assert outcome.decision in outcome.lines
     assert len(rows_of(deployed, tables.decisions)) == 2
 
 
@@ -113,8 +119,8 @@ def test_a_world_that_turned_round_gets_a_model_of_its_own(deployed):
     release = rows_of(deployed, tables.releases)[-1]
     assert outcome.drift
     assert decision.action == "deploy"
-    assert decision.reason.startswith("model drift (large): ")
-    assert "the challenger is not inferior beyond chance" in decision.reason
+    assert decision.reason.startswith("Model drift (large): Brier score rose from ")
+    assert "The challenger is not inferior beyond chance" in decision.reason
     assert release.proven
 
 
@@ -153,8 +159,10 @@ def test_a_feed_that_breaks_asks_a_person_and_is_not_learnt(world):
 
     decision = rows_of(world, tables.decisions)[-1]
     assert decision.action == "ask"
-    assert "lastmonth_activity missing more often (0.0% -> 100.0% of 34 rows)" in str(outcome)
-    assert "nothing is learnt from data that may be broken" in decision.reason
+    assert "lastmonth_activity is missing more often, from 0.0% to 100.0% of 34 rows." in str(
+        outcome
+    )
+    assert "Nothing is learnt from data that may be broken" in decision.reason
     assert len(rows_of(world, tables.releases)) == 1
 
 
@@ -183,7 +191,7 @@ def test_a_rehearsal_decides_and_does_nothing(deployed, tree):
 
     outcome = process(deployed, dry_run=True)
 
-    assert "would act on: data drift: number_of_employees above" in str(outcome)
+    assert "would act on: number_of_employees is above" in str(outcome)
     assert tree() == before
     assert counts_of(deployed) == counts
 
@@ -302,3 +310,39 @@ def test_labels_that_lead_to_a_deployment_are_decided_about(deployed):
     with deployed.open_ledger() as ledger:
         assert ledger.ingestions.pending() == []
     assert str(process(deployed)) == "no new data"
+
+
+TEXTS = ("detail", "reason", "summary", "cause", "resolution", "outcome")
+
+
+def facts_of(world, table):
+    """Return the rows of a table without any text column."""
+    rows = [dict(row._mapping) for row in rows_of(world, table)]
+    return [{name: value for name, value in row.items() if name not in TEXTS} for row in rows]
+
+
+def test_the_ledger_alone_answers_what_was_found_decided_and_why(deployed):
+    """From fields only; the texts that SQL readers have are made of the same."""
+    deployed.drop("turned.csv", HEADER + "\n".join(turned_round(deployed, copies=9)) + "\n")
+    process(deployed)
+
+    alarms = [row for row in facts_of(deployed, tables.findings) if row["drift_detected"]]
+    decision = facts_of(deployed, tables.decisions)[-1]
+    facts, comparison = json.loads(decision["facts"]), json.loads(decision["comparison"])
+    worse = next(row for row in alarms if row["check_name"] == "model_drift")
+    assert worse["direction"] == "higher" and worse["value_after"] > worse["value_before"]
+    assert json.loads(worse["facts"])["metric"] == "brier"
+    assert (decision["action"], decision["reason_code"]) == ("deploy", "drift")
+    assert "model_drift" in {incident["kind"] for incident in facts["incidents"]}
+    assert comparison["verdict"] == "not_inferior" and comparison["wins"] > comparison["losses"]
+
+    for table, told in (
+        (tables.findings, sentences.of_finding),
+        (tables.incidents, sentences.of_incident),
+    ):
+        stored = [row.detail for row in rows_of(deployed, table)]
+        assert [told(row) for row in facts_of(deployed, table)] == stored
+    for row, known in zip(
+        rows_of(deployed, tables.decisions), facts_of(deployed, tables.decisions), strict=True
+    ):
+        assert " ".join(reasons.reasons_of(known)) == row.reason

@@ -150,6 +150,13 @@ class Comparison(BaseModel):
     n: int
     difference: Estimate | None = None
     confidence: float = 0.95
+    verdict: str | None = None
+    wins: int | None = None
+    losses: int | None = None
+    rows_needed: int | None = None
+    evidence_needed: float | None = None
+    sources: dict[str, int] | None = None
+    because_drifted: bool | None = None
 
 
 class Run(BaseModel):
@@ -217,6 +224,10 @@ class Finding(BaseModel):
     rows_needed: int | None
     distances: dict[str, Any] | None
     detail: str
+    direction: str | None
+    value_before: float | None
+    value_after: float | None
+    facts: dict[str, Any] | None
 
 
 class Incident(BaseModel):
@@ -237,6 +248,14 @@ class Incident(BaseModel):
     acknowledged_at: datetime | None
     resolved_at: datetime | None
     resolution: str | None
+    direction: str | None
+    value_before: float | None
+    value_after: float | None
+    facts: dict[str, Any] | None
+    method: str | None
+    effect: float | None
+    n: int | None
+    e_value: float | None
 
 
 class Decision(BaseModel):
@@ -250,6 +269,8 @@ class Decision(BaseModel):
     reason: str
     comparison: Comparison | None
     completed_at: datetime | None
+    reason_code: str | None
+    facts: dict[str, Any] | None
 
 
 class RunInFull(Run):

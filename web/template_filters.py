@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from risk.explain import plain_words
+from risk.explain import plain_words, sentences
 
 
 def iso(moment: datetime) -> str:
@@ -46,7 +46,7 @@ FILTERS = {
     function.__name__: function
     for function in (iso, moment, day_and_month, decimals, figures, whole, distance)
 } | {
-    "plain": plain_words.in_plain_words,
+    "of_incident": sentences.of_incident,
     "subject": plain_words.subject,
     "evidence": plain_words.evidence,
     "metric": plain_words.metric,

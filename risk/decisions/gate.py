@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from risk.config import Gate, Metric
+from risk.decisions.codes import Action, Grounds, VerdictCode
 from risk.monitoring.loss_ratios import ratios
 from risk.stats.evidence import paired_evidence
 from risk.stats.paired import difference
@@ -44,14 +46,15 @@ class Prediction:
 class PairedPredictions:
     """Both models on the same rows, which neither was trained on; and where the rows are from.
 
-    `promise` is the champion's score on older rows, about which a ratio is made a sum over rows.
+    `promise` is the champion's score on older rows, about which a ratio is made a sum over rows;
+    `sources` counts the rows by where they are from.
     """
 
     y_true: Array
     champion: Prediction
     challenger: Prediction
     promise: float = 0.5
-    source: str = "the test data"
+    sources: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,30 +79,54 @@ class Standing:
 class Verdict:
     """Whether the challenger may replace the champion, on what evidence, and why.
 
-    `confidence` is that of the intervals of both scores and of their difference.
+    `wins` and `losses` count the rows on which it did better and worse, `rows_needed` about how
+    many would prove a gain of four points. `confidence` is that of the intervals of both scores
+    and of their difference.
     """
 
     deploy: bool
     proven: bool
-    reason: str
+    verdict: VerdictCode
     champion: Estimate | None = None
     challenger: Estimate | None = None
     p_value: float | None = None
     e_value: float | None = None
-    action: str = "keep"
+    action: Action = Action.KEEP
     metric: str | None = None
     n: int = 0
     difference: Estimate | None = None
     confidence: float = 0.95
+    wins: int | None = None
+    losses: int | None = None
+    rows_needed: int | None = None
+    sources: Mapping[str, int] = field(default_factory=dict)
+    evidence_needed: float | None = None
+    because_drifted: bool = False
 
     def comparison(self) -> str | None:
         """Write the scores and the evidence as JSON; None where there was nothing to compare."""
-        if self.challenger is None:
-            return None
+        return None if self.challenger is None else json.dumps(self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """Return what was compared and found, without what follows from it."""
         content = asdict(self)
-        for name in ("deploy", "reason", "action"):
+        for name in ("deploy", "action"):
             del content[name]
-        return json.dumps(content)
+        return content
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What is decided, why, on what verdict if the gate was asked, and what is live afterwards.
+
+    `release` is the row of a new one.
+    """
+
+    action: Action
+    grounds: Grounds
+    verdict: Verdict | None = None
+    version: int | None = None
+    release: Mapping[str, Any] | None = None
 
 
 def compare(
@@ -120,48 +147,46 @@ def compare(
     margin = gate.margin if standing.harm else 0.0
     e_better = paired_evidence(gains, np.ones(len(gains)), margin=margin)
     e_worse = paired_evidence(-gains, np.ones(len(gains)))  # worse at all, margin or not
-    wins, losses = int(np.sum(gains > 0)), int(np.sum(gains < 0))
     # Told to readers who know the test. It is valid for one look and decides nothing: looked at
     # every ten labels up to 5000, it would let in every third of equal models.
     p_value = mcnemar_exact(*_right_and_wrong(predicted))
-    higher_by = _difference_of_scores(predicted, by)
-    comparison = (
-        f"{metric} {_short(now)} against the champion's {_short(before)} on {len(gains)} rows "
-        f"({predicted.source}), {wins} won and {losses} lost"
+    found = Verdict(
+        deploy=False,
+        proven=False,
+        verdict=VerdictCode.NOT_ENOUGH_EVIDENCE,
+        champion=before,
+        challenger=now,
+        p_value=p_value,
+        e_value=e_better,
+        metric=metric,
+        n=len(gains),
+        difference=_difference_of_scores(predicted, by),
+        confidence=by.confidence,
+        wins=int(np.sum(gains > 0)),
+        losses=int(np.sum(gains < 0)),
+        sources=predicted.sources,
+        evidence_needed=1 / gate.alpha,
     )
-
-    def verdict(reason: str, *, deploy: bool, proven: bool = False, action: str = "") -> Verdict:
-        done = action or ("deploy" if deploy else "keep")
-        weighed = (p_value, e_better, done, metric, len(gains), higher_by, by.confidence)
-        return Verdict(deploy, proven, reason, before, now, *weighed)
-
     # Reasons against come first: within the margin a challenger can be worse and not inferior, both
     # beyond chance. 1 / alpha is Ville's bound, for all looks together.
     if e_worse >= 1 / gate.alpha:
-        return verdict(f"the challenger is worse beyond chance: {comparison}", deploy=False)
+        return replace(found, verdict=VerdictCode.WORSE_BEYOND_CHANCE)
     # By the metric itself: the evidence is about a linear form of it, which may rank otherwise.
     if _point_is_worse(before, now, metric):
-        return verdict(f"the challenger is worse: {comparison}", deploy=False)
+        return replace(found, verdict=VerdictCode.WORSE)
     if e_better >= 1 / gate.alpha:
-        word = "not inferior" if standing.harm else "better"
-        proof = f"the challenger is {word} beyond chance (e = {e_better:.3g}): {comparison}"
-        return verdict(proof, deploy=True, proven=True)
-    unsure = f"not enough evidence (e = {e_better:.2g}, {1 / gate.alpha:.0f} needed): {comparison}"
-    unsure += f"; about {rows_needed(gains, gate.alpha)} rows would prove a gain of 4 points"
-    return _without_evidence(unsure, gate, standing, verdict)
+        verdict = VerdictCode.NOT_INFERIOR if standing.harm else VerdictCode.BETTER
+        return replace(found, verdict=verdict, deploy=True, proven=True, action=Action.DEPLOY)
+    unsure = replace(found, rows_needed=rows_needed(gains, gate.alpha))
+    return _without_evidence(unsure, gate, standing)
 
 
-def _without_evidence(unsure: str, gate: Gate, standing: Standing, verdict: Any) -> Verdict:
+def _without_evidence(unsure: Verdict, gate: Gate, standing: Standing) -> Verdict:
     # At the first look only: scores of equal models cross again and again as rows come, so a rule
     # that needs no evidence would let any challenger in if it were asked often enough.
     if gate.when_unsure == "deploy_if_drifted" and standing.drift and standing.first_look:
-        drifted = "the champion drifted and the challenger is not worse, so it goes live unproven"
-        result: Verdict = verdict(f"{unsure}; {drifted}", deploy=True)
-    elif gate.when_unsure == "ask":
-        result = verdict(f"{unsure}; a person is asked", deploy=False, action="ask")
-    else:
-        result = verdict(f"{unsure}; the champion stays", deploy=False)
-    return result
+        return replace(unsure, deploy=True, action=Action.DEPLOY, because_drifted=True)
+    return replace(unsure, action=Action.ASK) if gate.when_unsure == "ask" else unsure
 
 
 def first(score: Estimate, metric: Metric, *, confidence: float = 0.95) -> Verdict:
@@ -169,9 +194,9 @@ def first(score: Estimate, metric: Metric, *, confidence: float = 0.95) -> Verdi
     return Verdict(
         deploy=True,
         proven=False,
-        reason=f"the first model, so unproven: {metric} {score} on the test data",
+        verdict=VerdictCode.FIRST,
         challenger=score,
-        action="deploy",
+        action=Action.DEPLOY,
         metric=metric,
         n=score.n,
         confidence=confidence,
@@ -258,7 +283,3 @@ def _point_is_worse(before: Estimate, now: Estimate, metric: Metric) -> bool:
     if before.value is None or now.value is None:
         return now.value is None and before.value is not None
     return now.value < before.value if BIGGER_IS_BETTER[metric] else now.value > before.value
-
-
-def _short(score: Estimate) -> str:
-    return "undefined" if score.value is None else f"{score.value:.3f}"

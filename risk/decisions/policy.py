@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from risk.config import Policy
+from risk.decisions.codes import Action, Grounds, ReasonCode, Response
 from risk.models.recalibration import Offer
 from risk.monitoring import incidents
 
-Action = Literal["nothing", "recalibrate", "move_threshold", "retrain", "judge", "ask"]
+How = Literal["retrain", "recalibrate", "move_threshold"]
+MAX_IN_FULL = 10
+EVIDENCE = ("direction", "value_before", "value_after", "method", "effect", "n", "e_value")
 
 
 @dataclass(frozen=True)
 class Choice:
     """What to do, why, and since which ingestion the cause exists."""
 
-    action: Action
-    reason: str
+    action: Response
+    grounds: Grounds
     since: int | None = None
+
+    @property
+    def without_challenger(self) -> Action | None:
+        """What is decided right away, None if there is a challenger to judge."""
+        return {Response.NOTHING: Action.KEEP, Response.ASK: Action.ASK}.get(self.action)
+
+    @property
+    def how(self) -> How | None:
+        """How a challenger is made, None if there is one already."""
+        known: dict[Response, How] = {
+            Response.RETRAIN: "retrain",
+            Response.RECALIBRATE: "recalibrate",
+            Response.MOVE_THRESHOLD: "move_threshold",
+        }
+        return known.get(self.action)
 
 
 def choose(
@@ -40,27 +59,45 @@ def choose(
     is expected to pay. What a new model cannot cure is for a person.
     """
     if not open_incidents:
-        return Choice("nothing", "no incident is open")
-    why = incidents.in_words(open_incidents)
+        return Choice(Response.NOTHING, Grounds(ReasonCode.NO_INCIDENT, {}))
+    known = {"incidents": described(open_incidents)}
     broken = [i for i in open_incidents if i.kind == "data_quality"]
     current = [i for i in broken if (i.last_ingestion_id or 0) >= through]
     lasting = [i for i in current if i.times_seen > policy.ask_first_batches and _of_a_feature(i)]
     if len(lasting) < len(current):
-        return Choice("ask", f"{why}; nothing is learnt from data that may be broken")
+        return Choice(Response.ASK, Grounds(ReasonCode.BROKEN_FEED, known))
     if causes := [*incidents.of_kind(open_incidents, policy.retrain_on), *lasting]:
         since = min((i.since_ingestion_id for i in causes if i.since_ingestion_id), default=None)
         if growth < policy.cool_down_growth:
-            grown = f"only {growth:.1%} more labelled rows than at the last training"
-            return Choice("judge", f"{why}; {grown}", since)
-        return Choice("retrain", why, since)
+            few = Grounds(ReasonCode.FEW_NEW_ROWS, known | {"growth": growth})
+            return Choice(Response.JUDGE, few, since)
+        return Choice(Response.RETRAIN, Grounds(ReasonCode.DRIFT, known), since)
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
         best = max(offers, key=lambda offer: offer.gain, default=None)
         if best and best.gain > 0:
-            return Choice(best.action, f"{why}; {best}")
-        return Choice("ask", f"{why}; no adjustment is expected to pay")
+            offer = Grounds(ReasonCode.ADJUSTMENT, known | {"offer": asdict(best)})
+            return Choice(Response(best.action), offer)
+        return Choice(Response.ASK, Grounds(ReasonCode.NO_ADJUSTMENT, known))
     if len(broken) == len(open_incidents):
-        return Choice("nothing", f"the latest rows are sound again; still open: {why}")
-    return Choice("ask", why)
+        return Choice(Response.NOTHING, Grounds(ReasonCode.SOUND_AGAIN, known))
+    return Choice(Response.ASK, Grounds(ReasonCode.NO_REMEDY, known))
+
+
+def described(open_incidents: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return what is known of incidents now, the worst first, of very many only their names."""
+    ranked = incidents.worst_first(open_incidents)
+    return [
+        {"id": incident.id, "kind": incident.kind, "subject": incident.subject}
+        | (_in_full(incident) if place < MAX_IN_FULL else {})
+        for place, incident in enumerate(ranked)
+    ]
+
+
+def _in_full(incident: Any) -> dict[str, Any]:
+    known = {name: getattr(incident, name) for name in EVIDENCE}
+    facts = None if incident.facts is None else json.loads(incident.facts)
+    text = {"detail": incident.detail} if facts is None else {}  # one opened before there were any
+    return {"severity": incident.severity, **known, "facts": facts, **text}
 
 
 def _of_a_feature(incident: Any) -> bool:

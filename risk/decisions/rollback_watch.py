@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from risk import store
 from risk.config import Config
-from risk.decisions import gate
+from risk.decisions import gate, policy
+from risk.decisions.codes import Grounds, ReasonCode
 from risk.decisions.gate import Standing
 from risk.decisions.run import criteria, predict_with_both
 from risk.ledger.ledger import Ledger
@@ -33,7 +34,7 @@ class Failure:
 
     version: int
     target: int
-    reason: str
+    grounds: Grounds
 
 
 def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failure | None:
@@ -62,31 +63,35 @@ def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failu
     open_incidents = ledger.incidents.unresolved()
     harmed = incidents.of_kind(open_incidents, ["model_drift"])
     since = min((i.since_ingestion_id for i in harmed if i.since_ingestion_id), default=0)
-    reason = _by_labels(config, monitored.champion, before, rows[rows[INGESTION] >= since])
-    if reason is None and incidents.of_kind(open_incidents, ["suspected_harm"]):
-        reason = _by_estimate(config, monitored, before, rows)
-    return Failure(live, earlier[-1], reason) if reason else None
+    grounds = _by_labels(config, monitored.champion, before, rows[rows[INGESTION] >= since])
+    if grounds is None and incidents.of_kind(open_incidents, ["suspected_harm"]):
+        grounds = _by_estimate(config, monitored, before, rows)
+    if grounds is None:
+        return None
+    known = {"from": live, "to": earlier[-1], "incidents": policy.described(open_incidents)}
+    return Failure(live, earlier[-1], grounds.with_facts(**known))
 
 
-def _by_labels(config: Config, live: Model, before: Model, rows: pd.DataFrame) -> str | None:
+def _by_labels(config: Config, live: Model, before: Model, rows: pd.DataFrame) -> Grounds | None:
     labelled, metric = ripe(rows, live.manifest.target), config.checks.metric
     if labelled.empty:
         return None
     verdict = gate.compare(
         predict_with_both(
-            live, before, labelled, metric=metric, source="labelled since it went live"
+            live, before, labelled, metric=metric, sources={"since_live": len(labelled)}
         ),
         config.gate,
         by=criteria(config),
         standing=Standing(),
     )
-    told = verdict.reason.replace("challenger", "release before").replace("champion", "live one")
-    return told if verdict.proven else None
+    if not verdict.proven:
+        return None
+    return Grounds(ReasonCode.WORSE_THAN_BEFORE, {"comparison": verdict.facts()})
 
 
 def _by_estimate(
     config: Config, monitored: MonitoredRelease, before: Model, rows: pd.DataFrame
-) -> str | None:
+) -> Grounds | None:
     if monitored.calibration is None or rows.empty:
         return None
     metric = config.checks.metric
@@ -96,10 +101,8 @@ def _by_estimate(
     )
     if now is None or then is None or (then > now) is not BIGGER_IS_BETTER[metric]:
         return None
-    return (
-        f"its loss is expected to be higher than promised, and {metric} is estimated at {then:.3f} "
-        f"for the release before, {now:.3f} for this one, on {len(rows)} rows without labels"
-    )
+    estimated = {"metric": metric, "live": now, "before": then, "n": len(rows)}
+    return Grounds(ReasonCode.ESTIMATED_WORSE, {"estimate": estimated})
 
 
 def _expected(release: Model, rows: pd.DataFrame, chance: Floats, config: Config) -> float | None:

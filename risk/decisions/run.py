@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +13,7 @@ from risk import store
 from risk.config import Config, Metric
 from risk.data import drops
 from risk.decisions import gate, policy
+from risk.decisions.codes import VerdictCode
 from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing, Verdict
 from risk.decisions.policy import Choice
 from risk.ledger.ledger import Ledger
@@ -46,10 +50,11 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
     )
 
 
-def last_words(ledger: Ledger) -> tuple[str, str]:
-    """Tell how close to an alarm the last assessment was, and what moved the predicted risk."""
+def last_seen(ledger: Ledger) -> dict[str, Any]:
+    """Return what the last assessment knew: the strongest evidence, what moved the risk and how."""
     seen = ledger.assessments.history(newest=1)
-    return (seen[-1].summary, seen[-1].cause) if seen else ("", "")
+    known: dict[str, Any] = json.loads(seen[-1].facts) if seen and seen[-1].facts else {}
+    return known
 
 
 def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool) -> Verdict:
@@ -68,18 +73,21 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
         champion.sha256 == challenger.sha256
         and champion.manifest.threshold == challenger.manifest.threshold
     ):
-        return Verdict(deploy=False, proven=False, reason="the challenger is the champion already")
+        return Verdict(deploy=False, proven=False, verdict=VerdictCode.SAME_MODEL)
     open_incidents = ledger.incidents.unresolved()
     harm = bool(incidents.of_kind(open_incidents, ["model_drift"]))
     drift = bool(incidents.of_kind(open_incidents, config.policy.retrain_on))
     kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
     new = training_data.unlearnt(config, ledger, challenger.manifest, kept)
     if harm and len(new):
-        predicted = predict_with_both(champion, challenger, new, metric=metric, source="the newest")
+        sources = {"newest": len(new)}
+        predicted = predict_with_both(
+            champion, challenger, new, metric=metric, sources={"newest": len(new)}
+        )
     else:
         both = pd.concat([test, new], ignore_index=True)
-        source = f"{len(test)} of the test data, {len(new)} of the newest"
-        predicted = predict_with_both(champion, challenger, both, metric=metric, source=source)
+        sources = {"test_data": len(test), "newest": len(new)}
+        predicted = predict_with_both(champion, challenger, both, metric=metric, sources=sources)
     standing = Standing(drift=drift or harm, harm=harm, first_look=first_look)
     return gate.compare(predicted, config.gate, by=criteria(config), standing=standing)
 
@@ -91,7 +99,12 @@ def criteria(config: Config) -> Criteria:
 
 
 def predict_with_both(
-    champion: Model, challenger: Model, labelled: pd.DataFrame, *, metric: Metric, source: str
+    champion: Model,
+    challenger: Model,
+    labelled: pd.DataFrame,
+    *,
+    metric: Metric,
+    sources: Mapping[str, int],
 ) -> PairedPredictions:
     """Let two models predict the same labelled rows."""
     promised = champion.manifest.held_out_scores.get(metric)
@@ -100,7 +113,7 @@ def predict_with_both(
         champion=_predict(champion, labelled),
         challenger=_predict(challenger, labelled),
         promise=(promised.value if promised else None) or 0.5,
-        source=source,
+        sources=sources,
     )
 
 

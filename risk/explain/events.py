@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from risk.explain import plain_words
-from risk.explain.plain_words import counted, day, in_plain_words, sentence
+from risk.decisions.codes import Action
+from risk.explain import plain_words, reasons, sentences
+from risk.explain.plain_words import counted, day
 from risk.explain.snapshot import Row, Snapshot
 from risk.stats.scores import BIGGER_IS_BETTER
 
 MAX_TOLD = 3
-WORTH_TELLING, MAX_USUAL_CHANGE = 0.005, 0.02
+MAX_USUAL_CHANGE = 0.02
 
 
 def changed(snapshot: Snapshot) -> list[str]:
     """Tell what is different from the data the model learnt from, or was until it was replaced."""
     found = snapshot.open_incidents
-    told = [f"{in_plain_words(incident['detail'])}." for incident in found[:MAX_TOLD]]
+    told = [sentences.of_incident(incident) for incident in found[:MAX_TOLD]]
     if len(found) > MAX_TOLD:
         told.append(f"{counted(len(found) - MAX_TOLD, 'more incident')} below.")
     switch = next((d for d in snapshot.decisions if d["version"]), None)
@@ -42,10 +43,7 @@ def _risk(snapshot: Snapshot) -> list[str]:
     if abs(after - before) < MAX_USUAL_CHANGE:
         learnt = f"it was {before:.2f} in the data the model learnt from"
         return [f"The mean predicted risk is {after:.2f}; {learnt}."]
-    parts = snapshot.risk["parts"].items()
-    told = [f"{name} ({part:+.2f})" for name, part in parts if abs(part) >= WORTH_TELLING]
-    mostly = f", mostly by {plain_words.listed(told[:MAX_TOLD])}" if told else ""
-    return [f"The mean predicted risk went from {before:.2f} to {after:.2f}{mostly}."]
+    return [reasons.of_mean("predicted risk", snapshot.risk)]
 
 
 def done(snapshot: Snapshot) -> list[str]:
@@ -63,7 +61,7 @@ def done(snapshot: Snapshot) -> list[str]:
 
 
 def _is_dull(decision: Row, snapshot: Snapshot) -> bool:
-    only_kept = decision["action"] == "keep" and not decision["comparison"]
+    only_kept = decision["action"] == Action.KEEP and not decision["comparison"]
     return only_kept and not snapshot.causes(decision)
 
 
@@ -72,26 +70,31 @@ def decided(decision: Row, snapshot: Snapshot) -> list[str]:
     on = f"On {day(decision['decided_at'])} it"
     if _is_dull(decision, snapshot):
         return [f"{on} kept the live release: nothing was wrong."]
-    comparison, reason = decision["comparison"], in_plain_words(decision["reason"])
-    how = judged(decision, snapshot) if comparison else ""
+    comparison = decision["comparison"]
+    why = judged(decision, snapshot) if comparison else reasons.main_reason(decision)
     match decision["action"]:
-        case "deploy":
+        case Action.DEPLOY:
             done = f"made release {decision['version']} live"
-            how = how or sentence(reason)
-        case "rollback":
-            done, how = f"went back to release {decision['version']}", sentence(reason)
-        case "ask":
+        case Action.ROLLBACK:
+            done = f"went back to release {decision['version']}"
+        case Action.ASK:
             done = "asked a person, and learnt nothing from the new data"
             done = "asked a person whether to change the model" if comparison else done
         case _ if comparison:
             done = "compared a new model with the live one, and kept the live one"
         case _:
-            first, found, fault = reason.partition("no challenger: ")
             done = "kept the live release"
-            how = sentence(f"no new model: {fault}" if found else first.split("; ")[0])
-    causes = [in_plain_words(cause["detail"]) for cause in snapshot.causes(decision)]
-    why = f" The cause: {plain_words.details(causes, most=1)}." if causes else ""
-    return [f"{on} {done}.{why}", *filter(None, [how])]
+    causes = [sentences.incident_clause(cause) for cause in _as_known(decision, snapshot)]
+    cause = f" The cause: {plain_words.details(causes, most=1)}." if causes else ""
+    is_dull_ask = decision["action"] == Action.ASK and not comparison
+    return [f"{on} {done}.{cause}", *([] if is_dull_ask else [why])]
+
+
+def _as_known(decision: Row, snapshot: Snapshot) -> list[Row]:
+    """Return what was open when something was decided, with the numbers of then."""
+    known = (decision.get("facts") or {}).get("incidents", ())
+    then = {incident["id"]: incident for incident in known}
+    return [{**cause, **then.get(cause.get("id"), {})} for cause in snapshot.causes(decision)]
 
 
 def judged(decision: Row, snapshot: Snapshot) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
+from risk.monitoring.detector import DOMAIN
 from risk.monitoring.findings import OF_DATA
 from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION
 
@@ -25,31 +25,8 @@ SUBJECTS = {
     PREDICTION: "predicted risk",
     LABELLED: "errors on labelled rows",
     EXPECTED_LOSS: "errors expected without labels",
+    DOMAIN: "score of the domain classifier",
 }
-PLAIN_WORDS = (
-    (r"\((predicted risk|expected loss|predicted risk by label)\)", r"the \1"),
-    (r"^(\S+) (?!missing )(\S.*? (?:more|less) often)", r"\1 is \2"),
-    (r" is other levels (more|less) often", r" has values other than its usual ones \1 often"),
-    (r" unseen levels \(", " has values that were never seen before ("),
-    (r" (higher by|lower by|missing more|above every|below every)", r" is \1"),
-    (r"(\d) sd\b", r"\1 standard deviations"),
-    (r"\(([\d.]+%) -> ([\d.]+%) of (\d+) rows\)", r"(from \1 to \2 of \3 rows)"),
-    (
-        r"its median is where the reference had its percentile (\d+)",
-        r"its middle value exceeds \1% of the training data",
-    ),
-    (r"every reference value", "every value of the training data"),
-    (r"\bf1\b", "F1"),
-    (r"\bbrier\b", "Brier score"),
-)
-COUNT = re.compile(r"\b\d{4,}(?= (?:labelled )?rows\b)")
-
-
-def in_plain_words(detail: str) -> str:
-    """Write what a finding says."""
-    for pattern, words in PLAIN_WORDS:
-        detail = re.sub(pattern, words, detail)
-    return COUNT.sub(lambda found: f"{int(found[0]):,}", detail)
 
 
 def subject(name: str | None) -> str:
@@ -64,15 +41,10 @@ def about(incident: Mapping[str, Any]) -> str:
     return f"how {told} go together" if incident["kind"] == "joint_drift" else told
 
 
-def in_short(name: str, most: int = 60) -> str:
+def in_short(name: str, most: int = 40) -> str:
     """Leave out the middle of a name that is too long for a sentence."""
     half = (most - 1) // 2
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
-
-
-def with_short_names(words: str, most: int = 40) -> str:
-    """Leave out the middle of whatever is too long to be a word."""
-    return re.sub(rf"\S{{{most + 1},}}", lambda found: in_short(found[0], most), words)
 
 
 def metric(name: str) -> str:
@@ -86,6 +58,20 @@ def score(estimate: Any) -> str:
     if pd.isna(value):
         return "undefined"
     return f"{value:.3f}" if pd.isna(lower) else f"{value:.3f} [{lower:.3f}, {upper:.3f}]"
+
+
+def told_apart(first: float, second: float, *, least: int = 2) -> tuple[str, str]:
+    """Write two scores with as many decimals as it takes to see which is larger, at most four."""
+    for decimals in range(least, 5):
+        written = f"{first:.{decimals}f}", f"{second:.{decimals}f}"
+        if first == second or written[0] != written[1]:
+            break
+    return written
+
+
+def about_value(value: float) -> str:
+    """Write a value that is known to three digits."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def evidence(e_value: float | None) -> str:

@@ -24,6 +24,7 @@ class Case:
     ingestion_ids: Sequence[int]
     summary: str = ""
     cause: str = ""
+    facts: str | None = None
     findings: Sequence[Row] = ()
     scores: Sequence[Row] = ()
     predictions: Iterable[Row] = ()
@@ -53,6 +54,7 @@ class Assessments:
                 n=case.n,
                 summary=case.summary,
                 cause=case.cause,
+                facts=case.facts,
             )
             _store_state(connection, case, number)
             insert_many(connection, findings, case.findings, run_id=run_id, found_at=now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,15 @@ NOT_JUDGED = Judgement()
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why something is decided: in words, and the same as a short name and facts."""
+
+    text: str
+    code: str | None = None
+    facts: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Decisions:
     """The decisions, with their effects on releases, incidents and ingestions."""
 
@@ -33,7 +44,7 @@ class Decisions:
     def record(
         self,
         action: str,
-        reason: str,
+        reason: Reason | str,
         *,
         version: int | None = None,
         through: int | None = None,
@@ -46,6 +57,7 @@ class Decisions:
         considered.
         """
         common, now = {"run_id": self.database.run_id}, self.database.now
+        known = reason if isinstance(reason, Reason) else Reason(reason)
         with self.database.begin() as connection:
             if judgement.release is not None:
                 new = {**common, "created_at": now(), "version": version, **judgement.release}
@@ -58,9 +70,11 @@ class Decisions:
                 decisions,
                 **common,
                 decided_at=now(),
-                action=action,
+                action=str(action),
                 version=version,
-                reason=reason,
+                reason=known.text,
+                reason_code=known.code and str(known.code),
+                facts=None if known.facts is None else json.dumps(known.facts),
                 comparison=judgement.comparison,
                 completed_at=now() if version is None else None,
             )

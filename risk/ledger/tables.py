@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0006"
+REVISION = "0007"
 
 
 metadata = MetaData(
@@ -37,6 +37,16 @@ def _id() -> Column[Any]:
 
 def _run() -> Column[Any]:
     return Column("run_id", Identity, ForeignKey("runs.id"), index=True)
+
+
+def _found() -> tuple[Column[Any], ...]:
+    """What a text says, as fields; rows made before revision 0007 have the text alone."""
+    return (
+        Column("direction", Name(64)),
+        Column("value_before", Number),
+        Column("value_after", Number),
+        Column("facts", LongText),
+    )
 
 
 runs = Table(
@@ -71,6 +81,8 @@ decisions = Table(
     Column("reason", LongText, nullable=False),
     Column("comparison", LongText),
     Column("completed_at", UtcDateTime),
+    Column("reason_code", Name(32)),
+    Column("facts", LongText),
 )
 
 ingestions = Table(
@@ -148,6 +160,7 @@ assessments = Table(
     Column("attribution", LongText),
     Column("summary", LongText, nullable=False),
     Column("cause", LongText, nullable=False),
+    Column("facts", LongText),
 )
 
 detectors = Table(
@@ -185,6 +198,11 @@ incidents = Table(
     Column("acknowledged_at", UtcDateTime),
     Column("resolved_at", UtcDateTime, index=True),
     Column("resolution", LongText),
+    *_found(),
+    Column("method", Name(32)),
+    Column("effect", Number),
+    Column("n", BigInteger),
+    Column("e_value", Number),
 )
 
 derived_files = Table(
@@ -260,6 +278,7 @@ findings = Table(
     Column("rows_needed", BigInteger),
     Column("distances", LongText),
     Column("detail", LongText, nullable=False),
+    *_found(),
 )
 
 requests_for_change = Table(

@@ -45,6 +45,9 @@ drift_trend = _view(
     drift_detected=BOOLEAN,
     n=INTEGER,
     detail=TEXT,
+    direction=TEXT,
+    value_before=NUMBER,
+    value_after=NUMBER,
 )
 
 column_trend = _view(
@@ -99,4 +102,7 @@ incidents = _view(
     since_drop=TEXT,
     detail=TEXT,
     resolution=TEXT,
+    direction=TEXT,
+    value_before=NUMBER,
+    value_after=NUMBER,
 )

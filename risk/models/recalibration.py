@@ -29,9 +29,6 @@ class Offer:
     gain: float
     unit: str
 
-    def __str__(self) -> str:
-        return f"{self.action.replace('_', ' ')} would have gained {self.gain:+.3f} {self.unit}"
-
 
 def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Offer]:
     """Evaluate each adjustment out of time: fit it on the older labelled rows, score the newer.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,9 +17,10 @@ from risk.models.attribution import Attribution
 from risk.monitoring import detector, findings, multivariate, performance_estimation
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector, State
-from risk.monitoring.findings import Finding
+from risk.monitoring.findings import Finding, Values
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Profile, cells_moved, count, numeric_column
+from risk.monitoring.reference import LABELLED
 from risk.schema import ROW_HASH
 from risk.stats.directions import AGAINST, TOGETHER
 from risk.stats.expected import expected_scores
@@ -27,9 +28,10 @@ from risk.stats.scores import Estimate, score_all
 
 ENOUGH_TO_DESCRIBE = 200
 MAX_POOLED = 40
-MAX_EXPLAINED = 2
+MAX_EXPLAINED, MAX_PARTS = 2, 3
 REALISED = "realised on new rows"
 ESTIMATED = "estimated on new rows"
+RELIABLE, UNRELIABLE = "reliable", "unreliable"
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class Assessment:
     profile: Profile
     predictions: pd.DataFrame
     attribution: Attribution | None
-    cause: str
     scores: dict[str, dict[str, Estimate]]
+    cause: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def alarms(self) -> list[Finding]:
@@ -68,6 +70,19 @@ class Assessment:
         """Add what was found by other means."""
         return replace(self, findings=(*self.findings, *more))
 
+    def described(self, describe: Callable[[Mapping[str, Any]], str]) -> Assessment:
+        """Put each finding into words."""
+        told = (replace(found, detail=describe(found.as_row())) for found in self.findings)
+        return replace(self, findings=tuple(told))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known beside the findings: the strongest evidence, and what moved the risk."""
+        known = [finding for finding in self.findings if finding.e_value is not None]
+        most = max(known, key=lambda finding: finding.e_value or 0.0, default=None)
+        moved = _largest(self.attribution) if self.attribution else None
+        return {"strongest": most.evidence() if most else None, "risk": moved, **self.cause}
+
     def score_rows(self) -> list[dict[str, Any]]:
         """Return one row per score under the ledger's column names."""
         return [
@@ -75,18 +90,6 @@ class Assessment:
             for dataset, estimates in self.scores.items()
             for metric, estimate in estimates.items()
         ]
-
-    def quiet_words(self) -> str:
-        """Say in one line how close to an alarm the strongest evidence is."""
-        known = [f for f in self.findings if f.e_value is not None]
-        if not known:
-            return "no evidence of anything"
-        most = max(known, key=lambda finding: finding.e_value or 0.0)
-        share = min(most.e_value or 0.0, 1.0)
-        line = f"strongest evidence at {share:.1%} of an alarm: {most.detail}"
-        if most.rows_needed and most.rows_needed > most.n:
-            line += f"; a shift worth knowing would take about {most.rows_needed} rows to see"
-        return line
 
 
 def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Config) -> Assessment:
@@ -104,6 +107,7 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
     labelled = _labelled(rows, predictions, ripened, manifest.target)
     scores = _scores(monitored, rows, predictions, labelled, config)
     found = [findings.of_evidence(e, monitored.reference, recent) for e in _worth_telling(evidence)]
+    found = [_with_scores(each, monitored, labelled, scores.get(REALISED, {})) for each in found]
     return Assessment(
         findings=(
             *findings.suspect_feed(found, manifest.features),
@@ -113,8 +117,8 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
         profile=profile,
         predictions=predictions,
         attribution=(told_why := explain(monitored, rows, config) if len(rows) else None),
-        cause=_cause(monitored, told_why, rows, recent, config) if told_why else "",
         scores=scores,
+        cause=_cause(monitored, told_why, rows, recent, config) if told_why else {},
     )
 
 
@@ -151,22 +155,49 @@ def _cause(
     rows: pd.DataFrame,
     recent: Profile,
     config: Config,
-) -> str:
-    """Tell in one line which features changed the predicted risk and the expected loss, and how."""
+) -> dict[str, Any]:
+    """Tell how the features that changed the risk most moved, and what changed the loss."""
     columns = {column.name: column for column in monitored.reference.columns}
-    moved = [
-        f"{name}: {cells_moved(columns[name], monitored.reference.profile.counts[name], now)}"
+    moved = {
+        name: [
+            cell._asdict()
+            for cell in cells_moved(columns[name], monitored.reference.profile.counts[name], now)
+        ]
         for name, now in ((name, recent.counts[name]) for name in list(risk.parts)[:MAX_EXPLAINED])
         if any(now)
-    ]
-    words = [str(risk), f"moved: {'; '.join(moved)}"]
-    if monitored.calibration:
-        rng, features = np.random.default_rng(config.random_seed), list(risk.parts)
-        loss = attribution.attribute(
-            monitored.expected_loss, monitored.sample, rows[features], features, rng=rng
-        )
-        words.append(loss.in_words(most=2, mean_of="expected loss"))
-    return "; ".join(words)
+    }
+    if not monitored.calibration:
+        return {"moved": moved, "loss": None}
+    rng, features = np.random.default_rng(config.random_seed), list(risk.parts)
+    loss = attribution.attribute(
+        monitored.expected_loss, monitored.sample, rows[features], features, rng=rng
+    )
+    return {"moved": moved, "loss": _largest(loss)}
+
+
+def _largest(changed: Attribution) -> dict[str, Any]:
+    """Keep of an attribution the largest parts, and what the others add up to."""
+    parts = list(changed.parts.items())
+    others = sum(part for _, part in parts[MAX_PARTS:])
+    largest = {"parts": dict(parts[:MAX_PARTS]), "others": others}
+    return {"before": changed.before, "after": changed.after, **largest}
+
+
+def _with_scores(
+    found: Finding,
+    monitored: MonitoredRelease,
+    labelled: pd.DataFrame,
+    realised: Mapping[str, Estimate],
+) -> Finding:
+    """Add to a finding about errors what was promised, and what came true."""
+    if found.feature != LABELLED or labelled.empty:
+        return found
+    values: Values = labelled["y_pred_proba"].mean(), labelled["y_true"].mean()
+    if metric := found.facts.get("metric"):
+        promised = monitored.champion.manifest.held_out_scores.get(metric)
+        values = promised.value if promised else None, realised[metric].value
+    facts = {**found.facts, "rows": len(labelled)}
+    return replace(found, value_before=values[0], value_after=values[1], facts=facts)
 
 
 def pool(profiles: Sequence[Profile]) -> Profile:
@@ -250,7 +281,6 @@ def _estimate_and_truth(labelled: pd.DataFrame, threshold: float, config: Config
         metric = "brier"
     estimate, truth = expected[metric], realised[metric]
     wrong = not performance_estimation.reliable(estimate, truth)
-    verdict = "cannot be relied on" if wrong else "agrees"
     return [
         Finding(
             check_name="estimate",
@@ -258,7 +288,10 @@ def _estimate_and_truth(labelled: pd.DataFrame, threshold: float, config: Config
             method=metric,
             drift_detected=False,
             n=len(known),
-            detail=f"the estimate {verdict}: {metric} {estimate} expected, {truth} realised",
+            direction=UNRELIABLE if wrong else RELIABLE,
+            value_before=estimate.value,
+            value_after=truth.value,
+            facts={"expected": asdict(estimate), "realised": asdict(truth)},
             drift_score=estimate.value,
             threshold=truth.value,
             p_value=0.0 if wrong else 1.0,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from risk import store
 from risk.config import Alarms, Config
@@ -27,6 +29,7 @@ class Alarm:
     finding: Finding
 
     def __str__(self) -> str:
+        """Tell it in the words that its finding was given."""
         kind = self.finding.check_name.replace("_", " ")
         return f"{self.at:%Y-%m-%d %H:%M}  release {self.version}  {kind}: {self.finding.detail}"
 
@@ -54,7 +57,13 @@ class Replay:
         return "\n".join([head, *map(str, first)])
 
 
-def replay(config: Config, ledger: Ledger, policy: Alarms) -> Replay:
+def replay(
+    config: Config,
+    ledger: Ledger,
+    policy: Alarms,
+    *,
+    describe: Callable[[Mapping[str, Any]], str] = lambda _: "",
+) -> Replay:
     """Run the detectors of each release over what it saw, under another policy; write nothing."""
     rules = replace(Rules.of(config), alarms=policy)
     existing = releases.versions(config.deployment_folder)
@@ -68,10 +77,10 @@ def replay(config: Config, ledger: Ledger, policy: Alarms) -> Replay:
             earlier.append(batch)
             state, evidence = told.advance(state, batch, look.assessed_at)
             recent = assessment.pool(earlier[-assessment.MAX_POOLED :])
+            found = [findings.of_evidence(e, reference, recent) for e in evidence if e.alarm]
             alarms += [
-                Alarm(look.assessed_at, version, findings.of_evidence(e, reference, recent))
-                for e in evidence
-                if e.alarm
+                Alarm(look.assessed_at, version, replace(f, detail=describe(f.as_row())))
+                for f in found
             ]
     days = (seen[-1].assessed_at - seen[0].assessed_at).total_seconds() / 86_400 if seen else 0.0
     return Replay(tuple(alarms), policy, len(seen), days)

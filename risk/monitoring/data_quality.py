@@ -7,7 +7,7 @@ alarm only below their share of the false-alarm budget for the time that one dro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,11 @@ MIN_SPREAD = 0.25
 CHECKS = 6
 USUAL = "usual_before"
 FACT = "fact"
+ARRIVAL, COLUMNS, VOLUME = "(arrival of drops)", "(columns of drops)", "(rows per drop)"
+DUPLICATES, QUARANTINED = "(duplicate rows)", "(quarantined rows)"
+SHARE_OF = {"duplicate": DUPLICATES, "quarantined": QUARANTINED}
+LATE, REFUSED, UNDECLARED = "late", "refused", "undeclared"
+MORE, FEWER = "more", "fewer"
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,9 @@ def check_drops(config: Config, ledger: Ledger, new: Sequence[Any]) -> list[Find
             found.append(_refused(drop))
         elif drop.kind == "rows" and drop.status == "taken":
             found += [*_volume(drop, history), *_undeclared(drop, history)]
-            found += _share(drop, history, "duplicate", "were known already")
-            worst = ledger.quarantine.commonest_problem(drop.id)
-            found += _share(drop, history, "quarantined", f"were refused, most for {worst}")
+            found += _share(drop, history, "duplicate", {})
+            problem = ledger.quarantine.commonest_problem(drop.id)
+            found += _share(drop, history, "quarantined", {"problem": problem})
     return found
 
 
@@ -79,7 +84,7 @@ def check_constants(
         counts = reference.profile.counts[name]
         cell = int(column.codes(rows[name].iloc[:1])[0])
         p_value = float(((counts[cell] + 1) / (sum(counts) + 1)) ** (len(rows) - 1))
-        value = "missing" if pd.isna(rows[name].iloc[0]) else rows[name].iloc[0]
+        value = rows[name].iloc[0]
         found.append(
             Finding(
                 check_name="data_quality",
@@ -87,7 +92,8 @@ def check_constants(
                 method=CONSTANT,
                 drift_detected=p_value <= limit,
                 n=len(rows),
-                detail=f"{name} is {value} in all {len(rows)} rows",
+                direction=CONSTANT,
+                facts={"value": None if pd.isna(value) else _plain(value)},
                 p_value=p_value,
                 threshold=limit,
             )
@@ -110,16 +116,23 @@ def check_arrival(config: Config, ledger: Ledger) -> list[Finding]:
     return [
         Finding(
             check_name="data_quality",
-            feature="(arrival of drops)",
+            feature=ARRIVAL,
             method=USUAL,
             drift_detected=bool(1 - below <= history.limit and waited > hours.max()),
             n=len(hours),
-            detail=f"no drop for {waited:.1f} h where {typical:.1f} h are usual",
+            direction=LATE,
+            value_before=typical,
+            value_after=waited,
             drift_score=waited / max(typical, 1e-3),
             threshold=history.limit,
             p_value=1 - below,
         )
     ]
+
+
+def _plain(value: Any) -> float | str:
+    """Return a value as JSON has it."""
+    return value if isinstance(value, str) else float(value)
 
 
 def _arrivals(taken: pd.DataFrame) -> pd.Series[Any]:
@@ -132,11 +145,12 @@ def _refused(drop: Any) -> Finding:
     """A drop that could not be used at all is a fact, no chance is involved."""
     return Finding(
         check_name="data_quality",
-        feature="(columns of drops)",
+        feature=COLUMNS,
         method=FACT,
         drift_detected=True,
         n=0,
-        detail=f"{drop.path} was refused: {drop.reason}",
+        direction=REFUSED,
+        facts={"path": drop.path, "reason": drop.reason},
     )
 
 
@@ -147,11 +161,12 @@ def _undeclared(drop: Any, history: History) -> list[Finding]:
     return [
         Finding(
             check_name="data_quality",
-            feature="(columns of drops)",
+            feature=COLUMNS,
             method=FACT,
             drift_detected=len(history.taken) > 0,
             n=drop.rows_read,
-            detail=f"{drop.path}: {drop.reason}",
+            direction=UNDECLARED,
+            facts={"path": drop.path, "reason": drop.reason},
         )
     ]
 
@@ -165,11 +180,14 @@ def _volume(drop: Any, history: History) -> list[Finding]:
     return [
         Finding(
             check_name="data_quality",
-            feature="(rows per drop)",
+            feature=VOLUME,
             method=USUAL,
             drift_detected=p_value <= history.limit,
             n=len(usual),
-            detail=f"{drop.path} has {drop.rows_read} rows where about {typical:.0f} are usual",
+            direction=MORE if drop.rows_read > typical else FEWER,
+            value_before=typical,
+            value_after=drop.rows_read,
+            facts={"path": drop.path},
             drift_score=drop.rows_read / max(typical, 1.0),
             threshold=history.limit,
             p_value=p_value,
@@ -177,7 +195,7 @@ def _volume(drop: Any, history: History) -> list[Finding]:
     ]
 
 
-def _share(drop: Any, history: History, kind: str, words: str) -> list[Finding]:
+def _share(drop: Any, history: History, kind: str, more: Mapping[str, Any]) -> list[Finding]:
     """Compare a drop's share of rows of one kind with the shares of earlier drops."""
     read = history.taken["rows_read"].clip(lower=1)
     usual = (history.taken[f"rows_{kind}"] / read).to_numpy(dtype="float64")
@@ -188,11 +206,14 @@ def _share(drop: Any, history: History, kind: str, words: str) -> list[Finding]:
     return [
         Finding(
             check_name="data_quality",
-            feature=f"({kind} rows)",
+            feature=SHARE_OF[kind],
             method=USUAL,
             drift_detected=1 - below <= history.limit,
             n=n,
-            detail=f"{n_kind} of {n} rows of {drop.path} {words}; {typical:.1%} are usual",
+            direction=MORE,
+            value_before=typical,
+            value_after=n_kind / n,
+            facts={"path": drop.path, "rows": n_kind, **more},
             drift_score=n_kind / n - typical,
             threshold=history.limit,
             p_value=1 - below,

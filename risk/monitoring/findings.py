@@ -1,13 +1,14 @@
-"""One check with its evidence and verdict, and how it is told to a person."""
+"""One check with its evidence and verdict, in codes and numbers; `risk.explain` has the words."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from risk.monitoring.detector import DOMAIN, Evidence
 from risk.monitoring.loss_ratios import CALIBRATION
@@ -28,6 +29,18 @@ Check = Literal[
     "estimate",
     "data_quality",
 ]
+Floats = NDArray[np.float64]
+Values = tuple[float | None, float | None]
+HIGHER, LOWER = "higher", "lower"
+MORE_OFTEN, LESS_OFTEN = "more often", "less often"
+MISSING_MORE, MISSING_LESS = f"missing {MORE_OFTEN}", f"missing {LESS_OFTEN}"
+OTHERS_MORE, OTHERS_LESS = f"other levels {MORE_OFTEN}", f"other levels {LESS_OFTEN}"
+UNSEEN = "unseen levels"
+ABOVE, BELOW = "above every reference value", "below every reference value"
+LOWEST, HIGHEST = "in the lowest half per cent", "in the highest half per cent"
+SHARES = {MISSING_MORE, MISSING_LESS, OTHERS_MORE, OTHERS_LESS, UNSEEN}
+SHARES |= {ABOVE, BELOW, LOWEST, HIGHEST}
+POSITIVE = "positive"
 OF_DATA = {"data_drift", "joint_drift", "prediction_drift", "label_drift"}
 METHOD, CONSTANT = "e_detector", "constant"
 MOSTLY, ENOUGH_FOR_A_RANGE = 0.5, 200
@@ -37,6 +50,8 @@ MOSTLY, ENOUGH_FOR_A_RANGE = 0.5, 200
 class Finding:
     """One check, the evidence it weighed and its verdict.
 
+    `direction` says which way it moved, `value_before` and `value_after` from where to where, and
+    `facts` what else is special to its kind; `detail` is the same in the words of `risk.explain`.
     `drift_score` and `threshold` are in the unit of the method: standard deviations of the
     reference for `e_detector`, whose `e_value` reaches 1 by chance no more often than the
     false-alarm budget allows. `distances` describe the change, they never raise an alarm.
@@ -47,7 +62,11 @@ class Finding:
     method: str
     drift_detected: bool
     n: int
-    detail: str
+    detail: str = ""
+    direction: str | None = None
+    value_before: float | None = None
+    value_after: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
     drift_score: float | None = None
     threshold: float | None = None
     p_value: float | None = None
@@ -75,12 +94,21 @@ class Finding:
         """Return the finding under the ledger's column names."""
         told = {name: asdict(distance) for name, distance in (self.distances or {}).items()}
         row = asdict(self) | {"distances": json.dumps(told) if told else None}
+        row["facts"] = json.dumps(self.facts)
         del row["is_out_of_range"]
         return row
+
+    def evidence(self) -> dict[str, Any]:
+        """Return what is found, without distances and words."""
+        kept = asdict(replace(self, distances=None))
+        for name in ("distances", "detail", "is_out_of_range", "p_value", "threshold"):
+            del kept[name]
+        return kept
 
 
 def of_evidence(evidence: Evidence, reference: Reference, recent: Profile) -> Finding:
     """Tell what the detectors found about one subject; `recent` are the latest rows."""
+    moved = _moved(evidence, reference, recent)
     check = _check(evidence, reference.target)
     distances = _distances(evidence.subject, reference, recent)
     p_value = next((distances[m].p_value for m in ("ks", "chisquare") if m in distances), None)
@@ -90,14 +118,17 @@ def of_evidence(evidence: Evidence, reference: Reference, recent: Profile) -> Fi
         method=METHOD,
         drift_detected=evidence.alarm,
         n=evidence.n,
-        detail=_in_words(evidence, check, reference, recent),
+        direction=moved.direction,
+        value_before=moved.values[0],
+        value_after=moved.values[1],
+        facts=moved.facts,
         drift_score=evidence.effect,
         threshold=evidence.tolerance,
         p_value=p_value,
         e_value=evidence.e_value,
         rows_needed=evidence.rows_needed,
         distances=distances,
-        is_out_of_range=evidence.direction.endswith("every reference value")
+        is_out_of_range=evidence.direction in (ABOVE, BELOW)
         and evidence.now >= MOSTLY
         and reference.profile.n >= ENOUGH_FOR_A_RANGE,
     )
@@ -113,13 +144,6 @@ def suspect_feed(found: Sequence[Finding], features: Sequence[str]) -> list[Find
     return [replace(f, check_name="data_quality") if alone and f is moved[0] else f for f in found]
 
 
-def in_words(found: Sequence[Finding], *, most: int = 3) -> str:
-    """Say in one line what was found, the worst first."""
-    told = [f"{f.check_name.replace('_', ' ')}: {f.detail}" for f in found[:most]]
-    rest = [f"and {len(found) - most} more"] if len(found) > most else []
-    return "; ".join([*told, *rest])
-
-
 def _check(evidence: Evidence, target: str) -> Check:
     subject = evidence.subject
     if subject == LABELLED:
@@ -129,7 +153,7 @@ def _check(evidence: Evidence, target: str) -> Check:
         PREDICTION: "prediction_drift",
         target: "label_drift",
     }
-    if evidence.direction == "missing more often":
+    if evidence.direction == MISSING_MORE:
         return "data_quality"
     joint = evidence.direction in (TOGETHER, AGAINST) or subject == DOMAIN
     return own.get(subject, "joint_drift" if joint else "data_drift")
@@ -153,34 +177,72 @@ def _distances(subject: str, reference: Reference, recent: Profile) -> dict[str,
     return describe(before[:-1], now[:-1], positions=means / spread + apart if varies else None)
 
 
-def _in_words(evidence: Evidence, check: Check, reference: Reference, recent: Profile) -> str:
-    """Write subject, direction and size of a change, and how sure it is."""
+@dataclass(frozen=True)
+class _Moved:
+    """Which way a subject moved, from where to where, and what is special to that."""
+
+    direction: str
+    values: Values = (None, None)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _moved(evidence: Evidence, reference: Reference, recent: Profile) -> _Moved:
+    """Name a direction without what it is the direction of, and find the values it is between."""
     name, direction = evidence.subject, evidence.direction
-    if check in ("model_drift", "calibration_drift"):
-        moved = "fallen" if BIGGER_IS_BETTER.get(direction, True) else "risen"
-        what = f"{direction} has {moved}" if check == "model_drift" else direction
-        return f"{what} by {abs(evidence.effect):.2f} sd on {evidence.n} labelled rows"
-    if check == "suspected_harm":
-        way = "rose" if evidence.effect >= 0 else "fell"
-        return f"the expected loss {way} by {abs(evidence.effect):.2f} sd on {evidence.n} rows"
-    if _is_share(direction):
-        before, now = abs(evidence.before), abs(evidence.now)
-        return f"{name} {direction} ({before:.1%} -> {now:.1%} of {evidence.n} rows)"
-    known = direction in ("higher", "lower") and name in reference.subjects
-    where = _median(name, reference, recent) if known else ""
-    return f"{name} {direction} by {abs(evidence.effect):.2f} sd{where}"
+    if name == LABELLED and direction not in CALIBRATION:
+        is_score = BIGGER_IS_BETTER.get(direction, True)
+        return _Moved(LOWER if is_score else HIGHER, facts={"metric": direction})
+    shares = abs(evidence.before), abs(evidence.now)
+    if (level := _level(evidence, reference)) is not None:
+        return _Moved(level[1], shares, {"level": level[0]})
+    if direction in SHARES:
+        return _Moved(direction, shares)
+    if name == EXPECTED_LOSS:
+        return _Moved(direction, *_means(name, reference, recent))
+    if direction in (HIGHER, LOWER) and name in reference.subjects:
+        return _Moved(direction, *_medians(name, reference, recent))
+    return _Moved(direction)
 
 
-def _is_share(direction: str) -> bool:
-    return direction.endswith(("often", "levels", "value", "per cent"))
+def _level(evidence: Evidence, reference: Reference) -> tuple[str, str] | None:
+    """Find the level that came more or less often, which the direction is named after."""
+    if evidence.direction in SHARES:
+        return None
+    column = reference.subjects.get(evidence.subject)
+    levels = column.levels if column else ()
+    levels = (POSITIVE,) if evidence.subject == reference.target else levels
+    ways = ((level, way) for level in levels for way in (MORE_OFTEN, LESS_OFTEN))
+    return next((found for found in ways if evidence.direction == " ".join(found)), None)
 
 
-def _median(name: str, reference: Reference, recent: Profile) -> str:
-    """Tell which percentile of the reference the median of the latest rows is."""
+def _known(name: str, reference: Reference, recent: Profile) -> tuple[Floats, Floats] | None:
+    """Return the rows before and now in each cell but that of missing values."""
     before = np.array(reference.profile.counts[name][:-1], float)
     now = np.array(recent.counts.get(name, ())[:-1], float)
-    if not (before.sum() and now.sum()):
-        return ""
-    middle = int(np.searchsorted(np.cumsum(now), now.sum() / 2))
-    rank = 100 * (before[:middle].sum() + before[middle] / 2) / before.sum()
-    return f" (its median is where the reference had its percentile {rank:.0f})"
+    return (before, now) if before.sum() and now.sum() else None
+
+
+def _means(name: str, reference: Reference, recent: Profile) -> tuple[Values, dict[str, Any]]:
+    counts = _known(name, reference, recent)
+    if counts is None:
+        return (None, None), {}
+    before, now = (float(np.average(reference.means[name], weights=rows)) for rows in counts)
+    return (before, now), {"rows": int(counts[1].sum())}
+
+
+def _medians(name: str, reference: Reference, recent: Profile) -> tuple[Values, dict[str, Any]]:
+    """Return both medians, as far as cells tell, and which percentile of the reference it is now.
+
+    A cell stands for the mean of its reference rows.
+    """
+    counts = _known(name, reference, recent)
+    if counts is None:
+        return (None, None), {}
+    before, now = counts
+    earlier, later = (
+        int(np.searchsorted(np.cumsum(rows), rows.sum() / 2)) for rows in (before, now)
+    )
+    rank = 100 * (before[:later].sum() + before[later] / 2) / before.sum()
+    facts = {"median_percentile": round(float(rank), 1), "rows": int(now.sum())}
+    means = reference.means[name]
+    return (float(means[earlier]), float(means[later])), facts

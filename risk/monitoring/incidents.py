@@ -54,7 +54,7 @@ def update(
             "kind": kind,
             "subject": subject,
             "severity": alarm.severity,
-            "detail": alarm.detail,
+            **evidence_of(alarm),
             "since_ingestion_id": batch.first,
             "last_ingestion_id": batch.last,
         }
@@ -65,7 +65,7 @@ def update(
         {
             "id": known[cause].id,
             "severity": _worse(known[cause].severity, alarm.severity),
-            "detail": alarm.detail,
+            **evidence_of(alarm),
             "times_seen": 1 + known[cause].times_seen * _in_a_row(known[cause], batch),
             "last_ingestion_id": batch.last,
         }
@@ -87,12 +87,16 @@ def of_kind(open_incidents: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
     return [incident for incident in open_incidents if incident.kind in kinds]
 
 
-def in_words(open_incidents: Sequence[Any], *, most: int = 3) -> str:
-    """Say in one line which incidents are open, the worst first."""
-    ranked = sorted(open_incidents, key=lambda incident: -SEVERITIES.index(incident.severity))
-    told = [f"{i.kind.replace('_', ' ')} ({i.severity}): {i.detail}" for i in ranked[:most]]
-    rest = [f"and {len(ranked) - most} more"] if len(ranked) > most else []
-    return "; ".join([*told, *rest])
+def worst_first(open_incidents: Sequence[Any]) -> list[Any]:
+    """Sort by severity."""
+    return sorted(open_incidents, key=lambda incident: -SEVERITIES.index(incident.severity))
+
+
+def evidence_of(alarm: Finding) -> dict[str, Any]:
+    """Return what an alarm found, under the column names of an incident."""
+    row = alarm.as_row()
+    names = ("detail", "direction", "value_before", "value_after", "facts", "method", "n")
+    return {name: row[name] for name in (*names, "e_value")} | {"effect": alarm.drift_score}
 
 
 def _in_a_row(incident: Any, batch: Span) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -56,6 +56,14 @@ class Column:
         edges = [f"{0 if abs(edge) < 1e-300 else edge:g}" for edge in self.edges]
         between = [f"{low} to {high}" for low, high in zip(edges, edges[1:], strict=False)]
         return [f"below {edges[0]}", *between, f"above {edges[-1]}", "(missing)"]
+
+
+class Moved(NamedTuple):
+    """A cell in words, and its share of the rows before and now."""
+
+    values: str
+    before: float
+    after: float
 
 
 @dataclass(frozen=True)
@@ -124,13 +132,13 @@ def joint_codes(first: Codes, second: Codes) -> Codes:
 
 def cells_moved(
     column: Column, reference: Sequence[int], current: Sequence[int], *, most: int = 2
-) -> str:
-    """Name in words the cells whose share changed most; of numbers, quarters of the reference."""
+) -> list[Moved]:
+    """Return the cells whose share changed most; of numbers, quarters of the reference."""
     labels, merge = _quarters(column, reference)
     before = np.divide(reference, max(sum(reference), 1)) @ merge
     now = np.divide(current, max(sum(current), 1)) @ merge
     largest = np.argsort(-np.abs(now - before), kind="stable")[:most]
-    return ", ".join(f"{labels[i]}: {before[i]:.0%} -> {now[i]:.0%}" for i in largest)
+    return [Moved(labels[i], float(before[i]), float(now[i])) for i in largest]
 
 
 def _quarters(column: Column, reference: Sequence[int]) -> tuple[list[str], NDArray[np.float64]]:

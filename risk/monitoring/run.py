@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from risk.models import releases, training_data
 from risk.monitoring import assessment, data_quality, detector, incidents, monitored_release
 from risk.monitoring.assessment import Assessment, Batch
 from risk.monitoring.detector import State
+from risk.monitoring.findings import Finding
 from risk.monitoring.incidents import Span
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Profile
@@ -24,7 +26,19 @@ from risk.monitoring.profile import Profile
 MAX_PARTS_BEFORE = 20
 
 
-def assess(config: Config, ledger: Ledger) -> Assessment | None:
+@dataclass(frozen=True)
+class Writer:
+    """What writes the texts of the ledger: of a finding, and of an assessment's facts."""
+
+    finding: Callable[[Mapping[str, Any]], str]
+    summary: Callable[[Mapping[str, Any]], str]
+    cause: Callable[[Mapping[str, Any]], str]
+
+
+SILENT = Writer(lambda _: "", lambda _: "", lambda _: "")
+
+
+def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Assessment | None:
     """Let the live release's detectors see what is new, and record what they found."""
     new = ledger.ingestions.unassessed()
     if not new:
@@ -38,7 +52,10 @@ def assess(config: Config, ledger: Ledger) -> Assessment | None:
         limit = data_quality.History.before(config, ledger, new[0].id).limit
         constants = data_quality.check_constants(live.reference, batch.rows, features, limit)
         found = found.with_findings([*constants, *data_quality.check_drops(config, ledger, new)])
-        ledger.assessments.record(_case(config, ledger, live, found, new))
+        found = found.described(describe.finding)
+        case = _case(config, ledger, live, found, new)
+        summary, cause = describe.summary(found.facts), describe.cause(found.facts)
+        ledger.assessments.record(replace(case, summary=summary, cause=cause))
     return found
 
 
@@ -56,11 +73,15 @@ def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
     return assessment.assess(live, _state(ledger, version), batch, config)
 
 
-def note_arrival(config: Config, ledger: Ledger) -> list[str]:
+def note_arrival(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> list[Finding]:
     """Open an incident, once, if drops stay away for longer than chance explains."""
     known = {incident.subject for incident in ledger.incidents.unresolved()}
     late = [f for f in data_quality.check_arrival(config, ledger) if f.drift_detected]
-    fresh = [finding for finding in late if finding.feature not in known]
+    fresh = [
+        replace(finding, detail=describe.finding(finding.as_row()))
+        for finding in late
+        if finding.feature not in known
+    ]
     ledger.findings.record([finding.as_row() for finding in fresh])
     for finding in fresh:
         ledger.incidents.open(
@@ -69,10 +90,10 @@ def note_arrival(config: Config, ledger: Ledger) -> list[str]:
                 "kind": finding.check_name,
                 "subject": finding.feature,
                 "severity": finding.severity,
-                "detail": finding.detail,
+                **incidents.evidence_of(finding),
             }
         )
-    return [finding.detail for finding in fresh]
+    return fresh
 
 
 def _state(ledger: Ledger, version: int) -> State:
@@ -133,8 +154,7 @@ def _case(
         profile=found.profile.to_json(),
         state=found.state.to_json(),
         attribution=assessment.attribution_json(found.attribution),
-        summary=found.quiet_words(),
-        cause=found.cause,
+        facts=json.dumps(found.facts),
         ingestion_ids=[ingestion.id for ingestion in new],
         findings=[finding.as_row() for finding in found.findings],
         scores=[scored | row for row in found.score_rows()],

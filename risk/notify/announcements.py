@@ -10,15 +10,17 @@ from datetime import datetime
 from typing import Any
 
 from risk.config import Config
-from risk.explain.plain_words import ADVICE, in_plain_words, subject
+from risk.decisions.codes import Action
+from risk.explain import reasons, sentences
+from risk.explain.plain_words import ADVICE, subject
 from risk.ledger.database import Record
 from risk.ledger.outbox import INTRODUCTION, OPENED, RESOLVED, News
 
 ANSWERS = {
-    "deploy": "release {version} was deployed",
-    "rollback": "the system went back to release {version}",
-    "ask": "a person is asked",
-    "keep": "the live release stays",
+    Action.DEPLOY: "release {version} was deployed",
+    Action.ROLLBACK: "the system went back to release {version}",
+    Action.ASK: "a person is asked",
+    Action.KEEP: "the live release stays",
 }
 MAX_TITLE_LENGTH = 150
 
@@ -68,9 +70,12 @@ def footer(config: Config) -> str:
 
 def _opened(incident: Record, answer: Record | None) -> tuple[str, str, str]:
     number, kind = incident.id, incident.kind.replace("_", " ")
+    said = sentences.of_incident(dict(incident._mapping))
     title = f"Incident {number}: {kind} ({incident.severity}): {subject(incident.subject)}"
     drop = f", first in {incident.since_path}" if incident.since_path else ""
-    done = ANSWERS[answer.action].format(version=answer.version) if answer else "nothing yet"
+    done = (
+        ANSWERS[Action(answer.action)].format(version=answer.version) if answer else "nothing yet"
+    )
     if incident.resolved_at:
         to_do = f"To do: nothing, it is over since {_minute(incident.resolved_at)}."
     else:
@@ -80,11 +85,11 @@ def _opened(incident: Record, answer: Record | None) -> tuple[str, str, str]:
             f"  python diagnostics.py --resolve {number}       closes it, once it is explained"
         )
     text = (
-        f"{in_plain_words(incident.detail)}\n"
+        f"{said}\n"
         f"Since: {_minute(incident.opened_at)}{drop}, while release {incident.version} was live.\n"
         f"Done: {done}.\n{to_do}"
     )
-    return title, incident.detail, text
+    return title, said, text
 
 
 def _resolved(incident: Record) -> tuple[str, str, str]:
@@ -92,7 +97,7 @@ def _resolved(incident: Record) -> tuple[str, str, str]:
     title = f"Incident {incident.id} is resolved: {kind}: {subject(incident.subject)}"
     text = (
         f"{incident.resolution}\n"
-        f"It was: {in_plain_words(incident.detail)}\n"
+        f"It was: {sentences.of_incident(dict(incident._mapping))}\n"
         f"Open from {_minute(incident.opened_at)} to {_minute(incident.resolved_at)}.\n"
         "To do: nothing."
     )
@@ -102,25 +107,25 @@ def _resolved(incident: Record) -> tuple[str, str, str]:
 def _decided(decision: Record, config: Config) -> tuple[str, str, str]:
     tried = decision.comparison is not None
     match decision.action:
-        case "deploy" if decision.version == 1:
+        case Action.DEPLOY if decision.version == 1:
             title, to_do = "Release 1 is live", "nothing."
-        case "deploy":
+        case Action.DEPLOY:
             title = f"Release {decision.version} is live"
             to_do = (
                 f"nothing; for {config.policy.watch_days:g} days it is rolled back by itself if "
                 "the one before does better.\n"
                 "  python deployment.py --rollback   goes back by hand"
             )
-        case "rollback":
+        case Action.ROLLBACK:
             title = f"Back to release {decision.version}"
             to_do = "nothing.\n  python deployment.py --list   shows all releases"
-        case "ask" if tried:
+        case Action.ASK if tried:
             title = "A person is asked whether the challenger shall be deployed"
             to_do = (
                 "decide; until then the live release stays.\n"
                 "  python deployment.py --force   deploys the challenger"
             )
-        case "ask":
+        case Action.ASK:
             title = "A person is asked, the live release stays"
             to_do = (
                 "have the feed mended if it is broken; close what is explained.\n"
@@ -133,9 +138,10 @@ def _decided(decision: Record, config: Config) -> tuple[str, str, str]:
                 "nothing; it is judged again when more labelled rows have come.\n"
                 "  python deployment.py --force   deploys it all the same"
             )
-    reasons = "\n".join(f"- {in_plain_words(reason)}" for reason in decision.reason.split("; "))
-    text = f"Decided: {_minute(decision.decided_at)}\nWhy:\n{reasons}\nTo do: {to_do}"
-    return title, decision.reason, text
+    why = reasons.reasons_of(dict(decision._mapping))
+    listed = "\n".join(f"- {reason}" for reason in why)
+    text = f"Decided: {_minute(decision.decided_at)}\nWhy:\n{listed}\nTo do: {to_do}"
+    return title, " ".join(why), text
 
 
 def _failed(run: Record) -> tuple[str, str, str]:
@@ -172,8 +178,9 @@ def _when(event: str, happened_at: datetime) -> dict[str, Any]:
 def _fields(fact: Record) -> dict[str, Any]:
     """Return a row as plain values."""
     values = dict(fact._mapping)
-    if values.get("comparison"):
-        values["comparison"] = json.loads(values["comparison"], parse_constant=lambda _: None)
+    for name in values.keys() & {"comparison", "facts"}:
+        if values[name]:
+            values[name] = json.loads(values[name], parse_constant=lambda _: None)
     return {
         name: _iso(value) if isinstance(value, datetime) else value
         for name, value in values.items()

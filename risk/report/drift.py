@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from risk.data.statistics import as_rows
-from risk.explain import plain_words
-from risk.explain.plain_words import counted, in_plain_words
+from risk.explain import plain_words, reasons, sentences
+from risk.explain.plain_words import counted
 from risk.monitoring.findings import METHOD
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Column, cells_moved
@@ -145,7 +144,7 @@ def table(found: pd.DataFrame, caption: str) -> Table:
     rows = tuple(
         (
             plain_words.subject(row["feature"]),
-            "as it was" if row["size"] == 0 else _without_name(row["feature"], row["detail"]),
+            "as it was" if row["size"] == 0 else sentences.change_of(row),
             row["size"],
             row["threshold"],
             row["e_value"] and min(row["e_value"], 1.0),
@@ -163,15 +162,6 @@ def table(found: pd.DataFrame, caption: str) -> Table:
     )
 
 
-def _without_name(subject: str, detail: str) -> str:
-    """Say what changed without repeating what it is that changed."""
-    told = in_plain_words(detail)
-    name = in_plain_words(subject) if subject.startswith("(") else subject
-    for start in (f"{subject} ", f"{name} ", f"the {plain_words.subject(subject)} "):
-        told = told.removeprefix(start)
-    return told.removeprefix("is ")
-
-
 def _others(others: pd.DataFrame) -> tuple[Block, ...]:
     if others.empty:
         return ()
@@ -187,7 +177,8 @@ def _drawn(seen: Seen, features: pd.DataFrame) -> tuple[Section, ...]:
     moved = features[features["drift_detected"] & features["feature"].isin(list(columns))]
     shown = as_rows(moved.head(MAX_DRAWN))
     drawn = [
-        _feature(seen, seen.monitored, columns[row["feature"]], row["detail"]) for row in shown
+        _feature(seen, seen.monitored, columns[row["feature"]], sentences.of_finding(row))
+        for row in shown
     ]
     if not drawn:
         return ()
@@ -196,7 +187,7 @@ def _drawn(seen: Seen, features: pd.DataFrame) -> tuple[Section, ...]:
     return (Section("How they changed", (*drawn, *note)),)
 
 
-def _feature(seen: Seen, monitored: MonitoredRelease, column: Column, detail: str) -> Section:
+def _feature(seen: Seen, monitored: MonitoredRelease, column: Column, words: str) -> Section:
     from risk.figures import distributions as distribution_figures
 
     name, reference = column.name, monitored.reference
@@ -212,8 +203,8 @@ def _feature(seen: Seen, monitored: MonitoredRelease, column: Column, detail: st
     else:
         cells = distributions.numeric(column, before, now)
         figure = distribution_figures.numeric_feature(cells, **sizes)
-    moved = re.sub(r": (\d+%) -> (\d+%)", r" (from \1 to \2)", cells_moved(column, before, now))
-    told = f"{in_plain_words(detail)}. What moved most: {moved}."
+    shares = [cell._asdict() for cell in cells_moved(column, before, now)]
+    told = f"{words} What moved most: {reasons.cells_in_words(shares)}."
     caption = (
         f"{name}: shares of the {reference.profile.n:,} rows learnt from and of the newest "
         f"{seen.recent.n:,}."

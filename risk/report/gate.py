@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from risk.data.statistics import as_rows
-from risk.explain import events, plain_words
+from risk.decisions.codes import Action
+from risk.explain import events, plain_words, reasons
 from risk.explain.plain_words import counted
 from risk.explain.snapshot import Row
 from risk.report.context import Context
@@ -18,9 +19,9 @@ NEVER = (
     "the live one on the same rows, which neither has learnt."
 )
 CHANGED = {
-    "deploy": "the new model went live",
-    "keep": "the live model stayed",
-    "ask": "a person was asked",
+    Action.DEPLOY: "the new model went live",
+    Action.KEEP: "the live model stayed",
+    Action.ASK: "a person was asked",
 }
 
 
@@ -36,7 +37,7 @@ def section(known: Context) -> Section:
     if comparison["champion"] is None:
         told = f"On {moment} release {judged['version']} went live. {weighed}"
         return Section(TITLE, (Paragraph(told), Paragraph(NEVER, "aside")))
-    told = f"On {moment} {CHANGED[judged['action']]}. {weighed}"
+    told = f"On {moment} {CHANGED[Action(judged['action'])]}. {weighed}"
     rows = _rows(comparison)
     name = plain_words.metric(comparison["metric"])
     words = _in_words(comparison)
@@ -97,8 +98,9 @@ def _weighed(known: Context, judged: Row) -> tuple[Block, ...]:
         f"{plain_words.evidence(comparison['e_value'])}; p-value of McNemar's exact test: "
         f"{_short(comparison['p_value'])}.",
     )
-    why = Paragraph(f"As recorded: {judged['reason']}.", "aside")
-    return (table, Section("How it was decided", (Bullets(rules), why)))
+    why = Bullets(tuple(reasons.reasons_of(judged)))
+    recorded = (Bullets(rules), Paragraph("As recorded:", "aside"), why)
+    return (table, Section("How it was decided", recorded))
 
 
 def _short(p_value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from risk.data.statistics import as_rows, summarise_timings
@@ -14,7 +15,7 @@ from risk.report.context import Context
 from risk.report.document import Block, Paragraph, Picture, Section, Table
 
 TITLE = "How does it run?"
-MAX_SHOWN, MAX_TIMED = 20, 100
+MAX_SHOWN, MAX_TIMED, MAX_OUTCOME = 20, 100, 200
 
 
 def section(known: Context) -> Section:
@@ -86,7 +87,7 @@ def _runs(known: Context, runs: Sequence[Row], total: int) -> Section:
             run["started_at"],
             run["status"],
             run["duration_seconds"],
-            done.get(run["id"]) or sentence(_first_line(run["outcome"]) or run["status"]),
+            done.get(run["id"]) or _in_one_line(run["outcome"] or run["status"]),
         )
         for run in shown
     )
@@ -100,8 +101,8 @@ def _runs(known: Context, runs: Sequence[Row], total: int) -> Section:
     return Section("Runs", (table,))
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").partition("\n")[0]
+def _in_one_line(outcome: str) -> str:
+    return sentence(textwrap.shorten(outcome, MAX_OUTCOME, placeholder=" ..."))
 
 
 def _packages(known: Context) -> Section:

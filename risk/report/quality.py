@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from risk.data.statistics import as_rows
-from risk.explain import plain_words
-from risk.explain.plain_words import counted, in_plain_words, sentence
+from risk.explain import plain_words, sentences
+from risk.explain.plain_words import counted, sentence
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Column
 from risk.report.context import MAX_DROPS, Context, Seen
@@ -58,11 +58,11 @@ def _alarms(known: Context) -> tuple[Block, ...]:
         return ()
     found = known.seen.findings
     odd = found[(found["check_name"] == "data_quality") & found["drift_detected"].astype("bool")]
-    new = [f"{in_plain_words(detail)}." for detail in odd["detail"].head(MAX_ROWS)]
+    new = [sentences.of_finding(row) for row in as_rows(odd.head(MAX_ROWS))]
     earlier = [
-        f"{in_plain_words(incident['detail'])}, since {plain_words.day(incident['opened_at'])}."
+        f"Since {plain_words.day(incident['opened_at'])}: {sentences.of_incident(incident)}"
         for incident in known.snapshot.open_incidents[:MAX_ROWS]
-        if incident["kind"] == "data_quality" and incident["detail"] not in set(odd["detail"])
+        if incident["kind"] == "data_quality" and incident["subject"] not in set(odd["feature"])
     ]
     blocks: list[Block] = [Paragraph("The newest data raise no alarm about their quality.")]
     if new:

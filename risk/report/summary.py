@@ -91,8 +91,7 @@ def _since(known: Context) -> str:
 
 
 def _told(sentences: Sequence[str]) -> Block:
-    short = tuple(map(plain_words.with_short_names, sentences))
-    return Paragraph(short[0]) if len(short) == 1 else Bullets(short)
+    return Paragraph(sentences[0]) if len(sentences) == 1 else Bullets(tuple(sentences))
 
 
 def _arrived(known: Context) -> str:

@@ -152,8 +152,8 @@ def test_few_rows_are_told_how_many_are_needed():
     """With the usual disagreement of 15 %: about 0.7 * 2 * 0.15 * ln(4 / 0.05) / 0.04^2 = 575."""
     verdict = judge(won_and_lost(5, 1, 0))
 
-    assert "not enough evidence (e = 1.4, 20 needed)" in verdict.reason
-    assert "about 580 rows would prove a gain of 4 points" in verdict.reason
+    assert (verdict.verdict, verdict.evidence_needed) == ("not_enough_evidence", 20)
+    assert verdict.rows_needed == 580
 
 
 @pytest.mark.parametrize(("disputed", "rows"), [(0, 150), (10, 380), (40, 1530)])
@@ -174,7 +174,7 @@ def test_eight_straight_wins_are_the_least_that_proves():
     assert seven.e_value == pytest.approx(sum(x**7 for x in (1.1, 1.2, 1.4, 1.75)) / 4)
     assert eight.e_value == pytest.approx(sum(x**8 for x in (1.1, 1.2, 1.4, 1.75)) / 4)
     assert (seven.deploy, eight.deploy) == (False, True)
-    assert "better beyond chance (e = 27.3)" in eight.reason
+    assert eight.verdict == "better"
 
 
 @pytest.mark.parametrize(("alpha", "deploy"), [(0.05, True), (0.01, False)])
@@ -186,24 +186,24 @@ def test_alpha_sets_what_is_evidence(alpha, deploy):
 
 
 @pytest.mark.parametrize(
-    ("when_unsure", "drift", "first_look", "action", "words"),
+    ("when_unsure", "drift", "first_look", "action"),
     [
-        ("deploy_if_drifted", True, True, "deploy", "so it goes live unproven"),
-        ("deploy_if_drifted", True, False, "keep", "the champion stays"),
-        ("deploy_if_drifted", False, True, "keep", "the champion stays"),
-        ("deploy_if_drifted", False, False, "keep", "the champion stays"),
-        ("keep", True, True, "keep", "the champion stays"),
-        ("keep", True, False, "keep", "the champion stays"),
-        ("keep", False, True, "keep", "the champion stays"),
-        ("keep", False, False, "keep", "the champion stays"),
-        ("ask", True, True, "ask", "a person is asked"),
-        ("ask", True, False, "ask", "a person is asked"),
-        ("ask", False, True, "ask", "a person is asked"),
-        ("ask", False, False, "ask", "a person is asked"),
+        ("deploy_if_drifted", True, True, "deploy"),
+        ("deploy_if_drifted", True, False, "keep"),
+        ("deploy_if_drifted", False, True, "keep"),
+        ("deploy_if_drifted", False, False, "keep"),
+        ("keep", True, True, "keep"),
+        ("keep", True, False, "keep"),
+        ("keep", False, True, "keep"),
+        ("keep", False, False, "keep"),
+        ("ask", True, True, "ask"),
+        ("ask", True, False, "ask"),
+        ("ask", False, True, "ask"),
+        ("ask", False, False, "ask"),
     ],
 )
 @pytest.mark.parametrize("wins", [0, 1])
-def test_without_evidence_the_settings_decide(wins, when_unsure, drift, first_look, action, words):
+def test_without_evidence_the_settings_decide(wins, when_unsure, drift, first_look, action):
     """A champion that drifted yields once, to a challenger that is not worse."""
     standing = Standing(drift=drift, first_look=first_look)
 
@@ -211,7 +211,7 @@ def test_without_evidence_the_settings_decide(wins, when_unsure, drift, first_lo
 
     assert (verdict.action, verdict.proven) == (action, False)
     assert verdict.deploy is (action == "deploy")
-    assert verdict.reason.endswith(words)
+    assert verdict.because_drifted is (action == "deploy")
 
 
 @pytest.mark.parametrize("when_unsure", ["deploy_if_drifted", "keep", "ask"])
@@ -223,9 +223,8 @@ def test_a_worse_score_never_goes_live(when_unsure, harm):
     verdict = judge(won_and_lost(40, 0, 1), when_unsure=when_unsure, standing=standing)
 
     assert (verdict.deploy, verdict.action) == (False, "keep")
-    assert verdict.reason.startswith(
-        "the challenger is worse: accuracy 0.975 against the champion's 1.000 on 40 rows"
-    )
+    assert verdict.verdict == "worse"
+    assert (verdict.challenger.value, verdict.champion.value, verdict.n) == (0.975, 1.0, 40)
 
 
 def test_a_challenger_that_is_worse_beyond_chance_is_called_so():
@@ -233,7 +232,7 @@ def test_a_challenger_that_is_worse_beyond_chance_is_called_so():
     verdict = judge(won_and_lost(40, 0, 8))
 
     assert not verdict.deploy
-    assert verdict.reason.startswith("the challenger is worse beyond chance: accuracy 0.800")
+    assert (verdict.verdict, verdict.challenger.value) == ("worse_beyond_chance", 0.8)
 
 
 def test_against_a_champion_that_does_worse_not_being_inferior_is_enough():
@@ -249,7 +248,7 @@ def test_against_a_champion_that_does_worse_not_being_inferior_is_enough():
     by_hand = sum((1 + stake / 100) ** 600 for stake in (0.1, 0.2, 0.4, 0.75)) / 4
     assert harmed[600].e_value == pytest.approx(by_hand)
     assert (harmed[600].proven, harmed[500].proven, sound.proven) == (True, False, False)
-    assert harmed[600].reason.startswith("the challenger is not inferior beyond chance")
+    assert harmed[600].verdict == "not_inferior"
     assert sound.e_value == pytest.approx(1.0)
 
 
@@ -304,7 +303,7 @@ def test_a_perfect_challenger_beats_a_hopeless_champion_by_any_metric(metric):
     worse = judge(PairedPredictions(y_true, right, wrong), metric=metric, when_unsure=KEEP)
 
     assert (better.deploy, better.proven) == (True, True)
-    assert worse.reason.startswith("the challenger is worse beyond chance")
+    assert worse.verdict == "worse_beyond_chance"
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -403,7 +402,7 @@ def test_a_score_that_is_undefined_is_worse_than_one_that_is_not(before, now, de
     verdict = judge(made, metric="precision", standing=Standing(drift=True))
 
     assert verdict.deploy is deploy
-    assert "undefined" in verdict.reason
+    assert None in (verdict.champion.value, verdict.challenger.value)
 
 
 def test_rows_of_one_class_leave_areas_undefined_and_the_champion_in_place():
@@ -415,13 +414,11 @@ def test_rows_of_one_class_leave_areas_undefined_and_the_champion_in_place():
     assert (verdict.deploy, verdict.champion.value) == (False, None)
 
 
-def test_the_reason_tells_scores_rows_and_their_source():
+def test_rows_won_and_lost_are_counted():
     """It is what the person reads who is asked."""
     verdict = judge(won_and_lost(100, 3, 2))
 
-    assert (
-        "accuracy 0.980 against the champion's 0.970 on 100 rows (the test data), 3 won and 2 lost"
-    ) in verdict.reason
+    assert (verdict.n, verdict.wins, verdict.losses) == (100, 3, 2)
 
 
 def test_both_scores_are_kept_as_evidence():
@@ -457,4 +454,4 @@ def test_the_first_model_goes_live_unproven():
     verdict = gate.first(Estimate(0.8, 0.3, 0.9, 5), "f1")
 
     assert (verdict.deploy, verdict.proven, verdict.action) == (True, False, "deploy")
-    assert verdict.reason.startswith("the first model, so unproven: f1 0.800")
+    assert (verdict.verdict, verdict.challenger.value) == ("first", 0.8)

@@ -12,10 +12,19 @@ THROUGH = 9
 
 def incident(kind, *, subject="a", since=5, last=THROUGH, seen=1, severity="large"):
     return SimpleNamespace(
+        id=7,
         kind=kind,
         subject=subject,
         severity=severity,
         detail=f"{subject} moved",
+        direction="higher",
+        value_before=1.0,
+        value_after=2.0,
+        facts="{}",
+        method="e_detector",
+        effect=0.5,
+        n=100,
+        e_value=2.0,
         since_ingestion_id=since,
         last_ingestion_id=last,
         times_seen=seen,
@@ -30,7 +39,7 @@ def test_without_incidents_nothing_is_done():
     """However good an offer is."""
     choice = chosen(offers=[Offer("recalibrate", 0.5, "f1")])
 
-    assert (choice.action, choice.reason) == ("nothing", "no incident is open")
+    assert (choice.action, choice.grounds.code) == ("nothing", "no_incident")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +50,8 @@ def test_drift_leads_to_a_challenger(kind):
     choice = chosen(incident(kind))
 
     assert (choice.action, choice.since) == ("retrain", 5)
-    assert choice.reason == f"{kind.replace('_', ' ')} (large): a moved"
+    assert choice.grounds.code == "drift"
+    assert [i["kind"] for i in choice.grounds.facts["incidents"]] == [kind]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,7 @@ def test_until_there_are_enough_new_rows_the_challenger_is_judged_again(growth, 
     choice = chosen(incident("data_drift"), growth=growth)
 
     assert (choice.action, choice.since) == (action, 5)
-    assert ("only 4.9% more labelled rows" in choice.reason) is (action == "judge")
+    assert choice.grounds.facts.get("growth") == (growth if action == "judge" else None)
 
 
 @pytest.mark.parametrize("others", [[], ["data_drift"], ["model_drift", "calibration_drift"]])
@@ -90,7 +100,7 @@ def test_nothing_is_learnt_from_a_feed_that_may_be_broken(others):
     choice = chosen(incident("data_quality"), *(incident(kind, subject="b") for kind in others))
 
     assert choice.action == "ask"
-    assert choice.reason.endswith("nothing is learnt from data that may be broken")
+    assert choice.grounds.code == "broken_feed"
 
 
 @pytest.mark.parametrize(("seen", "action"), [(1, "ask"), (3, "ask"), (4, "retrain")])
@@ -106,9 +116,7 @@ def test_what_was_broken_and_is_sound_again_needs_nothing():
     choice = chosen(incident("data_quality", last=8, seen=9))
 
     assert choice.action == "nothing"
-    assert choice.reason == (
-        "the latest rows are sound again; still open: data quality (large): a moved"
-    )
+    assert choice.grounds.code == "sound_again"
 
 
 def test_drift_in_rows_that_are_sound_again_retrains():
@@ -125,7 +133,11 @@ def test_probabilities_that_are_off_are_adjusted_where_that_pays_most():
     choice = chosen(incident("calibration_drift", subject=""), offers=offered)
 
     assert choice.action == "move_threshold"
-    assert choice.reason.endswith("move threshold would have gained +0.030 f1")
+    assert choice.grounds.facts["offer"] == {
+        "action": "move_threshold",
+        "gain": 0.03,
+        "unit": "f1",
+    }
 
 
 @pytest.mark.parametrize("offered", [[], [Offer("recalibrate", 0.0, "f1")]])
@@ -134,7 +146,7 @@ def test_an_adjustment_that_does_not_pay_is_for_a_person(offered):
     choice = chosen(incident("calibration_drift", subject=""), offers=offered)
 
     assert choice.action == "ask"
-    assert choice.reason.endswith("no adjustment is expected to pay")
+    assert choice.grounds.code == "no_adjustment"
 
 
 def test_drift_comes_before_adjustment():
@@ -151,4 +163,36 @@ def test_suspected_harm_is_for_a_person():
     choice = chosen(incident("suspected_harm", subject="(expected loss)"))
 
     assert choice.action == "ask"
-    assert choice.reason == "suspected harm (large): (expected loss) moved"
+    assert choice.grounds.code == "no_remedy"
+    assert choice.grounds.facts["incidents"][0]["subject"] == "(expected loss)"
+
+
+def test_what_was_known_of_the_incidents_is_kept_with_the_decision():
+    """They change later; of very many, the ledger keeps which they were."""
+    known = [incident("data_drift", subject=f"x{n}") for n in range(12)]
+
+    found = chosen(*known).grounds.facts["incidents"]
+
+    assert found[0] == {
+        "id": 7,
+        "kind": "data_drift",
+        "subject": "x0",
+        "severity": "large",
+        "direction": "higher",
+        "value_before": 1.0,
+        "value_after": 2.0,
+        "method": "e_detector",
+        "effect": 0.5,
+        "n": 100,
+        "e_value": 2.0,
+        "facts": {},
+    }
+    assert found[11] == {"id": 7, "kind": "data_drift", "subject": "x11"}
+
+
+def test_an_incident_from_before_there_were_facts_keeps_its_text():
+    """The sentence of then is all there is."""
+    old = incident("data_drift")
+    old.facts = None
+
+    assert chosen(old).grounds.facts["incidents"][0]["detail"] == "a moved"

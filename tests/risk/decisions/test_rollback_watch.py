@@ -78,8 +78,10 @@ def test_a_release_that_does_worse_than_the_one_before_has_failed(worse, ledger)
     rows, live = store.read_parts(worse.config, [2]), releases.load_champion(worse.config)
     score = f1_score(rows["exited"].astype(int), live.predict(live.predict_proba(rows)))
     assert (failure.version, failure.target) == (2, 1)
-    assert "the release before is better beyond chance" in failure.reason
-    assert f"against the live one's {score:.3f} on 300 rows" in failure.reason
+    compared = failure.grounds.facts["comparison"]
+    assert failure.grounds.code == "worse_than_before"
+    assert (compared["verdict"], compared["n"]) == ("better", 300)
+    assert compared["champion"]["value"] == pytest.approx(score)
 
 
 def test_without_rows_since_nothing_is_known(worse, ledger):
@@ -163,7 +165,8 @@ def test_without_labels_a_suspicion_and_a_better_estimate_together_are_enough(
 
     assert (failure is not None) is suspected
     if suspected:
-        assert "on 300 rows without labels" in failure.reason
+        assert failure.grounds.code == "estimated_worse"
+        assert failure.grounds.facts["estimate"]["n"] == 300
 
 
 def test_rows_of_a_broken_feed_do_not_speak_against_a_release(worse, ledger, monkeypatch):
@@ -185,7 +188,7 @@ def test_a_run_goes_back_by_itself_once_and_says_why(worse, ledger):
     with Ledger.open(worse.config) as other, other.engine.connect() as connection:
         decisions = list(connection.execute(sa.select(tables.decisions)))
     rollbacks = [decision for decision in decisions if decision.action == "rollback"]
-    assert "back to release 1: release 2 is rolled back: the release before is" in str(first)
+    assert "back to release 1: Release 2 does worse than release 1, beyond chance: " in str(first)
     assert [decision.version for decision in rollbacks] == [1]
     assert rollbacks[0].completed_at
     assert releases.live_version(worse.config.deployment_folder) == 1

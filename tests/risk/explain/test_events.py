@@ -19,14 +19,16 @@ COMPARED = {
 }
 
 
-def decision(action="keep", *, version=None, comparison=None, ago=0, reason="because"):
+def decision(action="keep", *, version=None, comparison=None, ago=0, reason="because", **more):
     return {
         "decided_at": NOW - ago * A_DAY,
         "action": action,
         "version": version,
         "reason": reason,
         "comparison": comparison,
-    }
+        "reason_code": None,
+        "facts": None,
+    } | more
 
 
 def incident(subject="tenure", *, opened=0, resolved=None):
@@ -34,7 +36,14 @@ def incident(subject="tenure", *, opened=0, resolved=None):
         "kind": "data_drift",
         "subject": subject,
         "severity": "large",
-        "detail": f"{subject} lower by 0.57 sd",
+        "detail": "not looked at",
+        "direction": "lower",
+        "value_before": 29.0,
+        "value_after": 17.0,
+        "facts": {"rows": 300},
+        "method": "e_detector",
+        "effect": 0.57,
+        "n": 300,
         "opened_at": NOW - opened * A_DAY,
         "resolved_at": None if resolved is None else NOW - resolved * A_DAY,
     }
@@ -52,10 +61,10 @@ def test_open_incidents_are_what_changed():
         snapshot(decision("ask"), incidents=[incident(n) for n in "abcd"], risk=risk)
     )
 
-    assert told[0] == "a is lower by 0.57 standard deviations."
+    assert told[0] == "a is lower: its median fell from about 29 to 17 in the newest 300 rows."
     assert told[3:] == [
         "1 more incident below.",
-        "The mean predicted risk went from 0.45 to 0.12, mostly by a (-0.30) and b (-0.03).",
+        "The mean predicted risk fell from 0.45 to 0.12, mostly by a (-0.30) and b (-0.03).",
     ]
 
 
@@ -81,10 +90,21 @@ def test_a_deployment_is_told_with_its_cause_and_its_evidence():
 
     assert told == [
         "On 1 March 2026 it made release 3 live. "
-        "The cause: tenure is lower by 0.57 standard deviations.",
+        "The cause: tenure is lower: its median fell from about 29 to 17 in the newest 300 rows.",
         "F1 was 0.742 [0.673, 0.801] for the new one and 0.533 [0.449, 0.615] for the old one, "
         "on the same 345 rows; the evidence for the new one is 56,265 where 20 is needed: enough.",
     ]
+
+
+def test_a_cause_is_told_with_the_numbers_of_then():
+    """The incident went on afterwards, and its numbers with it."""
+    known = incident() | {"id": 7}
+    then = {name: known[name] for name in ("id", "kind", "subject")} | {"value_after": 20.0}
+    made = decision("ask", reason_code="no_remedy", facts={"incidents": [then]})
+
+    (told,) = events.decided(made, snapshot(made, incidents=[known]))
+
+    assert "its median fell from about 29 to 20 in" in told
 
 
 def test_waiting_is_told_in_one_sentence_before_the_last_deed():
@@ -101,10 +121,17 @@ def test_waiting_is_told_in_one_sentence_before_the_last_deed():
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        (decision("rollback", version=2, reason="release 3 did worse"), "Release 3 did worse."),
-        (decision("deploy", version=5, reason="forced by hand"), "Forced by hand."),
-        (decision(reason="x moved; no challenger: too few rows"), "No new model: too few rows."),
-        (decision(reason="the latest rows are sound again; still open: x"), "sound again."),
+        (decision("rollback", version=2, reason="release 3 did worse"), "release 3 did worse"),
+        (decision("deploy", version=5, reason="forced by hand"), "forced by hand"),
+        (
+            decision(reason_code="training_failed", facts={"error": "too few rows"}),
+            "No challenger was trained: too few rows.",
+        ),
+        (decision(reason_code="sound_again", facts={}), "The latest rows are sound again; what"),
+        (
+            decision("rollback", reason_code="rolled_back_by_hand", facts={"from": 3}),
+            "A person went back from release 3.",
+        ),
         (decision("ask", comparison=COMPARED | {"proven": False}), "not enough to call it proven"),
         (decision(comparison=COMPARED | {"challenger": OLD, "champion": NEW}), "worse on these."),
         (decision("deploy", version=1, comparison=COMPARED | {"champion": None}), "first model"),
@@ -113,7 +140,17 @@ def test_waiting_is_told_in_one_sentence_before_the_last_deed():
             "it went live because the old one had drifted.",
         ),
     ],
-    ids=["rollback", "force", "no challenger", "sound", "unsure", "worse", "first", "unproven"],
+    ids=[
+        "old rollback",
+        "old force",
+        "no challenger",
+        "sound",
+        "rollback",
+        "unsure",
+        "worse",
+        "first",
+        "unproven",
+    ],
 )
 def test_each_kind_of_decision_says_why(made, words):
     """In the words of the gate, the policy or a person."""

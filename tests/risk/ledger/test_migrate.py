@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from risk.admin import __main__ as admin
 from risk.errors import LedgerError, NoLedger
 from risk.ledger import migrate, tables
+from risk.ledger.decisions import Reason
 from risk.ledger.engines import make_engine
 from risk.ledger.ledger import Ledger
 from tests.servers import NEXT, on_every_server, on_remote_servers, require_next_revision
@@ -181,7 +182,7 @@ def test_before_an_upgrade_the_file_is_copied_beside_itself(world, old):
     with Ledger.open(world.config):
         pass
 
-    copy = world.folder / "db" / "monitoring.0006.sqlite"
+    copy = world.folder / "db" / "monitoring.0007.sqlite"
     engine = make_engine(f"sqlite:///{copy}")
     assert migrate.found_revision(engine) == tables.REVISION
     assert content(engine, ROWS) == before
@@ -191,9 +192,9 @@ def test_before_an_upgrade_the_file_is_copied_beside_itself(world, old):
 
 def test_without_room_for_the_copy_nothing_is_upgraded(world, old):
     """The copy is what makes an upgrade safe."""
-    (world.folder / "db" / "monitoring.0006.sqlite").mkdir()
+    (world.folder / "db" / "monitoring.0007.sqlite").mkdir()
 
-    with pytest.raises(Exception, match="monitoring.0006.sqlite"), Ledger.open(world.config):
+    with pytest.raises(Exception, match="monitoring.0007.sqlite"), Ledger.open(world.config):
         pass
 
     assert migrate.found_revision(old.engine) == tables.REVISION
@@ -214,7 +215,7 @@ def test_an_older_ledger_is_not_upgraded_by_a_question(world, old):
 def test_an_older_ledger_on_a_server_is_refused_with_the_command(world, old):
     """Other machines may be at work with the older program: a person says when."""
     with (
-        pytest.raises(LedgerError, match="revision 0006.*needs 0007.*python -m risk.admin upgrade"),
+        pytest.raises(LedgerError, match="revision 0007.*needs 0008.*python -m risk.admin upgrade"),
         Ledger.open(world.config),
     ):
         pass
@@ -370,3 +371,21 @@ def test_alembic_says_nothing_on_the_way(tmp_path):
     said = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=True)
 
     assert (said.stdout, said.stderr) == (f"{len(migrate.history())}\n", "")
+
+
+@on_every_server
+def test_texts_recorded_before_the_facts_were_stay_as_they_are(ledger):
+    """Down to the revision without facts and up again: each row has its text and no facts."""
+    incident = {"version": 1, "kind": "data_drift", "subject": "x", "severity": "small"}
+    ledger.incidents.open(incident | {"detail": "x moved", "direction": "higher", "n": 9})
+    ledger.decisions.record("keep", Reason("quiet", "no_incident", {}))
+
+    migrate.migrate(ledger.engine, "0006")
+    views = content(ledger.engine, ["v_incidents"])
+    migrate.migrate(ledger.engine)
+
+    (known,), (decided,) = ledger.incidents.unresolved(), ledger.decisions.page().items
+    assert "direction" not in views["v_incidents"][0]
+    assert (known.detail, known.direction, known.n, known.facts) == ("x moved", None, None, None)
+    assert (decided["reason"], decided["reason_code"]) == ("quiet", None)
+    assert differences(ledger.engine) == []

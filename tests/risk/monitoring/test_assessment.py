@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
-from sklearn.metrics import f1_score
+from sklearn.metrics import brier_score_loss, f1_score
 
 import ingestion
 from risk.monitoring import assessment, detector, monitored_release
@@ -93,7 +93,7 @@ def test_quiet_rows_give_no_alarm(live):
         state = found.state
 
         assert found.alarms == [], day
-        assert "of an alarm: " in found.quiet_words()
+        assert 0 < found.facts["strongest"]["e_value"] < 1
 
 
 @pytest.mark.parametrize("feature", FEATURES)
@@ -108,7 +108,9 @@ def test_a_shifted_column_is_blamed(live, feature):
     assert feature in subjects(found)
     assert not subjects(found) & (set(FEATURES) - {feature})
     assert first.e_value == max(f.e_value for f in found.findings if f.e_value is not None)
-    assert f"{feature} higher by " in next(f.detail for f in found.alarms if f.feature == feature)
+    blamed = next(f for f in found.alarms if f.feature == feature)
+    assert blamed.direction == "higher"
+    assert blamed.value_after > blamed.value_before
 
 
 def test_a_column_sent_in_another_unit_is_a_fault_of_the_feed(live):
@@ -130,7 +132,8 @@ def test_a_column_that_is_missing_is_a_fault_of_the_feed(live):
 
     (broken,) = told(found, "data_quality")
     assert broken.drift_detected
-    assert broken.detail == "number_of_employees missing more often (0.0% -> 51.0% of 100 rows)"
+    assert (broken.direction, broken.n) == ("missing more often", 100)
+    assert (broken.value_before, broken.value_after) == (0.0, pytest.approx(0.51))
 
 
 def in_step(n, *, seed):
@@ -265,7 +268,8 @@ def test_estimate_and_truth_agree_as_long_as_the_world_stays(live):
 
     (finding,) = told(live.assess(as_batch(rows)), "estimate")
 
-    assert finding.detail.startswith("the estimate agrees: f1 0.")
+    assert (finding.direction, finding.method) == ("reliable", "f1")
+    assert finding.facts["realised"]["n"] == 300
     assert (finding.n, finding.p_value, finding.drift_detected) == (300, 1.0, False)
 
 
@@ -277,7 +281,8 @@ def test_of_a_changed_concept_the_estimate_cannot_be_relied_on(live):
     found = live.assess(as_batch(rows))
 
     (finding,) = told(found, "estimate")
-    assert finding.detail.startswith("the estimate cannot be relied on: f1 0.")
+    assert finding.direction == "unreliable"
+    assert finding.value_after == finding.facts["realised"]["value"]
     assert finding.p_value == 0.0
     assert not finding.drift_detected
     assert [f.check_name for f in found.alarms if f.check_name == "model_drift"]
@@ -344,12 +349,30 @@ def test_score_rows_have_the_names_of_the_ledger(live):
     assert set(rows[0]) == {"dataset", "metric", "value", "lower", "upper", "n"}
 
 
-def test_quiet_words_say_how_far_it_is_to_an_alarm(live):
-    """And how many rows it would take, where these are too few."""
+def test_the_strongest_evidence_is_kept(live):
+    """And how many rows it would take, where these are too few; of no rows there is none."""
     found = live.assess(as_batch(customers(5, seed=1)))
 
-    assert found.quiet_words().startswith("strongest evidence at 0.")
-    assert live.assess(as_batch(customers(0, seed=1))).quiet_words() == "no evidence of anything"
+    known = [finding for finding in found.findings if finding.e_value is not None]
+    strongest = found.facts["strongest"]
+    assert strongest["e_value"] == max(finding.e_value for finding in known)
+    assert strongest["rows_needed"] > strongest["n"]
+    assert live.assess(as_batch(customers(0, seed=1))).facts["strongest"] is None
+
+
+def test_a_worse_model_is_told_with_what_it_promised_and_what_came_true(live):
+    """By the manifest, and by scikit-learn on the same rows."""
+    rows = customers(300, seed=3)
+    rows["exited"] = 1 - rows["exited"]
+
+    found = live.assess(as_batch(rows))
+
+    (worse,) = told(found, "model_drift")
+    proba = found.predictions["y_pred_proba"].to_numpy()
+    promised = live.monitored.champion.manifest.held_out_scores["brier"].value
+    loss = brier_score_loss(rows["exited"].astype(int), proba)
+    assert (worse.direction, worse.facts) == ("higher", {"metric": "brier", "rows": 300})
+    assert (worse.value_before, worse.value_after) == (promised, pytest.approx(loss))
 
 
 def test_assessing_is_repeatable_and_leaves_the_rows_alone(live):

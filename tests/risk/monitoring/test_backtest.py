@@ -64,8 +64,8 @@ def test_under_the_policy_in_force_the_replay_raises_the_alarms_there_were(monit
     told = alarms(monitored, ledger)
 
     assert len(told) > 0
-    assert [(alarm.at, alarm.finding.feature, alarm.finding.detail) for alarm in told] == list(
-        zip(recorded["found_at"], recorded["feature"], recorded["detail"], strict=True)
+    assert [(alarm.at, alarm.finding.feature, alarm.finding.direction) for alarm in told] == list(
+        zip(recorded["found_at"], recorded["feature"], recorded["direction"], strict=True)
     )
 
 

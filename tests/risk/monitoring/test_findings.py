@@ -1,5 +1,4 @@
 import json
-import re
 from dataclasses import asdict
 
 import numpy as np
@@ -147,42 +146,50 @@ def test_a_column_whose_name_contains_and_is_no_pair():
 
 
 @pytest.mark.parametrize(
-    ("subject", "direction", "words"),
+    ("subject", "direction", "named", "facts"),
     [
-        ("b", "more spread", "b more spread by 0.50 sd"),
-        ("c", "u more often", "c u more often (20.0% -> 60.0% of 150 rows)"),
-        ("c", "unseen levels", "c unseen levels (20.0% -> 60.0% of 150 rows)"),
-        ("a", "missing more often", "a missing more often (20.0% -> 60.0% of 150 rows)"),
-        (
-            "a",
-            "above every reference value",
-            "a above every reference value (20.0% -> 60.0% of 150 rows)",
-        ),
-        ("a", "in the highest half per cent", "a in the highest half per cent (20.0% -> 60.0%"),
-        ("y", "positive more often", "y positive more often (20.0% -> 60.0% of 150 rows)"),
-        ("a and b", "rise together", "a and b rise together by 0.50 sd"),
-        (LABELLED, "f1", "f1 has fallen by 0.50 sd on 150 labelled rows"),
-        (LABELLED, "accuracy", "accuracy has fallen by 0.50 sd on 150 labelled rows"),
-        (LABELLED, "brier", "brier has risen by 0.50 sd on 150 labelled rows"),
-        (LABELLED, "cost", "cost has risen by 0.50 sd on 150 labelled rows"),
-        (
-            LABELLED,
-            "more positives than predicted",
-            "more positives than predicted by 0.50 sd on 150 labelled rows",
-        ),
-        (EXPECTED_LOSS, "higher", "the expected loss rose by 0.50 sd on 150 rows"),
+        ("c", "u more often", "more often", {"level": "u"}),
+        ("y", "positive more often", "more often", {"level": "positive"}),
+        ("c", "unseen levels", "unseen levels", {}),
+        ("a", "missing more often", "missing more often", {}),
+        ("a", "above every reference value", "above every reference value", {}),
+        ("a", "in the highest half per cent", "in the highest half per cent", {}),
     ],
 )
-def test_words_say_subject_direction_and_size(reference, subject, direction, words):
-    """They are all that a mail has; a loss that got worse has risen."""
-    assert told(reference, subject, direction).detail.startswith(words)
+def test_shares_are_told_with_what_they_are_of(reference, subject, direction, named, facts):
+    """The level is a fact of its own, so that nobody has to look for it in a text."""
+    made = told(reference, subject, direction)
+
+    assert (made.direction, made.facts) == (named, facts)
+    assert (made.value_before, made.value_after) == (0.2, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"), [("f1", "lower"), ("accuracy", "lower"), ("brier", "higher")]
+)
+def test_a_score_gets_worse_in_its_own_direction(reference, metric, direction):
+    """A loss that got worse has risen."""
+    made = told(reference, LABELLED, metric)
+
+    assert (made.direction, made.facts) == (direction, {"metric": metric})
+
+
+@pytest.mark.parametrize(
+    ("subject", "direction"), [("b", "more spread"), ("a and b", "rise together")]
+)
+def test_a_change_of_shape_has_no_values(reference, subject, direction):
+    """There is no number it went from."""
+    made = told(reference, subject, direction)
+
+    assert (made.direction, made.value_before, made.value_after) == (direction, None, None)
 
 
 def test_what_became_rarer_is_told_as_shares_too(reference):
     """Its score counts against it, so its means are negative."""
-    detail = told(reference, "c", "u less often", before=-0.3, now=-0.1).detail
+    made = told(reference, "c", "u less often", before=-0.3, now=-0.1)
 
-    assert detail == "c u less often (30.0% -> 10.0% of 150 rows)"
+    assert made.direction == "less often"
+    assert (made.value_before, made.value_after) == (0.3, 0.1)
 
 
 @pytest.mark.parametrize(("shift", "direction"), [(1.0, "higher"), (-0.5, "lower"), (0.0, "lower")])
@@ -190,17 +197,30 @@ def test_where_the_median_went_is_told_as_a_percentile(reference, shift, directi
     """Of a normal column it is the normal distribution's, up to half a cell of 5 %."""
     recent = reference.count(rows(3000, seed=3, shift=shift))
 
-    detail = told(reference, "a", direction, recent=recent).detail
+    made = told(reference, "a", direction, recent=recent)
 
-    rank = int(re.search(r"its median is where the reference had its percentile (\d+)", detail)[1])
+    rank = made.facts["median_percentile"]
     assert rank == pytest.approx(100 * stats.norm.cdf(shift), abs=4)
+    assert made.value_before == pytest.approx(0, abs=0.15)
+    assert made.value_after == pytest.approx(shift, abs=0.15)
+
+
+def test_the_expected_loss_is_told_by_its_mean(reference):
+    """Of the reference it is exact, of new rows as far as cells tell."""
+    recent = reference.count(rows(3000, seed=3).assign(**{EXPECTED_LOSS: 0.2}))
+
+    made = told(reference, EXPECTED_LOSS, "higher", recent=recent)
+
+    assert made.value_before == pytest.approx(rows(2000, seed=1)[EXPECTED_LOSS].mean())
+    assert made.value_after == pytest.approx(0.2, abs=0.01)
+    assert made.facts == {"rows": 3000}
 
 
 def test_without_recent_values_no_median_is_told(reference):
     """A column that is missing altogether has none."""
     recent = reference.count(rows(50, seed=3).assign(a=np.nan))
 
-    assert told(reference, "a", "higher", recent=recent).detail == "a higher by 0.50 sd"
+    assert told(reference, "a", "higher", recent=recent).value_after is None
     assert told(reference, "a", "higher", recent=recent).distances == {}
 
 
@@ -342,13 +362,3 @@ def test_a_row_writes_distances_as_json_and_none_as_nothing(reference):
     assert written["psi"] == asdict(made.distances["psi"])
     assert finding().as_row()["distances"] is None
     assert finding(distances={}).as_row()["distances"] is None
-
-
-def test_a_mail_tells_the_three_worst_and_counts_the_others():
-    """A hundred of them help nobody."""
-    found = [finding(detail=f"{letter} higher") for letter in "abcde"]
-
-    assert findings.in_words(found[:1]) == "data drift: a higher"
-    assert findings.in_words(found) == (
-        "data drift: a higher; data drift: b higher; data drift: c higher; and 2 more"
-    )

@@ -14,7 +14,8 @@ NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
 def alarm(feature="a", *, check="data_drift", score=0.2, method=METHOD, detail="it moved"):
-    return Finding(check, feature, method, True, 100, detail, drift_score=score)
+    moved = {"direction": "higher", "value_before": 1.0, "value_after": 2.0, "e_value": 3.0}
+    return Finding(check, feature, method, True, 100, detail, drift_score=score, **moved)
 
 
 def incident(number=1, *, kind="data_drift", subject="a", severity="small", seen=1, last=8, ago=1):
@@ -71,6 +72,14 @@ def test_an_incident_knows_what_and_since_when():
         "subject": "a",
         "severity": "moderate",
         "detail": "it moved",
+        "direction": "higher",
+        "value_before": 1.0,
+        "value_after": 2.0,
+        "facts": "{}",
+        "method": METHOD,
+        "effect": -0.4,
+        "n": 100,
+        "e_value": 3.0,
         "since_ingestion_id": 5,
         "last_ingestion_id": 7,
     }
@@ -225,18 +234,13 @@ def test_all_drift_of_data_is_one_kind(wanted, kinds):
     assert [i.kind for i in incidents.of_kind(known, wanted)] == kinds
 
 
-def test_words_begin_with_the_worst_and_count_the_rest():
+def test_the_worst_come_first():
     """Equally bad ones stay in order of their age."""
     known = [
         incident(subject="a", severity="small"),
-        incident(subject="b", severity="large", kind="model_drift"),
+        incident(subject="b", severity="large"),
         incident(subject="c", severity="negligible"),
         incident(subject="d", severity="small"),
-        incident(subject="e", severity="small"),
     ]
 
-    assert incidents.in_words(known) == (
-        "model drift (large): b moved; data drift (small): a moved; data drift (small): d moved; "
-        "and 2 more"
-    )
-    assert incidents.in_words(known[:1]) == "data drift (small): a moved"
+    assert [i.subject for i in incidents.worst_first(known)] == ["b", "a", "d", "c"]

@@ -236,15 +236,15 @@ def test_joint_cells_number_the_pairs_of_groups():
         assert cell == (GROUPS**2 if GROUPS in (a, b) else a * GROUPS + b)
 
 
-def test_the_cells_that_moved_most_are_named_in_words():
+def test_the_cells_that_moved_most_are_named():
     """Shares, the largest change first, no more than asked for."""
     column = Column("c", levels=("a", "b"))
 
     found = cells_moved(column, (50, 40, 0, 0, 10), (8, 7, 0, 4, 1))
     one = cells_moved(column, (50, 40, 0, 0, 10), (0, 0, 0, 0, 0), most=1)
 
-    assert found == "(unseen): 0% -> 20%, a: 50% -> 40%"
-    assert one == "a: 50% -> 0%"
+    assert found == [("(unseen)", 0.0, 0.2), ("a", 0.5, 0.4)]
+    assert one == [("a", 0.5, 0.0)]
 
 
 def test_of_numbers_the_quarters_that_moved_are_named():
@@ -256,4 +256,4 @@ def test_of_numbers_the_quarters_that_moved_are_named():
 
     found = cells_moved(column, before, now, most=1)
 
-    assert found == "above 6: 25% -> 100%"
+    assert found == [("above 6", 0.25, 1.0)]

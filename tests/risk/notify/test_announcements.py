@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from risk.ledger.decisions import Judgement
+from risk.ledger.decisions import Judgement, Reason
 from risk.notify import announcements
 from tests.servers import on_servers_in_turn
 
@@ -14,6 +14,18 @@ INCIDENT = {
     "subject": "(duplicate rows)",
     "severity": "large",
     "detail": "40 of 962 rows were known already",
+}
+MISSING = {
+    "kind": "data_quality",
+    "subject": "age",
+    "severity": "large",
+    "direction": "missing more often",
+    "value_before": 0.01,
+    "value_after": 0.3,
+    "method": "e_detector",
+    "effect": 0.9,
+    "n": 200,
+    "facts": {},
 }
 TRIED = Judgement('{"n": 5, "p_value": NaN}')
 
@@ -72,14 +84,19 @@ def test_an_incident_that_is_over_asks_for_nothing(ledger, announce):
 )
 def test_a_decision_says_why_and_what_a_person_can_do(ledger, announce, action, options, said):
     """Each reason is a line of its own."""
-    decided = ledger.decisions.record(action, "age higher; f1 has fallen", **options)
+    reason = Reason("not looked at", "broken_feed", {"incidents": [MISSING]})
+    decided = ledger.decisions.record(action, reason, **options)
     ledger.decisions.complete(decided)
 
     told = announce()
 
     title, command = said
     assert told.title.startswith(title)
-    assert "\nWhy:\n- age higher\n- F1 has fallen\nTo do: " in told.text
+    why = (
+        "- Data quality (large): age is missing more often, from 1.0% to 30.0% of 200 rows.\n"
+        "- Nothing is learnt from data that may be broken."
+    )
+    assert f"\nWhy:\n{why}\nTo do: " in told.text
     assert command in told.text
 
 

@@ -119,17 +119,3 @@ def test_a_release_that_is_gone_is_told_and_the_ranking_stays(read, words):
 
     assert "Their values cannot be drawn: there is no release 1." in told
     assert "lastmonth_activity" in told
-
-
-@pytest.mark.parametrize(
-    ("subject", "detail", "words"),
-    [
-        ("tenure", "tenure higher by 0.50 sd", "higher by 0.50 standard deviations"),
-        ("region", "region north more often (1.0% -> 2.0% of 9 rows)", "north more often "),
-        ("(predicted risk)", "(predicted risk) lower by 0.20 sd", "lower by 0.20"),
-        ("(expected loss)", "the expected loss fell by 0.10 sd on 9 rows", "fell by 0.10"),
-    ],
-)
-def test_a_table_does_not_repeat_its_first_column(subject, detail, words):
-    """What changed is named once."""
-    assert drift._without_name(subject, detail).startswith(words)

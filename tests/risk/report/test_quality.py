@@ -71,7 +71,12 @@ def test_an_alarm_is_told_until_its_incident_is_closed(read, words):
     """Also when the newest rows raise none; the page of answers still tells of it."""
     incident = {
         "kind": "data_quality",
-        "detail": "region is north in all 1200 rows",
+        "subject": "region",
+        "detail": "not looked at",
+        "method": "constant",
+        "direction": "constant",
+        "n": 1200,
+        "facts": {"value": "north"},
         "severity": "large",
         "opened_at": datetime(2026, 3, 4, tzinfo=UTC),
         "resolved_at": None,
@@ -85,4 +90,4 @@ def test_an_alarm_is_told_until_its_incident_is_closed(read, words):
     told = words(quality.section(replace(quiet, snapshot=snapshot)))
     assert "The newest data raise no alarm about their quality." in told
     assert "Alarms from earlier are still open:" in told
-    assert "region is north in all 1,200 rows, since 4 March 2026." in told
+    assert 'Since 4 March 2026: region is "north" in all 1,200 rows.' in told

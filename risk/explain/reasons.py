@@ -1,0 +1,228 @@
+"""Why something was decided, in sentences: the one place where a decision becomes words.
+
+A row that was recorded before the ledger had facts keeps the text it was given then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from risk.decisions.codes import Action, ReasonCode, Response, VerdictCode
+from risk.decisions.gate import Ruling
+from risk.explain import plain_words
+from risk.explain.plain_words import counted
+from risk.explain.sentences import of_finding, of_incident, parsed, subject
+from risk.ledger.decisions import Reason
+from risk.monitoring.run import Writer
+
+Row = Mapping[str, Any]
+MAX_TOLD = 3
+MIN_PART, MIN_SHARE = 0.005, 0.001
+SOURCES = {
+    "test_data": "{:,} of the test data",
+    "newest": "{:,} of the newest",
+    "since_live": "labelled since the later one went live",
+}
+WORSE = (VerdictCode.WORSE, VerdictCode.WORSE_BEYOND_CHANCE)
+OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
+    ReasonCode.NO_INCIDENT: lambda _: "No incident is open.",
+    ReasonCode.SOUND_AGAIN: lambda _: (
+        "The latest rows are sound again; what was found before stays open until it has been "
+        "quiet for long enough."
+    ),
+    ReasonCode.BROKEN_FEED: lambda _: "Nothing is learnt from data that may be broken.",
+    ReasonCode.DRIFT: lambda _: "A challenger was trained to answer that.",
+    ReasonCode.FEW_NEW_ROWS: lambda facts: (
+        f"There are only {facts['growth']:.1%} more labelled rows than at the last training, so "
+        "the challenger of then was judged again."
+    ),
+    ReasonCode.ADJUSTMENT: lambda facts: _adjustment(facts["offer"]),
+    ReasonCode.NO_ADJUSTMENT: lambda _: "No adjustment of the live model is expected to pay.",
+    ReasonCode.NO_REMEDY: lambda _: "A new model is no answer to that; a person has to look.",
+    ReasonCode.TRAINING_FAILED: lambda facts: plain_words.sentence(
+        f"no challenger was trained: {facts['error']}"
+    ),
+    ReasonCode.FIRST_MODEL: lambda _: "There was no model before.",
+    ReasonCode.BY_HAND: lambda _: "A person asked for the comparison.",
+    ReasonCode.FORCED: lambda _: "A person deployed it by hand, so it is unproven.",
+    ReasonCode.WORSE_THAN_BEFORE: lambda facts: _worse_than_before(facts),
+    ReasonCode.ESTIMATED_WORSE: lambda facts: _estimated_worse(facts),
+    ReasonCode.ROLLED_BACK_BY_HAND: lambda facts: (
+        f"A person went back from release {facts['from']}."
+    ),
+}
+QUIET = (ReasonCode.NO_INCIDENT, ReasonCode.SOUND_AGAIN)
+OF_VERDICTS = {
+    VerdictCode.WORSE_BEYOND_CHANCE: "The challenger is worse beyond chance",
+    VerdictCode.WORSE: "The challenger is worse",
+    VerdictCode.BETTER: "The challenger is better beyond chance",
+    VerdictCode.NOT_INFERIOR: "The challenger is not inferior beyond chance",
+    VerdictCode.NOT_ENOUGH_EVIDENCE: "There is not enough evidence for the challenger",
+}
+
+
+def reason(ruling: Ruling) -> Reason:
+    """Write down why something is decided: as facts, and as the text made from them."""
+    grounds, verdict = ruling.grounds, ruling.verdict
+    facts = dict(grounds.facts) | ({"verdict": verdict.verdict} if verdict else {})
+    row = {
+        "action": ruling.action,
+        "reason_code": grounds.code,
+        "facts": facts,
+        "comparison": verdict.facts() if verdict and verdict.challenger else None,
+    }
+    return Reason(" ".join(reasons_of(row)), grounds.code, facts)
+
+
+def reasons_of(decision: Row) -> list[str]:
+    """Say why something was decided: what is open, what the policy made of it, what the gate."""
+    facts = parsed(decision.get("facts"))
+    if facts is None:
+        return [str(decision["reason"])]
+    is_quiet = decision["reason_code"] in QUIET
+    seen = [of_strongest(facts)] if is_quiet else of_cause(facts)
+    return [*_open(facts), main_reason(decision), *seen, *_of_gate(decision, facts)]
+
+
+def main_reason(decision: Row) -> str:
+    """Say in one sentence why something was decided."""
+    facts = parsed(decision.get("facts"))
+    if facts is None:
+        return str(decision["reason"])
+    if facts.get("verdict") == VerdictCode.SAME_MODEL:
+        return "The challenger is the champion already."
+    return OF_CODES[ReasonCode(decision["reason_code"])](facts)
+
+
+def of_strongest(facts: Row) -> str:
+    """Say how close to an alarm the strongest evidence is."""
+    found = facts.get("strongest")
+    if not found:
+        return "Nothing speaks for a change."
+    share = min(found["e_value"] or 0.0, 1.0)
+    of_an_alarm = f"at {share:.1%}" if share >= MIN_SHARE else f"below {MIN_SHARE:.1%}"
+    told = f"The strongest evidence is {of_an_alarm} of an alarm: {of_finding(found)}"
+    if found["rows_needed"] and found["rows_needed"] > found["n"]:
+        told += f" A shift worth knowing would take about {found['rows_needed']:,} rows to see."
+    return told
+
+
+def of_cause(facts: Row) -> list[str]:
+    """Say what moved the predicted risk and the expected loss, and how."""
+    told = [of_mean("predicted risk", facts["risk"])] if facts.get("risk") else []
+    for name, cells in (facts.get("moved") or {}).items():
+        told.append(f"Shares of {subject(name)}: {cells_in_words(cells)}.")
+    return told + ([of_mean("expected loss", facts["loss"])] if facts.get("loss") else [])
+
+
+def of_mean(what: str, risk: Row) -> str:
+    """Say from what to what the mean of a risk went, and which features moved it."""
+    before, after = plain_words.told_apart(risk["before"], risk["after"])
+    if before == after:
+        return f"The mean {what} is {after}, as before."
+    parts = [
+        f"{subject(name)} ({part:+.2f})"
+        for name, part in risk["parts"].items()
+        if abs(part) >= MIN_PART
+    ]
+    mostly = f", mostly by {plain_words.listed(parts[:MAX_TOLD])}" if parts else ""
+    moved = "rose" if risk["after"] > risk["before"] else "fell"
+    return f"The mean {what} {moved} from {before} to {after}{mostly}."
+
+
+def cells_in_words(cells: Any) -> str:
+    """Say which values became more and less frequent."""
+    return ", ".join(
+        f"{plain_words.in_short(cell['values'])} from {cell['before']:.0%} to {cell['after']:.0%}"
+        for cell in cells
+    )
+
+
+def compared(comparison: Row) -> str:
+    """Say what both models scored on the same rows."""
+    name = plain_words.metric(comparison["metric"])
+    now, before = (_short(comparison[model]) for model in ("challenger", "champion"))
+    sources = (comparison.get("sources") or {}).items()
+    of = " and ".join(SOURCES[source].format(n) for source, n in sources if n)
+    rows = counted(comparison["n"], "row") + (f" ({of})" if of else "")
+    told = f"{name} {now} against {before} on {rows}"
+    if comparison.get("wins") is None:
+        return told
+    return f"{told}, {comparison['wins']:,} won and {comparison['losses']:,} lost"
+
+
+def _open(facts: Row) -> list[str]:
+    """Say which incidents are open, the worst in full."""
+    found = facts.get("incidents") or []
+    told = [_incident(each) for each in found[:MAX_TOLD]]
+    if rest := len(found) - MAX_TOLD:
+        told += [f"{counted(rest, 'more incident')} {'is' if rest == 1 else 'are'} open."] * (
+            rest > 0
+        )
+    return told
+
+
+def _incident(known: Row) -> str:
+    kind = known["kind"].replace("_", " ").capitalize()
+    return plain_words.sentence(f"{kind} ({known['severity']}): {of_incident(known)}")
+
+
+def _of_gate(decision: Row, facts: Row) -> list[str]:
+    comparison, code = parsed(decision.get("comparison")), facts.get("verdict")
+    if not comparison or code is None:
+        return []
+    if code == VerdictCode.FIRST:
+        score = plain_words.score(comparison["challenger"])
+        rows = counted(comparison["n"], "row")
+        name = plain_words.metric(comparison["metric"])
+        return [f"The first model goes live unproven: {name} {score} on {rows} of test data."]
+    weight = plain_words.evidence(comparison["e_value"])
+    said = f"{OF_VERDICTS[VerdictCode(code)]}: {compared(comparison)}"
+    if code in WORSE:
+        return [f"{said}."]
+    said = f"{said}; the evidence is {weight}"
+    if code != VerdictCode.NOT_ENOUGH_EVIDENCE:
+        return [f"{said}."]
+    needed = f"{said}, where {comparison['evidence_needed']:.0f} is needed."
+    more = f"About {comparison['rows_needed']:,} rows would prove a gain of 4 points."
+    return [needed, more, _without_evidence(decision, comparison)]
+
+
+def _without_evidence(decision: Row, comparison: Row) -> str:
+    if comparison["because_drifted"]:
+        return "The champion has drifted and the challenger is not worse, so it goes live unproven."
+    return "A person is asked." if decision["action"] == Action.ASK else "The champion stays."
+
+
+def _adjustment(offer: Row) -> str:
+    is_threshold = offer["action"] == Response.MOVE_THRESHOLD
+    what = "Another threshold" if is_threshold else "Recalibrating the live model"
+    gain = f"{offer['gain']:.3f} {plain_words.metric(offer['unit'])}"
+    return f"{what} would have gained {gain} on the latest labelled rows."
+
+
+def _worse_than_before(facts: Row) -> str:
+    return (
+        f"Release {facts['from']} does worse than release {facts['to']}, beyond chance: "
+        f"for the earlier one {compared(facts['comparison'])}."
+    )
+
+
+def _estimated_worse(facts: Row) -> str:
+    found = facts["estimate"]
+    before, live = plain_words.told_apart(found["before"], found["live"], least=3)
+    return (
+        f"The loss of release {facts['from']} is expected to be higher than promised, and "
+        f"{plain_words.metric(found['metric'])} is estimated at {live} for it and {before} for "
+        f"release {facts['to']}, on {counted(found['n'], 'row')} without labels."
+    )
+
+
+def _short(score: Row) -> str:
+    return "undefined" if score["value"] is None else f"{score['value']:.3f}"
+
+
+WRITER = Writer(
+    finding=of_finding, summary=of_strongest, cause=lambda facts: " ".join(of_cause(facts))
+)
