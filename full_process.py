@@ -1,9 +1,12 @@
 """The whole process, as cron runs it every 10 minutes: the only file that knows the order.
 
-    new drops? -> ingest -> watch -> incident? -> train -> gate -> deploy -> score -> report
+    resume -> ingest -> monitor -> roll back, or decide by policy -> train -> gate
+    -> deploy -> plot -> score -> call the API -> notify -> report
+
+A run ends early where nothing is new, or where the policy keeps the champion or asks a person.
 
 Reads   everything the stages read
-Writes  everything the stages write, and what happened to the ledger
+Writes  everything the stages write; the run, its decision and its timings to the ledger
 Exits   0 done (also: nothing new; also: drift found and handled), 3 with --fail-on, 64 wrong
         usage, 65 nothing usable, 69 no database, source or API, 74 storage fault, 75 another run is
         at work, 76 no model to trust, 78 wrong configuration, 1 a bug
@@ -38,7 +41,7 @@ from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.monitoring import monitored_release
 from risk.monitoring import run as monitoring
-from risk.notify.send import introduce_targets, tell_targets
+from risk.notify.send import register_recipients, send_notifications
 
 log = logging.getLogger("full_process")
 ASKED_TO_FAIL = 3
@@ -64,10 +67,10 @@ class Outcome:
 def run(
     config: Config, ledger: Ledger, *, dry_run: bool = False, fail_on: str | None = None
 ) -> Outcome:
-    """Do one run, and record how it ended, whatever happens."""
+    """Do one run and record how it ended, also if it fails."""
     if dry_run:
         return rehearse(config, ledger)
-    introduce_targets(config, ledger)
+    register_recipients(config, ledger)
     ledger.runs.start()
     try:
         outcome = process(config, ledger)
@@ -75,12 +78,13 @@ def run(
             log.info(pruned)
     except Exception as error:
         ledger.runs.end("failed", str(error) if isinstance(error, RiskError) else repr(error))
-        tell_targets(config, ledger)
+        send_notifications(config, ledger)
         raise
     ledger.runs.end("ok", str(outcome))
-    tell_targets(config, ledger)
-    told, failed = reporting.report_on_what_is_due(config, ledger)
-    outcome = replace(outcome, lines=(*outcome.lines, *told), exit_code=outcome.exit_code or failed)
+    send_notifications(config, ledger)
+    written, failed = reporting.write_due_reports(config, ledger)
+    lines, exit_code = (*outcome.lines, *written), outcome.exit_code or failed
+    outcome = replace(outcome, lines=lines, exit_code=exit_code)
     asked_for = {"drift": outcome.drift, "quarantine": outcome.quarantined}
     if fail_on and asked_for[fail_on] and not outcome.exit_code:
         return replace(outcome, exit_code=ASKED_TO_FAIL)
@@ -88,38 +92,39 @@ def run(
 
 
 def process(config: Config, ledger: Ledger) -> Outcome:
-    """Take what is new, let the detectors see it, decide what to do about open incidents, do it."""
-    resumed = finish_what_was_cut_off(config, ledger)
-    taken = ingestion.run(config, ledger)
+    """Ingest what is new, monitor it, and respond to the incidents that are open."""
+    resumed = resume_interrupted(config, ledger)
+    ingested = ingestion.run(config, ledger)
     live = releases.live_version(config.deployment_folder)
     seen = monitoring.assess(config, ledger, describe=reasons.WRITER) if live else None
     batch = ledger.ingestions.pending()
     if not batch:
         late = monitoring.note_arrival(config, ledger, describe=reasons.WRITER) if live else []
-        told = [f"alarm: {alarm.detail}" for alarm in [*(seen.alarms if seen else []), *late]]
-        return Outcome((*resumed, str(taken), *told), exit_code=taken.exit_code)
+        alarms = [f"alarm: {alarm.detail}" for alarm in [*(seen.alarms if seen else []), *late]]
+        return Outcome((*resumed, str(ingested), *alarms), exit_code=ingested.exit_code)
 
     monitoring.record_statistics(config, ledger, batch)
-    done = respond(config, ledger, through=batch[-1]) if live else begin(config, ledger)
-    lines, drift = (*resumed, str(taken), *done.lines), bool(seen and seen.alarms)
-    return Outcome(lines, done.decision, drift, taken.quarantined, taken.exit_code)
+    answer = handle_incidents if live else train_first_release
+    done = answer(config, ledger, through=batch[-1])
+    lines, drift = (*resumed, str(ingested), *done.lines), bool(seen and seen.alarms)
+    return Outcome(lines, done.decision, drift, ingested.quarantined, ingested.exit_code)
 
 
-def begin(config: Config, ledger: Ledger) -> Outcome:
-    """Train the first model and deploy it: there is no champion to beat."""
+def train_first_release(config: Config, ledger: Ledger, *, through: int) -> Outcome:
+    """Train the first model and deploy it; there is no champion to compare it with."""
     challenger = training.run(config, ledger)
     with ledger.runs.stage("deployment"):
-        grounds, through = Grounds(ReasonCode.FIRST_MODEL, {}), ledger.ingestions.pending()[-1]
+        grounds = Grounds(ReasonCode.FIRST_MODEL, {})
         decided = deployment.decide(config, ledger, through, why=grounds)
-    return _done(decided, conclude(config, ledger, decided), before=[str(challenger)])
+    return _done(decided, finish_deployment(config, ledger, decided), before=[str(challenger)])
 
 
-def respond(config: Config, ledger: Ledger, *, through: int) -> Outcome:
-    """Do what the policy says about the incidents that are open."""
+def handle_incidents(config: Config, ledger: Ledger, *, through: int) -> Outcome:
+    """Roll back a release that fails, or do what the policy says about the open incidents."""
     live = monitored_release.load(config)
     if failure := rollback_watch.failed(config, ledger, live):
         decided = deployment.fall_back(ledger, failure, through=through)
-        return _done(decided, conclude(config, ledger, decided))
+        return _done(decided, finish_deployment(config, ledger, decided))
     choice = decisions.choose(config, ledger, live)
     grounds = choice.grounds.with_facts(**decisions.last_seen(ledger))
     trained: list[str] = []
@@ -133,7 +138,7 @@ def respond(config: Config, ledger: Ledger, *, through: int) -> Outcome:
         return _done(deployment.record(ledger, failed, through=through))
     with ledger.runs.stage("deployment"):
         decided = deployment.decide(config, ledger, through, why=grounds, first_look=bool(trained))
-    return _done(decided, conclude(config, ledger, decided), before=trained)
+    return _done(decided, finish_deployment(config, ledger, decided), before=trained)
 
 
 def _done(decided: Deployment, after: Sequence[str] = (), *, before: Sequence[str] = ()) -> Outcome:
@@ -141,8 +146,8 @@ def _done(decided: Deployment, after: Sequence[str] = (), *, before: Sequence[st
     return Outcome((*before, str(decided), *after), decision=str(decided))
 
 
-def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
-    """Switch to the decided release, draw, score, diagnose; the next run can do it again."""
+def finish_deployment(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
+    """Switch to the new release, plot, score and check the API; each step can be repeated."""
     import app
 
     if decided.version is None:
@@ -151,32 +156,31 @@ def conclude(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
     picture = reporting.draw(config, ledger)
     has_challenger = (config.model_folder / model.MANIFEST).exists()
     scores = scoring.run(config, ledger, name="challenger" if has_challenger else "champion")
-    with ledger.runs.stage("diagnostics"), app.answering(config) as (url, key):
+    with ledger.runs.stage("api_calls"), app.answering(config) as (url, key):
         calls = api_calls.run(config, url=url, key=key)
     ledger.decisions.complete(decided.decision_id)
     if calls.exit_code:
-        raise ApiError(f"release {decided.version} is live, but of the API {calls}")
+        raise ApiError(f"release {decided.version} is live, but the API check failed: {calls}")
     return [f"{picture}; F1 {scores.estimates['f1']}; API: {calls}"]
 
 
-def finish_what_was_cut_off(config: Config, ledger: Ledger) -> list[str]:
-    """Carry out a decision that a crash came upon; make the pointer agree with the ledger."""
+def resume_interrupted(config: Config, ledger: Ledger) -> list[str]:
+    """Carry out a decision that a crash interrupted; make the live release the decided one."""
     decision = ledger.decisions.unfinished()
     if decision is not None:
-        log.warning("carrying out decision %d, which was cut off", decision.id)
-        cut_off = Deployment(
-            Action(decision.action), decision.version, decision.reason, decision.id
-        )
-        return conclude(config, ledger, cut_off)
+        log.warning("resuming decision %d, which was interrupted", decision.id)
+        action, version = Action(decision.action), decision.version
+        interrupted = Deployment(action, version, decision.reason, decision.id)
+        return finish_deployment(config, ledger, interrupted)
     decided = ledger.decisions.live_version()
     if decided and releases.live_version(config.deployment_folder) != decided:
-        log.warning("release %d should be live and is again", decided)
+        log.warning("release %d should be live; restored", decided)
         deployment.carry_out(config, decided)
     return []
 
 
 def rehearse(config: Config, ledger: Ledger) -> Outcome:
-    """Tell what a run would do now; nothing is written."""
+    """Say what a run would do now; nothing is written."""
     taken, fresh = ingestion.rehearse(config, ledger)
     pending = store.read_parts(config, ledger.ingestions.pending())
     rows = pd.concat([pending, fresh], ignore_index=True)

@@ -44,7 +44,7 @@ def draw(config: Config, ledger: Ledger) -> Report:
     """Read, count, draw, write."""
     from risk.figures import canvas, matrix
 
-    with ledger.runs.stage("reporting"):
+    with ledger.runs.stage("plots"):
         champion = releases.load_champion(config)
         manifest, columns = champion.manifest, config.columns
         rows = ripe(drops.read_whole(config, config.test_data), columns.target)
@@ -81,7 +81,7 @@ def report(
     return Report(tuple(config.name_of(path) for path in paths))
 
 
-def report_on_what_is_due(config: Config, ledger: Ledger) -> tuple[list[str], int]:
+def write_due_reports(config: Config, ledger: Ledger) -> tuple[list[str], int]:
     """Report on each run that decided something; tell what came of it, and with which exit code.
 
     Whatever is wrong with a report undoes nothing, and the next run tries again.

@@ -60,14 +60,14 @@ def in_a_fork(config: Config, point: int) -> int:
 
 def run(config: Config, ledger: Ledger, *, quiet: bool) -> None:
     """Do what a run does about messages."""
-    send.introduce_targets(config, ledger)
+    send.register_recipients(config, ledger)
     ledger.runs.start()
     if not quiet:
         ledger.incidents.open(INCIDENT | {"detail": "age higher"})
         decision = ledger.decisions.record("deploy", "age higher", version=2)
         ledger.decisions.complete(decision)
     ledger.runs.end("ok", "done")
-    send.tell_targets(config, ledger)
+    send.send_notifications(config, ledger)
 
 
 def arm(point: int) -> None:

@@ -289,7 +289,9 @@ def test_an_api_that_fails_is_not_a_success(world, monkeypatch):
 
     from risk.errors import ApiError
 
-    with pytest.raises(ApiError, match="release 1 is live, but of the API .* failed: GET /nowhere"):
+    with pytest.raises(
+        ApiError, match="release 1 is live, but the API check failed: .* failed: GET /nowhere"
+    ):
         process(world)
 
     assert str(process(world)) == "no new data"

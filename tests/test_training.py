@@ -133,7 +133,7 @@ def test_one_class_writes_nothing(world, ledger, tree):
     config = world.set(training__minimum_rows=10)
     before = tree()
 
-    with pytest.raises(DataError, match="of 17 labelled rows 0 are positive"):
+    with pytest.raises(DataError, match="of 17 labelled rows, 0 are positive"):
         training.run(config, ledger)
 
     assert tree() == before

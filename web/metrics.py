@@ -30,7 +30,9 @@ from web.service import Service, service
 NAME = "metrics"
 MAX_FEATURES = 100
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-STAGES = ("ingestion", "training", "scoring", "deployment", "diagnostics", "reporting")
+STAGES = (
+    "ingestion", "monitoring", "training", "deployment", "plots", "scoring", "api_calls", "report",
+)  # fmt: skip
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 OF_THE_MODEL = (
     reference.PREDICTION,

@@ -43,7 +43,7 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
     new = ledger.ingestions.unassessed()
     if not new:
         return None
-    with ledger.runs.stage("diagnostics"):
+    with ledger.runs.stage("monitoring"):
         live = monitored_release.load(config)
         version = live.champion.manifest.version or 0
         batch = _batch(config, ledger, live, new)

@@ -23,7 +23,7 @@ MAX_PER_RUN = 20
 MAX_SECONDS = 60
 
 
-def introduce_targets(config: Config, ledger: Ledger) -> None:
+def register_recipients(config: Config, ledger: Ledger) -> None:
     """Note, before a run, which targets are new: they are told what happens from here on."""
     everybody = targets(config)
     known = ledger.outbox.introduced() if everybody else set()
@@ -33,7 +33,7 @@ def introduce_targets(config: Config, ledger: Ledger) -> None:
             ledger.outbox.introduce(target.name, title=said.title, body=target.write(said))
 
 
-def tell_targets(config: Config, ledger: Ledger) -> None:
+def send_notifications(config: Config, ledger: Ledger) -> None:
     """Tell, after a run, what is new and what could not be told before; never fail."""
     deadline = time.monotonic() + MAX_SECONDS
     try:

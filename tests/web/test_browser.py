@@ -217,7 +217,7 @@ def test_a_person_signs_in_and_handles_an_incident(visit, config, url):
     """Acknowledged, then resolved with a reason, then among the resolved ones."""
     row = {"kind": "data_drift", "subject": "<b>plan</b>", "severity": "moderate"}
     with Ledger.open(config) as ledger:
-        ledger.incidents.open(row | {"version": 4, "detail": "<b>plan</b> premium more often"})
+        ledger.incidents.open(row | {"version": 4, "detail": "<b>plan</b> is premium more often"})
     key = api_keys.create(config, "ada", "write").key
     page = visit()
     page.click("#incidents >> text=Sign in")

@@ -229,7 +229,7 @@ def test_labels_that_came_too_early_can_be_requeued(inbox, ledger):
 
     assert (intake.kind, counts(intake)) == ("labels", (2, 1, 0, 1))
     assert known(inbox, ledger) == [("a", 1)]
-    with pytest.raises(UnknownName, match="nothing of ingestion 1"):
+    with pytest.raises(UnknownName, match="ingestion 1 has nothing in quarantine"):
         ingestion.run(inbox.config, ledger, requeue=1)
 
 

@@ -220,7 +220,7 @@ def test_a_ledger_is_not_upgraded_under_a_run_on_another_machine(
         assert migrate.found_revision(ledger.engine) == tables.REVISION
 
     assert refusal.value.exit_code == 75
-    assert f"was of revision {tables.REVISION}" in str(
+    assert f"upgraded from revision {tables.REVISION} to " in str(
         __main__.run(world.config, command="upgrade")
     )
 

@@ -36,12 +36,12 @@ def configure(world, receiver):
 
 def run(config, ledger, *, incidents=0):
     """Do what a run does about messages, while some incidents are opened."""
-    send.introduce_targets(config, ledger)
+    send.register_recipients(config, ledger)
     ledger.runs.start()
     for _ in range(incidents):
         ledger.incidents.open(INCIDENT)
     ledger.runs.end("ok", "done")
-    send.tell_targets(config, ledger)
+    send.send_notifications(config, ledger)
 
 
 def rows_of(ledger):
@@ -58,8 +58,8 @@ def test_without_a_target_nothing_is_written_or_asked(world, ledger):
     asked = []
     sa.event.listen(ledger.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
 
-    send.introduce_targets(world.config, ledger)
-    send.tell_targets(world.config, ledger)
+    send.register_recipients(world.config, ledger)
+    send.send_notifications(world.config, ledger)
 
     assert asked == []
     assert rows_of(ledger) == []
@@ -71,8 +71,8 @@ def test_a_quiet_run_sends_and_writes_nothing(configure, ledger, receiver):
     asked = []
     sa.event.listen(ledger.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
 
-    send.introduce_targets(configure(), ledger)
-    send.tell_targets(configure(), ledger)
+    send.register_recipients(configure(), ledger)
+    send.send_notifications(configure(), ledger)
 
     assert events(receiver) == ["introduction"]
     assert {statement.split()[0] for statement in asked} == {"BEGIN", "SELECT"}
@@ -193,7 +193,7 @@ def test_a_ledger_that_fails_is_logged_and_fails_no_run(configure, ledger, recei
     with ledger.engine.begin() as connection:
         connection.execute(sa.text("DROP TABLE messages"))
 
-    send.tell_targets(configure(), ledger)
+    send.send_notifications(configure(), ledger)
 
     assert "messages wait for the next run: the ledger cannot be used" in caplog.text
 
