@@ -1,5 +1,6 @@
 """What `make quick`, `make test` and `make torture` run: together everything, nothing twice."""
 
+import os
 import shlex
 import subprocess
 import tomllib
@@ -15,7 +16,12 @@ OF_EACH = ["--numprocesses", "auto", "--no-loadscope-reorder", "--dist"]
 def selection(target):
     """Return what a target adds to `pytest` that decides which tests are run."""
     shown = subprocess.run(
-        ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--dry-run", target],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},  # not the options this run of the tests was started with
+        capture_output=True,
+        text=True,
+        check=True,
     )
     (line,) = [line for line in shown.stdout.splitlines() if "-m pytest" in line]
     words = shlex.split(line.partition("-m pytest")[2])
