@@ -26,10 +26,14 @@ def _load():
 class Worker(ThreadWorker):
     """A threaded worker that serves all accepted connections before it exits."""
 
+    has_closed = False
+
     def set_accept_enabled(self, enabled):
         """Accept pending connections before the sockets are closed for good."""
         super().set_accept_enabled(enabled)
-        if not self.alive:
+        # called twice if the signal comes while the worker starts: closed sockets accept nothing
+        if not self.alive and not self.has_closed:
+            self.has_closed = True
             while (
                 self.nr_conns < self.worker_connections
                 and select.select(self.sockets, [], [], 0)[0]
