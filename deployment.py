@@ -11,7 +11,9 @@ Exits   0 done (also: the champion stays), 64 no such release, 65 unusable test 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from risk import cli, store
 from risk.config import Config
@@ -21,19 +23,14 @@ from risk.decisions.codes import Action, Grounds, ReasonCode, VerdictCode
 from risk.decisions.gate import Ruling, Verdict
 from risk.decisions.rollback_watch import Failure
 from risk.errors import ModelError, UnknownName
-from risk.explain import reasons
+from risk.explain import reasons, run_line
+from risk.ledger.database import Record
 from risk.ledger.decisions import Judgement
 from risk.ledger.ledger import Ledger
 from risk.models import evaluation, model, releases
 from risk.models.evaluation import Scorecard
 from risk.models.model import Model
 
-DONE = {
-    Action.DEPLOY: "release {} is live",
-    Action.ROLLBACK: "back to release {}",
-    Action.ASK: "a person is asked",
-    Action.KEEP: "the champion stays",
-}
 BY_HAND = Grounds(ReasonCode.BY_HAND, {})
 
 
@@ -45,9 +42,15 @@ class Deployment:
     version: int | None
     reason: str
     decision_id: int
+    decision: Mapping[str, Any]
+
+    @classmethod
+    def from_ledger(cls, row: Record) -> Self:
+        """Return a decision as it was recorded."""
+        return cls(Action(row.action), row.version, row.reason, row.id, dict(row._mapping))
 
     def __str__(self) -> str:
-        return f"{DONE[self.action].format(self.version)}: {self.reason}"
+        return f"{run_line.fitted(run_line.of_decision(self.decision))}\nWhy: {self.reason}"
 
 
 def decide(
@@ -105,7 +108,7 @@ def record(ledger: Ledger, ruling: Ruling, *, through: int | None = None) -> Dep
     decision_id = ledger.decisions.record(
         ruling.action, reason, version=version, through=through, judgement=judgement
     )
-    return Deployment(ruling.action, version, reason.text, decision_id)
+    return Deployment(ruling.action, version, reason.text, decision_id, reasons.as_row(ruling))
 
 
 def carry_out(config: Config, version: int) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -36,7 +35,7 @@ from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode
 from risk.decisions.gate import Ruling
 from risk.errors import ApiError, DataError, RiskError
-from risk.explain import reasons, sentences
+from risk.explain import reasons, run_line, sentences
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.monitoring import monitored_release
@@ -49,19 +48,15 @@ ASKED_TO_FAIL = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did and why, in the words that are recorded and mailed.
+    """What a run did, in the one line that is recorded and mailed; the log has the details."""
 
-    `decision` is the one of the lines that tells what was decided, if anything was.
-    """
-
-    lines: tuple[str, ...]
-    decision: str = ""
+    line: str
     drift: bool = False
     quarantined: bool = False
     exit_code: int = 0
 
     def __str__(self) -> str:
-        return "\n".join(self.lines)
+        return self.line
 
 
 def run(
@@ -80,11 +75,11 @@ def run(
         ledger.runs.end("failed", str(error) if isinstance(error, RiskError) else repr(error))
         send_notifications(config, ledger)
         raise
-    ledger.runs.end("ok", str(outcome))
+    ledger.runs.end("ok", outcome.line)
     send_notifications(config, ledger)
-    written, failed = reporting.write_due_reports(config, ledger)
-    lines, exit_code = (*outcome.lines, *written), outcome.exit_code or failed
-    outcome = replace(outcome, lines=lines, exit_code=exit_code)
+    if failed := reporting.write_due_reports(config, ledger):
+        line = run_line.ending(outcome.line, "A report could not be written; the log says why.")
+        outcome = replace(outcome, line=line, exit_code=outcome.exit_code or failed)
     asked_for = {"drift": outcome.drift, "quarantine": outcome.quarantined}
     if fail_on and asked_for[fail_on] and not outcome.exit_code:
         return replace(outcome, exit_code=ASKED_TO_FAIL)
@@ -95,73 +90,72 @@ def process(config: Config, ledger: Ledger) -> Outcome:
     """Ingest what is new, monitor it, and respond to the incidents that are open."""
     resumed = resume_interrupted(config, ledger)
     ingested = ingestion.run(config, ledger)
+    intakes, failures = ingested.intakes, ingested.out_of_reach
     live = releases.live_version(config.deployment_folder)
     seen = monitoring.assess(config, ledger, describe=reasons.WRITER) if live else None
     batch = ledger.ingestions.pending()
     if not batch:
         late = monitoring.note_arrival(config, ledger, describe=reasons.WRITER) if live else []
-        alarms = [f"alarm: {alarm.detail}" for alarm in [*(seen.alarms if seen else []), *late]]
-        return Outcome((*resumed, str(ingested), *alarms), exit_code=ingested.exit_code)
+        alarms = [f"Alarm: {alarm.detail}" for alarm in [*(seen.alarms if seen else []), *late]]
+        line = run_line.of_run(intakes, first=[*resumed, *alarms], failures=failures)
+        return Outcome(line, exit_code=ingested.exit_code)
 
+    log.info(ingested)
     monitoring.record_statistics(config, ledger, batch)
     answer = handle_incidents if live else train_first_release
-    done = answer(config, ledger, through=batch[-1])
-    lines, drift = (*resumed, str(ingested), *done.lines), bool(seen and seen.alarms)
-    return Outcome(lines, done.decision, drift, ingested.quarantined, ingested.exit_code)
+    decided = answer(config, ledger, through=batch[-1])
+    line = run_line.of_run(intakes, decided.decision, first=resumed, failures=failures)
+    return Outcome(line, bool(seen and seen.alarms), ingested.quarantined, ingested.exit_code)
 
 
-def train_first_release(config: Config, ledger: Ledger, *, through: int) -> Outcome:
+def train_first_release(config: Config, ledger: Ledger, *, through: int) -> Deployment:
     """Train the first model and deploy it; there is no champion to compare it with."""
-    challenger = training.run(config, ledger)
+    log.info(training.run(config, ledger))
     with ledger.runs.stage("deployment"):
         grounds = Grounds(ReasonCode.FIRST_MODEL, {})
         decided = deployment.decide(config, ledger, through, why=grounds)
-    return _done(decided, finish_deployment(config, ledger, decided), before=[str(challenger)])
+    return finish_deployment(config, ledger, decided)
 
 
-def handle_incidents(config: Config, ledger: Ledger, *, through: int) -> Outcome:
+def handle_incidents(config: Config, ledger: Ledger, *, through: int) -> Deployment:
     """Roll back a release that fails, or do what the policy says about the open incidents."""
     live = monitored_release.load(config)
     if failure := rollback_watch.failed(config, ledger, live):
         decided = deployment.fall_back(ledger, failure, through=through)
-        return _done(decided, finish_deployment(config, ledger, decided))
+        return finish_deployment(config, ledger, decided)
     choice = decisions.choose(config, ledger, live)
     grounds = choice.grounds.with_facts(**decisions.last_seen(ledger))
-    trained: list[str] = []
     if action := choice.without_challenger:
-        return _done(deployment.record(ledger, Ruling(action, grounds), through=through))
+        return deployment.record(ledger, Ruling(action, grounds), through=through)
     try:
         if choice.how:
-            trained = [str(training.run(config, ledger, how=choice.how, since=choice.since))]
+            log.info(training.run(config, ledger, how=choice.how, since=choice.since))
     except DataError as error:
         failed = Ruling(Action.KEEP, grounds.failed(error))
-        return _done(deployment.record(ledger, failed, through=through))
+        return deployment.record(ledger, failed, through=through)
     with ledger.runs.stage("deployment"):
-        decided = deployment.decide(config, ledger, through, why=grounds, first_look=bool(trained))
-    return _done(decided, finish_deployment(config, ledger, decided), before=trained)
+        is_new = choice.how is not None
+        decided = deployment.decide(config, ledger, through, why=grounds, first_look=is_new)
+    return finish_deployment(config, ledger, decided)
 
 
-def _done(decided: Deployment, after: Sequence[str] = (), *, before: Sequence[str] = ()) -> Outcome:
-    """Put the lines of a decision together."""
-    return Outcome((*before, str(decided), *after), decision=str(decided))
-
-
-def finish_deployment(config: Config, ledger: Ledger, decided: Deployment) -> list[str]:
-    """Switch to the new release, plot, score and check the API; each step can be repeated."""
+def finish_deployment(config: Config, ledger: Ledger, decided: Deployment) -> Deployment:
+    """Switch to a new release, plot, score and check the API; each step can be repeated."""
     import app
 
     if decided.version is None:
-        return []
+        return decided
     deployment.carry_out(config, decided.version)
-    picture = reporting.draw(config, ledger)
+    log.info(reporting.draw(config, ledger))
     has_challenger = (config.model_folder / model.MANIFEST).exists()
-    scores = scoring.run(config, ledger, name="challenger" if has_challenger else "champion")
+    log.info(scoring.run(config, ledger, name="challenger" if has_challenger else "champion"))
     with ledger.runs.stage("api_calls"), app.answering(config) as (url, key):
         calls = api_calls.run(config, url=url, key=key)
+    log.info(calls)
     ledger.decisions.complete(decided.decision_id)
     if calls.exit_code:
         raise ApiError(f"release {decided.version} is live, but the API check failed: {calls}")
-    return [f"{picture}; F1 {scores.estimates['f1']}; API: {calls}"]
+    return decided
 
 
 def resume_interrupted(config: Config, ledger: Ledger) -> list[str]:
@@ -169,13 +163,13 @@ def resume_interrupted(config: Config, ledger: Ledger) -> list[str]:
     decision = ledger.decisions.unfinished()
     if decision is not None:
         log.warning("resuming decision %d, which was interrupted", decision.id)
-        action, version = Action(decision.action), decision.version
-        interrupted = Deployment(action, version, decision.reason, decision.id)
-        return finish_deployment(config, ledger, interrupted)
+        done = finish_deployment(config, ledger, Deployment.from_ledger(decision))
+        return [f"Release {done.version} is live: its deployment was interrupted, now it is done."]
     decided = ledger.decisions.live_version()
     if decided and releases.live_version(config.deployment_folder) != decided:
         log.warning("release %d should be live; restored", decided)
         deployment.carry_out(config, decided)
+        return [f"Release {decided} is live again: another one had been put in its place."]
     return []
 
 
@@ -185,14 +179,14 @@ def rehearse(config: Config, ledger: Ledger) -> Outcome:
     pending = store.read_parts(config, ledger.ingestions.pending())
     rows = pd.concat([pending, fresh], ignore_index=True)
     if rows.empty:
-        return Outcome((f"would do nothing: {taken}",))
+        return Outcome(f"would do nothing: {taken}")
     if not releases.live_version(config.deployment_folder):
-        return Outcome((str(taken), "would train the first model"))
+        return Outcome(f"{taken}; would train the first model")
     found = monitoring.rehearse(config, ledger, rows)
     would = f"would act on: {sentences.worst(found.alarms)}"
     if not found.alarms:
         would = f"would keep the champion: {reasons.of_strongest(found.facts)}"
-    return Outcome((str(taken), would), drift=bool(found.alarms))
+    return Outcome(f"{taken}; {would}", drift=bool(found.alarms))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -81,21 +81,20 @@ def report(
     return Report(tuple(config.name_of(path) for path in paths))
 
 
-def write_due_reports(config: Config, ledger: Ledger) -> tuple[list[str], int]:
-    """Report on each run that decided something; tell what came of it, and with which exit code.
+def write_due_reports(config: Config, ledger: Ledger) -> int:
+    """Report on each run that decided something; return the exit code of what failed, or 0.
 
     Whatever is wrong with a report undoes nothing, and the next run tries again.
     """
-    lines, exit_code = [], 0
+    exit_code = 0
     for run_id in ledger.reports.due() if config.report_formats else ():
         try:
-            lines.append(str(report(config, ledger, run_id=run_id)))
+            log.info(report(config, ledger, run_id=run_id))
         except Exception as error:  # a bug here shall not hide what the run did
             is_foreseen = isinstance(error, RiskError)
             log.error("no report on run %d: %s", run_id, error, exc_info=not is_foreseen)
-            lines.append(f"no report on run {run_id}: {error if is_foreseen else repr(error)}")
             exit_code = getattr(error, "exit_code", RiskError.exit_code)
-    return lines, exit_code
+    return exit_code
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

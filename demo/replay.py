@@ -86,17 +86,12 @@ def replay(folder: Path, script: Script) -> None:
     config = build_world(folder, script)
     drops = sorted((folder / "simulated" / "drops").glob("*.csv"))
     eve = date.fromisoformat(drops[0].stem) - timedelta(days=1)
-    print(f"{eve}  {_last_line(run_at(config, datetime.combine(eve, MORNING)))}")
+    print(f"{eve}  {run_at(config, datetime.combine(eve, MORNING))}")
     for drop in tqdm(drops, unit="day", disable=None):
         shutil.copy(drop, config.input_folder)
         moment = datetime.combine(date.fromisoformat(drop.stem), MORNING)
-        tqdm.write(f"{drop.stem}  {_last_line(run_at(config, moment))}", file=sys.stdout)
+        tqdm.write(f"{drop.stem}  {run_at(config, moment)}", file=sys.stdout)
     print(f"\nto inspect the results run: python diagnostics.py --config {folder / 'config.json'}")
-
-
-def _last_line(outcome: full_process.Outcome) -> str:
-    """Return the line with the decision."""
-    return outcome.decision or outcome.lines[-1]
 
 
 def main() -> None:

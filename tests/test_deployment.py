@@ -64,7 +64,7 @@ def test_the_same_model_is_not_deployed_twice(trained, ledger):
     again = deployment.run(trained.config, ledger)
 
     assert again.version is None
-    assert str(again) == "the champion stays: The challenger is the champion already."
+    assert str(again).startswith("The live release stays: the challenger is the same model.")
 
 
 def test_without_evidence_or_drift_the_champion_stays(trained, ledger):
@@ -86,7 +86,7 @@ def test_rollback_goes_one_back_and_further(trained, ledger):
     deploy_another(trained, ledger)
     root = trained.config.deployment_folder
 
-    assert str(deployment.run(trained.config, ledger, rollback=0)).startswith("back to release 2")
+    assert str(deployment.run(trained.config, ledger, rollback=0)).startswith("Back to release 2")
     assert releases.live_version(root) == 2
     deployment.run(trained.config, ledger, rollback=1)
     assert releases.live_version(root) == 1

@@ -72,7 +72,7 @@ def test_the_command_of_the_cron_job_works_in_crons_environment(world):
 
     log = (world.folder / "logs" / "cron.log").read_text()
     assert result.returncode == 0, log
-    assert "release 1 is live" in log
+    assert "Release 1 is live" in log
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

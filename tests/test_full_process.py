@@ -33,7 +33,7 @@ def test_the_first_run_trains_and_deploys(world):
 
     written = {path.name for path in world.config.model_folder.iterdir()}
     live = {path.name for path in world.config.deployment_folder.iterdir()}
-    assert "release 1 is live: There was no model before. The first model goes live" in str(outcome)
+    assert "Release 1 is live, the first model: F1 " in outcome.line
     assert {
         "trained_model.pkl",
         "latest_score.csv",
@@ -51,7 +51,7 @@ def test_a_second_run_changes_nothing_but_its_run_row(world, tree):
     outcome = process(world)
 
     after = counts_of(world)
-    assert str(outcome) == "no new data"
+    assert str(outcome) == "No new data."
     assert outcome.exit_code == 0
     assert tree() == before
     assert after == counts | {"runs": counts["runs"] + 1}
@@ -86,8 +86,10 @@ def test_quiet_data_keep_the_champion_untouched(deployed):
     outcome = process(deployed)
 
     assert not outcome.drift
-    assert "the champion stays: No incident is open. The strongest evidence is " in str(outcome)
-    assert outcome.decision in outcome.lines
+    assert outcome.line == "No incident; the live release stays. 17 new rows in 2 files."
+    assert rows_of(deployed, tables.decisions)[-1].reason.startswith(
+        "No incident is open. The strongest evidence is "
+    )
     assert len(rows_of(deployed, tables.decisions)) == 2
 
 
@@ -132,7 +134,7 @@ def test_an_incident_is_opened_once_and_closed_by_the_release_that_answers_it(de
 
     (incident,) = rows_of(deployed, tables.incidents)
     assert (incident.kind, incident.subject) == ("data_drift", "number_of_employees")
-    assert "release 2 is live" in str(outcome)
+    assert "Release 2 is live" in str(outcome)
     assert incident.resolution == "deploy: release 2 went live"
 
 
@@ -159,9 +161,8 @@ def test_a_feed_that_breaks_asks_a_person_and_is_not_learnt(world):
 
     decision = rows_of(world, tables.decisions)[-1]
     assert decision.action == "ask"
-    assert "lastmonth_activity is missing more often, from 0.0% to 100.0% of 34 rows." in str(
-        outcome
-    )
+    assert outcome.line.startswith("Action needed: the new data may be broken; nothing was learnt")
+    assert "lastmonth_activity is missing more often, from 0.0% to 100.0% of" in decision.reason
     assert "Nothing is learnt from data that may be broken" in decision.reason
     assert len(rows_of(world, tables.releases)) == 1
 
@@ -250,7 +251,7 @@ def test_it_works_from_another_folder_with_a_bare_environment(world):
     result = world.command("full_process.py", fresh=True)
 
     assert result.returncode == 0, result.stderr
-    assert "release 1 is live" in result.stdout
+    assert "Release 1 is live" in result.stdout
 
 
 def test_the_running_server_is_asked_if_it_is_ours(world):
@@ -294,7 +295,7 @@ def test_an_api_that_fails_is_not_a_success(world, monkeypatch):
     ):
         process(world)
 
-    assert str(process(world)) == "no new data"
+    assert str(process(world)) == "No new data."
 
 
 def test_labels_that_lead_to_a_deployment_are_decided_about(deployed):
@@ -308,10 +309,10 @@ def test_labels_that_lead_to_a_deployment_are_decided_about(deployed):
 
     outcome = process(deployed)
 
-    assert "release 2 is live" in str(outcome)
+    assert "Release 2 is live" in str(outcome)
     with deployed.open_ledger() as ledger:
         assert ledger.ingestions.pending() == []
-    assert str(process(deployed)) == "no new data"
+    assert str(process(deployed)) == "No new data."
 
 
 TEXTS = ("detail", "reason", "summary", "cause", "resolution", "outcome")

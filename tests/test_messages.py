@@ -38,7 +38,7 @@ def test_a_person_lives_through_a_model_s_life(world, process, receiver):
     receiver.posts.clear()
 
     world.switch_to_production()
-    assert "release 2 is live" in process().stdout
+    assert "Release 2 is live" in process().stdout
     (mail,) = receiver.to("/people")
     assert "] Release 2 is live; Incident 1: data drift (large): number_of_" in mail["title"]
     assert events(receiver) == ["incident_opened", "deployed", "incident_resolved"]
@@ -75,8 +75,8 @@ def test_nobody_there_changes_neither_outcome_nor_exit_code(world, receiver):
     again = world.command("full_process.py", **nowhere)
 
     assert result.returncode == again.returncode == 0
-    assert "release 1 is live" in result.stdout
-    assert again.stdout == "no new data\n"
+    assert "Release 1 is live" in result.stdout
+    assert again.stdout == "No new data.\n"
     assert "2 messages for json" in again.stderr
     assert "geheim" not in again.stderr
 
@@ -110,7 +110,7 @@ def test_a_quiet_run_imports_neither_what_sends_nor_what_serves(world, receiver)
         text=True,
     )
 
-    assert quiet.stdout == "no new data\nset()\n", quiet.stderr
+    assert quiet.stdout == "No new data.\nset()\n", quiet.stderr
     assert len(receiver.posts) == sent
 
 

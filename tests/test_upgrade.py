@@ -95,7 +95,7 @@ def told_alike(now, then):
 
 def test_a_run_without_new_data_says_so_and_loses_nothing(quiet):
     """Cron comes after the upgrade as before it; the drops that were taken still lie there."""
-    assert quiet["said"].strip() == "no new data"
+    assert quiet["said"].strip() == "No new data."
     assert {name: quiet[name] for name in THEN["installation"]} == {
         name: THEN["quiet"][name] for name in THEN["installation"]
     }
@@ -142,4 +142,4 @@ def test_drift_leads_to_a_challenger_and_the_gate_lets_it_in(turned_round):
     assert incident[2] == "model_drift"
     assert turned_round["runs"][-1][-2:] == ["deploy", 3]
     assert release == THEN["turned_round"]["releases"][-1]
-    assert "release 3 is live" in turned_round["said"]
+    assert "Release 3 is live" in turned_round["said"]

@@ -62,17 +62,22 @@ OF_VERDICTS = {
 }
 
 
-def reason(ruling: Ruling) -> Reason:
-    """Write down why something is decided: as facts, and as the text made from them."""
+def as_row(ruling: Ruling) -> dict[str, Any]:
+    """Return what is decided under the names of the ledger's decisions."""
     grounds, verdict = ruling.grounds, ruling.verdict
-    facts = dict(grounds.facts) | ({"verdict": verdict.verdict} if verdict else {})
-    row = {
+    return {
         "action": ruling.action,
+        "version": ruling.version,
         "reason_code": grounds.code,
-        "facts": facts,
+        "facts": dict(grounds.facts) | ({"verdict": verdict.verdict} if verdict else {}),
         "comparison": verdict.facts() if verdict and verdict.challenger else None,
     }
-    return Reason(" ".join(reasons_of(row)), grounds.code, facts)
+
+
+def reason(ruling: Ruling) -> Reason:
+    """Write down why something is decided: as facts, and as the text made from them."""
+    row = as_row(ruling)
+    return Reason(" ".join(reasons_of(row)), row["reason_code"], row["facts"])
 
 
 def reasons_of(decision: Row) -> list[str]:

@@ -4,22 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from demo.replay import Script, _last_line, replay
-from full_process import Outcome
+from demo.replay import Script, replay
 from risk.config import Config
 from risk.errors import UsageError
 from risk.ledger.ledger import Ledger
 from tests import servers
 
 ROOT = Path(__file__).parents[2]
-
-
-def test_the_line_of_a_day_is_what_was_decided():
-    """Wherever among the lines it stands; on a day without a decision it is the last one."""
-    decided = Outcome(("2 drops", "the champion stays", "report made"), "the champion stays")
-
-    assert _last_line(decided) == "the champion stays"
-    assert _last_line(Outcome(("no new data",))) == "no new data"
 
 
 @pytest.mark.on(servers.POSTGRESQL)

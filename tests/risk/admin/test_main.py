@@ -149,7 +149,7 @@ def test_a_ledger_moves_to_a_server_and_runs_go_on_there(
     ran = world.command("full_process.py", DATABASE_URL=server.url)
 
     assert copied.stdout.splitlines()[-1].endswith(f"rows in total, to {server.url}"), copied.stderr
-    assert "no new data" in ran.stdout, ran.stderr
+    assert "No new data" in ran.stdout, ran.stderr
     with Ledger.open(world.set(database_url=server.url), upgrade=False) as ledger:
         assert ledger.runs.page().total == 2
         assert ledger.decisions.live_version() == 1

@@ -587,7 +587,7 @@ def test_a_model_can_live_on_a_source_alone(crm, ledger):
     outcome = full_process.run(crm.world.config, ledger)
 
     assert outcome.exit_code == 69
-    assert "source away: the environment variable AWAY_URL is not set" in str(outcome)
+    assert "Source away: the environment variable AWAY_URL is not set" in str(outcome)
     assert ledger.decisions.live_version() == 1
 
 

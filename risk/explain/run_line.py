@@ -1,0 +1,153 @@
+"""What a run did in one line that fits into a mail: what a person must know comes first."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from risk.data.intake import Intake
+from risk.decisions.codes import Action, ReasonCode, VerdictCode
+from risk.explain import plain_words, reasons
+from risk.explain.plain_words import counted
+from risk.explain.sentences import of_incident, parsed
+
+Row = Mapping[str, Any]
+Wordings = Sequence[str]
+MAX_LENGTH = 200
+OF_VERDICTS = {
+    VerdictCode.WORSE_BEYOND_CHANCE: "The live release stays: the challenger is worse",
+    VerdictCode.WORSE: "The live release stays: the challenger did worse",
+    VerdictCode.NOT_ENOUGH_EVIDENCE: "The live release stays: the challenger is not proven better",
+    VerdictCode.SAME_MODEL: "The live release stays: the challenger is the same model",
+}
+OF_QUESTIONS = {
+    ReasonCode.BROKEN_FEED: "Action needed: the new data may be broken; nothing was learnt from "
+    "them.",
+    ReasonCode.NO_ADJUSTMENT: "Action needed: no adjustment of the live model is expected to pay.",
+    ReasonCode.NO_REMEDY: "Action needed: a new model would not help.",
+}
+
+
+def of_run(
+    intakes: Sequence[Intake],
+    decision: Row | None = None,
+    *,
+    first: Sequence[str] = (),
+    failures: Sequence[str] = (),
+) -> str:
+    """Say what a run did; `first` are sentences that nothing may come before."""
+    begin = [(words,) for words in first]
+    trouble = [*_refused(intakes), *((plain_words.sentence(failure),) for failure in failures)]
+    if decision is None:
+        return fitted([*begin, *trouble, *(_taken(intakes) or [("No new data.",)])])
+    decided = of_decision(decision)
+    if decision["reason_code"] in reasons.QUIET:
+        return fitted([*begin, *trouble, *decided, *_taken(intakes)])
+    return fitted([*begin, *decided[:1], *trouble, *decided[1:], *_taken(intakes)])
+
+
+def of_decision(decision: Row) -> list[Wordings]:
+    """Say what was decided, on what scores, and what asked for it."""
+    facts, comparison = parsed(decision.get("facts")) or {}, parsed(decision.get("comparison"))
+    code, verdict = ReasonCode(decision["reason_code"]), facts.get("verdict")
+    match decision["action"]:
+        case Action.DEPLOY:
+            done = _deployed(decision, comparison)
+        case Action.ROLLBACK:
+            before = facts.get("comparison")
+            scores = f": {_scores(before)}" if before and before.get("champion") else ""
+            done = f"Back to release {decision['version']}: release {facts['from']} does worse"
+            if code == ReasonCode.ROLLED_BACK_BY_HAND:
+                done = f"Back to release {decision['version']}, by hand"
+            done += f"{scores}."
+        case Action.ASK if comparison:
+            done = f"Action needed: deploy the challenger? {_scores(comparison)}."
+        case Action.ASK:
+            done = OF_QUESTIONS[code]
+        case _ if verdict:
+            scores = f" ({_scores(comparison)})" if comparison else ""
+            done = f"{OF_VERDICTS[VerdictCode(verdict)]}{scores}."
+        case _ if code == ReasonCode.NO_INCIDENT:
+            return [("No incident; the live release stays.",)]
+        case _:
+            done = f"The live release stays. {reasons.main_reason(decision)}"
+    return [(done,), *_causes(facts.get("incidents") or ())]
+
+
+def fitted(pieces: Iterable[Wordings]) -> str:
+    """Join sentences, the most important first, each in the longest wording that still fits."""
+    line = ""
+    for wordings in pieces:
+        room = MAX_LENGTH - len(line) - bool(line)
+        written = [" ".join(wording.split()) for wording in wordings]
+        chosen = next((wording for wording in written if len(wording) <= room), "")
+        if not chosen and not line:
+            chosen = textwrap.shorten(written[-1], MAX_LENGTH, placeholder=" ...")
+        line = f"{line} {chosen}".strip()
+    return line
+
+
+def ending(line: str, words: str) -> str:
+    """Shorten a line so that it can end with these words."""
+    room = MAX_LENGTH - len(words) - 1
+    return f"{textwrap.shorten(line, room, placeholder=' ...')} {words}"
+
+
+def _deployed(decision: Row, comparison: Row | None) -> str:
+    live = f"Release {decision['version']} is live"
+    if comparison is None:
+        return f"{live}, deployed by hand."
+    if comparison["champion"] is None:
+        score = f"{plain_words.metric(comparison['metric'])} {_value(comparison['challenger'])}"
+        return f"{live}, the first model: {score} on {counted(comparison['n'], 'test row')}."
+    proven = "" if comparison["proven"] else ", unproven"
+    return f"{live}{proven}: {_scores(comparison)}."
+
+
+def _scores(comparison: Row) -> str:
+    name = plain_words.metric(comparison["metric"])
+    now, before = (_value(comparison[model]) for model in ("challenger", "champion"))
+    return f"{name} {now} against {before} on {counted(comparison['n'], 'row')}"
+
+
+def _value(score: Row) -> str:
+    return "undefined" if score["value"] is None else f"{score['value']:.2f}"
+
+
+def _causes(incidents: Sequence[Row]) -> list[Wordings]:
+    """Name the worst open incident in full, or at least what it is about, and count the others."""
+    if not incidents:
+        return []
+    worst, rest = incidents[0], len(incidents) - 1
+    kind = worst["kind"].replace("_", " ").capitalize()
+    more = f" And {counted(rest, 'more incident')}." if rest else ""
+    short = f"{kind}: {plain_words.about(worst)}."
+    return [(f"{kind}: {of_incident(worst)}{more}", f"{short}{more}", short)]
+
+
+def _refused(intakes: Sequence[Intake]) -> list[Wordings]:
+    """Say which files and how many rows were not taken."""
+    refused = [intake for intake in intakes if intake.status == "refused"]
+    rows = sum(intake.rows_quarantined for intake in intakes)
+    found: list[Wordings] = []
+    if refused:
+        was = "was" if len(refused) == 1 else "were"
+        total = f"{counted(len(refused), 'file')} {was} refused"
+        names = plain_words.listed([plain_words.in_short(intake.path) for intake in refused])
+        found.append((f"{total}: {names}.", f"{total}."))
+    if rows:
+        was = "was" if rows == 1 else "were"
+        found.append((f"{counted(rows, 'row')} {was} quarantined.",))
+    return found
+
+
+def _taken(intakes: Sequence[Intake]) -> list[Wordings]:
+    """Count what came, new rows apart from labels of earlier ones."""
+    if not intakes:
+        return []
+    labels = sum(intake.rows_added for intake in intakes if intake.kind == "labels")
+    rows = sum(intake.rows_added for intake in intakes) - labels
+    words = [counted(rows, "new row")] if rows or not labels else []
+    words += [f"labels for {counted(labels, 'earlier row')}"] if labels else []
+    return [(plain_words.sentence(f"{' and '.join(words)} in {counted(len(intakes), 'file')}"),)]
