@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,7 @@ from risk.schema import shorten
 
 EXACT = "Exact terms of the log-odds of a linear model, beside the mean of {n} reference rows."
 SHAPLEY = "Shapley values of the predicted risk, beside {n} reference rows, ± a standard error."
-MAX_LOG = 700
+MAX_NAMED, MIN_SHARE = 3, 0.005
 LINEAR = "LogisticRegression"
 LOG_ODDS, RISK = "log-odds", "predicted risk"
 ROUNDING = 1e-9
@@ -89,9 +88,9 @@ class Explanation:
     @property
     def effects(self) -> list[str]:
         """What each feature does to the risk, as people say it."""
-        errors = self.parts["standard_error"]
+        errors, whole = self.parts["standard_error"], self.parts["contribution"].abs().sum()
         return [
-            _effect(contribution, error, self.scale)
+            _effect(contribution, error, self.scale, whole)
             for contribution, error in zip(self.parts["contribution"], errors, strict=True)
         ]
 
@@ -99,11 +98,15 @@ class Explanation:
         """Say how high the risk is, beside what is usual, and what it is mostly due to."""
         side = "at or above" if self.risk >= self.threshold else "below"
         risk = f"{self.identifier}: predicted risk {self.risk:.1%}, {side} the threshold"
-        risk += f" of {self.threshold:.1%}"
-        first = self.parts.iloc[0]
-        moves = "raises" if first["contribution"] >= 0 else "lowers"
-        due = f"{first['feature']} {moves} it most ({self.effects[0]})"
-        return f"{risk}; usual is {self.usual_risk:.1%}; {due}."
+        risk += f" of {self.threshold:.1%}; the usual risk is {self.usual_risk:.1%}."
+        parts = self.parts[self.parts["contribution"] != 0]
+        raising = parts["contribution"] > 0
+        due = [
+            f"{verb} the risk most: {', '.join(own['feature'].head(MAX_NAMED))}."
+            for verb, own in (("Raises", parts[raising]), ("Lowers", parts[~raising]))
+            if len(own)
+        ]
+        return " ".join([risk, *due])
 
 
 def remember(config: Config, champion: Model) -> Memory:
@@ -237,11 +240,14 @@ def _table(row: pd.DataFrame, found: Contributions, memory: Memory) -> pd.DataFr
     return table.sort_values("contribution", key=lambda parts: -parts.abs(), ignore_index=True)
 
 
-def _effect(contribution: float, error: float, scale: str) -> str:
+def _effect(contribution: float, error: float, scale: str, whole: float) -> str:
+    """Say what a feature does: in points of risk, or else as its share of all effects."""
     if scale == RISK:
         return f"{100 * contribution:+z.1f} ± {100 * error:.1f} points"
-    times = math.exp(min(abs(contribution), MAX_LOG))
-    return f"odds {'×' if contribution >= 0 else '÷'} {times:.3g}"
+    share = abs(contribution) / whole if whole > 0 else 0.0
+    if share < MIN_SHARE:
+        return "none"
+    return f"{'raises' if contribution > 0 else 'lowers'} it ({share:.0%} of all effects)"
 
 
 def _written(value: Any) -> str:
@@ -276,7 +282,7 @@ def find_latest(config: Config, ledger: Ledger, identifier: str) -> LatestRow:
         if len(rows):
             return LatestRow(_last(rows, config.columns), tested)
     raise UnknownName(
-        f"no {config.columns.identifier} is called {shorten(identifier)!r}, neither in {compiled} "
+        f"unknown {config.columns.identifier} {shorten(identifier)!r}: it is neither in {compiled} "
         f"nor in {tested}"
     )
 

@@ -15,7 +15,7 @@ MAX_USUAL_CHANGE = 0.02
 def changed(snapshot: Snapshot) -> list[str]:
     """Tell what is different from the data the model learnt from, or was until it was replaced."""
     found = snapshot.open_incidents
-    told = [sentences.of_incident(incident) for incident in found[:MAX_TOLD]]
+    told = [_with_chance(incident, snapshot) for incident in found[:MAX_TOLD]]
     if len(found) > MAX_TOLD:
         told.append(f"{counted(len(found) - MAX_TOLD, 'more incident')} below.")
     switch = next((d for d in snapshot.decisions if d["version"]), None)
@@ -28,6 +28,11 @@ def changed(snapshot: Snapshot) -> list[str]:
         subjects = plain_words.listed([plain_words.about(cause) for cause in causes])
         told.append(f"What had changed before that: {subjects}.")
     return told or ["Nothing is known yet."]
+
+
+def _with_chance(incident: Row, snapshot: Snapshot) -> str:
+    chance = plain_words.by_chance(incident.get("e_value"), snapshot.days_per_false_alarm)
+    return " ".join(filter(None, [sentences.of_incident(incident), chance]))
 
 
 def _since(switch: Row | None) -> str:
@@ -112,12 +117,14 @@ def judged(decision: Row, snapshot: Snapshot) -> str:
     )
     if _is_worse(now["value"], before["value"], metric):
         return f"{told}: the new one did worse on these."
-    weight = plain_words.evidence(comparison["e_value"])
-    enough = "enough" if comparison["proven"] else "not enough to call it proven"
-    made_live = decision["action"] == "deploy" and not comparison["proven"]
-    needed = f"{snapshot.evidence_needed:.0f} is needed"
+    share = plain_words.chance_share(comparison["e_value"])
+    allowed = f"{1 / snapshot.evidence_needed:.0%}"
+    chance = f"chance alone would do as well in {share} of all comparisons"
+    if comparison["proven"]:
+        return f"{told}; {chance}, so it is proven."
+    made_live = decision["action"] == Action.DEPLOY
     yet = "; it went live because the old one had drifted" if made_live else ""
-    return f"{told}; the evidence for the new one is {weight} where {needed}: {enough}{yet}."
+    return f"{told}; {chance}, where {allowed} is allowed, so it is not proven{yet}."
 
 
 def _is_worse(now: float | None, before: float | None, metric: str) -> bool:

@@ -13,10 +13,11 @@ from risk.explain import events, plain_words
 from risk.explain.plain_words import ADVICE, ESTIMATED, MEASURED, PROMISED, day, sentence
 from risk.explain.snapshot import Row, Snapshot
 
-Fitness = Literal["fit", "fit with care", "not fit"]
+Fitness = Literal["fit", "fit with care", "too little data", "not fit"]
 HEADLINES: dict[Fitness, str] = {
     "fit": "The model is fit to use",
     "fit with care": "The model is fit to use, with care",
+    "too little data": "Too little data to say whether the model is fit to use",
     "not fit": "The model is not fit to use",
 }
 GRAVE = {
@@ -25,6 +26,8 @@ GRAVE = {
     "suspected_harm": "The model probably errs more than it promised; no labels confirm it yet.",
 }
 MIN_GAPS, INTERVALS_UNTIL_LATE = 3, 3
+MAX_WIDTH = 0.2  # of the interval of a score that tells whether a model is good
+UNBOUNDED = ("log_loss", "cost")
 CRON = timedelta(minutes=10)
 
 
@@ -54,17 +57,23 @@ class Status:
 
 
 def tell(snapshot: Snapshot) -> Status:
-    """Answer the questions; one grave concern makes a model unfit, any other asks for care."""
-    concerns = sorted(_concerns(snapshot), key=lambda concern: not concern.is_grave)
+    """Answer the questions; one grave concern makes a model unfit, any other asks for care.
+
+    A model that nobody has measured well is neither: there is too little data to say.
+    """
+    unknown = _of_the_score(snapshot)
+    concerns = sorted([*_concerns(snapshot), *unknown], key=lambda concern: not concern.is_grave)
     fitness: Fitness = "fit with care" if concerns else "fit"
     if concerns and concerns[0].is_grave:
         fitness = "not fit"
+    elif unknown:
+        fitness = "too little data"
     reasons = [concern.sentence for concern in concerns]
     advice = dict.fromkeys(concern.advice for concern in concerns)
     return Status(
         fitness,
         reasons=(
-            *(reasons or ["No incident is open, and the last run went well."]),
+            *(reasons or ["No incident is open, and the last run succeeded."]),
             *_score(snapshot),
         ),
         changed=tuple(events.changed(snapshot)),
@@ -81,7 +90,6 @@ def _concerns(snapshot: Snapshot) -> list[Concern]:
         *_of_incidents(snapshot),
         *_of_the_release(snapshot),
         *_of_the_runs(snapshot),
-        *_of_the_score(snapshot),
     ]
 
 
@@ -135,7 +143,7 @@ def _of_the_release(snapshot: Snapshot) -> list[Concern]:
         return []
     words = f"Release {release['version']} was never proven better than the one before it."
     if release["version"] == 1:
-        words = "Release 1 is the first model: it did not have to beat another."
+        words = "Release 1 is the first model: it did not have to beat another one."
     patience = "See that labels keep coming: they tell how good an unproven release is."
     return [Concern(words, patience)]
 
@@ -148,7 +156,7 @@ def _of_the_runs(snapshot: Snapshot) -> list[Concern]:
     if last["status"] != "ok":
         how = "was cut off" if last["status"] == "aborted" else f"failed: {last['outcome']}"
         words = sentence(f"the last run, on {day(last['started_at'])}, {how}")
-        concerns.append(Concern(words, "Mend what made the last run fail, and let it run again."))
+        concerns.append(Concern(words, "Fix the cause of the last failure, and run it again."))
     good = [run for run in ended if run["status"] == "ok"]
     usual = _usual_interval(snapshot, good)
     since = snapshot.now - good[0]["started_at"] if good else None
@@ -173,10 +181,37 @@ def _usual_interval(snapshot: Snapshot, good: Sequence[Row]) -> timedelta:
 
 
 def _of_the_score(snapshot: Snapshot) -> list[Concern]:
-    if snapshot.release is None or _score(snapshot):
+    """Say that no labelled rows tell how good the live release is, or too few."""
+    if snapshot.release is None or snapshot.fault:
         return []
-    words = f"Nobody knows how good release {snapshot.release['version']} is: it has no score."
-    return [Concern(words, "Bring rows with labels: without them nothing can be scored.")]
+    newest = snapshot.newest_scores
+    measured = [newest[kind] for kind in (MEASURED, PROMISED) if kind in newest]
+    doubts = [_doubt(score, snapshot) for score in measured]
+    if measured and None in doubts:
+        return []
+    advice = "Bring more rows with labels: they tell how good the model is."
+    if doubts:
+        return [Concern(str(doubts[0]), advice)]
+    words = f"No labelled row tells how good release {snapshot.release['version']} is."
+    return [Concern(words, advice)]
+
+
+def _doubt(score: Row, snapshot: Snapshot) -> str | None:
+    """Say why a score tells too little, None if it tells enough."""
+    name, n = plain_words.metric(snapshot.metric), score["n"]
+    positive = score.get("n_positive")
+    if positive is not None:
+        rarer = int(min(positive, n - positive))
+        if rarer < snapshot.min_rows_per_class:
+            label = "positive" if positive <= n - positive else "negative"
+            are = "is" if rarer == 1 else "are"
+            return f"{name} says little yet: only {rarer} of {n:,} labelled rows {are} {label}."
+    if score["lower"] is None or score["upper"] is None:
+        return f"{name} is not defined on {plain_words.counted(n, 'labelled row')}."
+    if snapshot.metric in UNBOUNDED or score["upper"] - score["lower"] <= MAX_WIDTH:
+        return None
+    span = f"from {score['lower']:.2f} to {score['upper']:.2f}"
+    return f"{name} may be anything {span}: {plain_words.counted(n, 'labelled row')} tell no more."
 
 
 def _score(snapshot: Snapshot) -> list[str]:

@@ -21,6 +21,7 @@ ADVICE = {
 } | dict.fromkeys(OF_DATA, "Ask whether the change is real or only how the data is made.")
 METRICS = {"f1": "F1", "roc_auc": "ROC AUC", "brier": "Brier score"}
 MAX_EVIDENCE = 1e6
+MAX_YEARS, DAYS_A_YEAR = 1000, 365.25
 SUBJECTS = {
     PREDICTION: "predicted risk",
     LABELLED: "errors on labelled rows",
@@ -81,6 +82,29 @@ def evidence(e_value: float | None) -> str:
     if e_value > MAX_EVIDENCE:
         return f"more than {MAX_EVIDENCE:,.0f}"
     return f"{e_value:,.0f}" if e_value >= 10 else f"{e_value:.2f}"
+
+
+def chance_share(e_value: float) -> str:
+    """Say in how many cases chance alone reaches such evidence: by Markov, one in as many."""
+    if e_value >= MAX_EVIDENCE:
+        return "less than 1 in a million"
+    share = min(1.0, 1 / e_value) if e_value > 0 else 1.0
+    return f"up to {share:.0%}" if share >= 0.01 else f"up to 1 in {e_value:,.0f}"
+
+
+def by_chance(e_value: float | None, days_per_false_alarm: float) -> str | None:
+    """Say how rarely chance alone raises an alarm this strong, None of what is no alarm.
+
+    An alarm is evidence of 1, which chance reaches once in the days of the budget; it reaches K
+    times as much K times more rarely.
+    """
+    if e_value is None or e_value < 1:
+        return None
+    years = min(e_value, MAX_EVIDENCE) * days_per_false_alarm / DAYS_A_YEAR
+    if years > MAX_YEARS:
+        return f"Chance alone would do this less than once in {MAX_YEARS:,} years."
+    often = f"{years:,.0f} years" if years >= 2 else f"{years * DAYS_A_YEAR:,.0f} days"
+    return f"Chance alone would do this less than once in {often}."
 
 
 def listed(words: Sequence[str], *, most: int = 3) -> str:

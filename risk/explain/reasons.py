@@ -12,7 +12,7 @@ from risk.decisions.codes import Action, ReasonCode, Response, VerdictCode
 from risk.decisions.gate import Ruling
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
-from risk.explain.sentences import of_finding, of_incident, parsed, subject
+from risk.explain.sentences import incident_clause, of_finding, parsed, subject
 from risk.ledger.decisions import Reason
 from risk.monitoring.run import Writer
 
@@ -170,7 +170,7 @@ def _open(facts: Row) -> list[str]:
 
 def _incident(known: Row) -> str:
     kind = known["kind"].replace("_", " ").capitalize()
-    return plain_words.sentence(f"{kind} ({known['severity']}): {of_incident(known)}")
+    return plain_words.sentence(f"{kind} ({known['severity']}): {incident_clause(known)}")
 
 
 def _of_gate(decision: Row, facts: Row) -> list[str]:
@@ -182,16 +182,16 @@ def _of_gate(decision: Row, facts: Row) -> list[str]:
         rows = counted(comparison["n"], "row")
         name = plain_words.metric(comparison["metric"])
         return [f"The first model goes live unproven: {name} {score} on {rows} of test data."]
-    weight = plain_words.evidence(comparison["e_value"])
     said = f"{OF_VERDICTS[VerdictCode(code)]}: {compared(comparison)}"
     if code in WORSE:
         return [f"{said}."]
-    said = f"{said}; the evidence is {weight}"
+    chance = f"Chance alone would do as well in {plain_words.chance_share(comparison['e_value'])}"
     if code != VerdictCode.NOT_ENOUGH_EVIDENCE:
-        return [f"{said}."]
-    needed = f"{said}, where {comparison['evidence_needed']:.0f} is needed."
+        return [f"{said}.", f"{chance} of all comparisons."]
+    allowed = f"{1 / comparison['evidence_needed']:.0%}"
     more = f"About {comparison['rows_needed']:,} rows would prove a gain of 4 points."
-    return [needed, more, _without_evidence(decision, comparison)]
+    doubt = f"{chance} of all comparisons, where {allowed} is allowed."
+    return [f"{said}.", doubt, more, _without_evidence(decision, comparison)]
 
 
 def _without_evidence(decision: Row, comparison: Row) -> str:

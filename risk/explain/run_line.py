@@ -10,7 +10,7 @@ from risk.data.intake import Intake
 from risk.decisions.codes import Action, ReasonCode, VerdictCode
 from risk.explain import plain_words, reasons
 from risk.explain.plain_words import counted
-from risk.explain.sentences import of_incident, parsed
+from risk.explain.sentences import incident_clause, parsed
 
 Row = Mapping[str, Any]
 Wordings = Sequence[str]
@@ -123,7 +123,13 @@ def _causes(incidents: Sequence[Row]) -> list[Wordings]:
     kind = worst["kind"].replace("_", " ").capitalize()
     more = f" And {counted(rest, 'more incident')}." if rest else ""
     short = f"{kind}: {plain_words.about(worst)}."
-    return [(f"{kind}: {of_incident(worst)}{more}", f"{short}{more}", short)]
+    return [
+        (
+            f"{plain_words.sentence(f'{kind}: {incident_clause(worst)}')}{more}",
+            f"{short}{more}",
+            short,
+        )
+    ]
 
 
 def _refused(intakes: Sequence[Intake]) -> list[Wordings]:

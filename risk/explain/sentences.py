@@ -71,12 +71,13 @@ SHAPES = {
 class Clause:
     """What something is about, and what it did, which is enough where a table names the subject.
 
-    What begins with a name is not capitalised: columns and files are spelt as the data spell them.
+    Names of columns and files are spelt as the data spell them, so a sentence does not begin with
+    one but with its `noun`.
     """
 
     subject: str
     change: str
-    begins_with_name: bool = False
+    noun: str = ""
 
     def __str__(self) -> str:
         return f"{self.subject} {self.change}".strip()
@@ -87,7 +88,7 @@ def of_finding(row: Row) -> str:
     found = _clause(row)
     if found is None:
         return str(row["detail"])
-    return f"{found}." if found.begins_with_name else plain_words.sentence(str(found))
+    return plain_words.sentence(f"{found.noun} {found}".strip())
 
 
 def of_incident(row: Row) -> str:
@@ -137,7 +138,14 @@ def _clause(row: Row) -> Clause | None:
         return _of_score(row, facts) if "metric" in facts else _of_calibration(row, facts)
     if feature == EXPECTED_LOSS:
         return _of_loss(row, facts)
-    return Clause(subject(feature), _change(row, facts), begins_with_name=feature[:1] != "(")
+    return Clause(subject(feature), _change(row, facts), _noun(row))
+
+
+def _noun(row: Row) -> str:
+    """Name what a subject is, if it is one the data have a name for."""
+    if row["feature"].startswith("("):
+        return ""
+    return "columns" if row["check_name"] == "joint_drift" else "column"
 
 
 def subject(feature: str) -> str:
@@ -250,7 +258,7 @@ def _constant(row: Row, facts: Row) -> Clause:
     shown = f'"{plain_words.in_short(value)}"' if isinstance(value, str) else f"{value or 0:.10g}"
     is_what = "missing" if value is None else shown
     told = f"is {is_what} in all {counted(row['n'], 'row')}"
-    return Clause(subject(row["feature"]), told, begins_with_name=True)
+    return Clause(subject(row["feature"]), told, "column")
 
 
 def _of_drop(row: Row, facts: Row) -> Clause:
@@ -262,11 +270,11 @@ def _of_drop(row: Row, facts: Row) -> Clause:
     path = facts["path"]
     if feature == VOLUME:
         told = f"has {counted(round(now), 'row')}, where about {usual:,.0f} are usual"
-        return Clause(path, told, begins_with_name=True)
+        return Clause(path, told, "file")
     if row["direction"] == REFUSED:
-        return Clause(path, f"was refused: {facts['reason']}", begins_with_name=True)
+        return Clause(path, f"was refused: {facts['reason']}", "file")
     if row["direction"] == UNDECLARED:
-        return Clause(f"{path}:", facts["reason"], begins_with_name=True)
+        return Clause(f"{path}:", facts["reason"], "file")
     became = {DUPLICATES: "known already", QUARANTINED: "refused"}[feature]
     was = "was" if facts["rows"] == 1 else "were"
     why = f", most often for {facts['problem']}" if "problem" in facts else ""

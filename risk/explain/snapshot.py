@@ -39,6 +39,8 @@ class Snapshot:
     metric: str = "f1"
     evidence_needed: float = 20.0
     usual_interval: timedelta = timedelta(days=1)
+    days_per_false_alarm: float = 90.0
+    min_rows_per_class: int = 10
     fault: str | None = None
     release: Row | None = None
     runs: Sequence[Row] = ()
@@ -90,6 +92,8 @@ def look(
         metric=config.checks.metric,
         evidence_needed=1 / config.gate.alpha,
         usual_interval=timedelta(minutes=config.alarms.usual_minutes_between_drops),
+        days_per_false_alarm=config.alarms.days_per_false_alarm,
+        min_rows_per_class=config.training.minimum_held_out_per_class,
         fault=fault,
         release=next((release for release in known if release["live"]), None),
         runs=ledger.runs.page(NEWEST).items,

@@ -1,4 +1,4 @@
-"""The page of answers: is the model fit to use, what happened, what was done, what to do."""
+"""The first page: is the model fit to use, what happened, what was done, what to do."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from risk.report import performance
 from risk.report.context import MAX_DROPS, Context, Labelled
 from risk.report.document import Block, Bullets, Paragraph, Section, Tone
 
-TONES: dict[health.Fitness, Tone] = {"fit": "good", "fit with care": "warning", "not fit": "bad"}
+TONES: dict[health.Fitness, Tone] = {
+    "fit": "good",
+    "fit with care": "warning",
+    "too little data": "warning",
+    "not fit": "bad",
+}
 
 
 def section(known: Context) -> Section:
     """Answer what a manager asks, on one page."""
     told = health.tell(known.snapshot)
     return Section(
-        "The answers",
+        "Summary",
         (
             *_looking_back(known),
             Section(
@@ -57,8 +62,8 @@ def _looking_back(known: Context) -> tuple[Block, ...]:
         return ()
     moment = plain_words.day(known.reported_at)
     text = (
-        f"This report looks back: it tells what was known at the end of run {known.run['id']}, on "
-        f"{moment}. The settings, and the test data, are those of today."
+        f"This report looks back: it shows what was known at the end of run {known.run['id']}, on "
+        f"{moment}. The settings and the test data are today's."
     )
     return (Paragraph(text, "aside"),)
 
@@ -71,13 +76,13 @@ def _on_new_rows(known: Context) -> list[str]:
     metric = known.config.checks.metric
     score = plain_words.score(asdict(performance.score_on(known, found)[metric]))
     rows = f"{counted(len(found), 'labelled row')} it has not learnt"
-    more = ": these tell more of today than the test data" if known.judged_on is found else ""
+    more = ", which say more about today than the test data" if known.judged_on is found else ""
     return [f"{plain_words.metric(metric)} is {score} on {rows}{more}."]
 
 
 def _brackets(known: Context) -> str:
     confidence = known.config.scoring.confidence
-    return f"In brackets is the range that holds the true value with {confidence:.0%} confidence."
+    return f"Brackets give the range that contains the true value with {confidence:.0%} confidence."
 
 
 def _since(known: Context) -> str:

@@ -64,7 +64,7 @@ def test_an_unknown_customer_is_not_found(client, path, name):
     answer = ask(client, name, path)
 
     assert answer.status_code == 404
-    assert "no corporation is called" in answer.text
+    assert "unknown corporation" in answer.text
     assert "root:" not in answer.text
 
 

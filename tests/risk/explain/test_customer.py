@@ -172,17 +172,27 @@ def test_it_is_told_in_a_sentence_a_table_and_the_method(make):
     told = explain(make("LogisticRegression"), "c0")
 
     lines = str(told).splitlines()
-    first = told.parts.iloc[0]
     side = "at or above" if told.risk >= told.threshold else "below"
-    times = np.exp(abs(first["contribution"]))
-    effect = f"odds {'×' if first['contribution'] > 0 else '÷'} {times:.3g}"
+    named = {
+        verb: [
+            part.feature
+            for part in told.parts.itertuples()
+            if part.contribution and (part.contribution > 0) == (verb == "Raises")
+        ]
+        for verb in ("Raises", "Lowers")
+    }
+    due = "".join(
+        f" {verb} the risk most: {', '.join(names[:3])}." for verb, names in named.items() if names
+    )
+    shares = told.parts["contribution"].abs() / told.parts["contribution"].abs().sum()
+    way = "raises" if told.parts["contribution"][0] > 0 else "lowers"
     assert lines[0] == (
         f"c0: predicted risk {told.risk:.1%}, {side} the threshold of {told.threshold:.1%}; "
-        f"usual is {told.usual_risk:.1%}; {first['feature']} "
-        f"{'raises' if first['contribution'] > 0 else 'lowers'} it most ({effect})."
+        f"the usual risk is {told.usual_risk:.1%}.{due}"
     )
+    assert told.effects[0] == f"{way} it ({shares[0]:.0%} of all effects)"
     assert lines[2].split() == ["feature", "value", "effect", "beside", "the", "reference"]
-    assert "(missing)" in next(line for line in lines if "number_of_employees" in line)
+    assert "(missing)" in next(line for line in lines[2:] if "number_of_employees" in line)
     assert lines[-1] == told.method
 
 
@@ -210,7 +220,7 @@ def test_a_customer_can_be_explained_on_the_command_line(make):
         answer["total"]
     )
     assert unknown.returncode == 64
-    assert unknown.stderr.startswith("error: no corporation is called 'nobody', neither in")
+    assert unknown.stderr.startswith("error: unknown corporation 'nobody': it is neither in")
 
 
 def test_without_a_model_there_is_nothing_to_explain(world, ledger):
@@ -333,7 +343,7 @@ def test_whoever_is_unknown_is_not_found(world, name):
     take(world, SEEDS + "ann,1,1,1,0\n")
 
     with pytest.raises(
-        UnknownName, match="no corporation is called '.{0,60}', neither in "
+        UnknownName, match="unknown corporation '.{0,60}': it is neither in "
     ) as told:
         activity(world, name)
 

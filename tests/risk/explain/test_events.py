@@ -61,7 +61,9 @@ def test_open_incidents_are_what_changed():
         snapshot(decision("ask"), incidents=[incident(n) for n in "abcd"], risk=risk)
     )
 
-    assert told[0] == "a is lower: its median fell from about 29 to 17 in the newest 300 rows."
+    assert (
+        told[0] == "Column a is lower: its median fell from about 29 to 17 in the newest 300 rows."
+    )
     assert told[3:] == [
         "1 more incident below.",
         "The mean predicted risk fell from 0.45 to 0.12, mostly by a (-0.30) and b (-0.03).",
@@ -92,7 +94,8 @@ def test_a_deployment_is_told_with_its_cause_and_its_evidence():
         "On 1 March 2026 it made release 3 live. "
         "The cause: tenure is lower: its median fell from about 29 to 17 in the newest 300 rows.",
         "F1 was 0.742 [0.673, 0.801] for the new one and 0.533 [0.449, 0.615] for the old one, "
-        "on the same 345 rows; the evidence for the new one is 56,265 where 20 is needed: enough.",
+        "on the same 345 rows; chance alone would do as well in up to 1 in 56,265 of all "
+        "comparisons, so it is proven.",
     ]
 
 
@@ -132,7 +135,10 @@ def test_waiting_is_told_in_one_sentence_before_the_last_deed():
             decision("rollback", reason_code="rolled_back_by_hand", facts={"from": 3}),
             "A person went back from release 3.",
         ),
-        (decision("ask", comparison=COMPARED | {"proven": False}), "not enough to call it proven"),
+        (
+            decision("ask", comparison=COMPARED | {"proven": False}),
+            "where 5% is allowed, so it is not proven",
+        ),
         (decision(comparison=COMPARED | {"challenger": OLD, "champion": NEW}), "worse on these."),
         (decision("deploy", version=1, comparison=COMPARED | {"champion": None}), "first model"),
         (

@@ -41,9 +41,9 @@ def decision(action="keep", *, version=None, comparison=None, ago=0):
     }
 
 
-def scores(dataset=REALISED, version=3, value=0.64):
+def scores(dataset=REALISED, version=3, value=0.64, **others):
     row = {"at": NOW, "version": version, "dataset": dataset, "value": value}
-    return pd.DataFrame([row | {"lower": 0.6, "upper": 0.68, "n": 831}])
+    return pd.DataFrame([row | {"lower": 0.6, "upper": 0.68, "n": 831} | others])
 
 
 def snapshot(**others):
@@ -95,12 +95,10 @@ def test_grave_concerns_make_it_unfit(others):
         {"runs": [run(9, state="failed"), run(8)]},
         {"runs": [run(9, state="aborted"), run(8)]},
         {"runs": [run(9 - ago, ago=ago + 3.1) for ago in range(5)]},
-        {"scores": scores(version=2)},
-        {"scores": scores(value=float("nan"))},
     ],
     ids=[
         *("drift", "small fault", "nobody asked", "not what was asked about", "unproven"),
-        *("failed", "cut off", "late", "no score", "undefined score"),
+        *("failed", "cut off", "late"),
     ],
 )
 def test_other_concerns_ask_for_care(others):
@@ -112,16 +110,60 @@ def test_other_concerns_ask_for_care(others):
 
 
 @pytest.mark.parametrize(
+    ("known", "doubt"),
+    [
+        (scores(version=2), "No labelled row tells how good release 3 is."),
+        (scores(value=float("nan")), "No labelled row tells how good release 3 is."),
+        (scores(ESTIMATED), "No labelled row tells how good release 3 is."),
+        (
+            scores(lower=0.34, upper=0.97, n=5),
+            "F1 may be anything from 0.34 to 0.97: 5 labelled rows tell no more.",
+        ),
+        (scores(lower=float("nan")), "F1 is not defined on 831 labelled rows."),
+        (
+            scores(n_positive=9),
+            "F1 says little yet: only 9 of 831 labelled rows are positive.",
+        ),
+        (
+            scores(n_positive=830),
+            "F1 says little yet: only 1 of 831 labelled rows is negative.",
+        ),
+    ],
+    ids=["another release's", "undefined", "estimated", "wide", "no interval", "few", "one"],
+)
+def test_a_model_that_is_not_measured_well_is_neither_fit_nor_unfit(known, doubt):
+    """An estimate without labels is no measurement."""
+    told = health.tell(snapshot(scores=known))
+
+    assert told.fitness == "too little data"
+    assert told.headline == "Too little data to say whether the model is fit to use"
+    assert told.reasons[0] == doubt
+    assert told.advice == ("Bring more rows with labels: they tell how good the model is.",)
+
+
+def test_a_grave_concern_counts_more_than_too_little_data():
+    """What is known to be broken needs no better measurement."""
+    told = health.tell(snapshot(scores=scores(n=5, upper=0.9), incidents=[incident("model_drift")]))
+
+    assert told.fitness == "not fit"
+
+
+@pytest.mark.parametrize(
     "others",
     [
         {"incidents": [incident("model_drift", resolved=True)]},
         {"runs": [run(9, state="running", ago=0), run(8, ago=0.5)]},
         {"runs": [run(9 - ago, ago=ago + 2.9) for ago in range(5)]},
         {"runs": [run(9, ago=2.9)]},
-        {"scores": scores(ESTIMATED)},
         {"scores": scores("data/test.csv")},
+        {"scores": pd.concat([scores("data/test.csv"), scores(upper=0.9)])},
+        {"scores": scores(n_positive=10)},
+        {"scores": scores(n_positive=float("nan"))},
     ],
-    ids=["resolved", "running", "not yet late", "first run", "estimated", "test data only"],
+    ids=[
+        *("resolved", "running", "not yet late", "first run", "test data only"),
+        *("test data say enough", "enough positives", "recorded before they were counted"),
+    ],
 )
 def test_what_is_no_concern_does_not_count(others):
     """An alarm that is over, a run at work, a score that is only estimated."""

@@ -70,3 +70,35 @@ def test_durations_have_the_unit_that_fits(minutes, words):
 def test_days_are_written_without_doubt():
     """Neither 1/3 nor 3/1."""
     assert plain_words.day(datetime(2026, 3, 1, 6, tzinfo=UTC)) == "1 March 2026"
+
+
+@pytest.mark.parametrize(
+    ("e_value", "words"),
+    [
+        (None, None),
+        (0.99, None),
+        (1.0, "Chance alone would do this less than once in 90 days."),
+        (4.0, "Chance alone would do this less than once in 360 days."),
+        (40.6, "Chance alone would do this less than once in 10 years."),
+        (1e300, "Chance alone would do this less than once in 1,000 years."),
+    ],
+)
+def test_how_rarely_chance_alone_does_it_is_said_in_days_and_years(e_value, words):
+    """With a budget of one false alarm in 90 days: 40.6 x 90 days are 10 years."""
+    assert plain_words.by_chance(e_value, 90) == words
+
+
+@pytest.mark.parametrize(
+    ("e_value", "words"),
+    [
+        (0.0, "up to 100%"),
+        (0.5, "up to 100%"),
+        (1.4, "up to 71%"),
+        (20, "up to 5%"),
+        (2500, "up to 1 in 2,500"),
+        (1e9, "less than 1 in a million"),
+    ],
+)
+def test_evidence_is_a_share_of_cases(e_value, words):
+    """A worse challenger reaches evidence of K in at most one of K comparisons."""
+    assert plain_words.chance_share(e_value) == words

@@ -118,14 +118,18 @@ def test_an_adjustment_is_told_with_what_it_would_have_gained():
         (
             "better",
             "deploy",
-            [f"The challenger is better beyond chance: {SCORED}; the evidence is 1.40."],
+            [
+                f"The challenger is better beyond chance: {SCORED}.",
+                "Chance alone would do as well in up to 71% of all comparisons.",
+            ],
         ),
         (
             "not_enough_evidence",
             "ask",
             [
-                f"There is not enough evidence for the challenger: {SCORED}; the evidence is "
-                "1.40, where 20 is needed.",
+                f"There is not enough evidence for the challenger: {SCORED}.",
+                "Chance alone would do as well in up to 71% of all comparisons, where 5% is "
+                "allowed.",
                 "About 580 rows would prove a gain of 4 points.",
                 "A person is asked.",
             ],

@@ -31,11 +31,11 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
     [
         (
             finding(direction="missing more often", values=(0.031, 0.204)),
-            "tenure is missing more often, from 3.1% to 20.4% of 300 rows.",
+            "Column tenure is missing more often, from 3.1% to 20.4% of 300 rows.",
         ),
         (
             finding(direction="missing more often", values=(0.0, 1.0), n=1),
-            "tenure is missing more often, from 0.0% to 100.0% of 1 row.",
+            "Column tenure is missing more often, from 0.0% to 100.0% of 1 row.",
         ),
         (
             finding(
@@ -45,34 +45,37 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
                 n=1038,
                 facts={"level": "islands"},
             ),
-            'region is "islands" more often, from 9.7% to 25.7% of 1,038 rows.',
+            'Column region is "islands" more often, from 9.7% to 25.7% of 1,038 rows.',
         ),
         (
             finding("region", direction="other levels less often", values=(0.887, 0.739)),
-            "region has less common values less often, from 88.7% to 73.9% of 300 rows.",
+            "Column region has less common values less often, from 88.7% to 73.9% of 300 rows.",
         ),
         (
             finding("region", direction="unseen levels", values=(0.0, 0.2)),
-            "region has never-seen values more often, from 0.0% to 20.0% of 300 rows.",
+            "Column region has never-seen values more often, from 0.0% to 20.0% of 300 rows.",
         ),
         (
             finding(direction="above every reference value", values=(0.0, 0.962), n=26),
-            "tenure is above every value of the training data more often, "
+            "Column tenure is above every value of the training data more often, "
             "from 0.0% to 96.2% of 26 rows.",
         ),
         (
             finding(
-                "exited", direction="more often", values=(0.2, 0.3), facts={"level": "positive"}
+                "exited",
+                direction="more often",
+                values=(0.2, 0.3),
+                facts={"level": "positive"},
             ),
-            "exited is positive more often, from 20.0% to 30.0% of 300 rows.",
+            "Column exited is positive more often, from 20.0% to 30.0% of 300 rows.",
         ),
         (
             finding(direction="lower", values=(29.04, 17.0), facts={"rows": 1200}),
-            "tenure is lower: its median fell from about 29 to 17 in the newest 1,200 rows.",
+            "Column tenure is lower: its median fell from about 29 to 17 in the newest 1,200 rows.",
         ),
         (
             finding(direction="lower", values=(29.0, 29.0), facts={"rows": 1200}),
-            "tenure is lower by 0.57 standard deviations.",
+            "Column tenure is lower by 0.57 standard deviations.",
         ),
         (
             finding("(predicted risk)", "prediction_drift", "lower", drift_score=-0.28),
@@ -80,11 +83,11 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
         ),
         (
             finding(direction="more spread"),
-            "tenure is spread wider, by 0.57 standard deviations.",
+            "Column tenure is spread wider, by 0.57 standard deviations.",
         ),
         (
             finding("age and income", "joint_drift", "rise together"),
-            "age and income rise together more than before, by 0.57 standard deviations.",
+            "Columns age and income rise together more than before, by 0.57 standard deviations.",
         ),
     ],
 )
@@ -164,11 +167,11 @@ def test_the_model(row, sentence):
     [
         (
             finding(method="constant", direction="constant", facts={"value": 0.0}),
-            "tenure is 0 in all 300 rows.",
+            "Column tenure is 0 in all 300 rows.",
         ),
         (
             finding(method="constant", direction="constant", facts={"value": None}),
-            "tenure is missing in all 300 rows.",
+            "Column tenure is missing in all 300 rows.",
         ),
         (
             finding(
@@ -178,7 +181,7 @@ def test_the_model(row, sentence):
                 values=(100.2, 12),
                 facts={"path": "a.csv"},
             ),
-            "a.csv has 12 rows, where about 100 are usual.",
+            "File a.csv has 12 rows, where about 100 are usual.",
         ),
         (
             finding(
@@ -206,7 +209,7 @@ def test_the_model(row, sentence):
                 n=0,
                 facts={"path": "a.csv", "reason": "column b is missing"},
             ),
-            "a.csv was refused: column b is missing.",
+            "File a.csv was refused: column b is missing.",
         ),
     ],
 )
@@ -220,11 +223,11 @@ def test_a_batch_that_contradicts_the_evidence_is_told_as_one_of_several():
     row = finding(direction="missing more often", values=(0.3, 0.2))
 
     assert sentences.of_finding(row) == (
-        "tenure is missing more often over several batches: 30.0% before, "
+        "Column tenure is missing more often over several batches: 30.0% before, "
         "20.0% of the newest 300 rows."
     )
     assert sentences.of_finding(row | {"drift_detected": False}) == (
-        "tenure is missing less often, from 30.0% to 20.0% of 300 rows."
+        "Column tenure is missing less often, from 30.0% to 20.0% of 300 rows."
     )
 
 
@@ -262,4 +265,6 @@ def test_a_name_nobody_can_read_loses_its_middle():
     """It would not fit on a page."""
     row = finding("a" * 30 + "b" * 30, direction="more spread")
 
-    assert sentences.of_finding(row).startswith("a" * 19 + "…" + "b" * 19 + " is spread")
+    assert sentences.of_finding(row).startswith(
+        "Column " + "a" * 19 + "…" + "b" * 19 + " is spread"
+    )

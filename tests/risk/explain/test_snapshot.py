@@ -15,7 +15,7 @@ def test_the_ledger_is_read_as_it_is(deployed):
     assert (seen.release["version"], len(seen.runs), len(seen.decisions)) == (1, 1, 1)
     assert seen.newest_scores["promised"]["value"] == promised["value"]
     assert (seen.evidence_needed, seen.metric) == (pytest.approx(20), "f1")
-    assert health.tell(seen).fitness == "fit with care"
+    assert health.tell(seen).fitness == "too little data"
 
 
 def test_every_open_incident_is_seen_however_many_came_later(deployed):
