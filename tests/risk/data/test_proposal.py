@@ -1,0 +1,183 @@
+"""Files as people export them; what each column is was decided by reading them."""
+
+import numpy as np
+import pytest
+
+from risk.data import proposal
+from risk.errors import DataError
+
+RNG = np.random.default_rng(3)
+N = 120
+
+
+def table(**others):
+    """Return a table of customers whose columns are beyond doubt, but for `others`."""
+    columns = {
+        "customerID": [f"{n:04d}-K" for n in range(N)],
+        "tenure": [str(v) for v in RNG.integers(0, 72, N)],
+        "charges": [f"{v:.2f}" for v in RNG.gamma(5, 14, N)],
+        "contract": RNG.choice(["monthly", "yearly"], N).tolist(),
+        "senior": RNG.choice(["0", "1", "2"], N).tolist(),
+        "Churn": ["Yes" if n % 4 == 0 else "No" for n in range(N)],
+    }
+    return {name: cells for name, cells in (columns | others).items() if cells is not None}
+
+
+@pytest.fixture
+def propose(tmp_path):
+    def propose(columns, *, separator=",", encoding="utf-8", name="customers.csv", **options):
+        lines = [separator.join(columns), *map(separator.join, zip(*columns.values(), strict=True))]
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding=encoding)
+        return proposal.propose(tmp_path / name, **options)
+
+    return propose
+
+
+def test_each_column_has_its_role(propose):
+    """Numbers, categories, codes as categories, the key and the label."""
+    found = propose(table())
+
+    assert found.columns == {
+        "identifier": "customerID",
+        "target": "Churn",
+        "positive_label": "Yes",
+        "negative_label": "No",
+        "event_time": None,
+        "missing_markers": [],
+        "numeric": ["tenure", "charges"],
+        "categorical": ["contract", "senior"],
+        "other": [],
+    }
+    assert found.doubts == ()
+    assert "positive label: Yes, in 25.0% of 120 labelled rows" in found.notes
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_a_european_export_is_understood(propose, encoding):
+    """Semicolons, decimal commas, thousands points and umlauts."""
+    spend = [f"{v:,.2f}".translate(str.maketrans(",.", ".,")) for v in RNG.gamma(5, 400, N)]
+    city = RNG.choice(["Köln", "Münster"], N).tolist()
+
+    found = propose(table(spend=spend, city=city), separator=";", encoding=encoding)
+
+    assert (found.dialect.separator, found.dialect.decimal) == (";", ",")
+    assert "spend" in found.columns["numeric"]
+    assert set(found.rows["city"]) == {"Köln", "Münster"}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_the_separator_is_found(propose, separator):
+    """Whatever it is, the same columns are found."""
+    assert propose(table(), separator=separator).columns["numeric"] == ["tenure", "charges"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive", "negative"),
+    [
+        (("1", "0"), 1, 0),
+        (("0", "1"), 1, 0),
+        (("Attrited Customer", "Existing Customer"), "Attrited Customer", "Existing Customer"),
+        (("Stayed", "Left"), "Left", "Stayed"),
+        (("true", "false"), "true", "false"),
+        (("rare", "usual"), "rare", "usual"),
+    ],
+)
+def test_the_positive_label_is_the_one_that_says_so(propose, labels, positive, negative):
+    """Also where it is the commoner one; else it is the rarer."""
+    cells = [labels[0] if n % 4 == 0 else labels[1] for n in range(N)]
+
+    found = propose(table(Churn=cells)).columns
+
+    assert (found["positive_label"], found["negative_label"]) == (positive, negative)
+
+
+def test_a_column_known_only_afterwards_is_not_learnt(propose):
+    """It predicts the target alone: by number or by category."""
+    churned = table()["Churn"]
+    reason = ["moved" if label == "Yes" else "" for label in churned]
+    score = [
+        f"{5 + n / 1000 if label == 'Yes' else n / 1000:.3f}" for n, label in enumerate(churned)
+    ]
+
+    found = propose(table(reason=reason, exit_score=score))
+
+    assert {"reason", "exit_score"} <= set(found.columns["other"])
+    assert sum("almost perfectly" in doubt for doubt in found.doubts) == 1
+
+
+def test_identifiers_in_disguise_constants_and_free_text_are_no_features(propose):
+    """Each is said, with the reason."""
+    disguised = [str(90_000 + 7 * n) for n in range(N)]
+    remarks = [f"called on day {n} and {n % 7} times" for n in range(N)]
+
+    found = propose(table(account_no=disguised, country=["DE"] * N, remarks=remarks))
+
+    assert found.columns["other"] == ["account_no", "country", "remarks"]
+    assert "country: not used, it has one value only" in found.notes
+
+
+def test_rows_without_a_key_get_one(propose):
+    """Numbered by line; later files need it too, which is said."""
+    found = propose(table(customerID=None))
+
+    assert found.columns["identifier"] == "row_id"
+    assert found.rows["row_id"].tolist()[:2] == ["customers-1", "customers-2"]
+    assert "no column identifies rows" in found.doubts[0]
+
+
+def test_the_first_complete_time_is_the_time_of_the_event(propose):
+    """ISO 8601 only; of other dates it is said that they are none."""
+    times = [f"2026-03-{1 + n % 28:02d}" for n in range(N)]
+    german = [f"{1 + n % 28:02d}.03.2026" for n in range(N)]
+
+    found = propose(table(snapshot=times, joined=german))
+
+    assert found.columns["event_time"] == "snapshot"
+    assert found.columns["other"] == ["joined"]
+    assert any("a time must be ISO 8601" in doubt for doubt in found.doubts)
+
+
+def test_missing_values_are_recognised(propose):
+    """A blank needs no marker."""
+    charges = ["?" if n % 9 == 0 else "" if n % 11 == 0 else f"{n}.5" for n in range(N)]
+
+    found = propose(table(charges=charges))
+
+    assert found.columns["missing_markers"] == ["?"]
+    assert "charges" in found.columns["numeric"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "complaint"),
+    [
+        (table(Churn=[str(n % 3) for n in range(N)]), {"target": "Churn"}, "Churn is not binary"),
+        (table(), {"target": "gone"}, "--target: customers.csv has no column 'gone'"),
+        (table(), {"identifier": "gone"}, "--identifier: customers.csv has no column 'gone'"),
+        ({"id": ["a", "b"], "churn": ["0", "1"]}, {}, "no column can serve as a feature"),
+        ({"id": ["a", "b", "c"], "spend": ["1", "2", "3"]}, {}, "no column has exactly two values"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_the_reason(propose, columns, options, complaint):
+    """And what to name instead."""
+    with pytest.raises(DataError, match=complaint):
+        propose(columns, **options)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n", b"\x00\x81\x8d\n\x81"])
+def test_a_file_that_is_no_table_is_refused(tmp_path, content):
+    """Empty, only a header, or bytes that are no text."""
+    (tmp_path / "odd.csv").write_bytes(content)
+
+    with pytest.raises(DataError, match="odd.csv"):
+        proposal.propose(tmp_path / "odd.csv")
+
+
+def test_a_guessed_target_is_said_to_be_a_guess(propose):
+    """With the other columns of two values."""
+    found = propose(table(Churn=None, renewed=["y" if n % 3 else "n" for n in range(N)]))
+
+    assert found.columns["target"] == "renewed"
+    assert any(
+        "the target is a guess: renewed; other columns of two values: contract" in doubt
+        for doubt in found.doubts
+    )
