@@ -94,7 +94,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
             ledger.findings.drift_matrix(dashboard_data.MAX_MOMENTS), config.columns
         ),
         "resolved": ledger.incidents.page(Part(page_size=MAX_RESOLVED), is_open=False),
-        "most_incidents": MAX_INCIDENTS,
+        "max_incidents": MAX_INCIDENTS,
         "may_write": g.get("scope") in ("write", "admin"),
         "judged": judged,
         "judgement": events.judged(judged, known) if judged else "",

@@ -71,19 +71,19 @@ def runs(ledger: Ledger, known: Snapshot) -> list[Row]:
     """Return the newest runs: what was done in a sentence, the seconds, whether it is reported."""
     part = Part(page_size=MAX_ROWS)
     listed = ledger.runs.page(part).items
-    reported = {told["run_id"] for told in ledger.reports.page(part, kind="pdf").items}
+    reported = {report["run_id"] for report in ledger.reports.page(part, kind="pdf").items}
     seconds: dict[int, dict[str, float]] = {run["id"]: {} for run in listed}
     for stage in as_rows(ledger.runs.stages_of(list(seconds))):
         own, name = seconds[stage["run_id"]], stage["stage"]
         own[name] = own.get(name, 0.0) + stage["duration_seconds"]
     done = {d["run_id"]: events.decided(d, known)[0] for d in reversed(known.decisions)}
-    told = {run["id"]: plain_words.sentence(run["outcome"] or run["status"]) for run in listed}
-    told |= {
+    done = {run["id"]: plain_words.sentence(run["outcome"] or run["status"]) for run in listed}
+    done |= {
         run["id"]: done[run["id"]] for run in listed if run["status"] == "ok" and run["id"] in done
     }
     return [
         run
-        | {"done": told[run["id"]], "stages": seconds[run["id"]], "reported": run["id"] in reported}
+        | {"done": done[run["id"]], "stages": seconds[run["id"]], "reported": run["id"] in reported}
         for run in listed
     ]
 
