@@ -1,4 +1,4 @@
-"""The pages a person looks at: rendered here, without scripts that are needed."""
+"""Dashboard pages, rendered on the server; they work without scripts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def score_trend() -> BaseResponse:
 
 @lru_cache(maxsize=16)
 def _draw(data: tuple[Any, Any], metric: str, theme: str, shape: str) -> bytes:
-    """Draw the same numbers once."""
+    """Draw the chart, cached by its data."""
     from risk.figures import canvas, trend
 
     figure = trend.score_trend(

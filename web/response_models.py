@@ -259,7 +259,9 @@ def pages_of(api: APIBlueprint, item: type[BaseModel]) -> ResponseDict:
     numbers = {name: {"type": "integer"} for name in ("page", "page_size", "total")}
     rows = {"items": {"type": "array", "items": described(api, item)}}
     page = {"type": "object", "properties": rows | numbers, "required": ["items", *numbers]}
-    return _as_both(page, f"a page of: {item.__doc__}", headers={"Link": {"schema": TEXT}})
+    return _as_both(
+        page, f"One page of a list. Each item: {item.__doc__}", headers={"Link": {"schema": TEXT}}
+    )
 
 
 def _as_both(schema: dict[str, Any], description: str, **more: Any) -> ResponseDict:

@@ -140,7 +140,7 @@ class Ingestions:
     def doubtful(self, max_in_a_row: int) -> set[int]:
         """Return the ingestions in which a feature was broken, unless that has become normal.
 
-        `max_in_a_row` is how often in a row a person is asked before it is considered normal.
+        After `max_in_a_row` consecutive requests for attention it counts as normal.
         """
         found = (findings.c.check_name == "data_quality") & findings.c.drift_detected
         broken = found & findings.c.method.in_(("e_detector", "constant"))

@@ -163,7 +163,7 @@ def _cut_at(column: Column, threshold: float) -> Column:
 
 
 def _cell_means(column: Column, codes: Codes, values: pd.Series[Any]) -> tuple[float, ...]:
-    """Return the mean value in each cell; of an empty cell its edge; missing values left out."""
+    """Return the mean value in each cell, of an empty cell its edge, without missing values."""
     # Lower and upper end of each cell but that of missing values: (n_cells - 1,). The two outer
     # cells are open, and get their one edge for both.
     edges = np.array(column.edges)

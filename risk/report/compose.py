@@ -33,7 +33,7 @@ def compose(
     """
     known = context.gather(config, ledger, run_id=run_id, since=since)
     return Document(
-        title=f"{PRODUCT}: model report",
+        title=PRODUCT,
         subtitle=_subtitle(known),
         reported_at=known.reported_at,
         sections=tuple(chapter.section(known) for chapter in CHAPTERS),
@@ -43,7 +43,7 @@ def compose(
 def _subtitle(known: Context) -> str:
     """State the target, the live release, the run and the day."""
     columns, live = known.config.columns, known.snapshot.release
-    predicts = f"Predicting {columns.classes[1]}"
+    predicts = f"Model report: {columns.classes[1]}"
     release = f"release {live['version']}" if live else "no release is live"
     run = f"run {known.run['id']}" if known.run else "before the first run"
     return f"{predicts}; {release}, {run}, {plain_words.day(known.reported_at)}"

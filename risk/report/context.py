@@ -118,7 +118,7 @@ class Context:
         Rows of a broken feed are included: no model is trained on them, but they are predicted.
         """
         try:
-            return self._labelled("labelled rows not used for training", self._read_unlearnt())
+            return self._labelled("rows not used for training", self._read_unlearnt())
         except RiskError as error:
             return error
 

@@ -81,7 +81,7 @@ def _scores(known: Context) -> tuple[Table, ...]:
             for name, score in score_on(known, found).items()
         )
         caption = (
-            f"Release {known.release_name} on {found.name}, {counted(len(found), 'row')}; with "
+            f"Release {known.release_name} on {found.name}, {counted(len(found), 'row')}, with "
             f"{confidence} confidence intervals."
         )
         tables.append(Table(("score", "meaning", "value", "lower", "upper"), rows, caption))
@@ -91,7 +91,7 @@ def _scores(known: Context) -> tuple[Table, ...]:
 def _drawn_from(known: Context, found: Labelled) -> tuple[Block, ...]:
     """State which rows the rest of the chapter uses, and why."""
     unlearnt = known.unlearnt
-    text = f"The rest of this chapter uses {found.name}, {counted(len(found), 'row')}"
+    text = f"The rest of this chapter is based on {found.name} ({counted(len(found), 'row')})"
     if found is unlearnt:
         text += ", which are more recent than the test data"
     elif isinstance(unlearnt, Labelled):
