@@ -64,7 +64,7 @@ class Calls:
 
     url: str
     calls: tuple[Call, ...]
-    left_alone: tuple[str, ...] = ()
+    not_called: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -79,8 +79,8 @@ class Calls:
     def report(self) -> str:
         """Return the responses as readable text."""
         title = f"Responses of the API at {self.url}: {self}\n"
-        not_called = [f"not called: {endpoint}" for endpoint in self.left_alone]
-        return "\n".join([title, *map(str, self.calls), *not_called, ""])
+        skipped = [f"not called: {endpoint}" for endpoint in self.not_called]
+        return "\n".join([title, *map(str, self.calls), *skipped, ""])
 
 
 class Client:

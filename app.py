@@ -22,7 +22,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from risk import cli
-from risk.config import Config
+from risk.config import PRODUCT, Config
 from risk.errors import UsageError
 from web import (
     access,
@@ -43,7 +43,7 @@ from web.service import NAME, Service
 
 PREFIX = "/api/v1"
 INFO = Info(
-    title="Dynamic Risk Assessment System",
+    title=PRODUCT,
     version="1",
     description="Monitors a deployed classifier and acts when data or model drift.",
 )

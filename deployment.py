@@ -1,11 +1,11 @@
-"""Stage 5 of 6: let the challenger replace the champion if it deserves to, or go back.
+"""Deployment: replace the champion if the challenger passes the gate, or roll back.
 
 Reads   the challenger, the champion, the test data, the newest labelled rows, open incidents
 Writes  the decision and its reason to the ledger; on "deploy" a release below
         prod_deployment_path, made live by one rename; on --rollback only that rename
-Exits   0 done (also: the champion stays), 64 no such release, 65 unusable test data,
-        69 no database, 74 storage fault, 75 another run is at work, 76 no model to trust,
-        78 wrong configuration
+Exits   0 success (also: the champion stays), 64 no such release, 65 unusable test data,
+        69 database unavailable, 74 storage error, 75 another run is in progress, 76 no trusted
+        model, 78 invalid configuration
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BY_HAND = Grounds(ReasonCode.BY_HAND, {})
 
 @dataclass(frozen=True)
 class Deployment:
-    """What was decided, why, and which release is to be live afterwards."""
+    """The decision, its reason, and the release to be live afterwards."""
 
     action: Action
     version: int | None
@@ -61,10 +61,9 @@ def decide(
     why: Grounds = BY_HAND,
     first_look: bool = True,
 ) -> Deployment:
-    """Commit what becomes of the challenger; a release it makes is complete but not live yet.
+    """Commit the decision on the challenger; a resulting release is complete but not live yet.
 
-    `through` is the last ingestion the decision takes into account; `why` is what asked for the
-    challenger.
+    `through` is the last ingestion the decision considers; `why` is the reason for the challenger.
     """
     releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
     challenger = model.load(config.model_folder, store.signing_key(config))
@@ -77,7 +76,7 @@ def decide(
 
 
 def force(config: Config, ledger: Ledger) -> Deployment:
-    """Commit that the challenger is deployed, whatever the gate would say."""
+    """Commit the deployment of the challenger, regardless of the gate."""
     releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
     challenger = model.load(config.model_folder, store.signing_key(config))
     verdict = Verdict(deploy=True, proven=False, verdict=VerdictCode.FORCED)
@@ -96,13 +95,13 @@ def _deploy(
 
 
 def fall_back(ledger: Ledger, failure: Failure, *, through: int) -> Deployment:
-    """Commit the return to the release before, because the live one failed on watch."""
+    """Commit the rollback of a release that failed during its probation."""
     ruling = Ruling(Action.ROLLBACK, failure.grounds, version=failure.target)
     return record(ledger, ruling, through=through)
 
 
 def record(ledger: Ledger, ruling: Ruling, *, through: int | None = None) -> Deployment:
-    """Commit what is decided, why, and the release that comes of it."""
+    """Commit a decision, its reason and the resulting release."""
     reason, verdict, version = reasons.reason(ruling), ruling.verdict, ruling.version
     judgement = Judgement(verdict.comparison() if verdict else None, ruling.release)
     decision_id = ledger.decisions.record(
@@ -124,7 +123,7 @@ def run(
     by_force: bool = False,
     show: bool = False,
 ) -> Deployment | str:
-    """Decide and carry out, by hand; or list the releases."""
+    """Decide and carry out a decision by hand, or list the releases."""
     if show:
         return _list(config, ledger)
     with ledger.runs.stage("deployment"):
@@ -139,7 +138,7 @@ def run(
 
 
 def _publish(config: Config, challenger: Model, version: int) -> dict[str, object]:
-    """Publish the challenger with the record of its data and its own score."""
+    """Publish the challenger with the record of its data and its score."""
     rows = drops.read_whole(config, config.test_data)
     estimates = evaluation.score(challenger, rows, config=config)
     scores = Scorecard(f"release {version}", config.name_of(config.test_data), estimates)
@@ -165,10 +164,10 @@ def _decide_rollback(config: Config, ledger: Ledger, version: int) -> Deployment
     root = config.deployment_folder
     live = releases.live_version(root)
     if live is None:
-        raise ModelError("nothing is deployed, so there is nothing to roll back")
+        raise ModelError("no release is deployed, so there is nothing to roll back")
     target = version or max((v for v in releases.versions(root) if v < live), default=0)
     if not target:
-        raise UnknownName(f"there is no release before {live} to go back to")
+        raise UnknownName(f"there is no release before {live}; --list shows the releases")
     model.load(releases.existing(root, target), store.signing_key(config))
     grounds = Grounds(ReasonCode.ROLLED_BACK_BY_HAND, {"from": live, "to": target})
     return record(ledger, Ruling(Action.ROLLBACK, grounds, version=target))
@@ -178,27 +177,27 @@ def _list(config: Config, ledger: Ledger) -> str:
     live = releases.live_version(config.deployment_folder)
     table = ledger.releases.history()
     if table.empty:
-        return "no release yet"
+        return "no releases yet"
     marks = table["version"].map(lambda version: "live" if version == live else "")
     return str(table.assign(live=marks).to_string(index=False))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what only this stage can do."""
+    """Add the options of this stage."""
     parser.add_argument(
         "--rollback",
         type=cli.row_number,
         nargs="?",
         const=0,
         metavar="VERSION",
-        help="make an earlier release live again (default: the one before)",
+        help="make an earlier release live again (default: the previous one)",
     )
     parser.add_argument("--list", dest="show", action="store_true", help="list the releases")
     parser.add_argument(
         "--force",
         dest="by_force",
         action="store_true",
-        help="deploy whatever the gate says; recorded",
+        help="deploy the challenger regardless of the gate; this is recorded",
     )
 
 

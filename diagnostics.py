@@ -1,12 +1,11 @@
-"""Stage 4 of 6: did data or model drift, what the live model says, how long things take.
+"""Diagnostics: incidents, predictions, column statistics, timings and dependencies.
 
-Reads   the champion and its reference, new rows and labels, the test data, the ledger,
-        requirements.txt
-Writes  by hand nothing, but with --latest the newest versions of the packages to
-        latest_versions.json, with --acknowledge and --resolve the incident; as part of a run
-        the assessment of what is new: findings, incidents, predictions, detectors
-Exits   0 done, 64 no such incident or customer, 65 unusable test data, 69 no database,
-        76 no model to trust, 78 wrong configuration
+Reads   the champion, the accepted rows, the test data, the ledger, requirements.txt
+Writes  nothing, except latest_versions.json with --latest, and the incident with --acknowledge
+        and --resolve
+Exits   0 success, 64 wrong usage, or no such incident or customer, 65 unusable test data,
+        69 database unavailable, 74 storage error, 75 another run is in progress, 76 no trusted
+        model, 78 invalid configuration
 """
 
 from __future__ import annotations
@@ -31,10 +30,12 @@ from risk.ledger.ledger import Ledger
 from risk.models import dependencies, evaluation, releases
 from risk.monitoring.backtest import Replay, replay
 
+POLICY_OPTIONS = {"false_alarm_budget": "--budget", "tolerance": "--tolerance"}
+
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What this stage tells, as tables."""
+    """The results of this stage, as tables."""
 
     incidents: pd.DataFrame
     predictions: pd.DataFrame
@@ -47,7 +48,7 @@ class Diagnosis:
             "incidents": "Incidents, open and resolved",
             "predictions": "Predictions of the live model on the test data",
             "statistics": "Accepted rows, column by column",
-            "timings": "Seconds per stage, of real runs",
+            "timings": "Seconds per stage",
             "dependencies": "Dependencies",
         }
         return "\n\n".join(
@@ -64,7 +65,7 @@ def run(
     replayed: dict[str, Any] | None = None,
     incident: tuple[str, int] | None = None,
 ) -> Diagnosis | Replay | str:
-    """Answer everything this stage can answer, or do the one thing that was asked for."""
+    """Return all tables, or do what one of the options requests."""
     if replayed is not None:
         policy = _policy(config, replayed)
         return replay(config, ledger, policy, describe=sentences.of_finding)
@@ -90,37 +91,49 @@ def _policy(config: Config, changes: Mapping[str, Any]) -> Alarms:
     try:
         return Alarms.model_validate({**dict(config.alarms), **changes})
     except ValidationError as error:
-        raise UsageError(f"replay: {error.errors()[0]['msg']}") from None
+        problem = error.errors()[0]
+        option = POLICY_OPTIONS[str(problem["loc"][0])]
+        raise UsageError(f"{option}: {problem['msg'].removeprefix('Value error, ')}") from None
 
 
 def _handle(ledger: Ledger, what: str, number: int) -> str:
     if what == "acknowledge":
         ledger.incidents.acknowledge(number)
-        return f"incident {number} is acknowledged"
-    ledger.incidents.resolve(number, "resolved by a person")
-    return f"incident {number} is resolved"
+        return f"incident {number} acknowledged"
+    ledger.incidents.resolve(number, "Resolved by a person.")
+    return f"incident {number} resolved"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what only this stage can do."""
+    """Add the options of this stage."""
     parser.add_argument(
-        "--latest", action="store_true", help="look up the newest versions of the packages first"
+        "--latest", action="store_true", help="first look up the newest package versions"
     )
     parser.add_argument(
         "--replay",
         action="store_true",
-        help="tell what the alarm policy would have done over the stored history",
+        help="backtest: show the alarms the settings would have raised over the stored history",
     )
-    parser.add_argument("--budget", help='of the replay, such as "1 per 90 days"')
-    parser.add_argument("--tolerance", type=float, help="of the replay, in standard deviations")
     parser.add_argument(
-        "--acknowledge", type=cli.row_number, metavar="ID", help="take note of an incident"
+        "--budget", metavar="TEXT", help='with --replay: another budget, such as "1 per 90 days"'
     )
-    parser.add_argument("--resolve", type=cli.row_number, metavar="ID", help="close an incident")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="SD",
+        help="with --replay: another tolerance, in standard deviations",
+    )
+    parser.add_argument(
+        "--acknowledge",
+        type=cli.row_number,
+        metavar="ID",
+        help="mark an incident as under investigation",
+    )
+    parser.add_argument("--resolve", type=cli.row_number, metavar="ID", help="resolve an incident")
     parser.add_argument(
         "--explain",
         metavar="IDENTIFIER",
-        help="tell why the live model says of a customer what it says",
+        help="explain the predicted risk of a customer",
     )
 
 
@@ -131,7 +144,7 @@ def from_options(
     latest: bool,
     **asked: Any,
 ) -> Diagnosis | Replay | Explanation | str:
-    """Turn the options of the command line into what is asked of `run`."""
+    """Convert the options of the command line to the arguments of `run`."""
     policy = {"false_alarm_budget": asked["budget"], "tolerance": asked["tolerance"]}
     chosen = {name: value for name, value in policy.items() if value is not None}
     incident = next(
@@ -139,7 +152,7 @@ def from_options(
         None,
     )
     if chosen and not asked["replay"]:
-        raise UsageError("--budget and --tolerance are of a --replay")
+        raise UsageError("--budget and --tolerance require --replay")
     if asked["explain"] is not None:
         return customer.explain(config, ledger, asked["explain"])
     replayed = chosen if asked["replay"] else None
@@ -147,7 +160,7 @@ def from_options(
 
 
 def needed_access(options: Mapping[str, Any]) -> cli.Access:
-    """Take the lock only for what changes something."""
+    """Take the lock only for options that change the ledger."""
     changes = options["acknowledge"] is not None or options["resolve"] is not None
     return "write" if changes else "read"
 

@@ -34,7 +34,7 @@ from risk.decisions import rollback_watch
 from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode
 from risk.decisions.gate import Ruling
-from risk.errors import ApiError, DataError, RiskError
+from risk.errors import ApiError, DataError
 from risk.explain import reasons, run_line, sentences
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
@@ -72,7 +72,7 @@ def run(
         if (pruned := prune(config, ledger)).anything:
             log.info(pruned)
     except Exception as error:
-        ledger.runs.end("failed", str(error) if isinstance(error, RiskError) else repr(error))
+        ledger.runs.fail(error)
         send_notifications(config, ledger)
         raise
     ledger.runs.end("ok", outcome.line)

@@ -1,10 +1,11 @@
-"""Stage 6 of 6: draw what the live model gets right and wrong, report on a run, or print a trend.
+"""Reporting: draw the confusion matrix, report on a run, or print a trend.
 
 Reads   the champion, the test data, the newest rows, the ledger
 Writes  confusion_matrix.png and report.pdf to output_model_path, the report on each run to
-        report_folder_path; of an older run, or with --since, only there; with --trend nothing
-Exits   0 done, 64 no such run or trend, 65 unusable test data, 69 no database, 74 storage fault,
-        75 another run is at work, 76 no model to trust, 78 wrong configuration
+        report_folder_path; on an older run, or with --since, only there; with --trend nothing
+Exits   0 success, 64 no such run or trend, 65 unusable test data, 69 database unavailable,
+        74 storage error, 75 another run is in progress, 76 no trusted model, 78 invalid
+        configuration
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Report:
 
 
 def draw(config: Config, ledger: Ledger) -> Report:
-    """Read, count, draw, write."""
+    """Draw the confusion matrix of the live model on the test data."""
     from risk.figures import canvas, matrix
 
     with ledger.runs.stage("plots"):
@@ -70,7 +71,7 @@ def report(
     since: datetime | None = None,
     formats: Sequence[ReportFormat] = (),
 ) -> Report:
-    """Report on a run, unless told otherwise the newest, and in the formats of the settings."""
+    """Report on a run, by default the newest, in the formats of the settings by default."""
     from risk.report.compose import compose, written
 
     with ledger.runs.stage("report"):
@@ -82,15 +83,15 @@ def report(
 
 
 def write_due_reports(config: Config, ledger: Ledger) -> int:
-    """Report on each run that decided something; return the exit code of what failed, or 0.
+    """Report on each run that made a decision; return the exit code of what failed, or 0.
 
-    Whatever is wrong with a report undoes nothing, and the next run tries again.
+    An error in a report changes nothing else, and the next run tries again.
     """
     exit_code = 0
     for run_id in ledger.reports.due() if config.report_formats else ():
         try:
             log.info(report(config, ledger, run_id=run_id))
-        except Exception as error:  # a bug here shall not hide what the run did
+        except Exception as error:  # a bug here must not hide the outcome of the run
             is_foreseen = isinstance(error, RiskError)
             log.error("no report on run %d: %s", run_id, error, exc_info=not is_foreseen)
             exit_code = getattr(error, "exit_code", RiskError.exit_code)
@@ -98,10 +99,11 @@ def write_due_reports(config: Config, ledger: Ledger) -> int:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what only this stage can do."""
+    """Add the options of this stage."""
     parser.add_argument("--run", type=cli.row_number, metavar="ID", help="report on this run")
     parser.add_argument(
-        "--since", help="how far back a report or a trend goes: 30d, 12h or 2026-10-01"
+        "--since",
+        help="start of the report or trend: 30d or 12h ago, or 2026-10-01",
     )
     parser.add_argument(
         "--format", choices=get_args(ReportFormat), help="write the report in this format"
@@ -116,23 +118,23 @@ def from_options(
     run: int | None,
     since: str | None,
     format: ReportFormat | None,
-    **of_trend: Any,
+    **trend_options: Any,
 ) -> Report | Trend:
-    """Turn the options of the command line into what is asked for."""
-    if of_trend["trend"]:
-        return trend_table.from_options(ledger, since=since, **of_trend)
-    if of_trend["csv"]:
-        raise UsageError("--csv is of a --trend")
+    """Write what the options of the command line request."""
+    if trend_options["trend"]:
+        return trend_table.from_options(ledger, since=since, **trend_options)
+    if trend_options["csv"]:
+        raise UsageError("--csv requires --trend")
     begin = trend_table.moment(since, now=ledger.now()) if since else None
     formats = (format,) if format else ()
-    told = report(config, ledger, run_id=run, since=begin, formats=formats)
+    written = report(config, ledger, run_id=run, since=begin, formats=formats)
     if run is not None or since or format:
-        return told
-    return Report((*draw(config, ledger).files, *told.files))
+        return written
+    return Report((*draw(config, ledger).files, *written.files))
 
 
 def needed_access(options: Mapping[str, Any]) -> cli.Access:
-    """Take the lock only for what writes."""
+    """Take the lock only for options that write."""
     return "read" if options["trend"] else "write"
 
 

@@ -23,7 +23,7 @@ from risk.config import Config
 from risk.data import drops
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases, training_data
-from risk.models.fitting import Fitted, fewest_of_a_class, fit
+from risk.models.fitting import Fitted, fit, min_class_size
 from risk.models.model import Manifest
 from risk.models.training_data import Split
 from risk.monitoring import monitored_release
@@ -164,7 +164,7 @@ def _adjusted(config: Config, how: How) -> Any:
 
 def _is_enough(rows: pd.DataFrame, config: Config) -> bool:
     """Whether there are enough rows to fit a model and choose its threshold."""
-    smallest_class = fewest_of_a_class(rows[config.columns.target].to_numpy(dtype="int8"))
+    smallest_class = min_class_size(rows[config.columns.target].to_numpy(dtype="int8"))
     enough = len(rows) >= config.training.minimum_rows
     return enough and smallest_class >= config.training.minimum_held_out_per_class
 

@@ -30,6 +30,7 @@ from risk.errors import ConfigError
 FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=300)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+PRODUCT = "Dynamic Risk Assessment System"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Label = int | float | str
 ReportFormat = Literal["pdf", "html", "json"]
@@ -126,7 +127,7 @@ class Messages(Section):
     """Delivery of notifications; their targets are set in the environment."""
 
     timeout_seconds: float = Field(10, gt=0)
-    most_attempts: int = Field(432, ge=1)
+    max_attempts: int = Field(432, ge=1)
 
 
 class Columns(Section):

@@ -121,7 +121,7 @@ def test_a_person_can_handle_an_incident(world, ledger, option, word, column):
     result = world.command("diagnostics.py", option, "1")
 
     (told,) = ledger.incidents.history().to_dict("records")
-    assert (result.returncode, result.stdout) == (0, f"incident 1 is {word}\n")
+    assert (result.returncode, result.stdout) == (0, f"incident 1 {word}\n")
     assert told[column] is not None
     assert len(ledger.incidents.unresolved()) == (option == "--acknowledge")
 

@@ -135,7 +135,7 @@ def test_an_incident_is_opened_once_and_closed_by_the_release_that_answers_it(de
     (incident,) = rows_of(deployed, tables.incidents)
     assert (incident.kind, incident.subject) == ("data_drift", "number_of_employees")
     assert "Release 2 is live" in str(outcome)
-    assert incident.resolution == "deploy: release 2 went live"
+    assert incident.resolution == "Release 2 was deployed."
 
 
 def test_every_prediction_of_the_live_model_is_remembered(deployed):
@@ -183,6 +183,7 @@ def test_too_few_rows_for_a_first_model_fail_clearly_and_are_tried_again(world):
     assert "error: 8 labelled rows are too few to train on" in first.stderr
     assert second.returncode == 0, second.stderr
     assert [row.status for row in rows_of(world, tables.runs)] == ["failed", "ok"]
+    assert [row.error for row in rows_of(world, tables.runs)] == ["DataError", None]
 
 
 def test_a_rehearsal_decides_and_does_nothing(deployed, tree):
@@ -337,6 +338,10 @@ def test_the_ledger_alone_answers_what_was_found_decided_and_why(deployed):
     assert json.loads(worse["facts"])["metric"] == "brier"
     assert (decision["action"], decision["reason_code"]) == ("deploy", "drift")
     assert "model_drift" in {incident["kind"] for incident in facts["incidents"]}
+    (resolved, *_) = facts_of(deployed, tables.incidents)
+    assert resolved["resolution_code"] == "deployed"
+    answered = {"version": decision["version"], "decision_id": decision["id"]}
+    assert json.loads(resolved["resolution_facts"]) == answered
     assert comparison["verdict"] == "not_inferior" and comparison["wins"] > comparison["losses"]
 
     for table, told in (

@@ -1,4 +1,4 @@
-"""The pages a person looks at: rendered here, without scripts that are needed."""
+"""Dashboard pages, rendered on the server; they work without scripts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def score_trend() -> BaseResponse:
 
 @lru_cache(maxsize=16)
 def _draw(data: tuple[Any, Any], metric: str, theme: str, shape: str) -> bytes:
-    """Draw the same numbers once."""
+    """Draw the chart, cached by its data."""
     from risk.figures import canvas, trend
 
     figure = trend.score_trend(
@@ -94,7 +94,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
             ledger.findings.drift_matrix(dashboard_data.MAX_MOMENTS), config.columns
         ),
         "resolved": ledger.incidents.page(Part(page_size=MAX_RESOLVED), is_open=False),
-        "most_incidents": MAX_INCIDENTS,
+        "max_incidents": MAX_INCIDENTS,
         "may_write": g.get("scope") in ("write", "admin"),
         "judged": judged,
         "judgement": events.judged(judged, known) if judged else "",

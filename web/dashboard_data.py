@@ -1,4 +1,4 @@
-"""What the sections of the dashboard show, made ready for a template: no HTML, no SQL."""
+"""Data of the dashboard's sections for its templates: no HTML, no SQL."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEPS = (0.1, 0.3, 0.45)
 
 @dataclass(frozen=True)
 class Cell:
-    """How far a subject had moved at a run, as one of four steps, and whether it was an alarm."""
+    """Drift of a subject at a run, in four steps, and whether it raised an alarm."""
 
     score: float
     step: int
@@ -33,7 +33,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Subjects down, runs across; `others` counts the features that moved less."""
+    """Subjects in rows, runs in columns; `others` counts the features that drifted less."""
 
     runs: Sequence[tuple[int, datetime]]
     rows: Sequence[tuple[str, Sequence[Cell | None]]]
@@ -41,7 +41,7 @@ class HeatMap:
 
 
 def heat_map(found: pd.DataFrame, columns: Columns) -> HeatMap:
-    """Arrange findings: what the model says first, then the features that moved most."""
+    """Arrange findings: predictions first, then the features that drifted most."""
     newest = found.drop_duplicates("run_id")[["run_id", "found_at"]].tail(MAX_MOMENTS)
     runs = [(int(run_id), at) for run_id, at in newest.itertuples(index=False)]
     found = found[found["run_id"].isin(newest["run_id"]) & found["drift_score"].notna()]
@@ -68,28 +68,28 @@ def _cell(found: Any) -> Cell:
 
 
 def runs(ledger: Ledger, known: Snapshot) -> list[Row]:
-    """Return the newest runs: what was done in a sentence, the seconds, whether it is reported."""
+    """Return the newest runs with outcome, seconds by stage, and whether there is a report."""
     part = Part(page_size=MAX_ROWS)
     listed = ledger.runs.page(part).items
-    reported = {told["run_id"] for told in ledger.reports.page(part, kind="pdf").items}
+    reported = {report["run_id"] for report in ledger.reports.page(part, kind="pdf").items}
     seconds: dict[int, dict[str, float]] = {run["id"]: {} for run in listed}
     for stage in as_rows(ledger.runs.stages_of(list(seconds))):
         own, name = seconds[stage["run_id"]], stage["stage"]
         own[name] = own.get(name, 0.0) + stage["duration_seconds"]
     done = {d["run_id"]: events.decided(d, known)[0] for d in reversed(known.decisions)}
-    told = {run["id"]: plain_words.sentence(run["outcome"] or run["status"]) for run in listed}
-    told |= {
+    done = {run["id"]: plain_words.sentence(run["outcome"] or run["status"]) for run in listed}
+    done |= {
         run["id"]: done[run["id"]] for run in listed if run["status"] == "ok" and run["id"] in done
     }
     return [
         run
-        | {"done": told[run["id"]], "stages": seconds[run["id"]], "reported": run["id"] in reported}
+        | {"done": done[run["id"]], "stages": seconds[run["id"]], "reported": run["id"] in reported}
         for run in listed
     ]
 
 
 def drops(ledger: Ledger) -> list[Row]:
-    """Return the newest drops, each with the commonest reason its rows were refused for."""
+    """Return the newest drops, each with the most frequent reason for quarantine."""
     listed = ledger.ingestions.page(Part(page_size=MAX_ROWS)).items
     return [
         drop

@@ -18,7 +18,7 @@ from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.models.model import Manifest
-from web import response_models
+from web import request_models, response_models
 from web.response_models import described, pages_of
 from web.responses import Page, csv_answer, json_answer, listed, problems, refuse_invalid, wants
 from web.service import service
@@ -45,19 +45,19 @@ REDIRECT_TO_DASHBOARD: ResponseDict = {
 
 
 @api.get("/runs", responses=pages_of(api, response_models.Run))
-def runs(query: response_models.OfRuns) -> Response:
+def runs(query: request_models.OfRuns) -> Response:
     """List the runs, with duration, decision and reason."""
     return listed(_ledger().runs.page(query.part, status=query.status), query, name="runs")
 
 
 @api.get("/runs/<id>", responses={200: response_models.RunInFull})
-def run(path: response_models.ById) -> Response:
+def run(path: request_models.ById) -> Response:
     """Return a run with its stages, drops, drift findings and decisions, up to 100 of each."""
     return json_answer(_ledger().runs.read(path.id))
 
 
 @api.get("/findings", responses=pages_of(api, response_models.Finding))
-def findings(query: response_models.OfFindings) -> Response:
+def findings(query: request_models.OfFindings) -> Response:
     """List the findings, each with its evidence and verdict."""
     found = _ledger().findings.page(
         query.part,
@@ -70,14 +70,14 @@ def findings(query: response_models.OfFindings) -> Response:
 
 
 @api.get("/incidents", responses=pages_of(api, response_models.Incident))
-def incidents(query: response_models.OfIncidents) -> Response:
+def incidents(query: request_models.OfIncidents) -> Response:
     """List the incidents, open and resolved."""
     found = _ledger().incidents.page(query.part, is_open=_boolean(query.open))
     return listed(found, query, name="incidents")
 
 
 @api.get("/incidents/<id>", responses={200: response_models.Incident})
-def incident(path: response_models.ById) -> Response:
+def incident(path: request_models.ById) -> Response:
     """Return an incident."""
     return json_answer(_ledger().incidents.read(path.id))
 
@@ -89,13 +89,13 @@ def _content_of(*bodies: tuple[str, type[BaseModel]]) -> dict[str, Any]:
 @api.post(
     "/incidents/<id>/acknowledge",
     request_body=_content_of(
-        ("application/json", response_models.Nothing), (FORM, response_models.Nothing)
+        ("application/json", request_models.Nothing), (FORM, request_models.Nothing)
     ),
     responses={200: response_models.Incident, **REDIRECT_TO_DASHBOARD, **problems(413, 415)},
 )
-def acknowledge(path: response_models.ById) -> BaseResponse:
+def acknowledge(path: request_models.ById) -> BaseResponse:
     """Acknowledge an open incident."""
-    _body(response_models.Nothing, form=True)
+    _body(request_models.Nothing, form=True)
     _ledger().incidents.acknowledge(path.id)
     return _handled(path.id)
 
@@ -103,33 +103,33 @@ def acknowledge(path: response_models.ById) -> BaseResponse:
 @api.post(
     "/incidents/<id>/resolve",
     request_body=_content_of(
-        ("application/json", response_models.Resolution), (FORM, response_models.Resolution)
+        ("application/json", request_models.Resolution), (FORM, request_models.Resolution)
     ),
     responses={200: response_models.Incident, **REDIRECT_TO_DASHBOARD, **problems(413, 415)},
 )
-def resolve(path: response_models.ById) -> BaseResponse:
+def resolve(path: request_models.ById) -> BaseResponse:
     """Resolve an open incident; the ledger records who did, and why."""
-    reason = _body(response_models.Resolution, form=True).reason.strip() or "resolved by a person"
-    _ledger().incidents.resolve(path.id, f"{reason} (by {_who()})")
+    reason = _body(request_models.Resolution, form=True).reason.strip()
+    _ledger().incidents.resolve(path.id, reason or "Resolved by a person", by=_who())
     return _handled(path.id)
 
 
 @api.get("/decisions", responses=pages_of(api, response_models.Decision))
-def decisions(query: response_models.OfDecisions) -> Response:
+def decisions(query: request_models.OfDecisions) -> Response:
     """List the decisions, with reasons and the gate's comparisons."""
     found = _ledger().decisions.page(query.part, run_id=query.run_id, action=query.action)
     return listed(found, query, name="decisions")
 
 
 @api.get("/drops", responses=pages_of(api, response_models.Drop))
-def drops(query: response_models.OfDrops) -> Response:
+def drops(query: request_models.OfDrops) -> Response:
     """List the drops, with the outcome for their rows."""
     found = _ledger().ingestions.page(query.part, run_id=query.run_id, status=query.status)
     return listed(found, query, name="drops")
 
 
 @api.get("/quarantine", responses=pages_of(api, response_models.Refused))
-def quarantine(query: response_models.OfQuarantine) -> Response:
+def quarantine(query: request_models.OfQuarantine) -> Response:
     """List the refused cells, and why; line 0 means a whole drop."""
     found = _ledger().quarantine.page(query.part, ingestion_id=query.ingestion_id)
     return listed(found, query, name="quarantine")
@@ -149,7 +149,7 @@ def champion() -> Response:
 
 
 @api.get("/models/<version>", responses={200: Manifest})
-def release(path: response_models.ByVersion) -> Response:
+def release(path: request_models.ByVersion) -> Response:
     """Return the manifest of a release, from the ledger."""
     manifest = Manifest.model_validate_json(_ledger().releases.manifest(path.version))
     return json_answer(manifest.model_dump(mode="json"))
@@ -157,12 +157,12 @@ def release(path: response_models.ByVersion) -> Response:
 
 @api.post(
     "/models/champion",
-    request_body=_content_of(("application/json", response_models.Choice)) | {"required": True},
+    request_body=_content_of(("application/json", request_models.Choice)) | {"required": True},
     responses={200: response_models.Deployed, **problems(413, 415)},
 )
 def choose_champion() -> Response:
     """Roll back to an earlier release, like deployment.py --rollback."""
-    version, config = _body(response_models.Choice).version, service().config
+    version, config = _body(request_models.Choice).version, service().config
     holder = f"the API, for {_who()}, since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
     with lease.only_writer(config, holder=holder, upgrade=False) as ledger:
         done = deployment.run(config, ledger, rollback=version)
@@ -170,7 +170,7 @@ def choose_champion() -> Response:
 
 
 @api.get("/scores", responses=pages_of(api, response_models.Score))
-def scores(query: response_models.OfScores) -> Response:
+def scores(query: request_models.OfScores) -> Response:
     """List the scores, with their confidence intervals."""
     found = _ledger().scores.page(
         query.part, metric=query.metric, dataset=query.dataset, version=query.version
@@ -179,7 +179,7 @@ def scores(query: response_models.OfScores) -> Response:
 
 
 @api.get("/trends/<metric>", responses=response_models.rows_of(api, response_models.Trend))
-def trend(path: response_models.ByMetric, query: response_models.OfTrend) -> Response:
+def trend(path: request_models.ByMetric, query: request_models.OfTrend) -> Response:
     """Return a metric over time, its newest 1000 points."""
     since = _moment(query.since) if query.since else None
     points = _ledger().trends.of(path.metric, feature=query.feature, since=since, per=query.per)
@@ -196,7 +196,7 @@ def _who() -> str:
     return g.get("key_name") or "an unknown caller"
 
 
-def _boolean(word: response_models.YesOrNo | None) -> bool | None:
+def _boolean(word: request_models.YesOrNo | None) -> bool | None:
     return None if word is None else word == "true"
 
 

@@ -20,11 +20,11 @@ from web.responses import classic_answer, html_table, json_answer, problems
 from web.service import service
 
 api = APIBlueprint(
-    "questions",
+    "model",
     __name__,
     abp_tags=[
         Tag(
-            name="questions",
+            name="model",
             description="classic endpoints on the live model, the data and the system",
         )
     ],
@@ -129,7 +129,7 @@ def summarystats(query: Named) -> Response:
 @api.get("/diagnostics", responses=REDIRECTED)
 def diagnosis() -> BaseResponse:
     """Redirect to the timings."""
-    return redirect(url_for("questions.timing"))
+    return redirect(url_for("model.timing"))
 
 
 @api.get("/diagnostics/timing", responses=TIMED)

@@ -15,7 +15,8 @@ from risk import store
 from risk.config import ReportFormat
 from risk.models.model import digest
 from risk.report import archive
-from web.response_models import ById, Number, pages_of
+from web.request_models import ById, Number
+from web.response_models import pages_of
 from web.responses import Page, listed, problems
 from web.service import service
 

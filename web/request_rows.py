@@ -101,8 +101,8 @@ def read_body(columns: Columns, limits: Api) -> bytes:
     body = request.get_data(cache=False)
     if len(body) > limits.max_body_bytes:
         raise RequestEntityTooLarge(f"more than max_body_bytes = {limits.max_body_bytes} bytes")
-    most_values = (limits.max_rows + 2) * (len(columns.all) + 2)
-    if _holds_more(body, most_values):
+    max_values = (limits.max_rows + 2) * (len(columns.all) + 2)
+    if _holds_more(body, max_values):
         raise _too_many_rows(limits)
     return body
 
@@ -268,14 +268,14 @@ def _too_large(rows: pd.DataFrame, numbers: Sequence[int], columns: Columns) -> 
     ]
 
 
-def _holds_more(body: bytes, most_values: int) -> bool:
+def _holds_more(body: bytes, max_values: int) -> bool:
     """Return whether there are more values than allowed, before they take memory."""
     separators = b",[{" if request.mimetype == JSON else b",\r\n"
-    if sum(body.count(separator) for separator in separators) <= most_values:
+    if sum(body.count(separator) for separator in separators) <= max_values:
         return False
     tokens = TOKENS[request.mimetype].finditer(body)
     outside = (token for token in tokens if token[0] in separators)
-    return next(islice(outside, most_values, None), None) is not None
+    return next(islice(outside, max_values, None), None) is not None
 
 
 def _not_text(error: UnicodeDecodeError) -> BadRequest:

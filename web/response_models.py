@@ -1,141 +1,19 @@
-"""Schemas of the ledger's endpoints: query parameters, bodies and responses."""
+"""Schemas of the responses of the ledger's endpoints."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from flask_openapi import APIBlueprint
 from flask_openapi.models import Schema
 from flask_openapi.types import ResponseDict
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel
 
-from risk.config import Metric
-from risk.ledger.trends import MEASURES
-from risk.monitoring.findings import Check
 from risk.stats.scores import Estimate
-from web.responses import MAX_ID, Format, Page
 
-Number = Annotated[int, Field(ge=1, le=MAX_ID)]
-Name = Annotated[str, Field(max_length=700, pattern=r"^[^\x00]*$")]
-YesOrNo = Literal["true", "false"]
 SCHEMAS = "#/components/schemas/{model}"
 TEXT = {"type": "string"}
-
-
-class NoExtraFields(BaseModel):
-    """Parameters or a body without additional fields."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ById(NoExtraFields):
-    """Selection of a row by its ID."""
-
-    id: Number
-
-
-class ByVersion(NoExtraFields):
-    """Selection of a release by its version."""
-
-    version: Number
-
-
-class ByMetric(NoExtraFields):
-    """Selection of a trend by its metric."""
-
-    metric: str = Field(
-        max_length=100, description=f"one of {', '.join(MEASURES)}", examples=list(MEASURES)
-    )
-
-
-class OfRuns(Page):
-    """Selection of runs."""
-
-    status: Literal["running", "ok", "failed", "aborted"] | None = None
-
-
-class OfFindings(Page):
-    """Selection of findings."""
-
-    run_id: Number | None = None
-    feature: Name | None = None
-    check_name: Check | None = None
-    drift_detected: YesOrNo | None = None
-
-
-class OfIncidents(Page):
-    """Selection of incidents."""
-
-    open: YesOrNo | None = None
-
-
-class OfScores(Page):
-    """Selection of scores."""
-
-    metric: Metric | None = None
-    dataset: Name | None = None
-    version: Number | None = None
-
-
-class OfQuarantine(Page):
-    """Selection of refused cells."""
-
-    ingestion_id: Number | None = None
-
-
-class OfDecisions(Page):
-    """Selection of decisions."""
-
-    run_id: Number | None = None
-    action: Literal["keep", "ask", "deploy", "rollback"] | None = None
-
-
-class OfDrops(Page):
-    """Selection of drops."""
-
-    run_id: Number | None = None
-    status: Literal["taken", "duplicate", "refused"] | None = None
-
-
-class OfTrend(NoExtraFields):
-    """Selection of a trend's points."""
-
-    feature: Name | None = Field(
-        None, description="for scores the dataset, for durations the stage, for rows the drop"
-    )
-    since: str | None = Field(
-        None, pattern=r"^[1-9][0-9]{0,3}[dh]$", description="how far back, such as 30d or 12h"
-    )
-    per: Literal["run", "day"] = "run"
-    format: Format | None = None
-
-
-class Resolution(NoExtraFields):
-    """The reason for resolving an incident."""
-
-    model_config = ConfigDict(strict=True)
-
-    reason: str = Field("", max_length=500, pattern=r"^[^\x00]*$")
-
-
-class Nothing(NoExtraFields):
-    """An empty body."""
-
-
-class Choice(NoExtraFields):
-    """The release to make live."""
-
-    model_config = ConfigDict(strict=True)
-
-    version: Number
-
-    @field_validator("version", mode="before")
-    @classmethod
-    def _as_in_json(cls, number: Any) -> Any:
-        """Accept 3.0 as 3, as in JSON."""
-        whole = isinstance(number, float) and number.is_integer()
-        return int(number) if whole else number
 
 
 class Comparison(BaseModel):
@@ -167,6 +45,7 @@ class Run(BaseModel):
     ended_at: datetime | None
     status: str
     outcome: str | None
+    error: str | None
     duration_seconds: float | None
     action: str | None
     version: int | None
@@ -204,6 +83,7 @@ class Drop(BaseModel):
     rows_duplicate: int
     rows_quarantined: int
     size_bytes: int
+    undeclared: list[str] | None
 
 
 class Finding(BaseModel):
@@ -256,6 +136,8 @@ class Incident(BaseModel):
     effect: float | None
     n: int | None
     e_value: float | None
+    resolution_code: str | None
+    resolution_facts: dict[str, Any] | None
 
 
 class Decision(BaseModel):
@@ -377,7 +259,9 @@ def pages_of(api: APIBlueprint, item: type[BaseModel]) -> ResponseDict:
     numbers = {name: {"type": "integer"} for name in ("page", "page_size", "total")}
     rows = {"items": {"type": "array", "items": described(api, item)}}
     page = {"type": "object", "properties": rows | numbers, "required": ["items", *numbers]}
-    return _as_both(page, f"a page of: {item.__doc__}", headers={"Link": {"schema": TEXT}})
+    return _as_both(
+        page, f"One page of a list. Each item: {item.__doc__}", headers={"Link": {"schema": TEXT}}
+    )
 
 
 def _as_both(schema: dict[str, Any], description: str, **more: Any) -> ResponseDict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -39,6 +40,7 @@ class Intake:
     rows_quarantined: int = 0
     duplicate_of: int | None = None
     reason: str | None = None
+    undeclared: str | None = None
 
 
 @dataclass
@@ -243,9 +245,12 @@ def _sum_up(drop: Drop | Fetch, contents: Contents) -> Intake:
         return Intake(drop.name, "refused", reason=contents.refusal)
     n_refused = max(len(contents.refused) - 1, 0)
     n_added = len(contents.hashes) + len(contents.labels)
-    reason = f"undeclared columns: {contents.undeclared}" if contents.undeclared else None
     counts = (contents.n_read, n_added, contents.n_duplicate, n_refused)
-    return Intake(drop.name, "taken", contents.kind, *counts, reason=reason)
+    intake = Intake(drop.name, "taken", contents.kind, *counts)
+    if not (names := contents.undeclared):
+        return intake
+    reason = f"undeclared columns: {names}"
+    return replace(intake, reason=reason, undeclared=json.dumps(names, ensure_ascii=False))
 
 
 def _reasons(drop: Drop | Fetch, contents: Contents) -> list[tuple[str, int, str, str, str]]:

@@ -24,7 +24,7 @@ LABEL_ROW = 0.2  # inches
 def roc_curve(points: pd.DataFrame, *, chosen: Point | None, area: float | None, n: int) -> Figure:
     """Draw the ROC curve: true positive rate against false positive rate.
 
-    `points` has fpr and tpr; `chosen` is the point (fpr, tpr) of the threshold in force, `area`
+    `points` has fpr and tpr; `chosen` is the point (fpr, tpr) of the current threshold, `area`
     the area below the curve, `n` the number of labelled rows.
     """
     points = points.dropna(subset=["fpr", "tpr"])
@@ -55,8 +55,8 @@ def precision_recall_curve(
 ) -> Figure:
     """Draw precision against recall.
 
-    `points` has recall and precision; `chosen` is the point (recall, precision) of the threshold
-    in force, `base_rate` the share of positives, `area` the average precision, `n` the number of
+    `points` has recall and precision; `chosen` is the point (recall, precision) of the current
+    threshold, `base_rate` the share of positives, `area` the average precision, `n` the number of
     labelled rows.
     """
     points = points.dropna(subset=["recall", "precision"])
@@ -115,7 +115,7 @@ def threshold_costs(
 ) -> Figure:
     """Draw the mean cost per row at each threshold.
 
-    `points` has threshold and cost (the mean per row); `chosen` is the threshold in force,
+    `points` has threshold and cost (the mean per row); `chosen` is the current threshold,
     `cheapest` the one of lowest cost, `n` the number of labelled rows.
     """
     points = points[np.isfinite(points[["threshold", "cost"]].to_numpy("float64")).all(axis=1)]

@@ -15,7 +15,13 @@ from risk.ledger.database import Database, Query
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import incidents, ingestions, later_labels, metadata, runs
 
-CHANGED_LATER = {"acknowledged_at", "resolved_at", "resolution"}
+CHANGED_LATER = {
+    "acknowledged_at",
+    "resolved_at",
+    "resolution",
+    "resolution_code",
+    "resolution_facts",
+}
 
 
 def as_of(ledger: Ledger, run_id: int) -> Ledger:

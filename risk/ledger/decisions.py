@@ -62,9 +62,6 @@ class Decisions:
             if judgement.release is not None:
                 new = {**common, "created_at": now(), "version": version, **judgement.release}
                 connection.execute(releases.insert().values(new))
-            if version is not None:
-                why = f"{action}: release {version} went live"
-                incidents.resolve_all(connection, why, at=now())
             decision_id = insert(
                 connection,
                 decisions,
@@ -78,6 +75,10 @@ class Decisions:
                 comparison=judgement.comparison,
                 completed_at=now() if version is None else None,
             )
+            if version is not None:
+                incidents.resolve_all(
+                    connection, action, version, decision_id=decision_id, at=now()
+                )
             if through is not None:
                 ingestions.mark_decided(connection, through=through, decision_id=decision_id)
             return decision_id

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import pandas as pd
@@ -14,6 +16,21 @@ from risk.errors import UnknownName
 from risk.ledger.database import Database, Record, Row, insert_many
 from risk.ledger.queries import NEWEST, Listing, Part, only_item, page
 from risk.ledger.tables import incidents
+
+
+class ResolutionCode(StrEnum):
+    """Why an incident was resolved."""
+
+    DEPLOYED = "deployed"
+    ROLLED_BACK = "rolled_back"
+    PASSED = "passed"
+    BY_PERSON = "by_person"
+
+
+BY_RELEASE = {
+    "deploy": (ResolutionCode.DEPLOYED, "Release {} was deployed."),
+    "rollback": (ResolutionCode.ROLLED_BACK, "Rolled back to release {}."),
+}
 
 
 @dataclass(frozen=True)
@@ -52,9 +69,10 @@ class Incidents:
         """Record that a person has acknowledged an incident."""
         self._change(incident_id, acknowledged_at=self.database.now())
 
-    def resolve(self, incident_id: int, why: str) -> None:
-        """Record that a person has resolved an incident, and why."""
-        self._change(incident_id, resolved_at=self.database.now(), resolution=why)
+    def resolve(self, incident_id: int, why: str, *, by: str | None = None) -> None:
+        """Record that a person has resolved an incident, and why; `by` is the name of their key."""
+        values = _resolution(ResolutionCode.BY_PERSON, f"{why} (by {by})" if by else why, by=by)
+        self._change(incident_id, resolved_at=self.database.now(), **values)
 
     def _change(self, incident_id: int, **values: Any) -> None:
         is_open = (incidents.c.id == incident_id) & incidents.c.resolved_at.is_(None)
@@ -79,16 +97,26 @@ def see_again(connection: sa.Connection, rows: Iterable[Row], *, at: datetime) -
 
 def resolve_passed(connection: sa.Connection, numbers: Sequence[int], *, at: datetime) -> None:
     """Resolve incidents no longer observed, in the transaction that found no sign of them."""
-    _close(connection, incidents.c.id.in_(numbers), "nothing more was seen of it", at)
+    values = _resolution(ResolutionCode.PASSED, "It was not observed again.")
+    _close(connection, incidents.c.id.in_(numbers), values, at)
 
 
-def resolve_all(connection: sa.Connection, why: str, *, at: datetime) -> None:
-    """Resolve all open incidents, in the transaction that decides for a new release."""
-    _close(connection, incidents.c.resolved_at.is_(None), why, at)
+def resolve_all(
+    connection: sa.Connection, action: str, version: int, *, decision_id: int, at: datetime
+) -> None:
+    """Resolve all open incidents, in the transaction that decides for a release."""
+    code, text = BY_RELEASE[action]
+    values = _resolution(code, text.format(version), version=version, decision_id=decision_id)
+    _close(connection, incidents.c.resolved_at.is_(None), values, at)
+
+
+def _resolution(code: ResolutionCode, text: str, **facts: Any) -> dict[str, str]:
+    """Return why an incident is resolved, as text and as fields."""
+    fields = json.dumps({name: value for name, value in facts.items() if value is not None})
+    return {"resolution": text, "resolution_code": str(code), "resolution_facts": fields}
 
 
 def _close(
-    connection: sa.Connection, which: sa.ColumnElement[bool], why: str, at: datetime
+    connection: sa.Connection, which: sa.ColumnElement[bool], values: Row, at: datetime
 ) -> None:
-    closed = incidents.update().where(which)
-    connection.execute(closed.values(resolved_at=at, resolution=why))
+    connection.execute(incidents.update().where(which).values(resolved_at=at, **values))

@@ -137,10 +137,10 @@ class Ingestions:
         later = _added_rows() & (ingestions.c.id > ingestion_id)
         return int(self.database.scalar(query.where(later)) or 0)
 
-    def doubtful(self, most_in_a_row: int) -> set[int]:
+    def doubtful(self, max_in_a_row: int) -> set[int]:
         """Return the ingestions in which a feature was broken, unless that has become normal.
 
-        `most_in_a_row` is how often in a row a person is asked before it is considered normal.
+        After `max_in_a_row` consecutive requests for attention it counts as normal.
         """
         found = (findings.c.check_name == "data_quality") & findings.c.drift_detected
         broken = found & findings.c.method.in_(("e_detector", "constant"))
@@ -150,7 +150,7 @@ class Ingestions:
             .join(findings, findings.c.run_id == assessments.c.run_id)
             .where(broken)
         )
-        normal = self._normal(most_in_a_row)
+        normal = self._normal(max_in_a_row)
         rows = self.database.rows(query.distinct())
         return {number for number, feature in rows if (feature, number) not in normal}
 
@@ -169,10 +169,10 @@ class Ingestions:
     def _ids(self, query: Query) -> list[int]:
         return [row[0] for row in self.database.rows(query.order_by(ingestions.c.id))]
 
-    def _normal(self, most_in_a_row: int) -> set[tuple[str, int]]:
+    def _normal(self, max_in_a_row: int) -> set[tuple[str, int]]:
         """Return (feature, ingestion) where a feature was broken for so long that it is normal."""
         table = incidents.c
-        lasting = (table.kind == "data_quality") & (table.times_seen > most_in_a_row)
+        lasting = (table.kind == "data_quality") & (table.times_seen > max_in_a_row)
         ranges = sa.select(table.subject, table.since_ingestion_id, table.last_ingestion_id)
         return {
             (feature, number)

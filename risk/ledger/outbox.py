@@ -83,11 +83,11 @@ class Outbox:
         """Add messages to be sent."""
         self.database.write(messages, rows)
 
-    def unsent(self, target: str, *, most_attempts: int) -> list[Record]:
+    def unsent(self, target: str, *, max_attempts: int) -> list[Record]:
         """Return the unsent messages to a target, by number of attempts, then oldest first."""
         table = messages.c
         query = sa.select(messages).where(table.target == target, table.sent_at.is_(None))
-        query = query.where(table.attempts < most_attempts)
+        query = query.where(table.attempts < max_attempts)
         return self.database.rows(query.order_by(table.attempts, table.id))
 
     def note_sent(self, message_ids: Sequence[int]) -> None:

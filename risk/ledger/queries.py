@@ -32,6 +32,7 @@ class Listing:
     total: int
 
 
+JSON_COLUMNS = {"distances", "comparison", "facts", "resolution_facts", "undeclared"}
 NEWEST, EVERY = Part(), Part(page_size=100_000)
 
 
@@ -62,7 +63,7 @@ def only_item(found: Listing, name: str) -> dict[str, Any]:
 def _plain(row: Record) -> dict[str, Any]:
     """Return a row as JSON values: JSON columns parsed, numbers finite."""
     values = dict(row._mapping)
-    for name in values.keys() & {"distances", "comparison", "facts"}:
+    for name in values.keys() & JSON_COLUMNS:
         values[name] = values[name] and json.loads(values[name], parse_constant=float)
     return {name: _finite(value) for name, value in values.items()}
 

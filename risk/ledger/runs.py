@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from risk.errors import RiskError
 from risk.ledger.database import Database, Record, insert
 from risk.ledger.decisions import Decisions
 from risk.ledger.findings import Findings
@@ -34,15 +35,23 @@ class Runs:
             connection.execute(
                 runs.update()
                 .where(runs.c.status == "running")
-                .values(status="aborted", ended_at=database.now(), outcome="cut off before its end")
+                .values(
+                    status="aborted", ended_at=database.now(), outcome="Interrupted before its end."
+                )
             )
             number = insert(connection, runs, started_at=database.now(), status="running")
             database.run_id = number
             return number
 
-    def end(self, status: str, outcome: str) -> None:
-        """Record the status and one-line outcome of the current run."""
+    def fail(self, error: Exception) -> None:
+        """Record that the current run failed, with the type and the text of the error."""
+        outcome = str(error) if isinstance(error, RiskError) else repr(error)
+        self.end("failed", outcome, error=type(error).__name__)
+
+    def end(self, status: str, outcome: str, *, error: str | None = None) -> None:
+        """Record the status and outcome of the current run."""
         ended = {"status": status, "ended_at": self.database.now(), "outcome": outcome}
+        ended["error"] = error
         current = runs.c.id == self.database.run_id
         self.database.execute(runs.update().where(current).values(ended))
 

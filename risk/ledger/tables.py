@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0007"
+REVISION = "0008"
 
 
 metadata = MetaData(
@@ -40,7 +40,7 @@ def _run() -> Column[Any]:
 
 
 def _found() -> tuple[Column[Any], ...]:
-    """What a text says, as fields; rows made before revision 0007 have the text alone."""
+    """What a text says, as fields; rows from before revision 0007 have only the text."""
     return (
         Column("direction", Name(64)),
         Column("value_before", Number),
@@ -57,6 +57,7 @@ runs = Table(
     Column("ended_at", UtcDateTime),
     Column("status", Name(16), nullable=False),
     Column("outcome", LongText),
+    Column("error", Name(64)),
 )
 
 stage_timings = Table(
@@ -109,6 +110,7 @@ ingestions = Table(
     Column("mtime_ns", BigInteger, nullable=False),
     Column("ctime_ns", BigInteger, nullable=False),
     Column("inode", BigInteger, nullable=False),
+    Column("undeclared", LongText),
 )
 
 quarantined_rows = Table(
@@ -203,6 +205,8 @@ incidents = Table(
     Column("effect", Number),
     Column("n", BigInteger),
     Column("e_value", Number),
+    Column("resolution_code", Name(32)),
+    Column("resolution_facts", LongText),
 )
 
 derived_files = Table(

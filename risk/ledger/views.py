@@ -105,4 +105,5 @@ incidents = _view(
     direction=TEXT,
     value_before=NUMBER,
     value_after=NUMBER,
+    resolution_code=TEXT,
 )

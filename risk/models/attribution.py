@@ -241,12 +241,12 @@ def _pairs(n_before: int, n_after: int) -> Integers:
 
 
 def _orders(
-    n_pairs: int, n_features: int, rng: np.random.Generator, most_rotations: int = MAX_ROTATIONS
+    n_pairs: int, n_features: int, rng: np.random.Generator, max_rotations: int = MAX_ROTATIONS
 ) -> Integers:
     """Return a random order of the features for each pair, its rotations, and all reverses."""
     # an order of its own for each pair, so that chance averages out over the pairs
     drawn = rng.permuted(np.tile(np.arange(n_features), (n_pairs, 1)), axis=1)
-    n_rotations = min(n_features, most_rotations)
+    n_rotations = min(n_features, max_rotations)
     # Rotations by equal steps put each feature early, in the middle and late. In an order and its
     # reverse each of two features is once behind the other, so interactions of two are halved
     # exactly; only those of more depend on the draw.

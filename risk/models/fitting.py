@@ -44,9 +44,9 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
 
     columns = config.columns
     y_true = rows[columns.target].to_numpy(dtype="int8")
-    fewest = _require_enough(y_true, config.training)
+    smallest = _require_enough(y_true, config.training)
     features = model.as_features(rows, columns.numeric, columns.categorical)
-    folds = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=config.random_seed)
+    folds = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=config.random_seed)
     try:
         both = cross_val_predict(pipeline, features, y_true, cv=folds, method="predict_proba")
         pipeline.fit(features, y_true)
@@ -69,9 +69,9 @@ def choose_threshold(y_true: Array, y_pred_proba: Array, training: Training) -> 
     fixed = training.fixed_threshold
     if training.choose_threshold_by == "fixed":
         return Threshold(fixed, "fixed in the settings")
-    fewest, needed = fewest_of_a_class(y_true), training.minimum_held_out_per_class
-    if fewest < needed:
-        return Threshold(fixed, f"fixed: {fewest} rows of a class, {needed} needed to choose one")
+    smallest, needed = min_class_size(y_true), training.minimum_held_out_per_class
+    if smallest < needed:
+        return Threshold(fixed, f"fixed: {smallest} rows of a class, choosing one needs {needed}")
     if training.choose_threshold_by == "cost":
         cost = training.cost.as_tuple()
         return Threshold(lowest_cost(y_true, y_pred_proba, cost=cost), "lowest cost")
@@ -84,14 +84,14 @@ def _require_enough(y_true: Array, training: Training) -> int:
             f"{len(y_true)} labelled rows are too few to train on, "
             f"training.minimum_rows is {training.minimum_rows}; nothing was written"
         )
-    if (fewest := fewest_of_a_class(y_true)) < 2:
+    if (smallest := min_class_size(y_true)) < 2:
         raise DataError(
             f"of {len(y_true)} labelled rows, {int(y_true.sum())} are positive; at least 2 of each "
             "class are needed to train; nothing was written"
         )
-    return fewest
+    return smallest
 
 
-def fewest_of_a_class(y_true: Array) -> int:
+def min_class_size(y_true: Array) -> int:
     """Return the number of rows of the rarer class."""
     return int(min(np.sum(y_true == 0), np.sum(y_true == 1)))

@@ -40,8 +40,8 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
     half = len(labelled) // 2
     older, newer = labelled.iloc[:half], labelled.iloc[half:]
     for part in (older, newer):
-        fewest = min(part["y_true"].sum(), len(part) - part["y_true"].sum())
-        if len(part) < MIN_ROWS or fewest < MIN_OF_A_CLASS:
+        smallest = min(part["y_true"].sum(), len(part) - part["y_true"].sum())
+        if len(part) < MIN_ROWS or smallest < MIN_OF_A_CLASS:
             return []
     y_old, p_old = (older[name].to_numpy(dtype="float64") for name in ("y_true", "y_pred_proba"))
     y_new, p_new = (newer[name].to_numpy(dtype="float64") for name in ("y_true", "y_pred_proba"))

@@ -1,4 +1,4 @@
-"""How each subject of a reference is watched: the ways it can move, and its share of the budget."""
+"""Alarm budget: the directions each subject is monitored in, and its share of the budget."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROMINENT_SHARE = 0.1
 
 @dataclass(frozen=True)
 class MonitoredSubject:
-    """One subject: the ways it can move, the bets on them, and its share of the budget."""
+    """One subject: its directions, the bets on them, and its share of the budget."""
 
     family: str
     directions: Directions
@@ -40,7 +40,7 @@ class MonitoredSubject:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the settings say about watching."""
+    """The settings that concern monitoring."""
 
     alarms: Alarms
     metric: Metric
@@ -49,23 +49,23 @@ class Rules:
 
     @classmethod
     def of(cls, config: Config) -> Self:
-        """Select them from all settings."""
+        """Select these settings from all settings."""
         checks = config.checks
         return cls(config.alarms, checks.metric, config.training.cost, checks.domain_classifier)
 
     def days_per_alarm(self, family: str) -> float:
-        """The days between two false alarms that are granted to one family of checks."""
+        """Return the days between two false alarms of one family of checks."""
         # a tenth of one alarm in 90 days is one in 900
         return self.alarms.days_per_false_alarm / FAMILY_SHARES[family]
 
 
 def family_of(subject: str) -> str:
-    """Name the family of checks whose share of the budget a subject spends."""
+    """Return the family of checks whose share of the budget a subject uses."""
     return {LABELLED: "model", EXPECTED_LOSS: "estimate"}.get(subject, "data")
 
 
 def monitor(reference: Reference, subject: str, rules: Rules, share: float) -> MonitoredSubject:
-    """Place the bets on one subject, which has that share of its family's budget."""
+    """Return the monitor of one subject with its share of its family's budget."""
     chosen = directions_of(reference, subject, rules)
     known = reference.correlations.get(subject, {})
     alike = [known.get(name, evidence.UNKNOWN_CORRELATION) for name in chosen.names]
@@ -80,7 +80,7 @@ def monitor(reference: Reference, subject: str, rules: Rules, share: float) -> M
 
 
 def directions_of(reference: Reference, subject: str, rules: Rules) -> Directions:
-    """Choose the ways in which a subject can move."""
+    """Return the directions in which a subject can change."""
     counts = np.array(reference.profile.counts[subject], np.float64)
     column = reference.subjects[subject]
     granted = granted_to(reference, subject, rules)
@@ -107,7 +107,7 @@ def directions_of(reference: Reference, subject: str, rules: Rules) -> Direction
 
 
 def _number_of_directions(reference: Reference) -> int:
-    """Count, for all columns and pairs, the ways to move that share the doubt in the reference."""
+    """Count the directions of all columns and pairs, which share the error of the reference."""
     columns = [
         # of categories one too many, as there are no fewer unseen levels than none
         directions.OF_A_NUMBER if column.edges is not None else 2 * column.size
@@ -117,12 +117,12 @@ def _number_of_directions(reference: Reference) -> int:
 
 
 def granted_to(reference: Reference, subject: str, rules: Rules) -> float:
-    """The tolerance in the settings, or what the subject needed in the reference's own past."""
+    """Return the tolerance in the settings, or what the subject's history requires."""
     return max(reference.tolerances.get(subject, 0.0), rules.alarms.tolerance)
 
 
 def shares_of(reference: Reference) -> dict[str, float]:
-    """Share a family's budget: three tenths for pairs, one each for labels and predictions."""
+    """Divide a family's budget: three tenths for pairs, one each for labels and predictions."""
     pairs = {name_of_pair(pair) for pair in reference.pairs}
     prominent = dict.fromkeys((reference.target, PREDICTION), PROMINENT_SHARE)
     single = [

@@ -1,4 +1,4 @@
-"""What a batch says about the live release: rows and ripened labels in, one assessment out."""
+"""Assessment of a batch: rows and late labels in, one record of all findings out."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ RELIABLE, UNRELIABLE = "reliable", "unreliable"
 
 @dataclass(frozen=True)
 class Batch:
-    """What came since the last assessment: rows, labels for earlier predictions, and when.
+    """The rows and labels that arrived since the last assessment, and when.
 
-    `before` are rows that came before these, for the domain classifier; `earlier` are the
-    profiles of the batches before, the newest last.
+    `before` are rows that arrived before these, for the domain classifier; `earlier` are the
+    profiles of earlier batches, newest last.
     """
 
     rows: pd.DataFrame
@@ -51,7 +51,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Assessment:
-    """Everything one look at a batch found."""
+    """Everything one assessment found."""
 
     findings: tuple[Finding, ...]
     state: State
@@ -63,21 +63,21 @@ class Assessment:
 
     @property
     def alarms(self) -> list[Finding]:
-        """The findings that the detectors alarm about."""
+        """The findings of the detectors that raise an alarm."""
         return [finding for finding in self.findings if finding.drift_detected]
 
     def with_findings(self, more: Sequence[Finding]) -> Assessment:
-        """Add what was found by other means."""
+        """Return the assessment with findings of other checks added."""
         return replace(self, findings=(*self.findings, *more))
 
     def described(self, describe: Callable[[Mapping[str, Any]], str]) -> Assessment:
-        """Put each finding into words."""
-        told = (replace(found, detail=describe(found.as_row())) for found in self.findings)
-        return replace(self, findings=tuple(told))
+        """Return the assessment with the text of each finding."""
+        worded = (replace(found, detail=describe(found.as_row())) for found in self.findings)
+        return replace(self, findings=tuple(worded))
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is known beside the findings: the strongest evidence, and what moved the risk."""
+        """Return the strongest evidence, and what changed the predicted risk."""
         known = [finding for finding in self.findings if finding.e_value is not None]
         most = max(known, key=lambda finding: finding.e_value or 0.0, default=None)
         moved = _largest(self.attribution) if self.attribution else None
@@ -93,16 +93,16 @@ class Assessment:
 
 
 def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Config) -> Assessment:
-    """Let the detectors see a batch, estimate what has no labels, and explain what changed."""
+    """Update the detectors, estimate scores without labels, and explain what changed."""
     rows, manifest = batch.rows, monitored.champion.manifest
     predictions = monitored.predictions(rows) if len(rows) else _no_predictions()
     ripened = batch.ripened[batch.ripened["version"] == manifest.version]
     profile = monitored.reference.count_outcomes(ripened["y_pred_proba"], ripened["y_true"])
     if len(rows):
         profile = monitored.reference.count(monitored.frame(rows, predictions)).plus(profile)
-    told = Detector(monitored.reference, Rules.of(config))
-    domain = _domain(monitored, batch, told, config)
-    state, evidence = told.advance(state, profile.plus(domain), batch.arrived_at)
+    monitor = Detector(monitored.reference, Rules.of(config))
+    domain = _domain(monitored, batch, monitor, config)
+    state, evidence = monitor.advance(state, profile.plus(domain), batch.arrived_at)
     recent = pool([*batch.earlier, profile])
     labelled = _labelled(rows, predictions, ripened, manifest.target)
     scores = _scores(monitored, rows, predictions, labelled, config)
@@ -122,8 +122,10 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
     )
 
 
-def _domain(monitored: MonitoredRelease, batch: Batch, told: Detector, config: Config) -> Profile:
-    """Let a classifier that knows the rows before these tell them from the reference."""
+def _domain(
+    monitored: MonitoredRelease, batch: Batch, monitor: Detector, config: Config
+) -> Profile:
+    """Test whether a classifier trained on earlier rows tells these from the reference."""
     half = len(monitored.sample) // 2
     seen, unseen = monitored.sample.iloc[:half], monitored.sample.iloc[half:]
     seed = config.random_seed
@@ -136,7 +138,7 @@ def _domain(monitored: MonitoredRelease, batch: Batch, told: Detector, config: C
         return Profile(0, {})
     reference, now = pd.Series(score(unseen)), pd.Series(score(batch.rows))
     cells = numeric_column(detector.DOMAIN, reference)
-    told.monitor_domain(count(cells.codes(reference), cells.size))
+    monitor.monitor_domain(count(cells.codes(reference), cells.size))
     return Profile(0, {detector.DOMAIN: count(cells.codes(now), cells.size)})
 
 
@@ -156,7 +158,7 @@ def _cause(
     recent: Profile,
     config: Config,
 ) -> dict[str, Any]:
-    """Tell how the features that changed the risk most moved, and what changed the loss."""
+    """Return how the features changed that contributed most, and what changed the loss."""
     columns = {column.name: column for column in monitored.reference.columns}
     moved = {
         name: [
@@ -176,7 +178,7 @@ def _cause(
 
 
 def _largest(changed: Attribution) -> dict[str, Any]:
-    """Keep of an attribution the largest parts, and what the others add up to."""
+    """Return the largest parts of an attribution, and the sum of the others."""
     parts = list(changed.parts.items())
     others = sum(part for _, part in parts[MAX_PARTS:])
     largest = {"parts": dict(parts[:MAX_PARTS]), "others": others}
@@ -189,7 +191,7 @@ def _with_scores(
     labelled: pd.DataFrame,
     realised: Mapping[str, Estimate],
 ) -> Finding:
-    """Add to a finding about errors what was promised, and what came true."""
+    """Add the promised and the realised score to a finding about errors."""
     if found.feature != LABELLED or labelled.empty:
         return found
     values: Values = labelled["y_pred_proba"].mean(), labelled["y_true"].mean()
@@ -201,7 +203,7 @@ def _with_scores(
 
 
 def pool(profiles: Sequence[Profile]) -> Profile:
-    """Merge the latest batches, as many as it takes to describe a distribution."""
+    """Merge the latest batches, as many as a distribution requires."""
     merged = profiles[-1]
     for earlier in profiles[-2::-1]:
         if merged.n >= ENOUGH_TO_DESCRIBE:
@@ -210,9 +212,9 @@ def pool(profiles: Sequence[Profile]) -> Profile:
     return merged
 
 
-def attribution_json(told: Attribution | None) -> str | None:
-    """Write an attribution for the ledger."""
-    return json.dumps(asdict(told)) if told else None
+def attribution_json(found: Attribution | None) -> str | None:
+    """Return an attribution as JSON for the ledger."""
+    return json.dumps(asdict(found)) if found else None
 
 
 def _no_predictions() -> pd.DataFrame:
@@ -220,7 +222,7 @@ def _no_predictions() -> pd.DataFrame:
 
 
 def _worth_telling(evidence: Sequence[detector.Evidence]) -> list[detector.Evidence]:
-    """Keep every single subject, and of the many pairs those that alarm and the strongest."""
+    """Return all findings on single subjects, and of pairs the alarms and the strongest."""
     pairs = [e for e in evidence if e.direction in (AGAINST, TOGETHER)]
     dull = [e for e in pairs[1:] if not e.alarm]
     return [e for e in evidence if e not in dull]
@@ -229,7 +231,7 @@ def _worth_telling(evidence: Sequence[detector.Evidence]) -> list[detector.Evide
 def _labelled(
     rows: pd.DataFrame, predictions: pd.DataFrame, ripened: pd.DataFrame, target: str
 ) -> pd.DataFrame:
-    """Bring together the predictions whose labels are known now, however late they came."""
+    """Join predictions with the labels known by now, however late they arrived."""
     own = predictions.assign(y_true=rows[target].to_numpy(dtype="float64", na_value=np.nan))
     columns = ["y_true", "y_pred_proba", "expected_proba"]
     known = pd.concat([own[columns].dropna(subset="y_true"), ripened[columns]], ignore_index=True)
@@ -243,7 +245,7 @@ def _scores(
     labelled: pd.DataFrame,
     config: Config,
 ) -> dict[str, dict[str, Estimate]]:
-    """Score what is known, and estimate what is not."""
+    """Compute scores of labelled rows, and estimate those of the others."""
     threshold, confidence = monitored.champion.manifest.threshold, config.scoring.confidence
     scores = {}
     if len(labelled):
@@ -268,7 +270,7 @@ def _scores(
 
 
 def _estimate_and_truth(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Finding]:
-    """Compare, on the same rows, what was expected of them with what they turned out to be."""
+    """Compare estimated and realised scores on the same rows."""
     metric, known = config.checks.metric, labelled.dropna()
     if known.empty:
         return []

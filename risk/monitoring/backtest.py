@@ -1,4 +1,4 @@
-"""The alarm policy over stored history: what another one would have done, and when."""
+"""Backtest: the alarms another alarm policy would have raised over the stored history."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from risk.monitoring.reference import Reference
 
 @dataclass(frozen=True)
 class Alarm:
-    """An alarm there would have been."""
+    """An alarm that would have been raised."""
 
     at: datetime
     version: int
     finding: Finding
 
     def __str__(self) -> str:
-        """Tell it in the words that its finding was given."""
+        """Return its finding as text."""
         kind = self.finding.check_name.replace("_", " ")
         return f"{self.at:%Y-%m-%d %H:%M}  release {self.version}  {kind}: {self.finding.detail}"
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What a policy would have done over the stored history."""
+    """The alarms of a policy over the stored history."""
 
     alarms: tuple[Alarm, ...]
     policy: Alarms
@@ -64,18 +64,18 @@ def replay(
     *,
     describe: Callable[[Mapping[str, Any]], str] = lambda _: "",
 ) -> Replay:
-    """Run the detectors of each release over what it saw, under another policy; write nothing."""
+    """Run the detectors of each release over its stored batches; write nothing."""
     rules = replace(Rules.of(config), alarms=policy)
     existing = releases.versions(config.deployment_folder)
     seen = [batch for batch in ledger.assessments.history() if batch.version in existing]
     alarms: list[Alarm] = []
     for version in sorted({look.version for look in seen}):
         reference = _reference(config, version)
-        told, state, earlier = Detector(reference, rules), detector.start(), []
+        monitor, state, earlier = Detector(reference, rules), detector.start(), []
         for look in (look for look in seen if look.version == version):
             batch = Profile.from_json(look.profile)
             earlier.append(batch)
-            state, evidence = told.advance(state, batch, look.assessed_at)
+            state, evidence = monitor.advance(state, batch, look.assessed_at)
             recent = assessment.pool(earlier[-assessment.MAX_POOLED :])
             found = [findings.of_evidence(e, reference, recent) for e in evidence if e.alarm]
             alarms += [

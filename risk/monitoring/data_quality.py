@@ -1,12 +1,13 @@
-"""What is wrong with drops as such: too few or too many rows, columns, kinds, or none at all.
+"""Checks of whole drops: number of rows, undeclared columns, shares of row kinds, absence.
 
-Missing and unseen values are watched by the detectors; these checks are about what a single drop,
-or the lack of one, says. Where chance plays a part they compare with what was usual before, and
-alarm only below their share of the false-alarm budget for the time that one drop stands for.
+Missing and unseen values are monitored by the detectors; these checks concern single drops, or
+their absence. Where chance is involved they compare with earlier drops, and alarm only below their
+share of the false-alarm budget for the time one drop covers.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,14 +39,14 @@ MORE, FEWER = "more", "fewer"
 
 @dataclass(frozen=True)
 class History:
-    """The drops before the new ones, and the chance below which a check may alarm."""
+    """The drops before the new ones, and the probability below which a check raises an alarm."""
 
     taken: pd.DataFrame
     limit: float
 
     @classmethod
     def before(cls, config: Config, ledger: Ledger, first_new: int) -> History:
-        """Look up the latest drops whose rows were taken."""
+        """Return the latest drops with accepted rows."""
         drops = ledger.ingestions.history(newest=MAX_DROPS)
         taken = (drops["status"] == "taken") & (drops["kind"] == "rows") & (drops["id"] < first_new)
         gaps = _arrivals(drops[taken]).diff().dropna().dt.total_seconds() / 86_400
@@ -56,7 +57,7 @@ class History:
 
 
 def check_drops(config: Config, ledger: Ledger, new: Sequence[Any]) -> list[Finding]:
-    """Look at new drops, one by one."""
+    """Check new drops, one by one."""
     if not new:
         return []
     history = History.before(config, ledger, new[0].id)
@@ -75,7 +76,7 @@ def check_drops(config: Config, ledger: Ledger, new: Sequence[Any]) -> list[Find
 def check_constants(
     reference: Reference, rows: pd.DataFrame, features: Sequence[str], limit: float
 ) -> list[Finding]:
-    """Name features that have one single value in all new rows; an alarm where that surprises."""
+    """Find features with a single value in all new rows; an alarm where that is unlikely."""
     found = []
     for name in features:
         if len(rows) < 2 or rows[name].nunique(dropna=False) != 1:
@@ -105,7 +106,7 @@ def check_constants(
 
 
 def check_arrival(config: Config, ledger: Ledger) -> list[Finding]:
-    """Ask whether drops stay away for longer than chance explains."""
+    """Check whether drops have been absent for longer than chance explains."""
     history = History.before(config, ledger, ledger.ingestions.last_id() + 1)
     arrivals = _arrivals(history.taken)
     hours = (arrivals.diff().dropna().dt.total_seconds() / 3600).to_numpy(dtype="float64")
@@ -131,18 +132,18 @@ def check_arrival(config: Config, ledger: Ledger) -> list[Finding]:
 
 
 def _plain(value: Any) -> float | str:
-    """Return a value as JSON has it."""
+    """Return a value as a JSON type."""
     return value if isinstance(value, str) else float(value)
 
 
 def _arrivals(taken: pd.DataFrame) -> pd.Series[Any]:
-    """Return when drops came; those of one run, such as a backlog, came together."""
+    """Return when drops arrived; those of one run, such as a backlog, arrived together."""
     moments = pd.to_datetime(taken["ingested_at"], utc=True)  # of no drops, there is no type
     return moments[~(moments.diff() < BACKLOG)]
 
 
 def _refused(drop: Any) -> Finding:
-    """A drop that could not be used at all is a fact, no chance is involved."""
+    """Return a finding on a drop that could not be used at all; no chance is involved."""
     return Finding(
         check_name="data_quality",
         feature=COLUMNS,
@@ -155,8 +156,14 @@ def _refused(drop: Any) -> Finding:
 
 
 def _undeclared(drop: Any, history: History) -> list[Finding]:
-    """Name columns nobody declared, unless earlier drops had them too."""
-    if not drop.reason or (history.taken["reason"] == drop.reason).any():
+    """Find undeclared columns, unless earlier drops had them too."""
+    if not drop.undeclared:
+        return []
+    names, earlier = json.loads(drop.undeclared), history.taken["undeclared"]
+    known = {name for names in earlier.dropna() for name in json.loads(names)}
+    # drops from before revision 0008 say that they had some, but not which
+    which_is_unknown = (history.taken["reason"].notna() & earlier.isna()).any()
+    if which_is_unknown or known.issuperset(names):
         return []
     return [
         Finding(
@@ -166,7 +173,7 @@ def _undeclared(drop: Any, history: History) -> list[Finding]:
             drift_detected=len(history.taken) > 0,
             n=drop.rows_read,
             direction=UNDECLARED,
-            facts={"path": drop.path, "reason": drop.reason},
+            facts={"path": drop.path, "reason": drop.reason, "columns": names},
         )
     ]
 
@@ -196,7 +203,7 @@ def _volume(drop: Any, history: History) -> list[Finding]:
 
 
 def _share(drop: Any, history: History, kind: str, more: Mapping[str, Any]) -> list[Finding]:
-    """Compare a drop's share of rows of one kind with the shares of earlier drops."""
+    """Compare the share of rows of one kind with that of earlier drops."""
     read = history.taken["rows_read"].clip(lower=1)
     usual = (history.taken[f"rows_{kind}"] / read).to_numpy(dtype="float64")
     n, n_kind = drop.rows_read, getattr(drop, f"rows_{kind}")
@@ -222,10 +229,10 @@ def _share(drop: Any, history: History, kind: str, more: Mapping[str, Any]) -> l
 
 
 def _place(usual: NDArray[Any], now: float, *, offset: float) -> tuple[float, float]:
-    """Return the chance of a value up to `now`, and the typical one.
+    """Return the probability of a value up to `now`, and the typical value.
 
-    Student's prediction interval on a logarithmic scale, whose spread is at least a quarter:
-    what never varied so far may still do so a little.
+    Student's prediction interval on a logarithmic scale, whose spread is at least a quarter: what
+    has never varied may still vary a little.
     """
     logs = np.log(usual + offset)
     n, spread = len(logs), max(float(logs.std(ddof=1)), MIN_SPREAD)

@@ -1,4 +1,4 @@
-"""The alarm budget is spent here: a release's reference watches the rows that come after it."""
+"""Detectors: monitor new rows against a release's reference, within the alarm budget."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ MAX_TOLERANCE = 1.0
 # its means fit these batches better than those to come.
 QUIET_WEALTH = 0.1
 MAX_BATCHES = 1000  # replayed: a week of one every ten minutes, near three years of daily ones
-# The largest e-value that is told is 1e300, so that a sum over subjects is finite too: floats end
+# The largest e-value reported is 1e300, so that a sum over subjects is finite too: floats end
 # at 1.8e308, and JSON knows no infinity.
 MAX_WEALTH = 300 * np.log(10)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """How strongly the rows since the release speak against one subject staying as it was.
+    """The evidence against one subject being unchanged since the release.
 
-    `e_value` is the detector's wealth: by chance it reaches 1 no more often than the budget
-    allows. `effect` is the shift of the latest batch in reference standard deviations.
+    `e_value` is the detector's wealth: by chance it reaches 1 no more often than the budget allows.
+    `effect` is the shift of the latest batch in reference standard deviations.
     """
 
     family: str
@@ -68,7 +68,7 @@ class Evidence:
 
 
 class Wealth(NamedTuple):
-    """The logarithms of one subject's wealth, a row of bets for each named direction."""
+    """The logarithms of one subject's wealth: a row of bets for each named direction."""
 
     names: tuple[str, ...]
     logs: Floats
@@ -76,13 +76,13 @@ class Wealth(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """The wealth of every bet, and when each family was last fed."""
+    """The wealth of every bet, and when each family was last updated."""
 
     wealth: Mapping[str, Wealth]
     fed_at: Mapping[str, datetime]
 
     def to_json(self) -> str:
-        """Write as JSON, exactly."""
+        """Return the state as JSON, without loss."""
         wealth = {
             subject: dict(zip(own.names, evidence.as_lists(own.logs), strict=True))
             for subject, own in self.wealth.items()
@@ -92,7 +92,7 @@ class State:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read back what `to_json` wrote."""
+        """Parse what `to_json` returned."""
         content = json.loads(text)
         wealth = {
             subject: Wealth(tuple(own), evidence.from_lists(list(own.values())))
@@ -102,12 +102,12 @@ class State:
         return cls(wealth, fed_at)
 
     def without(self, subjects: Sequence[str]) -> Self:
-        """Forget the evidence about some subjects: they start again."""
+        """Reset the evidence about some subjects."""
         return replace(self, wealth={k: v for k, v in self.wealth.items() if k not in subjects})
 
 
 class Detector:
-    """Every subject of a reference, each with its share of the false-alarm budget."""
+    """The monitors of all subjects of a reference, within the false-alarm budget."""
 
     def __init__(self, reference: Reference, rules: Rules) -> None:
         self.rules = rules
@@ -120,12 +120,12 @@ class Detector:
         }
 
     def monitor_domain(self, reference_counts: Sequence[int]) -> None:
-        """Watch the score of a domain classifier, whose cells hold reference rows it never saw.
+        """Monitor the score of a domain classifier, counted on reference rows it has not seen.
 
-        The classifier is trained on earlier batches, so its score is a bet that was placed before.
+        The classifier is trained on earlier batches, so its score is a bet placed in advance.
         """
         counts = np.array(reference_counts, np.float64)
-        # "higher" alone: of drift tell only rows that look less like the reference. The doubt is
+        # "higher" alone: only rows that look less like the reference indicate drift. The doubt is
         # that of all directions `numeric` makes, which is cautious.
         alarms, n = self.rules.alarms, directions.OF_A_NUMBER
         chosen = directions.numeric(counts, Tolerance.shared(alarms.tolerance, n)).only("higher")
@@ -133,16 +133,17 @@ class Detector:
             family="data",
             directions=chosen,
             gains=evidence.gains(chosen),
-            # each run has another classifier, so no past batches tell how alike its scores are
+            # each run has another classifier, so no past batches show how correlated its scores are
             correlation=np.array([evidence.UNKNOWN_CORRELATION]),
             tolerance=alarms.tolerance,
             log_share=float(np.log(DOMAIN_SHARE)),
         )
 
     def advance(self, state: State, batch: Profile, now: datetime) -> tuple[State, list[Evidence]]:
-        """Let a batch speak: the evidence on every subject it has rows of, the strongest first.
+        """Update with a batch; return the evidence on its subjects, strongest first.
 
-        Subjects that alarm start again; if only all together raise an alarm, all of them do.
+        Subjects that raise an alarm are reset; if only all subjects together raise an alarm, all
+        are.
         """
         wealth, fed_at, found = dict(state.wealth), dict(state.fed_at), []
         for family in FAMILY_SHARES:
@@ -164,9 +165,9 @@ class Detector:
         return State(wealth, fed_at), sorted(found, key=lambda e: (not e.alarm, -e.e_value))
 
     def _log_mass(self, family: str, state: State, now: datetime) -> float:
-        """Return the logarithm of the false alarms the family may raise in the time that passed.
+        """Return the logarithm of the false alarms the family may raise in the elapsed time.
 
-        Where the clock cannot tell, for a first batch or in a backlog, it is the usual time.
+        For a first batch or a backlog, where the clock cannot tell, it is the usual time.
         """
         since = now - state.fed_at.get(family, now)
         if since < BACKLOG:  # also a clock that was set back: no mass is below 0
@@ -234,7 +235,7 @@ class Detector:
 
 
 def start() -> State:
-    """Return the state of a detector that has seen nothing."""
+    """Return the state of a detector before its first batch."""
     return State({}, {})
 
 
@@ -245,10 +246,10 @@ def settle(
     *,
     before: Sequence[Profile] = (),
 ) -> Reference:
-    """Learn from earlier batches how alike their rows are and how far they wander.
+    """Estimate from earlier batches how correlated their rows are and how far they vary.
 
-    A subject whose own past would raise an alarm is naturally unstable: it is granted more. Of a
-    reference that begins with a change, the batches `before` that tell how alike rows are.
+    A subject whose history would raise an alarm is unstable by nature: its tolerance is increased.
+    If the reference begins with a change, the batches `before` estimate how correlated rows are.
     """
     correlations, tolerances = {}, dict(reference.tolerances)
     # the mass of one batch: the clock of the past is not replayed, drops come as they usually do
@@ -266,7 +267,7 @@ def settle(
         if len(tables) < evidence.MIN_BATCHES:
             continue
         # The design effect comes first: tolerance is for what it leaves unexplained. `settled`
-        # shares the mapping that the loop fills, so each round watches with what was granted last.
+        # shares the mapping that the loop fills, so each round uses the latest tolerances.
         settled = replace(reference, correlations=correlations, tolerances=tolerances)
         granted = granted_to(reference, subject, rules)
         # Data only: labelled scores have a tolerance in their own unit, and a model whose score
@@ -293,7 +294,7 @@ def _highest(monitored: MonitoredSubject, tables: Sequence[Sequence[int]]) -> fl
 
 
 def _blame(told: Sequence[Evidence]) -> set[str]:
-    """Name who raised an alarm: each that reaches 1 alone, or else the first of all together."""
+    """Return the subjects that raised an alarm: those at 1 alone, else the first of all."""
     # The budget is for the sum, which is 1 whenever a part is. So who reaches 1 alone is named with
     # the confidence of the alarm itself; the first of a sum is only the likeliest.
     alone = {e.subject for e in told if e.e_value >= 1}

@@ -1,4 +1,4 @@
-"""One check with its evidence and verdict, in codes and numbers; `risk.explain` has the words."""
+"""Findings: one check with its evidence and verdict, in codes and numbers without texts."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ MOSTLY, ENOUGH_FOR_A_RANGE = 0.5, 200
 
 @dataclass(frozen=True)
 class Finding:
-    """One check, the evidence it weighed and its verdict.
+    """One check, its evidence and its verdict.
 
-    `direction` says which way it moved, `value_before` and `value_after` from where to where, and
-    `facts` what else is special to its kind; `detail` is the same in the words of `risk.explain`.
-    `drift_score` and `threshold` are in the unit of the method: standard deviations of the
-    reference for `e_detector`, whose `e_value` reaches 1 by chance no more often than the
-    false-alarm budget allows. `distances` describe the change, they never raise an alarm.
+    `direction` is the way the subject moved, `value_before` and `value_after` are the values before
+    and after, `facts` is what else is specific to its kind; `detail` is the same as text, written
+    by `risk.explain`. `drift_score` and `threshold` are in the unit of the method: standard
+    deviations of the reference for `e_detector`, whose `e_value` reaches 1 by chance no more often
+    than the false-alarm budget allows. `distances` describe the change, they never raise an alarm.
     """
 
     check_name: Check
@@ -77,7 +77,7 @@ class Finding:
 
     @property
     def severity(self) -> str:
-        """How much it moved, or large if the model itself is worse."""
+        """The severity: the size of the change, or large if the model itself is worse."""
         if self.check_name in ("model_drift", "suspected_harm") or self.method != METHOD:
             return "large"
         score = abs(self.drift_score or 0.0)
@@ -86,20 +86,20 @@ class Finding:
 
     @property
     def is_broken_feed(self) -> bool:
-        """Whether a feature arrives so damaged that nothing else can be said about these rows."""
+        """Whether a feature is so damaged that these rows cannot be used."""
         of_a_feature = self.method in (METHOD, CONSTANT) and self.check_name == "data_quality"
         return of_a_feature and self.drift_detected and self.severity == "large"
 
     def as_row(self) -> dict[str, Any]:
         """Return the finding under the ledger's column names."""
-        told = {name: asdict(distance) for name, distance in (self.distances or {}).items()}
-        row = asdict(self) | {"distances": json.dumps(told) if told else None}
+        distances = {name: asdict(found) for name, found in (self.distances or {}).items()}
+        row = asdict(self) | {"distances": json.dumps(distances) if distances else None}
         row["facts"] = json.dumps(self.facts)
         del row["is_out_of_range"]
         return row
 
     def evidence(self) -> dict[str, Any]:
-        """Return what is found, without distances and words."""
+        """Return the finding without distances and text."""
         kept = asdict(replace(self, distances=None))
         for name in ("distances", "detail", "is_out_of_range", "p_value", "threshold"):
             del kept[name]
@@ -107,7 +107,7 @@ class Finding:
 
 
 def of_evidence(evidence: Evidence, reference: Reference, recent: Profile) -> Finding:
-    """Tell what the detectors found about one subject; `recent` are the latest rows."""
+    """Return the findings of the detectors on one subject; `recent` are the latest rows."""
     moved = _moved(evidence, reference, recent)
     check = _check(evidence, reference.target)
     distances = _distances(evidence.subject, reference, recent)
@@ -135,9 +135,9 @@ def of_evidence(evidence: Evidence, reference: Reference, recent: Profile) -> Fi
 
 
 def suspect_feed(found: Sequence[Finding], features: Sequence[str]) -> list[Finding]:
-    """Call it a fault of the feed where one feature alone leaves the reference's range.
+    """Return whether one feature alone leaves the reference's range, which suggests a broken feed.
 
-    The world moves many columns a little; a unit that was mixed up moves one column all the way.
+    Real changes move many columns a little; a mixed-up unit moves one column completely.
     """
     moved = [f for f in found if f.drift_detected and f.feature in features]
     alone = len(moved) == 1 and moved[0].is_out_of_range
@@ -160,7 +160,7 @@ def _check(evidence: Evidence, target: str) -> Check:
 
 
 def _distances(subject: str, reference: Reference, recent: Profile) -> dict[str, Distance]:
-    """Describe how far the latest rows are from the reference, missing values left out."""
+    """Return the distances of the latest rows from the reference, without missing values."""
     column = reference.subjects.get(subject)
     if column is None or subject not in recent.counts:
         return {}
@@ -179,7 +179,7 @@ def _distances(subject: str, reference: Reference, recent: Profile) -> dict[str,
 
 @dataclass(frozen=True)
 class _Moved:
-    """Which way a subject moved, from where to where, and what is special to that."""
+    """The direction in which a subject moved, its values before and after, and further facts."""
 
     direction: str
     values: Values = (None, None)
@@ -187,7 +187,7 @@ class _Moved:
 
 
 def _moved(evidence: Evidence, reference: Reference, recent: Profile) -> _Moved:
-    """Name a direction without what it is the direction of, and find the values it is between."""
+    """Return the code of a direction without the level or cells it concerns, and those as facts."""
     name, direction = evidence.subject, evidence.direction
     if name == LABELLED and direction not in CALIBRATION:
         is_score = BIGGER_IS_BETTER.get(direction, True)
@@ -205,7 +205,7 @@ def _moved(evidence: Evidence, reference: Reference, recent: Profile) -> _Moved:
 
 
 def _level(evidence: Evidence, reference: Reference) -> tuple[str, str] | None:
-    """Find the level that came more or less often, which the direction is named after."""
+    """Return the level that became more or less frequent, after which the direction is named."""
     if evidence.direction in SHARES:
         return None
     column = reference.subjects.get(evidence.subject)
@@ -216,7 +216,7 @@ def _level(evidence: Evidence, reference: Reference) -> tuple[str, str] | None:
 
 
 def _known(name: str, reference: Reference, recent: Profile) -> tuple[Floats, Floats] | None:
-    """Return the rows before and now in each cell but that of missing values."""
+    """Return the counts before and now in each cell, without missing values."""
     before = np.array(reference.profile.counts[name][:-1], float)
     now = np.array(recent.counts.get(name, ())[:-1], float)
     return (before, now) if before.sum() and now.sum() else None
@@ -231,9 +231,9 @@ def _means(name: str, reference: Reference, recent: Profile) -> tuple[Values, di
 
 
 def _medians(name: str, reference: Reference, recent: Profile) -> tuple[Values, dict[str, Any]]:
-    """Return both medians, as far as cells tell, and which percentile of the reference it is now.
+    """Return both medians, as far as cells show them, and the new one's reference percentile.
 
-    A cell stands for the mean of its reference rows.
+    A cell counts as the mean of its reference rows.
     """
     counts = _known(name, reference, recent)
     if counts is None:

@@ -1,4 +1,4 @@
-"""The life of an alarm: opened once per cause, not repeated while open, closed when it is over."""
+"""Incidents: opened once per cause, not repeated while open, resolved when over."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEVERITIES = ("negligible", "small", "moderate", "large")
 
 @dataclass(frozen=True)
 class Span:
-    """The first and last ingestion of a batch, and the last one before it that brought rows."""
+    """The first and last ingestion of a batch, and the previous ingestion with rows."""
 
     first: int
     last: int
@@ -23,7 +23,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Changes:
-    """What one assessment does to the incidents."""
+    """The changes to incidents made by one assessment."""
 
     opened: tuple[dict[str, Any], ...]
     seen_again: tuple[dict[str, Any], ...]
@@ -38,16 +38,16 @@ def update(
     days_until_resolved: float,
     batch: Span,
 ) -> Changes:
-    """Open one incident per cause, note which are still seen, and close those long quiet.
+    """Open one incident per cause, update those still seen, and resolve those long quiet.
 
-    A cause is a kind of finding about one subject; where a feed is broken, that is the cause of
-    whatever else was seen in the same rows.
+    A cause is a kind of finding on one subject; if the feed is broken, it is the cause of all other
+    findings on the same rows.
     """
     known = {(incident.kind, incident.subject): incident for incident in open_incidents}
     broken = [alarm for alarm in alarms if alarm.is_broken_feed]
-    told = [a for a in alarms if a.check_name == "data_quality"] if broken else alarms
+    relevant = [a for a in alarms if a.check_name == "data_quality"] if broken else alarms
     causes: dict[tuple[str, str], Finding] = {}
-    for alarm in sorted(told, key=lambda alarm: -SEVERITIES.index(alarm.severity)):
+    for alarm in sorted(relevant, key=lambda alarm: -SEVERITIES.index(alarm.severity)):
         causes.setdefault((alarm.check_name, alarm.feature or ""), alarm)
     opened = [
         {
@@ -82,7 +82,7 @@ def update(
 
 
 def of_kind(open_incidents: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
-    """Select incidents by what `policy.retrain_on` calls them: all drift of data is one kind."""
+    """Select incidents by the names in `policy.retrain_on`: all data drift is one kind."""
     kinds = {kind for name in wanted for kind in (OF_DATA if name == "data_drift" else {name})}
     return [incident for incident in open_incidents if incident.kind in kinds]
 
@@ -93,14 +93,14 @@ def worst_first(open_incidents: Sequence[Any]) -> list[Any]:
 
 
 def evidence_of(alarm: Finding) -> dict[str, Any]:
-    """Return what an alarm found, under the column names of an incident."""
+    """Return the finding of an alarm under the column names of an incident."""
     row = alarm.as_row()
     names = ("detail", "direction", "value_before", "value_after", "facts", "method", "n")
     return {name: row[name] for name in (*names, "e_value")} | {"effect": alarm.drift_score}
 
 
 def _in_a_row(incident: Any, batch: Span) -> bool:
-    """Whether the incident was seen in the batch of rows just before this one."""
+    """Return whether the incident was seen in the previous batch of rows."""
     return bool((incident.last_ingestion_id or 0) >= batch.before > 0)
 
 

@@ -1,4 +1,4 @@
-"""What a model may lose: the scores watched on labelled rows, as ratios that batches add up to."""
+"""Loss ratios: the scores monitored on labelled rows, as ratios that batches add up to."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def watched_scores(
 
 
 def rising_loss(counts: Floats, loss: Floats) -> Directions:
-    """Bet that a loss has risen by more than a twentieth; `loss` is its mean in each cell."""
+    """Bet that a loss has increased by more than a twentieth; `loss` is its mean in each cell."""
     slack = np.array([RELATIVE_SLACK * counts @ loss / max(counts.sum(), 1)])
     return directions.fall(counts, -loss[None], np.ones((1, len(loss))), ("higher",), slack)
 
@@ -64,7 +64,7 @@ def rising_loss(counts: Floats, loss: Floats) -> Directions:
 def ratios(
     y_true: Floats, y_pred: Floats, proba: Floats, cost: Costs
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Return what each row gains, and what was possible, for every score that rows add up to."""
+    """Return what each row gains and could gain, for every score that rows add up to."""
     # Each score is sum(gained) / sum(possible), so counts of cells are all it takes, and bigger is
     # better in all of them: what is lost is gained with a minus sign.
     tp, fp = y_true * y_pred, (1 - y_true) * y_pred

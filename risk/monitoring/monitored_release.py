@@ -1,4 +1,4 @@
-"""A release under watch: the model, what it remembers, and how rows look through its eyes."""
+"""A release with its reference, and the derived columns of rows it predicts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FORMER_MODULES = {  # as releases made before the packages call them
 
 @dataclass(frozen=True)
 class MonitoredRelease:
-    """The champion with everything that watches over it."""
+    """A release with everything its monitoring requires."""
 
     champion: Model
     reference: Reference
@@ -46,7 +46,7 @@ class MonitoredRelease:
     sample: pd.DataFrame
 
     def predictions(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return row_hash, y_pred_proba and the chance to be positive where it can be told."""
+        """Return row_hash, y_pred_proba and, where estimable, the probability of the label."""
         y_pred_proba = self.champion.predict_proba(rows)
         chance = self.calibration.expected(rows, y_pred_proba) if self.calibration else np.nan
         hashes = rows[ROW_HASH].to_numpy()
@@ -55,20 +55,20 @@ class MonitoredRelease:
         )
 
     def expected_loss(self, rows: pd.DataFrame) -> Floats:
-        """Return the Brier loss to expect of each row, as long as P(y | x) stays."""
+        """Return the expected Brier loss of each row if P(y | x) is unchanged."""
         assert self.calibration is not None
         y_pred_proba = self.champion.predict_proba(rows)
         return expected_brier(self.calibration.expected(rows, y_pred_proba), y_pred_proba)
 
     def frame(self, rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
-        """Add the derived columns to rows, given what `predictions` says of them."""
+        """Add the derived columns to rows, given their `predictions`."""
         chance = predictions["expected_proba"].to_numpy() if self.calibration else None
         y_pred_proba = predictions["y_pred_proba"].to_numpy()
         return _with_derived(rows, y_pred_proba, chance, self.reconstruction)
 
 
 def load(config: Config, version: int | None = None) -> MonitoredRelease:
-    """Load a release, the live one unless another is named."""
+    """Load a release, by default the live one."""
     root = config.deployment_folder
     folder = releases.existing(root, version) if version else releases.live_folder(root)
     champion = releases.load(config, folder)
@@ -87,7 +87,7 @@ def load(config: Config, version: int | None = None) -> MonitoredRelease:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Read what a release remembers, also one made when these modules had other names."""
+    """Read the reference of a release, also one made when these modules had other names."""
 
     def find_class(self, module: str, name: str) -> Any:
         return super().find_class(FORMER_MODULES.get(module, module), name)
@@ -95,9 +95,9 @@ class _Unpickler(pickle.Unpickler):
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What a model was fitted to, and what models like it said of these rows unseen.
+    """The rows a model was trained on, and their out-of-fold predictions.
 
-    `since` is the ingestion a change was dated to; `tested` are the test data with predictions.
+    `since` is the ingestion in which a change began; `tested` are the test data with predictions.
     """
 
     rows: pd.DataFrame
@@ -108,16 +108,16 @@ class TrainingRecord:
 
 
 def expected_brier(chance: Floats, y_pred_proba: Floats) -> Floats:
-    """Return each row's squared error in expectation, given its chance to be positive."""
+    """Return the expected squared error of each row, given its probability to be positive."""
     return chance * (1 - y_pred_proba) ** 2 + (1 - chance) * y_pred_proba**2
 
 
 def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
-    """Make what a release has to remember of its lesson.
+    """Return the files of a release that monitoring requires.
 
-    New rows are compared with those since the last change, where these are enough: a release
-    answers a change, so the world it knows is the one after it. As long as nothing changed, the
-    predictions and labels of the test data count too.
+    New rows are compared with those since the last change, if there are enough: a release is the
+    response to a change, so its reference is the state after it. Without a change, predictions and
+    labels of the test data are counted too.
     """
     rows, columns = record.rows, config.columns
     calibration = _calibration(rows, record.out_of_fold, config)
@@ -145,7 +145,7 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
 
 
 def _batches(reference: Reference, frame: pd.DataFrame) -> list[Profile]:
-    """Count the latest batches of some rows, oldest first."""
+    """Return the counts of the latest batches of some rows, oldest first."""
     latest = sorted(frame[INGESTION].unique())[-detector.MAX_BATCHES :]
     wanted = frame[frame[INGESTION].isin(latest)]
     return [reference.count(part) for _, part in wanted.groupby(INGESTION, sort=True)]
@@ -156,7 +156,7 @@ def _with(profile: Profile, outcomes: Profile) -> Profile:
 
 
 def _calibration(rows: pd.DataFrame, out_of_fold: Floats, config: Config) -> Calibration | None:
-    """Learn each row's chance to be positive from the latest rows, which are enough for that."""
+    """Estimate each row's probability to be positive from the latest rows, which are enough."""
     latest = rows.tail(MAX_TO_CALIBRATE)
     y_true = latest[config.columns.target].to_numpy(dtype="float64")
     proba = out_of_fold[-len(latest) :]

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """The principal components of numeric columns: what is usual of how they go together.
+    """The principal components of numeric columns: their usual joint distribution.
 
     Missing values count as `medians`; values are standardised by `means` and `scales`.
     """
@@ -46,12 +46,12 @@ class Reconstruction:
         return residuals
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return a dictionary of JSON types."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Take back what `to_dict` returned, lists for tuples included."""
+        """Parse what `to_dict` returned, lists for tuples included."""
         plain = {name: tuple(content[name]) for name in ("names", "medians", "means", "scales")}
         return cls(**plain, components=tuple(map(tuple, content["components"])))
 
@@ -90,11 +90,12 @@ def domain_score(
     *,
     random_seed: int,
 ) -> Callable[[pd.DataFrame], Floats] | None:
-    """Train a classifier to tell earlier batches from one half of the reference rows.
+    """Train a classifier to distinguish earlier batches from one half of the reference rows.
 
-    Returns what gives any rows their probability to be current ones. It has seen neither the other
-    half nor the next batch, so on these two it is a column like those of the drop: equally
-    distributed as long as nothing changes. None if one of the tables has fewer than 50 rows.
+    Returns a function that gives the probability of rows to be current. It has seen neither the
+    other half nor the next batch, so on these two it is a column like those of the drop: equally
+    distributed as long as nothing changes. Returns None if one of the tables has fewer than 50
+    rows.
     """
     tables = [reference_half, earlier_current]
     if min(map(len, tables)) < MIN_ROWS_OF_DOMAIN:
@@ -134,7 +135,7 @@ def _components(covariance: Floats) -> tuple[tuple[float, ...], ...]:
 
 
 def _encoder(known: pd.DataFrame, columns: Columns) -> Callable[[pd.DataFrame], Floats]:
-    """Number the commonest levels, others count as missing; ignore numbers missing throughout."""
+    """Encode the most frequent levels, others as missing; ignore numbers missing throughout."""
     levels = {name: known[name].value_counts().index[:MAX_LEVELS] for name in columns.categorical}
     # scikit-learn bins no column without a value; a category of -1 is a missing one to it
     empty = dict.fromkeys([name for name in columns.numeric if known[name].isna().all()], 0.0)

@@ -1,8 +1,8 @@
-"""How good the model is on rows whose labels have not come yet, judged from labelled ones.
+"""Performance estimation: scores on rows whose labels are unknown.
 
-Each row's chance to be positive is learnt given all its features, not the score alone. A shift of
-the features, of the share of a subgroup too, needs no importance weights then: the rows bring
-their chances along. It is assumed that P(y | x) stays; concept drift cannot be seen without labels.
+Each row's probability to be positive is estimated from all its features, not the score alone. A
+shift of the features, also of the share of a subgroup, then needs no importance weights. It is
+assumed that P(y | x) is unchanged; concept drift cannot be detected without labels.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ HUGE = 1e30  # scikit-learn overflows where it adds numbers near the largest flo
 
 
 class Curve(NamedTuple):
-    """The chance of the positive label by the score, linear between knots."""
+    """The probability of the positive label by the score, linear between knots."""
 
     score: Floats
     chance: Floats
 
     def __call__(self, y_pred_proba: Floats) -> Floats:
-        """Read the chances off."""
+        """Return the probabilities."""
         return np.interp(y_pred_proba, self.score, self.chance)
 
 
 class Version(NamedTuple):
-    """A curve, and the booster that corrects it by the features if that pays."""
+    """A curve, and the booster that corrects it by the features if that improves it."""
 
     curve: Curve
     booster: Any
@@ -51,9 +51,9 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """The chance of each row to be positive; the first version is the best guess.
+    """The probability of each row to be positive; the first version is the best estimate.
 
-    The others were fitted to the same rows with random weights and tell how sure it is.
+    The others were fitted to the same rows with random weights; their spread is the uncertainty.
     """
 
     numeric: tuple[str, ...]
@@ -62,11 +62,11 @@ class Calibration:
     margin: float
 
     def expected(self, rows: pd.DataFrame, y_pred_proba: Floats) -> Floats:
-        """Return the chance of the positive label for each row."""
+        """Return the probability of the positive label for each row."""
         return self._chances(rows, y_pred_proba, self.versions[:1]).ravel()
 
     def replicates(self, rows: pd.DataFrame, y_pred_proba: Floats) -> Floats:
-        """Return what the other versions say, as (n_replicates, n_rows)."""
+        """Return the probabilities of the other versions, as (n_replicates, n_rows)."""
         return self._chances(rows, y_pred_proba, self.versions[1:])
 
     def estimate(
@@ -107,7 +107,7 @@ def fit(
     *,
     random_seed: int,
 ) -> Calibration | None:
-    """Learn from labelled rows and their out-of-fold predictions; None if there are too few."""
+    """Fit to labelled rows and their out-of-fold predictions; None if there are too few."""
     truth, m = np.asarray(y_true, dtype=np.float64), len(y_true)
     if m < MIN_ROWS or min(truth.sum(), m - truth.sum()) < MIN_OF_A_CLASS:
         return None
@@ -128,13 +128,13 @@ def fit(
 
 
 def reliable(estimate: Estimate, realised: Estimate) -> bool:
-    """Whether what was realised differs from the estimate by no more than chance allows."""
+    """Return whether realised and estimated scores differ by no more than chance allows."""
     return not any(is_worse(estimate, realised, bigger_is_better=way) for way in (True, False))
 
 
 @dataclass(frozen=True)
 class _Reference:
-    """The labelled rows, dealt into folds."""
+    """The labelled rows, divided into folds."""
 
     truth: Floats
     score: Floats
@@ -150,10 +150,11 @@ class _Reference:
         return Version(curve, self.booster(trees).fit(self.features, self.residual(weight), weight))
 
     def trees(self) -> int:
-        """Return the most with a Brier loss, out of fold, below the curve's by two standard errors.
+        """Return the largest number of trees that beats the curve by two standard errors.
 
-        The fewer that are best for a row leave too much of what is wrong about a subgroup, an
-        error that shows when the subgroup grows. That of more trees shows in the replicates.
+        The loss is the Brier loss out of fold. The fewest trees that are best for a row would leave
+        errors on a subgroup, which show when the subgroup grows. The error of more trees shows in
+        the replicates.
         """
         residual = self.residual(np.ones_like(self.truth))
         # of each row, after each number of trees; float32, as it is 300 times the rows
@@ -180,7 +181,7 @@ class _Reference:
         return [self.folds == fold for fold in range(FOLDS)]
 
     def booster(self, trees: int) -> Any:
-        """Return one of few and careful trees, unfitted."""
+        """Return a booster of few, strongly regularised trees, unfitted."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         # On y - curve with scikit-learn, not on the logit with LightGBM: no further dependency, and
@@ -197,7 +198,7 @@ class _Reference:
 
 
 def _curve(truth: Floats, score: Floats, weight: Floats) -> Curve:
-    """Fit an isotonic regression, or to few rows the two parameters of Platt."""
+    """Fit an isotonic regression or, for few rows, Platt's two parameters."""
     from sklearn.isotonic import IsotonicRegression
     from sklearn.linear_model import LogisticRegression
 
@@ -214,7 +215,7 @@ def _curve(truth: Floats, score: Floats, weight: Floats) -> Curve:
 def _features(
     rows: pd.DataFrame, y_pred_proba: Floats, numeric: tuple[str, ...], levels: Levels
 ) -> Floats:
-    """Numbers, codes of categories and the score; NaN for what is missing or was never seen."""
+    """Return numbers, codes of categories and the score; NaN where missing or unseen."""
     numbers = [rows[name].to_numpy(np.float64, na_value=np.nan) for name in numeric]
     codes = [
         pd.Index(known, dtype="str").get_indexer(pd.Index(rows[name].astype("str")))

@@ -1,4 +1,4 @@
-"""A table as counts per cell: small, mergeable, without any of its rows."""
+"""Profiles: a table as counts per cell, small and mergeable, without any rows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Column:
         return len(self.levels) + 3 if self.edges is None else len(self.edges) + 2
 
     def codes(self, values: pd.Series[Any]) -> Codes:
-        """Return the number of each value's cell."""
+        """Return the cell of each value."""
         missing = values.isna().to_numpy()
         if self.edges is None:
             known = pd.Index([*self.levels, *self.rare]).get_indexer(pd.Index(values))
@@ -50,7 +50,7 @@ class Column:
         return np.where(missing, self.size - 1, cells).astype("int64")
 
     def labels(self) -> list[str]:
-        """Name the cells in words."""
+        """Return the names of the cells."""
         if self.edges is None:
             return [*self.levels, "(rare)", "(unseen)", "(missing)"]
         edges = [f"{0 if abs(edge) < 1e-300 else edge:g}" for edge in self.edges]
@@ -59,7 +59,7 @@ class Column:
 
 
 class Moved(NamedTuple):
-    """A cell in words, and its share of the rows before and now."""
+    """A cell by name, and its share of the rows before and now."""
 
     values: str
     before: float
@@ -68,7 +68,7 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True)
 class Profile:
-    """What is kept of some rows: how many there are, and how many in each cell of what."""
+    """The number of some rows, in total and in each cell of each subject."""
 
     n: int
     counts: Mapping[str, tuple[int, ...]]
@@ -82,18 +82,18 @@ class Profile:
         return type(self)(self.n + other.n, total)
 
     def to_json(self) -> str:
-        """Write as JSON."""
+        """Return the profile as JSON."""
         return json.dumps({"n": self.n, "counts": self.counts})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read back what `to_json` wrote."""
+        """Parse what `to_json` returned."""
         content = json.loads(text)
         return cls(content["n"], {k: tuple(v) for k, v in content["counts"].items()})
 
 
 def numeric_column(name: str, values: pd.Series[Any]) -> Column:
-    """Cut at the quantiles of the values, and at their range."""
+    """Return cells bounded by quantiles of the values, and by their range."""
     known = values.dropna().to_numpy(dtype="float64")
     if not len(known):
         return Column(name, edges=(-np.inf, np.inf))
@@ -103,7 +103,7 @@ def numeric_column(name: str, values: pd.Series[Any]) -> Column:
 
 
 def categorical_column(name: str, values: pd.Series[Any]) -> Column:
-    """Take the commonest levels, ties in alphabetical order, so that row order is irrelevant."""
+    """Return the most frequent levels, ties in alphabetical order, whatever the row order."""
     tally = values.value_counts().sort_index(kind="stable")
     levels = tally.sort_values(ascending=False, kind="stable").index.tolist()
     return Column(name, levels=tuple(levels[:MAX_LEVELS]), rare=tuple(levels[MAX_LEVELS:]))
@@ -117,7 +117,7 @@ def count(codes: Codes, size: int) -> tuple[int, ...]:
 def groups(reference: Sequence[int], n: int = GROUPS) -> Codes:
     """Join the cells of a numeric column into `n` groups of about equally many reference rows.
 
-    The number of a cell's group, n itself for missing values.
+    Returns the group of each cell, n itself for missing values.
     """
     known = np.asarray(reference[:-1], dtype="float64")
     middle = (np.cumsum(known) - known / 2) / max(known.sum(), 1)
@@ -142,7 +142,7 @@ def cells_moved(
 
 
 def _quarters(column: Column, reference: Sequence[int]) -> tuple[list[str], NDArray[np.float64]]:
-    """Join the cells of a numeric column into quarters of the reference; name them by bounds."""
+    """Join the cells of a numeric column into quarters of the reference, named by their bounds."""
     if column.edges is None:
         return column.labels(), np.eye(column.size)
     quarter = groups(reference, 4)

@@ -1,4 +1,4 @@
-"""What a release remembers of the rows it was trained on: cells and counts, none of the rows."""
+"""Reference: cells and counts of the rows a release was trained on, none of the rows."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reference:
-    """The cells of every watched column, the rows in each, and how far each may wander.
+    """The cells of every monitored column, the rows in each, and its tolerance.
 
-    Watched are the features, the target (ripe rows only), what the model predicts and other
-    derived columns, pairs of the most telling numeric features, and predictions by label.
-    `means` holds the mean value per cell of the numeric columns, `seen_once_twice` how many levels
-    the reference has once and twice, `correlations` how alike the rows of one batch are in each
-    direction, `tolerances` the shift of each subject that is not drift, in standard deviations.
+    Monitored are the features, the target (labelled rows only), the predictions and other derived
+    columns, pairs of the most relevant numeric features, and predictions by label. `means` is the
+    mean value per cell of the numeric columns, `seen_once_twice` the number of levels that occur
+    once and twice, `correlations` how correlated the rows of one batch are in each direction,
+    `tolerances` the tolerated shift of each subject in standard deviations.
     """
 
     columns: tuple[Column, ...]
@@ -60,10 +60,10 @@ class Reference:
     def build(
         cls, frame: pd.DataFrame, columns: Columns, *, threshold: float, tolerance: float
     ) -> Self:
-        """Choose the cells from the watched columns of `frame`, for good, and count its rows.
+        """Choose the cells from the monitored columns of `frame`, permanently, and count its rows.
 
-        Its predictions are out of fold, of models like the one that goes live, but not of that
-        one; hence what the model predicts is granted twice the `tolerance`.
+        Its predictions are out of fold, from models like the live one but not from it; hence
+        predictions get twice the `tolerance`.
         """
         derived = [name for name in DERIVED if name in frame]
         numeric = [numeric_column(name, frame[name]) for name in (*columns.numeric, *derived)]
@@ -91,13 +91,13 @@ class Reference:
 
     @property
     def subjects(self) -> dict[str, Column | None]:
-        """Everything that is counted, and its cells if it is one column."""
+        """The subjects that are counted, with the column of those that are one."""
         single: dict[str, Column | None] = {column.name: column for column in self.columns}
         several = [self.target, *(name_of_pair(pair) for pair in self.pairs), LABELLED]
         return single | dict.fromkeys(several)
 
     def count(self, frame: pd.DataFrame) -> Profile:
-        """Count rows in every watched cell; columns that `frame` lacks are left out."""
+        """Count rows in every monitored cell; columns that `frame` lacks are left out."""
         present = [column for column in self.columns if column.name in frame]
         codes = {column.name: column.codes(frame[column.name]) for column in present}
         counts = {column.name: count(codes[column.name], column.size) for column in present}
@@ -111,7 +111,7 @@ class Reference:
         return Profile(len(frame), {**counts, **outcomes.counts})
 
     def count_outcomes(self, y_pred_proba: pd.Series[Any], labels: pd.Series[Any]) -> Profile:
-        """Count predictions by label, and labels, of the ripe rows."""
+        """Count predictions by label, and labels, of the labelled rows."""
         ripe = labels.notna().to_numpy()
         y_true = labels[ripe].to_numpy(dtype="int64")
         prediction = next(column for column in self.columns if column.name == PREDICTION)
@@ -123,12 +123,12 @@ class Reference:
         )
 
     def to_json(self) -> str:
-        """Write as JSON."""
+        """Return the reference as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read back what `to_json` wrote."""
+        """Parse what `to_json` returned."""
         content = json.loads(text)
         columns = [
             Column(
@@ -147,7 +147,7 @@ class Reference:
 
 
 def name_of_pair(pair: tuple[str, str]) -> str:
-    """Name the subject that two columns make together."""
+    """Return the name of the subject that is a pair of columns."""
     return " and ".join(pair)
 
 
@@ -156,14 +156,14 @@ def _tuples(lists: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
 
 
 def _cut_at(column: Column, threshold: float) -> Column:
-    """Let no cell hold predictions of both classes: positive is from the threshold on."""
+    """Split cells at the threshold, so that no cell holds predictions of both classes."""
     # edges belong to the cell below them, so the cut is the last number that is not positive
     below = float(np.nextafter(threshold, -np.inf))
     return replace(column, edges=tuple(sorted({*(column.edges or ()), below})))
 
 
 def _cell_means(column: Column, codes: Codes, values: pd.Series[Any]) -> tuple[float, ...]:
-    """Return the mean value in each cell, of an empty one the edge it has; missing left out."""
+    """Return the mean value in each cell, of an empty cell its edge, without missing values."""
     # Lower and upper end of each cell but that of missing values: (n_cells - 1,). The two outer
     # cells are open, and get their one edge for both.
     edges = np.array(column.edges)

@@ -1,4 +1,4 @@
-"""The detectors at work: what is new is looked at once, recorded, and answered by the policy."""
+"""Monitoring of a run: assess new rows once, record the findings, update the incidents."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_PARTS_BEFORE = 20
 
 @dataclass(frozen=True)
 class Writer:
-    """What writes the texts of the ledger: of a finding, and of an assessment's facts."""
+    """The functions that write the texts of the ledger, for findings and for assessments."""
 
     finding: Callable[[Mapping[str, Any]], str]
     summary: Callable[[Mapping[str, Any]], str]
@@ -39,7 +39,7 @@ SILENT = Writer(lambda _: "", lambda _: "", lambda _: "")
 
 
 def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Assessment | None:
-    """Let the live release's detectors see what is new, and record what they found."""
+    """Assess new rows against the live release, and record the findings."""
     new = ledger.ingestions.unassessed()
     if not new:
         return None
@@ -60,13 +60,13 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
 
 
 def record_statistics(config: Config, ledger: Ledger, batch: Sequence[int]) -> None:
-    """Keep what the rows of these ingestions look like, column by column."""
+    """Record the column statistics of these ingestions."""
     rows = store.read_parts(config, sorted({*batch} & {*ledger.ingestions.parts()}))
     ledger.column_statistics.record(as_rows(summarise(rows, config.columns)))
 
 
 def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
-    """Tell what the detectors would find in rows that were not accepted yet; write nothing."""
+    """Return what the detectors would find in rows not accepted yet; write nothing."""
     live = monitored_release.load(config)
     version = live.champion.manifest.version or 0
     batch = replace(_batch(config, ledger, live, []), rows=rows)
@@ -74,7 +74,7 @@ def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
 
 
 def note_arrival(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> list[Finding]:
-    """Open an incident, once, if drops stay away for longer than chance explains."""
+    """Open an incident, once, if drops have been absent for longer than chance explains."""
     known = {incident.subject for incident in ledger.incidents.unresolved()}
     late = [f for f in data_quality.check_arrival(config, ledger) if f.drift_detected]
     fresh = [
@@ -102,7 +102,7 @@ def _state(ledger: Ledger, version: int) -> State:
 
 
 def _batch(config: Config, ledger: Ledger, live: MonitoredRelease, new: Sequence[Any]) -> Batch:
-    """Read what came, and what was seen just before it."""
+    """Read the new rows and labels, and the batches just before."""
     added: dict[str, list[int]] = {"rows": [], "labels": []}
     for ingestion in new:
         if ingestion.rows_added:
@@ -119,7 +119,7 @@ def _batch(config: Config, ledger: Ledger, live: MonitoredRelease, new: Sequence
 
 
 def _before(config: Config, ledger: Ledger, seen: int, new: Sequence[int]) -> pd.DataFrame:
-    """Read some rows that came since the release, but before the new ones."""
+    """Read some rows that arrived since the release, but before the new ones."""
     if not config.checks.domain_classifier:
         return training_data.accepted(config, ledger, [])
     parts = [number for number in ledger.ingestions.parts() if number > seen and number not in new]
@@ -127,7 +127,7 @@ def _before(config: Config, ledger: Ledger, seen: int, new: Sequence[int]) -> pd
 
 
 def _span(ledger: Ledger, new: Sequence[Any]) -> Span:
-    """Date a batch by the ingestions that brought its rows, or the rows of its labels."""
+    """Return the ingestions that brought a batch's rows, or the rows of its labels."""
     parts, known = ledger.ingestions.parts(), {ingestion.id for ingestion in new}
     own = [number for number in parts if number in known]
     own = own or ledger.labels.labelled_parts(sorted(known))
@@ -138,7 +138,7 @@ def _span(ledger: Ledger, new: Sequence[Any]) -> Span:
 def _case(
     config: Config, ledger: Ledger, live: MonitoredRelease, found: Assessment, new: Sequence[Any]
 ) -> Case:
-    """Bring together everything that has to be committed at once."""
+    """Return everything that must be committed at once."""
     version = live.champion.manifest.version or 0
     changes = incidents.update(
         ledger.incidents.unresolved(),

@@ -1,4 +1,4 @@
-"""What happened, in words a person can act on and in fields a program can read."""
+"""Announcements: events as text for people and as fields for programs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from risk.ledger.outbox import INTRODUCTION, OPENED, RESOLVED, News
 
 ANSWERS = {
     Action.DEPLOY: "release {version} was deployed",
-    Action.ROLLBACK: "the system went back to release {version}",
-    Action.ASK: "a person is asked",
-    Action.KEEP: "the live release stays",
+    Action.ROLLBACK: "the system rolled back to release {version}",
+    Action.ASK: "approval or attention was requested",
+    Action.KEEP: "the live release was kept",
 }
 MAX_TITLE_LENGTH = 150
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """One piece of news: a line, a text for people, fields for programs."""
+    """One event: a title, a text for people, fields for programs."""
 
     title: str
     text: str
@@ -35,7 +35,7 @@ class Announcement:
 
 
 def announce(config: Config, news: News, answer: Record | None) -> Announcement:
-    """Put a piece of news in words; `answer` is what was decided in the run it is of."""
+    """Describe an event; `answer` is the decision of the run it belongs to."""
     fact = news.fact
     if news.event == OPENED:
         title, detail, text = _opened(fact, answer)
@@ -52,20 +52,20 @@ def announce(config: Config, news: News, answer: Record | None) -> Announcement:
 
 
 def introduction(config: Config, now: datetime) -> Announcement:
-    """Say who writes from now on, and about what."""
+    """Return the first message to a new target."""
     text = (
-        "You are told here from now on when an incident is opened or resolved, when a release "
-        "is deployed, rolled back or refused, when a person is asked, and when a run fails. "
-        "Incidents that are open follow.\nTo do: nothing."
+        "This channel receives notifications when an incident is opened or resolved, when a "
+        "release is deployed or rolled back, when a challenger is refused, when approval or "
+        "attention is needed, and when a run fails. Open incidents follow.\nTo do: nothing."
     )
-    return _announcement(config, "Messages arrive here", text, _when(INTRODUCTION, now))
+    return _announcement(config, "Notifications enabled", text, _when(INTRODUCTION, now))
 
 
 def footer(config: Config) -> str:
-    """Say where more is shown."""
+    """Return the line that points to the dashboard."""
     machine = socket.gethostname()
     host = "localhost" if config.api.is_on_loopback else machine
-    return f"The dashboard shows more: http://{host}:{config.api.port}/ on {machine}"
+    return f"Dashboard: http://{host}:{config.api.port}/ on {machine}"
 
 
 def _opened(incident: Record, answer: Record | None) -> tuple[str, str, str]:
@@ -77,12 +77,12 @@ def _opened(incident: Record, answer: Record | None) -> tuple[str, str, str]:
         ANSWERS[Action(answer.action)].format(version=answer.version) if answer else "nothing yet"
     )
     if incident.resolved_at:
-        to_do = f"To do: nothing, it is over since {_minute(incident.resolved_at)}."
+        to_do = f"To do: nothing, it was resolved on {_minute(incident.resolved_at)}."
     else:
         to_do = (
             f"To do: {ADVICE.get(incident.kind, 'Look into it.')}\n"
-            f"  python diagnostics.py --acknowledge {number}   says that somebody looks into it\n"
-            f"  python diagnostics.py --resolve {number}       closes it, once it is explained"
+            f"  python diagnostics.py --acknowledge {number}   marks it as under investigation\n"
+            f"  python diagnostics.py --resolve {number}       closes it once it is explained"
         )
     text = (
         f"{said}\n"
@@ -94,7 +94,7 @@ def _opened(incident: Record, answer: Record | None) -> tuple[str, str, str]:
 
 def _resolved(incident: Record) -> tuple[str, str, str]:
     kind = incident.kind.replace("_", " ")
-    title = f"Incident {incident.id} is resolved: {kind}: {subject(incident.subject)}"
+    title = f"Incident {incident.id} resolved: {kind}: {subject(incident.subject)}"
     text = (
         f"{incident.resolution}\n"
         f"It was: {sentences.of_incident(dict(incident._mapping))}\n"
@@ -112,31 +112,31 @@ def _decided(decision: Record, config: Config) -> tuple[str, str, str]:
         case Action.DEPLOY:
             title = f"Release {decision.version} is live"
             to_do = (
-                f"nothing; for {config.policy.watch_days:g} days it is rolled back by itself if "
-                "the one before does better.\n"
-                "  python deployment.py --rollback   goes back by hand"
+                f"nothing; for {config.policy.watch_days:g} days it is rolled back automatically "
+                "if the previous release does better.\n"
+                "  python deployment.py --rollback   rolls back by hand"
             )
         case Action.ROLLBACK:
-            title = f"Back to release {decision.version}"
+            title = f"Rolled back to release {decision.version}"
             to_do = "nothing.\n  python deployment.py --list   shows all releases"
         case Action.ASK if tried:
-            title = "A person is asked whether the challenger shall be deployed"
+            title = "Approval needed: deploy the challenger?"
             to_do = (
-                "decide; until then the live release stays.\n"
+                "decide; until then the live release is kept.\n"
                 "  python deployment.py --force   deploys the challenger"
             )
         case Action.ASK:
-            title = "A person is asked, the live release stays"
+            title = "Attention needed: the live release is kept"
             to_do = (
-                "have the feed mended if it is broken; close what is explained.\n"
+                "have the feed repaired if it is broken; resolve incidents that are explained.\n"
                 "  python diagnostics.py                lists the incidents\n"
-                "  python diagnostics.py --resolve ID   closes one"
+                "  python diagnostics.py --resolve ID   resolves one"
             )
         case _:
-            title = "The challenger was refused, the live release stays"
+            title = "Challenger refused, the live release is kept"
             to_do = (
-                "nothing; it is judged again when more labelled rows have come.\n"
-                "  python deployment.py --force   deploys it all the same"
+                "nothing; it is compared again when more labelled rows have arrived.\n"
+                "  python deployment.py --force   deploys it anyway"
             )
     why = reasons.reasons_of(dict(decision._mapping))
     listed = "\n".join(f"- {reason}" for reason in why)
@@ -147,19 +147,19 @@ def _decided(decision: Record, config: Config) -> tuple[str, str, str]:
 def _failed(run: Record) -> tuple[str, str, str]:
     if run.status == "failed":
         title = f"Run {run.id} failed"
-        to_do = "mend what the first line names; the next run tries again by itself."
+        to_do = "fix the cause named in the first line; the next run tries again."
     else:
-        title = f"Run {run.id} was cut off"
+        title = f"Run {run.id} was interrupted"
         to_do = (
-            "nothing, the next run carries on; if it happens again, look for a lack of memory, "
-            "a time limit or a restart of the machine."
+            "nothing, the next run continues; if it happens again, check for a lack of memory, a "
+            "time limit or a restart of the machine."
         )
     text = (
         f"{run.outcome}\n"
-        f"Begun: {_minute(run.started_at)}\n"
+        f"Started: {_minute(run.started_at)}\n"
         f"To do: {to_do}\n"
-        "  python full_process.py   tries now\n"
-        "It is not said again while runs end like this one."
+        "  python full_process.py   tries again now\n"
+        "The same failure is not reported again."
     )
     return title, run.outcome, text
 
@@ -176,9 +176,9 @@ def _when(event: str, happened_at: datetime) -> dict[str, Any]:
 
 
 def _fields(fact: Record) -> dict[str, Any]:
-    """Return a row as plain values."""
+    """Return a row as JSON values."""
     values = dict(fact._mapping)
-    for name in values.keys() & {"comparison", "facts"}:
+    for name in values.keys() & {"comparison", "facts", "resolution_facts"}:
         if values[name]:
             values[name] = json.loads(values[name], parse_constant=lambda _: None)
     return {

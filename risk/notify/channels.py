@@ -1,4 +1,4 @@
-"""Where messages go, by names without secrets, and how each kind of target is reached."""
+"""Channels: targets of messages, named without secrets, and their delivery."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ PASSWORD = re.compile(r"(?<=:)[^:@/]*(?=@)|(?<=[?&]pass=)[^&]*", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class People:
-    """One address of apprise's: a mailbox, a chat, a telephone. All news come as one message."""
+    """An apprise URL, such as a mailbox, chat or telephone; all events as one message."""
 
     name: str
     address: SecretStr
     sender: str
     footer: str
-    most_at_once: int = 20
+    max_at_once: int = 20
 
     def write(self, announcement: Announcement) -> str:
-        """Write what a person can act on."""
+        """Return the text for a person."""
         return announcement.text
 
     def deliver(self, messages: Sequence[Record], timeout: float) -> str | None:
-        """Send messages as one; return what went wrong, without any secret."""
+        """Send messages as one; return the error, without secrets, or None."""
         import apprise
 
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it logs parts of addresses
         asset = apprise.AppriseAsset(app_id=self.sender, http_redirects=False)
         service = apprise.Apprise.instantiate(self.address.get_secret_value(), asset=asset)
         if service is None:
-            return "this is no address that apprise knows"
+            return "apprise does not recognise this URL"
         service.socket_connect_timeout = service.socket_read_timeout = timeout
         service.overflow_mode = apprise.OverflowMode.SPLIT
         everybody = apprise.Apprise(service, asset=asset)
@@ -57,7 +57,7 @@ class People:
             body_format=apprise.NotifyFormat.TEXT,
             timeout=timeout,
         )
-        return None if result else f"apprise reports a {result.status.name.lower()}"
+        return None if result else f"apprise reports: {result.status.name.lower()}"
 
     def _title(self, messages: Sequence[Record]) -> str:
         done_first = sorted(messages, key=lambda message: message.incident_id is not None)
@@ -79,14 +79,14 @@ class Machine:
     name: str
     address: SecretStr
     secret: SecretStr
-    most_at_once: int = 1
+    max_at_once: int = 1
 
     def write(self, announcement: Announcement) -> str:
-        """Write what a program can read."""
+        """Return the fields for a program, as JSON."""
         return json.dumps(announcement.content)
 
     def deliver(self, messages: Sequence[Record], timeout: float) -> str | None:
-        """Post one event; only 2xx counts as taken, and nobody is redirected elsewhere."""
+        """Post one event; only 2xx counts as delivered, redirects are not followed."""
         import requests
 
         (message,) = messages
@@ -106,21 +106,21 @@ class Machine:
                 headers=headers,
                 timeout=timeout,
                 allow_redirects=False,
-                stream=True,  # what it says besides its status is of no interest
+                stream=True,  # only its status matters
             ) as answer:
                 status = answer.status_code
         except requests.Timeout:
-            return f"no answer within {timeout:g} seconds"
-        except (OSError, ValueError) as error:  # a fault of requests is an OSError
+            return f"no response within {timeout:g} seconds"
+        except (OSError, ValueError) as error:  # errors of requests are OSErrors
             return f"cannot be reached ({type(error).__name__})"
-        return None if 200 <= status < 300 else f"it answers {status}"
+        return None if 200 <= status < 300 else f"HTTP status {status}"
 
 
 Target = People | Machine
 
 
 def targets(config: Config) -> list[Target]:
-    """Name everybody the environment says is to be told, each once."""
+    """Return the targets set in the environment, each once."""
     found: list[Target] = []
     if config.notify_urls:
         found += [_people(url, config) for url in split(config.notify_urls.get_secret_value())]
@@ -133,18 +133,18 @@ def targets(config: Config) -> list[Target]:
 
 
 def split(urls: str) -> list[str]:
-    """Take addresses apart as apprise does, which is not imported where nothing is to be sent."""
+    """Split URLs as apprise does, without importing it."""
     return [url for url in BETWEEN_URLS.split(urls.strip()) if url]
 
 
 def sign(content: bytes, timestamp: str, secret: SecretStr) -> str:
-    """Return the HMAC by which a receiver knows who sent this, and when."""
+    """Return the HMAC with which a receiver verifies sender and time."""
     key = secret.get_secret_value().encode()
     return hmac.new(key, timestamp.encode() + b"." + content, hashlib.sha256).hexdigest()
 
 
 def _people(url: str, config: Config) -> People:
-    """Name an address by its scheme only: in many, the tokens stand where a host would."""
+    """Name a target by its scheme only, as many URLs contain tokens instead of a host."""
     scheme = SCHEME.match(url)
     name = f"{scheme[0].lower() if scheme else 'unknown'} {_digest(url)}"
     sender, footer = config.root.name, announcements.footer(config)
@@ -152,5 +152,5 @@ def _people(url: str, config: Config) -> People:
 
 
 def _digest(url: str) -> str:
-    """Tell addresses apart; a password is short enough to be guessed, so it is left out."""
+    """Return a digest of a URL, without its password, which could be guessed from it."""
     return hashlib.sha256(PASSWORD.sub("", url).encode()).hexdigest()[:8]

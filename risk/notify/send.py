@@ -1,7 +1,7 @@
-"""People and machines are told what happened: at the end of a run, once each, whatever crashes.
+"""Notifications: each event is sent once to each target at the end of a run.
 
-What a target is to be told follows from the ledger alone, so nothing is lost between an event and
-its message; a message stays there until its target has taken it.
+The messages due follow from the ledger alone, so no event is lost in a crash; a message stays in
+the ledger until its target has received it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_SECONDS = 60
 
 
 def register_recipients(config: Config, ledger: Ledger) -> None:
-    """Note, before a run, which targets are new: they are told what happens from here on."""
+    """Record new targets before a run: they receive the events from now on."""
     everybody = targets(config)
     known = ledger.outbox.introduced() if everybody else set()
     for target in everybody:
@@ -34,7 +34,7 @@ def register_recipients(config: Config, ledger: Ledger) -> None:
 
 
 def send_notifications(config: Config, ledger: Ledger) -> None:
-    """Tell, after a run, what is new and what could not be told before; never fail."""
+    """Send new and undelivered messages after a run; never raise an error."""
     deadline = time.monotonic() + MAX_SECONDS
     try:
         for target in targets(config):
@@ -42,7 +42,7 @@ def send_notifications(config: Config, ledger: Ledger) -> None:
                 ledger.outbox.record([_message(config, ledger, target, one) for one in news])
             _deliver(config, ledger, target, deadline=deadline)
     except LedgerError as error:
-        log.warning("messages wait for the next run: %s", error)
+        log.warning("messages not sent, the next run tries again: %s", error)
 
 
 def _message(config: Config, ledger: Ledger, target: Target, news: News) -> Row:
@@ -59,10 +59,10 @@ def _message(config: Config, ledger: Ledger, target: Target, news: News) -> Row:
 
 
 def _deliver(config: Config, ledger: Ledger, target: Target, *, deadline: float) -> None:
-    """Send what waits for a target, until it does not take something or time is up."""
-    most_attempts = config.messages.most_attempts
-    waiting = ledger.outbox.unsent(target.name, most_attempts=most_attempts)
-    for batch in _batches(waiting[:MAX_PER_RUN], target.most_at_once):
+    """Send the pending messages of a target until one fails or time is up."""
+    max_attempts = config.messages.max_attempts
+    waiting = ledger.outbox.unsent(target.name, max_attempts=max_attempts)
+    for batch in _batches(waiting[:MAX_PER_RUN], target.max_at_once):
         if time.monotonic() > deadline:
             break
         numbers = [message.id for message in batch]
@@ -71,12 +71,16 @@ def _deliver(config: Config, ledger: Ledger, target: Target, *, deadline: float)
             ledger.outbox.note_sent(numbers)
             continue
         ledger.outbox.note_failure(numbers, refusal)
-        log.warning("%s took no message: %s", target.name, refusal)
-        if lost := [str(m.id) for m in batch if m.attempts + 1 >= most_attempts]:
-            log.error("given up for %s: messages %s", target.name, ", ".join(lost))
+        log.warning("delivery to %s failed: %s", target.name, refusal)
+        if lost := [str(m.id) for m in batch if m.attempts + 1 >= max_attempts]:
+            log.error(
+                "delivery to %s given up after too many attempts: messages %s",
+                target.name,
+                ", ".join(lost),
+            )
         break
-    if left := waiting and ledger.outbox.unsent(target.name, most_attempts=most_attempts):
-        log.warning("%d messages for %s wait for the next run", len(left), target.name)
+    if left := waiting and ledger.outbox.unsent(target.name, max_attempts=max_attempts):
+        log.warning("%d messages for %s not sent, the next run retries", len(left), target.name)
 
 
 def _batches(messages: Sequence[Record], size: int) -> list[Sequence[Record]]:

@@ -1,1 +1,1 @@
-"""The report: what it says (chapters), and how it is written down (PDF, HTML, JSON)."""
+"""The report: its chapters, written as PDF, HTML and JSON."""

@@ -1,4 +1,4 @@
-"""What an auditor needs to trace the report: settings, data with their digests, model, versions."""
+"""Appendix: terms, settings, data files with their digests, model and package versions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAX_FILES, MAX_CHARACTERS = 25, 300
 
 
 def section(known: Context) -> Section:
-    """List what the report rests on."""
+    """List what the report is based on."""
     return Section(
         "Appendix", (_words(known), _settings(known), _files(known), _model(known), _versions())
     )
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the name and the value of each setting, those of a section with its name."""
+    """Yield the dotted name and the value of each setting."""
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from flat(value, f"{prefix}{name}.")
@@ -39,7 +39,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 
 
 def settings(config: Config) -> dict[str, Any]:
-    """Return the settings in force without those that are secret."""
+    """Return the settings in force, without secrets."""
     hidden = {"signing_key", "flask_secret_key", "api_key", "notify_urls"}
     hidden |= {"webhook_url", "webhook_secret"}
     shown: dict[str, Any] = config.model_dump(mode="json", exclude=hidden)
@@ -51,17 +51,20 @@ def _words(known: Context) -> Section:
     words = (
         (
             "interval",
-            f"holds the true value with {confidence} confidence, as far as chance goes; one that "
-            "was recorded when the settings said otherwise keeps the confidence of then",
+            f"contains the true value with {confidence} confidence; intervals recorded under "
+            "another setting keep their confidence level",
         ),
-        ("standard deviation (sd)", "how much values usually differ from their mean"),
-        ("evidence", "how much more likely what was seen is if something changed than if not"),
-        ("the rows learnt from", "those the release remembers, the reference of all comparisons"),
-        ("test data", "labelled rows no model is ever trained on"),
-        ("rows not learnt", "labelled rows the model was not made from: kept from it, or newer"),
+        ("standard deviation (sd)", "the typical distance of values from their mean"),
+        (
+            "evidence",
+            "how strongly the data speak for a change, as a share of what raises an alarm",
+        ),
+        ("training data", "the rows a release was trained on; new rows are compared with them"),
+        ("test data", "labelled rows that no model is ever trained on"),
+        ("rows not used for training", "labelled rows held out from training, or newer"),
         ("at risk", known.config.columns.classes[1]),
     )
-    return Section("Words", (Table(("word", "meaning"), words),))
+    return Section("Terms", (Table(("term", "meaning"), words),))
 
 
 def _settings(known: Context) -> Section:
@@ -81,10 +84,12 @@ def _files(known: Context) -> Section:
     ]
     hidden = listed.total - len(rows)
     table = Table(
-        ("file", "came", "rows taken", "SHA-256"),
+        ("file", "ingested (UTC)", "rows added", "SHA-256"),
         tuple(rows),
-        caption="The data files, the newest first.",
-        omitted=f"{counted(hidden, 'older file')} left out; the ledger has them." if hidden else "",
+        caption="Ingested files, newest first.",
+        omitted=f"{counted(hidden, 'older file')} not shown; all are in the ledger."
+        if hidden
+        else "",
     )
     return Section("Data files", (_test_data(known), table))
 
@@ -110,14 +115,16 @@ def _model(known: Context) -> Section:
     content = manifest.model_dump(mode="json")
     scores = content.pop("held_out_scores"), content.pop("test_scores")
     blocks: list[Block] = [
-        Table(("what", "value"), tuple(flat(content)), caption="The signed manifest."),
+        Table(("field", "value"), tuple(flat(content)), caption="The signed manifest."),
     ]
     names = ("in cross-validation", "on the test data")
-    for name, told in zip(names, scores, strict=True):
-        if told:
-            rows = tuple((metric, *estimate.values()) for metric, estimate in told.items())
-            caption = f"Its scores {name}, when it was made."
-            blocks.append(Table(("score", "value", "from", "to", "rows"), rows, caption=caption))
+    for name, estimates in zip(names, scores, strict=True):
+        if estimates:
+            rows = tuple((metric, *estimate.values()) for metric, estimate in estimates.items())
+            caption = f"Scores {name} at the time of training."
+            blocks.append(
+                Table(("score", "value", "lower", "upper", "rows"), rows, caption=caption)
+            )
     return Section(title, tuple(blocks))
 
 
@@ -128,5 +135,5 @@ def _versions() -> Section:
         *sorted(content["packages"].items()),
         ("operating system", platform.system()),
     )
-    caption = "What this report was made with; the manifest names what the model was made with."
+    caption = "Versions used for this report; the manifest lists those used for training."
     return Section("Versions", (Table(("package", "version"), rows, caption=caption),))

@@ -1,4 +1,4 @@
-"""Where reports are kept: one of each format for each run, the newest beside the model too."""
+"""Storage of reports: one per run and format; the newest is also stored with the challenger."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def keep(
     run_id: int | None,
     since: datetime | None = None,
 ) -> list[Path]:
-    """Write a report on a run, or on what there is before the first; note it in the ledger.
+    """Write the report on a run, or on the state before the first run; record it in the ledger.
 
-    One that begins at another day than usual is kept beside it, and is not the run's report.
+    A report with another start date is stored beside it and not recorded.
     """
     paths: list[Path] = []
     is_newest = since is None and (run_id or 0) >= ledger.reports.last_run()
@@ -35,19 +35,19 @@ def keep(
         for path in written:
             store.write(path, content)
         if own and not since:
-            told = {"run_id": run_id, "kind": kind, "path": config.name_of(own)}
-            ledger.reports.record(told | {"sha256": digest(content), "size_bytes": len(content)})
+            row = {"run_id": run_id, "kind": kind, "path": config.name_of(own)}
+            ledger.reports.record(row | {"sha256": digest(content), "size_bytes": len(content)})
         paths += written
     return paths
 
 
 def latest(config: Config, kind: ReportFormat) -> Path:
-    """Name the file that holds the newest report."""
+    """Return the path of the newest report."""
     return (config.model_folder / config.report_filename).with_suffix(f".{kind}")
 
 
 def read(path: Path, command: str) -> bytes:
-    """Return a report that was kept; if there is none, tell by which command it is made."""
+    """Return a stored report; if there is none, raise UnknownName naming the command."""
     if not path.is_file():
         raise UnknownName(
             f"there is no such report yet; run: python reporting.py {command}".strip()

@@ -1,4 +1,4 @@
-"""A report as JSON: the same words and values; a picture is told by its caption and in words."""
+"""A report as JSON: the same texts and values; figures as caption and alternative text."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def write(document: Document) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Turn records into objects that say what they are, and what JSON lacks into what it has."""
+    """Convert dataclasses to objects with their type, and values to those JSON has."""
     if is_dataclass(value) and not isinstance(value, type):
         named = {field.name: getattr(value, field.name) for field in fields(value)}
-        told = {name: _plain(inner) for name, inner in named.items() if name != "figure"}
-        return {"type": type(value).__name__.lower(), **told}
+        content = {name: _plain(inner) for name, inner in named.items() if name != "figure"}
+        return {"type": type(value).__name__.lower(), **content}
     if isinstance(value, tuple | list):
         return [_plain(inner) for inner in value]
     if isinstance(value, datetime):

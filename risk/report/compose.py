@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from risk.config import Config, ReportFormat
+from risk.config import PRODUCT, Config, ReportFormat
 from risk.explain import plain_words
 from risk.ledger.ledger import Ledger
 from risk.report import (
@@ -27,13 +27,13 @@ CHAPTERS = (summary, performance, drift, quality, gate, segments, operations, ap
 def compose(
     config: Config, ledger: Ledger, *, run_id: int | None = None, since: datetime | None = None
 ) -> Document:
-    """Report on the newest run, or on an earlier one as things stood at its end.
+    """Report on the newest run, or on an earlier one as of its end.
 
-    `since` is when the reader was last told; unless given, when a run last decided something.
+    `since` is where the report begins; by default at the previous run that made a decision.
     """
     known = context.gather(config, ledger, run_id=run_id, since=since)
     return Document(
-        title="Model report",
+        title=PRODUCT,
         subtitle=_subtitle(known),
         reported_at=known.reported_at,
         sections=tuple(chapter.section(known) for chapter in CHAPTERS),
@@ -41,16 +41,16 @@ def compose(
 
 
 def _subtitle(known: Context) -> str:
-    """Say which model, and the state of which run, on which day."""
+    """State the target, the live release, the run and the day."""
     columns, live = known.config.columns, known.snapshot.release
-    predicts = f"Predicting {columns.classes[1]}"
+    predicts = f"Model report: {columns.classes[1]}"
     release = f"release {live['version']}" if live else "no release is live"
     run = f"run {known.run['id']}" if known.run else "before the first run"
     return f"{predicts}; {release}, {run}, {plain_words.day(known.reported_at)}"
 
 
 def written(document: Document, kind: ReportFormat) -> bytes:
-    """Write a report down; equal reports become equal bytes."""
+    """Return a report as bytes in one format; equal reports give equal bytes."""
     if kind == "pdf":
         from risk.report.pdf import write as pdf
 

@@ -1,4 +1,4 @@
-"""What the chapters of one report are written from, read once; nothing is written."""
+"""The data of one report, read once and shared by all chapters; nothing is written."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Labelled:
-    """Rows whose label is known, and what the live model says of each."""
+    """Labelled rows, and the predictions of the live model."""
 
     name: str
     rows: pd.DataFrame
@@ -49,16 +49,16 @@ class Labelled:
 
     @property
     def has_both_classes(self) -> bool:
-        """Whether there are positives and negatives, without which no curve can be drawn."""
+        """Whether there are positives and negatives, which curves require."""
         return len(np.unique(self.y_true)) == 2
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The newest rows that were looked at, through the release that was live then.
+    """The newest assessed rows, and the release they were compared with.
 
-    `recent` counts the latest rows; `watch` is None, and `fault` says why, if the release that
-    looked is no longer there.
+    `recent` is the profile of the newest rows; if the release no longer exists, `monitored` is
+    None and `fault` is the reason.
     """
 
     assessment: Any
@@ -70,9 +70,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Context:
-    """All a report rests on: the ledger as of one run, and the release that was live then.
+    """The ledger as of one run, and the release that was live then.
 
-    `since` is when the report before was made, unless a reader asked for another beginning.
+    `since` is the time of the previous report, unless another start was requested.
     """
 
     config: Config
@@ -86,7 +86,7 @@ class Context:
 
     @property
     def reported_at(self) -> datetime:
-        """The moment the report speaks of: when its run ended, or decided."""
+        """The time of the state reported: when the run ended or decided."""
         return self.snapshot.now
 
     @property
@@ -102,7 +102,7 @@ class Context:
 
     @cached_property
     def test(self) -> Labelled | RiskError:
-        """The test data, or why they cannot be used."""
+        """The test data, or the error that makes them unusable."""
         config = self.config
         try:
             rows = drops.read_whole(config, config.test_data)
@@ -113,18 +113,18 @@ class Context:
 
     @cached_property
     def unlearnt(self) -> Labelled | RiskError | None:
-        """The newest labelled rows the live model has not learnt, or why they cannot be read.
+        """The newest labelled rows the live model was not trained on, or the error reading them.
 
-        Those of a broken feed too: no model learns from them, but this one has to predict them.
+        Rows of a broken feed are included: no model is trained on them, but they are predicted.
         """
         try:
-            return self._labelled("labelled rows it has not learnt", self._read_unlearnt())
+            return self._labelled("rows not used for training", self._read_unlearnt())
         except RiskError as error:
             return error
 
     @cached_property
     def judged_on(self) -> Labelled | None:
-        """The rows that tell best how good the live model is now."""
+        """The rows that best show the current performance of the live model."""
         test, unlearnt = (
             found if isinstance(found, Labelled) else None for found in (self.test, self.unlearnt)
         )
@@ -134,7 +134,7 @@ class Context:
 
     @cached_property
     def seen(self) -> Seen | None:
-        """What the detectors saw last, None before their first look."""
+        """The newest assessment, None before the first."""
         newest = self.ledger.assessments.history(newest=1)
         if not newest:
             return None
@@ -144,7 +144,7 @@ class Context:
         found = self.ledger.findings.history(run_id=newest[0].run_id)
         with_rows = [profile for profile in profiles if PREDICTION in profile.counts]
         if not with_rows:
-            only = f"only labels have come since release {version} went live"
+            only = f"only labels have arrived since release {version} went live"
             return Seen(newest[0], found, profiles[-1], None, only)
         recent = assessment.pool(with_rows)
         try:
@@ -179,7 +179,7 @@ class Context:
         return monitored_release.load(self.config, version)
 
     def _labelled(self, name: str, rows: pd.DataFrame) -> Labelled | None:
-        """Let the live model predict the rows that have a label."""
+        """Predict the labelled rows with the live model."""
         assert self.monitored
         champion = self.monitored.champion
         labelled = ripe(rows, champion.manifest.target)
@@ -193,7 +193,7 @@ class Context:
 def gather(
     config: Config, ledger: Ledger, *, run_id: int | None = None, since: datetime | None = None
 ) -> Context:
-    """Read what is known now, or was at the end of a run; `since` is where to begin."""
+    """Read the current state, or the state at the end of a run; `since` is the start."""
     live = releases.live_version(config.deployment_folder)
     looks_back = run_id is not None and run_id != ledger.runs.newest()
     if looks_back and run_id is not None:
@@ -218,14 +218,14 @@ def _load(config: Config, version: int | None) -> tuple[MonitoredRelease | None,
 
 
 def _moment(known: Snapshot, run: Row | None) -> datetime:
-    """Tell when the newest thing happened that is reported on: the same whenever that is done."""
+    """Return the time of the newest event reported, so that a report is reproducible."""
     moments = [decision["decided_at"] for decision in known.decisions[:1]]
     moments += [run["ended_at"] or run["started_at"]] if run else []
     return max(moments, default=known.now)
 
 
 def _last_report(known: Snapshot, run: Row | None) -> datetime | None:
-    """Tell when an earlier run last decided something, and so reported."""
+    """Return when an earlier run last made a decision, and so a report."""
     own = run["id"] if run else None
     earlier = [d["decided_at"] for d in known.decisions if d["run_id"] not in (own, None)]
     return earlier[0] if earlier else None

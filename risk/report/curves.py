@@ -1,4 +1,4 @@
-"""The numbers behind the curves: what each threshold gets right, and whether risks come true."""
+"""Data of the curves: ROC, precision and recall, calibration, and cost by threshold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def outcomes(found: Labelled) -> NDArray[np.int64]:
 
 
 def roc_points(found: Labelled) -> pd.DataFrame:
-    """Return fpr and tpr at every threshold that matters."""
+    """Return fpr and tpr at every threshold."""
     from sklearn.metrics import roc_curve
 
     fpr, tpr, _ = roc_curve(found.y_true, found.y_pred_proba)
@@ -29,7 +29,7 @@ def roc_points(found: Labelled) -> pd.DataFrame:
 
 
 def precision_recall_points(found: Labelled) -> pd.DataFrame:
-    """Return recall and precision at every threshold that matters."""
+    """Return recall and precision at every threshold."""
     from sklearn.metrics import precision_recall_curve
 
     precisions, recalls, _ = precision_recall_curve(
@@ -39,7 +39,7 @@ def precision_recall_points(found: Labelled) -> pd.DataFrame:
 
 
 def calibration_bins(found: Labelled, *, confidence: float) -> pd.DataFrame:
-    """Compare predicted risk with what happened in groups of about equally many rows.
+    """Compare predicted risk and observed share in groups of about equally many rows.
 
     Returns predicted (the mean), observed (the share of positives) with lower and upper, and n;
     rows of equal risk stay together.
@@ -60,29 +60,29 @@ def costs(found: Labelled, cost: Costs) -> pd.DataFrame:
     """Return the mean cost of a row at thresholds from 0 to 1."""
     thresholds = np.linspace(0, 1, 101)
     of_outcome = np.array(cost)  # true positive, false positive, false negative, true negative
-    if_called = np.where(found.y_true == 1, of_outcome[0], of_outcome[1])
+    if_flagged = np.where(found.y_true == 1, of_outcome[0], of_outcome[1])
     if_not = np.where(found.y_true == 1, of_outcome[2], of_outcome[3])
     mean = [
-        float(np.where(found.y_pred_proba >= threshold, if_called, if_not).mean())
+        float(np.where(found.y_pred_proba >= threshold, if_flagged, if_not).mean())
         for threshold in thresholds
     ]
     return pd.DataFrame({"threshold": thresholds, "cost": mean})
 
 
 def at(found: Labelled, threshold: float, cost: Costs) -> dict[str, float | None]:
-    """Tell what a threshold would have done: the share called, and how right that was."""
-    called = (found.y_pred_proba >= threshold).astype("int8")
+    """Return the share of rows a threshold flags, and its scores."""
+    flagged = (found.y_pred_proba >= threshold).astype("int8")
     return {
-        "called": float(called.mean()),
-        "precision": precision(found.y_true, called).value,
-        "recall": recall(found.y_true, called).value,
-        "F1": f1(found.y_true, called).value,
-        "cost per row": mean_cost(found.y_true, called, cost=cost).value,
+        "flagged": float(flagged.mean()),
+        "precision": precision(found.y_true, flagged).value,
+        "recall": recall(found.y_true, flagged).value,
+        "F1": f1(found.y_true, flagged).value,
+        "cost per row": mean_cost(found.y_true, flagged, cost=cost).value,
     }
 
 
 def _thinned(points: pd.DataFrame) -> pd.DataFrame:
-    """Keep both ends and evenly many between: more than a line can show helps nobody."""
+    """Keep both ends and evenly spaced points between, as many as a plot can show."""
     if len(points) <= MAX_POINTS:
         return points
     kept = np.unique(np.linspace(0, len(points) - 1, MAX_POINTS).round().astype("int64"))

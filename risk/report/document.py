@@ -1,4 +1,4 @@
-"""What a report is made of; it knows nothing of paper or screens."""
+"""The elements of a report, independent of the output format."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 Tone = Literal["plain", "lead", "good", "warning", "bad", "aside"]
 Cell = str | int | float | bool | datetime | None
 NOTHING, TOGETHER = "–", "\N{NO-BREAK SPACE}"
-MIN_DECIMAL, MAX_DECIMAL = 5e-5, 1e12  # what lies beyond them is no number for people
+MIN_DECIMAL, MAX_DECIMAL = 5e-5, 1e12  # beyond these, numbers are abbreviated
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Sentences; a lead is read first, an aside explains, the other tones are verdicts."""
+    """Sentences; a lead comes first, an aside explains, the other tones are verdicts."""
 
     text: str
     tone: Tone = "plain"
@@ -26,17 +26,16 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bullets:
-    """Short sentences that stand beside each other."""
+    """A list of short sentences."""
 
     items: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Plain values; who writes them down aligns numbers right and repeats the headings.
+    """Plain values; numbers are aligned right, and headings repeated on each page.
 
-    `shares` names the columns whose numbers are shown as percent; `omitted` says in words which
-    rows were left out.
+    `shares` are the columns shown as percentages; `omitted` is a note on rows not shown.
     """
 
     columns: tuple[str, ...]
@@ -48,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, what it shows in one line, and the same for those who cannot see it."""
+    """A figure with its caption and its alternative text."""
 
     figure: Figure
     caption: str
@@ -57,7 +56,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it; sections in it are one level deeper."""
+    """A heading and its content; nested sections are one level deeper."""
 
     title: str
     blocks: tuple[Block, ...] = ()
@@ -68,7 +67,7 @@ Block: TypeAlias = Paragraph | Bullets | Table | Picture | Section
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report; the first section is the page of answers."""
+    """A whole report; the first section is the summary."""
 
     title: str
     subtitle: str
@@ -78,7 +77,7 @@ class Document:
 
 
 def as_text(cell: Cell, *, is_share: bool = False) -> str:
-    """Write a value so that people read it at once."""
+    """Format a value for reading."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return NOTHING
     if isinstance(cell, bool):
@@ -93,7 +92,7 @@ def as_text(cell: Cell, *, is_share: bool = False) -> str:
 
 
 def rows_as_text(table: Table) -> list[list[str]]:
-    """Write all cells of a table."""
+    """Format all cells of a table."""
     shares = [name in table.shares for name in table.columns]
     return [
         [as_text(cell, is_share=share) for cell, share in zip(row, shares, strict=True)]
@@ -102,7 +101,7 @@ def rows_as_text(table: Table) -> list[list[str]]:
 
 
 def numeric_columns(table: Table) -> list[bool]:
-    """Tell which columns hold nothing but numbers, and so are aligned right."""
+    """Return for each column whether it contains only numbers and is aligned right."""
     return [_all_numbers([row[i] for row in table.rows]) for i in range(len(table.columns))]
 
 

@@ -22,22 +22,19 @@ from risk.report.document import Block, Paragraph, Picture, Section, Table
 TITLE = "What changed in the data?"
 MAX_ROWS, MAX_DRAWN = 30, 8
 MIN_PART = 0.0005
-NOTHING_YET = (
-    "Nothing can be compared yet: no rows have come since the first model learnt from those there "
-    "were."
-)
+NOTHING_YET = "Nothing can be compared yet: no rows have arrived since the first model was trained."
 DISTANCES = {
-    "psi": "population stability",
-    "jensenshannon": "Jensen Shannon",
+    "psi": "population stability index",
+    "jensenshannon": "Jensen-Shannon",
     "hellinger": "Hellinger",
-    "ks": "Kolmogorov Smirnov",
+    "ks": "Kolmogorov-Smirnov",
     "wasserstein": "Wasserstein (sd)",
     "chisquare": "Cramer's V",
 }
 
 
 def section(known: Context) -> Section:
-    """Rank what moved, draw it, and tell what it did to the predicted risk."""
+    """Rank the features by drift, draw them, and explain the effect on the predicted risk."""
     seen = known.seen
     if seen is None:
         return Section(TITLE, (Paragraph(NOTHING_YET),))
@@ -49,9 +46,9 @@ def section(known: Context) -> Section:
         TITLE,
         (
             Paragraph(_in_short(seen, features, still_open)),
-            Paragraph(_who_looked(known, seen), "aside"),
+            Paragraph(_assessed_by(known, seen), "aside"),
             _ranking(features, seen),
-            table(features, "The features that moved most, alarms first."),
+            table(features, "Features by drift, alarms first."),
             *_others(others),
             *_drawn(seen, features),
             *_explained(seen),
@@ -61,10 +58,10 @@ def section(known: Context) -> Section:
 
 
 def ranked(findings: pd.DataFrame, still_open: Mapping[str, datetime]) -> pd.DataFrame:
-    """Select what the detectors say, alarms first, then by how far each subject moved.
+    """Select the findings of the detectors, alarms first, then by drift score.
 
-    An alarm counts until the incident it opened is closed, also while later rows are too few to
-    raise it again.
+    An alarm counts until its incident is resolved, even if later rows are too few to raise it
+    again.
     """
     monitored = findings[findings["method"] == METHOD]
     monitored = monitored.assign(
@@ -78,7 +75,7 @@ def ranked(findings: pd.DataFrame, still_open: Mapping[str, datetime]) -> pd.Dat
 
 
 def _still_open(known: Context, seen: Seen) -> dict[str, datetime]:
-    """Tell since when the incidents about single columns have been open."""
+    """Return the columns with an open data drift incident, and when it was opened."""
     return {
         incident["subject"]: incident["opened_at"]
         for incident in known.snapshot.open_incidents
@@ -93,36 +90,36 @@ def _in_short(seen: Seen, features: pd.DataFrame, still_open: Mapping[str, datet
         f"{plain_words.in_short(name, 40)} since {plain_words.day(still_open[name])}"
         for name in earlier
     ]
-    told = f" An earlier alarm is still open: {plain_words.listed(since, most=5)}." if since else ""
-    return _newest_rows(seen, moved, len(features)) + told
+    if not since:
+        return _newest_rows(seen, moved, len(features))
+    alarms = "An earlier alarm is" if len(since) == 1 else "Earlier alarms are"
+    still = f"{alarms} still open: {plain_words.listed(since, most=5)}."
+    return f"{_newest_rows(seen, moved, len(features))} {still}"
 
 
 def _newest_rows(seen: Seen, moved: Sequence[str], n_features: int) -> str:
-    rows = counted(seen.assessment.n, "row")
+    rows = counted(seen.assessment.n, "new row")
     if not moved:
+        if n_features == 1:
+            return f"No drift: the feature is within tolerance of the training data ({rows})."
         return (
-            f"None of {counted(n_features, 'feature')} of the newest {rows} differs from the "
-            "rows the model learnt from by more than is tolerated and chance explains."
+            f"No drift: all {n_features} features are within tolerance of the training data "
+            f"({rows})."
         )
     which = plain_words.listed([plain_words.in_short(name, 40) for name in moved], most=5)
-    return (
-        f"{len(moved)} of {counted(n_features, 'feature')} of the newest {rows} "
-        f"{'differs' if len(moved) == 1 else 'differ'} from the rows the model learnt from by "
-        f"more than is tolerated and chance explains: {which}."
-    )
+    return f"Drift in {len(moved)} of {counted(n_features, 'feature')} ({rows}): {which}."
 
 
-def _who_looked(known: Context, seen: Seen) -> str:
+def _assessed_by(known: Context, seen: Seen) -> str:
     version, live = seen.assessment.version, known.snapshot.release
-    told = (
-        f"Release {version} looked at these rows on {plain_words.day(seen.assessment.assessed_at)}"
-    )
+    when = plain_words.day(seen.assessment.assessed_at)
+    compared = f"These rows were compared with the training data of release {version} on {when}"
     if live and live["version"] != version:
-        told += f"; release {live['version']}, which is live now, has not seen any rows yet"
-    monitored = f" Their values cannot be drawn: {seen.fault}." if seen.monitored is None else ""
+        compared += f"; none have been compared with release {live['version']}, which is live, yet"
+    not_drawn = f" Their values cannot be drawn: {seen.fault}." if seen.monitored is None else ""
     return (
-        f"{told}. How far a feature moved is counted in standard deviations of the rows learnt "
-        f"from; evidence of 100 % is an alarm.{monitored}"
+        f"{compared}. Drift is measured in standard deviations (sd) of the training data; evidence "
+        f"of 100 % raises an alarm.{not_drawn}"
     )
 
 
@@ -130,21 +127,21 @@ def _ranking(features: pd.DataFrame, seen: Seen) -> Picture:
     from risk.figures import rankings
 
     moved = features.loc[features["drift_detected"], "feature"].tolist()
-    told = f"Alarms: {plain_words.listed(moved, most=5)}." if moved else "No alarm."
+    alarms = f"Alarms: {plain_words.listed(moved, most=5)}." if moved else "No alarm."
     return Picture(
         rankings.drift_ranking(features, n=seen.assessment.n),
-        "How far each feature moved, against how far it may.",
-        f"How far each of {counted(len(features), 'feature')} moved. {told}",
+        "Drift of each feature as a multiple of its tolerance.",
+        f"Drift of {counted(len(features), 'feature')}. {alarms}",
     )
 
 
 def table(found: pd.DataFrame, caption: str) -> Table:
-    """List how far subjects moved and how, those of `ranked` that moved most."""
+    """List the first findings of `ranked`: how each subject changed, and by how much."""
     shown = as_rows(found.head(MAX_ROWS))
     rows = tuple(
         (
             plain_words.subject(row["feature"]),
-            "as it was" if row["size"] == 0 else sentences.change_of(row),
+            "unchanged" if row["size"] == 0 else sentences.change_of(row),
             row["size"],
             row["threshold"],
             row["e_value"] and min(row["e_value"], 1.0),
@@ -154,23 +151,23 @@ def table(found: pd.DataFrame, caption: str) -> Table:
     )
     hidden = len(found) - len(shown)
     return Table(
-        ("what", "how it changed", "moved by (sd)", "tolerated (sd)", "evidence", "alarm"),
+        ("subject", "change", "drift (sd)", "tolerance (sd)", "evidence", "alarm"),
         rows,
         caption=caption,
         shares=("evidence",),
-        omitted=f"{hidden} more of {len(found)} moved less and are left out." if hidden else "",
+        omitted=f"{hidden} of {len(found)} are not shown; they drifted less." if hidden else "",
     )
 
 
 def _others(others: pd.DataFrame) -> tuple[Block, ...]:
     if others.empty:
         return ()
-    caption = "What the model says, how good it is, labels, and features taken together."
+    caption = "Predictions, scores, labels, and pairs of features."
     return (table(others, caption),)
 
 
 def _drawn(seen: Seen, features: pd.DataFrame) -> tuple[Section, ...]:
-    """Draw the features that alarm, before and now."""
+    """Draw the distributions of the features with an alarm, before and now."""
     if seen.monitored is None:
         return ()
     columns = {column.name: column for column in seen.monitored.reference.columns}
@@ -183,8 +180,12 @@ def _drawn(seen: Seen, features: pd.DataFrame) -> tuple[Section, ...]:
     if not drawn:
         return ()
     hidden = len(moved) - len(drawn)
-    note = (Paragraph(f"{hidden} more moved less and are not drawn.", "aside"),) if hidden else ()
-    return (Section("How they changed", (*drawn, *note)),)
+    note = (
+        (Paragraph(f"{counted(hidden, 'more feature')} with less drift not drawn.", "aside"),)
+        if hidden
+        else ()
+    )
+    return (Section("Distributions of drifted features", (*drawn, *note)),)
 
 
 def _feature(seen: Seen, monitored: MonitoredRelease, column: Column, words: str) -> Section:
@@ -204,26 +205,26 @@ def _feature(seen: Seen, monitored: MonitoredRelease, column: Column, words: str
         cells = distributions.numeric(column, before, now)
         figure = distribution_figures.numeric_feature(cells, **sizes)
     shares = [cell._asdict() for cell in cells_moved(column, before, now)]
-    told = f"{words} What moved most: {reasons.cells_in_words(shares)}."
+    text = f"{words} Largest changes: {reasons.cells_in_words(shares)}."
     caption = (
-        f"{name}: shares of the {reference.profile.n:,} rows learnt from and of the newest "
-        f"{seen.recent.n:,}."
+        f"{name}: shares of {counted(reference.profile.n, 'training row')} and of "
+        f"{counted(seen.recent.n, 'new row')}."
     )
-    return Section(plain_words.in_short(name), (Paragraph(told), Picture(figure, caption, told)))
+    return Section(plain_words.in_short(name), (Paragraph(text), Picture(figure, caption, text)))
 
 
 def _explained(seen: Seen) -> tuple[Section, ...]:
-    """Tell how much of the change in the mean predicted risk each feature makes."""
+    """Attribute the change in the mean predicted risk to the features."""
     from risk.figures import waterfall
 
     if not seen.assessment.attribution:
         return ()
-    told = json.loads(seen.assessment.attribution)
-    before, after, parts = told["before"], told["after"], told["parts"]
+    found = json.loads(seen.assessment.attribution)
+    before, after, parts = found["before"], found["after"], found["parts"]
     frame = pd.DataFrame({"feature": list(parts), "contribution": list(parts.values())})
     words = (
-        f"The mean predicted risk was {before:.3f} for the rows learnt from and is {after:.3f} for "
-        f"the newest {counted(seen.assessment.n, 'row')}: {_changed(after - before)}. "
+        f"The mean predicted risk is {before:.3f} on the training data and {after:.3f} on "
+        f"{counted(seen.assessment.n, 'new row')}: {_changed(after - before)}. "
         f"{_largest(parts)}"
     )
     figure = waterfall.risk_attribution(
@@ -235,10 +236,14 @@ def _explained(seen: Seen) -> tuple[Section, ...]:
     )
     return (
         Section(
-            "What moved the predicted risk?",
+            "What changed the predicted risk?",
             (
                 Paragraph(words),
-                Picture(figure, "From the mean risk then to that of today, by feature.", words),
+                Picture(
+                    figure,
+                    "Contribution of each feature to the change in mean predicted risk.",
+                    words,
+                ),
                 _parts(parts, after - before),
             ),
         ),
@@ -246,12 +251,12 @@ def _explained(seen: Seen) -> tuple[Section, ...]:
 
 
 def _changed(change: float) -> str:
-    return f"a change of {change:+.3f}" if abs(change) >= MIN_PART else "hardly any change"
+    return f"a change of {change:+.3f}" if abs(change) >= MIN_PART else "almost no change"
 
 
 def _largest(parts: Mapping[str, float]) -> str:
     name, part = next(iter(parts.items()))
-    return f"{name} moved it most, by {part:+.3f}."
+    return f"The largest contribution is that of {name}: {part:+.3f}."
 
 
 def _parts(parts: Mapping[str, float], total: float) -> Table:
@@ -260,28 +265,28 @@ def _parts(parts: Mapping[str, float], total: float) -> Table:
     hidden = len(parts) - len(shown)
     others = [(f"{counted(hidden, 'other feature')} together", rest)] if hidden else []
     return Table(
-        ("feature", "part of the change"),
-        (*shown, *others, ("all", total)),
-        caption="The parts add up to the whole change.",
+        ("feature", "contribution"),
+        (*shown, *others, ("total", total)),
+        caption="The contributions add up to the total change.",
     )
 
 
 def _distances(features: pd.DataFrame) -> tuple[Section, ...]:
-    """Give engineers the usual distances, which describe and never alarm."""
-    told = as_rows(features.dropna(subset="distances").head(MAX_ROWS))
-    if not told:
+    """List the usual distance measures; they raise no alarms."""
+    shown = as_rows(features.dropna(subset="distances").head(MAX_ROWS))
+    if not shown:
         return ()
-    parsed = [(row["feature"], json.loads(row["distances"])) for row in told]
+    parsed = [(row["feature"], json.loads(row["distances"])) for row in shown]
     names = [name for name in DISTANCES if any(name in found for _, found in parsed)]
     rows = tuple(
         (feature, *(found[name]["value"] if name in found else None for name in names))
         for feature, found in parsed
     )
-    hidden = len(features) - len(told)
+    hidden = len(features) - len(shown)
     table = Table(
         ("feature", *(DISTANCES[name] for name in names)),
         rows,
-        caption="Distances between the rows learnt from and the newest; 0 is no difference.",
-        omitted=f"{hidden} more features are left out." if hidden else "",
+        caption="Distances between the training data and the new rows; 0 means no difference.",
+        omitted=f"{counted(hidden, 'more feature')} not shown." if hidden else "",
     )
-    return (Section("Distances, for engineers", (table,)),)
+    return (Section("Distance measures", (table,)),)

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: no script, no network, figures as SVG."""
+"""A report as one self-contained HTML file: no scripts, no network, figures as SVG."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OUTER = re.compile(r"^<svg\b")
 
 
 def write(document: Document) -> bytes:
-    """Write a report as the bytes of an HTML page."""
+    """Return a report as the bytes of an HTML page."""
     fonts.register()
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
@@ -40,13 +40,13 @@ def write(document: Document) -> bytes:
 
 
 def _drawer() -> Callable[[Figure, str], Markup]:
-    """Give what draws a figure; the names inside get its number, for a page has each name once."""
+    """Return a function that draws figures with unique IDs, since a page may use each once."""
     numbers = count(1)
 
     def drawn(figure: Figure, alternative: str) -> Markup:
         name = f"figure{next(numbers)}-"
         svg = NAMED.sub(rf"\1{name}", canvas.as_svg(figure).decode())
-        told = Markup('<svg role="img" aria-label="{}"').format(alternative)
-        return Markup(OUTER.sub(lambda _: told, svg))
+        opening = Markup('<svg role="img" aria-label="{}"').format(alternative)
+        return Markup(OUTER.sub(lambda _: opening, svg))
 
     return drawn

@@ -1,4 +1,4 @@
-"""How it runs: how long the stages take, how the runs ended, and whether the packages fit."""
+"""Operations: duration of the stages, results of the runs, and installed packages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from risk.models import dependencies
 from risk.report.context import Context
 from risk.report.document import Block, Paragraph, Picture, Section, Table
 
-TITLE = "How does it run?"
+TITLE = "How is the system running?"
 MAX_SHOWN, MAX_TIMED, MAX_OUTCOME = 20, 100, 200
 
 
 def section(known: Context) -> Section:
-    """Tell how the newest runs went, and what they ran with."""
+    """Report the newest runs, their durations and the installed packages."""
     runs = known.ledger.runs.page(Part(page_size=MAX_TIMED))
     if not runs.items:
         return Section(TITLE, (Paragraph("No run has been recorded yet."), _packages(known)))
@@ -40,11 +40,15 @@ def _in_short(runs: Sequence[Row], total: int) -> str:
     if not ended:
         return "The first run has not ended yet."
     if total == 1:
-        return f"There was one run; it {'failed' if wrong else 'went well'}."
-    of_them = f"the newest {len(ended)}" if len(ended) < total else f"all {total}"
+        return f"There was one run; it {'failed' if wrong else 'succeeded'}."
+    of_them = f"the newest {len(ended)} runs" if len(ended) < total else f"all {len(ended)} runs"
     if not wrong:
-        return f"Of {counted(total, 'run')} {of_them} went well."
-    return f"Of {of_them} runs {len(wrong)} failed or were cut off."
+        return sentence(f"{of_them} succeeded.")
+    return f"{len(wrong)} of {of_them} failed or {_was(wrong)} interrupted."
+
+
+def _was(items: Sequence[Row]) -> str:
+    return "was" if len(items) == 1 else "were"
 
 
 def _timings(known: Context, runs: Sequence[Row]) -> tuple[Block, ...]:
@@ -52,23 +56,23 @@ def _timings(known: Context, runs: Sequence[Row]) -> tuple[Block, ...]:
 
     stages = known.ledger.runs.stages_of([run["id"] for run in runs])
     own = (stages["stage"] == "report") & (stages["run_id"] == runs[0]["id"])
-    stages = stages[(stages["outcome"] == "ok") & ~own]  # made again, a report stays the same
+    stages = stages[(stages["outcome"] == "ok") & ~own]  # a report is the same when rewritten
     if stages.empty:
         return (Paragraph("No stage has been timed yet."),)
     table = summarise_timings(stages)
     rows = as_rows(table)
     longest = max(rows, key=lambda row: row["last"])
-    told = f"What took longest when it ran last is {longest['stage']}: {longest['last']:.1f} s."
+    slowest = f"Slowest stage in its latest run: {longest['stage']} ({longest['last']:.1f} s)."
     return (
         Section(
             "How long each stage takes",
             (
-                Paragraph(told),
-                Picture(rankings.stage_timings(table), "Seconds by stage.", told),
+                Paragraph(slowest),
+                Picture(rankings.stage_timings(table), "Seconds by stage.", slowest),
                 Table(
-                    ("stage", "times", "last (s)", "median (s)", "95 % are below (s)"),
+                    ("stage", "times", "last (s)", "median (s)", "95th percentile (s)"),
                     tuple(tuple(row.values()) for row in rows),
-                    caption=f"Of the newest {counted(len(runs), 'run')}.",
+                    caption=f"Stages of the newest {counted(len(runs), 'run')}.",
                 ),
             ),
         ),
@@ -93,10 +97,10 @@ def _runs(known: Context, runs: Sequence[Row], total: int) -> Section:
     )
     hidden = total - len(shown)
     table = Table(
-        ("run", "began", "ended", "seconds", "what it did"),
+        ("run", "started (UTC)", "status", "seconds", "outcome"),
         rows,
         caption="The newest runs.",
-        omitted=f"{hidden} older runs are left out." if hidden else "",
+        omitted=f"{counted(hidden, 'older run')} not shown." if hidden else "",
     )
     return Section("Runs", (table,))
 
@@ -108,15 +112,15 @@ def _in_one_line(outcome: str) -> str:
 def _packages(known: Context) -> Section:
     table = dependencies.of_installation(known.config)
     unfit = table.loc[table["state"] != "ok", "package"].tolist()
-    told = (
-        f"{plain_words.listed(unfit)} do not fit what this project was tested with."
+    verdict = (
+        f"Other versions than required: {plain_words.listed(unfit)}."
         if unfit
-        else f"All {counted(len(table), 'package')} fit what this project was tested with."
+        else f"All {counted(len(table), 'package')} meet the requirements."
     )
     return Section(
         "Packages",
         (
-            Paragraph(told, "warning" if unfit else "plain"),
+            Paragraph(verdict, "warning" if unfit else "plain"),
             Table(
                 ("package", "required", "installed", "newest known", "state"),
                 tuple(tuple(row.values()) for row in as_rows(table)),

@@ -1,4 +1,4 @@
-"""How good the model is: its score over time, and what it gets right and wrong."""
+"""Performance of the model: its score over time, its errors and its thresholds."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from risk.stats.scores import Estimate, score_all
 
 TITLE = "How good is the model?"
 MEANING = {
-    "f1": "finding those at risk, and being right about them, in balance; 1 is perfect",
-    "precision": "of those called at risk, the share that was",
-    "recall": "of those at risk, the share that was called",
-    "accuracy": "the share of right calls",
-    "roc_auc": "how often one at risk is ranked above one who is not; 0.5 is guessing",
-    "average_precision": "precision, averaged over all thresholds",
-    "brier": "how far predicted risks are from what happened; 0 is perfect",
-    "log_loss": "how surprising what happened was to the model; 0 is perfect",
-    "cost": "what wrong calls cost per row, in the unit of the settings",
+    "f1": "the balance (harmonic mean) of precision and recall; 1 is perfect",
+    "precision": "the share of rows flagged as at risk that were at risk",
+    "recall": "the share of rows at risk that were flagged",
+    "accuracy": "the share of correct predictions",
+    "roc_auc": "the probability that a row at risk ranks above one that is not; 0.5 is random",
+    "average_precision": "the precision averaged over all thresholds; 1 is perfect",
+    "brier": "the mean squared error of the predicted risks; 0 is perfect",
+    "log_loss": "the penalty for confident wrong predictions; 0 is perfect",
+    "cost": "the mean cost of the predictions per row, in the unit of the settings",
 }
 
 
 def section(known: Context) -> Section:
-    """Tell how the score developed, then what today's release gets right and wrong."""
+    """Report the score over time, then the errors of the live release."""
     history = _history(known)
     if known.monitored is None:
-        told = f"More cannot be told: {known.snapshot.fault}."
-        return Section(TITLE, (*history, Paragraph(told, "bad")))
+        missing = f"No further analysis is possible: {known.snapshot.fault}."
+        return Section(TITLE, (*history, Paragraph(missing, "bad")))
     found = known.judged_on
     if found is None:
-        told = "More cannot be told: there is no row with a label."
-        return Section(TITLE, (*history, Paragraph(told, "warning"), *_unusable(known)))
+        missing = "No further analysis is possible: no row has a label."
+        return Section(TITLE, (*history, Paragraph(missing, "warning"), *_unusable(known)))
     return Section(
         TITLE,
         (*history, *_scores(known), *_drawn_from(known, found), *_pictures(known, found)),
@@ -59,19 +59,19 @@ def _history(known: Context) -> tuple[Block, ...]:
     metric = known.config.checks.metric
     shown = score_history.trend(known.ledger, metric)
     name = plain_words.metric(metric)
-    meaning = f"{name} tells how good the calls are: {MEANING[metric]}."
-    told = score_history.in_words(shown, metric)
+    meaning = f"{name} is {MEANING[metric]}."
+    words = score_history.in_words(shown, metric)
     figure = trend.score_trend(shown.points, shown.changes, metric=name)
     went_live = score_history.changes_in_words(shown)
     return (
-        Paragraph(f"{meaning} {told}"),
-        Picture(figure, f"{name} over time, and when another release went live.", told),
+        Paragraph(f"{meaning} {words}"),
+        Picture(figure, f"{name} over time, and when each release went live.", words),
         Paragraph(went_live, "aside"),
     )
 
 
 def _scores(known: Context) -> tuple[Table, ...]:
-    """List the scores on unlearnt rows and on the test data, the more telling ones first."""
+    """List the scores on rows not used for training and on test data, the more relevant first."""
     confidence = f"{known.config.scoring.confidence:.0%}"
     tables = []
     usable = [found for found in (known.unlearnt, known.test) if isinstance(found, Labelled)]
@@ -81,33 +81,33 @@ def _scores(known: Context) -> tuple[Table, ...]:
             for name, score in score_on(known, found).items()
         )
         caption = (
-            f"Release {known.release_name} on {found.name}, {counted(len(found), 'row')}; the "
-            f"true score lies between from and to with {confidence} confidence."
+            f"Release {known.release_name} on {found.name}, {counted(len(found), 'row')}, with "
+            f"{confidence} confidence intervals."
         )
-        tables.append(Table(("score", "what it tells", "value", "from", "to"), rows, caption))
+        tables.append(Table(("score", "meaning", "value", "lower", "upper"), rows, caption))
     return tuple(tables)
 
 
 def _drawn_from(known: Context, found: Labelled) -> tuple[Block, ...]:
-    """Say which rows the rest of the chapter is about, and why these."""
+    """State which rows the rest of the chapter uses, and why."""
     unlearnt = known.unlearnt
-    told = f"The rest of this chapter is about {found.name}, {counted(len(found), 'row')}"
+    text = f"The rest of this chapter is based on {found.name} ({counted(len(found), 'row')})"
     if found is unlearnt:
-        told += ", which tell more of today than the test data"
+        text += ", which are more recent than the test data"
     elif isinstance(unlearnt, Labelled):
-        told += f"; only {len(unlearnt)} others have a label and were not learnt"
+        text += f"; there are only {counted(len(unlearnt), 'newer labelled row')}"
     elif unlearnt is None:
-        told += "; no other row has a label and was not learnt"
-    blocks: list[Block] = [Paragraph(f"{told}.", "aside"), *_unusable(known)]
+        text += "; there are no newer labelled rows"
+    blocks: list[Block] = [Paragraph(f"{text}.", "aside"), *_unusable(known)]
     if len(found) < ENOUGH_ROWS:
-        few = f"{counted(len(found), 'row')} are few: much of what follows may be chance."
+        few = f"{counted(len(found), 'row')} only: much of what follows may be chance."
         blocks.append(Paragraph(few, "warning"))
     return tuple(blocks)
 
 
 def _unusable(known: Context) -> list[Block]:
-    """Say which rows cannot be read, and why."""
-    rows = (("The test data", known.test), ("The rows that were not learnt", known.unlearnt))
+    """State which rows cannot be read, and why."""
+    rows = (("The test data", known.test), ("The rows not used for training", known.unlearnt))
     return [
         Paragraph(f"{name} cannot be used: {error}.", "warning")
         for name, error in rows
@@ -121,8 +121,8 @@ def _pictures(known: Context, found: Labelled) -> tuple[Section, ...]:
         drawn += [_curves(found, score_on(known, found))]
     else:
         which = "at risk" if found.y_true[0] else "not at risk"
-        only = f"All {counted(len(found), 'row')} are {which}: curves need both kinds."
-        drawn.append(Section("What other thresholds would do", (Paragraph(only, "warning"),)))
+        only = f"All {counted(len(found), 'row')} are {which}; curves require both classes."
+        drawn.append(Section("Other thresholds", (Paragraph(only, "warning"),)))
     return (*drawn, *risks.sections(known, found))
 
 
@@ -132,11 +132,11 @@ def _confusion(known: Context, found: Labelled) -> Section:
 
     labels, counts = known.config.columns.classes, curves.outcomes(found)
     (right_no, false_alarms), (missed, caught) = counts.tolist()
-    told = [
+    sentences = [
         f"Of {counted(total, 'row')} with {label}, {part:,} ({percent(part / total)}) {what}."
         for total, label, part, what in (
-            (missed + caught, labels[1], caught, "were called at risk, as they should be"),
-            (right_no + false_alarms, labels[0], false_alarms, "were called so by mistake"),
+            (missed + caught, labels[1], caught, "were correctly flagged as at risk"),
+            (right_no + false_alarms, labels[0], false_alarms, "were flagged by mistake"),
         )
         if total
     ]
@@ -147,18 +147,18 @@ def _confusion(known: Context, found: Labelled) -> Section:
         ("all", right_no + missed, false_alarms + caught, len(found)),
     )
     return Section(
-        "Right and wrong calls",
+        "Correct and wrong predictions",
         (
-            Paragraph(" ".join(told)),
+            Paragraph(" ".join(sentences)),
             Picture(
                 matrix.confusion_matrix(counts, labels=labels, title=title),
-                "Rows by what they were (down) and what was predicted (across).",
-                " ".join(told),
+                "Rows by actual class (down) and predicted class (across).",
+                " ".join(sentences),
             ),
             Table(
-                ("what they were", "not called at risk", "called at risk", "all"),
+                ("actual", "predicted not at risk", "predicted at risk", "all"),
                 rows,
-                caption="The same as counts.",
+                caption="Number of rows by actual and predicted class.",
             ),
         ),
     )
@@ -169,23 +169,28 @@ def _curves(found: Labelled, scores: Mapping[str, Estimate]) -> Section:
 
     (right_no, false_alarms), (missed, caught) = curves.outcomes(found).tolist()
     fpr, tpr = false_alarms / (right_no + false_alarms), caught / (missed + caught)
-    called = caught + false_alarms
-    precision = caught / called if called else None
+    flagged = caught + false_alarms
+    precision = caught / flagged if flagged else None
     n, base_rate = len(found), float(found.y_true.mean())
     roc_auc, average_precision = scores["roc_auc"].value, scores["average_precision"].value
-    told = f"The threshold in force catches {tpr:.0%} of those at risk and calls {fpr:.0%} of the "
-    told += "others by mistake."
-    right = "It calls nobody." if precision is None else f"{precision:.0%} of its calls are right."
+    rates = (
+        f"The current threshold flags {tpr:.0%} of the rows at risk and {fpr:.0%} of the others."
+    )
+    right = (
+        "It flags no row."
+        if precision is None
+        else f"{precision:.0%} of the rows it flags are at risk."
+    )
     return Section(
-        "What other thresholds would do",
+        "Other thresholds",
         (
-            Paragraph(f"{told} {right} The curves show what other thresholds would do."),
+            Paragraph(f"{rates} {right} The curves show other thresholds."),
             Picture(
                 curve_figures.roc_curve(
                     curves.roc_points(found), chosen=(fpr, tpr), area=roc_auc, n=n
                 ),
-                "The share of those at risk that is caught, for the share of others called.",
-                f"ROC curve with an area of {roc_auc:.3f} on {n} rows. {told}",
+                "Share of the rows at risk that is flagged, against the share of the others.",
+                f"ROC curve with an area of {roc_auc:.3f} on {counted(n, 'row')}. {rates}",
             ),
             Picture(
                 curve_figures.precision_recall_curve(
@@ -195,7 +200,7 @@ def _curves(found: Labelled, scores: Mapping[str, Estimate]) -> Section:
                     area=average_precision,
                     n=n,
                 ),
-                "How many calls are right, for the share of those at risk that is caught.",
+                "Precision (share of flags that are correct) against recall (share flagged).",
                 f"Precision and recall, average precision {average_precision:.3f}. {right}",
             ),
         ),

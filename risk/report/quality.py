@@ -1,4 +1,4 @@
-"""How good the data are: what is missing, out of range or new, and which rows were refused."""
+"""Data quality: values that are missing, out of range or unseen, and quarantined rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEANS = ("mean", "median", "standard_deviation", "distinct_count", "top_value")
 
 
 def section(known: Context) -> Section:
-    """Tell what came, what of it is odd, and what was refused and why."""
+    """Report alarms, new files, quarantined rows, unusual values and column statistics."""
     blocks: list[Block] = [*_alarms(known), *_arrived(known), *_refused(known)]
     seen = known.seen
     if seen and seen.monitored:
@@ -32,7 +32,7 @@ def measured(seen: Seen, monitored: MonitoredRelease) -> pd.DataFrame:
     """Return for each feature the shares of values that are missing, out of range and unseen.
 
     The columns are column, missing, missing_before, out_of_range and unseen; what does not apply
-    to a column is missing.
+    to a column is NaN.
     """
     features = monitored.champion.manifest.features
     columns = {column.name: column for column in monitored.reference.columns}
@@ -64,12 +64,15 @@ def _alarms(known: Context) -> tuple[Block, ...]:
         for incident in known.snapshot.open_incidents[:MAX_ROWS]
         if incident["kind"] == "data_quality" and incident["subject"] not in set(odd["feature"])
     ]
-    blocks: list[Block] = [Paragraph("The newest data raise no alarm about their quality.")]
+    blocks: list[Block] = [Paragraph("No data quality alarm in the newest data.")]
     if new:
-        alarms = "The newest data raise alarms about their quality:"
+        alarms = "Data quality alarms in the newest data:"
         blocks = [Paragraph(alarms), Bullets(tuple(new))]
     if earlier:
-        blocks += [Paragraph("Alarms from earlier are still open:"), Bullets(tuple(earlier))]
+        blocks += [
+            Paragraph("Earlier data quality alarms that are still open:"),
+            Bullets(tuple(earlier)),
+        ]
     return tuple(blocks)
 
 
@@ -77,16 +80,16 @@ def _arrived(known: Context) -> tuple[Block, ...]:
     drops = known.new_drops
     since = f"since {plain_words.day(known.since)}" if known.since else "so far"
     if not drops:
-        return (Paragraph(f"No new data came {since}."),)
+        return (Paragraph(f"No new data {since}."),)
     total = {
         name: sum(drop[f"rows_{name}"] for drop in drops)
         for name in ("read", "added", "duplicate", "quarantined")
     }
     many = f"the newest {MAX_DROPS} files" if len(drops) == MAX_DROPS else ""
-    told = (
-        f"{many or counted(len(drops), 'file')} came {since} with "
-        f"{counted(total['read'], 'row')}: {total['added']:,} were taken, "
-        f"{total['duplicate']:,} were known already, {total['quarantined']:,} were refused."
+    text = (
+        f"{many or counted(len(drops), 'file')} arrived {since} with "
+        f"{counted(total['read'], 'row')}: {total['added']:,} added, "
+        f"{total['duplicate']:,} duplicate, {total['quarantined']:,} quarantined."
     )
     shown = drops[:MAX_ROWS]
     rows = tuple(
@@ -103,12 +106,12 @@ def _arrived(known: Context) -> tuple[Block, ...]:
     )
     hidden = len(drops) - len(shown)
     table = Table(
-        ("file", "came", "became", "rows", "taken", "known already", "refused"),
+        ("file", "ingested (UTC)", "status", "rows", "added", "duplicate", "quarantined"),
         rows,
-        caption=f"The files that came {since}, the newest first.",
-        omitted=f"{hidden} older files are left out." if hidden else "",
+        caption=f"Files ingested {since}, newest first.",
+        omitted=f"{counted(hidden, 'older file')} not shown." if hidden else "",
     )
-    return (Paragraph(sentence(told)), table)
+    return (Paragraph(sentence(text)), table)
 
 
 def _refused(known: Context) -> tuple[Block, ...]:
@@ -120,10 +123,11 @@ def _refused(known: Context) -> tuple[Block, ...]:
     hidden = len(refusals) - len(shown)
     folder = known.config.name_of(known.config.quarantine_folder)
     table = Table(
-        ("column", "why", "values"),
+        ("column", "reason", "values"),
         tuple((column or "(the whole row)", rule, cells) for column, rule, cells in shown),
-        caption=f"Why rows were refused. They are kept in {folder} and can be mended.",
-        omitted=f"{hidden} rarer reasons are left out." if hidden else "",
+        caption=f"Reasons for quarantine. The rows are in {folder}; to read them again run "
+        "python ingestion.py --requeue ID.",
+        omitted=f"{counted(hidden, 'rarer reason')} not shown." if hidden else "",
     )
     return (table,)
 
@@ -137,14 +141,14 @@ def _values(seen: Seen, monitored: MonitoredRelease, known: Context) -> Section:
     ranked = found.loc[order]
     n_odd = int((worst > 0).sum())
     odd = ranked[:n_odd]
-    told = (
-        f"{n_odd or 'None'} of {counted(len(found), 'column')} "
-        f"{'have' if n_odd > 1 else 'has'} values in the newest {counted(seen.recent.n, 'row')} "
-        "that are missing, outside of the range the model has learnt, or never seen before."
+    text = (
+        f"In {counted(seen.recent.n, 'new row')}, {n_odd or 'none'} of "
+        f"{counted(len(found), 'column')} {'have' if n_odd > 1 else 'has'} values that are "
+        "missing, outside the range of the training data, or not in the training data."
     )
-    title = "Missing, out of range, never seen"
+    title = "Missing, out of range, unseen"
     if not n_odd:
-        return Section(title, (Paragraph(told),))
+        return Section(title, (Paragraph(text),))
     shown = odd.head(MAX_ROWS)
     hidden = len(odd) - len(shown)
     columns = {
@@ -152,24 +156,24 @@ def _values(seen: Seen, monitored: MonitoredRelease, known: Context) -> Section:
         "missing": "missing",
         "missing_before": "missing before",
         "out_of_range": "out of range",
-        "unseen": "never seen before",
+        "unseen": "unseen",
     }
     plain = as_rows(shown[list(columns)])
     return Section(
         title,
         (
-            Paragraph(told),
+            Paragraph(text),
             Picture(
                 rankings.data_quality(ranked, n=seen.recent.n),
-                "The share of values that are missing, out of range, or never seen before.",
-                told,
+                "Share of values that are missing, out of range, or unseen.",
+                text,
             ),
             Table(
                 tuple(columns.values()),
                 tuple(tuple(row.values()) for row in plain),
-                caption="Shares of the newest rows; before is in the rows the model learnt from.",
+                caption="Shares of the new rows; missing before: share of the training data.",
                 shares=tuple(columns.values())[1:],
-                omitted=f"{hidden} columns with fewer are left out." if hidden else "",
+                omitted=f"{counted(hidden, 'column')} with fewer not shown." if hidden else "",
             ),
         ),
     )
@@ -184,16 +188,25 @@ def _statistics(known: Context) -> tuple[Section, ...]:
     hidden = len(table) - len(shown)
     names = ("column_name", "row_count", "missing_count", *MEANS)
     rows = tuple(tuple(row.values()) for row in as_rows(shown[list(names)]))
-    told = plain_words.day(shown["computed_at"].iloc[0])
+    arrived = plain_words.day(shown["computed_at"].iloc[0])
     return (
         Section(
             "Statistics of the newest data",
             (
                 Table(
-                    ("column", "rows", "missing", "mean", "median", "sd", "values", "commonest"),
+                    (
+                        "column",
+                        "rows",
+                        "missing",
+                        "mean",
+                        "median",
+                        "sd",
+                        "values",
+                        "most frequent",
+                    ),
                     rows,
-                    caption=f"Each column of the data that came on {told}.",
-                    omitted=f"{hidden} more columns are left out." if hidden else "",
+                    caption=f"Columns of the data that arrived on {arrived}.",
+                    omitted=f"{counted(hidden, 'more column')} not shown." if hidden else "",
                 ),
             ),
         ),

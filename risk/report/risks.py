@@ -1,4 +1,4 @@
-"""Whether predicted risks come true, how they are spread, and what errors cost."""
+"""Predicted risks: calibration, distribution, and the cost of errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from risk.stats.threshold import highest_f1, lowest_cost
 
 
 def sections(known: Context, found: Labelled) -> tuple[Section, ...]:
-    """Compare predicted risks with what happened, then with the costs of acting on them."""
+    """Report calibration, the distribution of the predicted risk, and the cost of errors."""
     return (_calibration(known, found), *_distribution(known), *_thresholds(known, found))
 
 
@@ -20,21 +20,20 @@ def _calibration(known: Context, found: Labelled) -> Section:
 
     bins = curves.calibration_bins(found, confidence=known.config.scoring.confidence)
     n_off = int(((bins["predicted"] < bins["lower"]) | (bins["predicted"] > bins["upper"])).sum())
-    where = f"In {n_off} of {counted(len(bins), 'group')}" if n_off else "In no group"
-    told = (
-        f"The model predicts a mean risk of {found.y_pred_proba.mean():.0%}, and "
-        f"{found.y_true.mean():.0%} turned out to be at risk. {where} of rows, sorted by predicted "
-        "risk, is the difference more than chance explains."
+    off = f"{n_off} of {len(bins)} groups" if n_off else "none of the groups"
+    text = (
+        f"The mean predicted risk is {found.y_pred_proba.mean():.0%}; "
+        f"{found.y_true.mean():.0%} of the rows were at risk. With rows grouped by predicted risk, "
+        f"the difference exceeds chance in {off}."
     )
     return Section(
-        "Do predicted risks come true?",
+        "Are predicted risks accurate?",
         (
-            Paragraph(told),
+            Paragraph(text),
             Picture(
                 curve_figures.calibration_curve(bins),
-                "Predicted risk against the share that turned out to be at risk; on the diagonal "
-                "both are equal.",
-                told,
+                "Predicted risk against the observed share at risk; equal on the diagonal.",
+                text,
             ),
         ),
     )
@@ -43,17 +42,17 @@ def _calibration(known: Context, found: Labelled) -> Section:
 def _distribution(known: Context) -> tuple[Section, ...]:
     from risk.figures import distributions as distribution_figures
 
-    seen, title = known.seen, "How the predicted risk is spread"
+    seen, title = known.seen, "Distribution of the predicted risk"
     if seen is None or seen.monitored is None:
-        why = seen.fault if seen else "no rows have come since the first training"
-        return (Section(title, (Paragraph(f"Not told: {why}.", "aside"),)),)
+        why = seen.fault if seen else "no rows have arrived since the first model was trained"
+        return (Section(title, (Paragraph(f"Not available: {why}.", "aside"),)),)
     bins = distributions.of_prediction(seen.monitored.reference, seen.recent)
     threshold = seen.monitored.champion.manifest.threshold
-    called = bins[bins["left"] >= threshold - 1e-9][["reference", "current"]].sum()
-    told = (
-        f"Release {seen.assessment.version} called {called['current']:.0%} of the newest "
-        f"{counted(seen.recent.n, 'row')} at risk, and {called['reference']:.0%} of the rows it "
-        "learnt from."
+    flagged = bins[bins["left"] >= threshold - 1e-9][["reference", "current"]].sum()
+    text = (
+        f"Release {seen.assessment.version} flags {flagged['current']:.0%} of "
+        f"{counted(seen.recent.n, 'new row')} as at risk, and {flagged['reference']:.0%} of its "
+        "training data."
     )
     figure = distribution_figures.score_distribution(
         bins,
@@ -61,8 +60,8 @@ def _distribution(known: Context) -> tuple[Section, ...]:
         n_reference=seen.monitored.reference.profile.n,
         n_current=seen.recent.n,
     )
-    caption = "Predicted risk of the rows learnt from, and of the newest rows."
-    return (Section(title, (Paragraph(told), Picture(figure, caption, told))),)
+    caption = "Predicted risk of the training data and of the new rows."
+    return (Section(title, (Paragraph(text), Picture(figure, caption, text))),)
 
 
 def _thresholds(known: Context, found: Labelled) -> tuple[Section, ...]:
@@ -76,37 +75,37 @@ def _thresholds(known: Context, found: Labelled) -> tuple[Section, ...]:
     )
     cheapest = lowest_cost(found.y_true, found.y_pred_proba, cost=cost)
     tried = {
-        "in force": chosen,
+        "current": chosen,
         "lowest cost on these rows": cheapest,
         "highest F1 on these rows": highest_f1(found.y_true, found.y_pred_proba),
-        "one half": 0.5,
+        "0.5": 0.5,
     }
     done = {name: curves.at(found, threshold, cost) for name, threshold in tried.items()}
     now, best = (done[name]["cost per row"] for name in list(done)[:2])
     saved = (
-        f"the cheapest on these rows, {cheapest:.2f}, would have cost {best:.3f}. What is cheapest "
-        "here need not be so tomorrow: it was chosen with the labels known."
+        f"the cheapest on these rows, {cheapest:.2f}, would have cost {best:.3f}. It was chosen "
+        "with the labels known and may not be the cheapest on other rows."
         if (best or 0) < (now or 0)
-        else "no other would have cost less on these rows."
+        else "no other threshold would have cost less on these rows."
     )
-    told = f"{_prices(cost)} The threshold in force, {chosen:.2f}, costs {now:.3f} per row; {saved}"
+    text = f"{_prices(cost)} The current threshold, {chosen:.2f}, costs {now:.3f} per row; {saved}"
     picture = Picture(
         curve_figures.threshold_costs(
             curves.costs(found, cost), chosen=chosen, cheapest=cheapest, n=len(found)
         ),
-        "What each threshold would have cost per row.",
-        told,
+        "Mean cost per row at each threshold.",
+        text,
     )
     return (
         Section(
-            "What errors cost",
+            "Cost of errors",
             (
-                Paragraph(told),
+                Paragraph(text),
                 picture,
                 Table(
-                    ("threshold", "", *done["in force"]),
-                    tuple((tried[name], name, *told.values()) for name, told in done.items()),
-                    shares=("called", "precision", "recall"),
+                    ("threshold", "chosen by", *done["current"]),
+                    tuple((tried[name], name, *scores.values()) for name, scores in done.items()),
+                    shares=("flagged", "precision", "recall"),
                 ),
             ),
         ),
@@ -115,6 +114,7 @@ def _thresholds(known: Context, found: Labelled) -> tuple[Section, ...]:
 
 def _prices(cost: Costs) -> str:
     caught, false_alarm, missed, right_no = cost
-    told = f"Missing one at risk costs {missed:g}, a false alarm {false_alarm:g}"
-    free = not caught and not right_no
-    return f"{told}." if free else f"{told}, a right call {caught:g}, a right silence {right_no:g}."
+    errors = f"A missed row at risk costs {missed:g}, a false alarm {false_alarm:g}"
+    if not caught and not right_no:
+        return f"{errors}."
+    return f"{errors}, a correct flag {caught:g}, correctly not flagging {right_no:g}."

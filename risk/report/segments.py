@@ -1,4 +1,4 @@
-"""Where the model is weakest: the segments in which it is wrong more often than elsewhere."""
+"""Weak segments: where the model is wrong more often than elsewhere."""
 
 from __future__ import annotations
 
@@ -49,18 +49,20 @@ class Segments:
     def __str__(self) -> str:
         return self.in_words()
 
-    def in_words(self, *, most: int = 3) -> str:
-        """Say where the model is wrong more often than elsewhere, and than chance explains."""
+    def in_words(self, *, max_shown: int = 3) -> str:
+        """Name the segments in which the model is significantly worse than elsewhere."""
         if self.missing:
             return self.missing
-        of_all = f"of {plain_words.counted(len(self.table), 'segment')}"
-        wrong = "wrong more often than elsewhere by more than chance"
-        usual = f"of all {self.overall.n:,} rows it is wrong in {self.overall.value:.0%}."
+        n_segments = plain_words.counted(len(self.table), "segment")
+        overall = f"Overall it is wrong in {self.overall.value:.0%} of {self.overall.n:,} rows."
         if self.weak.empty:
-            return f"In none {of_all} is the model {wrong}; {usual}"
+            return f"The model is significantly worse in none of {n_segments}. {overall}"
         shown = [f"{row.segment} ({row.value:.0%} of {row.n:,})" for row in self.weak.itertuples()]
-        told = plain_words.details(shown, most=most)
-        return f"In {len(self.weak)} {of_all} the model is {wrong}: {told}; {usual}"
+        worst = plain_words.details(shown, most=max_shown)
+        return (
+            f"The model is significantly worse in {len(self.weak)} of {n_segments} (share of wrong "
+            f"predictions): {worst}. {overall}"
+        )
 
 
 def find_weak(
@@ -68,10 +70,10 @@ def find_weak(
 ) -> Segments:
     """Compare how often the model is wrong in each segment of its features with elsewhere.
 
-    Segments are the quarters of a number, the values of a category, and what is missing, of at
-    least 30 rows with a label each. `y_pred_proba` is what the model of `manifest` predicts for
-    each of `rows`; unripe ones are left out. The chance that any segment is called weak by
-    accident is at most 1 - `confidence`, all of them together.
+    Segments are the quarters of a numeric feature, the values of a categorical feature, and
+    missing values, with at least 30 labelled rows each. `y_pred_proba` is the prediction of the
+    model of `manifest` for each of `rows`; rows without a label are ignored. The probability that
+    any segment is reported as weak by chance is at most 1 - `confidence`, over all segments.
     """
     ripe = rows[manifest.target].notna().to_numpy()
     y_true = rows[manifest.target].to_numpy()[ripe].astype("int8")
@@ -104,13 +106,13 @@ def find_weak(
 
 def _why_none(n: int) -> str:
     if n < 2 * MIN_ROWS:
-        known = f"Only {plain_words.counted(n, 'row')} with a label"
-        return f"{known}: to compare segments at least {2 * MIN_ROWS} are needed."
+        known = plain_words.counted(n, "labelled row")
+        return f"Only {known}: comparing segments requires at least {2 * MIN_ROWS}."
     return f"No feature divides the {n:,} labelled rows into segments of at least {MIN_ROWS}."
 
 
 def _share(wrong: Mask, confidence: float) -> Estimate:
-    """Estimate how often predictions are wrong: how right one is who says the opposite."""
+    """Estimate the share of wrong predictions, with the interval of an accuracy."""
     if not len(wrong):
         return Estimate(None, None, None, 0)
     return accuracy(np.ones(len(wrong)), wrong, confidence=confidence)
@@ -141,11 +143,11 @@ def _quarters(values: pd.Series[Any]) -> Iterator[tuple[str, Mask]]:
     between = [f"over {low} to {high}" for low, high in zip(edges, edges[1:], strict=False)]
     words = [f"up to {edges[0]}", *between, f"over {edges[-1]}"]
     cells = np.searchsorted(cuts, numbers, side="left")
-    yield from ((told, cells == cell) for cell, told in enumerate(words))
+    yield from ((text, cells == cell) for cell, text in enumerate(words))
 
 
 def _categories(values: pd.Series[Any]) -> Iterator[tuple[str, Mask]]:
-    """Take each value there are enough rows of, and the others together."""
+    """Yield each value with enough rows, and all other values together."""
     codes, known = pd.factorize(values)
     is_common = np.bincount(codes[codes >= 0], minlength=len(known)) >= MIN_ROWS
     for code in sorted(np.flatnonzero(is_common).tolist(), key=lambda code: known[code]):
@@ -164,7 +166,7 @@ def section(known: Context) -> Section:
 
     labelled = known.judged_on if known.monitored else None
     if known.monitored is None or labelled is None:
-        return Section(TITLE, (Paragraph("Not told: there is no row with a label to judge by."),))
+        return Section(TITLE, (Paragraph("Not available: no row has a label."),))
     confidence = known.config.scoring.confidence
     found = find_weak(
         labelled.rows,
@@ -172,24 +174,24 @@ def section(known: Context) -> Section:
         known.monitored.champion.manifest,
         confidence=confidence,
     )
-    lead = Paragraph(found.in_words(most=5))
+    lead = Paragraph(found.in_words(max_shown=5))
     if found.missing or found.overall.value is None:
         return Section(TITLE, (lead,))
     shown = found.table.head(MAX_ROWS)
     hidden = len(found.table) - len(shown)
     figure = intervals.segments(shown.head(MAX_DRAWN), overall=found.overall.value, metric=METRIC)
     table = Table(
-        ("segment", "rows", "wrong", "from", "to", "mean risk", "were at risk", "weak"),
+        ("segment", "rows", "wrong", "lower", "upper", "mean risk", "at risk", "weak"),
         tuple(tuple(row[name] for name in SHOWN) for row in as_rows(shown)),
-        caption="How often the model is wrong, the strongest evidence first.",
-        shares=("wrong", "from", "to", "mean risk", "were at risk"),
-        omitted=f"{hidden} more segments are left out, with less evidence." if hidden else "",
+        caption="Share of wrong predictions with its interval, strongest evidence first.",
+        shares=("wrong", "lower", "upper", "mean risk", "at risk"),
+        omitted=f"{plain_words.counted(hidden, 'more segment')} not shown." if hidden else "",
     )
     rule = (
-        f"About {labelled.name}. A segment is called weak only where chance explains it in less "
-        f"than {1 - confidence:.0%} of all reports, all segments taken together."
+        f"Based on {labelled.name}. At most {1 - confidence:.0%} of reports name a weak segment by "
+        "chance."
     )
-    caption = "The share of wrong predictions in each segment; the line is that of all rows."
+    caption = "Share of wrong predictions in each segment; the line is the share in all rows."
     return Section(
         TITLE,
         (lead, Paragraph(rule, "aside"), Picture(figure, caption, found.in_words()), table),

@@ -227,7 +227,7 @@ def test_a_person_signs_in_and_handles_an_incident(visit, config, url):
     page.wait_for_selector("text=Acknowledged")
     page.fill("#incidents input", "a new price list")
     page.click("text=Resolve")
-    page.wait_for_selector("text=None is open.")
+    page.wait_for_selector("text=No open incidents.")
     page.click("#incidents summary")
 
     assert "a new price list (by ada)" in words(page, "#incidents")

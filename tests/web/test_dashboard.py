@@ -83,7 +83,7 @@ def test_before_the_first_run_the_page_says_what_to_do(world, tree):
 
     page = page_of(create_app(world.config).test_client())
 
-    assert "Nothing has run yet" in page.texts["verdict"]
+    assert "No run yet" in page.texts["verdict"]
     assert "python full_process.py" in page.texts["content"]
     assert str(world.config.input_folder_path) in page.texts["content"]
     assert tree() == before and not (world.folder / "db").exists()
@@ -118,7 +118,7 @@ def test_alarms_change_the_answer(client, ledger):
 
     assert page.texts["verdict"] == "The model is not fit to use"
     assert "verdict not-fit" in [a.get("class") for a in page.all("section")]
-    assert "1 in a row" in page.texts["incidents"]
+    assert "in 1 batch" in page.texts["incidents"]
 
 
 def test_a_model_nobody_can_trust_is_told(client, here):

@@ -235,6 +235,8 @@ def test_an_incident_is_acknowledged_and_resolved_by_name(client, alice, inciden
 
     assert noted.json["acknowledged_at"] and not noted.json["resolved_at"]
     assert closed.json["resolution"] == "the vendor mended it (by alice)"
+    assert closed.json["resolution_code"] == "by_person"
+    assert closed.json["resolution_facts"] == {"by": "alice"}
     assert closed.json == client.get(f"/incidents/{incident}").json
 
 
@@ -242,7 +244,7 @@ def test_without_a_reason_a_person_resolved_it(client, alice, incident):
     """No body, an empty one, or an empty field of a form."""
     answer = client.post(f"/incidents/{incident}/resolve", headers=alice)
 
-    assert answer.json["resolution"] == "resolved by a person (by alice)"
+    assert answer.json["resolution"] == "Resolved by a person (by alice)"
 
 
 @pytest.mark.parametrize("action", ["acknowledge", "resolve"])

@@ -1,4 +1,4 @@
-"""What stands on a page, each piece marked for those who cannot see it."""
+"""Flowables of a page, each tagged for assistive technology."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FONT = ("FONTNAME", (0, 0), (-1, -1), fonts.TEXT)  # of tables; reportlab's own 
 
 
 def style(size: float = BODY, **options: Any) -> ParagraphStyle:
-    """Give the style of a text; all others are variations of it."""
+    """Return the style of a text; all others are variations of it."""
     usual = {"fontName": fonts.TEXT, "bulletFontName": fonts.TEXT, "textColor": INK}
     usual["leading"] = LEADING * size
     return ParagraphStyle(f"{size} {sorted(options)}", fontSize=size, **(usual | options))
@@ -31,7 +31,7 @@ def style(size: float = BODY, **options: Any) -> ParagraphStyle:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a heading is found: its title, how deep it is, the name of its bookmark."""
+    """A heading's title, level and bookmark."""
 
     title: str
     level: int
@@ -39,7 +39,7 @@ class Place:
 
 
 class Text(PlainParagraph):  # type: ignore[misc]
-    """A paragraph of plain text; what it is split into belongs to the same element."""
+    """A paragraph of plain text; its parts belong to the same element."""
 
     element: Element
     place: Place | None = None
@@ -48,32 +48,32 @@ class Text(PlainParagraph):  # type: ignore[misc]
 
     @classmethod
     def of(cls, text: str, look: ParagraphStyle, element: Element, **options: Any) -> Text:
-        """Write a text that may hold anything."""
+        """Create a paragraph from any text."""
         made = cls(fonts.marked_up(text).replace("\n", "<br/>"), look, **options)
         made.element = element
         return made
 
     def wrap(self, room: float, height: float) -> tuple[float, float]:
-        """Break it into lines once for each width: tables ask four times, each of two passes."""
+        """Break the text into lines once per width: tables ask four times in each of two passes."""
         if room != self._room or not hasattr(self, "blPara"):  # which a vain split drops
             self._room, self._size = room, super().wrap(room, height)
         return self._size
 
     def split(self, *room: float) -> list[Any]:
-        """Split as a paragraph does, and keep what it is."""
+        """Split like a paragraph, keeping the type."""
         parts: list[Any] = super().split(*room)
         for part in parts:
             part.element = self.element
         return parts
 
     def drawOn(self, canvas: Any, *at: Any, **options: Any) -> None:  # noqa: N802
-        """Draw and mark it."""
+        """Draw and tag it."""
         with canvas.marks.marked(canvas, self.element):
             super().drawOn(canvas, *at, **options)
 
 
 class Drawing(Flowable):  # type: ignore[misc]
-    """The place that is kept for a figure, and its caption; smaller if the page is nearly full."""
+    """The space reserved for a figure, and its caption; smaller if the page is nearly full."""
 
     def __init__(self, name: str, size: tuple[float, float], caption: Text, what: str) -> None:
         super().__init__()
@@ -81,12 +81,12 @@ class Drawing(Flowable):  # type: ignore[misc]
         self.element = Element("Figure", alternative=what)
 
     def least_height(self, room: float) -> float:
-        """Tell how much room it takes at least."""
+        """Return the minimum height."""
         _, height = self.wrap(room, 0)
         return height - (1 - MIN_SHARE) * self.scale * self.size[1]
 
     def wrap(self, room: float, height: float) -> tuple[float, float]:
-        """Tell how much room it takes; its form stays as it is."""
+        """Return width and height; the aspect ratio is kept."""
         _, below = self.caption.wrap(room, height)
         usual = min(1.0, room / self.size[0], TALLEST_FIGURE / self.size[1])
         fitting = (height - below) / self.size[1]
@@ -94,11 +94,11 @@ class Drawing(Flowable):  # type: ignore[misc]
         return room, self.size[1] * self.scale + below
 
     def getSpaceAfter(self) -> float:  # noqa: N802
-        """Keep the distance its caption wants."""
+        """Return the space the caption requires."""
         return float(self.caption.getSpaceAfter())
 
     def draw(self) -> None:
-        """Keep the place; write the caption below."""
+        """Reserve the space; draw the caption below."""
         canvas, below = self.canv, self.caption.height
         if not canvas.hasForm(self.name):
             canvas.beginForm(self.name, 0, 0, *self.size)
@@ -113,10 +113,10 @@ class Drawing(Flowable):  # type: ignore[misc]
 
 
 class Begin(CondPageBreak):  # type: ignore[misc]
-    """A new page, unless there is room for the beginning of what follows."""
+    """A page break, unless there is room for the start of what follows."""
 
     def least_height(self, _room: float) -> float:
-        """Tell how much room that takes."""
+        """Return the height required."""
         return float(self.height)
 
 
@@ -133,7 +133,7 @@ class Grid(LongTable):  # type: ignore[misc]
 
 
 class Contents(TableOfContents):  # type: ignore[misc]
-    """The contents, whose lines lead to the headings."""
+    """A table of contents with links to the headings."""
 
     def __init__(self, *looks: ParagraphStyle) -> None:
         flush = [FONT, ("LEFTPADDING", (0, 0), (-1, -1), 0), ("RIGHTPADDING", (0, 0), (-1, -1), 0)]
@@ -141,10 +141,10 @@ class Contents(TableOfContents):  # type: ignore[misc]
         self.element = Element("TOC")
 
     def expect(self, places: list[Place]) -> None:
-        """Take the room that all lines need from the first pass on, which saves a third one."""
+        """Reserve the space of all lines from the first pass on, which saves a third pass."""
         self._entries = [(place.level, place.title, 0, place.key) for place in places]
 
     def drawOn(self, canvas: Any, *at: Any, **options: Any) -> None:  # noqa: N802
-        """Draw and mark it."""
+        """Draw and tag it."""
         with canvas.marks.marked(canvas, self.element):
             super().drawOn(canvas, *at, **options)

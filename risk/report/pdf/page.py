@@ -1,4 +1,4 @@
-"""The page of a PDF: its size, its margins, the line at its foot, what marks drawn pieces."""
+"""The page of a PDF: size, margins, footer and tags."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEVELS_IN_CONTENTS = 2
 
 
 class Canvas(PlainCanvas):  # type: ignore[misc]
-    """A canvas that keeps what was marked on it."""
+    """A canvas that collects the tags of what it draws."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options | {"initialFontName": fonts.TEXT})
@@ -34,10 +34,10 @@ class Canvas(PlainCanvas):  # type: ignore[misc]
 
 
 class Total(Flowable):  # type: ignore[misc]
-    """The end of the story: there the number of pages is known, and written for every foot."""
+    """The end of the document, where the number of pages is known and written into the footers."""
 
     def frameAction(self, _frame: Frame) -> None:  # noqa: N802
-        """Write it into the place that every foot keeps; that needs no room on a full page."""
+        """Write it into the form that every footer contains; this needs no space on a full page."""
         self.canv.beginForm(TOTAL, 0, -SIZE_OF_FOOT, ROOM_FOR_TOTAL, SIZE_OF_FOOT)
         self.canv.setFont(fonts.TEXT, SIZE_OF_FOOT)
         self.canv.setFillColor(FAINT)
@@ -46,7 +46,7 @@ class Total(Flowable):  # type: ignore[misc]
 
 
 class Template(BaseDocTemplate):  # type: ignore[misc]
-    """Pages of one kind; headings become bookmarks and lines of the contents."""
+    """A document of uniform pages; headings become bookmarks and entries of the contents."""
 
     def __init__(self, file: Any, document: Document) -> None:
         super().__init__(
@@ -63,7 +63,7 @@ class Template(BaseDocTemplate):  # type: ignore[misc]
         self._foot = f"{document.title} · {as_text(document.reported_at)} UTC"
 
     def afterFlowable(self, flowable: Any) -> None:  # noqa: N802
-        """Note where a heading came to stand."""
+        """Record the position of a heading."""
         place: Place | None = getattr(flowable, "place", None)
         if place:
             self.canv.bookmarkPage(place.key)

@@ -1,4 +1,4 @@
-"""From a document to what is laid out on pages, in order."""
+"""Conversion of a document to flowables, in order."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ LINES_OF_CONTENTS = (
 
 
 class Story:
-    """All flowables of a document, and the figures that places are kept for."""
+    """All flowables of a document, and the figures for which space is reserved."""
 
     def __init__(self, document: Document) -> None:
         self.figures: list[Figure] = []
@@ -114,7 +114,7 @@ class Story:
 
 
 def _with_words(flowables: list[Flowable]) -> Iterator[Flowable]:
-    """Begin a new page rather than part a figure or a table from the words that lead to it."""
+    """Keep a figure or table on the page of the text that introduces it."""
     for number, flowable in enumerate(flowables):
         if isinstance(flowable, Text) and not isinstance(flowables[number - 1], Text):
             words = list(takewhile(lambda next_one: isinstance(next_one, Text), flowables[number:]))

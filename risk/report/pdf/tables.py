@@ -1,4 +1,4 @@
-"""Tables on a page: columns as wide as they need, headings on every page, numbers to the right."""
+"""Tables: columns as wide as needed, headings on every page, numbers aligned right."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LOOK = [
 
 
 def laid_out(table: Table, room: float) -> Iterator[Flowable]:
-    """Lay a table out: its caption, itself, what was left out."""
+    """Return the flowables of a table: caption, table, note on rows not shown."""
     grid = _grid(table, room)
     height = grid.wrap(room, 0)[1] if len(table.rows) <= MAX_ROWS_TOGETHER else 0
     yield Begin(ROOM_OF_CAPTION + min(max(height, ROOM), MAX_ROOM))
@@ -49,9 +49,9 @@ def laid_out(table: Table, room: float) -> Iterator[Flowable]:
 
 
 def share_out(wanted: Sequence[float], needed: Sequence[float], room: float) -> list[float]:
-    """Give each column what it wants; if there is no room, what it needs and a fair rest.
+    """Give each column its full width or, without enough room, its minimum and a fair share.
 
-    Of the rest all get alike, but none more than it wants.
+    The remaining room is shared equally, but none exceeds its full width.
 
     >>> share_out([100, 300], [50, 60], room=210)
     [100.0, 110.0]
@@ -84,12 +84,12 @@ def _grid(table: Table, room: float) -> Grid:
 
 
 def _at(size: float, widths: Sequence[float]) -> list[float]:
-    """Turn widths in sizes of a letter into points, with the distance between columns."""
+    """Convert widths in font sizes to points, with the distance between columns."""
     return [size * width + AROUND for width in widths]
 
 
 def _widest(rows: list[list[str]], *, headings_in_words: bool = False) -> list[float]:
-    """Tell how wide each column is if nothing, or only its heading, is wrapped."""
+    """Return the width of each column if only headings are wrapped, or nothing is."""
     heads = [head.split(" ") if headings_in_words else [head] for head in rows[0]]
     columns = zip(*rows, strict=True)
     return [
@@ -99,7 +99,7 @@ def _widest(rows: list[list[str]], *, headings_in_words: bool = False) -> list[f
 
 
 def _narrowest(rows: list[list[str]]) -> list[float]:
-    """Tell how wide each column must be so that no word of it is cut, very long ones excepted."""
+    """Return the minimum width of each column so that no word is cut, except very long ones."""
     columns = zip(*rows, strict=True)
     words = [[word for text in column for word in text.split(" ")] for column in columns]
     heads = [len(head.split(" ")) for head in rows[0]]
@@ -110,7 +110,7 @@ def _narrowest(rows: list[list[str]]) -> list[float]:
 
 
 def _widths(texts: Sequence[str], *, heads: int = 1) -> Iterator[float]:
-    """Measure texts, of which the first are of a heading."""
+    """Measure texts, the first of which belong to a heading."""
     for number, text in enumerate(texts):
         yield fonts.width(text, 1, is_bold=number < heads)
 

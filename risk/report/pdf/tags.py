@@ -18,7 +18,7 @@ from pypdf import generic as pdf
 
 @dataclass(eq=False)
 class Element:
-    """A node of the tree: its role, what it is part of, what to say instead of showing it."""
+    """A node of the structure tree: role, parent, and alternative text."""
 
     role: str
     parent: Element | None = None
@@ -27,7 +27,7 @@ class Element:
 
 
 class Marks:
-    """What one pass over the document has marked so far, in the order it was drawn."""
+    """The tags of one pass over the document, in drawing order."""
 
     def __init__(self) -> None:
         self.elements: dict[Element, None] = {}
@@ -35,7 +35,7 @@ class Marks:
 
     @contextmanager
     def marked(self, canvas: Any, element: Element) -> Iterator[None]:
-        """Mark what is drawn inside as a piece of an element."""
+        """Tag what is drawn in the context as part of an element."""
         page = canvas.getPageNumber() - 1
         mark = self._on_page[page]
         self._on_page[page] += 1
@@ -50,14 +50,14 @@ class Marks:
 
 @contextmanager
 def decoration(canvas: Any) -> Iterator[None]:
-    """Mark what is drawn inside as nothing to be read aloud."""
+    """Tag what is drawn in the context as an artifact, not to be read aloud."""
     canvas.addLiteral("/Artifact BMC")
     yield
     canvas.addLiteral("EMC")
 
 
 def plant(writer: PdfWriter, elements: Iterable[Element]) -> None:
-    """Add the tree of all elements to a finished document."""
+    """Add the structure tree to a finished document."""
     tree = _Tree(writer)
     for element in elements:
         tree.add(element)
@@ -65,7 +65,7 @@ def plant(writer: PdfWriter, elements: Iterable[Element]) -> None:
 
 
 class _Tree:
-    """The tree while it grows: each element is made once, and its parents before it."""
+    """The tree under construction: each element is created once, its parents first."""
 
     def __init__(self, writer: PdfWriter) -> None:
         self._writer = writer
@@ -90,8 +90,8 @@ class _Tree:
             numbers += [page, [reference for _, reference in sorted(owned, key=lambda own: own[0])]]
         parents = self._writer._add_object(_as_pdf({"Nums": numbers}))
         self._root.update(_as_pdf({"K": self._document, "ParentTree": parents}))
-        told = {"StructTreeRoot": self._root_reference, "MarkInfo": {"Marked": True}}
-        self._writer.root_object.update(_as_pdf(told))
+        entries = {"StructTreeRoot": self._root_reference, "MarkInfo": {"Marked": True}}
+        self._writer.root_object.update(_as_pdf(entries))
 
     def _of(self, element: Element) -> Any:
         if element not in self._made:
@@ -108,7 +108,7 @@ class _Tree:
 
 
 def _as_pdf(value: Any) -> Any:
-    """Turn plain values into those of a PDF; a text that begins with a slash is a name."""
+    """Convert plain values to PDF objects; a text that begins with a slash is a name."""
     if isinstance(value, pdf.PdfObject):
         return value
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Figures as vectors: reportlab keeps a place for each, matplotlib draws, pypdf puts it in.
+"""Figures as vectors: reportlab reserves the space, matplotlib draws, pypdf inserts.
 
 All figures are drawn as the pages of one PDF, so that they share their fonts.
 """
@@ -24,12 +24,12 @@ FORM = ("/Type", "/Subtype", "/BBox")
 
 
 def place_of(number: int) -> str:
-    """Name the place that is kept for a figure."""
+    """Return the name of the space reserved for a figure."""
     return f"figure{number}"
 
 
 def fill(writer: PdfWriter, figures: Sequence[Figure]) -> None:
-    """Put each figure in the place that was kept for it."""
+    """Insert each figure into the space reserved for it."""
     if not figures:
         return
     places, pages = _places(writer), PdfReader(_as_pages(figures)).pages
@@ -48,7 +48,7 @@ def _as_pages(figures: Sequence[Figure]) -> io.BytesIO:
     from matplotlib.backends.backend_pdf import PdfPages
 
     fonts.register()
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of each letter
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every glyph
     content = io.BytesIO()
     nothing = {"CreationDate": None, "Creator": None, "Producer": None}
     style: Any = {"pdf.fonttype": TRUE_TYPE, "font.sans-serif": fonts.FAMILIES}

@@ -1,4 +1,4 @@
-"""A report as PDF: contents with links, bookmarks, tags; equal reports become equal bytes."""
+"""A report as PDF: contents with links, bookmarks, tags; equal reports give equal bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from risk.report.pdf.story import Story
 
 
 def write(document: Document) -> bytes:
-    """Write a report as the bytes of a PDF."""
+    """Return a report as the bytes of a PDF."""
     fonts.register()
     story, canvases = Story(document), []
 

@@ -182,7 +182,8 @@ def test_an_incident_that_is_over_is_resolved_with_its_reason(ledger, incident):
 
     (closed,) = ledger.incidents.history().to_dict("records")
     assert ledger.incidents.unresolved() == []
-    assert closed["resolution"] == "nothing more was seen of it"
+    assert closed["resolution"] == "It was not observed again."
+    assert (closed["resolution_code"], closed["resolution_facts"]) == ("passed", "{}")
     assert closed["resolved_at"] == NOON + timedelta(days=8)
 
 
@@ -201,7 +202,11 @@ def test_a_person_can_close_an_incident_once(ledger, incident):
     ledger.incidents.resolve(incident.id, "mended at the source")
 
     assert ledger.incidents.unresolved() == []
-    assert ledger.incidents.history()["resolution"].tolist() == ["mended at the source"]
+    (closed,) = ledger.incidents.history().to_dict("records")
+    assert (closed["resolution"], closed["resolution_code"]) == (
+        "mended at the source",
+        "by_person",
+    )
     for again in (
         ledger.incidents.acknowledge,
         lambda number: ledger.incidents.resolve(number, "again"),

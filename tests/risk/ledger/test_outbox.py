@@ -225,14 +225,14 @@ def test_messages_wait_until_they_are_taken_or_given_up(ledger):
     introduce(ledger)
     open_incident(ledger)
     send(ledger)
-    first, second = (message.id for message in ledger.outbox.unsent("mail", most_attempts=2))
+    first, second = (message.id for message in ledger.outbox.unsent("mail", max_attempts=2))
 
     ledger.outbox.note_failure([first], "it answers 500")
-    assert [m.id for m in ledger.outbox.unsent("mail", most_attempts=2)] == [second, first]
+    assert [m.id for m in ledger.outbox.unsent("mail", max_attempts=2)] == [second, first]
     ledger.outbox.note_sent([second])
     ledger.outbox.note_failure([first], "it answers 500")
 
-    assert ledger.outbox.unsent("mail", most_attempts=2) == []
+    assert ledger.outbox.unsent("mail", max_attempts=2) == []
     with ledger.engine.connect() as connection:
         rows = list(connection.execute(sa.select(tables.messages).order_by(tables.messages.c.id)))
     assert [(row.attempts, row.last_error) for row in rows] == [(2, "it answers 500"), (1, None)]

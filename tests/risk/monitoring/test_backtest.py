@@ -143,7 +143,7 @@ def test_a_policy_that_makes_no_sense_is_wrong_usage(world, wrong):
     result = world.command("diagnostics.py", "--replay", *wrong)
 
     assert result.returncode == 64, result.stderr
-    assert result.stderr.startswith("error: replay: ")
+    assert result.stderr.startswith(f"error: {wrong[0]}: ")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -163,4 +163,4 @@ def test_a_policy_without_a_replay_is_wrong_usage(world):
     result = world.command("diagnostics.py", "--budget", "1 per year")
 
     assert result.returncode == 64
-    assert "--budget and --tolerance are of a --replay" in result.stderr
+    assert "--budget and --tolerance require --replay" in result.stderr

@@ -53,7 +53,9 @@ def test_an_open_incident_says_what_since_when_what_was_done_and_what_to_do(ledg
 
     assert said.title == "Incident 1: data quality (large): duplicate rows"
     assert said.text.startswith("40 of 962 rows were known already\nSince: 20")
-    assert "while release 3 was live.\nDone: the live release stays.\nTo do: Ask who" in said.text
+    assert (
+        "while release 3 was live.\nDone: the live release was kept.\nTo do: Ask who" in said.text
+    )
     assert "\n  python diagnostics.py --acknowledge 1 " in said.text
     assert "\n  python diagnostics.py --resolve 1 " in said.text
 
@@ -66,7 +68,7 @@ def test_an_incident_that_is_over_asks_for_nothing(ledger, announce):
 
     said = announce()
 
-    assert said.title == "Incident 1 is resolved: data quality: duplicate rows"
+    assert said.title == "Incident 1 resolved: data quality: duplicate rows"
     assert said.text.startswith("deploy: release 4 went live\nIt was: 40 of 962 rows")
     assert "diagnostics.py" not in said.text
 
@@ -76,10 +78,10 @@ def test_an_incident_that_is_over_asks_for_nothing(ledger, announce):
     [
         ("deploy", {"version": 1}, ("Release 1 is live", "To do: nothing.")),
         ("deploy", {"version": 2}, ("Release 2 is live", "python deployment.py --rollback ")),
-        ("rollback", {"version": 1}, ("Back to release 1", "python deployment.py --list ")),
-        ("ask", {}, ("A person is asked, the", "python diagnostics.py --resolve ID ")),
-        ("ask", {"judgement": TRIED}, ("A person is asked whe", "python deployment.py --force ")),
-        ("keep", {"judgement": TRIED}, ("The challenger was", "python deployment.py --force ")),
+        ("rollback", {"version": 1}, ("Rolled back to release 1", "python deployment.py --list ")),
+        ("ask", {}, ("Attention needed: the", "python diagnostics.py --resolve ID ")),
+        ("ask", {"judgement": TRIED}, ("Approval needed: depl", "python deployment.py --force ")),
+        ("keep", {"judgement": TRIED}, ("Challenger refused", "python deployment.py --force ")),
     ],
 )
 def test_a_decision_says_why_and_what_a_person_can_do(ledger, announce, action, options, said):
@@ -103,8 +105,8 @@ def test_a_decision_says_why_and_what_a_person_can_do(ledger, announce, action, 
 @pytest.mark.parametrize(
     ("status", "title", "to_do"),
     [
-        ("failed", "Run 1 failed", "mend what the first line names"),
-        ("aborted", "Run 1 was cut off", "the next run carries on"),
+        ("failed", "Run 1 failed", "fix the cause named in the first line"),
+        ("aborted", "Run 1 was interrupted", "the next run continues"),
     ],
 )
 def test_a_run_that_failed_says_why(ledger, announce, status, title, to_do):
@@ -161,7 +163,7 @@ def test_the_introduction_says_what_will_come(world, ledger):
     """The first message proves that the address is right."""
     said = announcements.introduction(world.config, ledger.now())
 
-    assert said.title == "Messages arrive here"
+    assert said.title == "Notifications enabled"
     assert said.content["event"] == "introduction"
 
 

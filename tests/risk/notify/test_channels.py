@@ -139,10 +139,10 @@ def test_a_receiver_can_prove_who_sent_a_message_and_when(receiver):
     [
         (200, None),
         (204, None),
-        (302, "it answers 302"),
-        (307, "it answers 307"),
-        (404, "it answers 404"),
-        (500, "it answers 500"),
+        (302, "HTTP status 302"),
+        (307, "HTTP status 307"),
+        (404, "HTTP status 404"),
+        (500, "HTTP status 500"),
     ],
 )
 def test_only_2xx_is_taken(receiver, status, problem):
@@ -180,9 +180,9 @@ def test_nobody_waits_for_ever(receiver, to_people):
     problem = target.deliver(MESSAGES[:1], 0.2)
 
     assert problem in (
-        "no answer within 0.2 seconds",
-        "apprise reports a timeout",
-        "apprise reports a failure",
+        "no response within 0.2 seconds",
+        "apprise reports: timeout",
+        "apprise reports: failure",
     )
 
 
@@ -233,9 +233,9 @@ def test_text_of_others_is_no_markup(receiver):
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("nonsense://geheim", "this is no address that apprise knows"),
-        ("geheim", "this is no address that apprise knows"),
-        ("json://me:geheim@127.0.0.1:{port}/geheim", "apprise reports a failure"),
+        ("nonsense://geheim", "apprise does not recognise this URL"),
+        ("geheim", "apprise does not recognise this URL"),
+        ("json://me:geheim@127.0.0.1:{port}/geheim", "apprise reports: failure"),
     ],
 )
 def test_apprise_says_nothing_of_addresses(caplog, capfd, address, problem):
@@ -252,8 +252,8 @@ def test_a_refusal_of_an_apprise_address_is_a_failure(receiver):
     receiver.answers = [500, 307]
     target = people(f"json://{receiver.address}/me")
 
-    assert target.deliver(MESSAGES, 5) == "apprise reports a failure"
-    assert target.deliver(MESSAGES, 5) == "apprise reports a failure"
+    assert target.deliver(MESSAGES, 5) == "apprise reports: failure"
+    assert target.deliver(MESSAGES, 5) == "apprise reports: failure"
     assert [post["path"] for post in receiver.posts] == ["/me", "/me"]
 
 

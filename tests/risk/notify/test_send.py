@@ -86,7 +86,7 @@ def test_people_and_machines_are_told_of_an_incident(configure, ledger, receiver
     run(config, ledger, incidents=1)
 
     (mail,) = receiver.to("/people")
-    assert mail["title"].endswith("] Messages arrive here; Incident 1: data drift (small): age")
+    assert mail["title"].endswith("] Notifications enabled; Incident 1: data drift (small): age")
     assert "python diagnostics.py --acknowledge 1" in mail["message"]
     assert events(receiver) == ["introduction", "incident_opened"]
     assert receiver.to("/hook")[1]["incident"]["subject"] == "age"
@@ -104,7 +104,7 @@ def test_a_message_that_failed_is_recorded_and_tried_again_by_the_next_run(
     run(configure(), ledger)
     run(configure(), ledger)
 
-    assert (failed.attempts, failed.sent_at, failed.last_error) == (1, None, "it answers 500")
+    assert (failed.attempts, failed.sent_at, failed.last_error) == (1, None, "HTTP status 500")
     assert events(receiver) == ["introduction", "incident_opened", "incident_opened"]
     assert len({post["id"] for post in receiver.to("/hook")}) == 2
     assert rows_of(ledger)[-1].attempts == 2
@@ -114,16 +114,19 @@ def test_a_message_that_failed_is_recorded_and_tried_again_by_the_next_run(
 def test_a_message_nobody_takes_is_given_up_and_stays_recorded(configure, ledger, receiver, caplog):
     """It is not tried for ever, and not forgotten."""
     run(configure(), ledger)
-    config = configure("messages.most_attempts=2")
+    config = configure("messages.max_attempts=2")
     receiver.answers = [400] * 9
 
     for incidents in (1, 0, 0, 0):
         run(config, ledger, incidents=incidents)
 
     message = rows_of(ledger)[-1]
-    assert (message.attempts, message.sent_at, message.last_error) == (2, None, "it answers 400")
+    assert (message.attempts, message.sent_at, message.last_error) == (2, None, "HTTP status 400")
     assert len(receiver.posts) == 3
-    assert f"given up for {message.target}: messages {message.id}" in caplog.text
+    assert (
+        f"delivery to {message.target} given up after too many attempts: messages {message.id}"
+        in caplog.text
+    )
 
 
 def test_a_message_one_target_refuses_holds_up_no_other(configure, ledger, receiver):
@@ -195,7 +198,7 @@ def test_a_ledger_that_fails_is_logged_and_fails_no_run(configure, ledger, recei
 
     send.send_notifications(configure(), ledger)
 
-    assert "messages wait for the next run: the ledger cannot be used" in caplog.text
+    assert "messages not sent, the next run tries again: the ledger cannot be used" in caplog.text
 
 
 def test_no_log_and_no_row_tells_a_secret(configure, ledger, receiver, caplog):

@@ -52,7 +52,7 @@ def test_every_setting_is_listed_but_no_secret(story, known, tables):
 
 def test_the_manifest_is_the_signed_one(known, tables):
     """Name by name."""
-    table = next(t for t in tables(appendix.section(known)) if t.columns == ("what", "value"))
+    table = next(t for t in tables(appendix.section(known)) if t.columns == ("field", "value"))
 
     told, manifest = dict(table.rows), known.monitored.champion.manifest
     assert told["threshold"] == json.dumps(manifest.threshold)

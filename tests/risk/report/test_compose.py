@@ -71,7 +71,7 @@ def test_a_release_that_is_gone_is_told(report, story, words):
 
     told = "\n".join(map(words, document.sections))
     assert "No model can be trusted: there is no release 1" in told
-    assert "More cannot be told: there is no release 1" in told
+    assert "No further analysis is possible: there is no release 1" in told
     assert "Their values cannot be drawn: there is no release 1" in told
 
 

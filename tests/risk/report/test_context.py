@@ -109,7 +109,7 @@ def test_rows_that_cannot_be_read_are_said_to_be_so(first_day, ledger_of, words,
         assert len(compose(told.config, ledger).sections) == 8
 
     assert known.judged_on is known.test
-    assert "The rows that were not learnt cannot be used: " in said
+    assert "The rows not used for training cannot be used: " in said
     assert "00000002.parquet" in said
 
 
@@ -171,4 +171,4 @@ def test_a_release_that_only_saw_labels_has_no_rows_to_compare(first_day, ledger
         known = context.gather(told.config, ledger)
         assert len(compose(told.config, ledger).sections) == 8
 
-    assert known.seen.fault == "only labels have come since release 1 went live"
+    assert known.seen.fault == "only labels have arrived since release 1 went live"

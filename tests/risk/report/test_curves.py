@@ -92,7 +92,7 @@ def test_what_a_threshold_would_have_done_is_told_by_scikit_learn(many):
 
     found = curves.at(many, 0.7, COST)
 
-    assert found["called"] == pytest.approx(called.mean())
+    assert found["flagged"] == pytest.approx(called.mean())
     assert found["precision"] == pytest.approx(metrics.precision_score(many.y_true, called))
     assert found["recall"] == pytest.approx(metrics.recall_score(many.y_true, called))
     assert found["F1"] == pytest.approx(metrics.f1_score(many.y_true, called))

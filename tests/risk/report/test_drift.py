@@ -38,7 +38,7 @@ def test_what_moved_is_what_the_ledger_has(read, tables, words, sql):
     ]
     alarms = [feature for feature, _, alarm in found if alarm]
     assert alarms == ["lastmonth_activity"]
-    assert "1 of 4 features of the newest 400 rows differs" in words(section)
+    assert "Drift in 1 of 4 features (400 new rows): lastmonth_activity." in words(section)
 
 
 def test_what_did_not_change_is_not_said_to_have(read):
@@ -56,15 +56,15 @@ def test_what_did_not_change_is_not_said_to_have(read):
 
     (row,) = drift.table(drift.ranked(same, {}), "").rows
 
-    assert row[:2] == ("const", "as it was")
+    assert row[:2] == ("const", "unchanged")
 
 
 def test_a_feature_that_alarms_is_drawn_and_the_values_that_moved_are_named(read, words):
     """The quarters of the rows learnt from, then and now."""
     told = words(drift.section(read(3)))
 
-    assert "What moved most: above " in told
-    assert "lastmonth_activity: shares of the 600 rows learnt from and of the newest 400" in told
+    assert "Largest changes: above " in told
+    assert "lastmonth_activity: shares of 600 training rows and of 400 new rows" in told
 
 
 def test_the_parts_of_the_change_add_up_to_it(read, tables, sql):
@@ -72,10 +72,10 @@ def test_the_parts_of_the_change_add_up_to_it(read, tables, sql):
     ((attribution,),) = sql("SELECT attribution FROM assessments WHERE run_id = 3")
     told = json.loads(attribution)
 
-    table = next(t for t in tables(drift.section(read(3))) if t.columns[1] == "part of the change")
+    table = next(t for t in tables(drift.section(read(3))) if t.columns[1] == "contribution")
 
     *parts, (name, whole) = table.rows
-    assert (name, whole) == ("all", pytest.approx(told["after"] - told["before"]))
+    assert (name, whole) == ("total", pytest.approx(told["after"] - told["before"]))
     assert sum(part for _, part in parts) == pytest.approx(whole)
 
 
@@ -83,8 +83,10 @@ def test_a_quiet_day_is_told_as_one(read, words):
     """Nothing is drawn where nothing moved."""
     told = words(drift.section(read(2)))
 
-    assert "None of 4 features of the newest 300 rows differs" in told
-    assert "How they changed" not in told
+    assert (
+        "No drift: all 4 features are within tolerance of the training data (300 new rows)." in told
+    )
+    assert "Distributions of drifted features" not in told
 
 
 def test_an_alarm_counts_until_its_incident_is_closed(read, words, tables):
@@ -96,9 +98,11 @@ def test_an_alarm_counts_until_its_incident_is_closed(read, words, tables):
     section = drift.section(known)
 
     told = words(section)
-    assert "None of 4 features of the newest 400 rows differs" in told
+    assert (
+        "No drift: all 4 features are within tolerance of the training data (400 new rows)." in told
+    )
     assert "An earlier alarm is still open: lastmonth_activity since 4 March 2026." in told
-    assert "How they changed\nlastmonth_activity" in told
+    assert "Distributions of drifted features\nlastmonth_activity" in told
     assert [row[0] for row in tables(section)[0].rows if row[5]] == ["lastmonth_activity"]
 
 

@@ -35,7 +35,7 @@ def test_each_run_is_told_in_a_sentence(known, tables, words):
 
     assert [row[0] for row in runs.rows] == [4, 3, 2, 1]
     assert runs.rows[-1][4] == "On 2 March 2026 it made release 1 live."
-    assert "Of 4 runs all 4 went well." in words(section)
+    assert "All 4 runs succeeded." in words(section)
 
 
 def test_every_package_is_listed(known, tables):
@@ -51,5 +51,5 @@ def test_runs_that_went_wrong_are_counted():
     """Also those that were cut off."""
     runs = [{"status": status} for status in ("ok", "failed", "aborted", "running")]
 
-    assert operations._in_short(runs, 4) == "Of the newest 3 runs 2 failed or were cut off."
+    assert operations._in_short(runs, 4) == "2 of the newest 3 runs failed or were interrupted."
     assert operations._in_short(runs[1:2], 1) == "There was one run; it failed."

@@ -314,7 +314,7 @@ def test_a_wide_report_tells_what_it_leaves_out(wide):
     """30 of 100 rows are listed, 12 drawn; of 500 values those that changed most."""
     told = " ".join(ask("pdftotext", wide, "-").split())
 
-    assert "70 more of 100 moved less and are left out." in told
+    assert "70 of 100 are not shown; they drifted less." in told
     assert "Not drawn: 88 more features" in told
     assert "485 more values that changed less" in told
     assert "the other 90 features" in told

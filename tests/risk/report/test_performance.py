@@ -34,14 +34,17 @@ def test_right_and_wrong_calls_add_up(read, tables, words):
     """The same in the sentence as in the table."""
     known = read()
     section = performance.section(known)
-    table = next(t for t in tables(section) if t.columns[0] == "what they were")
+    table = next(t for t in tables(section) if t.columns[0] == "actual")
 
     (right_no, false_alarms), (missed, caught) = metrics.confusion_matrix(
         known.unlearnt.y_true, known.unlearnt.y_pred
     ).tolist()
     assert table.rows[0][1:] == (right_no, false_alarms, right_no + false_alarms)
     assert table.rows[1][1:] == (missed, caught, missed + caught)
-    assert f"{caught:,} ({caught / (missed + caught):.0%}) were called at risk" in words(section)
+    assert (
+        f"{caught:,} ({caught / (missed + caught):.0%}) were correctly flagged as at risk"
+        in words(section)
+    )
 
 
 def test_every_figure_has_a_caption_and_words_for_who_cannot_see_it(read):
@@ -68,8 +71,8 @@ def test_costs_are_told_for_the_threshold_in_force_and_the_cheapest(read, tables
 
     wrong = found.y_pred != found.y_true
     spent = (wrong & (found.y_true == 0)).sum() + 5 * (wrong & (found.y_true == 1)).sum()
-    assert told["in force"][0] == known.monitored.champion.manifest.threshold
-    assert told["in force"][-1] == pytest.approx(spent / len(found))
+    assert told["current"][0] == known.monitored.champion.manifest.threshold
+    assert told["current"][-1] == pytest.approx(spent / len(found))
     expected = lowest_cost(found.y_true, found.y_pred_proba, cost=cost)
     assert told["lowest cost on these rows"][0] == expected
 
@@ -78,8 +81,8 @@ def test_before_new_rows_come_the_test_data_are_drawn_and_it_is_said(read, words
     """And what cannot be told is told to be so."""
     told = words(performance.section(read(1)))
 
-    assert "about the test data, 300 rows; no other row has a label and was not learnt" in told
-    assert "Not told: no rows have come since the first training." in told
+    assert "based on the test data (300 rows); there are no newer labelled rows" in told
+    assert "Not available: no rows have arrived since the first model was trained." in told
     assert "No F1 of a run is known yet." in told
 
 
@@ -96,8 +99,8 @@ def test_one_class_is_no_crash(read, words, label):
 
     told = words(performance.section(known))
 
-    assert f"are {'at risk' if label else 'not at risk'}: curves need both kinds" in told
-    assert "What errors cost" not in told
+    assert f"are {'at risk' if label else 'not at risk'}; curves require both classes" in told
+    assert "Cost of errors" not in told
     known.__dict__.pop("test")
 
 
@@ -111,7 +114,7 @@ def test_a_part_is_never_called_all(read, words):
 
     told = words(performance.section(known))
 
-    assert f"{len(own) - 1:,} (>99%) were called so by mistake" in told
+    assert f"{len(own) - 1:,} (>99%) were flagged by mistake" in told
 
 
 def test_few_rows_are_called_few(read, words):
@@ -122,4 +125,4 @@ def test_few_rows_are_called_few(read, words):
         "the test data", test.rows[:5], test.y_true[:5], test.y_pred_proba[:5], test.y_pred[:5]
     )
 
-    assert "5 rows are few" in words(performance.section(known))
+    assert "5 rows only" in words(performance.section(known))

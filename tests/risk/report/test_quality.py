@@ -38,7 +38,7 @@ def test_what_came_and_what_was_refused_is_counted(read, tables, words):
     section = quality.section(read())
     files, refused = tables(section)[:2]
 
-    assert "303 rows: 300 were taken, 0 were known already, 3 were refused" in words(section)
+    assert "303 rows: 300 added, 0 duplicate, 3 quarantined" in words(section)
     assert [row[0] for row in files.rows] == ["data/development/day_3.csv"]
     assert refused.rows == (
         ("lastmonth_activity", "less than 0", 2),
@@ -55,16 +55,16 @@ def test_the_statistics_are_those_of_the_newest_rows(read, tables, story):
     assert told["lastyear_activity"]["mean"] == pytest.approx(rows["lastyear_activity"].mean())
     assert told["lastyear_activity"]["missing"] == 30
     assert told["region"]["values"] == 4
-    assert told["region"]["commonest"] == rows["region"].mode()[0]
+    assert told["region"]["most frequent"] == rows["region"].mode()[0]
 
 
 def test_before_the_first_comparison_the_data_are_still_described(read, words):
     """What came and its statistics need no reference."""
     told = words(quality.section(read(1)))
 
-    assert "1 file came so far with 600 rows" in told
+    assert "1 file arrived so far with 600 rows" in told
     assert "Statistics of the newest data" in told
-    assert "Missing, out of range, never seen" not in told
+    assert "Missing, out of range, unseen" not in told
 
 
 def test_an_alarm_is_told_until_its_incident_is_closed(read, words):
@@ -84,10 +84,10 @@ def test_an_alarm_is_told_until_its_incident_is_closed(read, words):
     quiet = read()
 
     told = words(quality.section(quiet))
-    assert "Alarms from earlier" not in told
+    assert "Earlier data quality alarms" not in told
 
     snapshot = replace(quiet.snapshot, incidents=[incident])
     told = words(quality.section(replace(quiet, snapshot=snapshot)))
-    assert "The newest data raise no alarm about their quality." in told
-    assert "Alarms from earlier are still open:" in told
+    assert "No data quality alarm in the newest data." in told
+    assert "Earlier data quality alarms that are still open:" in told
     assert 'Since 4 March 2026: region is "north" in all 1,200 rows.' in told

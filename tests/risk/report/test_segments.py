@@ -38,7 +38,7 @@ def test_the_sentence_is_that_of_the_segments(known, words):
         confidence=0.95,
     )
 
-    assert found.in_words(most=5) in words(segments.section(known))
+    assert found.in_words(max_shown=5) in words(segments.section(known))
 
 
 def test_without_labels_it_is_said_that_nothing_can_be_told(known, words):
@@ -47,7 +47,7 @@ def test_without_labels_it_is_said_that_nothing_can_be_told(known, words):
         known.config, known.ledger, known.run, known.since, known.snapshot, None
     )
 
-    assert "no row with a label" in words(segments.section(blind))
+    assert "no row has a label" in words(segments.section(blind))
 
 
 MODEL = Manifest.model_construct(
@@ -115,9 +115,9 @@ def test_the_weak_segment_comes_first_with_its_evidence(mistaken):
     assert found.table["p_value"].iloc[0] == pytest.approx(9 * p_value)
     assert found.overall.value == pytest.approx(wrong.mean())
     assert found.in_words() == (
-        "In 1 of 9 segments the model is wrong more often than elsewhere by more than chance: "
-        f"plan = b ({wrong[is_b].mean():.0%} of {is_b.sum()}); "
-        f"of all 400 rows it is wrong in {wrong.mean():.0%}."
+        "The model is significantly worse in 1 of 9 segments (share of wrong predictions): "
+        f"plan = b ({wrong[is_b].mean():.0%} of {is_b.sum()}). "
+        f"Overall it is wrong in {wrong.mean():.0%} of 400 rows."
     )
 
 
@@ -134,8 +134,8 @@ def test_rare_values_are_one_segment(mistaken):
         "plan is another value": 58,
     }
     assert found.in_words() == (
-        "In none of 2 segments is the model wrong more often than elsewhere by more than chance; "
-        "of all 158 rows it is wrong in 0%."
+        "The model is significantly worse in none of 2 segments. "
+        "Overall it is wrong in 0% of 158 rows."
     )
 
 
@@ -159,9 +159,7 @@ def test_with_too_few_labels_it_says_so(n, labels):
     found = find_weak(rows, y_pred_proba, MODEL, confidence=0.95)
 
     ripe = 0 if labels is None else n
-    assert f"Only {ripe} rows with a label: to compare segments at least 60 are needed." == str(
-        found
-    )
+    assert f"Only {ripe} labelled rows: comparing segments requires at least 60." == str(found)
     assert found.table.columns.tolist() == COLUMNS
     assert found.table.empty and found.weak.empty
     assert found.overall.n == ripe

@@ -1,0 +1,164 @@
+"""A new installation for a CSV file: its settings, its first rows, and rows kept for tests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from risk import store
+from risk.config import Config
+from risk.data.proposal import ENCODINGS, SEPARATORS, Proposal, propose
+from risk.errors import DataError, UsageError
+from risk.overrides import SECRETS
+
+CONFIG, NOTES = "config.json", "config-notes.md"
+INBOX, TEST_DATA = "inbox", "test_data.csv"
+TEST_SHARE = 5  # one row of so many is kept for tests
+MIN_TEST_ROWS_PER_CLASS = 1
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What was found in a file, and where the new installation is."""
+
+    config_path: Path
+    found: Proposal
+    n_rows: int
+    n_test: int
+
+    def __str__(self) -> str:
+        doubts = [f"  - {doubt}" for doubt in self.found.doubts]
+        return "\n".join(
+            [
+                f"wrote {self.config_path}: {self._columns()}",
+                f"{self.n_rows:,} rows are in {INBOX}/, {self.n_test:,} are kept as test data; "
+                f"what each column seems to be is in {NOTES}",
+                *(["please check:", *doubts] if doubts else []),
+                "next:",
+                *(f"  {command}" for command in self.next_commands),
+            ]
+        )
+
+    @property
+    def next_commands(self) -> tuple[str, ...]:
+        """What to run to get a first release, its report and its dashboard."""
+        config = f'--config "{self.config_path}"'
+        return (
+            f"python full_process.py {config}",
+            f"python app.py {config}",
+            f'cp NEW.csv "{self.config_path.parent / INBOX}"   # then run full_process.py again',
+        )
+
+    def notes(self) -> str:
+        """Return the content of the note beside the settings."""
+        dialect = self.found.dialect
+        lines = [
+            "# What was found",
+            "",
+            f"- separated by {SEPARATORS[dialect.separator]}, decimal `{dialect.decimal}`, "
+            f"{'UTF-8' if dialect.encoding == ENCODINGS[0] else 'Windows-1252'}",
+            *(f"- {note}" for note in self.found.notes),
+            "",
+            "## To check",
+            "",
+            *([f"- {doubt}" for doubt in self.found.doubts] or ["Nothing: no guess was needed."]),
+            "",
+            "## Next",
+            "",
+            "```bash",
+            *self.next_commands,
+            "```",
+            "",
+        ]
+        return "\n".join(lines)
+
+    def _columns(self) -> str:
+        columns = self.found.columns
+        return (
+            f"target {columns['target']} (positive: {columns['positive_label']}), "
+            f"identifier {columns['identifier']}, {len(columns['numeric'])} numbers, "
+            f"{len(columns['categorical'])} categories, {len(columns['other'])} columns not used"
+        )
+
+
+def initialise(
+    path: Path,
+    *,
+    folder: Path | None = None,
+    target: str | None = None,
+    identifier: str | None = None,
+    force: bool = False,
+) -> Installation:
+    """Describe a CSV file in a new config.json, which is written last, in its folder.
+
+    Rows go to the inbox, where the first run finds them; a fifth is kept as test data.
+    """
+    folder = (folder or path.parent).resolve()
+    config_path = folder / CONFIG
+    if config_path.exists() and not force:
+        raise UsageError(f"{config_path} exists; --force replaces it, --folder names another place")
+    found = propose(path, target=target, identifier=identifier)
+    settings = _settings(folder, found)
+    is_test = _kept_for_tests(found)
+    inbox, tests = folder / INBOX / f"{path.stem}.csv", folder / "data" / "test" / TEST_DATA
+    if inbox.resolve() == path.resolve():
+        raise UsageError(f"{path} is in the inbox already; name another --folder")
+    for file, rows in ((inbox, found.rows[~is_test]), (tests, found.rows[is_test])):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        store.write(
+            file, rows.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
+        )
+    made = Installation(config_path, found, int((~is_test).sum()), int(is_test.sum()))
+    store.write(folder / NOTES, made.notes())
+    store.write(config_path, json.dumps(settings, indent=4) + "\n")
+    return made
+
+
+def _settings(folder: Path, found: Proposal) -> dict[str, Any]:
+    """Return all settings, validated, with the defaults spelt out."""
+    settings = {
+        "root": folder,
+        "input_folder_path": INBOX,
+        "output_folder_path": "data/ingested",
+        "test_data_path": "data/test",
+        "test_data_filename": TEST_DATA,
+        "output_model_path": "models",
+        "prod_deployment_path": "deployment",
+        "columns": found.columns,
+        "ingestion": {
+            "separator": found.dialect.separator,
+            "decimal": found.dialect.decimal,
+        },
+    }
+    config = Config.model_validate(settings)
+    complete: dict[str, Any] = config.model_dump(mode="json", exclude={*SECRETS})
+    return complete
+
+
+def _kept_for_tests(found: Proposal) -> pd.Series[bool]:
+    """Choose labelled rows for tests: the newest fifth, or else a fifth by a hash of the key."""
+    columns, rows = found.columns, found.rows
+    labels = rows[columns["target"]]
+    known = labels.isin([str(columns[name]) for name in ("positive_label", "negative_label")])
+    if columns["event_time"]:
+        at = pd.to_datetime(rows[columns["event_time"]], format="ISO8601", utc=True)
+        place = at[known].rank(method="first", ascending=False)
+        is_test = (place <= known.sum() // TEST_SHARE).reindex(rows.index, fill_value=False)
+    else:
+        hashes = pd.util.hash_pandas_object(rows[columns["identifier"]], index=False)
+        is_test = pd.Series(known.to_numpy() & (hashes.to_numpy() % TEST_SHARE == 0), rows.index)
+    left = [
+        labels[known & own].value_counts().reindex(labels[known].unique(), fill_value=0)
+        for own in (is_test, ~is_test)
+    ]
+    if any(np.min(counts) < MIN_TEST_ROWS_PER_CLASS for counts in left):
+        raise DataError(
+            f"{int(known.sum())} labelled rows are too few to keep a fifth of them for tests with "
+            "both labels in each part"
+        )
+    return is_test
