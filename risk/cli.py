@@ -42,11 +42,13 @@ def main(
     *,
     add_options: Callable[[argparse.ArgumentParser], None] | None = None,
     access: Access | Callable[[Mapping[str, Any]], Access] = "write",
+    alone: Callable[..., object | None] = lambda **_: None,
 ) -> NoReturn:
     """Load the settings, run one stage, print its outcome, exit.
 
     With `access` "write" the stage gets the ledger and runs under the lock; with "read" it gets
-    the ledger without the lock; with "none" neither. `access` may depend on the options.
+    the ledger without the lock; with "none" neither. `access` may depend on the options. What
+    `alone` makes of the options needs no settings; if it makes nothing, the stage runs.
     """
     parser = _parser(doc)
     if add_options:
@@ -55,10 +57,13 @@ def main(
     options = {name: value for name, value in arguments.items() if name not in COMMON_OPTIONS}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
+        if (outcome := alone(**options)) is not None:
+            print(_as_json(outcome) if arguments["json"] else outcome)
+            sys.exit(0)
         config = load(arguments["config"], arguments["assignments"])
         wanted = access(options) if callable(access) else access
         if arguments["print_config"]:
-            outcome: object = config.model_dump_json(indent=4)
+            outcome = config.model_dump_json(indent=4)
         elif wanted == "none":
             outcome = run(config, **options)
         elif wanted == "read":

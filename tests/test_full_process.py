@@ -193,7 +193,7 @@ def test_a_rehearsal_decides_and_does_nothing(deployed, tree):
 
     outcome = process(deployed, dry_run=True)
 
-    assert "would act on: number_of_employees is above" in str(outcome)
+    assert "would act on: Column number_of_employees is above" in str(outcome)
     assert tree() == before
     assert counts_of(deployed) == counts
 

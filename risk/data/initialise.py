@@ -148,7 +148,8 @@ def _kept_for_tests(found: Proposal) -> pd.Series[bool]:
     if columns["event_time"]:
         at = pd.to_datetime(rows[columns["event_time"]], format="ISO8601", utc=True)
         place = at[known].rank(method="first", ascending=False)
-        is_test = (place <= known.sum() // TEST_SHARE).reindex(rows.index, fill_value=False)
+        chosen = place[place <= known.sum() // TEST_SHARE].index
+        is_test = pd.Series(rows.index.isin(chosen), rows.index)
     else:
         hashes = pd.util.hash_pandas_object(rows[columns["identifier"]], index=False)
         is_test = pd.Series(known.to_numpy() & (hashes.to_numpy() % TEST_SHARE == 0), rows.index)

@@ -64,6 +64,11 @@ class _Findings:
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(map(str, self.text))
+
     def cells(self, name: str) -> pd.Series[Any]:
         """Return the cells of a column that are not missing."""
         cells = self.text[name]
@@ -84,7 +89,7 @@ def propose(path: Path, *, target: str | None = None, identifier: str | None = N
     label = target or _target(found)
     negative, positive = _labels(found, label)
     known = _identifier(found, label, identifier)
-    roles = _roles(found, [name for name in text if name not in (label, known)])
+    roles = _roles(found, [name for name in found.names if name not in (label, known)])
     for name in _leaks(found, roles, found.text[label] == positive):
         found.doubts.append(
             f"{name} alone predicts {label} almost perfectly (AUC above {LEAKING_AUC}): it is "
@@ -168,7 +173,7 @@ def _as_numbers(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
 
 def _target(found: _Findings) -> str:
     """Choose a column of two values; by its name, or else the last one."""
-    binary = [name for name in found.text if found.cells(name).nunique() == 2]
+    binary = [name for name in found.names if found.cells(name).nunique() == 2]
     if not binary:
         raise DataError("no column has exactly two values, so none can be the target")
     rank = {name: place for place, name in enumerate(TARGETS)}
@@ -216,7 +221,7 @@ def _means(label: str, words: Sequence[str]) -> bool:
 
 def _identifier(found: _Findings, target: str, named: str | None) -> str:
     text = found.text
-    unique = [name for name in text if name != target and _is_unique(text[name])]
+    unique = [name for name in found.names if name != target and _is_unique(text[name])]
     if named is not None:
         if named not in unique:
             found.doubts.append(f"{named} repeats: late labels need it to name one row each")
