@@ -216,7 +216,7 @@ def test_a_threshold_is_not_chosen_from_a_handful_of_rows():
     chosen = fitting.choose_threshold(y_true, np.linspace(1, 0, 12), Training())
 
     assert chosen.value == 0.5
-    assert chosen.reason == "fixed: 3 rows of a class, 10 needed to choose one"
+    assert chosen.reason == "fixed: 3 rows of a class, choosing one needs 10"
 
 
 def test_features_of_both_kinds_with_gaps_train_without_a_warning(world, ledger):

@@ -172,7 +172,7 @@ def test_the_page_needs_no_script(visit, last_look):
     assert page.locator("tbody tr").count() > 40
     assert words(page, ".facts").endswith(moment)
     page.locator("#incidents summary").click()
-    assert "release 2 went live" in words(page, "#incidents")
+    assert "Release 2 was deployed" in words(page, "#incidents")
 
 
 def test_scripts_tell_times_in_the_zone_of_the_visitor(visit, last_look):
