@@ -89,7 +89,7 @@ def test_every_estimator_of_the_list_trains(world, ledger, name):
     challenger = training.run(config, ledger)
 
     assert challenger.manifest.estimator == name
-    assert str(challenger).startswith(f"retrain of {name} on 31 rows (all rows)")
+    assert str(challenger).startswith(f"{name} trained on 31 rows (all rows): F1 ")
 
 
 def test_parameters_reach_the_estimator_and_wrong_ones_are_named(world, ledger):
