@@ -33,6 +33,11 @@ from risk.monitoring.reference import PREDICTION
 Array = NDArray[Any]
 How = Literal["retrain", "recalibrate", "move_threshold"]
 Z_95 = 1.645
+MADE = {
+    "retrain": "{} trained",
+    "recalibrate": "{} recalibrated",
+    "move_threshold": "threshold of {} moved",
+}
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,8 @@ class Challenger:
 
     def __str__(self) -> str:
         return (
-            f"{self.manifest.made_by} of {self.manifest.estimator} on "
-            f"{self.manifest.rows_trained} rows ({self.manifest.rows_chosen}), "
+            f"{MADE[self.manifest.made_by].format(self.manifest.estimator)} on "
+            f"{self.manifest.rows_trained:,} rows ({self.manifest.rows_chosen}): "
             f"F1 {self.manifest.held_out_scores['f1']} in cross-validation, "
             f"threshold {self.manifest.threshold:.2f} ({self.manifest.threshold_reason})"
         )

@@ -54,7 +54,7 @@ def test_every_endpoint_is_asked_and_the_report_can_be_read(world, running):
     assert "lastmonth_activity" in report
 
 
-def test_whatever_the_document_names_is_asked_or_named_as_left_alone(world, running):
+def test_whatever_the_document_names_is_asked_or_named_as_not_called(world, running):
     """An endpoint that is added to the API needs no change of the client."""
     app_ = app.create_app(world.config)
     documented = {
@@ -66,16 +66,16 @@ def test_whatever_the_document_names_is_asked_or_named_as_left_alone(world, runn
     result = api_calls.run(world.config, url=running)
 
     asked = {f"{call.method} {call.endpoint.partition('?')[0]}" for call in result.calls}
-    left = {name.partition(":")[0] for name in result.left_alone}
+    left = {name.partition(":")[0] for name in result.not_called}
     patterns = {f"{re.escape(name).replace(chr(92) + '*', '[^/]+')}$" for name in documented}
     assert all(any(re.match(pattern, name) for name in asked | left) for pattern in patterns)
 
 
-def test_what_changes_something_is_left_alone(world, running):
+def test_what_changes_something_is_not_called(world, running):
     """A report must not acknowledge incidents."""
     result = api_calls.run(world.config, url=running)
 
-    assert "POST /models/champion: changes data" in result.left_alone
+    assert "POST /models/champion: changes data" in result.not_called
     assert {call.endpoint for call in result.calls if call.method == "POST"} == {
         "/prediction",
         "/invocations",
@@ -90,7 +90,7 @@ def test_nobody_is_asked_about_where_the_first_test_row_names_nobody(world, runn
 
     result = api_calls.run(world.config, url=running)
 
-    assert "GET /explanation: no example available" in result.left_alone
+    assert "GET /explanation: no example available" in result.not_called
 
 
 def test_a_server_that_is_down_is_said_so(world):

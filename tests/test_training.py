@@ -89,7 +89,7 @@ def test_every_estimator_of_the_list_trains(world, ledger, name):
     challenger = training.run(config, ledger)
 
     assert challenger.manifest.estimator == name
-    assert str(challenger).startswith(f"retrain of {name} on 31 rows (all rows)")
+    assert str(challenger).startswith(f"{name} trained on 31 rows (all rows): F1 ")
 
 
 def test_parameters_reach_the_estimator_and_wrong_ones_are_named(world, ledger):
@@ -216,7 +216,7 @@ def test_a_threshold_is_not_chosen_from_a_handful_of_rows():
     chosen = fitting.choose_threshold(y_true, np.linspace(1, 0, 12), Training())
 
     assert chosen.value == 0.5
-    assert chosen.reason == "fixed: 3 rows of a class, 10 needed to choose one"
+    assert chosen.reason == "fixed: 3 rows of a class, choosing one needs 10"
 
 
 def test_features_of_both_kinds_with_gaps_train_without_a_warning(world, ledger):

@@ -31,19 +31,6 @@ class Attribution:
     after: float
     parts: dict[str, float]
 
-    def __str__(self) -> str:
-        return self.in_words()
-
-    def in_words(self, *, most: int = 3, mean_of: str = "predicted risk") -> str:
-        """Return a sentence with the `most` largest parts and the sum of the others."""
-        # "z" in the formats: a value that rounds to zero is +0.00, not -0.00
-        shown = dict(list(self.parts.items())[:most])
-        if len(self.parts) > most:
-            shown["other features"] = sum(list(self.parts.values())[most:])
-        change = f"{self.before:.2f} -> {self.after:.2f} ({self.after - self.before:+z.2f})"
-        parts = ", ".join(f"{name} {part:+z.2f}" for name, part in shown.items())
-        return f"mean {mean_of} {change}: {parts}"
-
 
 @dataclass(frozen=True)
 class Contributions:
@@ -114,8 +101,9 @@ def attribute(
     >>> before = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 0.0]})
     >>> after = pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 1.0]})
     >>> risk = lambda rows: (0.3 * rows["x"] - 0.1 * rows["y"]).to_numpy()
-    >>> print(attribute(risk, before, after, ["x", "y"], rng=np.random.default_rng(0)))
-    mean predicted risk 0.15 -> 0.35 (+0.20): x +0.30, y -0.10
+    >>> found = attribute(risk, before, after, ["x", "y"], rng=np.random.default_rng(0))
+    >>> {name: round(float(part), 2) for name, part in found.parts.items()}
+    {'x': 0.3, 'y': -0.1}
     """
     tables = [before[[*features]], after[[*features]]]
     risks = [predict_proba(table) for table in tables]

@@ -120,7 +120,7 @@ def test_what_is_shown_is_what_the_ledger_says(visit, config):
     assert facts[1].startswith(f"{scores['value'].iloc[-1]:.3f} on ")
     assert facts[2].startswith(f"{still_open} ")
     assert page.locator(".incident").count() == still_open
-    assert words(page, "#runs caption") == f"The newest 20 of {listed.total} runs, newest first"
+    assert words(page, "#runs caption") == f"Runs, newest first (20 of {listed.total})"
     assert page.locator("#runs tbody th").first.inner_text() == str(listed.items[0]["id"])
 
 
@@ -172,7 +172,7 @@ def test_the_page_needs_no_script(visit, last_look):
     assert page.locator("tbody tr").count() > 40
     assert words(page, ".facts").endswith(moment)
     page.locator("#incidents summary").click()
-    assert "release 2 went live" in words(page, "#incidents")
+    assert "Release 2 was deployed" in words(page, "#incidents")
 
 
 def test_scripts_tell_times_in_the_zone_of_the_visitor(visit, last_look):

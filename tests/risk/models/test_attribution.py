@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from risk.config import Columns, Training
 from risk.models import model
-from risk.models.attribution import MAX_COMPARED, MAX_ROWS, Attribution, attribute, attribute_row
+from risk.models.attribution import MAX_COMPARED, MAX_ROWS, attribute, attribute_row
 
 COLUMNS = Columns(
     identifier="id",
@@ -219,27 +219,6 @@ def test_a_column_that_went_missing_is_the_cause(risk):
 
     assert result.parts["a"] == pytest.approx(result.after - result.before)
     assert (result.parts["b"], result.parts["c"]) == (0.0, 0.0)
-
-
-def test_words_name_the_largest_parts_and_add_the_rest():
-    """One line for a finding or a message."""
-    result = Attribution(0.21, 0.29, {"a": 0.07, "b": -0.03, "c": 0.02, "d": 0.019, "e": 0.001})
-
-    assert str(result) == (
-        "mean predicted risk 0.21 -> 0.29 (+0.08): a +0.07, b -0.03, c +0.02, other features +0.02"
-    )
-    assert result.in_words(most=1) == (
-        "mean predicted risk 0.21 -> 0.29 (+0.08): a +0.07, other features +0.01"
-    )
-
-
-def test_words_leave_out_a_rest_that_is_none_and_the_sign_of_nothing():
-    """A loss is called by its name."""
-    result = Attribution(12.0, 12.001, {"a": 0.5, "b": -0.498, "c": -0.001})
-
-    assert result.in_words(mean_of="loss") == (
-        "mean loss 12.00 -> 12.00 (+0.00): a +0.50, b -0.50, c +0.00"
-    )
 
 
 def of_row(function, row, reference, *, seed=0):
