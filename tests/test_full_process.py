@@ -161,9 +161,11 @@ def test_a_feed_that_breaks_asks_a_person_and_is_not_learnt(world):
 
     decision = rows_of(world, tables.decisions)[-1]
     assert decision.action == "ask"
-    assert outcome.line.startswith("Action needed: the new data may be broken; nothing was learnt")
+    assert outcome.line.startswith(
+        "Action needed: the new data may be broken; no model was trained"
+    )
     assert "lastmonth_activity is missing more often, from 0.0% to 100.0% of" in decision.reason
-    assert "Nothing is learnt from data that may be broken" in decision.reason
+    assert "No model is trained on data that may be broken" in decision.reason
     assert len(rows_of(world, tables.releases)) == 1
 
 

@@ -82,7 +82,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
     known = snapshot.look(config, ledger, fault=_fault())
     judged = ledger.decisions.last_comparison()
     return {
-        "status": health.tell(known),
+        "status": health.assess(known),
         "situation": known,
         "metric": plain_words.metric(metric),
         "metric_key": metric,

@@ -12,7 +12,8 @@ import pandas as pd
 
 from risk import store
 from risk.config import Config
-from risk.data.proposal import ENCODINGS, SEPARATORS, Proposal, propose
+from risk.data.dialect import ENCODINGS, SEPARATORS
+from risk.data.proposal import Proposal, propose
 from risk.errors import DataError, UsageError
 from risk.overrides import SECRETS
 

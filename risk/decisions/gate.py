@@ -204,7 +204,7 @@ def first(score: Estimate, metric: Metric, *, confidence: float = 0.95) -> Verdi
 
 
 def rows_needed(gains: Array, alpha: float) -> int:
-    """Tell about how many rows it takes, looking often, to prove a gain of four points."""
+    """Return about how many rows it takes, looking often, to prove a gain of four points."""
     # What limits the stake is the mean of D^2: |D| is the same for 0-1 losses, more for others.
     disagreement = float(np.mean(np.abs(gains))) if len(gains) >= 20 else USUAL_DISAGREEMENT
     spread = max(disagreement, GAIN_WORTH_PROVING)  # a gain of 4 points needs 4 % in dispute
@@ -222,7 +222,7 @@ def _difference_of_scores(predicted: PairedPredictions, by: Criteria) -> Estimat
         ratios(y_true, model.y_pred.astype("float64"), model.y_pred_proba, by.cost)[by.metric]
         for model in _models(predicted)
     )
-    # `ratios` counts losses as negative gains; the difference is told in the sign of the score
+    # `ratios` counts losses as negative gains; the difference has the sign of the score
     earlier, later = (sign * before[0], before[1]), (sign * now[0], now[1])
     return difference(earlier, later, confidence=by.confidence)
 

@@ -51,7 +51,7 @@ def choose(
 ) -> Choice:
     """Choose an action from what is open and what each is expected to bring.
 
-    Nothing is learnt from a feed that seems broken: a person is asked first, until the same was
+    No model is trained on a feed that seems broken: a person decides first, until the same was
     seen so often that it must be the new normal. Drift of data or model, as `retrain_on` has it,
     leads to a challenger: training is cheap, it is the deployment that needs evidence. Until the
     labelled rows have grown by a share that is worth another one, the challenger there is goes

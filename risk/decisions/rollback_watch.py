@@ -1,4 +1,4 @@
-"""A new release on watch: it has to go if the one before does better on what came since."""
+"""A release on probation: it is rolled back if its predecessor does better on later rows."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
     """Compare the challenger with the champion on rows neither of them was trained on.
 
     These are the test data and the newest ripe rows; once the model is known to do worse, the old
-    test data no longer tell about the world it lives in, and only the newest count.
+    test data no longer represent the world it lives in, and only the newest count.
     """
     test = ripe(drops.read_whole(config, config.test_data), challenger.manifest.target)
     metric = config.checks.metric
@@ -93,7 +93,7 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
 
 
 def criteria(config: Config) -> Criteria:
-    """Tell by what the settings compare models."""
+    """Return how the settings compare models."""
     cost = config.training.cost.as_tuple()
     return Criteria(config.checks.metric, cost, config.scoring.confidence)
 
@@ -123,7 +123,7 @@ def _predict(trusted: Model, rows: pd.DataFrame) -> Prediction:
 
 
 def _growth(config: Config, ledger: Ledger) -> float:
-    """Tell by which share the accepted rows grew since a challenger was last trained."""
+    """Return by which share the accepted rows grew since a challenger was last trained."""
     if not (config.model_folder / model.MANIFEST).exists():
         return math.inf
     last = model.load_manifest(config.model_folder, store.signing_key(config))

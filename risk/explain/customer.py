@@ -75,7 +75,7 @@ class Explanation:
     parts: pd.DataFrame
 
     def __str__(self) -> str:
-        told = pd.DataFrame(
+        table = pd.DataFrame(
             {
                 "feature": self.parts["feature"],
                 "value": [_written(value) for value in self.parts["value"]],
@@ -83,7 +83,7 @@ class Explanation:
                 "beside the reference": self.parts["beside_reference"],
             }
         )
-        return f"{self.in_words()}\n\n{told.to_string(index=False)}\n\n{self.method}"
+        return f"{self.in_words()}\n\n{table.to_string(index=False)}\n\n{self.method}"
 
     @property
     def effects(self) -> list[str]:

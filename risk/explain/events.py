@@ -1,4 +1,4 @@
-"""What changed and what the system did about it, told from the ledger in sentences."""
+"""What changed and what the system did about it, as sentences made from the ledger."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from risk.explain.plain_words import counted, day
 from risk.explain.snapshot import Row, Snapshot
 from risk.stats.scores import BIGGER_IS_BETTER
 
-MAX_TOLD = 3
+MAX_NAMED = 3
 MAX_USUAL_CHANGE = 0.02
 
 
 def changed(snapshot: Snapshot) -> list[str]:
-    """Tell what is different from the data the model learnt from, or was until it was replaced."""
+    """Describe what differs from the training data, or did until the release was replaced."""
     found = snapshot.open_incidents
-    told = [_with_chance(incident, snapshot) for incident in found[:MAX_TOLD]]
-    if len(found) > MAX_TOLD:
-        told.append(f"{counted(len(found) - MAX_TOLD, 'more incident')} below.")
+    said = [_with_chance(incident, snapshot) for incident in found[:MAX_NAMED]]
+    if len(found) > MAX_NAMED:
+        said.append(f"{counted(len(found) - MAX_NAMED, 'more incident')} below.")
     switch = next((d for d in snapshot.decisions if d["version"]), None)
     if not found and snapshot.decisions:
         quiet = snapshot.decisions.index(switch) if switch else len(snapshot.decisions)
         batches = counted(quiet, "batch", "batches") if quiet else "no batch has come yet"
-        told.append(f"Nothing that matters{_since(switch)}: {batches}, no incident open.")
-    told += _risk(snapshot)
+        said.append(f"Nothing that matters{_since(switch)}: {batches}, no incident open.")
+    said += _risk(snapshot)
     if not found and switch and (causes := snapshot.causes(switch)):
         subjects = plain_words.listed([plain_words.about(cause) for cause in causes])
-        told.append(f"What had changed before that: {subjects}.")
-    return told or ["Nothing is known yet."]
+        said.append(f"What had changed before that: {subjects}.")
+    return said or ["Nothing is known yet."]
 
 
 def _with_chance(incident: Row, snapshot: Snapshot) -> str:
@@ -46,23 +46,23 @@ def _risk(snapshot: Snapshot) -> list[str]:
         return []
     before, after = snapshot.risk["before"], snapshot.risk["after"]
     if abs(after - before) < MAX_USUAL_CHANGE:
-        learnt = f"it was {before:.2f} in the data the model learnt from"
-        return [f"The mean predicted risk is {after:.2f}; {learnt}."]
+        trained = f"it was {before:.2f} in the training data"
+        return [f"The mean predicted risk is {after:.2f}; {trained}."]
     return [reasons.of_mean("predicted risk", snapshot.risk)]
 
 
 def done(snapshot: Snapshot) -> list[str]:
-    """Tell the newest decision, and the newest one that was more than waiting."""
+    """Describe the newest decision, and the newest one that changed something."""
     decisions = snapshot.decisions
     dull = [_is_dull(decision, snapshot) for decision in decisions]
     quiet = dull.index(False) if False in dull else len(dull)
-    told = []
+    said = []
     if quiet:
         batches = f"each of the last {quiet} batches" if quiet > 1 else "the last batch"
-        told.append(f"It looked at {batches}, and kept the live release: nothing was wrong.")
+        said.append(f"It checked {batches} and kept the live release: nothing was wrong.")
     if quiet < len(decisions):
-        told += decided(decisions[quiet], snapshot)
-    return told or ["Nothing yet."]
+        said += decided(decisions[quiet], snapshot)
+    return said or ["Nothing yet."]
 
 
 def _is_dull(decision: Row, snapshot: Snapshot) -> bool:
@@ -71,7 +71,7 @@ def _is_dull(decision: Row, snapshot: Snapshot) -> bool:
 
 
 def decided(decision: Row, snapshot: Snapshot) -> list[str]:
-    """Tell what was decided, when and why; then on what evidence."""
+    """Describe what was decided, when and why; then on what evidence."""
     on = f"On {day(decision['decided_at'])} it"
     if _is_dull(decision, snapshot):
         return [f"{on} kept the live release: nothing was wrong."]
@@ -83,8 +83,8 @@ def decided(decision: Row, snapshot: Snapshot) -> list[str]:
         case Action.ROLLBACK:
             done = f"went back to release {decision['version']}"
         case Action.ASK:
-            done = "asked a person, and learnt nothing from the new data"
-            done = "asked a person whether to change the model" if comparison else done
+            done = "asked for a decision, and did not train on the new data"
+            done = "asked for approval to change the model" if comparison else done
         case _ if comparison:
             done = "compared a new model with the live one, and kept the live one"
         case _:
@@ -103,28 +103,28 @@ def _as_known(decision: Row, snapshot: Snapshot) -> list[Row]:
 
 
 def judged(decision: Row, snapshot: Snapshot) -> str:
-    """Tell what the gate found of a challenger, in words and numbers."""
+    """Describe the gate's verdict on a challenger, with its numbers."""
     comparison = decision["comparison"]
     metric = comparison["metric"] or snapshot.metric
     now, before, name = comparison["challenger"], comparison["champion"], plain_words.metric(metric)
     if before is None:
         rows = counted(now["n"], "row")
         return f"It was the first model: {name} {plain_words.score(now)} on {rows} of test data."
-    told = (
+    said = (
         f"{name} was {plain_words.score(now)} for the new one and "
         f"{plain_words.score(before)} for the old one, "
         f"on the same {counted(comparison['n'], 'row')}"
     )
     if _is_worse(now["value"], before["value"], metric):
-        return f"{told}: the new one did worse on these."
+        return f"{said}: the new one did worse on these."
     share = plain_words.chance_share(comparison["e_value"])
     allowed = f"{1 / snapshot.evidence_needed:.0%}"
     chance = f"chance alone would do as well in {share} of all comparisons"
     if comparison["proven"]:
-        return f"{told}; {chance}, so it is proven."
+        return f"{said}; {chance}, so it is proven."
     made_live = decision["action"] == Action.DEPLOY
     yet = "; it went live because the old one had drifted" if made_live else ""
-    return f"{told}; {chance}, where {allowed} is allowed, so it is not proven{yet}."
+    return f"{said}; {chance}, where {allowed} is allowed, so it is not proven{yet}."
 
 
 def _is_worse(now: float | None, before: float | None, metric: str) -> bool:

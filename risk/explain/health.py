@@ -26,7 +26,7 @@ GRAVE = {
     "suspected_harm": "The model probably errs more than it promised; no labels confirm it yet.",
 }
 MIN_GAPS, INTERVALS_UNTIL_LATE = 3, 3
-MAX_WIDTH = 0.2  # of the interval of a score that tells whether a model is good
+MAX_WIDTH = 0.2  # of the interval of a score that shows whether a model is good
 UNBOUNDED = ("log_loss", "cost")
 CRON = timedelta(minutes=10)
 
@@ -56,7 +56,7 @@ class Status:
         return HEADLINES[self.fitness]
 
 
-def tell(snapshot: Snapshot) -> Status:
+def assess(snapshot: Snapshot) -> Status:
     """Answer the questions; one grave concern makes a model unfit, any other asks for care.
 
     A model that nobody has measured well is neither: there is too little data to say.
@@ -114,7 +114,7 @@ def _of_incidents(snapshot: Snapshot) -> list[Concern]:
         words = f"Something is odd about the data: {_subjects(odd)}."
         concerns.append(Concern(words, ADVICE["data_quality"]))
     if moved := [i for i in others if i not in odd]:
-        words = f"The data differ from those the model learnt from: {_subjects(moved)}."
+        words = f"The data differ from the training data: {_subjects(moved)}."
         concerns.append(Concern(words, ADVICE["data_drift"]))
     return concerns
 
@@ -144,7 +144,7 @@ def _of_the_release(snapshot: Snapshot) -> list[Concern]:
     words = f"Release {release['version']} was never proven better than the one before it."
     if release["version"] == 1:
         words = "Release 1 is the first model: it did not have to beat another one."
-    patience = "See that labels keep coming: they tell how good an unproven release is."
+    patience = "Keep labels coming: they show how good an unproven release is."
     return [Concern(words, patience)]
 
 
@@ -154,7 +154,7 @@ def _of_the_runs(snapshot: Snapshot) -> list[Concern]:
         return []
     concerns, last = [], ended[0]
     if last["status"] != "ok":
-        how = "was cut off" if last["status"] == "aborted" else f"failed: {last['outcome']}"
+        how = "was interrupted" if last["status"] == "aborted" else f"failed: {last['outcome']}"
         words = sentence(f"the last run, on {day(last['started_at'])}, {how}")
         concerns.append(Concern(words, "Fix the cause of the last failure, and run it again."))
     good = [run for run in ended if run["status"] == "ok"]
@@ -181,7 +181,7 @@ def _usual_interval(snapshot: Snapshot, good: Sequence[Row]) -> timedelta:
 
 
 def _of_the_score(snapshot: Snapshot) -> list[Concern]:
-    """Say that no labelled rows tell how good the live release is, or too few."""
+    """Say that no labelled rows show how good the live release is, or too few."""
     if snapshot.release is None or snapshot.fault:
         return []
     newest = snapshot.newest_scores
@@ -189,15 +189,15 @@ def _of_the_score(snapshot: Snapshot) -> list[Concern]:
     doubts = [_doubt(score, snapshot) for score in measured]
     if measured and None in doubts:
         return []
-    advice = "Bring more rows with labels: they tell how good the model is."
+    advice = "Bring more rows with labels: they show how good the model is."
     if doubts:
         return [Concern(str(doubts[0]), advice)]
-    words = f"No labelled row tells how good release {snapshot.release['version']} is."
+    words = f"No labelled row shows how good release {snapshot.release['version']} is."
     return [Concern(words, advice)]
 
 
 def _doubt(score: Row, snapshot: Snapshot) -> str | None:
-    """Say why a score tells too little, None if it tells enough."""
+    """Say why a score is too uncertain, None if it is not."""
     name, n = plain_words.metric(snapshot.metric), score["n"]
     positive = score.get("n_positive")
     if positive is not None:
@@ -211,17 +211,17 @@ def _doubt(score: Row, snapshot: Snapshot) -> str | None:
     if snapshot.metric in UNBOUNDED or score["upper"] - score["lower"] <= MAX_WIDTH:
         return None
     span = f"from {score['lower']:.2f} to {score['upper']:.2f}"
-    return f"{name} may be anything {span}: {plain_words.counted(n, 'labelled row')} tell no more."
+    return f"{name} may be anything {span}, on {plain_words.counted(n, 'labelled row')}."
 
 
 def _score(snapshot: Snapshot) -> list[str]:
-    """Tell the newest score of the live release, and what the test data promised."""
-    newest, told = snapshot.newest_scores, []
+    """Describe the newest score of the live release, and what the test data promised."""
+    newest, said = snapshot.newest_scores, []
     if score := newest.get(MEASURED):
         rows = f"measured on the newest {score['n']:,} labelled rows"
-        told.append(f"{plain_words.score(score)} {rows}")
+        said.append(f"{plain_words.score(score)} {rows}")
     elif score := newest.get(ESTIMATED):
-        told.append(f"{plain_words.score(score)} estimated for {score['n']:,} rows without labels")
+        said.append(f"{plain_words.score(score)} estimated for {score['n']:,} rows without labels")
     if score := newest.get(PROMISED):
-        told.append(f"{plain_words.score(score)} on {score['n']:,} rows of test data")
-    return [f"{plain_words.metric(snapshot.metric)} is {'; '.join(told)}."] if told else []
+        said.append(f"{plain_words.score(score)} on {score['n']:,} rows of test data")
+    return [f"{plain_words.metric(snapshot.metric)} is {'; '.join(said)}."] if said else []

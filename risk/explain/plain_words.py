@@ -32,14 +32,14 @@ SUBJECTS = {
 
 def subject(name: str | None) -> str:
     """Write what a finding is about; what is no column is in brackets in the ledger."""
-    told = SUBJECTS.get(name or "", name or "the model")
-    return told[1:-1] if told.startswith("(") and told.endswith(")") else told
+    plain = SUBJECTS.get(name or "", name or "the model")
+    return plain[1:-1] if plain.startswith("(") and plain.endswith(")") else plain
 
 
 def about(incident: Mapping[str, Any]) -> str:
     """Write what an incident is about; two columns may each be as they were, yet not together."""
-    told = in_short(subject(incident["subject"]))
-    return f"how {told} go together" if incident["kind"] == "joint_drift" else told
+    plain = in_short(subject(incident["subject"]))
+    return f"how {plain} go together" if incident["kind"] == "joint_drift" else plain
 
 
 def in_short(name: str, most: int = 40) -> str:
@@ -61,7 +61,7 @@ def score(estimate: Any) -> str:
     return f"{value:.3f}" if pd.isna(lower) else f"{value:.3f} [{lower:.3f}, {upper:.3f}]"
 
 
-def told_apart(first: float, second: float, *, least: int = 2) -> tuple[str, str]:
+def distinct(first: float, second: float, *, least: int = 2) -> tuple[str, str]:
     """Write two scores with as many decimals as it takes to see which is larger, at most four."""
     for decimals in range(least, 5):
         written = f"{first:.{decimals}f}", f"{second:.{decimals}f}"
@@ -109,10 +109,10 @@ def by_chance(e_value: float | None, days_per_false_alarm: float) -> str | None:
 
 def listed(words: Sequence[str], *, most: int = 3) -> str:
     """Write a list, and how many more there are."""
-    told, rest = list(words[:most]), len(words) - most
+    named, rest = list(words[:most]), len(words) - most
     if rest > 0:
-        told.append(f"{rest} more")
-    return " and ".join(filter(None, [", ".join(told[:-1]), *told[-1:]]))
+        named.append(f"{rest} more")
+    return " and ".join(filter(None, [", ".join(named[:-1]), *named[-1:]]))
 
 
 def details(words: Sequence[str], *, most: int) -> str:

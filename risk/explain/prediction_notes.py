@@ -1,4 +1,4 @@
-"""What a caller is told with a prediction: the band of its risk, and what no row was like."""
+"""The notes beside a prediction: the risk band, and values unlike the reference."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def risk_bands(y_pred_proba: NDArray[np.float64], threshold: float) -> list[str]
 
 
 def warnings(reference: Reference, rows: pd.DataFrame) -> list[list[str]]:
-    """Tell for each row, in sentences, which of its values the reference has nothing like."""
-    told: list[list[str]] = [[] for _ in range(len(rows))]
+    """Name, in sentences, the values of each row that are unlike the reference."""
+    said: list[list[str]] = [[] for _ in range(len(rows))]
     for column in reference.columns:
         if column.name in rows:
             never_missing = reference.profile.counts[column.name][-1] == 0
             for position, sentence in _unlike(column, rows[column.name], never_missing):
-                told[position].append(sentence)
-    return told
+                said[position].append(sentence)
+    return said
 
 
 def _unlike(

@@ -17,7 +17,7 @@ from risk.ledger.decisions import Reason
 from risk.monitoring.run import Writer
 
 Row = Mapping[str, Any]
-MAX_TOLD = 3
+MAX_NAMED = 3
 MIN_PART, MIN_SHARE = 0.005, 0.001
 SOURCES = {
     "test_data": "{:,} of the test data",
@@ -31,7 +31,7 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
         "The latest rows are sound again; what was found before stays open until it has been "
         "quiet for long enough."
     ),
-    ReasonCode.BROKEN_FEED: lambda _: "Nothing is learnt from data that may be broken.",
+    ReasonCode.BROKEN_FEED: lambda _: "No model is trained on data that may be broken.",
     ReasonCode.DRIFT: lambda _: "A challenger was trained to answer that.",
     ReasonCode.FEW_NEW_ROWS: lambda facts: (
         f"There are only {facts['growth']:.1%} more labelled rows than at the last training, so "
@@ -107,23 +107,23 @@ def of_strongest(facts: Row) -> str:
         return "Nothing speaks for a change."
     share = min(found["e_value"] or 0.0, 1.0)
     of_an_alarm = f"at {share:.1%}" if share >= MIN_SHARE else f"below {MIN_SHARE:.1%}"
-    told = f"The strongest evidence is {of_an_alarm} of an alarm: {of_finding(found)}"
+    said = f"The strongest evidence is {of_an_alarm} of an alarm: {of_finding(found)}"
     if found["rows_needed"] and found["rows_needed"] > found["n"]:
-        told += f" A shift worth knowing would take about {found['rows_needed']:,} rows to see."
-    return told
+        said += f" A shift worth knowing would take about {found['rows_needed']:,} rows to see."
+    return said
 
 
 def of_cause(facts: Row) -> list[str]:
     """Say what moved the predicted risk and the expected loss, and how."""
-    told = [of_mean("predicted risk", facts["risk"])] if facts.get("risk") else []
+    said = [of_mean("predicted risk", facts["risk"])] if facts.get("risk") else []
     for name, cells in (facts.get("moved") or {}).items():
-        told.append(f"Shares of {subject(name)}: {cells_in_words(cells)}.")
-    return told + ([of_mean("expected loss", facts["loss"])] if facts.get("loss") else [])
+        said.append(f"Shares of {subject(name)}: {cells_in_words(cells)}.")
+    return said + ([of_mean("expected loss", facts["loss"])] if facts.get("loss") else [])
 
 
 def of_mean(what: str, risk: Row) -> str:
     """Say from what to what the mean of a risk went, and which features moved it."""
-    before, after = plain_words.told_apart(risk["before"], risk["after"])
+    before, after = plain_words.distinct(risk["before"], risk["after"])
     if before == after:
         return f"The mean {what} is {after}, as before."
     parts = [
@@ -131,7 +131,7 @@ def of_mean(what: str, risk: Row) -> str:
         for name, part in risk["parts"].items()
         if abs(part) >= MIN_PART
     ]
-    mostly = f", mostly by {plain_words.listed(parts[:MAX_TOLD])}" if parts else ""
+    mostly = f", mostly by {plain_words.listed(parts[:MAX_NAMED])}" if parts else ""
     moved = "rose" if risk["after"] > risk["before"] else "fell"
     return f"The mean {what} {moved} from {before} to {after}{mostly}."
 
@@ -151,21 +151,21 @@ def compared(comparison: Row) -> str:
     sources = (comparison.get("sources") or {}).items()
     of = " and ".join(SOURCES[source].format(n) for source, n in sources if n)
     rows = counted(comparison["n"], "row") + (f" ({of})" if of else "")
-    told = f"{name} {now} against {before} on {rows}"
+    said = f"{name} {now} against {before} on {rows}"
     if comparison.get("wins") is None:
-        return told
-    return f"{told}, {comparison['wins']:,} won and {comparison['losses']:,} lost"
+        return said
+    return f"{said}, {comparison['wins']:,} won and {comparison['losses']:,} lost"
 
 
 def _open(facts: Row) -> list[str]:
     """Say which incidents are open, the worst in full."""
     found = facts.get("incidents") or []
-    told = [_incident(each) for each in found[:MAX_TOLD]]
-    if rest := len(found) - MAX_TOLD:
-        told += [f"{counted(rest, 'more incident')} {'is' if rest == 1 else 'are'} open."] * (
+    said = [_incident(each) for each in found[:MAX_NAMED]]
+    if rest := len(found) - MAX_NAMED:
+        said += [f"{counted(rest, 'more incident')} {'is' if rest == 1 else 'are'} open."] * (
             rest > 0
         )
-    return told
+    return said
 
 
 def _incident(known: Row) -> str:
@@ -197,7 +197,7 @@ def _of_gate(decision: Row, facts: Row) -> list[str]:
 def _without_evidence(decision: Row, comparison: Row) -> str:
     if comparison["because_drifted"]:
         return "The champion has drifted and the challenger is not worse, so it goes live unproven."
-    return "A person is asked." if decision["action"] == Action.ASK else "The champion stays."
+    return "Approval is needed." if decision["action"] == Action.ASK else "The champion stays."
 
 
 def _adjustment(offer: Row) -> str:
@@ -216,7 +216,7 @@ def _worse_than_before(facts: Row) -> str:
 
 def _estimated_worse(facts: Row) -> str:
     found = facts["estimate"]
-    before, live = plain_words.told_apart(found["before"], found["live"], least=3)
+    before, live = plain_words.distinct(found["before"], found["live"], least=3)
     return (
         f"The loss of release {facts['from']} is expected to be higher than promised, and "
         f"{plain_words.metric(found['metric'])} is estimated at {live} for it and {before} for "

@@ -22,8 +22,8 @@ OF_VERDICTS = {
     VerdictCode.SAME_MODEL: "The live release stays: the challenger is the same model",
 }
 OF_QUESTIONS = {
-    ReasonCode.BROKEN_FEED: "Action needed: the new data may be broken; nothing was learnt from "
-    "them.",
+    ReasonCode.BROKEN_FEED: "Action needed: the new data may be broken; no model was "
+    "trained on them.",
     ReasonCode.NO_ADJUSTMENT: "Action needed: no adjustment of the live model is expected to pay.",
     ReasonCode.NO_REMEDY: "Action needed: a new model would not help.",
 }

@@ -79,8 +79,8 @@ def in_words(trend: Trend, metric: str) -> str:
 
 def changes_in_words(trend: Trend) -> str:
     """Say which release was live from when."""
-    told = [
+    said = [
         f"{label} on {plain_words.day(at)}"
         for at, label in zip(trend.changes["at"], trend.changes["label"], strict=True)
     ]
-    return f"Went live: {', '.join(told)}." if told else "No release went live."
+    return f"Went live: {', '.join(said)}." if said else "No release went live."

@@ -103,9 +103,9 @@ def incident_clause(row: Row) -> str:
 
 def worst(alarms: Sequence[Finding], *, most: int = 3) -> str:
     """Say what was found, the worst first, and how much more there is."""
-    told = [of_finding(alarm.as_row()) for alarm in alarms[:most]]
+    words = [of_finding(alarm.as_row()) for alarm in alarms[:most]]
     rest = [f"And {len(alarms) - most} more."] if len(alarms) > most else []
-    return " ".join([*told, *rest])
+    return " ".join([*words, *rest])
 
 
 def change_of(row: Row) -> str:
@@ -150,8 +150,8 @@ def _noun(row: Row) -> str:
 
 def subject(feature: str) -> str:
     """Write what a sentence is about: a column as it is called, what is derived with an article."""
-    told = plain_words.in_short(plain_words.subject(feature))
-    return f"the {told}" if feature.startswith("(") else told
+    words = plain_words.in_short(plain_words.subject(feature))
+    return f"the {words}" if feature.startswith("(") else words
 
 
 def _change(row: Row, facts: Row) -> str:
@@ -204,7 +204,7 @@ def _of_score(row: Row, facts: Row) -> Clause:
     if before is None or after is None:
         by = f"{abs(row['drift_score']):.2f} standard deviations"
         return Clause("", f"{name} has {worse} by {by} on {rows}")
-    earlier, later = plain_words.told_apart(before, after)
+    earlier, later = plain_words.distinct(before, after)
     is_worse = after < before if should_rise else after > before
     if row["drift_detected"] and not is_worse:
         newest = f"on the newest {rows} it is {later}, where {earlier} was promised"
@@ -224,8 +224,8 @@ def _of_calibration(row: Row, facts: Row) -> Clause:
         by = f"{abs(row['drift_score']):.2f} standard deviations"
         return Clause("", f"positives are {way} than predicted by {by} on {rows}")
     over = "" if (came < predicted) is (way == "rarer") else " over several batches"
-    told = f"{came:.1%} of the newest {rows}, where {predicted:.1%} were predicted"
-    return Clause("", f"positives are {way} than predicted{over}: {told}")
+    words = f"{came:.1%} of the newest {rows}, where {predicted:.1%} were predicted"
+    return Clause("", f"positives are {way} than predicted{over}: {words}")
 
 
 def _of_loss(row: Row, facts: Row) -> Clause:
@@ -235,7 +235,7 @@ def _of_loss(row: Row, facts: Row) -> Clause:
         return Clause(
             name, f"is {way} by {by:.2f} standard deviations on {counted(row['n'], 'row')}"
         )
-    earlier, later = plain_words.told_apart(before, after, least=3)
+    earlier, later = plain_words.distinct(before, after, least=3)
     rows = f"the newest {counted(facts['rows'], 'row')}"
     if earlier == later:
         return Clause(name, f"is {later} on {rows}, as before")
@@ -257,8 +257,8 @@ def _constant(row: Row, facts: Row) -> Clause:
     value = facts["value"]
     shown = f'"{plain_words.in_short(value)}"' if isinstance(value, str) else f"{value or 0:.10g}"
     is_what = "missing" if value is None else shown
-    told = f"is {is_what} in all {counted(row['n'], 'row')}"
-    return Clause(subject(row["feature"]), told, "column")
+    words = f"is {is_what} in all {counted(row['n'], 'row')}"
+    return Clause(subject(row["feature"]), words, "column")
 
 
 def _of_drop(row: Row, facts: Row) -> Clause:
@@ -269,8 +269,8 @@ def _of_drop(row: Row, facts: Row) -> Clause:
         return Clause("", f"no data came for {waited}, where the usual gap is {gap}")
     path = facts["path"]
     if feature == VOLUME:
-        told = f"has {counted(round(now), 'row')}, where about {usual:,.0f} are usual"
-        return Clause(path, told, "file")
+        words = f"has {counted(round(now), 'row')}, where about {usual:,.0f} are usual"
+        return Clause(path, words, "file")
     if row["direction"] == REFUSED:
         return Clause(path, f"was refused: {facts['reason']}", "file")
     if row["direction"] == UNDECLARED:
@@ -278,5 +278,5 @@ def _of_drop(row: Row, facts: Row) -> Clause:
     became = {DUPLICATES: "known already", QUARANTINED: "refused"}[feature]
     was = "was" if facts["rows"] == 1 else "were"
     why = f", most often for {facts['problem']}" if "problem" in facts else ""
-    told = f"{was} {became}{why}; {usual:.1%} are usual"
-    return Clause(f"{facts['rows']:,} of {counted(row['n'], 'row')} of {path}", told)
+    words = f"{was} {became}{why}; {usual:.1%} are usual"
+    return Clause(f"{facts['rows']:,} of {counted(row['n'], 'row')} of {path}", words)

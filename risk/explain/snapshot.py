@@ -1,4 +1,4 @@
-"""What the ledger says at one moment, as far as a person is told of it."""
+"""What the ledger says at one moment, as far as it is shown to people."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def look(
     live = live or releases.live_version(config.deployment_folder)
     seen = ledger.assessments.history(newest=1)
     known = ledger.releases.page(NEWEST, live=live).items
-    told = seen[-1].attribution if seen and seen[-1].version == live else None
+    stored = seen[-1].attribution if seen and seen[-1].version == live else None
     return Snapshot(
         now=ledger.now(),
         metric=config.checks.metric,
@@ -103,7 +103,7 @@ def look(
             *ledger.incidents.page(NEWEST, is_open=False).items,
         ],
         scores=ledger.trends.of(config.checks.metric),
-        risk=json.loads(told) if told else None,
+        risk=json.loads(stored) if stored else None,
     )
 
 

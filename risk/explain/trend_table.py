@@ -39,12 +39,12 @@ class Trend:
     def __str__(self) -> str:
         if self.points.empty:
             return f"nothing is recorded of {self.name}"
-        told = self.points.dropna(axis="columns", how="all").rename(columns={"run_id": "run"})
+        table = self.points.dropna(axis="columns", how="all").rename(columns={"run_id": "run"})
         minute = "%Y-%m-%d" if self.per == "day" else "%Y-%m-%d %H:%M"
-        told["at"] = told["at"].dt.strftime(minute)
+        table["at"] = table["at"].dt.strftime(minute)
         if self.per == "day":
-            told = told.drop(columns="run", errors="ignore")
-        return told.to_string(index=False, na_rep="", float_format="{:.4g}".format)
+            table = table.drop(columns="run", errors="ignore")
+        return table.to_string(index=False, na_rep="", float_format="{:.4g}".format)
 
 
 class DrawnTrend(Trend):
@@ -102,7 +102,7 @@ def read_trend(
     if points.empty and subject and ledger.trends.of(metric, feature=subject).empty:
         raise UnknownName(f"{name} is not recorded of {subject[:80]!r}{_known(ledger, metric)}")
     if points.attrs["is_cut"]:
-        log.warning("only the newest %d points are told; --per day reaches further", len(points))
+        log.warning("only the newest %d points are shown; --per day reaches further", len(points))
     return Trend(asked, per, points)
 
 
@@ -130,7 +130,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def _known(ledger: Ledger, metric: str) -> str:
-    """List what a trend is recorded of, as far as its newest points tell."""
+    """List what a trend is recorded of, as far as its newest points show."""
     points = ledger.trends.of(metric)
     names = _names(points)
     if metric == "duration_seconds":

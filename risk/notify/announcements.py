@@ -12,7 +12,7 @@ from typing import Any
 from risk.config import Config
 from risk.decisions.codes import Action
 from risk.explain import reasons, sentences
-from risk.explain.plain_words import ADVICE, subject
+from risk.explain.plain_words import ADVICE, by_chance, subject
 from risk.ledger.database import Record
 from risk.ledger.outbox import INTRODUCTION, OPENED, RESOLVED, News
 
@@ -38,7 +38,7 @@ def announce(config: Config, news: News, answer: Record | None) -> Announcement:
     """Describe an event; `answer` is the decision of the run it belongs to."""
     fact = news.fact
     if news.event == OPENED:
-        title, detail, text = _opened(fact, answer)
+        title, detail, text = _opened(fact, answer, config)
     elif news.event == RESOLVED:
         title, detail, text = _resolved(fact)
     elif news.about == "decision_id":
@@ -68,7 +68,7 @@ def footer(config: Config) -> str:
     return f"Dashboard: http://{host}:{config.api.port}/ on {machine}"
 
 
-def _opened(incident: Record, answer: Record | None) -> tuple[str, str, str]:
+def _opened(incident: Record, answer: Record | None, config: Config) -> tuple[str, str, str]:
     number, kind = incident.id, incident.kind.replace("_", " ")
     said = sentences.of_incident(dict(incident._mapping))
     title = f"Incident {number}: {kind} ({incident.severity}): {subject(incident.subject)}"
@@ -84,8 +84,9 @@ def _opened(incident: Record, answer: Record | None) -> tuple[str, str, str]:
             f"  python diagnostics.py --acknowledge {number}   marks it as under investigation\n"
             f"  python diagnostics.py --resolve {number}       closes it once it is explained"
         )
+    chance = by_chance(incident.e_value, config.alarms.days_per_false_alarm)
     text = (
-        f"{said}\n"
+        f"{' '.join(filter(None, [said, chance]))}\n"
         f"Since: {_minute(incident.opened_at)}{drop}, while release {incident.version} was live.\n"
         f"Done: {done}.\n{to_do}"
     )

@@ -16,17 +16,17 @@ from risk.stats.scores import BIGGER_IS_BETTER
 TITLE = "Did the newest model deserve to go live?"
 NEVER = (
     "No new model has been compared with a live one yet. When one is trained, it is compared with "
-    "the live one on the same rows, which neither has learnt."
+    "the live one on the same rows, on which neither was trained."
 )
 CHANGED = {
     Action.DEPLOY: "the new model went live",
     Action.KEEP: "the live model stayed",
-    Action.ASK: "a person was asked",
+    Action.ASK: "approval was requested",
 }
 
 
 def section(known: Context) -> Section:
-    """Tell what the gate compared last, and what came of it."""
+    """Describe the gate's last comparison and its outcome."""
     from risk.figures import intervals
 
     judged = known.ledger.decisions.last_comparison()
@@ -35,28 +35,28 @@ def section(known: Context) -> Section:
     moment, comparison = plain_words.day(judged["decided_at"]), judged["comparison"]
     weighed = events.judged(judged, known.snapshot)
     if comparison["champion"] is None:
-        told = f"On {moment} release {judged['version']} went live. {weighed}"
-        return Section(TITLE, (Paragraph(told), Paragraph(NEVER, "aside")))
-    told = f"On {moment} {CHANGED[Action(judged['action'])]}. {weighed}"
+        outcome = f"On {moment} release {judged['version']} went live. {weighed}"
+        return Section(TITLE, (Paragraph(outcome), Paragraph(NEVER, "aside")))
+    outcome = f"On {moment} {CHANGED[Action(judged['action'])]}. {weighed}"
     rows = _rows(comparison)
     name = plain_words.metric(comparison["metric"])
     words = _in_words(comparison)
     picture = Picture(
         intervals.paired_comparison(rows, metric=name, n=comparison["n"]),
         f"{name} of both models on the same rows, and how much higher that of the new one is.",
-        f"{told} {words}",
+        f"{outcome} {words}",
     )
-    return Section(TITLE, (Paragraph(told), Paragraph(words), picture, *_weighed(known, judged)))
+    return Section(TITLE, (Paragraph(outcome), Paragraph(words), picture, *_weighed(known, judged)))
 
 
 def _rows(comparison: Row) -> pd.DataFrame:
     """Return name, value, lower and upper of both models and of their difference."""
-    told = {
+    scores = {
         "live model": comparison["champion"],
         "new model": comparison["challenger"],
         "difference": comparison.get("difference"),
     }
-    rows = [{"name": name} | dict(score) for name, score in told.items() if score]
+    rows = [{"name": name} | dict(score) for name, score in scores.items() if score]
     return pd.DataFrame(rows, columns=["name", "value", "lower", "upper"])
 
 
@@ -64,27 +64,27 @@ def _in_words(comparison: Row) -> str:
     """Say how large the difference is and whether chance explains it."""
     found, name = comparison.get("difference"), plain_words.metric(comparison["metric"])
     if not found:
-        return f"How sure the difference in {name} is cannot be told from single rows."
+        return f"The uncertainty of the difference in {name} cannot be computed from single rows."
     value, lower, upper = (found[part] for part in ("value", "lower", "upper"))
     if lower is None:
         return f"{name} differs by {value:+.3f}; both models say the same of almost every row."
     way = "higher" if value >= 0 else "lower"
     span = f"{lower:+.3f} to {upper:+.3f}"
-    told = f"{name} of the new model is {way} by {abs(value):.3f} (difference from {span})"
+    words = f"{name} of the new model is {way} by {abs(value):.3f} (difference from {span})"
     if lower <= 0 <= upper:
-        return f"{told}: chance alone could explain it."
+        return f"{words}: chance alone could explain it."
     is_better = (value > 0) == BIGGER_IS_BETTER[comparison["metric"]]
-    return f"{told}: it is {'better' if is_better else 'worse'} by more than chance."
+    return f"{words}: it is {'better' if is_better else 'worse'} by more than chance."
 
 
 def _weighed(known: Context, judged: Row) -> tuple[Block, ...]:
-    """Tell engineers and auditors how it was decided."""
+    """Explain to engineers and auditors how it was decided."""
     comparison = judged["comparison"]
     rows = _rows(comparison)
     needed = known.snapshot.evidence_needed
     margin = known.config.gate.margin
     rules = (
-        f"Compared on {counted(comparison['n'], 'row')} that neither model has learnt.",
+        f"Compared on {counted(comparison['n'], 'row')} on which neither model was trained.",
         f"A new model is proven better with evidence of {needed:.0f} or more; a worse one reaches "
         f"that in at most {1 / needed:.0%} of all cases, however often one looks.",
         "Against a live model that is known to do worse, not being inferior by more than "

@@ -22,7 +22,7 @@ TONES: dict[health.Fitness, Tone] = {
 
 def section(known: Context) -> Section:
     """Answer what a manager asks, on one page."""
-    told = health.tell(known.snapshot)
+    said = health.assess(known.snapshot)
     return Section(
         "Summary",
         (
@@ -30,31 +30,31 @@ def section(known: Context) -> Section:
             Section(
                 "Is the model fit to use?",
                 (
-                    Paragraph(f"{told.headline}.", TONES[told.fitness]),
-                    _told((*told.reasons, *_on_new_rows(known))),
+                    Paragraph(f"{said.headline}.", TONES[said.fitness]),
+                    _block((*said.reasons, *_on_new_rows(known))),
                 ),
             ),
-            Section(_since(known), (_told(happened(known)),)),
-            Section("What has changed in the data?", (_told(told.changed),)),
-            Section("What did the system do, and why?", (_told(told.done),)),
-            Section("What should you do?", (_told(told.advice),)),
+            Section(_since(known), (_block(happened(known)),)),
+            Section("What has changed in the data?", (_block(said.changed),)),
+            Section("What did the system do, and why?", (_block(said.done),)),
+            Section("What should you do?", (_block(said.advice),)),
             Paragraph(_brackets(known), "aside"),
         ),
     )
 
 
 def happened(known: Context) -> list[str]:
-    """Tell what came and what went since the last report."""
+    """Describe what arrived and what was decided since the last report."""
     new = known.ledger.reports.happenings(known.since)
-    failed, told = new.runs_failed, [_arrived(known), *_switched(new.decisions)]
+    failed, said = new.runs_failed, [_arrived(known), *_switched(new.decisions)]
     if new.opened:
-        told.append(f"{counted(len(new.opened), 'incident')} opened: {_subjects(new.opened)}.")
+        said.append(f"{counted(len(new.opened), 'incident')} opened: {_subjects(new.opened)}.")
     if new.closed:
-        told.append(f"{counted(len(new.closed), 'incident')} closed: {_subjects(new.closed)}.")
+        said.append(f"{counted(len(new.closed), 'incident')} closed: {_subjects(new.closed)}.")
     if failed:
         was = "was" if failed == 1 else "were"
-        told.append(f"{counted(failed, 'run')} failed or {was} cut off.")
-    return told
+        said.append(f"{counted(failed, 'run')} failed or {was} interrupted.")
+    return said
 
 
 def _looking_back(known: Context) -> tuple[Block, ...]:
@@ -75,7 +75,7 @@ def _on_new_rows(known: Context) -> list[str]:
         return []
     metric = known.config.checks.metric
     score = plain_words.score(asdict(performance.score_on(known, found)[metric]))
-    rows = f"{counted(len(found), 'labelled row')} it has not learnt"
+    rows = f"{counted(len(found), 'labelled row')} it was not trained on"
     more = ", which say more about today than the test data" if known.judged_on is found else ""
     return [f"{plain_words.metric(metric)} is {score} on {rows}{more}."]
 
@@ -95,7 +95,7 @@ def _since(known: Context) -> str:
     return f"What happened since {last}{moment}?"
 
 
-def _told(sentences: Sequence[str]) -> Block:
+def _block(sentences: Sequence[str]) -> Block:
     return Paragraph(sentences[0]) if len(sentences) == 1 else Bullets(tuple(sentences))
 
 

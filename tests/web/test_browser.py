@@ -105,7 +105,7 @@ def words(page, selector):
 def test_what_is_shown_is_what_the_ledger_says(visit, config):
     """Verdict and reasons, live release, score, open incidents, runs."""
     with Ledger.open(config, upgrade=False) as ledger:
-        told = health.tell(snapshot.look(config, ledger))
+        told = health.assess(snapshot.look(config, ledger))
         listed = ledger.runs.page()
         scores = ledger.trends.of("f1", feature="realised on new rows")
         still_open = len(ledger.incidents.unresolved())

@@ -91,7 +91,7 @@ def test_before_the_first_run_the_page_says_what_to_do(world, tree):
 
 def test_the_first_line_is_the_answer(client, here, ledger):
     """The same sentences the report prints."""
-    told = health.tell(snapshot.look(here.config, ledger))
+    told = health.assess(snapshot.look(here.config, ledger))
 
     page = page_of(client)
 

@@ -117,8 +117,8 @@ def test_waiting_is_told_in_one_sentence_before_the_last_deed():
 
     told = events.done(snapshot(*quiet, asked, incidents=[incident(opened=13, resolved=11)]))
 
-    assert told[0].startswith("It looked at each of the last 10 batches")
-    assert told[1].startswith("On 17 February 2026 it asked a person")
+    assert told[0].startswith("It checked each of the last 10 batches")
+    assert told[1].startswith("On 17 February 2026 it asked for a decision")
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def snapshot(**others):
 
 def test_a_quiet_model_is_fit():
     """With its score and its uncertainty; there is nothing to do."""
-    told = health.tell(snapshot())
+    told = health.assess(snapshot())
 
     assert (told.fitness, told.headline) == ("fit", "The model is fit to use")
     assert told.reasons[-1] == (
@@ -78,7 +78,7 @@ def test_a_quiet_model_is_fit():
 )
 def test_grave_concerns_make_it_unfit(others):
     """Whatever else is good, and a person is told what to do."""
-    told = health.tell(snapshot(**others))
+    told = health.assess(snapshot(**others))
 
     assert told.fitness == "not fit"
     assert "Nothing: use it as usual." not in told.advice
@@ -103,7 +103,7 @@ def test_grave_concerns_make_it_unfit(others):
 )
 def test_other_concerns_ask_for_care(others):
     """Each of them alone, and each is told."""
-    told = health.tell(snapshot(**others))
+    told = health.assess(snapshot(**others))
 
     assert told.fitness == "fit with care"
     assert told.advice != ("Nothing: use it as usual.",)
@@ -112,12 +112,12 @@ def test_other_concerns_ask_for_care(others):
 @pytest.mark.parametrize(
     ("known", "doubt"),
     [
-        (scores(version=2), "No labelled row tells how good release 3 is."),
-        (scores(value=float("nan")), "No labelled row tells how good release 3 is."),
-        (scores(ESTIMATED), "No labelled row tells how good release 3 is."),
+        (scores(version=2), "No labelled row shows how good release 3 is."),
+        (scores(value=float("nan")), "No labelled row shows how good release 3 is."),
+        (scores(ESTIMATED), "No labelled row shows how good release 3 is."),
         (
             scores(lower=0.34, upper=0.97, n=5),
-            "F1 may be anything from 0.34 to 0.97: 5 labelled rows tell no more.",
+            "F1 may be anything from 0.34 to 0.97, on 5 labelled rows.",
         ),
         (scores(lower=float("nan")), "F1 is not defined on 831 labelled rows."),
         (
@@ -133,17 +133,19 @@ def test_other_concerns_ask_for_care(others):
 )
 def test_a_model_that_is_not_measured_well_is_neither_fit_nor_unfit(known, doubt):
     """An estimate without labels is no measurement."""
-    told = health.tell(snapshot(scores=known))
+    told = health.assess(snapshot(scores=known))
 
     assert told.fitness == "too little data"
     assert told.headline == "Too little data to say whether the model is fit to use"
     assert told.reasons[0] == doubt
-    assert told.advice == ("Bring more rows with labels: they tell how good the model is.",)
+    assert told.advice == ("Bring more rows with labels: they show how good the model is.",)
 
 
 def test_a_grave_concern_counts_more_than_too_little_data():
     """What is known to be broken needs no better measurement."""
-    told = health.tell(snapshot(scores=scores(n=5, upper=0.9), incidents=[incident("model_drift")]))
+    told = health.assess(
+        snapshot(scores=scores(n=5, upper=0.9), incidents=[incident("model_drift")])
+    )
 
     assert told.fitness == "not fit"
 
@@ -167,7 +169,7 @@ def test_a_grave_concern_counts_more_than_too_little_data():
 )
 def test_what_is_no_concern_does_not_count(others):
     """An alarm that is over, a run at work, a score that is only estimated."""
-    assert health.tell(snapshot(**others)).fitness == "fit"
+    assert health.assess(snapshot(**others)).fitness == "fit"
 
 
 def test_the_usual_interval_is_the_median_of_those_seen():
@@ -175,7 +177,7 @@ def test_the_usual_interval_is_the_median_of_those_seen():
     minutes = [31, 41, 51, 61, 71, 1000]
     runs = [run(9 - i, ago=m / 1440) for i, m in enumerate(minutes)]
 
-    told = health.tell(snapshot(runs=runs))
+    told = health.assess(snapshot(runs=runs))
 
     assert "The last successful run was 31 minutes ago; one every 10 minutes" in told.reasons[0]
 
@@ -184,7 +186,7 @@ def test_reasons_name_the_run_that_failed_and_why():
     """Without a look into a log."""
     runs = [run(9, state="failed", outcome="the disk is full."), run(8)]
 
-    told = health.tell(snapshot(runs=runs))
+    told = health.assess(snapshot(runs=runs))
 
     assert told.reasons[0] == "The last run, on 1 March 2026, failed: the disk is full."
 
@@ -193,7 +195,7 @@ def test_the_gravest_reason_comes_first_and_each_subject_is_named():
     """Ten seconds are for the first line."""
     found = [incident(subject=name) for name in "abcde"] + [incident("model_drift")]
 
-    told = health.tell(snapshot(incidents=found, release={"version": 1, "proven": False}))
+    told = health.assess(snapshot(incidents=found, release={"version": 1, "proven": False}))
 
     assert told.reasons[0] == "The model errs more than it promised."
     assert told.reasons[1].endswith(": a, b, c and 2 more.")
@@ -202,7 +204,7 @@ def test_the_gravest_reason_comes_first_and_each_subject_is_named():
 
 def test_no_run_and_no_model_still_get_an_answer():
     """The very first day."""
-    told = health.tell(Snapshot(now=NOW, fault="no model is deployed"))
+    told = health.assess(Snapshot(now=NOW, fault="no model is deployed"))
 
     assert told.reasons == ("No model can be trusted: no model is deployed.",)
     assert (told.changed, told.done) == (("Nothing is known yet.",), ("Nothing yet.",))

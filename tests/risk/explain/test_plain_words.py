@@ -29,10 +29,10 @@ def test_a_name_too_long_for_a_sentence_loses_its_middle():
 
 def test_two_scores_have_as_many_decimals_as_tell_them_apart():
     """But not more than anybody can weigh."""
-    assert plain_words.told_apart(0.53, 0.31) == ("0.53", "0.31")
-    assert plain_words.told_apart(0.534, 0.531) == ("0.534", "0.531")
-    assert plain_words.told_apart(0.5, 0.5) == ("0.50", "0.50")
-    assert plain_words.told_apart(0.53001, 0.53002) == ("0.5300", "0.5300")
+    assert plain_words.distinct(0.53, 0.31) == ("0.53", "0.31")
+    assert plain_words.distinct(0.534, 0.531) == ("0.534", "0.531")
+    assert plain_words.distinct(0.5, 0.5) == ("0.50", "0.50")
+    assert plain_words.distinct(0.53001, 0.53002) == ("0.5300", "0.5300")
 
 
 def test_lists_read_as_sentences():

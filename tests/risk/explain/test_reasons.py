@@ -55,7 +55,7 @@ def decision(action="keep", code="no_incident", comparison=None, **facts):
         (decision(), ["No incident is open.", "Nothing speaks for a change."]),
         (
             decision("ask", "broken_feed", incidents=[MISSING]),
-            [TOLD, "Nothing is learnt from data that may be broken."],
+            [TOLD, "No model is trained on data that may be broken."],
         ),
         (
             decision("ask", "no_adjustment"),
@@ -131,7 +131,7 @@ def test_an_adjustment_is_told_with_what_it_would_have_gained():
                 "Chance alone would do as well in up to 71% of all comparisons, where 5% is "
                 "allowed.",
                 "About 580 rows would prove a gain of 4 points.",
-                "A person is asked.",
+                "Approval is needed.",
             ],
         ),
     ],

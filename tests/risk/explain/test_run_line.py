@@ -92,7 +92,7 @@ def decision(action="keep", code="drift", facts=(), *, version=None, comparison=
         (
             [ROWS],
             decision("ask", "broken_feed", {"incidents": [MISSING, MISSING]}),
-            "Action needed: the new data may be broken; nothing was learnt from them. "
+            "Action needed: the new data may be broken; no model was trained on them. "
             "Data drift: contract is missing more often, from 0.0% to 20.0% of 300 rows. "
             "And 1 more incident. 100 new rows in 1 file.",
         ),
@@ -137,7 +137,7 @@ def test_refused_rows_come_before_what_explains_a_decision():
 
     line = run_line.of_run([spoilt], decision("ask", "broken_feed", {"incidents": [MISSING]}))
 
-    assert line.index("nothing was learnt") < line.index("1 row was quarantined.")
+    assert line.index("no model was trained") < line.index("1 row was quarantined.")
     assert line.index("1 row was quarantined.") < line.index("Data drift")
 
 
@@ -147,7 +147,7 @@ def test_a_name_too_long_leaves_out_the_rest_first():
 
     line = run_line.of_run([ROWS], decision("ask", "broken_feed", {"incidents": [long]}))
 
-    assert line.startswith("Action needed: the new data may be broken; nothing was learnt")
+    assert line.startswith("Action needed: the new data may be broken; no model was trained")
     assert len(line) <= run_line.MAX_LENGTH
 
 

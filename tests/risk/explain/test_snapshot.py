@@ -15,7 +15,7 @@ def test_the_ledger_is_read_as_it_is(deployed):
     assert (seen.release["version"], len(seen.runs), len(seen.decisions)) == (1, 1, 1)
     assert seen.newest_scores["promised"]["value"] == promised["value"]
     assert (seen.evidence_needed, seen.metric) == (pytest.approx(20), "f1")
-    assert health.tell(seen).fitness == "too little data"
+    assert health.assess(seen).fitness == "too little data"
 
 
 def test_every_open_incident_is_seen_however_many_came_later(deployed):
@@ -28,7 +28,7 @@ def test_every_open_incident_is_seen_however_many_came_later(deployed):
         seen = snapshot.look(deployed.config, ledger)
 
     assert len(seen.open_incidents) == 300
-    assert health.tell(seen).fitness == "not fit"
+    assert health.assess(seen).fitness == "not fit"
 
 
 def test_an_empty_ledger_is_no_fault(world, ledger):
@@ -36,7 +36,7 @@ def test_an_empty_ledger_is_no_fault(world, ledger):
     seen = snapshot.look(world.config, ledger, fault="no model is deployed")
 
     assert (seen.release, seen.runs, seen.newest_scores) == (None, [], {})
-    assert health.tell(seen).fitness == "not fit"
+    assert health.assess(seen).fitness == "not fit"
 
 
 def test_the_worst_incident_comes_first():

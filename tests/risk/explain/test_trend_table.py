@@ -192,7 +192,7 @@ def test_a_trend_that_is_cut_says_so_in_every_form(new_world, tmp_path, caplog):
         trend = read_trend(ledger, "f1")
 
     assert len(trend.points) == MAX_POINTS - 5
-    assert "only the newest 995 points are told" in caplog.text
+    assert "only the newest 995 points are shown" in caplog.text
 
 
 def test_a_line_of_blocks_goes_from_the_lowest_to_the_highest():

@@ -96,7 +96,7 @@ def test_a_decision_says_why_and_what_a_person_can_do(ledger, announce, action, 
     assert told.title.startswith(title)
     why = (
         "- Data quality (large): age is missing more often, from 1.0% to 30.0% of 200 rows.\n"
-        "- Nothing is learnt from data that may be broken."
+        "- No model is trained on data that may be broken."
     )
     assert f"\nWhy:\n{why}\nTo do: " in told.text
     assert command in told.text

@@ -56,7 +56,7 @@ def test_the_first_model_had_nothing_to_beat(read, words):
         ("brier", (-0.05, -0.09, -0.01), "it is better by more than chance"),
         ("f1", (0.05, -0.01, 0.11), "chance alone could explain it"),
         ("f1", (0.0, None, None), "both models say the same of almost every row"),
-        ("roc_auc", None, "cannot be told from single rows"),
+        ("roc_auc", None, "cannot be computed from single rows"),
     ],
 )
 def test_a_difference_is_told_with_its_interval(metric, difference, words):
@@ -68,4 +68,4 @@ def test_a_difference_is_told_with_its_interval(metric, difference, words):
 
 def test_a_comparison_of_an_older_version_has_no_difference():
     """Nothing is made up for it."""
-    assert "cannot be told" in in_words({"metric": "f1"})
+    assert "cannot be computed" in in_words({"metric": "f1"})

@@ -34,7 +34,7 @@ def test_the_questions_come_in_the_order_a_manager_asks_them(known):
 
 def test_the_verdict_and_its_reasons_are_those_of_the_dashboard(known, words):
     """There is one opinion about the model."""
-    told = health.tell(known().snapshot)
+    told = health.assess(known().snapshot)
     section = summary.section(known())
 
     verdict = section.blocks[0].blocks[0]
@@ -76,7 +76,7 @@ def test_every_run_that_failed_since_is_counted(first_day):
         happened = summary.happened(context.gather(told.config, ledger, since=MONDAY))
         earlier = summary.happened(context.gather(told.config, ledger, since=clock[0]))
 
-    assert happened[-1] == "40 runs failed or were cut off."
+    assert happened[-1] == "40 runs failed or were interrupted."
     assert earlier == ["No new data came."]
 
 
@@ -89,7 +89,7 @@ def test_who_asks_since_when_is_answered_so(known, words):
 
 def test_who_looks_back_is_told_so(known, words):
     """The newest report needs no such words."""
-    assert "looks back: it tells what was known at the end of run 2" in words(
+    assert "looks back: it shows what was known at the end of run 2" in words(
         summary.section(known(2))
     )
     assert "looks back" not in words(summary.section(known()))
