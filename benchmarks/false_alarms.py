@@ -77,13 +77,11 @@ def first_alarm(monitored: Sequence[MonitoredSubject], table: Table) -> int:
     """Return the number of the batch that raises the first alarm, 0 if none does."""
     bets, capital = [], []
     for column, counts in zip(monitored, table, strict=True):
-        rows = (column.gains != 0).any(axis=1) @ counts.T
+        rows = column.bets.counted.astype(float) @ counts.T
         design = 1 + np.maximum(rows - 1, 0) * column.correlation[:, None]
-        step = np.moveaxis(column.gains @ counts.T / design[:, None, :], -1, 0)
+        step = np.moveaxis(column.bets.gains @ counts.T / design[:, None, :], -1, 0)
         mass = np.log(10 / 1440 / DAYS_PER_ALARM) + column.log_share
-        capital.append(
-            (mass + np.log(np.outer(column.directions.weights, evidence.BET_WEIGHTS))).ravel()
-        )
+        capital.append((mass + column.bets.log_weights).ravel())
         bets.append(step.reshape(len(step), -1))
     steps, mass = np.concatenate(bets, axis=1), np.concatenate(capital)
     wealth = np.full(len(mass), -np.inf)
@@ -313,7 +311,7 @@ def monitored_model(
     proba = counts[[1, 3]] / (counts[[0, 2]] + counts[[1, 3]])
     made = loss_ratios.watched_scores(counts, proba, threshold=0.5, metric=metric, cost=RULES.cost)
     alike = np.zeros(len(made.names)) if correlation is None else correlation
-    return MonitoredSubject("model", made, evidence.gains(made), alike, 0.0, 0.0)
+    return MonitoredSubject("model", made, evidence.place(made), alike, 0.0, 0.0)
 
 
 def model_drift(runs: int) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from risk.monitoring.alarm_budget import (
     FAMILY_SHARES,
+    LADDERS,
     MonitoredSubject,
     Rules,
     directions_of,
@@ -110,12 +111,9 @@ class Detector:
     """Every subject of a reference, each with its share of the false-alarm budget."""
 
     def __init__(self, reference: Reference, rules: Rules) -> None:
-        self.rules = rules
-        self.rows = max(reference.profile.n, 1)
-        # taken off all others, so that the classifier's alarms cost nothing on top of the budget
-        taken = DOMAIN_SHARE if rules.domain_classifier else 0.0
+        self.rules, self.ladder = rules, LADDERS[reference.method]
         self.monitored = {
-            subject: monitor(reference, subject, rules, share * (1 - taken))
+            subject: monitor(reference, subject, rules, share)
             for subject, share in shares_of(reference).items()
         }
 
@@ -129,10 +127,17 @@ class Detector:
         # that of all directions `numeric` makes, which is cautious.
         alarms, n = self.rules.alarms, directions.OF_A_NUMBER
         chosen = directions.numeric(counts, Tolerance.shared(alarms.tolerance, n)).only("higher")
+        # Taken off the rest of its family, so that its alarms cost nothing on top of the budget,
+        # and only where there is a classifier. That is known before the batch is seen.
+        left = float(np.log1p(-DOMAIN_SHARE))
+        self.monitored = {
+            name: replace(m, log_share=m.log_share + left) if m.family == "data" else m
+            for name, m in self.monitored.items()
+        }
         self.monitored[DOMAIN] = MonitoredSubject(
             family="data",
             directions=chosen,
-            gains=evidence.gains(chosen),
+            bets=evidence.place(chosen, self.ladder),
             # each run has another classifier, so no past batches tell how alike its scores are
             correlation=np.array([evidence.UNKNOWN_CORRELATION]),
             tolerance=alarms.tolerance,
@@ -179,15 +184,14 @@ class Detector:
         self, subject: str, wealth: dict[str, Wealth], counts: Sequence[int], log_mass: float
     ) -> Evidence:
         monitored = self.monitored[subject]
-        chosen, rows = monitored.directions, np.asarray(counts, np.float64)
-        # (directions,): what is due to the family, times the share of the subject, of the direction
-        mass = log_mass + monitored.log_share + np.log(chosen.weights)
+        chosen, bets = monitored.directions, monitored.bets
+        rows, mass = np.asarray(counts, np.float64), log_mass + monitored.log_share
         owned = wealth.get(subject, Wealth((), np.empty(0)))
         # Other names are other bets, after a change of the metric or the tolerance. Wealth must not
         # pass from one bet to another: that one would have been chosen after the rows.
         logs = evidence.advance(
-            owned.logs if owned.names == chosen.names else evidence.start(chosen),
-            monitored.gains,
+            owned.logs if owned.names == chosen.names else evidence.start(bets),
+            bets,
             rows,
             log_mass=mass,
             correlation=monitored.correlation,
@@ -199,9 +203,10 @@ class Detector:
         n = int(rows[counted].sum())
         now = float(np.nan_to_num(chosen.values[leading]) @ rows / max(n, 1))
         before = float(chosen.means[leading])
-        # 0.1 is the spread of an event with a share of 1 %: of one that was never seen any share
-        # would be an infinite effect
-        unit = max(float(chosen.spreads[leading]), 0.1)
+        # A tenth of the range is the spread of an event with a share of 1 %: of one that was never
+        # seen any share would be an infinite effect.
+        spans = np.nanmax(chosen.values[leading]) - np.nanmin(chosen.values[leading])
+        unit = max(float(chosen.spreads[leading]), 0.1 * float(spans)) or 1.0
         total = min(evidence.log_total(logs), MAX_WEALTH)
         return Evidence(
             family=monitored.family,
@@ -213,15 +218,17 @@ class Detector:
             before=before,
             now=now,
             n=n,
-            rows_needed=self._rows_needed(monitored, float(mass[leading])),
+            rows_needed=self._rows_needed(monitored, leading, mass),
         )
 
-    def _rows_needed(self, monitored: MonitoredSubject, log_mass: float) -> int:
+    def _rows_needed(self, monitored: MonitoredSubject, leading: int, log_mass: float) -> int:
+        chosen, spread = monitored.directions, float(monitored.bets.spreads[leading])
+        slack = float(chosen.null_means[leading] - chosen.means[leading])
         return evidence.rows_needed(
             self.rules.alarms.effect_of_interest,
-            log_odds=-log_mass,
-            tolerance=monitored.tolerance,
-            reference_rows=self.rows,
+            tolerated=slack / spread if spread else np.inf,
+            log_mass=log_mass + float(np.log(chosen.weights[leading])),
+            ladder=self.ladder,
         )
 
     def _to_forget(self, family: str, told: Sequence[Evidence]) -> list[str]:
@@ -286,9 +293,11 @@ def _tables(batches: Sequence[Profile], subject: str) -> list[tuple[int, ...]]:
 
 
 def _highest(monitored: MonitoredSubject, tables: Sequence[Sequence[int]]) -> float:
-    mass = monitored.log_share + np.log(monitored.directions.weights)
     return evidence.highest(
-        monitored.gains, tables, log_mass=mass, correlation=monitored.correlation
+        monitored.bets,
+        tables,
+        log_mass=monitored.log_share,
+        correlation=monitored.correlation,
     )
 
 

@@ -32,6 +32,7 @@ EXPECTED_LOSS = "(expected loss)"
 RECONSTRUCTION = "(reconstruction error)"
 DERIVED = (PREDICTION, EXPECTED_LOSS, RECONSTRUCTION)
 MAX_PAIRED_COLUMNS = 10  # 45 pairs of 65 cells in each stored profile; they grow as the square
+METHOD = 2  # of those in `alarm_budget.LADDERS`
 Floats = NDArray[np.float64]
 
 
@@ -44,6 +45,7 @@ class Reference:
     `means` holds the mean value per cell of the numeric columns, `seen_once_twice` how many levels
     the reference has once and twice, `correlations` how alike the rows of one batch are in each
     direction, `tolerances` the shift of each subject that is not drift, in standard deviations.
+    `method` is the one its detectors were made with and keep, as evidence is stored for them.
     """
 
     columns: tuple[Column, ...]
@@ -55,6 +57,7 @@ class Reference:
     seen_once_twice: Mapping[str, tuple[int, int]]
     correlations: Mapping[str, Mapping[str, float]]
     tolerances: Mapping[str, float]
+    method: int = METHOD
 
     @classmethod
     def build(
@@ -143,7 +146,10 @@ class Reference:
         pairs = tuple((first, second) for first, second in content["pairs"])
         maps = ("means", "seen_once_twice")
         exact = {name: _tuples(content[name]) for name in maps}
-        return cls(**content | exact | dict(columns=tuple(columns), profile=profile, pairs=pairs))
+        made = {"method": 1}  # before there were others, it was not written down
+        return cls(
+            **made | content | exact | dict(columns=tuple(columns), profile=profile, pairs=pairs)
+        )
 
 
 def name_of_pair(pair: tuple[str, str]) -> str:

@@ -291,7 +291,11 @@ def fall(
     score = gained @ counts / rows / whole
     # Delta method: a ratio errs like the mean of gained - score * possible, over that of possible.
     _, spreads = _moments(gained - score[:, None] * possible, counts)
-    doubt = -ndtri(REFERENCE_ALPHA) * spreads / np.sqrt(rows) / whole
+    # A reference without a single error has spread 0, and does not know that there are none: as in
+    # `_assemble`, rows that it misses may all be of the worst kind.
+    normal = -ndtri(REFERENCE_ALPHA) * spreads / np.sqrt(rows)
+    worst = (score[:, None] * possible - gained).max(axis=1)
+    doubt = np.maximum(normal, -np.log(REFERENCE_ALPHA) / rows * worst) / whole
     # Positive where a row falls short of what is tolerated. Doubt and slack are in it already, so
     # the null mean is 0.
     values = (score - doubt - slack)[:, None] * possible - gained

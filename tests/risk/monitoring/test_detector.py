@@ -102,15 +102,15 @@ def test_a_shift_of_a_quarter_of_a_standard_deviation_is_found_soon(settled):
 def test_the_evidence_comes_with_its_size_and_its_rows(settled):
     """By hand for the last batch: its mean normal score is its shift, roughly."""
     rng, told = np.random.default_rng(20260505), Detector(settled, RULES)
-    batch = rows(rng, 1000, shift=-0.5, missing=0.1)
+    batch = rows(rng, 1000, shift=-1.0, missing=0.02)
 
     _, [found] = run(told, [settled.count(batch)])
 
     first = next(e for e in found if e.subject == "x3" and e.direction == "lower")
-    assert first.effect == pytest.approx(0.5, abs=0.12)
+    assert first.effect == pytest.approx(1, abs=0.12)
     assert first.n == batch["x3"].notna().sum()
     assert first.family == "data" and first.tolerance == 0.05
-    assert first.now - first.before == pytest.approx(0.5, abs=0.12)
+    assert first.now - first.before == pytest.approx(1, abs=0.12)
     assert first.rows_needed > 200
 
 
@@ -308,7 +308,7 @@ def test_ten_million_rows_of_a_shift_too_small_to_matter_raise_no_alarm(small):
     _, [found] = run(told, [Profile(10_000_000, {"x0": tuple(counts.tolist())})])
 
     assert not found[0].alarm
-    assert found[0].e_value < 1e-6
+    assert found[0].e_value < 1e-4  # less than it was fed with
 
 
 @pytest.mark.parametrize("spoiled", [np.nan, 0.0])

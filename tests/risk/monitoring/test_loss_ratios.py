@@ -21,7 +21,7 @@ from risk.monitoring.loss_ratios import (
     rising_loss,
     watched_scores,
 )
-from risk.stats.evidence import advance, gains, log_total, start
+from risk.stats.evidence import advance, log_total, place, start
 
 PROBA = np.array([0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
 COST = CostMatrix(true_negative=0, false_positive=1, false_negative=5, true_positive=0.5)
@@ -121,7 +121,7 @@ def test_a_sure_and_wrong_prediction_costs_a_bounded_loss():
 
     made = watched_scores(counts, np.array([0.0, 1.0]), threshold=0.5, metric="log_loss", cost=COST)
 
-    assert np.isfinite(gains(made)).all()
+    assert np.isfinite(place(made).gains).all()
     assert made.values[0].max() == pytest.approx(-np.log(0.02), abs=0.2)
 
 
@@ -150,11 +150,11 @@ def test_labels_as_before_keep_to_the_budget_and_worse_ones_are_found():
 
 
 def _alarms(made, batches):
-    wealth, gained = start(made), gains(made)
+    bets = place(made)
+    wealth = start(bets)
     for batch in batches:
-        mass = np.log(made.weights / 365)
         wealth = advance(
-            wealth, gained, batch, log_mass=mass, correlation=np.zeros(len(made.names))
+            wealth, bets, batch, log_mass=-np.log(365), correlation=np.zeros(len(made.names))
         )
         if log_total(wealth) >= 0:
             return True
