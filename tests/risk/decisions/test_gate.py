@@ -169,7 +169,7 @@ def test_the_more_is_in_dispute_the_more_rows_it_takes(disputed, rows):
 
 
 def test_eight_straight_wins_are_the_least_that_proves():
-    """E = .24 (1.1^8 + 1.2^8 + 1.4^8 + 1.75^8) + .02 (1.025^8 + 1.05^8) = 26.3; of seven 16 < 20."""
+    """E = .24 (1.1^8 + 1.2^8 + 1.4^8 + 1.75^8) + .02 (1.025^8 + 1.05^8) = 26.3; of seven 16."""
     seven, eight = (judge(won_and_lost(20, wins, 0), when_unsure=KEEP) for wins in (7, 8))
 
     assert seven.e_value == pytest.approx(sum(w * (1 + x) ** 7 for x, w in STAKES))

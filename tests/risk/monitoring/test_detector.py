@@ -352,3 +352,69 @@ def test_evidence_is_kept_by_direction_and_forgotten_where_the_settings_changed_
 
     assert after.wealth[LABELLED].names != state.wealth[LABELLED].names
     assert set(after.wealth) == set(state.wealth)
+
+
+NEVER_SEEN = {
+    "missing number": ("x1", "missing more often"),
+    "missing category": ("c", "missing more often"),
+    "unseen level": ("c", "unseen levels"),
+    "beyond the range": ("x1", "above every reference value"),
+}
+
+
+def with_the_never_seen(rng, n, kind, share):
+    """Make rows of which a share is, in one column, what no earlier row was."""
+    frame, hit = rows(rng, n), rng.random(n) < share
+    column, _ = NEVER_SEEN[kind]
+    value = {"unseen level": "new", "beyond the range": 99.0}.get(kind)
+    return frame.assign(**{column: frame[column].mask(hit, value)})
+
+
+def first_alarm(reference, batches):
+    """Return the number of the batch, the subject and the direction of the first alarm."""
+    _, found = run(Detector(reference, RULES), [reference.count(batch) for batch in batches])
+    return next(iter(alarms(found)), None)
+
+
+@pytest.mark.parametrize("kind", NEVER_SEEN)
+def test_a_fifth_of_what_the_reference_never_contained_is_found_in_the_first_drop(kind):
+    """Drops of 300 rows, a reference of 1,500; one missing cell in it made all the difference."""
+    rng = np.random.default_rng(20260521)
+
+    for _ in range(5):
+        reference = build(rows(rng, 1500), FEW)
+        found = first_alarm(reference, [with_the_never_seen(rng, 300, kind, 0.2)])
+
+        assert found == (0, *NEVER_SEEN[kind])
+
+
+@pytest.mark.parametrize(
+    ("size", "least"), [(200, 0.058), (1000, 0.014), in_full(3000, 0.006)], ids=str
+)
+@pytest.mark.parametrize("kind", NEVER_SEEN)
+def test_three_times_the_least_share_is_found_within_3000_rows(kind, size, least):
+    """The median of nine streams in drops of 300, the least share being that of the null."""
+    rng, found = np.random.default_rng(20260522), []
+
+    for _ in range(9):
+        reference = build(rows(rng, size), FEW)
+        drops = [with_the_never_seen(rng, 300, kind, 3 * least) for _ in range(10)]
+        found.append(first_alarm(reference, drops))
+
+    in_time = [f[1:] == NEVER_SEEN[kind] for f in found if f]
+    assert sum(in_time) >= 5
+    assert all(in_time)
+
+
+@pytest.mark.parametrize("seed", [20260523, *map(in_full, range(9))])
+def test_what_is_rarer_than_the_reference_can_know_is_no_alarm(seed):
+    """One row in 3,000, of which a reference of 1,000 may have none: ninety drops of 300."""
+    rng = np.random.default_rng(seed)
+    kind = list(NEVER_SEEN)[seed % 4]
+    reference = build(with_the_never_seen(rng, 1000, kind, 1 / 3000), FEW)
+
+    found = first_alarm(
+        reference, (with_the_never_seen(rng, 300, kind, 1 / 3000) for _ in range(90))
+    )
+
+    assert found is None
