@@ -33,6 +33,7 @@ from risk.monitoring.alarm_budget import MonitoredSubject, Rules  # noqa: E402
 from risk.monitoring.detector import Detector  # noqa: E402
 from risk.monitoring.profile import Column  # noqa: E402
 from risk.monitoring.reference import PREDICTION, Reference  # noqa: E402
+from risk.schema import ROW_HASH  # noqa: E402
 from risk.stats import evidence  # noqa: E402
 from risk.stats.sequences import confidence_sequence  # noqa: E402
 
@@ -63,9 +64,10 @@ def bench(frame: pd.DataFrame, *, batch: int, seed: int = 0, categorical: bool =
     described = Columns(identifier="id", target="y", positive_label=1, negative_label=0, **kinds)
     chance = rng.beta(2, 6, len(frame))
     labels = (rng.random(len(frame)) < chance).astype(float)
-    frame = frame.assign(**{PREDICTION: chance, "y": labels})
+    hashes = rng.integers(2**62, size=len(frame))
+    frame = frame.assign(**{PREDICTION: chance, "y": labels, ROW_HASH: hashes})
     reference = Reference.build(frame, described, threshold=0.5, tolerance=ALARMS.tolerance)
-    parts = [reference.count(frame[i : i + batch]) for i in range(0, len(frame), batch)]
+    parts = [reference.count(frame[i : i + batch], own=True) for i in range(0, len(frame), batch)]
     settled = detector.settle(reference, parts, RULES)
     detectors = Detector(settled, RULES)
     columns = [next(c for c in settled.columns if c.name == name) for name in names]

@@ -103,7 +103,8 @@ def directions_of(reference: Reference, subject: str, rules: Rules) -> Direction
     if column.edges is not None:
         return directions.numeric(counts, tolerance)
     seen = reference.seen_once_twice[subject]
-    return directions.categorical(counts, column.levels, seen, tolerance)
+    rows = reference.profile.n
+    return directions.categorical(counts, column.levels, seen, tolerance, rows=rows)
 
 
 def _number_of_directions(reference: Reference) -> int:

@@ -134,7 +134,8 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
         tested = record.tested
         outcomes = reference.count_outcomes(tested[PREDICTION], tested[columns.target])
         reference = replace(reference, profile=_with(reference.profile, outcomes))
-    batches, before = (_batches(reference, part) for part in (frame[known], frame[~known]))
+    batches = _batches(reference, frame[known], own=True)
+    before = _batches(reference, frame[~known], own=False)
     settled = detector.settle(reference, batches, Rules.of(config), before=before)
     sample = rows[known].nsmallest(SAMPLE_ROWS, ROW_HASH)[columns.features]
     return {
@@ -144,11 +145,11 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     }
 
 
-def _batches(reference: Reference, frame: pd.DataFrame) -> list[Profile]:
-    """Count the latest batches of some rows, oldest first."""
+def _batches(reference: Reference, frame: pd.DataFrame, *, own: bool) -> list[Profile]:
+    """Count the latest batches of some rows, oldest first, as the reference counts its own."""
     latest = sorted(frame[INGESTION].unique())[-detector.MAX_BATCHES :]
     wanted = frame[frame[INGESTION].isin(latest)]
-    return [reference.count(part) for _, part in wanted.groupby(INGESTION, sort=True)]
+    return [reference.count(part, own=own) for _, part in wanted.groupby(INGESTION, sort=True)]
 
 
 def _with(profile: Profile, outcomes: Profile) -> Profile:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from risk.config import Columns
 from risk.monitoring.profile import (
     GROUPS,
+    MAX_LEVELS,
     Codes,
     Column,
+    Mask,
     Profile,
     categorical_column,
     count,
@@ -24,6 +26,7 @@ from risk.monitoring.profile import (
     joint_codes,
     numeric_column,
 )
+from risk.schema import ROW_HASH
 
 # Brackets tell derived subjects from columns wherever only the name is stored.
 PREDICTION = "(predicted risk)"
@@ -65,17 +68,24 @@ class Reference:
     ) -> Self:
         """Choose the cells from the watched columns of `frame`, for good, and count its rows.
 
+        Of a category with more levels than cells, half of the rows choose them and the others are
+        counted: the commonest levels of any rows are commoner in these than they are.
         Its predictions are out of fold, of models like the one that goes live, but not of that
         one; hence what the model predicts is granted twice the `tolerance`.
         """
         derived = [name for name in DERIVED if name in frame]
         numeric = [numeric_column(name, frame[name]) for name in (*columns.numeric, *derived)]
         numeric = [_cut_at(c, threshold) if c.name == PREDICTION else c for c in numeric]
-        categorical = [categorical_column(name, frame[name]) for name in columns.categorical]
+        seen = {name: frame[name].value_counts() for name in columns.categorical}
+        categorical = [
+            categorical_column(
+                name, frame[name], _choosing(frame) if len(seen[name]) > MAX_LEVELS else None
+            )
+            for name in columns.categorical
+        ]
         cells = {column.name: column for column in (*numeric, *categorical)}
         codes = {name: column.codes(frame[name]) for name, column in cells.items()}
         telling = _most_telling(codes, columns.numeric, frame[PREDICTION].to_numpy())
-        seen = {name: frame[name].value_counts() for name in columns.categorical}
         empty = cls(
             columns=tuple(cells.values()),
             target=columns.target,
@@ -90,7 +100,7 @@ class Reference:
             correlations={},
             tolerances={PREDICTION: 2 * tolerance},
         )
-        return replace(empty, profile=empty.count(frame))
+        return replace(empty, profile=empty.count(frame, own=True))
 
     @property
     def subjects(self) -> dict[str, Column | None]:
@@ -99,11 +109,15 @@ class Reference:
         several = [self.target, *(name_of_pair(pair) for pair in self.pairs), LABELLED]
         return single | dict.fromkeys(several)
 
-    def count(self, frame: pd.DataFrame) -> Profile:
-        """Count rows in every watched cell; columns that `frame` lacks are left out."""
+    def count(self, frame: pd.DataFrame, *, own: bool = False) -> Profile:
+        """Count rows in every watched cell; columns that `frame` lacks are left out.
+
+        Of its `own` rows, those that chose the cells of a column do not count there.
+        """
         present = [column for column in self.columns if column.name in frame]
         codes = {column.name: column.codes(frame[column.name]) for column in present}
-        counts = {column.name: count(codes[column.name], column.size) for column in present}
+        counted = {c.name: ~_choosing(frame) if own and c.rare else slice(None) for c in present}
+        counts = {c.name: count(codes[c.name][counted[c.name]], c.size) for c in present}
         joined = {name: groups(self.profile.counts[name]) for pair in self.pairs for name in pair}
         for first, second in self.pairs:
             if first not in codes or second not in codes:
@@ -150,6 +164,12 @@ class Reference:
         return cls(
             **made | content | exact | dict(columns=tuple(columns), profile=profile, pairs=pairs)
         )
+
+
+def _choosing(frame: pd.DataFrame) -> Mask:
+    """Tell which half of the rows chooses: by hash, so that no other property of a row matters."""
+    chosen: Mask = (frame[ROW_HASH].to_numpy() & 1) == 0
+    return chosen
 
 
 def name_of_pair(pair: tuple[str, str]) -> str:

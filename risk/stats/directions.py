@@ -122,7 +122,12 @@ def numeric(counts: Floats, tolerance: Tolerance) -> Directions:
 
 
 def categorical(
-    counts: Floats, levels: tuple[str, ...], seen: tuple[int, int], tolerance: Tolerance
+    counts: Floats,
+    levels: tuple[str, ...],
+    seen: tuple[int, int],
+    tolerance: Tolerance,
+    *,
+    rows: int | None = None,
 ) -> Directions:
     r"""Score the cells of a categorical column: each level may come more or less often.
 
@@ -136,6 +141,9 @@ def categorical(
         How many levels the reference has once, and how many twice.
     tolerance : Tolerance
         For each direction.
+    rows : int, optional
+        In which the levels were seen, if these are more than are counted: of many levels, the
+        rows that chose the commonest ones would overstate them, and are not counted.
 
     Returns
     -------
@@ -169,7 +177,7 @@ def categorical(
     # (2 n_levels + 5, n_cells); unseen levels cannot come less often than never
     values = np.array([signed for place in used for signed in (place, -place)] + [places[-2]])
     z, (once, twice) = float(-ndtri(tolerance.alpha)), seen
-    unseen = (once + z * np.sqrt(once + 2 * twice + 1) + z**2) / max(counts.sum(), 1)
+    unseen = (once + z * np.sqrt(once + 2 * twice + 1) + z**2) / max(rows or counts.sum(), 1)
     granted = np.zeros(len(values))  # only to levels without a cell of their own
     granted[-1] = unseen
     granted[2 * len(levels) : 2 * len(levels) + 2] = unseen if counts[len(levels)] else 0.0
