@@ -11,6 +11,7 @@ from risk.monitoring import detector
 from risk.monitoring.detector import Detector, Rules, State, Wealth, settle
 from risk.monitoring.profile import Profile
 from risk.monitoring.reference import LABELLED, PREDICTION, Reference
+from risk.schema import ROW_HASH
 from tests.torture import in_full
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -418,3 +419,32 @@ def test_what_is_rarer_than_the_reference_can_know_is_no_alarm(seed):
     )
 
     assert found is None
+
+
+def of_many_levels(rng, n, levels):
+    """Make rows of a category whose levels are about equally common, and say nothing."""
+    names = pd.array(rng.integers(levels, size=n).astype("str"), dtype="str")
+    proba = rng.beta(2, 4, n)
+    labels = (rng.random(n) < proba).astype(float)
+    derived = {PREDICTION: proba, ROW_HASH: rng.integers(2**62, size=n)}
+    return pd.DataFrame({"c": names, "y": labels}).assign(**derived)
+
+
+ONE = COLUMNS.model_copy(update={"numeric": ()})
+BY_SIZE = [in_full(levels, m) for levels in (50, 500, 5000) for m in (500, 10_000, 50_000)]
+
+
+@pytest.mark.parametrize(("levels", "size"), [(100, 2000), *BY_SIZE])
+def test_the_commonest_of_many_levels_raise_no_alarm_about_their_own_choice(levels, size):
+    """Ten installations, 60 daily drops of 500; chosen and counted at once, nearly all alarmed."""
+    rng, alarmed = np.random.default_rng(20260524), 0
+
+    for _ in range(10):
+        frame = of_many_levels(rng, size, levels)
+        reference = build(frame, ONE)
+        parts = [reference.count(frame[i : i + 500], own=True) for i in range(0, size, 500)]
+        told = settle(reference, parts, RULES)
+        drops = (of_many_levels(rng, 500, levels) for _ in range(60))
+        alarmed += first_alarm(told, drops) is not None
+
+    assert alarmed <= 1  # by the budget .4 x 60 / 90 of an alarm in each; the bound is not tight
