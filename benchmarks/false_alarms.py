@@ -311,7 +311,8 @@ def monitored_model(
 ) -> MonitoredSubject:
     """Monitor labelled rows: cells by predicted class and label, all four channels."""
     proba = counts[[1, 3]] / (counts[[0, 2]] + counts[[1, 3]])
-    made = loss_ratios.watched_scores(counts, proba, threshold=0.5, metric=metric, cost=RULES.cost)
+    labelled = loss_ratios.Labelled(counts, proba, threshold=0.5)
+    made = loss_ratios.watched_scores(labelled, metric=metric, cost=RULES.cost)
     alike = np.zeros(len(made.names)) if correlation is None else correlation
     return MonitoredSubject("model", made, evidence.place(made), alike, 0.0, 0.0)
 

@@ -86,13 +86,13 @@ def directions_of(reference: Reference, subject: str, rules: Rules) -> Direction
     granted = granted_to(reference, subject, rules)
     tolerance = Tolerance.shared(granted, _number_of_directions(reference))
     if subject == LABELLED:
-        return loss_ratios.watched_scores(
+        labelled = loss_ratios.Labelled(
             counts,
             np.append(reference.means[PREDICTION], 0.0),  # no prediction is missing
-            threshold=reference.threshold,
-            metric=rules.metric,
-            cost=rules.cost,
+            reference.threshold,
+            reference.optimism,
         )
+        return loss_ratios.watched_scores(labelled, metric=rules.metric, cost=rules.cost)
     if subject == EXPECTED_LOSS:
         return loss_ratios.rising_loss(counts, np.append(reference.means[subject], 0.0))
     if subject == reference.target:

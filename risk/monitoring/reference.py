@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import Any, Self
 
@@ -48,6 +48,7 @@ class Reference:
     `means` holds the mean value per cell of the numeric columns, `seen_once_twice` how many levels
     the reference has once and twice, `correlations` how alike the rows of one batch are in each
     direction, `tolerances` the shift of each subject that is not drift, in standard deviations.
+    `optimism` is what the scores of labelled rows gain by the choice of the threshold on them.
     `method` is the one its detectors were made with and keep, as evidence is stored for them.
     """
 
@@ -60,6 +61,7 @@ class Reference:
     seen_once_twice: Mapping[str, tuple[int, int]]
     correlations: Mapping[str, Mapping[str, float]]
     tolerances: Mapping[str, float]
+    optimism: Mapping[str, float] = field(default_factory=dict)
     method: int = METHOD
 
     @classmethod

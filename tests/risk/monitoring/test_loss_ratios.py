@@ -18,6 +18,8 @@ from risk.monitoring.loss_ratios import (
     MORE,
     RELATIVE_SLACK,
     SLACK,
+    Labelled,
+    optimism,
     rising_loss,
     watched_scores,
 )
@@ -30,9 +32,10 @@ DRIFTED = np.array([0.1, 0.06, 0.1, 0.1, 0.08, 0.02, 0.12, 0.06, 0.1, 0.06, 0.08
 MANY = 1e12  # rows of a reference that knows itself
 
 
-def monitor(metric, counts=CALIBRATED * MANY, **settings):
+def monitor(metric, counts=CALIBRATED * MANY, *, threshold=0.5, optimism=None):
     """Watch a metric at the threshold .5."""
-    return watched_scores(counts, PROBA, **dict(threshold=0.5, metric=metric, cost=COST) | settings)
+    labelled = Labelled(counts, PROBA, threshold, optimism or {})
+    return watched_scores(labelled, metric=metric, cost=COST)
 
 
 def rows(counts):
@@ -115,11 +118,37 @@ def test_miscalibration_is_told_by_its_direction(shift, name):
     assert [n for n in CALIBRATION if found[n] > 0] == ([name] if name else [])
 
 
+def test_what_the_choice_of_the_threshold_added_is_tolerated():
+    """A promise of .05 too much in F1 is one of .05 less."""
+    plain, found = monitor("f1"), monitor("f1", optimism={"f1": 0.05})
+
+    _, possible = by_sklearn("f1", DRIFTED)
+    fallen = [made.values[0] @ DRIFTED / DRIFTED.sum() for made in (plain, found)]
+    assert fallen[0] - fallen[1] == pytest.approx(0.05 * possible)
+    assert (found.values[1:] == plain.values[1:]).all()
+
+
+def test_optimism_is_the_difference_of_two_scores_of_scikit_learn():
+    """And none where the labels by other rows score as well, or where a score is undefined."""
+    rng = np.random.default_rng(20260402)
+    y_true, chosen, y_pred = rng.integers(0, 2, (3, 200)).astype(float)
+    chosen[:60] = y_true[:60]
+    proba = rng.random(200)
+
+    found = optimism(y_true, proba, chosen, y_pred, COST.as_tuple())
+
+    for name, score in [("f1", f1_score), ("accuracy", accuracy_score), ("recall", recall_score)]:
+        assert found[name] == pytest.approx(score(y_true, chosen) - score(y_true, y_pred))
+    assert optimism(y_true, proba, chosen, chosen, COST.as_tuple()) == {}
+    assert "precision" not in optimism(y_true, proba, chosen, 0 * y_pred, COST.as_tuple())
+
+
 def test_a_sure_and_wrong_prediction_costs_a_bounded_loss():
     """Probabilities of 0 and 1 are clipped, so that no row ruins a bet."""
     counts = np.array([500.0, 5, 5, 500])
 
-    made = watched_scores(counts, np.array([0.0, 1.0]), threshold=0.5, metric="log_loss", cost=COST)
+    labelled = Labelled(counts, np.array([0.0, 1.0]), threshold=0.5)
+    made = watched_scores(labelled, metric="log_loss", cost=COST)
 
     assert np.isfinite(place(made).gains).all()
     assert made.values[0].max() == pytest.approx(-np.log(0.02), abs=0.2)
