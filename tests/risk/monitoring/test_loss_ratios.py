@@ -23,7 +23,14 @@ from risk.monitoring.loss_ratios import (
     rising_loss,
     watched_scores,
 )
-from risk.stats.evidence import advance, log_total, place, start
+from risk.stats.evidence import (
+    advance,
+    intraclass_correlation,
+    log_total,
+    place,
+    start,
+)
+from tests.torture import in_full
 
 PROBA = np.array([0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
 COST = CostMatrix(true_negative=0, false_positive=1, false_negative=5, true_positive=0.5)
@@ -179,12 +186,37 @@ def test_labels_as_before_keep_to_the_budget_and_worse_ones_are_found():
 
 
 def _alarms(made, batches):
+    still = np.zeros(len(made.names))
+    return np.isfinite(_first_alarm(made, batches, every_minutes=1440, correlation=still))
+
+
+@pytest.mark.parametrize(("n", "bound"), [(1000, 50), in_full(200, 320), in_full(50, 2100)])
+def test_two_points_of_accuracy_are_found_near_the_bound(n, bound):
+    """From .80 to .78 at a tolerance of .01, two weeks of reference: a median of nine streams."""
+    rng, found = np.random.default_rng(20260403 + n), []
+    proba, quiet, worse = np.array([0.2, 0.8]), *(_wrong(error) for error in (0.2, 0.22))
+
+    for _ in range(9):
+        past = rng.multinomial(n, quiet, 14 * 144)
+        labelled = Labelled(past.sum(axis=0).astype(float), proba, threshold=0.5)
+        made = watched_scores(labelled, metric="accuracy", cost=COST)
+        alike = intraclass_correlation(past, made.values)
+        later = rng.multinomial(n, worse, 2 * bound)
+        found.append(_first_alarm(made, later, every_minutes=10, correlation=alike))
+
+    assert np.median(found) <= 1.5 * bound + 1
+
+
+def _wrong(error):
+    return np.array([1 - error, error, error, 1 - error]) / 2
+
+
+def _first_alarm(made, batches, *, every_minutes, correlation):
+    """Return the number of the first batch with an alarm; infinity if there is none."""
     bets = place(made)
-    wealth = start(bets)
-    for batch in batches:
-        wealth = advance(
-            wealth, bets, batch, log_mass=-np.log(365), correlation=np.zeros(len(made.names))
-        )
+    wealth, mass = start(bets), np.log(every_minutes / 1440 / 365)
+    for number, batch in enumerate(batches, start=1):
+        wealth = advance(wealth, bets, batch, log_mass=mass, correlation=correlation)
         if log_total(wealth) >= 0:
-            return True
-    return False
+            return number
+    return np.inf
