@@ -112,6 +112,7 @@ def _write(
     record = TrainingRecord(
         chosen.rows,
         fitted.out_of_fold,
+        fitted.y_pred,
         fitted.threshold.value,
         chosen.since,
         _predicted_test_data(config, fitted),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from risk.monitoring.reference import LABELLED
 from tests import forks
 from tests.fixtures import make_installation as made
 
@@ -129,9 +130,31 @@ def test_what_the_release_remembers_still_speaks(more):
 
 
 def test_the_detectors_go_on_from_the_evidence_they_had(more):
-    """An upgrade that forgot it would give a slow drift its time again."""
-    assert "(reconstruction error)" in more["evidence"]
-    assert told_alike(more["evidence"], THEN["more"]["evidence"])
+    """An upgrade that forgot it would give a slow drift its time again.
+
+    That about labelled scores counts as many rows of a batch as it has, which it did not then.
+    """
+    evidence, then = ({**told["evidence"]} for told in (more, THEN["more"]))
+
+    assert evidence.pop(LABELLED) > 0 < then.pop(LABELLED)
+    assert "(reconstruction error)" in evidence
+    assert told_alike(evidence, then)
+
+
+def test_a_release_keeps_the_bets_it_was_made_with(installation, turned_round):
+    """Four on each direction, until another release takes its place, which has six."""
+    live = json.loads((installation / "deployment" / "current" / "reference.json").read_text())
+    before = installation / "deployment" / "releases" / "2" / "reference.json"
+    states = dict(made.asked(installation, "SELECT version, state FROM detectors"))
+    bets = {
+        version: {
+            len(logs) for own in json.loads(state)["wealth"].values() for logs in own.values()
+        }
+        for version, state in states.items()
+    }
+
+    assert live["method"] == 2 and "method" not in json.loads(before.read_text())
+    assert bets[2] == {4}
 
 
 def test_drift_leads_to_a_challenger_and_the_gate_lets_it_in(turned_round):

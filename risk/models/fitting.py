@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,19 +22,28 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Threshold:
-    """The probability from which a row is predicted positive, and how it was chosen."""
+    """The probability from which a row is predicted positive, and how it was chosen.
+
+    `chosen` is False where it comes from the settings.
+    """
 
     value: float
     reason: str
+    chosen: bool = False
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted pipeline, its threshold, and cross-validated predictions and scores."""
+    """A fitted pipeline, its threshold, and cross-validated predictions and scores.
+
+    `out_of_fold` holds probabilities, `y_pred` the labels that thresholds chosen in the other folds
+    make of them, and `scores` those of these labels: the promise.
+    """
 
     pipeline: Any
     threshold: Threshold
     out_of_fold: Array
+    y_pred: Array
     scores: dict[str, Estimate]
 
 
@@ -47,21 +57,59 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     smallest = _require_enough(y_true, config.training)
     features = model.as_features(rows, columns.numeric, columns.categorical)
     folds = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=config.random_seed)
+    parts = list(folds.split(features, y_true))
     try:
-        both = cross_val_predict(pipeline, features, y_true, cv=folds, method="predict_proba")
+        both = cross_val_predict(pipeline, features, y_true, cv=parts, method="predict_proba")
         pipeline.fit(features, y_true)
     except InvalidParameterError as error:
         raise ConfigError(f"training.parameters: {error}") from None
     out_of_fold = np.clip(both[:, 1].astype("float64"), 0, 1)
     threshold = choose_threshold(y_true, out_of_fold, config.training)
-    scores = score_all(
-        y_true,
-        out_of_fold,
-        out_of_fold >= threshold.value,
-        cost=config.training.cost.as_tuple(),
-        confidence=config.scoring.confidence,
+    y_pred = labelled_by_others(y_true, out_of_fold, [left for _, left in parts], config.training)
+    scores = promised_scores(y_true, out_of_fold, threshold.value, y_pred, config)
+    return Fitted(pipeline, threshold, out_of_fold, y_pred, scores)
+
+
+def promised_scores(
+    y_true: Array, out_of_fold: Array, threshold: float, y_pred: Array, config: Config
+) -> dict[str, Estimate]:
+    """Score `y_pred`, the labels by thresholds that had not seen the rows they are applied to.
+
+    The model's own threshold was chosen on these very rows, which makes it look better than it is,
+    yet the promise is about it. So the intervals are widened by the difference.
+    """
+    cost, confidence = config.training.cost.as_tuple(), config.scoring.confidence
+    promised, chosen = (
+        score_all(y_true, out_of_fold, labels, cost=cost, confidence=confidence)
+        for labels in (y_pred, out_of_fold >= threshold)
     )
-    return Fitted(pipeline, threshold, out_of_fold, scores)
+    within = {name: (0.0, 1.0) for name in promised} | {"cost": (min(cost), max(cost))}
+    return {name: _widened(promised[name], chosen[name], within[name]) for name in promised}
+
+
+def _widened(score: Estimate, other: Estimate, within: tuple[float, float]) -> Estimate:
+    """Move both ends of an interval out by the difference of its score from another."""
+    value, lower, upper = score.value, score.lower, score.upper
+    if value is None or lower is None or upper is None or other.value in (None, value):
+        return score  # also a score of probabilities, which no threshold changes
+    reach = abs(value - float(other.value or 0.0))
+    lower, upper = max(within[0], lower - reach), min(within[1], upper + reach)
+    return replace(score, lower=lower, upper=upper)
+
+
+def labelled_by_others(
+    y_true: Array, out_of_fold: Array, folds: Sequence[Array], training: Training
+) -> Array:
+    """Label the rows of each fold by the threshold that is best in the other folds."""
+    everywhere = choose_threshold(y_true, out_of_fold, training)
+    if not everywhere.chosen:
+        return out_of_fold >= everywhere.value
+    y_pred = np.empty(len(y_true), dtype=bool)
+    for left in folds:
+        others = np.setdiff1d(np.arange(len(y_true)), left)
+        threshold = _best(y_true[others], out_of_fold[others], training)
+        y_pred[left] = out_of_fold[left] >= threshold.value
+    return y_pred
 
 
 def choose_threshold(y_true: Array, y_pred_proba: Array, training: Training) -> Threshold:
@@ -72,10 +120,14 @@ def choose_threshold(y_true: Array, y_pred_proba: Array, training: Training) -> 
     smallest, needed = min_class_size(y_true), training.minimum_held_out_per_class
     if smallest < needed:
         return Threshold(fixed, f"fixed: {smallest} rows of a class, choosing one needs {needed}")
+    return _best(y_true, y_pred_proba, training)
+
+
+def _best(y_true: Array, y_pred_proba: Array, training: Training) -> Threshold:
     if training.choose_threshold_by == "cost":
         cost = training.cost.as_tuple()
-        return Threshold(lowest_cost(y_true, y_pred_proba, cost=cost), "lowest cost")
-    return Threshold(highest_f1(y_true, y_pred_proba), "highest F1")
+        return Threshold(lowest_cost(y_true, y_pred_proba, cost=cost), "lowest cost", chosen=True)
+    return Threshold(highest_f1(y_true, y_pred_proba), "highest F1", chosen=True)
 
 
 def _require_enough(y_true: Array, training: Training) -> int:

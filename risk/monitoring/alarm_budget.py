@@ -14,7 +14,7 @@ from risk.monitoring.profile import GROUPS
 from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION, Reference, name_of_pair
 from risk.stats import directions, evidence
 from risk.stats.directions import Tolerance
-from risk.stats.evidence import Directions
+from risk.stats.evidence import Bets, Directions
 
 Floats = NDArray[np.float64]
 # They add up to 1, so that all families together keep the budget. Most is for drift and for harm
@@ -24,6 +24,8 @@ FAMILY_SHARES = {"data": 0.4, "model": 0.4, "estimate": 0.1, "intake": 0.1}
 # labels and predictions, in which all features meet, less than a fiftieth each.
 PAIRS_SHARE = 0.3
 PROMINENT_SHARE = 0.1
+# By the method that a reference was made with: the wealth that its release has stored is of these.
+LADDERS = {1: evidence.FIRST_LADDER, 2: evidence.LADDER}
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class MonitoredSubject:
 
     family: str
     directions: Directions
-    gains: Floats
+    bets: Bets
     correlation: Floats
     tolerance: float
     log_share: float
@@ -45,13 +47,11 @@ class Rules:
     alarms: Alarms
     metric: Metric
     cost: CostMatrix
-    domain_classifier: bool = False
 
     @classmethod
     def of(cls, config: Config) -> Self:
         """Select these settings from all settings."""
-        checks = config.checks
-        return cls(config.alarms, checks.metric, config.training.cost, checks.domain_classifier)
+        return cls(config.alarms, config.checks.metric, config.training.cost)
 
     def days_per_alarm(self, family: str) -> float:
         """Return the days between two false alarms of one family of checks."""
@@ -72,7 +72,7 @@ def monitor(reference: Reference, subject: str, rules: Rules, share: float) -> M
     return MonitoredSubject(
         family=family_of(subject),
         directions=chosen,
-        gains=evidence.gains(chosen),
+        bets=evidence.place(chosen, LADDERS[reference.method]),
         correlation=np.array(alike),
         tolerance=granted_to(reference, subject, rules),
         log_share=float(np.log(share)),
@@ -86,13 +86,13 @@ def directions_of(reference: Reference, subject: str, rules: Rules) -> Direction
     granted = granted_to(reference, subject, rules)
     tolerance = Tolerance.shared(granted, _number_of_directions(reference))
     if subject == LABELLED:
-        return loss_ratios.watched_scores(
+        labelled = loss_ratios.Labelled(
             counts,
             np.append(reference.means[PREDICTION], 0.0),  # no prediction is missing
-            threshold=reference.threshold,
-            metric=rules.metric,
-            cost=rules.cost,
+            reference.threshold,
+            reference.optimism,
         )
+        return loss_ratios.watched_scores(labelled, metric=rules.metric, cost=rules.cost)
     if subject == EXPECTED_LOSS:
         return loss_ratios.rising_loss(counts, np.append(reference.means[subject], 0.0))
     if subject == reference.target:
@@ -103,7 +103,8 @@ def directions_of(reference: Reference, subject: str, rules: Rules) -> Direction
     if column.edges is not None:
         return directions.numeric(counts, tolerance)
     seen = reference.seen_once_twice[subject]
-    return directions.categorical(counts, column.levels, seen, tolerance)
+    rows = reference.profile.n
+    return directions.categorical(counts, column.levels, seen, tolerance, rows=rows)
 
 
 def _number_of_directions(reference: Reference) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from risk.monitoring.alarm_budget import (
     FAMILY_SHARES,
+    LADDERS,
     MonitoredSubject,
     Rules,
     directions_of,
@@ -110,12 +111,9 @@ class Detector:
     """The monitors of all subjects of a reference, within the false-alarm budget."""
 
     def __init__(self, reference: Reference, rules: Rules) -> None:
-        self.rules = rules
-        self.rows = max(reference.profile.n, 1)
-        # taken off all others, so that the classifier's alarms cost nothing on top of the budget
-        taken = DOMAIN_SHARE if rules.domain_classifier else 0.0
+        self.rules, self.ladder = rules, LADDERS[reference.method]
         self.monitored = {
-            subject: monitor(reference, subject, rules, share * (1 - taken))
+            subject: monitor(reference, subject, rules, share)
             for subject, share in shares_of(reference).items()
         }
 
@@ -129,10 +127,17 @@ class Detector:
         # that of all directions `numeric` makes, which is cautious.
         alarms, n = self.rules.alarms, directions.OF_A_NUMBER
         chosen = directions.numeric(counts, Tolerance.shared(alarms.tolerance, n)).only("higher")
+        # Taken off the rest of its family, so that its alarms cost nothing on top of the budget,
+        # and only where there is a classifier. That is known before the batch is seen.
+        left = float(np.log1p(-DOMAIN_SHARE))
+        self.monitored = {
+            name: replace(m, log_share=m.log_share + left) if m.family == "data" else m
+            for name, m in self.monitored.items()
+        }
         self.monitored[DOMAIN] = MonitoredSubject(
             family="data",
             directions=chosen,
-            gains=evidence.gains(chosen),
+            bets=evidence.place(chosen, self.ladder),
             # each run has another classifier, so no past batches show how correlated its scores are
             correlation=np.array([evidence.UNKNOWN_CORRELATION]),
             tolerance=alarms.tolerance,
@@ -147,21 +152,21 @@ class Detector:
         """
         wealth, fed_at, found = dict(state.wealth), dict(state.fed_at), []
         for family in FAMILY_SHARES:
-            told = [
+            weighed = [
                 self._weigh(subject, wealth, counts, self._log_mass(family, state, now))
                 for subject, counts in batch.counts.items()
                 if subject in self.monitored and self.monitored[subject].family == family
                 if any(counts)
             ]
-            if not told:
+            if not weighed:
                 continue  # the clock of a family stands still until it is fed, as labels come late
             fed_at[family] = now
             # An alarm is about the sum of a family's wealth: all are weighed before any is reset.
-            blamed = _blame(told)
-            told = [replace(e, alarm=e.subject in blamed) for e in told]
-            for subject in self._to_forget(family, told):
+            blamed = _blame(weighed)
+            weighed = [replace(e, alarm=e.subject in blamed) for e in weighed]
+            for subject in self._to_forget(family, weighed):
                 wealth.pop(subject, None)
-            found += told
+            found += weighed
         return State(wealth, fed_at), sorted(found, key=lambda e: (not e.alarm, -e.e_value))
 
     def _log_mass(self, family: str, state: State, now: datetime) -> float:
@@ -180,15 +185,14 @@ class Detector:
         self, subject: str, wealth: dict[str, Wealth], counts: Sequence[int], log_mass: float
     ) -> Evidence:
         monitored = self.monitored[subject]
-        chosen, rows = monitored.directions, np.asarray(counts, np.float64)
-        # (directions,): what is due to the family, times the share of the subject, of the direction
-        mass = log_mass + monitored.log_share + np.log(chosen.weights)
+        chosen, bets = monitored.directions, monitored.bets
+        rows, mass = np.asarray(counts, np.float64), log_mass + monitored.log_share
         owned = wealth.get(subject, Wealth((), np.empty(0)))
         # Other names are other bets, after a change of the metric or the tolerance. Wealth must not
         # pass from one bet to another: that one would have been chosen after the rows.
         logs = evidence.advance(
-            owned.logs if owned.names == chosen.names else evidence.start(chosen),
-            monitored.gains,
+            owned.logs if owned.names == chosen.names else evidence.start(bets),
+            bets,
             rows,
             log_mass=mass,
             correlation=monitored.correlation,
@@ -200,9 +204,10 @@ class Detector:
         n = int(rows[counted].sum())
         now = float(np.nan_to_num(chosen.values[leading]) @ rows / max(n, 1))
         before = float(chosen.means[leading])
-        # 0.1 is the spread of an event with a share of 1 %: of one that was never seen any share
-        # would be an infinite effect
-        unit = max(float(chosen.spreads[leading]), 0.1)
+        # A tenth of the range is the spread of an event with a share of 1 %: of one that was never
+        # seen any share would be an infinite effect.
+        spans = np.nanmax(chosen.values[leading]) - np.nanmin(chosen.values[leading])
+        unit = max(float(chosen.spreads[leading]), 0.1 * float(spans)) or 1.0
         total = min(evidence.log_total(logs), MAX_WEALTH)
         return Evidence(
             family=monitored.family,
@@ -214,21 +219,23 @@ class Detector:
             before=before,
             now=now,
             n=n,
-            rows_needed=self._rows_needed(monitored, float(mass[leading])),
+            rows_needed=self._rows_needed(monitored, leading, mass),
         )
 
-    def _rows_needed(self, monitored: MonitoredSubject, log_mass: float) -> int:
+    def _rows_needed(self, monitored: MonitoredSubject, leading: int, log_mass: float) -> int:
+        chosen, spread = monitored.directions, float(monitored.bets.spreads[leading])
+        slack = float(chosen.null_means[leading] - chosen.means[leading])
         return evidence.rows_needed(
             self.rules.alarms.effect_of_interest,
-            log_odds=-log_mass,
-            tolerance=monitored.tolerance,
-            reference_rows=self.rows,
+            tolerated=slack / spread if spread else np.inf,
+            log_mass=log_mass + float(np.log(chosen.weights[leading])),
+            ladder=self.ladder,
         )
 
-    def _to_forget(self, family: str, told: Sequence[Evidence]) -> list[str]:
+    def _to_forget(self, family: str, found: Sequence[Evidence]) -> list[str]:
         # An alarm of all together has spent the wealth of all: were only the one that is blamed to
         # start again, the others would raise the same alarm with the next batch.
-        alarms = [e for e in told if e.alarm]
+        alarms = [e for e in found if e.alarm]
         if alarms and sum(e.e_value for e in alarms) < 1:
             return [s for s, monitored in self.monitored.items() if monitored.family == family]
         return [e.subject for e in alarms]
@@ -287,17 +294,19 @@ def _tables(batches: Sequence[Profile], subject: str) -> list[tuple[int, ...]]:
 
 
 def _highest(monitored: MonitoredSubject, tables: Sequence[Sequence[int]]) -> float:
-    mass = monitored.log_share + np.log(monitored.directions.weights)
     return evidence.highest(
-        monitored.gains, tables, log_mass=mass, correlation=monitored.correlation
+        monitored.bets,
+        tables,
+        log_mass=monitored.log_share,
+        correlation=monitored.correlation,
     )
 
 
-def _blame(told: Sequence[Evidence]) -> set[str]:
+def _blame(found: Sequence[Evidence]) -> set[str]:
     """Return the subjects that raised an alarm: those at 1 alone, else the first of all."""
     # The budget is for the sum, which is 1 whenever a part is. So who reaches 1 alone is named with
     # the confidence of the alarm itself; the first of a sum is only the likeliest.
-    alone = {e.subject for e in told if e.e_value >= 1}
-    if alone or sum(e.e_value for e in told) < 1:
+    alone = {e.subject for e in found if e.e_value >= 1}
+    if alone or sum(e.e_value for e in found) < 1:
         return alone
-    return {max(told, key=lambda e: e.e_value).subject}
+    return {max(found, key=lambda e: e.e_value).subject}

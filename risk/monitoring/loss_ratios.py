@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,20 +28,33 @@ CALIBRATION_SLACK = 0.02  # of the mean of label - prediction
 MIN_PROBABILITY = 0.02
 
 
-def watched_scores(
-    counts: Floats, y_pred_proba: Floats, *, threshold: float, metric: Metric, cost: CostMatrix
-) -> Directions:
+@dataclass(frozen=True)
+class Labelled:
+    """The reference rows with labels, by cell of their prediction.
+
+    `counts` holds their number, the cells of both labels, 0 and 1, taking turns, and `y_pred_proba`
+    the mean prediction of each cell. `optimism` is what some scores gain by the choice of the
+    threshold on these very rows.
+    """
+
+    counts: Floats
+    y_pred_proba: Floats
+    threshold: float
+    optimism: Mapping[str, float] = field(default_factory=dict)
+
+
+def watched_scores(reference: Labelled, *, metric: Metric, cost: CostMatrix) -> Directions:
     """Bet that the live model's scores have fallen below those of the reference.
 
-    `counts` holds the reference rows per cell, `y_pred_proba` the mean prediction of each cell;
-    the cells of both labels, 0 and 1, take turns. The configured metric has most of the budget;
-    the rest goes to the Brier score and to calibration. What cannot be added up row by row (areas
-    under curves), and a ratio that is undefined on the reference, is watched by the Brier score.
+    The configured metric has most of the budget; the rest goes to the Brier score and to
+    calibration. What cannot be added up row by row (areas under curves), and a ratio that is
+    undefined on the reference, is watched by the Brier score.
     """
+    counts, y_pred_proba = reference.counts, reference.y_pred_proba
     y_true = np.tile([0.0, 1.0], len(y_pred_proba))  # (2 n_cells,): 0, 1, 0, 1, ...
     proba = np.repeat(y_pred_proba, 2)
     # exact, as no cell lies on both sides of the threshold
-    y_pred = (proba >= threshold).astype("float64")
+    y_pred = (proba >= reference.threshold).astype("float64")
     one = np.ones_like(proba)
     known = ratios(y_true, y_pred, proba, cost.as_tuple())
     chosen = metric if metric in known and known[metric][1] @ counts > 0 else "brier"
@@ -49,10 +63,34 @@ def watched_scores(
     gained = [*(known[name][0] for name in (chosen, *others)), y_true - proba, proba - y_true]
     possible = [*(known[name][1] for name in (chosen, *others)), one, one]
     names = (chosen, *others, *CALIBRATION)
-    slack = [_slack(name, g, counts) for name, g in zip(names, gained, strict=True)]
+    slack = [
+        _slack(name, g, counts) + reference.optimism.get(name, 0.0)
+        for name, g in zip(names, gained, strict=True)
+    ]
     made = directions.fall(counts, np.array(gained), np.array(possible), names, np.array(slack))
     rest = (1 - METRIC_WEIGHT) / (len(names) - 1)
     return replace(made, weights=np.array([METRIC_WEIGHT] + [rest] * (len(names) - 1)))
+
+
+def optimism(
+    y_true: Floats, y_pred_proba: Floats, chosen: Floats, y_pred: Floats, cost: Costs
+) -> dict[str, float]:
+    """Return what each score gains from labels of a threshold that was `chosen` on the same rows.
+
+    `y_pred` are labels by thresholds chosen on other rows.
+    """
+    own, others = (ratios(y_true, labels, y_pred_proba, cost) for labels in (chosen, y_pred))
+    gains = {
+        name: _ratio(own[name]) - _ratio(others[name])
+        for name in own
+        if own[name][1].any() and others[name][1].any()
+    }
+    return {name: float(gain) for name, gain in gains.items() if gain > 0}
+
+
+def _ratio(score: tuple[Floats, Floats]) -> float:
+    gained, possible = score
+    return float(gained.sum() / possible.sum())
 
 
 def rising_loss(counts: Floats, loss: Floats) -> Directions:

@@ -17,11 +17,11 @@ from risk.config import Config
 from risk.models import model, releases
 from risk.models.model import Model
 from risk.models.training_data import INGESTION
-from risk.monitoring import detector, performance_estimation
+from risk.monitoring import detector, loss_ratios, performance_estimation
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.multivariate import Reconstruction, fit_reconstruction
 from risk.monitoring.performance_estimation import Calibration
-from risk.monitoring.profile import Profile
+from risk.monitoring.profile import Mask, Profile
 from risk.monitoring.reference import EXPECTED_LOSS, PREDICTION, RECONSTRUCTION, Reference
 from risk.schema import ROW_HASH
 
@@ -97,11 +97,13 @@ class _Unpickler(pickle.Unpickler):
 class TrainingRecord:
     """The rows a model was trained on, and their out-of-fold predictions.
 
-    `since` is the ingestion in which a change began; `tested` are the test data with predictions.
+    `y_pred` are the labels by thresholds that the other folds chose, `since` is the ingestion in
+    which a change began, `tested` are the test data with predictions.
     """
 
     rows: pd.DataFrame
     out_of_fold: Floats
+    y_pred: Mask
     threshold: float
     since: int | None
     tested: pd.DataFrame
@@ -130,11 +132,16 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     reference = Reference.build(
         frame[known], columns, threshold=record.threshold, tolerance=config.alarms.tolerance
     )
+    optimism = _optimism(record, known, config)
     if record.since is None and len(record.tested):
         tested = record.tested
         outcomes = reference.count_outcomes(tested[PREDICTION], tested[columns.target])
         reference = replace(reference, profile=_with(reference.profile, outcomes))
-    batches, before = (_batches(reference, part) for part in (frame[known], frame[~known]))
+        share = known.sum() / (known.sum() + outcomes.n)  # the test data chose no threshold
+        optimism = {name: float(share * gain) for name, gain in optimism.items()}
+    reference = replace(reference, optimism=optimism)
+    batches = _batches(reference, frame[known], own=True)
+    before = _batches(reference, frame[~known], own=False)
     settled = detector.settle(reference, batches, Rules.of(config), before=before)
     sample = rows[known].nsmallest(SAMPLE_ROWS, ROW_HASH)[columns.features]
     return {
@@ -144,11 +151,22 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     }
 
 
-def _batches(reference: Reference, frame: pd.DataFrame) -> list[Profile]:
-    """Return the counts of the latest batches of some rows, oldest first."""
+def _batches(reference: Reference, frame: pd.DataFrame, *, own: bool) -> list[Profile]:
+    """Return the counts of the latest batches, oldest first, as the reference counts its own."""
     latest = sorted(frame[INGESTION].unique())[-detector.MAX_BATCHES :]
     wanted = frame[frame[INGESTION].isin(latest)]
-    return [reference.count(part) for _, part in wanted.groupby(INGESTION, sort=True)]
+    return [reference.count(part, own=own) for _, part in wanted.groupby(INGESTION, sort=True)]
+
+
+def _optimism(record: TrainingRecord, known: Mask, config: Config) -> dict[str, float]:
+    """Return what the choice of the threshold adds to the scores of the rows that chose it."""
+    return loss_ratios.optimism(
+        record.rows[config.columns.target].to_numpy("float64")[known],
+        record.out_of_fold[known],
+        (record.out_of_fold >= record.threshold).astype("float64")[known],
+        record.y_pred.astype("float64")[known],
+        config.training.cost.as_tuple(),
+    )
 
 
 def _with(profile: Profile, outcomes: Profile) -> Profile:

@@ -16,6 +16,7 @@ MAX_LEVELS = 30
 GROUPS = 8
 Counts = NDArray[np.int64]
 Codes = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,21 @@ def numeric_column(name: str, values: pd.Series[Any]) -> Column:
     return Column(name, edges=tuple(np.unique([below, *cuts, known.max()]).tolist()))
 
 
-def categorical_column(name: str, values: pd.Series[Any]) -> Column:
-    """Return the most frequent levels, ties in alphabetical order, whatever the row order."""
+def categorical_column(name: str, values: pd.Series[Any], chosen_by: Mask | None = None) -> Column:
+    """Return the most frequent levels, ties in alphabetical order, whatever the row order.
+
+    If there are too many, they are the most frequent of the rows in `chosen_by`.
+    """
+    levels = _by_frequency(values)
+    if len(levels) <= MAX_LEVELS:
+        return Column(name, levels=tuple(levels))
+    own = _by_frequency(values if chosen_by is None else values[chosen_by])[:MAX_LEVELS]
+    return Column(name, levels=tuple(own), rare=tuple(pd.Index(levels).difference(own, sort=False)))
+
+
+def _by_frequency(values: pd.Series[Any]) -> list[str]:
     tally = values.value_counts().sort_index(kind="stable")
-    levels = tally.sort_values(ascending=False, kind="stable").index.tolist()
-    return Column(name, levels=tuple(levels[:MAX_LEVELS]), rare=tuple(levels[MAX_LEVELS:]))
+    return tally.sort_values(ascending=False, kind="stable").index.tolist()
 
 
 def count(codes: Codes, size: int) -> tuple[int, ...]:

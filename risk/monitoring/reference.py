@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import Any, Self
 
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from risk.config import Columns
 from risk.monitoring.profile import (
     GROUPS,
+    MAX_LEVELS,
     Codes,
     Column,
+    Mask,
     Profile,
     categorical_column,
     count,
@@ -24,6 +26,7 @@ from risk.monitoring.profile import (
     joint_codes,
     numeric_column,
 )
+from risk.schema import ROW_HASH
 
 # Brackets tell derived subjects from columns wherever only the name is stored.
 PREDICTION = "(predicted risk)"
@@ -32,6 +35,7 @@ EXPECTED_LOSS = "(expected loss)"
 RECONSTRUCTION = "(reconstruction error)"
 DERIVED = (PREDICTION, EXPECTED_LOSS, RECONSTRUCTION)
 MAX_PAIRED_COLUMNS = 10  # 45 pairs of 65 cells in each stored profile; they grow as the square
+METHOD = 2  # of those in `alarm_budget.LADDERS`
 Floats = NDArray[np.float64]
 
 
@@ -43,7 +47,9 @@ class Reference:
     columns, pairs of the most relevant numeric features, and predictions by label. `means` is the
     mean value per cell of the numeric columns, `seen_once_twice` the number of levels that occur
     once and twice, `correlations` how correlated the rows of one batch are in each direction,
-    `tolerances` the tolerated shift of each subject in standard deviations.
+    `tolerances` the tolerated shift of each subject in standard deviations, `optimism` what the
+    scores of labelled rows gain because the threshold was chosen on them. `method` is the one its
+    detectors were made with; the stored evidence is about it.
     """
 
     columns: tuple[Column, ...]
@@ -55,6 +61,8 @@ class Reference:
     seen_once_twice: Mapping[str, tuple[int, int]]
     correlations: Mapping[str, Mapping[str, float]]
     tolerances: Mapping[str, float]
+    optimism: Mapping[str, float] = field(default_factory=dict)
+    method: int = METHOD
 
     @classmethod
     def build(
@@ -62,17 +70,24 @@ class Reference:
     ) -> Self:
         """Choose the cells from the monitored columns of `frame`, permanently, and count its rows.
 
+        If a category has more levels than cells, half of the rows choose them and the others are
+        counted: the most frequent levels are more frequent in the rows that chose them.
         Its predictions are out of fold, from models like the live one but not from it; hence
         predictions get twice the `tolerance`.
         """
         derived = [name for name in DERIVED if name in frame]
         numeric = [numeric_column(name, frame[name]) for name in (*columns.numeric, *derived)]
         numeric = [_cut_at(c, threshold) if c.name == PREDICTION else c for c in numeric]
-        categorical = [categorical_column(name, frame[name]) for name in columns.categorical]
+        seen = {name: frame[name].value_counts() for name in columns.categorical}
+        categorical = [
+            categorical_column(
+                name, frame[name], _choosing(frame) if len(seen[name]) > MAX_LEVELS else None
+            )
+            for name in columns.categorical
+        ]
         cells = {column.name: column for column in (*numeric, *categorical)}
         codes = {name: column.codes(frame[name]) for name, column in cells.items()}
         telling = _most_telling(codes, columns.numeric, frame[PREDICTION].to_numpy())
-        seen = {name: frame[name].value_counts() for name in columns.categorical}
         empty = cls(
             columns=tuple(cells.values()),
             target=columns.target,
@@ -87,7 +102,7 @@ class Reference:
             correlations={},
             tolerances={PREDICTION: 2 * tolerance},
         )
-        return replace(empty, profile=empty.count(frame))
+        return replace(empty, profile=empty.count(frame, own=True))
 
     @property
     def subjects(self) -> dict[str, Column | None]:
@@ -96,11 +111,15 @@ class Reference:
         several = [self.target, *(name_of_pair(pair) for pair in self.pairs), LABELLED]
         return single | dict.fromkeys(several)
 
-    def count(self, frame: pd.DataFrame) -> Profile:
-        """Count rows in every monitored cell; columns that `frame` lacks are left out."""
+    def count(self, frame: pd.DataFrame, *, own: bool = False) -> Profile:
+        """Count rows in every monitored cell; columns that `frame` lacks are left out.
+
+        Of its `own` rows, those that chose the cells of a column do not count there.
+        """
         present = [column for column in self.columns if column.name in frame]
         codes = {column.name: column.codes(frame[column.name]) for column in present}
-        counts = {column.name: count(codes[column.name], column.size) for column in present}
+        counted = {c.name: ~_choosing(frame) if own and c.rare else slice(None) for c in present}
+        counts = {c.name: count(codes[c.name][counted[c.name]], c.size) for c in present}
         joined = {name: groups(self.profile.counts[name]) for pair in self.pairs for name in pair}
         for first, second in self.pairs:
             if first not in codes or second not in codes:
@@ -143,7 +162,16 @@ class Reference:
         pairs = tuple((first, second) for first, second in content["pairs"])
         maps = ("means", "seen_once_twice")
         exact = {name: _tuples(content[name]) for name in maps}
-        return cls(**content | exact | dict(columns=tuple(columns), profile=profile, pairs=pairs))
+        made = {"method": 1}  # before there were others, it was not written down
+        return cls(
+            **made | content | exact | dict(columns=tuple(columns), profile=profile, pairs=pairs)
+        )
+
+
+def _choosing(frame: pd.DataFrame) -> Mask:
+    """Select the half of the rows that chooses: by hash, whatever else a row is like."""
+    chosen: Mask = (frame[ROW_HASH].to_numpy() & 1) == 0
+    return chosen
 
 
 def name_of_pair(pair: tuple[str, str]) -> str:

@@ -122,7 +122,12 @@ def numeric(counts: Floats, tolerance: Tolerance) -> Directions:
 
 
 def categorical(
-    counts: Floats, levels: tuple[str, ...], seen: tuple[int, int], tolerance: Tolerance
+    counts: Floats,
+    levels: tuple[str, ...],
+    seen: tuple[int, int],
+    tolerance: Tolerance,
+    *,
+    rows: int | None = None,
 ) -> Directions:
     r"""Score the cells of a categorical column: each level may come more or less often.
 
@@ -136,6 +141,9 @@ def categorical(
         How many levels the reference has once, and how many twice.
     tolerance : Tolerance
         For each direction.
+    rows : int, optional
+        In which the levels were seen, if these are more than are counted: of many levels, the
+        rows that chose the commonest ones would overstate them, and are not counted.
 
     Returns
     -------
@@ -169,7 +177,7 @@ def categorical(
     # (2 n_levels + 5, n_cells); unseen levels cannot come less often than never
     values = np.array([signed for place in used for signed in (place, -place)] + [places[-2]])
     z, (once, twice) = float(-ndtri(tolerance.alpha)), seen
-    unseen = (once + z * np.sqrt(once + 2 * twice + 1) + z**2) / max(counts.sum(), 1)
+    unseen = (once + z * np.sqrt(once + 2 * twice + 1) + z**2) / max(rows or counts.sum(), 1)
     granted = np.zeros(len(values))  # only to levels without a cell of their own
     granted[-1] = unseen
     granted[2 * len(levels) : 2 * len(levels) + 2] = unseen if counts[len(levels)] else 0.0
@@ -291,7 +299,11 @@ def fall(
     score = gained @ counts / rows / whole
     # Delta method: a ratio errs like the mean of gained - score * possible, over that of possible.
     _, spreads = _moments(gained - score[:, None] * possible, counts)
-    doubt = -ndtri(REFERENCE_ALPHA) * spreads / np.sqrt(rows) / whole
+    # A reference without a single error has spread 0, and does not know that there are none: as in
+    # `_assemble`, rows that it misses may all be of the worst kind.
+    normal = -ndtri(REFERENCE_ALPHA) * spreads / np.sqrt(rows)
+    worst = (score[:, None] * possible - gained).max(axis=1)
+    doubt = np.maximum(normal, -np.log(REFERENCE_ALPHA) / rows * worst) / whole
     # Positive where a row falls short of what is tolerated. Doubt and slack are in it already, so
     # the null mean is 0.
     values = (score - doubt - slack)[:, None] * possible - gained

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtrc, expit, logit, ndtri, stdtrit
+from scipy.special import bdtrc, betaincinv, expit, logit, ndtri, stdtrit
 
 BIGGER_IS_BETTER = {
     "f1": True,
@@ -130,8 +130,8 @@ def f1(y_true: ArrayLike, y_pred: ArrayLike, *, confidence: float = 0.95) -> Est
     -----
     Of the rows that are positive in truth or by prediction, a share
     :math:`J = TP / (TP + FP + FN)`, the Jaccard index, is so by both. This is a plain
-    proportion, so it has a Wilson interval [1]_, and :math:`F_1 = 2J / (1 + J)` grows with it:
-    the interval of J carries over, from 5 rows to 10 million, without a bootstrap.
+    proportion, so it has the interval of `precision`, and :math:`F_1 = 2J / (1 + J)` grows with
+    it: the interval of J carries over, from 5 rows to 10 million, without a bootstrap.
 
     References
     ----------
@@ -141,7 +141,7 @@ def f1(y_true: ArrayLike, y_pred: ArrayLike, *, confidence: float = 0.95) -> Est
     Examples
     --------
     >>> print(f1([1, 1, 1, 0, 0], [1, 1, 0, 0, 1]))
-    0.667 [0.261, 0.919] (n = 5)
+    0.667 [0.178, 0.949] (n = 5)
     """
     tp, fp, fn, tn = _confusion(y_true, y_pred)
     jaccard = _wilson(tp, tp + fp + fn, confidence, n=tp + fp + fn + tn)
@@ -174,18 +174,22 @@ def precision(y_true: ArrayLike, y_pred: ArrayLike, *, confidence: float = 0.95)
 
     Notes
     -----
-    A proportion of the rows predicted positive, :math:`TP / (TP + FP)`,
-    with the score interval of Wilson [1]_.
+    A proportion of the rows predicted positive, :math:`TP / (TP + FP)`, with the score interval
+    of Wilson [1]_. Near 0 and 1 that one misses too often on the inner side, up to 15 % of the
+    time, so each end reaches at least to the exact bound of that side alone [2]_. From 60 rows on
+    the 95 % interval covers 93 % or more of every proportion.
 
     References
     ----------
     .. [1] E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
        Journal of the American Statistical Association 22 (1927) 209-212.
+    .. [2] Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion", Statistical
+       Science 16 (2001) 101-133, section 4.1.1.
 
     Examples
     --------
     >>> print(precision([1, 1, 0, 0], [1, 1, 1, 0]))
-    0.667 [0.208, 0.939] (n = 4)
+    0.667 [0.135, 0.983] (n = 4)
     """
     tp, fp, fn, tn = _confusion(y_true, y_pred)
     return _wilson(tp, tp + fp, confidence, n=tp + fp + fn + tn)
@@ -214,8 +218,7 @@ def recall(y_true: ArrayLike, y_pred: ArrayLike, *, confidence: float = 0.95) ->
 
     Notes
     -----
-    A proportion of the positive rows, :math:`TP / (TP + FN)`,
-    with the score interval of Wilson [1]_.
+    A proportion of the positive rows, :math:`TP / (TP + FN)`, with the interval of `precision`.
 
     References
     ----------
@@ -225,7 +228,7 @@ def recall(y_true: ArrayLike, y_pred: ArrayLike, *, confidence: float = 0.95) ->
     Examples
     --------
     >>> print(recall([1, 1, 0, 0], [1, 0, 1, 0]))
-    0.500 [0.095, 0.905] (n = 4)
+    0.500 [0.025, 0.975] (n = 4)
     """
     tp, fp, fn, tn = _confusion(y_true, y_pred)
     return _wilson(tp, tp + fn, confidence, n=tp + fp + fn + tn)
@@ -254,8 +257,7 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, confidence: float = 0.95) 
 
     Notes
     -----
-    A proportion of all rows, :math:`(TP + TN) / n`,
-    with the score interval of Wilson [1]_.
+    A proportion of all rows, :math:`(TP + TN) / n`, with the interval of `precision`.
 
     References
     ----------
@@ -265,7 +267,7 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, confidence: float = 0.95) 
     Examples
     --------
     >>> print(accuracy([1, 1, 0, 0], [1, 0, 0, 0]))
-    0.750 [0.301, 0.954] (n = 4)
+    0.750 [0.249, 0.987] (n = 4)
     """
     tp, fp, fn, tn = _confusion(y_true, y_pred)
     n = tp + fp + fn + tn
@@ -440,9 +442,13 @@ def brier(y_true: ArrayLike, y_pred_proba: ArrayLike, *, confidence: float = 0.9
     the chance :math:`1 - ((1 - \mathrm{confidence}) / 2)^{1/n}`; the ends are what
     the mean would be if that share of rows had error 0, or 1, instead of b.
 
-    In simulations the 95 % interval covers 93 to 99 % once about five rows are badly wrong,
-    Student's own from 85 %. Of one or two such rows no interval of this kind can know enough:
-    it covers 85 % with two of 50, 55 % with one of 20.
+    Rows may not show how much the errors vary: of 20 with one positive in 20, a third has none.
+    What they should show follows from the probabilities, a row having the squared error
+    :math:`(1 - p)^2` with chance p and :math:`p^2` otherwise. The interval is at least Student's
+    with the standard deviation that this makes.
+
+    In simulations with 20 to 200 rows and base rates of 2 to 40 % the 95 % interval covers 95 %
+    or more if the probabilities are right, and 90 % if they are half of what they should be.
 
     References
     ----------
@@ -454,10 +460,10 @@ def brier(y_true: ArrayLike, y_pred_proba: ArrayLike, *, confidence: float = 0.9
     Examples
     --------
     >>> print(brier([1, 0, 1, 0], [0.8, 0.2, 0.6, 0.4]))
-    0.100 [0.000, 0.210] (n = 4)
+    0.100 [0.000, 0.445] (n = 4)
     """
     truth, proba = _truth_and_probability(y_true, y_pred_proba)
-    return _mean((proba - truth) ** 2, _tail(confidence), worst=1.0)
+    return _mean_loss(truth, proba, ((1 - proba) ** 2, proba**2), _tail(confidence), worst=1.0)
 
 
 def log_loss(y_true: ArrayLike, y_pred_proba: ArrayLike, *, confidence: float = 0.95) -> Estimate:
@@ -487,19 +493,20 @@ def log_loss(y_true: ArrayLike, y_pred_proba: ArrayLike, *, confidence: float = 
     Notes
     -----
     The interval is made as that of `brier`, with 36.05 in place of 1 as the worst a row can do.
-    It cannot know of a certain error that no row has shown: a forest that now and then gives a
-    positive the probability 0 loses 36 nats by it, and 89 % are covered even with 2000 rows.
-    Prefer `brier` then.
+    It cannot know of a certain error that no row has shown and no probability announces: a forest
+    that now and then gives a positive the probability 0 loses 36 nats by it, and 89 % are covered
+    even with 2000 rows. Prefer `brier` then.
 
     Examples
     --------
     >>> print(log_loss([1, 0, 1, 0], [0.8, 0.2, 0.6, 0.4]))
-    0.367 [0.103, 0.631] (n = 4)
+    0.367 [0.000, 1.149] (n = 4)
     """
     truth, proba = _truth_and_probability(y_true, y_pred_proba)
     tiny = float(np.finfo(np.float64).eps)
-    likelihood = np.clip(np.where(truth == 1, proba, 1 - proba), tiny, 1 - tiny)
-    return _mean(-np.log(likelihood), _tail(confidence), worst=-math.log(tiny))
+    likely = np.clip(proba, tiny, 1 - tiny)
+    losses = (-np.log(likely), -np.log1p(-likely))
+    return _mean_loss(truth, proba, losses, _tail(confidence), worst=-math.log(tiny))
 
 
 def mean_cost(
@@ -676,8 +683,30 @@ def _wilson(successes: int, trials: int, confidence: float, *, n: int) -> Estima
     share, shrink = successes / trials, 1 + z**2 / trials
     centre = (share + z**2 / (2 * trials)) / shrink
     half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / shrink
-    lower, upper = max(0.0, centre - half), min(1.0, centre + half)
-    return Estimate(share, min(lower, share), max(upper, share), n)
+    # Near 0 or 1 all of the error is on one side, and the exact bound of that side is the wider.
+    tail = 1 - confidence
+    fewest = betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
+    most = betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0
+    lower, upper = min(centre - half, fewest), max(centre + half, most)
+    return Estimate(share, max(0.0, float(lower)), min(1.0, float(upper)), n)
+
+
+def _mean_loss(
+    truth: Floats, proba: Floats, losses: tuple[Floats, Floats], tail: float, *, worst: float
+) -> Estimate:
+    """Bound the mean of losses, given each row's if it is positive and if it is negative."""
+    if_positive, if_negative = losses
+    seen = _mean(np.where(truth == 1, if_positive, if_negative), tail, worst=worst)
+    n = len(truth)
+    if n < 2 or seen.value is None or seen.lower is None or seen.upper is None:
+        return seen
+    first, second = (
+        float((proba * if_positive**k + (1 - proba) * if_negative**k).mean()) for k in (1, 2)
+    )
+    variance = max(second - first**2, 0.0) * n / (n - 1)
+    reach = _quantile(tail, n - 1) * math.sqrt(variance / n)
+    lower, upper = max(0.0, seen.value - reach), min(worst, seen.value + reach)
+    return Estimate(seen.value, min(seen.lower, lower), max(seen.upper, upper), n)
 
 
 def _mean(losses: Floats, tail: float, *, worst: float) -> Estimate:

@@ -25,8 +25,9 @@ def highest_f1(y_true: ArrayLike, y_pred_proba: ArrayLike) -> float:
     Returns
     -------
     float
-        In [0, 1], halfway between two neighbouring probabilities; of equally good ones the
-        nearest to 0.5.
+        Halfway between two neighbouring probabilities; of equally good ones the nearest to 0.5.
+        In [0, 1], or the next number above 1 where no row is best called positive and one has a
+        probability of exactly 1.
 
     Raises
     ------
@@ -69,8 +70,9 @@ def lowest_cost(
     Returns
     -------
     float
-        In [0, 1], halfway between two neighbouring probabilities; of equally good ones the
-        nearest to 0.5.
+        Halfway between two neighbouring probabilities; of equally good ones the nearest to 0.5.
+        In [0, 1], or the next number above 1 where no row is best called positive and one has a
+        probability of exactly 1.
 
     Raises
     ------
@@ -115,6 +117,8 @@ def _best(y_true: ArrayLike, y_pred_proba: ArrayLike, gain: Gain) -> float:
     # Any threshold between two levels gives the same counts; halfway is farthest from both.
     bounds = np.concatenate([[1.0], levels[last_of_ties], [0.0]])
     candidates = (bounds[:-1] + bounds[1:]) / 2
+    # Halfway from 1 to 1 is not above it, and between two neighbouring floats may be the lower one.
+    candidates[:-1] = np.maximum(candidates[:-1], np.nextafter(bounds[1:-1], 2))
     # equal counts give gains that differ by rounding, which must not decide between them
     best = candidates[np.isclose(gains, gains.max(), rtol=1e-12, atol=0)]
     return float(best[np.argmin(np.abs(best - 0.5))])

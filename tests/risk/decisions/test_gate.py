@@ -14,6 +14,7 @@ from risk.stats.scores import Estimate
 
 COST = (0.0, 1.0, 5.0, 0.0)
 KEEP = "keep"
+STAKES = [(0.025, 0.02), (0.05, 0.02), (0.1, 0.24), (0.2, 0.24), (0.4, 0.24), (0.75, 0.24)]
 
 
 def certain(y_pred):
@@ -168,18 +169,18 @@ def test_the_more_is_in_dispute_the_more_rows_it_takes(disputed, rows):
 
 
 def test_eight_straight_wins_are_the_least_that_proves():
-    """E = (1.1^8 + 1.2^8 + 1.4^8 + 1.75^8) / 4 = 27.3, of seven 16.2 < 20."""
+    """E = .24 (1.1^8 + 1.2^8 + 1.4^8 + 1.75^8) + .02 (1.025^8 + 1.05^8) = 26.3; of seven 16."""
     seven, eight = (judge(won_and_lost(20, wins, 0), when_unsure=KEEP) for wins in (7, 8))
 
-    assert seven.e_value == pytest.approx(sum(x**7 for x in (1.1, 1.2, 1.4, 1.75)) / 4)
-    assert eight.e_value == pytest.approx(sum(x**8 for x in (1.1, 1.2, 1.4, 1.75)) / 4)
+    assert seven.e_value == pytest.approx(sum(w * (1 + x) ** 7 for x, w in STAKES))
+    assert eight.e_value == pytest.approx(sum(w * (1 + x) ** 8 for x, w in STAKES))
     assert (seven.deploy, eight.deploy) == (False, True)
     assert eight.verdict == "better"
 
 
 @pytest.mark.parametrize(("alpha", "deploy"), [(0.05, True), (0.01, False)])
 def test_alpha_sets_what_is_evidence(alpha, deploy):
-    """Eight wins are worth 27: more than 1 / 0.05, less than 1 / 0.01."""
+    """Eight wins are worth 26: more than 1 / 0.05, less than 1 / 0.01."""
     verdict = judge(won_and_lost(20, 8, 0), alpha=alpha, when_unsure=KEEP)
 
     assert (verdict.deploy, verdict.proven) == (deploy, deploy)
@@ -236,16 +237,13 @@ def test_a_challenger_that_is_worse_beyond_chance_is_called_so():
 
 
 def test_against_a_champion_that_does_worse_not_being_inferior_is_enough():
-    """Without any dispute E = sum((1 + stake / 100)^n) / 4; at n = 600: 25.7, at 500: 12.9.
-
-    The stakes are 0.1, 0.2, 0.4 and 0.75.
-    """
+    """Without any dispute E = sum(weight (1 + stake / 100)^n); at n = 600: 25.2, at 500: 12.9."""
     made = {n: won_and_lost(n, 0, 0) for n in (500, 600)}
 
     harmed = {n: judge(m, standing=Standing(harm=True)) for n, m in made.items()}
     sound = judge(made[600], standing=Standing(), when_unsure=KEEP)
 
-    by_hand = sum((1 + stake / 100) ** 600 for stake in (0.1, 0.2, 0.4, 0.75)) / 4
+    by_hand = sum(weight * (1 + stake / 100) ** 600 for stake, weight in STAKES)
     assert harmed[600].e_value == pytest.approx(by_hand)
     assert (harmed[600].proven, harmed[500].proven, sound.proven) == (True, False, False)
     assert harmed[600].verdict == "not_inferior"

@@ -18,10 +18,19 @@ from risk.monitoring.loss_ratios import (
     MORE,
     RELATIVE_SLACK,
     SLACK,
+    Labelled,
+    optimism,
     rising_loss,
     watched_scores,
 )
-from risk.stats.evidence import advance, gains, log_total, start
+from risk.stats.evidence import (
+    advance,
+    intraclass_correlation,
+    log_total,
+    place,
+    start,
+)
+from tests.torture import in_full
 
 PROBA = np.array([0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
 COST = CostMatrix(true_negative=0, false_positive=1, false_negative=5, true_positive=0.5)
@@ -30,9 +39,10 @@ DRIFTED = np.array([0.1, 0.06, 0.1, 0.1, 0.08, 0.02, 0.12, 0.06, 0.1, 0.06, 0.08
 MANY = 1e12  # rows of a reference that knows itself
 
 
-def monitor(metric, counts=CALIBRATED * MANY, **settings):
+def monitor(metric, counts=CALIBRATED * MANY, *, threshold=0.5, optimism=None):
     """Watch a metric at the threshold .5."""
-    return watched_scores(counts, PROBA, **dict(threshold=0.5, metric=metric, cost=COST) | settings)
+    labelled = Labelled(counts, PROBA, threshold, optimism or {})
+    return watched_scores(labelled, metric=metric, cost=COST)
 
 
 def rows(counts):
@@ -115,13 +125,39 @@ def test_miscalibration_is_told_by_its_direction(shift, name):
     assert [n for n in CALIBRATION if found[n] > 0] == ([name] if name else [])
 
 
+def test_what_the_choice_of_the_threshold_added_is_tolerated():
+    """A promise of .05 too much in F1 is one of .05 less."""
+    plain, found = monitor("f1"), monitor("f1", optimism={"f1": 0.05})
+
+    _, possible = by_sklearn("f1", DRIFTED)
+    fallen = [made.values[0] @ DRIFTED / DRIFTED.sum() for made in (plain, found)]
+    assert fallen[0] - fallen[1] == pytest.approx(0.05 * possible)
+    assert (found.values[1:] == plain.values[1:]).all()
+
+
+def test_optimism_is_the_difference_of_two_scores_of_scikit_learn():
+    """And none where the labels by other rows score as well, or where a score is undefined."""
+    rng = np.random.default_rng(20260402)
+    y_true, chosen, y_pred = rng.integers(0, 2, (3, 200)).astype(float)
+    chosen[:60] = y_true[:60]
+    proba = rng.random(200)
+
+    found = optimism(y_true, proba, chosen, y_pred, COST.as_tuple())
+
+    for name, score in [("f1", f1_score), ("accuracy", accuracy_score), ("recall", recall_score)]:
+        assert found[name] == pytest.approx(score(y_true, chosen) - score(y_true, y_pred))
+    assert optimism(y_true, proba, chosen, chosen, COST.as_tuple()) == {}
+    assert "precision" not in optimism(y_true, proba, chosen, 0 * y_pred, COST.as_tuple())
+
+
 def test_a_sure_and_wrong_prediction_costs_a_bounded_loss():
     """Probabilities of 0 and 1 are clipped, so that no row ruins a bet."""
     counts = np.array([500.0, 5, 5, 500])
 
-    made = watched_scores(counts, np.array([0.0, 1.0]), threshold=0.5, metric="log_loss", cost=COST)
+    labelled = Labelled(counts, np.array([0.0, 1.0]), threshold=0.5)
+    made = watched_scores(labelled, metric="log_loss", cost=COST)
 
-    assert np.isfinite(gains(made)).all()
+    assert np.isfinite(place(made).gains).all()
     assert made.values[0].max() == pytest.approx(-np.log(0.02), abs=0.2)
 
 
@@ -150,12 +186,37 @@ def test_labels_as_before_keep_to_the_budget_and_worse_ones_are_found():
 
 
 def _alarms(made, batches):
-    wealth, gained = start(made), gains(made)
-    for batch in batches:
-        mass = np.log(made.weights / 365)
-        wealth = advance(
-            wealth, gained, batch, log_mass=mass, correlation=np.zeros(len(made.names))
-        )
+    still = np.zeros(len(made.names))
+    return np.isfinite(_first_alarm(made, batches, every_minutes=1440, correlation=still))
+
+
+@pytest.mark.parametrize(("n", "bound"), [(1000, 50), in_full(200, 320), in_full(50, 2100)])
+def test_two_points_of_accuracy_are_found_near_the_bound(n, bound):
+    """From .80 to .78 at a tolerance of .01, two weeks of reference: a median of nine streams."""
+    rng, found = np.random.default_rng(20260403 + n), []
+    proba, quiet, worse = np.array([0.2, 0.8]), *(_wrong(error) for error in (0.2, 0.22))
+
+    for _ in range(9):
+        past = rng.multinomial(n, quiet, 14 * 144)
+        labelled = Labelled(past.sum(axis=0).astype(float), proba, threshold=0.5)
+        made = watched_scores(labelled, metric="accuracy", cost=COST)
+        alike = intraclass_correlation(past, made.values)
+        later = rng.multinomial(n, worse, 2 * bound)
+        found.append(_first_alarm(made, later, every_minutes=10, correlation=alike))
+
+    assert np.median(found) <= 1.5 * bound + 1
+
+
+def _wrong(error):
+    return np.array([1 - error, error, error, 1 - error]) / 2
+
+
+def _first_alarm(made, batches, *, every_minutes, correlation):
+    """Return the number of the first batch with an alarm; infinity if there is none."""
+    bets = place(made)
+    wealth, mass = start(bets), np.log(every_minutes / 1440 / 365)
+    for number, batch in enumerate(batches, start=1):
+        wealth = advance(wealth, bets, batch, log_mass=mass, correlation=correlation)
         if log_total(wealth) >= 0:
-            return True
-    return False
+            return number
+    return np.inf

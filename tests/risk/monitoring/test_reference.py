@@ -16,6 +16,7 @@ from risk.monitoring.reference import (
     RECONSTRUCTION,
     Reference,
 )
+from risk.schema import ROW_HASH
 
 NUMBERS = tuple(f"x{i:02}" for i in range(14))
 COLUMNS = Columns(
@@ -215,3 +216,47 @@ def test_a_reference_survives_being_stored():
     assert found == reference
     assert found.count(frame) == reference.count(frame)
     assert json.loads(reference.to_json())["target"] == "y"
+
+
+def many_levels(n, levels, *, seed=1):
+    """Make rows of a category with about equally common levels."""
+    rng = np.random.default_rng(seed)
+    names = pd.array(rng.integers(levels, size=n).astype("str"), dtype="str")
+    return table(n, seed).assign(c=names, **{ROW_HASH: rng.integers(2**62, size=n)})
+
+
+def test_of_many_levels_one_half_of_the_rows_chooses_and_the_other_is_counted():
+    """The thirty commonest of the even hashes; the odd ones tell how common these are."""
+    frame = many_levels(2000, 100)
+
+    found = build(frame)
+
+    even = frame[ROW_HASH] % 2 == 0
+    column, counts = found.subjects["c"], found.profile.counts["c"]
+    tally = frame["c"][~even].value_counts()
+    chosen = frame["c"][even].value_counts()
+    assert len(column.levels) == 30
+    assert min(chosen[[*column.levels]]) >= max(chosen[[*column.rare]])
+    assert counts == (*tally[[*column.levels]], tally[[*column.rare]].sum(), 0, 0)
+    assert {*column.levels, *column.rare} == {*frame["c"]}
+    assert sum(found.profile.counts["x00"]) == 2000
+
+
+def test_the_choice_does_not_depend_on_the_order_of_the_rows():
+    """A hash is a property of a row, its place is not."""
+    frame = many_levels(2000, 100)
+    shuffled = frame.sample(frac=1, random_state=1)
+
+    assert build(shuffled).columns == build(frame).columns
+    assert build(shuffled).profile == build(frame).profile
+
+
+def test_its_own_rows_are_counted_without_those_that_chose_if_so_asked():
+    """Parts of them add up to what was counted when it was built; rows of others count whole."""
+    frame = many_levels(2000, 100)
+    found = build(frame)
+
+    parts = [found.count(frame[i : i + 500], own=True).counts["c"] for i in range(0, 2000, 500)]
+
+    assert tuple(np.sum(parts, axis=0)) == found.profile.counts["c"]
+    assert sum(found.count(frame).counts["c"]) == 2000

@@ -81,7 +81,7 @@ def test_an_alarm_is_told_until_its_incident_is_closed(read, words):
         "opened_at": datetime(2026, 3, 4, tzinfo=UTC),
         "resolved_at": None,
     }
-    quiet = read()
+    quiet = read(run_id=2)
 
     told = words(quality.section(quiet))
     assert "Earlier data quality alarms" not in told

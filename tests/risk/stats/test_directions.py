@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from risk.monitoring.profile import categorical_column, count
 from risk.stats.directions import OF_A_NUMBER, Tolerance, categorical, fall, numeric, pair, share
-from risk.stats.evidence import advance, gains, log_total, start
+from risk.stats.evidence import advance, log_total, place, start
 
 properties = settings(max_examples=100, deadline=None, database=None, derandomize=True)
 TOLERANCE = Tolerance(0.05, 1e-4)
@@ -24,14 +24,11 @@ def row(made, name):
 
 def alarms(made, batches):
     """Tell whether a detector of one column alarms in some batches."""
-    wealth, gained = start(made), gains(made)
+    bets = place(made)
+    wealth = start(bets)
     for batch in batches:
         wealth = advance(
-            wealth,
-            gained,
-            batch,
-            log_mass=np.log(made.weights / 1000),
-            correlation=np.zeros(len(made.names)),
+            wealth, bets, batch, log_mass=-np.log(1000), correlation=np.zeros(len(made.names))
         )
         if log_total(wealth) >= 0:
             return True
@@ -175,12 +172,9 @@ def test_a_level_that_comes_twice_as_often_is_told_by_its_name():
     made = categorical(np.array([600.0, 300, 100, 0, 0, 0]), ("a", "b", "c"), (0, 0), TOLERANCE)
     now = np.array([50, 30, 20, 0, 0, 0])
 
+    bets = place(made)
     evidence = advance(
-        start(made),
-        gains(made),
-        10 * now,
-        log_mass=np.log(made.weights),
-        correlation=np.zeros(len(made.names)),
+        start(bets), bets, 10 * now, log_mass=0.0, correlation=np.zeros(len(made.names))
     )
 
     leading = made.names[int(np.argmax([log_total(w) for w in evidence]))]
@@ -274,4 +268,4 @@ def test_an_unknown_reference_still_shares_its_budget():
     doubled = replace(made, weights=2 * made.weights)
 
     assert doubled.weights.sum() == pytest.approx(2)
-    assert (gains(made) <= 0).all()
+    assert (place(made).gains <= 0).all()

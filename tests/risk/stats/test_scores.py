@@ -6,7 +6,7 @@ import sklearn.metrics as sk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
-from scipy.stats import binomtest, brunnermunzel, norm, t, ttest_1samp
+from scipy.stats import binom, binomtest, brunnermunzel, norm, t, ttest_1samp
 
 from risk.stats import scores
 from risk.stats.scores import Estimate, is_worse, mcnemar_exact, score_all
@@ -222,8 +222,11 @@ def test_a_confidence_outside_0_and_1_is_refused(confidence, y_true):
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 @pytest.mark.parametrize(("tp", "fp", "fn", "tn"), [(30, 12, 9, 149), (1, 0, 1, 3), (0, 2, 3, 0)])
-def test_proportions_have_the_wilson_interval_of_scipy(tp, fp, fn, tn, confidence):
-    """F1 as well, through the Jaccard index of which it is a growing function."""
+def test_proportions_have_the_intervals_of_scipy(tp, fp, fn, tn, confidence):
+    """Wilson's, or the exact bound of one side where that is wider.
+
+    F1 as well, through the Jaccard index of which it is a growing function.
+    """
     y_true = np.repeat([1, 0, 1, 0], [tp, fp, fn, tn])
     y_pred = np.repeat([1, 1, 0, 0], [tp, fp, fn, tn])
 
@@ -232,14 +235,30 @@ def test_proportions_have_the_wilson_interval_of_scipy(tp, fp, fn, tn, confidenc
         for name in OF_LABELS
     }
 
-    def wilson(successes, trials):
-        return binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    def interval(successes, trials):
+        tried = binomtest(successes, trials)
+        wilson = tried.proportion_ci(confidence, method="wilson")
+        exact = tried.proportion_ci(2 * confidence - 1, method="exact")
+        return min(wilson.low, exact.low), max(wilson.high, exact.high)
 
-    jaccard = wilson(tp, tp + fp + fn)
+    jaccard = interval(tp, tp + fp + fn)
     assert found["f1"] == pytest.approx([2 * j / (1 + j) for j in jaccard])
-    assert found["precision"] == pytest.approx([*wilson(tp, tp + fp)])
-    assert found["recall"] == pytest.approx([*wilson(tp, tp + fn)])
-    assert found["accuracy"] == pytest.approx([*wilson(tp + tn, tp + fp + fn + tn)])
+    assert found["precision"] == pytest.approx(interval(tp, tp + fp))
+    assert found["recall"] == pytest.approx(interval(tp, tp + fn))
+    assert found["accuracy"] == pytest.approx(interval(tp + tn, tp + fp + fn + tn))
+
+
+@pytest.mark.parametrize("n", [60, 200])
+def test_the_interval_of_any_proportion_covers_93_per_cent(n):
+    """All outcomes enumerated, for 500 proportions from .002 to .998."""
+    y_true = np.ones(n)
+    ends = np.array([bounds(scores.accuracy(y_true, np.arange(n) < k)) for k in range(n + 1)])
+    shares = np.linspace(0.002, 0.998, 500)
+
+    chances = binom.pmf(np.arange(n + 1)[:, None], n, shares)
+    covers = (ends[:, :1] <= shares) & (shares <= ends[:, 1:])
+
+    assert (chances * covers).sum(axis=0).min() >= 0.929
 
 
 @pytest.mark.parametrize("decimals", [1, 16])
@@ -322,17 +341,48 @@ def test_a_perfect_average_precision_of_few_positives_proves_little():
 
 
 def test_losses_without_skewness_have_the_interval_of_student():
-    """Ten errors of .2 and ten of .4: the correction has nothing to correct."""
-    found = scores.brier([1, 0] * 10, [0.8, 0.4] * 10)
+    """Ten errors of .9 and ten of .1: the correction has nothing to correct."""
+    found = scores.brier([1, 0] * 10, [0.1] * 20)
 
-    expected = ttest_1samp([0.04, 0.16] * 10, 0).confidence_interval(0.95)
+    expected = ttest_1samp([0.81, 0.01] * 10, 0).confidence_interval(0.95)
     assert bounds(found) == pytest.approx((expected.low, expected.high))
+
+
+def test_losses_vary_at_least_as_the_probabilities_say():
+    """Twenty negatives of 5 %: by hand .0025 or, with one chance in 20, .9025."""
+    found = scores.brier([0] * 20, [0.05] * 20)
+
+    spread = 0.9 * math.sqrt(0.05 * 0.95)  # two values .9 apart
+    reach = t.isf(0.025, 19) * spread / math.sqrt(19)
+    assert found.value == pytest.approx(0.0025)
+    assert found.upper == pytest.approx(
+        max(0.0025 + reach, 0.0025 + 0.9975 * (1 - 0.025 ** (1 / 20)))
+    )
+
+
+@pytest.mark.parametrize("n", [20, 50, in_full(200)])
+@pytest.mark.parametrize("base_rate", [0.05, in_full(0.02), in_full(0.2)])
+def test_the_interval_of_the_brier_score_covers_also_where_positives_are_rare(n, base_rate):
+    """2000 samples of calibrated probabilities, about a third of them without a positive."""
+    rng = np.random.default_rng(20260601)
+    centre = math.log(base_rate / (1 - base_rate))
+    chances = 1 / (1 + np.exp(-centre - rng.normal(size=(2000, n))))
+    y_true = (rng.random(chances.shape) < chances).astype(int)
+    truth = np.mean([p * (1 - p) for p in 1 / (1 + np.exp(-centre - rng.normal(size=10**6)))])
+
+    found = [scores.brier(y, p) for y, p in zip(y_true, chances, strict=True)]
+
+    assert np.mean([e.lower <= truth <= e.upper for e in found]) >= 0.95
 
 
 @pytest.mark.parametrize("name", ["brier", "log_loss"])
 def test_losses_with_skewness_have_the_interval_of_hall(name):
-    """Put back into Hall's polynomial, each end gives the quantile of Student's t."""
+    """Put back into Hall's polynomial, each end gives the quantile of Student's t.
+
+    The probabilities are too extreme, so that the errors vary more than these would have it.
+    """
     y_true, y_pred_proba, _ = simulate(np.random.default_rng(3), 80, 0.2)
+    y_pred_proba = expit(3 * logit(y_pred_proba))
     chance = np.where(y_true == 1, y_pred_proba, 1 - y_pred_proba)
     losses = (1 - chance) ** 2 if name == "brier" else -np.log(chance)
 

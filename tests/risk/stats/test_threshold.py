@@ -14,7 +14,7 @@ def sample(seed):
 
 def between_all(y_pred_proba):
     levels = np.unique(np.append(y_pred_proba, [0, 1]))
-    return (levels[:-1] + levels[1:]) / 2
+    return np.append((levels[:-1] + levels[1:]) / 2, 1.5)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -47,6 +47,22 @@ def test_no_other_threshold_costs_less(cost):
 def test_of_equally_good_thresholds_the_one_nearest_to_a_half_is_taken():
     """All rows are told apart anywhere between 0.1 and 0.9."""
     assert highest_f1([0, 1], [0.1, 0.9]) == 0.5
+
+
+def test_nothing_is_positive_where_that_is_best_even_beside_a_prediction_of_one():
+    """Two negatives, one of them predicted with certainty."""
+    assert lowest_cost([0, 0], [1.0, 0.2], cost=(0, 1, 0, 0)) > 1
+
+
+def test_a_threshold_parts_neighbouring_floats():
+    """Halfway between them is rounded to one of them."""
+    lower = 0.3
+    for _ in range(4):
+        lower, upper = np.nextafter(lower, 1), np.nextafter(np.nextafter(lower, 1), 1)
+
+        chosen = highest_f1([0, 1], [lower, upper])
+
+        assert lower < chosen <= upper
 
 
 def test_the_order_of_rows_is_irrelevant():
