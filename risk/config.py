@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -160,11 +160,12 @@ class Columns(Section):
         event_time = [self.event_time] if self.event_time else []
         return [self.identifier, *event_time, *self.features, *self.other]
 
-    @property
-    def of_labels(self) -> Self:
-        """The columns of a drop that contains only late labels."""
-        none = {"numeric": (), "categorical": (), "other": ()}
-        return self.model_copy(update=none | {"allowed_ranges": {}, "allowed_values": {}})
+    def of_labels(self, header: Container[str]) -> Self:
+        """Return the columns of a drop that contains only late labels; its times are optional."""
+        update: dict[str, Any] = {"numeric": (), "categorical": (), "other": ()}
+        if self.event_time not in header:
+            update["event_time"] = None
+        return self.model_copy(update=update | {"allowed_ranges": {}, "allowed_values": {}})
 
     @property
     def all(self) -> list[str]:

@@ -17,6 +17,8 @@ SHOWN_CHARACTERS = 40
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+CANONICAL_TIME = r"\d{4}-\d\d-\d\d(?: (?!00:00:00)\d\d:\d\d:\d\d)?"
+BELOW_MICROSECONDS = r"(\.\d{6})(\d+)"
 
 
 class Problem(NamedTuple):
@@ -28,6 +30,29 @@ class Problem(NamedTuple):
     value: str
 
 
+class Key(NamedTuple):
+    """What a label names its row by: a hash of the identifier and, if known, the event time."""
+
+    key_hash: int
+    event_time_us: int | None
+
+
+class UnripeRow(NamedTuple):
+    """A row that was accepted without a label."""
+
+    row_hash: int
+    key_hash: int
+    event_time_us: int | None = None
+
+
+class EarlyLabel(NamedTuple):
+    """A label that came before its row."""
+
+    key_hash: int
+    event_time_us: int | None
+    y_true: int
+
+
 class LaterLabel(NamedTuple):
     """The label of a row that was accepted without one."""
 
@@ -35,6 +60,7 @@ class LaterLabel(NamedTuple):
     key_hash: int
     y_true: int
     row_ingestion_id: int
+    event_time_us: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,23 +108,64 @@ def check(records: pd.DataFrame, lines: Sequence[int], columns: Columns) -> Chec
     return Checked(pd.DataFrame(typed)[~invalid], problems)
 
 
-def fingerprints(rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
+def fingerprints(
+    rows: pd.DataFrame, event_time: str | None = None
+) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return one 64-bit hash per typed row, equal for equal rows only.
 
-    Among n different rows, the probability of any collision is about n * n / 2**65.
+    Texts in the column `event_time` are equal if they mean the same moment. Among n different
+    rows, the probability of any collision is about n * n / 2**65.
     """
     plain = rows.copy()
+    if event_time:
+        plain[event_time] = canonical_times(rows[event_time])
     for name in rows.select_dtypes("float64"):
         plain[name] = rows[name] + 0.0  # -0.0 equals 0.0, but hashes differently
     hashes = pd.util.hash_pandas_object(plain, index=False)
     return hashes.to_numpy(dtype="uint64").view("int64")
 
 
-def keys(rows: pd.DataFrame, columns: Columns) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return one 64-bit hash per row of its key: identifier and, if declared, event time."""
-    names = [name for name in (columns.identifier, columns.event_time) if name]
-    hashes = pd.util.hash_pandas_object(rows[names], index=False)
-    return hashes.to_numpy(dtype="uint64").view("int64")
+def keys(rows: pd.DataFrame, columns: Columns) -> list[Key]:
+    """Return the key of each row; one without an event time has None in its place."""
+    hashes = pd.util.hash_pandas_object(rows[[columns.identifier]], index=False)
+    names = hashes.to_numpy(dtype="uint64").view("int64").tolist()
+    if not columns.event_time:
+        return [Key(name, None) for name in names]
+    times = moments(rows[columns.event_time])
+    at = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype("int64").tolist()
+    return [
+        Key(name, None if missing else us)
+        for name, us, missing in zip(names, at, times.isna(), strict=True)
+    ]
+
+
+def moments(cells: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the moments ISO 8601 texts mean, in UTC unless they say otherwise; else NaT."""
+    # nanoseconds in one cell would narrow the range of years of all others
+    shorter = cells.str.replace(BELOW_MICROSECONDS, r"\1", regex=True)
+    return pd.to_datetime(shorter, errors="coerce", format="ISO8601", utc=True)
+
+
+def canonical_times(cells: pd.Series[Any]) -> pd.Series[Any]:
+    """Return ISO 8601 texts in one spelling each, equal for equal moments only.
+
+    It is the commonest spelling, which leaves most texts and the hashes of their rows as they
+    are: `2026-03-01 10:00:00` in UTC, without a fraction or a midnight.
+    """
+    odd = cells[cells.notna() & ~cells.str.fullmatch(CANONICAL_TIME).fillna(True).astype(bool)]
+    times = moments(odd)
+    odd, times = odd[times.notna()], times.dropna()
+    if odd.empty:
+        return cells
+    seconds = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    texts = pd.Series(np.datetime_as_string(seconds), index=odd.index, dtype="str")
+    finer = odd.str.extract(BELOW_MICROSECONDS)[1].fillna("")
+    texts = (texts + finer).str.replace("T", " ")
+    for needless in (r"\.?0+$", r" 00:00:00$"):
+        texts = texts.str.replace(needless, "", regex=True)
+    spelt = cells.copy()
+    spelt[odd.index] = texts
+    return spelt
 
 
 def shorten(value: str) -> str:
@@ -142,12 +209,12 @@ def _unexpected_text(
     name: str, cells: pd.Series[Any], columns: Columns
 ) -> list[tuple[str, str, pd.Series[bool]]]:
     if name in (columns.identifier, columns.event_time):
-        faults = [(name, "empty", cells == "")]
+        is_optional = name == columns.event_time and not columns.features  # in a drop of labels
+        faults = [] if is_optional else [(name, "empty", cells == "")]
         too_long = cells.str.len() > NAME_CHARACTERS
         faults.append((name, f"longer than {NAME_CHARACTERS} characters", too_long))
         if name == columns.event_time:
-            moments = pd.to_datetime(cells, errors="coerce", format="ISO8601", utc=True)
-            faults.append((name, "not an ISO 8601 time", moments.isna() & (cells != "")))
+            faults.append((name, "not an ISO 8601 time", moments(cells).isna() & (cells != "")))
         return faults
     if allowed := columns.allowed_values.get(name):
         return [(name, "value not allowed", ~cells.isin([*allowed, ""]))]

@@ -215,6 +215,21 @@ def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataF
         return _typed(pq.read_table(path, filters=only), config.columns)
 
 
+def identifiers_among(
+    config: Config, ingestion_ids: Sequence[int], identifiers: Sequence[str]
+) -> set[str]:
+    """Return which of the identifiers the accepted rows of these ingestions have."""
+    found: set[str] = set()
+    for ingestion_id in ingestion_ids:
+        path, name = part_path(config, ingestion_id), config.columns.identifier
+        with storage_faults(path):
+            if name in pq.read_schema(path).names:
+                only = pc.field(name).isin(identifiers)
+                table = pq.read_table(path, columns=[name], filters=only)
+                found.update(table[name].to_pylist())
+    return found
+
+
 def parquet_bytes(rows: pd.DataFrame) -> bytes:
     """Return a small table as the bytes of a Parquet file."""
     content = io.BytesIO()

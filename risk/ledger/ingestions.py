@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,23 +22,28 @@ from risk.ledger.tables import (
     unripe_rows,
 )
 from risk.ledger.watermarks import Watermark
-from risk.schema import FROM_SQL, LaterLabel, Problem
+from risk.schema import FROM_SQL, EarlyLabel, Key, LaterLabel, Problem, UnripeRow
 
-NOT_LISTED = {"taken_sha256", "mtime_ns", "ctime_ns", "inode"}
+HASH_VERSION = 2  # equal times are equal moments; before, equal texts
+NOT_LISTED = {
+    "taken_sha256", "mtime_ns", "ctime_ns", "inode", "hash_version", "unfinished_row_hash",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Taken:
     """The content of a drop.
 
-    Hashes of the accepted rows; (row hash, key hash) of those without a label yet; late labels;
-    problems; the accepted rows themselves if they are to be stored in SQL; and the watermark of
-    the source after this drop.
+    Hashes of the accepted rows; those without a label yet; late labels; labels that wait for
+    their rows, and the IDs of those that wait no longer; problems; the accepted rows themselves
+    if they are to be stored in SQL; and the watermark of the source after this drop.
     """
 
     hashes: Sequence[int] = ()
-    unripe: Sequence[tuple[int, int]] = ()
+    unripe: Sequence[UnripeRow] = ()
     labels: Sequence[LaterLabel] = ()
+    early: Sequence[EarlyLabel] = ()
+    used: Sequence[int] = ()
     problems: Sequence[Problem] = ()
     rows: Iterable[StoredRow] = ()
     mark: Watermark | None = None
@@ -62,10 +67,13 @@ class Ingestions:
         is_first = row["status"] == "taken" and not requeued
         once = {"taken_sha256": row["sha256"] if is_first else None}
         common = {"run_id": self.database.run_id, "ingested_at": self.database.now()}
+        common |= {"hash_version": HASH_VERSION}
         with self.database.begin() as connection:
             connection.execute(ingestions.insert().values({**common, **row, **once}))
             _accept(connection, number, taken)
             labels.add(connection, number, taken.labels)
+            labels.release(connection, taken.used, of=requeued)
+            labels.hold(connection, number, taken.early)
             quarantine.add(connection, number, taken.problems)
             if taken.mark:
                 watermarks.move(connection, taken.mark, number)
@@ -106,6 +114,26 @@ class Ingestions:
         """Return those of `hashes` whose rows were accepted before."""
         column = row_hashes.c.row_hash
         return [row[0] for row in self.database.in_chunks(sa.select(column), column, hashes)]
+
+    def hashed_before(self) -> list[int]:
+        """Return the ingestions of rows whose hashes and keys are those of an earlier version."""
+        return self._ids(
+            sa.select(ingestions.c.id).where(_added_rows() & ingestions.c.hash_version.is_(None))
+        )
+
+    def rehash(self, number: int, hashes: Iterable[int], keys: Mapping[int, Key]) -> None:
+        """Add hashes of the rows of an ingestion, and replace the keys of those with late labels.
+
+        `keys` are by the hash a row was accepted under.
+        """
+        wanted = set(hashes)
+        new = wanted.difference(self.known_hashes(list(wanted)))
+        with self.database.begin() as connection:
+            columns = ("row_hash", "ingestion_id")
+            insert_rows(connection, row_hashes, columns, ((row_hash, number) for row_hash in new))
+            labels.replace_keys(connection, number, keys)
+            this = ingestions.update().where(ingestions.c.id == number)
+            connection.execute(this.values(hash_version=HASH_VERSION))
 
     def was_requeued(self, ingestion_id: int) -> bool:
         """Return whether the quarantined rows of an ingestion were read again."""
@@ -202,7 +230,7 @@ def _accept(connection: sa.Connection, number: int, taken: Taken) -> None:
         insert_rows(connection, table, (*names, "ingestion_id"), ((*row, number) for row in rows))
 
     insert(row_hashes, ["row_hash"], ((row_hash,) for row_hash in taken.hashes))
-    insert(unripe_rows, ["row_hash", "key_hash"], taken.unripe)
+    insert(unripe_rows, UnripeRow._fields, taken.unripe)
     dataset_rows.store_rows(connection, number, taken.rows)
 
 
