@@ -78,7 +78,8 @@ class Ingestion:
         for words, status in (("refused", "refused"), ("already ingested", "duplicate")):
             if paths := [intake.path for intake in self.intakes if intake.status == status]:
                 line += f"; {words}: {', '.join(paths)}"
-        return line + unavailable
+        noted = "".join(f"; {intake.path}: {intake.note}" for intake in self.intakes if intake.note)
+        return line + noted + unavailable
 
 
 def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingestion:

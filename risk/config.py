@@ -6,6 +6,7 @@ Order of precedence: command line > environment (`RISK_`, nested `__`) > config.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Container, Iterable, Mapping
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -31,7 +33,6 @@ FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=300)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-Label = int | float | str
 ReportFormat = Literal["pdf", "html", "json"]
 Metric = Literal[
     "f1",
@@ -58,6 +59,28 @@ def days_per_alarm(words: str) -> float:
     if read is None or not float(read["alarms"]) or not float(read["periods"] or 1):
         raise ValueError(f'must read like "1 per 90 days" or "2 per year", not {words!r}')
     return DAYS_PER[read["unit"]] * float(read["periods"] or 1) / float(read["alarms"])
+
+
+def _plain_label(label: Any) -> Any:
+    """Return a label; ValueError if no cell can ever equal it."""
+    if isinstance(label, bool):
+        raise ValueError(f'must be a number or a text, such as 1 or "{str(label).lower()}"')
+    if isinstance(label, float) and not math.isfinite(label):
+        raise ValueError("must be a finite number or a text")
+    if isinstance(label, str) and (not label or label != label.strip()):
+        raise ValueError("must not be empty, or begin or end with a blank: cells are stripped")
+    return label
+
+
+Label = Annotated[int | float | str, BeforeValidator(_plain_label)]
+
+
+def _as_cell(label: Any) -> float | str:
+    """Return a label as a cell is compared with it: 1, "1" and "1.0" are the same."""
+    try:
+        return float(label)
+    except ValueError:
+        return str(label)
 
 
 class Section(BaseModel):
@@ -178,8 +201,11 @@ class Columns(Section):
             raise ValueError(f"columns declared more than once: {repeated}")
         if not self.features:
             raise ValueError("at least one numeric or categorical feature must be declared")
-        if self.positive_label == self.negative_label:
-            raise ValueError("positive_label and negative_label must differ")
+        if _as_cell(self.positive_label) == _as_cell(self.negative_label):
+            raise ValueError("positive_label and negative_label must differ, also as text")
+        for label in (self.positive_label, self.negative_label):
+            if str(label) in self.missing_markers:
+                raise ValueError(f"{label!r} cannot be a label and one of missing_markers")
         if odd := sorted(set(self.allowed_ranges) - set(self.numeric)):
             raise ValueError(f"allowed_ranges names columns that are not numeric features: {odd}")
         if odd := sorted(set(self.allowed_values) - set(self.categorical)):

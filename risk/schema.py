@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +17,18 @@ from risk.errors import DataError
 
 ROW_HASH = "row_hash"
 SHOWN_CHARACTERS = 40
+MAX_COMPARED = 1000  # names of columns
+MAX_FOOTERS = 3
+TOTAL = (
+    r"(?i)^\W*(?:(?:grand|sub)[- ]?)?"
+    r"(?:totals?|totaal|totale|sums?|summe|somme|suma|gesamt|counts?|average|mean)\b"
+)
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 CANONICAL_TIME = r"\d{4}-\d\d-\d\d(?: (?!00:00:00)\d\d:\d\d:\d\d)?"
+MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
+MAX_EXACT = 2.0**53  # from here on, different whole numbers become equal
 BELOW_MICROSECONDS = r"(\.\d{6})(\d+)"
 
 
@@ -72,12 +83,18 @@ class Checked:
 
 
 def check_header(header: Sequence[str], columns: Columns) -> None:
-    """Raise DataError if a declared column is missing or any column is repeated."""
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
+    """Raise DataError if a declared column is missing or repeated, or the target misspelt."""
+    times = Counter(header)
+    if repeated := sorted(name for name in columns.all if times[name] > 1):
         raise DataError(f"columns named more than once: {repeated}")
     if missing := [name for name in columns.required if name not in header]:
         hint = _separator_hint(header)
-        raise DataError(f"columns missing: {missing}; found: {_shorten(str(list(header)))}{hint}")
+        raise DataError(f"columns missing: {missing}; found: {_shorten(str(header[:99]))}{hint}")
+    if columns.target not in times and (close := _misspelt(columns.target, header, columns)):
+        raise DataError(
+            f"no column {columns.target!r}, but {close!r}: if it has the labels, correct its name; "
+            "if not, give it one that is less similar"
+        )
 
 
 def check(records: pd.DataFrame, lines: Sequence[int], columns: Columns) -> Checked:
@@ -106,6 +123,22 @@ def check(records: pd.DataFrame, lines: Sequence[int], columns: Columns) -> Chec
     problems = _collect(faults, records, np.asarray(lines))
     invalid = np.logical_or.reduce([mask.to_numpy() for _, _, mask in faults])
     return Checked(pd.DataFrame(typed)[~invalid], problems)
+
+
+def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
+    """Return how many of the last typed rows are no rows but totals, as spreadsheets add them.
+
+    A footer has no label, and either no feature or the name of a total and few of them. Where
+    nothing stands above it, or too many rows look alike, a row is what it says.
+    """
+    if not columns.features:
+        return 0
+    last = rows.tail(MAX_FOOTERS + 1)
+    n_known = last[columns.features].notna().sum(axis=1)
+    is_total = last[columns.identifier].str.contains(TOTAL) & (n_known < len(columns.features) / 2)
+    is_footer = last[columns.target].isna() & ((n_known == 0) | is_total)
+    n = int(is_footer[::-1].cumprod().sum())
+    return n if n < len(last) else 0
 
 
 def fingerprints(
@@ -177,6 +210,14 @@ def _shorten(value: str, length: int = 200) -> str:
     return value if len(value) <= length else f"{value[: length - 1]}…"
 
 
+def _misspelt(name: str, header: Sequence[str], columns: Columns) -> str | None:
+    """Return the undeclared column whose name is most like one that is absent."""
+    declared = {*columns.all}
+    undeclared = {other.casefold(): other for other in header if other and other not in declared}
+    close = get_close_matches(name.casefold(), list(undeclared)[:MAX_COMPARED], n=1, cutoff=0.8)
+    return undeclared[close[0]] if close else None
+
+
 def _separator_hint(header: Sequence[str]) -> str:
     for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(header) == 1 and separator in header[0]:
@@ -189,20 +230,38 @@ def _numbers(
 ) -> tuple[pd.Series[Any], dict[str, pd.Series[bool]]]:
     missing = (cells == "") | cells.isin(missing_markers)
     numbers = pd.to_numeric(cells.mask(missing), errors="coerce").astype("float64")
-    infinite = numbers.abs() == np.inf
-    return numbers, {"not a number": numbers.isna() & ~missing, "not finite": infinite}
+    size = numbers.abs()
+    return numbers, {
+        "not a number": numbers.isna() & ~missing,
+        "not finite": size == np.inf,
+        "more digits than can be kept": _inexact(cells, numbers),
+    }
+
+
+def _inexact(cells: pd.Series[Any], numbers: pd.Series[Any]) -> pd.Series[bool]:
+    """Return which numbers are so large that a neighbouring whole number would be equal.
+
+    Such a column holds identifiers; a number as a program writes it is always kept.
+    """
+    size, inexact = numbers.abs(), pd.Series(False, index=cells.index)
+    for i in cells.index[(size >= MAX_EXACT) & (size <= MAX_NUMBER)]:
+        written = Decimal(cells[i])
+        inexact[i] = written not in (Decimal(numbers[i]), Decimal(repr(float(numbers[i]))))
+    return inexact
 
 
 def _outside_range(
     name: str, numbers: pd.Series[Any], columns: Columns
 ) -> list[tuple[str, str, pd.Series[bool]]]:
     low, high = columns.allowed_ranges.get(name, (None, None))
-    faults = []
-    if low is not None:
-        faults.append((name, f"less than {low:g}", numbers < low))
-    if high is not None:
-        faults.append((name, f"more than {high:g}", numbers > high))
-    return faults
+    is_finite, beyond = numbers.abs() < np.inf, f"beyond {MAX_NUMBER:g}"
+    too_small = (beyond, (numbers < -MAX_NUMBER) & is_finite)
+    too_large = (beyond, (numbers > MAX_NUMBER) & is_finite)
+    if low is not None and low > -MAX_NUMBER:
+        too_small = (f"less than {low:g}", numbers < low)
+    if high is not None and high < MAX_NUMBER:
+        too_large = (f"more than {high:g}", numbers > high)
+    return [(name, *fault) for fault in (too_small, too_large)]
 
 
 def _unexpected_text(

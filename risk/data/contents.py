@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from risk.schema import (
 )
 
 MAX_EARLY = 1_000_000
+MAX_NAMED = 100
 Known = Callable[[Sequence[int]], Iterable[int]]
 Keep = Callable[[pd.DataFrame], None]
 
@@ -140,7 +141,7 @@ class Reader:
         ]
         contents.hashes += fresh[ROW_HASH].tolist()
         contents.unripe += waiting
-        contents.undeclared = [name for name in piece.header if name not in columns.all]
+        contents.undeclared = _undeclared(piece.header, columns)
         keep(fresh)
         if holds_early and len(fresh):
             self._apply_early(fresh, waiting)
@@ -234,6 +235,13 @@ def _sort(rows: pd.DataFrame, columns: Columns, *, known: Known, seen: set[int])
     text_hashes = dict(_labelled(rows, again, as_text, pd.NA))
     own = [(*others[i], text_hashes[i]) for i in again]
     return Sorted(rows.assign(**{ROW_HASH: hashes}).loc[is_fresh], again, own)
+
+
+def _undeclared(header: Sequence[str], columns: Columns) -> list[str]:
+    """Return names of columns that are not used; of very many, the first ones."""
+    declared = {*columns.all}
+    names = dict.fromkeys(name for name in header if name and name not in declared)
+    return list(islice(names, MAX_NAMED))
 
 
 def _labelled(

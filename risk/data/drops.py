@@ -12,16 +12,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedRandom, BufferedReader
-from itertools import compress
+from itertools import compress, islice
+from operator import not_
 from pathlib import Path
 
 import pandas as pd
 
 from risk.config import Columns, Config
 from risk.errors import BusyError, DataError, StorageError
-from risk.schema import NAME_CHARACTERS, Problem, check, check_header, shorten
+from risk.schema import (
+    NAME_CHARACTERS,
+    Checked,
+    Problem,
+    check,
+    check_header,
+    count_footers,
+    shorten,
+)
 
-ROWS_PER_PIECE = 50_000
+ROWS_PER_PIECE, CELLS_PER_PIECE = 50_000, 5_000_000
+FOOTER = "a total or remark below the rows, no row"
 Bytes = BufferedReader | BufferedRandom
 
 
@@ -214,33 +224,35 @@ def _lines(text: io.TextIOWrapper, limit: int) -> Iterator[str]:
 
 
 def _pieces(
-    records: Iterator[tuple[int, list[str]]], header: Sequence[str], columns: Columns
+    records: Iterator[tuple[int, list[str]]], header: list[str], columns: Columns
 ) -> Iterator[Piece]:
-    lines: list[int] = []
-    cells: list[list[str]] = []
-    for line, record in records:
-        lines.append(line)
-        cells.append(record)
-        if len(cells) == ROWS_PER_PIECE:
-            yield _piece(lines, cells, header, columns)
-            lines, cells = [], []
-    if cells:
-        yield _piece(lines, cells, header, columns)
+    size = max(min(ROWS_PER_PIECE, CELLS_PER_PIECE // len(header)), 1)
+    some = list(islice(records, size))
+    while some:
+        following = list(islice(records, size))
+        yield _piece(some, header, columns, is_last=not following)
+        some = following
 
 
 def _piece(
-    lines: Sequence[int], cells: Sequence[list[str]], header: Sequence[str], columns: Columns
+    some: Sequence[tuple[int, list[str]]], header: list[str], columns: Columns, *, is_last: bool
 ) -> Piece:
-    is_complete = [len(record) == len(header) for record in cells]
+    lines, cells = [line for line, _ in some], [record for _, record in some]
+    n_named = len(header)
+    while not header[n_named - 1]:
+        n_named -= 1
+    is_complete = [_fits(record, n_named, len(header)) for record in cells]
     complete = list(compress(cells, is_complete))
     complete_lines = list(compress(lines, is_complete))
-    records = pd.DataFrame(complete, columns=list(header), dtype="str")
-    checked = check(records, complete_lines, columns)
+    used = [i for i, name in enumerate(header) if name in columns.all]
+    table = {header[i]: [record[i] for record in complete] for i in used}
+    checked = check(pd.DataFrame(table, dtype="str"), complete_lines, columns)
+    if is_last:
+        checked = _without_footers(checked, complete, complete_lines, columns)
     valid = checked.rows.index.tolist()
     ragged = [
         Problem(line, "", f"{len(record)} fields, the header has {len(header)}", shorten(record[0]))
-        for line, record in zip(lines, cells, strict=True)
-        if len(record) != len(header)
+        for line, record in compress(some, map(not_, is_complete))
     ]
     problems = sorted([*checked.problems, *ragged], key=lambda problem: problem.line)
     broken = {problem.line for problem in problems}
@@ -248,12 +260,28 @@ def _piece(
     return Piece(
         rows=checked.rows,
         problems=problems,
-        header=list(header),
+        header=header,
         refused=refused,
         n_read=len(cells),
         lines=[complete_lines[i] for i in valid],
         records=[complete[i] for i in valid],
     )
+
+
+def _fits(record: Sequence[str], n_named: int, n_columns: int) -> bool:
+    """Return whether a record has a cell for each named column, and none beyond the others."""
+    return len(record) >= n_named and not any(record[n_columns:])
+
+
+def _without_footers(
+    checked: Checked, records: Sequence[list[str]], lines: Sequence[int], columns: Columns
+) -> Checked:
+    n_rows = len(checked.rows) - count_footers(checked.rows, columns)
+    footers = [
+        Problem(lines[i], columns.identifier, FOOTER, shorten(records[i][0]))
+        for i in checked.rows.index[n_rows:]
+    ]
+    return Checked(checked.rows.iloc[:n_rows], [*checked.problems, *footers])
 
 
 def _signature(path: Path) -> Signature | None:

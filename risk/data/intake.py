@@ -41,11 +41,13 @@ class Intake:
     reason: str | None = None
     labels_added: int = field(default=0, kw_only=True)
     labels_waiting: int = field(default=0, kw_only=True)
+    note: str | None = field(default=None, kw_only=True)
 
     def as_row(self) -> dict[str, Any]:
         """Return what the ledger keeps of a drop itself; labels have tables of their own."""
         row = asdict(self)
-        del row["labels_added"], row["labels_waiting"]
+        for name in ("labels_added", "labels_waiting", "note"):
+            del row[name]
         return row
 
 
@@ -143,12 +145,14 @@ def _sum_up(drop: Drop | Fetch, contents: Contents) -> Intake:
         kind, n_added = "labels", len(contents.labels)
         n_duplicate -= contents.n_ripened
     undeclared = f"undeclared columns: {contents.undeclared}" if contents.undeclared else None
+    empty = None if contents.n_read else "no rows below the header"
     return Intake(
         drop.name,
         "taken",
         kind,
         *(contents.n_read, n_added, n_duplicate, n_refused),
-        reason="; ".join(filter(None, (undeclared, contents.note))) or None,
+        reason=undeclared,
+        note=contents.note or empty,
         labels_added=len(contents.labels),
         labels_waiting=len(contents.early),
     )

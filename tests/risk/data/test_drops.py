@@ -21,6 +21,15 @@ def read(content, limit=10_000):
     return list(drops.read(file, COLUMNS, limit))
 
 
+def test_a_total_below_the_rows_is_refused_with_its_line():
+    """It is no customer; in a file of two pieces, too."""
+    (piece,) = read(f"{HEADER}a,1,0\nTotal,,\n")
+
+    assert piece.rows["id"].tolist() == ["a"]
+    assert [(problem.line, problem.rule) for problem in piece.problems] == [(3, drops.FOOTER)]
+    assert piece.refused == [["Total", "", ""]]
+
+
 def ids(content):
     return [name for piece in read(content) for name in piece.rows["id"]]
 
@@ -35,10 +44,15 @@ def ids(content):
         "\ufeffid,x,y\na,1,0\nb,2,1\n",
         "y,extra,id,x\n0,?,a,1\n1,?,b,2\n",
         ' id , x,y\n a ,"1",0\n\nb,2,1\n',
+        "id,x,y,,\na,1,0,,\nb,2,1,,\n",
+        "id,x,y,,,\na,1,0,,,\nb,2,1\n",
+        "id,x,y\na,1,0,,\nb,2,1,,,\n",
+        "id,,x,,y\na,,1,,0\nb,,2,,1\n",
+        "id,note,x,note,y\na,1,1,2,0\nb,,2,,1\n",
     ],
 )
 def test_the_usual_spellings_of_csv_are_read(content):
-    """Line ends, byte order mark, order of columns, blanks around cells, blank lines."""
+    """Line ends, byte order mark, order of columns, blank cells, lines and columns."""
     assert ids(content) == ["a", "b"]
 
 

@@ -415,7 +415,7 @@ def test_identifiers_that_became_numbers_on_the_way_find_their_rows(inbox, ledge
     (intake,) = ingest(inbox, ledger, truth=LABELS + "1000.0,1\n1001.0,0\n7,1\n8.0,1\n")
 
     assert counts(intake) == (4, 3, 0, 1)
-    assert intake.reason == late_labels.ALSO_READ_AS
+    assert intake.note == late_labels.ALSO_READ_AS
     assert known(inbox, ledger) == [("1000", 1), ("1001", None), ("1001.0", 0), ("7.0", 1)]
 
 
