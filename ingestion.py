@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from risk import cli, store
 from risk.config import Config
-from risk.data import derived, drops, sql_sources
+from risk.data import derived, drops, sql_sources, staging
 from risk.data.drops import Drop
 from risk.data.intake import Intake, preview, take
 from risk.data.rehash import rehash
@@ -84,7 +84,7 @@ class Ingestion:
 
 def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingestion:
     """Find and ingest new drops, then update the derived files."""
-    _sweep(config, ledger)
+    staging.sweep(config, ledger)
     rehash(config, ledger)
     out_of_reach: list[str] = []
     if requeue is None:
@@ -101,7 +101,7 @@ def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingest
                 intakes.append(take(config, ledger, drop, requeued=requeue))
             except drops.Changed as change:
                 left_alone.append(str(change))
-                _sweep(config, ledger)
+                staging.sweep(config, ledger)
         derived.compile_files(config, ledger)
     derived.complete_sql(config, ledger)
     for reason in (*left_alone, *out_of_reach):
@@ -136,10 +136,6 @@ def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
     new = [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known]
     ready, growing = drops.settled(new, config.ingestion.settle_seconds)
     return ready, [*skipped, *growing]
-
-
-def _sweep(config: Config, ledger: Ledger) -> None:
-    store.sweep(config, last_ingestion_id=ledger.ingestions.last_id())
 
 
 def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop:

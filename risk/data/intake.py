@@ -6,13 +6,14 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from risk import store
 from risk.config import Config
-from risk.data import drops
+from risk.data import drops, staging
 from risk.data.contents import Contents, Reader
 from risk.data.derived import rows_for_sql
 from risk.data.drops import Bytes, Drop
@@ -80,7 +81,8 @@ def take(
         rows=rows_for_sql(config, ingestion_id) if in_sql else (),
         mark=drop.mark if isinstance(drop, Fetch) else None,
     )
-    ledger.ingestions.record(row, taken=taken, requeued=requeued)
+    publish = partial(staging.publish, config, ingestion_id)
+    ledger.ingestions.record(row, taken=taken, requeued=requeued, publish=publish)
     if contents.early:
         log.info("%s: labels that wait for their rows: %d", drop.name, len(contents.early))
     if problems := [problem for problem in contents.problems if problem.rule != EARLY]:
@@ -117,7 +119,8 @@ def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:
 def _write(config: Config, reader: Reader, drop: Drop | Fetch, file: Bytes) -> Contents:
     """Write the part and the quarantine of one drop; neither counts before the commit."""
     ingestion_id, columns = reader.ingestion_id, config.columns
-    part, known = store.part_path(config, ingestion_id), reader.ledger.ingestions.known_hashes
+    folder = staging.quarantine(config, ingestion_id)
+    part, known = staging.part(config, ingestion_id), reader.ledger.ingestions.known_hashes
     try:
         with store.writing_part(part, columns) as writer:
 
@@ -127,12 +130,12 @@ def _write(config: Config, reader: Reader, drop: Drop | Fetch, file: Bytes) -> C
             contents = reader.read(file, known=known, keep=keep)
     except DataError as error:
         contents = Contents(problems=[Problem(0, "", str(error), "")], refusal=str(error))
-        store.quarantine_file(config, ingestion_id, file, _reasons(drop, contents))
+        store.quarantine_file(folder, file, _reasons(drop, contents))
         return contents
     if not contents.hashes:
         part.unlink()
     if contents.refused:
-        store.quarantine_rows(config, ingestion_id, contents.refused, _reasons(drop, contents))
+        store.quarantine_rows(folder, contents.refused, _reasons(drop, contents))
     return contents
 
 

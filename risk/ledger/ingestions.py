@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
+from risk.errors import BusyError
 from risk.ledger import dataset_rows, labels, quarantine, watermarks
 from risk.ledger.database import Database, Query, Record, Row, Values, insert_rows
 from risk.ledger.dataset_rows import StoredRow
@@ -58,10 +61,18 @@ class Ingestions:
 
     database: Database
 
-    def record(self, row: Row, *, taken: Taken = NOTHING, requeued: int | None = None) -> None:
+    def record(
+        self,
+        row: Row,
+        *,
+        taken: Taken = NOTHING,
+        requeued: int | None = None,
+        publish: Callable[[], None] = lambda: None,
+    ) -> None:
         """Record a drop in one transaction, which accepts its rows exactly once.
 
-        `requeued` is the earlier ingestion whose quarantined rows were read again.
+        `requeued` is the earlier ingestion whose quarantined rows were read again; `publish` is
+        called once the number is taken, so that no other run has it.
         """
         number = row["id"]
         is_first = row["status"] == "taken" and not requeued
@@ -69,7 +80,14 @@ class Ingestions:
         common = {"run_id": self.database.run_id, "ingested_at": self.database.now()}
         common |= {"hash_version": HASH_VERSION}
         with self.database.begin() as connection:
-            connection.execute(ingestions.insert().values({**common, **row, **once}))
+            try:
+                connection.execute(ingestions.insert().values({**common, **row, **once}))
+            except IntegrityError:
+                raise BusyError(
+                    f"another run recorded ingestion {number}, or this drop, at the same time; "
+                    "run again"
+                ) from None
+            publish()
             _accept(connection, number, taken)
             labels.add(connection, number, taken.labels)
             labels.release(connection, taken.used, of=requeued)
@@ -84,6 +102,13 @@ class Ingestions:
     def last_id(self) -> int:
         """Return the ID of the newest ingestion, 0 before the first."""
         return int(self.database.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
+
+    @contextmanager
+    def unchanging(self) -> Iterator[int]:
+        """Yield the ID of the newest ingestion; until the end no other can be recorded."""
+        with self.database.begin() as connection:
+            connection.execute(ingestions.update().where(ingestions.c.id < 0).values(reason=None))
+            yield int(connection.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
 
     def taken_paths(self) -> list[str]:
         """Return the names of the files whose rows were taken."""
