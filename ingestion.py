@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from risk import cli, store
 from risk.config import Config
-from risk.data import derived, drops, sql_sources, staging
+from risk.data import derived, drops, inbox, sql_sources, staging
 from risk.data.drops import Drop
 from risk.data.intake import Intake, preview, take
 from risk.data.rehash import rehash
@@ -131,10 +131,10 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
 
 def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
     """Return the drops that are ready, and messages about files that are skipped."""
-    found, skipped = drops.find(config)
+    found, skipped = inbox.find(config)
     known = ledger.ingestions.known_signatures([drop.name for drop in found])
     new = [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known]
-    ready, growing = drops.settled(new, config.ingestion.settle_seconds)
+    ready, growing = inbox.settled(new, config.ingestion.settle_seconds)
     return ready, [*skipped, *growing]
 
 

@@ -236,6 +236,15 @@ def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataF
         return _typed(pq.read_table(path, filters=only), config.columns)
 
 
+def remove_rows(path: Path, row_hashes: Sequence[int]) -> None:
+    """Replace a part by one without the rows with these hashes."""
+    with storage_faults(path):
+        table = pq.read_table(path)
+        rest = table.filter(~pc.field(ROW_HASH).isin(row_hashes))
+        with replacing(path) as file:
+            pq.write_table(rest, file)
+
+
 def identifiers_among(
     config: Config, ingestion_ids: Sequence[int], identifiers: Sequence[str]
 ) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -37,7 +38,9 @@ class Contents:
     """The content of one drop read so far; the first of the `refused` records is the header.
 
     `used` are the IDs of labels that waited for one of its rows. Of its duplicate rows,
-    `n_ripened` brought the label of a row that came before without it.
+    `n_ripened` brought the label of a row that came before without it. `unfinished` is the hash
+    of the row accepted from a last line without a line end; `superseded` are such rows of earlier
+    drops, with their ingestions, whose line is complete in this one.
     """
 
     kind: str = "rows"
@@ -52,6 +55,8 @@ class Contents:
     n_read: int = 0
     n_duplicate: int = 0
     n_ripened: int = 0
+    unfinished: int | None = None
+    superseded: list[tuple[int, int]] = field(default_factory=list)
     note: str | None = None
     refusal: str | None = None
 
@@ -74,9 +79,21 @@ class Sorted:
     `own` are the hashes of each of the latter when it had none; all other rows are duplicates.
     """
 
+    hashes: list[int]
     fresh: pd.DataFrame
     again: list[int]
     own: Sequence[Sequence[int]]
+
+    def has(self, row_hash: int) -> bool:
+        """Return whether a row of the piece has this hash, or had it without its label."""
+        return row_hash in self.hashes or any(row_hash in hashes for hashes in self.own)
+
+    def last_fresh(self, piece: Piece) -> int | None:
+        """Return the hash of the last row of the piece if it is a new one."""
+        is_valid = bool(piece.lines) and piece.lines[-1] == piece.last_line
+        if not is_valid or self.fresh.empty or self.fresh.index[-1] != piece.rows.index[-1]:
+            return None
+        return int(self.fresh[ROW_HASH].iloc[-1])
 
 
 class Reader:
@@ -104,9 +121,28 @@ class Reader:
                 self._add_labels(piece, columns)
             return self.contents
         holds_early = self.ledger.labels.count_early() > 0
+        beginnings, is_unfinished = self._beginnings(file), drops.is_unfinished(file)
         for piece in drops.read(file, self.config.columns, limit):
-            self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
+            found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
+            beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}
+            self.contents.unfinished = found.last_fresh(piece) if is_unfinished else None
+        self.contents.superseded = list(beginnings.items())
         return self.contents
+
+    def _beginnings(self, file: Bytes) -> dict[int, int]:
+        """Return the perhaps unfinished rows of earlier files with which this one begins.
+
+        Each is given by its hash, with its ingestion.
+        """
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        earlier = self.ledger.ingestions.unfinished(smaller_than=size)
+        digests = drops.sha256_of_beginnings(file, {row.size_bytes for row in earlier})
+        return {
+            row.unfinished_row_hash: row.id
+            for row in earlier
+            if digests[row.size_bytes] == row.sha256
+        }
 
     def _add_labels(self, piece: Piece, columns: Columns) -> None:
         matched = late_labels.match(piece, columns, waiting=self._waiting, known=self._known)
@@ -130,7 +166,7 @@ class Reader:
         present = store.identifiers_among(self.config, parts, names)
         return {i for i, name in zip(unsure, names, strict=True) if name in present}
 
-    def _add_rows(self, piece: Piece, *, known: Known, keep: Keep, holds_early: bool) -> None:
+    def _add_rows(self, piece: Piece, *, known: Known, keep: Keep, holds_early: bool) -> Sorted:
         columns, contents = self.config.columns, self.contents
         found = _sort(piece.rows[columns.all], columns, known=known, seen=self.seen)
         fresh = found.fresh
@@ -150,6 +186,7 @@ class Reader:
         matched.n_duplicate += piece.rows.shape[0] - len(fresh) - len(found.again)
         matched.n_duplicate += len(matched.labels)
         contents.add(piece, matched)
+        return found
 
     def _apply_early(self, fresh: pd.DataFrame, waiting: Sequence[UnripeRow]) -> None:
         """Give new rows the labels that wait for them; one that has its label needs no other."""
@@ -234,7 +271,7 @@ def _sort(rows: pd.DataFrame, columns: Columns, *, known: Known, seen: set[int])
     as_text = columns.model_copy(update={"event_time": None})  # before times were moments
     text_hashes = dict(_labelled(rows, again, as_text, pd.NA))
     own = [(*others[i], text_hashes[i]) for i in again]
-    return Sorted(rows.assign(**{ROW_HASH: hashes}).loc[is_fresh], again, own)
+    return Sorted(hashes, rows.assign(**{ROW_HASH: hashes}).loc[is_fresh], again, own)
 
 
 def _undeclared(header: Sequence[str], columns: Columns) -> list[str]:

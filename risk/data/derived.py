@@ -17,7 +17,14 @@ RECORD_COLUMNS = [
 
 
 def compile_files(config: Config, ledger: Ledger) -> None:
-    """Append missing rows to final_data.csv and ingested_files.csv; rebuild them if damaged."""
+    """Append missing rows to final_data.csv and ingested_files.csv; rebuild them if damaged.
+
+    Rows that were superseded leave their parts first, and final_data.csv is made again.
+    """
+    for number, row_hashes in ledger.ingestions.superseded().items():
+        store.remove_rows(store.part_path(config, number), row_hashes)
+        ledger.derived_files.record(config.compiled_data_filename, ingestion_id=0, size_bytes=0)
+        ledger.ingestions.note_removal(row_hashes)
     columns = config.columns
 
     def rows_of(ingestion: Any) -> Iterator[str]:

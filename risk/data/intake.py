@@ -70,6 +70,7 @@ def take(
     else:
         intake = _sum_up(drop, contents)
     row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **intake.as_row()}
+    row["unfinished_row_hash"] = contents.unfinished
     in_sql = config.store_dataset_in_sql and contents.hashes
     taken = Taken(
         contents.hashes,
@@ -79,6 +80,7 @@ def take(
         sorted(contents.used),
         contents.problems,
         rows=rows_for_sql(config, ingestion_id) if in_sql else (),
+        superseded=contents.superseded,
         mark=drop.mark if isinstance(drop, Fetch) else None,
     )
     publish = partial(staging.publish, config, ingestion_id)
@@ -149,6 +151,9 @@ def _sum_up(drop: Drop | Fetch, contents: Contents) -> Intake:
         n_duplicate -= contents.n_ripened
     undeclared = f"undeclared columns: {contents.undeclared}" if contents.undeclared else None
     empty = None if contents.n_read else "no rows below the header"
+    if contents.superseded:
+        numbers = ", ".join(str(number) for _, number in contents.superseded)
+        empty = f"completes the cut-off last line of ingestion {numbers}, whose row is superseded"
     return Intake(
         drop.name,
         "taken",

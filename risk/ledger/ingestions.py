@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from risk.ledger.tables import (
     incidents,
     ingestions,
     row_hashes,
+    superseded_rows,
     unripe_rows,
 )
+from risk.ledger.tables import dataset_rows as dataset_rows_table
 from risk.ledger.watermarks import Watermark
 from risk.schema import FROM_SQL, EarlyLabel, Key, LaterLabel, Problem, UnripeRow
 
@@ -39,7 +42,8 @@ class Taken:
 
     Hashes of the accepted rows; those without a label yet; late labels; labels that wait for
     their rows, and the IDs of those that wait no longer; problems; the accepted rows themselves
-    if they are to be stored in SQL; and the watermark of the source after this drop.
+    if they are to be stored in SQL; rows, with their ingestions, that this drop supersedes; and
+    the watermark of the source after this drop.
     """
 
     hashes: Sequence[int] = ()
@@ -49,6 +53,7 @@ class Taken:
     used: Sequence[int] = ()
     problems: Sequence[Problem] = ()
     rows: Iterable[StoredRow] = ()
+    superseded: Sequence[tuple[int, int]] = ()
     mark: Watermark | None = None
 
 
@@ -93,6 +98,7 @@ class Ingestions:
             labels.release(connection, taken.used, of=requeued)
             labels.hold(connection, number, taken.early)
             quarantine.add(connection, number, taken.problems)
+            _supersede(connection, number, taken.superseded)
             if taken.mark:
                 watermarks.move(connection, taken.mark, number)
             if requeued:
@@ -139,6 +145,30 @@ class Ingestions:
         """Return those of `hashes` whose rows were accepted before."""
         column = row_hashes.c.row_hash
         return [row[0] for row in self.database.in_chunks(sa.select(column), column, hashes)]
+
+    def unfinished(self, *, smaller_than: int) -> list[Record]:
+        """Return the ingestions of smaller files whose last row may be unfinished, newest first."""
+        table, newest = ingestions.c, 1000
+        query = sa.select(table.id, table.size_bytes, table.sha256, table.unfinished_row_hash)
+        superseded = sa.select(superseded_rows.c.row_hash)
+        row = table.unfinished_row_hash
+        is_open = row.is_not(None) & row.not_in(superseded)
+        found = query.where(is_open & (table.size_bytes < smaller_than))
+        return self.database.rows(found.order_by(table.id.desc()).limit(newest))
+
+    def superseded(self) -> dict[int, list[int]]:
+        """Return the superseded rows that are still in their parts, by ingestion."""
+        table, rows = superseded_rows.c, defaultdict[int, list[int]](list)
+        query = sa.select(table.row_ingestion_id, table.row_hash)
+        for number, row_hash in self.database.rows(query.where(table.removed_at.is_(None))):
+            rows[number].append(row_hash)
+        return rows
+
+    def note_removal(self, row_hashes: Sequence[int]) -> None:
+        """Record that superseded rows are no longer in their parts."""
+        these = superseded_rows.c.row_hash.in_(row_hashes)
+        change = superseded_rows.update().where(these)
+        self.database.execute(change.values(removed_at=self.database.now()))
 
     def hashed_before(self) -> list[int]:
         """Return the ingestions of rows whose hashes and keys are those of an earlier version."""
@@ -246,6 +276,17 @@ def mark_decided(connection: sa.Connection, *, through: int, decision_id: int) -
     """Record the decision that considered the ingestions up to one, in its transaction."""
     looked_at = (ingestions.c.id <= through) & ingestions.c.decision_id.is_(None)
     connection.execute(ingestions.update().where(looked_at).values(decision_id=decision_id))
+
+
+def _supersede(
+    connection: sa.Connection, number: int, superseded: Sequence[tuple[int, int]]
+) -> None:
+    """Record a correction: these rows no longer count; their hashes stay known."""
+    for row_hash, of in superseded:
+        row = {"row_hash": row_hash, "row_ingestion_id": of, "ingestion_id": number}
+        connection.execute(superseded_rows.insert().values(row))
+        for table in (unripe_rows, dataset_rows_table):
+            connection.execute(table.delete().where(table.c.row_hash == row_hash))
 
 
 def _accept(connection: sa.Connection, number: int, taken: Taken) -> None:
