@@ -101,7 +101,8 @@ class Source(Section):
     """A table or query whose rows beyond the high-water mark are ingested like those of files.
 
     `url_env` names the environment variable with the database URL; the default is the ledger's
-    database. `overlap` is how far behind the mark to read again, in seconds or units.
+    database. `overlap` is how far behind the mark to read again, in seconds or units;
+    `seconds_ahead` how far in the future a time may lie before its row is quarantined.
     """
 
     url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -109,6 +110,7 @@ class Source(Section):
     query: str | None = Field(None, pattern=r"(?i)^\s*(select|with)\b")
     high_water_mark: str = Field(min_length=1)
     overlap: float = Field(0, ge=0)
+    seconds_ahead: float = Field(3600, ge=0)
     max_rows: int = Field(1_000_000, ge=1)
     _url: SecretStr | None = PrivateAttr(None)
 

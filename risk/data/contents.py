@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
@@ -99,14 +99,21 @@ class Sorted:
 class Reader:
     """Reads one drop and compares it with the ledger; writes nothing.
 
-    `requeued` is the ingestion whose quarantined rows are read again.
+    `requeued` is the ingestion whose quarantined rows are read again; `ahead` are the problems of
+    rows, by position, whose marks are in the future.
     """
 
     def __init__(
-        self, config: Config, ledger: Ledger, ingestion_id: int, *, requeued: int | None = None
+        self,
+        config: Config,
+        ledger: Ledger,
+        *,
+        requeued: int | None = None,
+        ahead: Mapping[int, Problem] | None = None,
     ) -> None:
         self.config, self.ledger, self.requeued = config, ledger, requeued
-        self.ingestion_id = ingestion_id
+        self.ingestion_id = ledger.ingestions.last_id() + 1
+        self.ahead = ahead or {}
         self.contents = Contents()
         self.seen: set[int] = set()
 
@@ -118,16 +125,34 @@ class Reader:
             columns = self.config.columns.of_labels(header)
             self.contents.kind = "labels"
             for piece in drops.read(file, columns, limit):
-                self._add_labels(piece, columns)
+                self._add_labels(self._without_ahead(piece), columns)
             return self.contents
         holds_early = self.ledger.labels.count_early() > 0
         beginnings, is_unfinished = self._beginnings(file), drops.is_unfinished(file)
-        for piece in drops.read(file, self.config.columns, limit):
+        for whole in drops.read(file, self.config.columns, limit):
+            piece = self._without_ahead(whole)
             found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
             beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}
             self.contents.unfinished = found.last_fresh(piece) if is_unfinished else None
         self.contents.superseded = list(beginnings.items())
         return self.contents
+
+    def _without_ahead(self, piece: Piece) -> Piece:
+        """Refuse the rows of a source whose marks are in the future."""
+        positions = [self.contents.n_read + int(place) for place in piece.rows.index]
+        late = [i for i, position in enumerate(positions) if position in self.ahead]
+        if not late:
+            return piece
+        rest = [i for i, position in enumerate(positions) if position not in self.ahead]
+        found = [self.ahead[positions[i]]._replace(line=piece.lines[i]) for i in late]
+        return replace(
+            piece,
+            rows=piece.rows.iloc[rest],
+            problems=[*piece.problems, *found],
+            refused=[*piece.refused, *(piece.records[i] for i in late)],
+            lines=[piece.lines[i] for i in rest],
+            records=[piece.records[i] for i in rest],
+        )
 
     def _beginnings(self, file: Bytes) -> dict[int, int]:
         """Return the perhaps unfinished rows of earlier files with which this one begins.

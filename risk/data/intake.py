@@ -56,11 +56,11 @@ def take(
     config: Config, ledger: Ledger, drop: Drop | Fetch, *, requeued: int | None = None
 ) -> Intake | None:
     """Ingest one drop: part and quarantine first, then the commit; None if only touched."""
-    ingestion_id = ledger.ingestions.last_id() + 1
+    reader = _reader(config, ledger, drop, requeued)
+    ingestion_id = reader.ingestion_id
     with _opened(drop) as file:
         sha256 = drops.sha256(file)
         earlier = [] if requeued else ledger.ingestions.with_content(sha256)
-        reader = Reader(config, ledger, ingestion_id, requeued=requeued)
         contents = Contents() if earlier else _write(config, reader, drop, file)
     if any(row.path == drop.name for row in earlier):
         ledger.ingestions.refresh_signature(drop.name, sha256, asdict(drop.signature))
@@ -107,11 +107,18 @@ def preview(
         with _opened(drop) as file:
             if ledger.ingestions.with_content(drops.sha256(file)):
                 return Intake(drop.name, "duplicate"), frames[0]
-            reader = Reader(config, ledger, ledger.ingestions.last_id() + 1)
+            reader = _reader(config, ledger, drop)
             intake = _sum_up(drop, reader.read(file, known=known, keep=frames.append))
     except DataError as error:
         return Intake(drop.name, "refused", reason=str(error)), frames[0]
     return intake, pd.concat(frames, ignore_index=True)
+
+
+def _reader(
+    config: Config, ledger: Ledger, drop: Drop | Fetch, requeued: int | None = None
+) -> Reader:
+    ahead = drop.ahead if isinstance(drop, Fetch) else None
+    return Reader(config, ledger, requeued=requeued, ahead=ahead)
 
 
 def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:
