@@ -15,29 +15,24 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass
 from itertools import chain, islice
-from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
 from risk import cli, store
 from risk.config import Config
-from risk.data import drops, sql_sources
+from risk.data import derived, drops, inbox, sql_sources, staging
 from risk.data.drops import Drop
-from risk.data.intake import Intake, preview, rows_for_sql, take
+from risk.data.intake import Intake, preview, take
+from risk.data.rehash import rehash
 from risk.errors import DataError, SourceError, UnknownName
 from risk.ledger.ledger import Ledger
 from risk.schema import ROW_HASH
 
 log = logging.getLogger("ingestion")
-RECORD_COLUMNS = [
-    "id", "path", "sha256", "status", "kind", "duplicate_of", "reason",
-    "rows_read", "rows_added", "rows_duplicate", "rows_quarantined", "ingested_at",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,10 @@ class Ingestion:
     @property
     def exit_code(self) -> int:
         """65 if all new data was refused, 69 if a source was unavailable."""
-        used = any(intake.rows_added or intake.rows_duplicate for intake in self.intakes)
+        used = any(
+            intake.rows_added or intake.rows_duplicate or intake.labels_waiting
+            for intake in self.intakes
+        )
         if self.quarantined and not used:
             return DataError.exit_code
         return SourceError.exit_code if self.out_of_reach else 0
@@ -70,19 +68,24 @@ class Ingestion:
             sum(getattr(intake, f"rows_{outcome}") for intake in self.intakes)
             for outcome in ("read", "added", "duplicate", "quarantined")
         )
-        n_labels = sum(intake.rows_added for intake in self.intakes if intake.kind == "labels")
+        n_labels = sum(intake.labels_added for intake in self.intakes)
+        n_waiting = sum(intake.labels_waiting for intake in self.intakes)
+        n_added -= sum(intake.rows_added for intake in self.intakes if intake.kind == "labels")
         line = f"{len(self.intakes)} {noun} ingested; rows: {n_read} read, "
-        line += f"{n_added - n_labels} added, {n_known} duplicate, {n_refused} quarantined"
+        line += f"{n_added} added, {n_known} duplicate, {n_refused} quarantined"
         line += f"; late labels: {n_labels} added" if n_labels else ""
+        line += f"; early labels: {n_waiting} waiting for their rows" if n_waiting else ""
         for words, status in (("refused", "refused"), ("already ingested", "duplicate")):
             if paths := [intake.path for intake in self.intakes if intake.status == status]:
                 line += f"; {words}: {', '.join(paths)}"
-        return line + unavailable
+        noted = "".join(f"; {intake.path}: {intake.note}" for intake in self.intakes if intake.note)
+        return line + noted + unavailable
 
 
 def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingestion:
     """Find and ingest new drops, then update the derived files."""
-    _sweep(config, ledger)
+    staging.sweep(config, ledger)
+    rehash(config, ledger)
     out_of_reach: list[str] = []
     if requeue is None:
         files, left_alone = find_new(config, ledger)
@@ -98,9 +101,9 @@ def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingest
                 intakes.append(take(config, ledger, drop, requeued=requeue))
             except drops.Changed as change:
                 left_alone.append(str(change))
-                _sweep(config, ledger)
-        compile_dataset(config, ledger)
-    complete_dataset_in_sql(config, ledger)
+                staging.sweep(config, ledger)
+        derived.compile_files(config, ledger)
+    derived.complete_sql(config, ledger)
     for reason in (*left_alone, *out_of_reach):
         log.warning(reason)
     taken = tuple(intake for intake in intakes if intake)
@@ -128,15 +131,11 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
 
 def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
     """Return the drops that are ready, and messages about files that are skipped."""
-    found, skipped = drops.find(config)
+    found, skipped = inbox.find(config)
     known = ledger.ingestions.known_signatures([drop.name for drop in found])
     new = [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known]
-    ready, growing = drops.settled(new, config.ingestion.settle_seconds)
+    ready, growing = inbox.settled(new, config.ingestion.settle_seconds)
     return ready, [*skipped, *growing]
-
-
-def _sweep(config: Config, ledger: Ledger) -> None:
-    store.sweep(config, last_ingestion_id=ledger.ingestions.last_id())
 
 
 def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop:
@@ -144,51 +143,6 @@ def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop
     if not path.exists() or ledger.ingestions.was_requeued(ingestion_id):
         raise UnknownName(f"ingestion {ingestion_id} has nothing in quarantine")
     return Drop(path, config.name_of(path), drops.Signature.of(path.stat()))
-
-
-def compile_dataset(config: Config, ledger: Ledger) -> None:
-    """Append missing rows to final_data.csv and ingested_files.csv; rebuild them if damaged."""
-    columns = config.columns
-
-    def rows_of(ingestion: Any) -> Iterator[str]:
-        if ingestion.rows_added and ingestion.kind == "rows":
-            for rows in store.read_part(store.part_path(config, ingestion.id), columns):
-                yield store.to_csv(rows, columns)
-
-    def record_of(ingestion: Any) -> Iterator[str]:
-        yield store.csv_line([getattr(ingestion, name) for name in RECORD_COLUMNS])
-
-    _extend(config, ledger, config.compiled_data_filename, columns.all, rows_of)
-    _extend(config, ledger, config.compilation_record_filename, RECORD_COLUMNS, record_of)
-
-
-def complete_dataset_in_sql(config: Config, ledger: Ledger) -> None:
-    """Store rows in SQL that were accepted before store_dataset_in_sql was set."""
-    for number in ledger.dataset_rows.missing_parts() if config.store_dataset_in_sql else []:
-        ledger.dataset_rows.store_part(number, rows_for_sql(config, number))
-
-
-def _extend(
-    config: Config,
-    ledger: Ledger,
-    name: str,
-    header: Sequence[str],
-    render: Callable[[Any], Iterator[str]],
-) -> None:
-    path, first_line = config.ingested_folder / name, store.csv_line(header)
-    through, size = ledger.derived_files.state(name)
-    actual = store.size_of(path, first_line)
-    if actual < size:
-        through = size = 0
-    missing = ledger.ingestions.after(through)
-    if missing and not size:
-        size = store.append(path, first_line, after=0)
-    elif actual > size:
-        store.append(path, "", after=size)
-    for ingestion in missing:
-        for text in render(ingestion):
-            size = store.append(path, text, after=size)
-        ledger.derived_files.record(name, ingestion_id=ingestion.id, size_bytes=size)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

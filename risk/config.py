@@ -6,14 +6,16 @@ Order of precedence: command line > environment (`RISK_`, nested `__`) > config.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -32,7 +34,6 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=300)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 PRODUCT = "Dynamic Risk Assessment System"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-Label = int | float | str
 ReportFormat = Literal["pdf", "html", "json"]
 Metric = Literal[
     "f1",
@@ -61,6 +62,28 @@ def days_per_alarm(words: str) -> float:
     return DAYS_PER[read["unit"]] * float(read["periods"] or 1) / float(read["alarms"])
 
 
+def _plain_label(label: Any) -> Any:
+    """Return a label; ValueError if no cell can ever equal it."""
+    if isinstance(label, bool):
+        raise ValueError(f'must be a number or a text, such as 1 or "{str(label).lower()}"')
+    if isinstance(label, float) and not math.isfinite(label):
+        raise ValueError("must be a finite number or a text")
+    if isinstance(label, str) and (not label or label != label.strip()):
+        raise ValueError("must not be empty, or begin or end with a blank: cells are stripped")
+    return label
+
+
+Label = Annotated[int | float | str, BeforeValidator(_plain_label)]
+
+
+def _as_cell(label: Any) -> float | str:
+    """Return a label as a cell is compared with it: 1, "1" and "1.0" are the same."""
+    try:
+        return float(label)
+    except ValueError:
+        return str(label)
+
+
 class Section(BaseModel):
     """A group of settings; an unknown key in it is an error."""
 
@@ -79,7 +102,8 @@ class Source(Section):
     """A table or query whose rows beyond the high-water mark are ingested like those of files.
 
     `url_env` names the environment variable with the database URL; the default is the ledger's
-    database. `overlap` is how far behind the mark to read again, in seconds or units.
+    database. `overlap` is how far behind the mark to read again, in seconds or units;
+    `seconds_ahead` how far in the future a time may lie before its row is quarantined.
     """
 
     url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -87,6 +111,7 @@ class Source(Section):
     query: str | None = Field(None, pattern=r"(?i)^\s*(select|with)\b")
     high_water_mark: str = Field(min_length=1)
     overlap: float = Field(0, ge=0)
+    seconds_ahead: float = Field(3600, ge=0)
     max_rows: int = Field(1_000_000, ge=1)
     _url: SecretStr | None = PrivateAttr(None)
 
@@ -161,11 +186,12 @@ class Columns(Section):
         event_time = [self.event_time] if self.event_time else []
         return [self.identifier, *event_time, *self.features, *self.other]
 
-    @property
-    def of_labels(self) -> Self:
-        """The columns of a drop that contains only late labels."""
-        none = {"numeric": (), "categorical": (), "other": ()}
-        return self.model_copy(update=none | {"allowed_ranges": {}, "allowed_values": {}})
+    def of_labels(self, header: Container[str]) -> Self:
+        """Return the columns of a drop that contains only late labels; its times are optional."""
+        update: dict[str, Any] = {"numeric": (), "categorical": (), "other": ()}
+        if self.event_time not in header:
+            update["event_time"] = None
+        return self.model_copy(update=update | {"allowed_ranges": {}, "allowed_values": {}})
 
     @property
     def all(self) -> list[str]:
@@ -178,8 +204,11 @@ class Columns(Section):
             raise ValueError(f"columns declared more than once: {repeated}")
         if not self.features:
             raise ValueError("at least one numeric or categorical feature must be declared")
-        if self.positive_label == self.negative_label:
-            raise ValueError("positive_label and negative_label must differ")
+        if _as_cell(self.positive_label) == _as_cell(self.negative_label):
+            raise ValueError("positive_label and negative_label must differ, also as text")
+        for label in (self.positive_label, self.negative_label):
+            if str(label) in self.missing_markers:
+                raise ValueError(f"{label!r} cannot be a label and one of missing_markers")
         if odd := sorted(set(self.allowed_ranges) - set(self.numeric)):
             raise ValueError(f"allowed_ranges names columns that are not numeric features: {odd}")
         if odd := sorted(set(self.allowed_values) - set(self.categorical)):

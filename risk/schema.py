@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +17,19 @@ from risk.errors import DataError
 
 ROW_HASH = "row_hash"
 SHOWN_CHARACTERS = 40
+MAX_COMPARED = 1000  # names of columns
+MAX_FOOTERS = 3
+TOTAL = (
+    r"(?i)^\W*(?:(?:grand|sub)[- ]?)?"
+    r"(?:totals?|totaal|totale|sums?|summe|somme|suma|gesamt|counts?|average|mean)\b"
+)
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+CANONICAL_TIME = r"\d{4}-\d\d-\d\d(?: (?!00:00:00)\d\d:\d\d:\d\d)?"
+MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
+MAX_EXACT = 2.0**53  # from here on, different whole numbers become equal
+BELOW_MICROSECONDS = r"(\.\d{6})(\d+)"
 
 
 class Problem(NamedTuple):
@@ -28,6 +41,29 @@ class Problem(NamedTuple):
     value: str
 
 
+class Key(NamedTuple):
+    """What a label names its row by: a hash of the identifier and, if known, the event time."""
+
+    key_hash: int
+    event_time_us: int | None
+
+
+class UnripeRow(NamedTuple):
+    """A row that was accepted without a label."""
+
+    row_hash: int
+    key_hash: int
+    event_time_us: int | None = None
+
+
+class EarlyLabel(NamedTuple):
+    """A label that came before its row."""
+
+    key_hash: int
+    event_time_us: int | None
+    y_true: int
+
+
 class LaterLabel(NamedTuple):
     """The label of a row that was accepted without one."""
 
@@ -35,6 +71,7 @@ class LaterLabel(NamedTuple):
     key_hash: int
     y_true: int
     row_ingestion_id: int
+    event_time_us: int | None = None
 
 
 @dataclass(frozen=True)
@@ -46,12 +83,18 @@ class Checked:
 
 
 def check_header(header: Sequence[str], columns: Columns) -> None:
-    """Raise DataError if a declared column is missing or any column is repeated."""
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
+    """Raise DataError if a declared column is missing or repeated, or the target misspelt."""
+    times = Counter(header)
+    if repeated := sorted(name for name in columns.all if times[name] > 1):
         raise DataError(f"columns named more than once: {repeated}")
     if missing := [name for name in columns.required if name not in header]:
         hint = _separator_hint(header)
-        raise DataError(f"columns missing: {missing}; found: {_shorten(str(list(header)))}{hint}")
+        raise DataError(f"columns missing: {missing}; found: {_shorten(str(header[:99]))}{hint}")
+    if columns.target not in times and (close := _misspelt(columns.target, header, columns)):
+        raise DataError(
+            f"no column {columns.target!r}, but {close!r}: if it has the labels, correct its name; "
+            "if not, give it one that is less similar"
+        )
 
 
 def check(records: pd.DataFrame, lines: Sequence[int], columns: Columns) -> Checked:
@@ -82,23 +125,80 @@ def check(records: pd.DataFrame, lines: Sequence[int], columns: Columns) -> Chec
     return Checked(pd.DataFrame(typed)[~invalid], problems)
 
 
-def fingerprints(rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
+def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
+    """Return how many of the last typed rows are no rows but totals, as spreadsheets add them.
+
+    A footer has no label, and either no feature or the name of a total and few of them. Where
+    nothing stands above it, or too many rows look alike, a row is what it says.
+    """
+    if not columns.features:
+        return 0
+    last = rows.tail(MAX_FOOTERS + 1)
+    n_known = last[columns.features].notna().sum(axis=1)
+    is_total = last[columns.identifier].str.contains(TOTAL) & (n_known < len(columns.features) / 2)
+    is_footer = last[columns.target].isna() & ((n_known == 0) | is_total)
+    n = int(is_footer[::-1].cumprod().sum())
+    return n if n < len(last) else 0
+
+
+def fingerprints(
+    rows: pd.DataFrame, event_time: str | None = None
+) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return one 64-bit hash per typed row, equal for equal rows only.
 
-    Among n different rows, the probability of any collision is about n * n / 2**65.
+    Texts in the column `event_time` are equal if they mean the same moment. Among n different
+    rows, the probability of any collision is about n * n / 2**65.
     """
     plain = rows.copy()
+    if event_time:
+        plain[event_time] = canonical_times(rows[event_time])
     for name in rows.select_dtypes("float64"):
         plain[name] = rows[name] + 0.0  # -0.0 equals 0.0, but hashes differently
     hashes = pd.util.hash_pandas_object(plain, index=False)
     return hashes.to_numpy(dtype="uint64").view("int64")
 
 
-def keys(rows: pd.DataFrame, columns: Columns) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return one 64-bit hash per row of its key: identifier and, if declared, event time."""
-    names = [name for name in (columns.identifier, columns.event_time) if name]
-    hashes = pd.util.hash_pandas_object(rows[names], index=False)
-    return hashes.to_numpy(dtype="uint64").view("int64")
+def keys(rows: pd.DataFrame, columns: Columns) -> list[Key]:
+    """Return the key of each row; one without an event time has None in its place."""
+    hashes = pd.util.hash_pandas_object(rows[[columns.identifier]], index=False)
+    names = hashes.to_numpy(dtype="uint64").view("int64").tolist()
+    if not columns.event_time:
+        return [Key(name, None) for name in names]
+    times = moments(rows[columns.event_time])
+    at = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype("int64").tolist()
+    return [
+        Key(name, None if missing else us)
+        for name, us, missing in zip(names, at, times.isna(), strict=True)
+    ]
+
+
+def moments(cells: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the moments ISO 8601 texts mean, in UTC unless they say otherwise; else NaT."""
+    # nanoseconds in one cell would narrow the range of years of all others
+    shorter = cells.str.replace(BELOW_MICROSECONDS, r"\1", regex=True)
+    return pd.to_datetime(shorter, errors="coerce", format="ISO8601", utc=True)
+
+
+def canonical_times(cells: pd.Series[Any]) -> pd.Series[Any]:
+    """Return ISO 8601 texts in one spelling each, equal for equal moments only.
+
+    It is the commonest spelling, which leaves most texts and the hashes of their rows as they
+    are: `2026-03-01 10:00:00` in UTC, without a fraction or a midnight.
+    """
+    odd = cells[cells.notna() & ~cells.str.fullmatch(CANONICAL_TIME).fillna(True).astype(bool)]
+    times = moments(odd)
+    odd, times = odd[times.notna()], times.dropna()
+    if odd.empty:
+        return cells
+    seconds = times.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    texts = pd.Series(np.datetime_as_string(seconds), index=odd.index, dtype="str")
+    finer = odd.str.extract(BELOW_MICROSECONDS)[1].fillna("")
+    texts = (texts + finer).str.replace("T", " ")
+    for needless in (r"\.?0+$", r" 00:00:00$"):
+        texts = texts.str.replace(needless, "", regex=True)
+    spelt = cells.copy()
+    spelt[odd.index] = texts
+    return spelt
 
 
 def shorten(value: str) -> str:
@@ -108,6 +208,14 @@ def shorten(value: str) -> str:
 
 def _shorten(value: str, length: int = 200) -> str:
     return value if len(value) <= length else f"{value[: length - 1]}…"
+
+
+def _misspelt(name: str, header: Sequence[str], columns: Columns) -> str | None:
+    """Return the undeclared column whose name is most like one that is absent."""
+    declared = {*columns.all}
+    undeclared = {other.casefold(): other for other in header if other and other not in declared}
+    close = get_close_matches(name.casefold(), list(undeclared)[:MAX_COMPARED], n=1, cutoff=0.8)
+    return undeclared[close[0]] if close else None
 
 
 def _separator_hint(header: Sequence[str]) -> str:
@@ -122,32 +230,50 @@ def _numbers(
 ) -> tuple[pd.Series[Any], dict[str, pd.Series[bool]]]:
     missing = (cells == "") | cells.isin(missing_markers)
     numbers = pd.to_numeric(cells.mask(missing), errors="coerce").astype("float64")
-    infinite = numbers.abs() == np.inf
-    return numbers, {"not a number": numbers.isna() & ~missing, "not finite": infinite}
+    size = numbers.abs()
+    return numbers, {
+        "not a number": numbers.isna() & ~missing,
+        "not finite": size == np.inf,
+        "more digits than can be kept": _inexact(cells, numbers),
+    }
+
+
+def _inexact(cells: pd.Series[Any], numbers: pd.Series[Any]) -> pd.Series[bool]:
+    """Return which numbers are so large that a neighbouring whole number would be equal.
+
+    Such a column holds identifiers; a number as a program writes it is always kept.
+    """
+    size, inexact = numbers.abs(), pd.Series(False, index=cells.index)
+    for i in cells.index[(size >= MAX_EXACT) & (size <= MAX_NUMBER)]:
+        written = Decimal(cells[i])
+        inexact[i] = written not in (Decimal(numbers[i]), Decimal(repr(float(numbers[i]))))
+    return inexact
 
 
 def _outside_range(
     name: str, numbers: pd.Series[Any], columns: Columns
 ) -> list[tuple[str, str, pd.Series[bool]]]:
     low, high = columns.allowed_ranges.get(name, (None, None))
-    faults = []
-    if low is not None:
-        faults.append((name, f"less than {low:g}", numbers < low))
-    if high is not None:
-        faults.append((name, f"more than {high:g}", numbers > high))
-    return faults
+    is_finite, beyond = numbers.abs() < np.inf, f"beyond {MAX_NUMBER:g}"
+    too_small = (beyond, (numbers < -MAX_NUMBER) & is_finite)
+    too_large = (beyond, (numbers > MAX_NUMBER) & is_finite)
+    if low is not None and low > -MAX_NUMBER:
+        too_small = (f"less than {low:g}", numbers < low)
+    if high is not None and high < MAX_NUMBER:
+        too_large = (f"more than {high:g}", numbers > high)
+    return [(name, *fault) for fault in (too_small, too_large)]
 
 
 def _unexpected_text(
     name: str, cells: pd.Series[Any], columns: Columns
 ) -> list[tuple[str, str, pd.Series[bool]]]:
     if name in (columns.identifier, columns.event_time):
-        faults = [(name, "empty", cells == "")]
+        is_optional = name == columns.event_time and not columns.features  # in a drop of labels
+        faults = [] if is_optional else [(name, "empty", cells == "")]
         too_long = cells.str.len() > NAME_CHARACTERS
         faults.append((name, f"longer than {NAME_CHARACTERS} characters", too_long))
         if name == columns.event_time:
-            moments = pd.to_datetime(cells, errors="coerce", format="ISO8601", utc=True)
-            faults.append((name, "not an ISO 8601 time", moments.isna() & (cells != "")))
+            faults.append((name, "not an ISO 8601 time", moments(cells).isna() & (cells != "")))
         return faults
     if allowed := columns.allowed_values.get(name):
         return [(name, "value not allowed", ~cells.isin([*allowed, ""]))]

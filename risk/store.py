@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -33,8 +33,12 @@ Reasons = Sequence[tuple[str, int, str, str, str]]
 
 
 @contextmanager
-def lock(config: Config, *, holder: str) -> Iterator[None]:
-    """Hold the file lock for writing; raise BusyError naming its holder if it is taken."""
+def lock(config: Config, *, holder: str) -> Iterator[Callable[[], None]]:
+    """Hold the file lock for writing; raise BusyError naming its holder if it is taken.
+
+    What is yielded raises BusyError if the lock file was removed or replaced since, so that
+    another run may have locked the new one.
+    """
     path = config.root / config.lock_path
     notice = path.with_suffix(".holder")
     with storage_faults(path):
@@ -46,10 +50,27 @@ def lock(config: Config, *, holder: str) -> Iterator[None]:
         held_by = notice.read_text(encoding="utf-8") if notice.exists() else "another run"
         raise BusyError(f"{config.name_of(path)} is held by {held_by}; nothing was done") from None
     try:
+        locked = _inode(path)
+
+        def require_held() -> None:
+            if locked is None or _inode(path) != locked:
+                raise BusyError(
+                    f"{config.name_of(path)} was removed while this run held it; nothing more is "
+                    "written. Leave that file alone: a run that has ended does not hold it"
+                )
+
         write(notice, f"{holder}, process {os.getpid()}")
-        yield
+        yield require_held
     finally:
         kernel_lock.release()
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 @contextmanager
@@ -215,6 +236,30 @@ def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataF
         return _typed(pq.read_table(path, filters=only), config.columns)
 
 
+def remove_rows(path: Path, row_hashes: Sequence[int]) -> None:
+    """Replace a part by one without the rows with these hashes."""
+    with storage_faults(path):
+        table = pq.read_table(path)
+        rest = table.filter(~pc.field(ROW_HASH).isin(row_hashes))
+        with replacing(path) as file:
+            pq.write_table(rest, file)
+
+
+def identifiers_among(
+    config: Config, ingestion_ids: Sequence[int], identifiers: Sequence[str]
+) -> set[str]:
+    """Return which of the identifiers the accepted rows of these ingestions have."""
+    found: set[str] = set()
+    for ingestion_id in ingestion_ids:
+        path, name = part_path(config, ingestion_id), config.columns.identifier
+        with storage_faults(path):
+            if name in pq.read_schema(path).names:
+                only = pc.field(name).isin(identifiers)
+                table = pq.read_table(path, columns=[name], filters=only)
+                found.update(table[name].to_pylist())
+    return found
+
+
 def parquet_bytes(rows: pd.DataFrame) -> bytes:
     """Return a small table as the bytes of a Parquet file."""
     content = io.BytesIO()
@@ -246,17 +291,14 @@ def csv_line(cells: Sequence[Any]) -> str:
     return text.getvalue().removesuffix(LINE_END) + "\n"
 
 
-def quarantine_rows(
-    config: Config, ingestion_id: int, records: Sequence[Sequence[str]], reasons: Reasons
-) -> None:
+def quarantine_rows(folder: Path, records: Sequence[Sequence[str]], reasons: Reasons) -> None:
     """Write the refused records of a drop unchanged, header first, and the reasons."""
     text = "".join(map(csv_line, records)).encode()
-    quarantine_file(config, ingestion_id, io.BytesIO(text), reasons)
+    quarantine_file(folder, io.BytesIO(text), reasons)
 
 
-def quarantine_file(config: Config, ingestion_id: int, file: IO[bytes], reasons: Reasons) -> None:
+def quarantine_file(folder: Path, file: IO[bytes], reasons: Reasons) -> None:
     """Write a copy of a file that cannot be used, and the reasons."""
-    folder = quarantine_path(config, ingestion_id)
     file.seek(0)
     with replacing(folder / QUARANTINED_ROWS) as copy:
         shutil.copyfileobj(file, copy)
@@ -281,17 +323,6 @@ def reported_before(config: Config, run_id: int) -> list[int]:
 def discard_reports(config: Config, run_id: int) -> None:
     """Delete the reports on a run."""
     _discard(report_path(config, run_id, "pdf").parent)
-
-
-def sweep(config: Config, *, last_ingestion_id: int) -> None:
-    """Delete what a crash left: temporary files, and parts that were never recorded."""
-    parts = part_path(config, 0).parent
-    for folder in (parts, config.quarantine_folder, config.model_folder, config.deployment_folder):
-        for leftover in folder.glob(".*.tmp"):
-            leftover.unlink()
-    for path in [*parts.glob("*.parquet"), *config.quarantine_folder.glob("*")]:
-        if path.stem.isdigit() and int(path.stem) > last_ingestion_id:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def signing_key(config: Config) -> bytes:

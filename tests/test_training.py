@@ -114,8 +114,9 @@ def test_a_value_the_estimator_refuses_is_a_wrong_setting(world, ledger):
     """C must be positive; scikit-learn says so, and so do we, without a traceback."""
     ingestion.run(world.config, ledger)
 
-    with pytest.raises(ConfigError, match="The 'C' parameter"):
-        training.run(world.set(training__parameters={"C": -1}), ledger)
+    for value in (-1, 0):
+        with pytest.raises(ConfigError, match="The 'C' parameter of LogisticRegression"):
+            training.run(world.set(training__parameters={"C": value}), ledger)
 
 
 def test_too_few_rows_write_nothing(world, ledger, tree):

@@ -149,7 +149,7 @@ def listing(config: Config) -> Listing:
     return Listing([key.model_dump(mode="json", include=shown) for key in Keyring(config).keys()])
 
 
-def _changing(config: Config) -> AbstractContextManager[None]:
+def _changing(config: Config) -> AbstractContextManager[object]:
     """Hold the lock on the key file, which is independent of the lock of runs."""
     beside = config.api_keys_path.with_suffix(".lock")
     return store.lock(config.model_copy(update={"lock_path": beside}), holder="app.py keys")

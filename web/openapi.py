@@ -7,8 +7,9 @@ from typing import Any
 
 from risk.config import Columns
 from risk.explain.prediction_notes import BANDS
+from risk.schema import MAX_NUMBER
 from risk.store import csv_line
-from web.request_rows import JSON, MAX_NUMBER
+from web.request_rows import JSON
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -88,8 +89,11 @@ def _feature(name: str, columns: Columns) -> Schema:
         return any_of({**NUMBER, "minimum": low, "maximum": high}, MISSING)
     if allowed := columns.allowed_values.get(name):
         words = "|".join(map(_literally, allowed))
-        return any_of({**TEXT, "pattern": rf"^[ \t\r\n]*(?:{words})?[ \t\r\n]*$"}, MISSING)
-    return any_of(FIT_TEXT, MISSING)
+        numerals = [int(word) for word in allowed if word.isdecimal() and str(int(word)) == word]
+        numbers = [{"enum": numerals}] if numerals else []
+        spelt = {**TEXT, "pattern": rf"^[ \t\r\n]*(?:{words})?[ \t\r\n]*$"}
+        return any_of(spelt, *numbers, MISSING)
+    return any_of(FIT_TEXT, WHOLE, MISSING)
 
 
 def _invocation(features: dict[str, Schema], rows: Schema, max_rows: int) -> Schema:

@@ -61,7 +61,7 @@ def prediction(query: Named) -> Response:
     table = evaluation.predict(champion, service().rows(path), config.columns.identifier)
     predictions = statistics.as_rows(table)
     content = {"model_version": champion.manifest.version, "predictions": predictions}
-    return classic_answer(content, text=str(table["y_pred"].tolist()))
+    return classic_answer(content, text=str(table["label"].tolist()))
 
 
 @api.post(

@@ -1,6 +1,7 @@
 """Parsing and validation of request bodies into rows to predict, by the rules of a drop.
 
-In JSON a number is a number, text a string, and a missing value null; CSV is as in a drop.
+In JSON a number is a number, text a string or a whole number, and a missing value null; CSV is as
+in a drop.
 Columns a prediction does not need, such as the label, are allowed and ignored; undeclared columns
 are allowed in CSV only.
 """
@@ -30,12 +31,12 @@ from werkzeug.exceptions import (
 
 from risk import schema
 from risk.config import Api, Columns
+from risk.schema import MAX_EXACT, MAX_NUMBER
 from web.responses import problem
 
 JSON, CSV = "application/json", "text/csv"
 ROWS_PER_CHUNK = 10_000
 MAX_FAULTS = 100
-MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
 UNFIT_TEXT = re.compile(rf"{schema.CONTROL_CHARACTERS}|[\ud800-\udfff]")
 TOKENS = {  # strings, which may contain separators, and separators outside of them
     JSON: re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[,\[{]', re.DOTALL),
@@ -43,7 +44,7 @@ TOKENS = {  # strings, which may contain separators, and separators outside of t
 }
 KINDS: dict[str, tuple[type, ...]] = {
     "number": (int, float),
-    "text": (str,),
+    "text": (str, int),  # a category may be a numeral
     "text or number": (str, int, float),
 }
 
@@ -161,7 +162,6 @@ def checked(parts: Iterable[Part], columns: Columns, deadline: Deadline) -> list
         result = schema.check(cells, numbers, needed)
         faults += so_far
         faults += [Fault(p.line, p.column, f"{p.rule}, got {p.value!r}") for p in result.problems]
-        faults += _too_large(result.rows, numbers, columns)
         given = [name if known else None for name, known in zip(identifiers, named, strict=True)]
         chunks.append(Chunk(result.rows[columns.features], given))
         deadline.check()
@@ -256,16 +256,9 @@ def _as_text(value: Any, kind: str) -> str | None:
         return None
     if isinstance(value, str) and UNFIT_TEXT.search(value):
         return None
+    if isinstance(value, int) and kind == "number" and MAX_EXACT <= abs(value) <= MAX_NUMBER:
+        return repr(float(value))  # two neighbours have one prediction
     return str(value)
-
-
-def _too_large(rows: pd.DataFrame, numbers: Sequence[int], columns: Columns) -> list[Fault]:
-    rule = f"beyond {MAX_NUMBER:g}"
-    return [
-        Fault(numbers[position], name, rule)
-        for name in columns.numeric
-        for position in rows.index[rows[name].abs() > MAX_NUMBER]
-    ]
 
 
 def _holds_more(body: bytes, max_values: int) -> bool:

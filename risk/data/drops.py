@@ -1,4 +1,4 @@
-"""CSV drops in the input folder: found, opened safely and read in pieces."""
+"""CSV drops: opened safely and read in pieces."""
 
 from __future__ import annotations
 
@@ -7,21 +7,30 @@ import hashlib
 import io
 import os
 import stat
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedRandom, BufferedReader
-from itertools import compress
+from itertools import compress, islice
+from operator import not_
 from pathlib import Path
 
 import pandas as pd
 
 from risk.config import Columns, Config
-from risk.errors import BusyError, DataError, StorageError
-from risk.schema import NAME_CHARACTERS, Problem, check, check_header, shorten
+from risk.errors import BusyError, DataError
+from risk.schema import (
+    Checked,
+    Problem,
+    check,
+    check_header,
+    count_footers,
+    shorten,
+)
 
-ROWS_PER_PIECE = 50_000
+ROWS_PER_PIECE, CELLS_PER_PIECE = 50_000, 5_000_000
+BYTES_AT_ONCE = 1_000_000
+FOOTER = "a total or remark below the rows, no row"
 Bytes = BufferedReader | BufferedRandom
 
 
@@ -60,56 +69,18 @@ class Piece:
     n_read: int
     lines: list[int]
     records: list[list[str]]
+    last_line: int = 0
 
 
 class Changed(Exception):
     """The file changed, vanished or failed while being read; a later run retries it."""
 
 
-def find(config: Config) -> tuple[list[Drop], list[str]]:
-    """Return the drops sorted by name, and a message for each CSV entry that is skipped."""
-    drops, skipped = [], []
-    try:
-        entries = sorted(os.scandir(config.input_folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise StorageError(f"input_folder_path cannot be listed: {error}") from None
-    for entry in entries:
-        if entry.name.startswith(".") or not entry.name.lower().endswith(".csv"):
-            continue
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        name = _recordable(config.name_of(Path(entry.path)))
-        if not stat.S_ISREG(status.st_mode):
-            skipped.append(f"{name}: skipped, not a regular file")
-        elif status.st_size > config.ingestion.max_file_bytes:
-            limit = config.ingestion.max_file_bytes
-            skipped.append(f"{name}: {status.st_size} bytes, more than max_file_bytes = {limit}")
-        else:
-            drops.append(Drop(Path(entry.path), name, Signature.of(status)))
-    return drops, skipped
-
-
-def settled(drops: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], list[str]]:
-    """Return the drops unchanged over `settle_seconds`, and a message for each of the others.
-
-    It waits only if a file may have changed more recently than that.
-    """
-    now = time.time()
-    young = [drop for drop in drops if now - drop.signature.ctime_ns / 1e9 < settle_seconds]
-    if young:
-        time.sleep(settle_seconds)
-    growing = {drop for drop in young if _signature(drop.path) != drop.signature}
-    names = [f"{drop.name}: still being written, left for a later run" for drop in growing]
-    return [drop for drop in drops if drop not in growing], sorted(names)
-
-
 @contextmanager
 def opened(drop: Drop) -> Iterator[BufferedReader]:
     """Open exactly the file that was found, without following links or waiting for pipes."""
     try:
-        file = open(drop.path, "rb", opener=_open_no_follow)
+        file = open(drop.path, "rb", opener=open_no_follow)
     except FileNotFoundError:
         raise Changed(f"{drop.name}: vanished before it could be read") from None
     except OSError as error:
@@ -121,6 +92,29 @@ def opened(drop: Drop) -> Iterator[BufferedReader]:
         except OSError as error:
             raise Changed(f"{drop.name}: cannot be read ({error.strerror})") from None
         _require_unchanged(file, drop)
+
+
+def is_unfinished(file: Bytes) -> bool:
+    """Return whether the last line of an open file has no line end; rewind it."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - 1, 0))
+    last = file.read(1)
+    file.seek(0)
+    return last not in (b"", b"\n", b"\r")
+
+
+def sha256_of_beginnings(file: Bytes, sizes: Iterable[int]) -> dict[int, str]:
+    """Return the SHA-256 of the first bytes of an open file, for several sizes; rewind it."""
+    digest, found = hashlib.sha256(), {}
+    for size in sorted(sizes):
+        while missing := size - file.tell():
+            some = file.read(min(missing, BYTES_AT_ONCE))
+            if not some:
+                break
+            digest.update(some)
+        found[size] = digest.hexdigest()
+    file.seek(0)
+    return found
 
 
 def sha256(file: Bytes) -> str:
@@ -188,14 +182,6 @@ def read_whole(config: Config, path: Path) -> pd.DataFrame:
     return pd.concat([piece.rows for piece in pieces], ignore_index=True)
 
 
-def _recordable(name: str) -> str:
-    """Truncate a name too long for the ledger; a digest of all of it keeps it unique."""
-    if len(name) <= NAME_CHARACTERS:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    return f"{name[: NAME_CHARACTERS - 17]}…{digest}"
-
-
 def _records(text: io.TextIOWrapper, max_line_characters: int) -> Iterator[tuple[int, list[str]]]:
     """Yield each record with the number of its first line; blank lines are skipped."""
     reader = csv.reader(_lines(text, max_line_characters), strict=True)
@@ -214,33 +200,35 @@ def _lines(text: io.TextIOWrapper, limit: int) -> Iterator[str]:
 
 
 def _pieces(
-    records: Iterator[tuple[int, list[str]]], header: Sequence[str], columns: Columns
+    records: Iterator[tuple[int, list[str]]], header: list[str], columns: Columns
 ) -> Iterator[Piece]:
-    lines: list[int] = []
-    cells: list[list[str]] = []
-    for line, record in records:
-        lines.append(line)
-        cells.append(record)
-        if len(cells) == ROWS_PER_PIECE:
-            yield _piece(lines, cells, header, columns)
-            lines, cells = [], []
-    if cells:
-        yield _piece(lines, cells, header, columns)
+    size = max(min(ROWS_PER_PIECE, CELLS_PER_PIECE // len(header)), 1)
+    some = list(islice(records, size))
+    while some:
+        following = list(islice(records, size))
+        yield _piece(some, header, columns, is_last=not following)
+        some = following
 
 
 def _piece(
-    lines: Sequence[int], cells: Sequence[list[str]], header: Sequence[str], columns: Columns
+    some: Sequence[tuple[int, list[str]]], header: list[str], columns: Columns, *, is_last: bool
 ) -> Piece:
-    is_complete = [len(record) == len(header) for record in cells]
+    lines, cells = [line for line, _ in some], [record for _, record in some]
+    n_named = len(header)
+    while not header[n_named - 1]:
+        n_named -= 1
+    is_complete = [_fits(record, n_named, len(header)) for record in cells]
     complete = list(compress(cells, is_complete))
     complete_lines = list(compress(lines, is_complete))
-    records = pd.DataFrame(complete, columns=list(header), dtype="str")
-    checked = check(records, complete_lines, columns)
+    used = [i for i, name in enumerate(header) if name in columns.all]
+    table = {header[i]: [record[i] for record in complete] for i in used}
+    checked = check(pd.DataFrame(table, dtype="str"), complete_lines, columns)
+    if is_last:
+        checked = _without_footers(checked, complete, complete_lines, columns)
     valid = checked.rows.index.tolist()
     ragged = [
         Problem(line, "", f"{len(record)} fields, the header has {len(header)}", shorten(record[0]))
-        for line, record in zip(lines, cells, strict=True)
-        if len(record) != len(header)
+        for line, record in compress(some, map(not_, is_complete))
     ]
     problems = sorted([*checked.problems, *ragged], key=lambda problem: problem.line)
     broken = {problem.line for problem in problems}
@@ -248,22 +236,33 @@ def _piece(
     return Piece(
         rows=checked.rows,
         problems=problems,
-        header=list(header),
+        header=header,
         refused=refused,
         n_read=len(cells),
         lines=[complete_lines[i] for i in valid],
         records=[complete[i] for i in valid],
+        last_line=lines[-1],
     )
 
 
-def _signature(path: Path) -> Signature | None:
-    try:
-        return Signature.of(path.lstat())
-    except OSError:
-        return None
+def _fits(record: Sequence[str], n_named: int, n_columns: int) -> bool:
+    """Return whether a record has a cell for each named column, and none beyond the others."""
+    return len(record) >= n_named and not any(record[n_columns:])
 
 
-def _open_no_follow(path: str, flags: int) -> int:
+def _without_footers(
+    checked: Checked, records: Sequence[list[str]], lines: Sequence[int], columns: Columns
+) -> Checked:
+    n_rows = len(checked.rows) - count_footers(checked.rows, columns)
+    footers = [
+        Problem(lines[i], columns.identifier, FOOTER, shorten(records[i][0]))
+        for i in checked.rows.index[n_rows:]
+    ]
+    return Checked(checked.rows.iloc[:n_rows], [*checked.problems, *footers])
+
+
+def open_no_follow(path: str, flags: int) -> int:
+    """Open a file itself, neither following a link nor waiting for a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 

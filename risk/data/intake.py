@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from risk import store
-from risk.config import Columns, Config
-from risk.data import drops, late_labels
-from risk.data.drops import Bytes, Drop, Piece
-from risk.data.late_labels import Matched
+from risk.config import Config
+from risk.data import drops, staging
+from risk.data.contents import Contents, Reader
+from risk.data.derived import rows_for_sql
+from risk.data.drops import Bytes, Drop
+from risk.data.late_labels import EARLY
 from risk.data.sql_sources import Fetch
 from risk.errors import DataError
-from risk.ledger.dataset_rows import StoredRow, stored_form
 from risk.ledger.ingestions import Taken
 from risk.ledger.ledger import Ledger
-from risk.schema import ROW_HASH, LaterLabel, Problem, fingerprints, keys
+from risk.schema import Problem
 
 log = logging.getLogger("ingestion")
 
@@ -41,78 +42,28 @@ class Intake:
     duplicate_of: int | None = None
     reason: str | None = None
     undeclared: str | None = None
+    labels_added: int = field(default=0, kw_only=True)
+    labels_waiting: int = field(default=0, kw_only=True)
+    note: str | None = field(default=None, kw_only=True)
 
-
-@dataclass
-class Contents:
-    """The content of one drop read so far; the first of the `refused` records is the header."""
-
-    hashes: list[int] = field(default_factory=list)
-    unripe: list[tuple[int, int]] = field(default_factory=list)
-    labels: list[LaterLabel] = field(default_factory=list)
-    kind: str = "rows"
-    undeclared: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    refused: list[list[str]] = field(default_factory=list)
-    n_read: int = 0
-    n_duplicate: int = 0
-    refusal: str | None = None
-
-    def add(self, piece: Piece, fresh: pd.DataFrame, columns: Columns) -> None:
-        """Add a piece of rows, of which `fresh` are new."""
-        self.hashes += fresh[ROW_HASH].tolist()
-        unripe = fresh[fresh[columns.target].isna()]
-        self.unripe += zip(unripe[ROW_HASH].tolist(), keys(unripe, columns).tolist(), strict=True)
-        self._add(piece)
-        self.n_duplicate += len(piece.rows) - len(fresh)
-
-    def add_labels(self, piece: Piece, matched: Matched) -> None:
-        """Add a piece of a drop of labels."""
-        self.labels += matched.labels
-        self._add(
-            replace(
-                piece,
-                problems=[*piece.problems, *matched.problems],
-                refused=[*piece.refused, *matched.refused],
-            )
-        )
-        self.n_duplicate += matched.n_duplicate
-
-    def _add(self, piece: Piece) -> None:
-        self.problems += piece.problems
-        if piece.refused:
-            self.refused += piece.refused if self.refused else [piece.header, *piece.refused]
-        self.n_read += piece.n_read
-
-
-def split_fresh(
-    pieces: Iterable[Piece], columns: Columns, *, known: Callable[[Sequence[int]], Iterable[int]]
-) -> Iterator[tuple[Piece, pd.DataFrame]]:
-    """Yield each piece with those of its valid rows that no earlier piece or drop contained.
-
-    `known` returns which of the given row hashes were accepted from earlier drops.
-    """
-    seen: set[int] = set()
-    for piece in pieces:
-        rows = piece.rows[columns.all]
-        hashes = fingerprints(rows).tolist()
-        seen.update(known(hashes))
-        is_fresh = []
-        for row_hash in hashes:
-            is_fresh.append(row_hash not in seen)
-            seen.add(row_hash)
-        yield piece, rows.assign(**{ROW_HASH: hashes}).loc[np.array(is_fresh, dtype=bool)]
+    def as_row(self) -> dict[str, Any]:
+        """Return what the ledger keeps of a drop itself; labels have tables of their own."""
+        row = asdict(self)
+        for name in ("labels_added", "labels_waiting", "note"):
+            del row[name]
+        return row
 
 
 def take(
     config: Config, ledger: Ledger, drop: Drop | Fetch, *, requeued: int | None = None
 ) -> Intake | None:
     """Ingest one drop: part and quarantine first, then the commit; None if only touched."""
-    ingestion_id = ledger.ingestions.last_id() + 1
+    reader = _reader(config, ledger, drop, requeued)
+    ingestion_id = reader.ingestion_id
     with _opened(drop) as file:
         sha256 = drops.sha256(file)
         earlier = [] if requeued else ledger.ingestions.with_content(sha256)
-        contents = Contents() if earlier else _write(config, ledger, drop, file, ingestion_id)
+        contents = Contents() if earlier else _write(config, reader, drop, file)
     if any(row.path == drop.name for row in earlier):
         ledger.ingestions.refresh_signature(drop.name, sha256, asdict(drop.signature))
         return None
@@ -120,18 +71,25 @@ def take(
         intake = Intake(drop.name, "duplicate", duplicate_of=earlier[0].id)
     else:
         intake = _sum_up(drop, contents)
-    row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **asdict(intake)}
+    row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **intake.as_row()}
+    row["unfinished_row_hash"] = contents.unfinished
     in_sql = config.store_dataset_in_sql and contents.hashes
     taken = Taken(
         contents.hashes,
         contents.unripe,
         contents.labels,
+        contents.early,
+        sorted(contents.used),
         contents.problems,
         rows=rows_for_sql(config, ingestion_id) if in_sql else (),
+        superseded=contents.superseded,
         mark=drop.mark if isinstance(drop, Fetch) else None,
     )
-    ledger.ingestions.record(row, taken=taken, requeued=requeued)
-    if problems := contents.problems:
+    publish = partial(staging.publish, config, ingestion_id)
+    ledger.ingestions.record(row, taken=taken, requeued=requeued, publish=publish)
+    if contents.early:
+        log.info("%s: labels that wait for their rows: %d", drop.name, len(contents.early))
+    if problems := [problem for problem in contents.problems if problem.rule != EARLY]:
         first = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
         again = f"once corrected: python ingestion.py --requeue {ingestion_id}"
         log.warning("%s: %d problems, first %s; %s", drop.name, len(problems), first, again)
@@ -151,92 +109,44 @@ def preview(
         with _opened(drop) as file:
             if ledger.ingestions.with_content(drops.sha256(file)):
                 return Intake(drop.name, "duplicate"), frames[0]
-            if _brings_labels(config, file):
-                return _sum_up(drop, _read_labels(config, ledger, file)), frames[0]
-            intake = _sum_up(drop, _read(config, file, known=known, keep=frames.append))
+            reader = _reader(config, ledger, drop)
+            intake = _sum_up(drop, reader.read(file, known=known, keep=frames.append))
     except DataError as error:
         return Intake(drop.name, "refused", reason=str(error)), frames[0]
     return intake, pd.concat(frames, ignore_index=True)
 
 
-def rows_for_sql(config: Config, ingestion_id: int) -> Iterator[StoredRow]:
-    """Yield the rows of an ingestion's part in the form stored in SQL."""
-    part = store.read_part(store.part_path(config, ingestion_id), config.columns)
-    return stored_form(part, config.columns)
+def _reader(
+    config: Config, ledger: Ledger, drop: Drop | Fetch, requeued: int | None = None
+) -> Reader:
+    ahead = drop.ahead if isinstance(drop, Fetch) else None
+    return Reader(config, ledger, requeued=requeued, ahead=ahead)
 
 
 def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:
     return nullcontext(drop.file) if isinstance(drop, Fetch) else drops.opened(drop)
 
 
-def _write(
-    config: Config, ledger: Ledger, drop: Drop | Fetch, file: Bytes, ingestion_id: int
-) -> Contents:
+def _write(config: Config, reader: Reader, drop: Drop | Fetch, file: Bytes) -> Contents:
     """Write the part and the quarantine of one drop; neither counts before the commit."""
-    part, columns = store.part_path(config, ingestion_id), config.columns
+    ingestion_id, columns = reader.ingestion_id, config.columns
+    folder = staging.quarantine(config, ingestion_id)
+    part, known = staging.part(config, ingestion_id), reader.ledger.ingestions.known_hashes
     try:
-        if _brings_labels(config, file):
-            contents = _read_labels(config, ledger, file)
-            _quarantine(config, ingestion_id, drop, contents)
-            return contents
         with store.writing_part(part, columns) as writer:
 
             def keep(rows: pd.DataFrame) -> None:
                 writer.write_table(store.to_table(rows, columns))
 
-            contents = _read(config, file, known=ledger.ingestions.known_hashes, keep=keep)
+            contents = reader.read(file, known=known, keep=keep)
     except DataError as error:
         contents = Contents(problems=[Problem(0, "", str(error), "")], refusal=str(error))
-        store.quarantine_file(config, ingestion_id, file, _reasons(drop, contents))
+        store.quarantine_file(folder, file, _reasons(drop, contents))
         return contents
     if not contents.hashes:
         part.unlink()
-    _quarantine(config, ingestion_id, drop, contents)
-    return contents
-
-
-def _quarantine(config: Config, ingestion_id: int, drop: Drop | Fetch, contents: Contents) -> None:
     if contents.refused:
-        store.quarantine_rows(config, ingestion_id, contents.refused, _reasons(drop, contents))
-
-
-def _brings_labels(config: Config, file: Bytes) -> bool:
-    header = drops.header_of(file, config.ingestion.max_line_characters)
-    return late_labels.has_only_labels(header, config.columns)
-
-
-def _read_labels(config: Config, ledger: Ledger, file: Bytes) -> Contents:
-    """Read a drop of labels and match them to the rows that wait for them."""
-    columns, contents = config.columns.of_labels, Contents(kind="labels")
-    taken: set[int] = set()
-
-    def waiting(names: Sequence[int]) -> list[Any]:
-        return [row for row in ledger.labels.waiting(names) if row.row_hash not in taken]
-
-    def known(names: Sequence[int]) -> list[Any]:
-        return [*ledger.labels.known(names), *contents.labels]
-
-    for piece in drops.read(file, columns, config.ingestion.max_line_characters):
-        matched = late_labels.match(piece, columns, waiting=waiting, known=known)
-        contents.add_labels(piece, matched)
-        taken.update(label.row_hash for label in matched.labels)
-    return contents
-
-
-def _read(
-    config: Config,
-    file: Bytes,
-    *,
-    known: Callable[[Sequence[int]], Iterable[int]],
-    keep: Callable[[pd.DataFrame], None],
-) -> Contents:
-    """Read a drop in pieces; `keep` is called with the rows whose hashes are not `known`."""
-    pieces = drops.read(file, config.columns, config.ingestion.max_line_characters)
-    contents = Contents()
-    for piece, fresh in split_fresh(pieces, config.columns, known=known):
-        keep(fresh)
-        contents.add(piece, fresh, config.columns)
-        contents.undeclared = [name for name in piece.header if name not in config.columns.all]
+        store.quarantine_rows(folder, contents.refused, _reasons(drop, contents))
     return contents
 
 
@@ -244,13 +154,25 @@ def _sum_up(drop: Drop | Fetch, contents: Contents) -> Intake:
     if contents.refusal:
         return Intake(drop.name, "refused", reason=contents.refusal)
     n_refused = max(len(contents.refused) - 1, 0)
-    n_added = len(contents.hashes) + len(contents.labels)
-    counts = (contents.n_read, n_added, contents.n_duplicate, n_refused)
-    intake = Intake(drop.name, "taken", contents.kind, *counts)
-    if not (names := contents.undeclared):
-        return intake
-    reason = f"undeclared columns: {names}"
-    return replace(intake, reason=reason, undeclared=json.dumps(names, ensure_ascii=False))
+    n_added, n_duplicate, kind = len(contents.hashes), contents.n_duplicate, contents.kind
+    if not contents.hashes and contents.labels:  # no part, only labels
+        kind, n_added = "labels", len(contents.labels)
+        n_duplicate -= contents.n_ripened
+    names, note = contents.undeclared, None if contents.n_read else "no rows below the header"
+    if contents.superseded:
+        numbers = ", ".join(str(number) for _, number in contents.superseded)
+        note = f"completes the cut-off last line of ingestion {numbers}, whose row is superseded"
+    return Intake(
+        drop.name,
+        "taken",
+        kind,
+        *(contents.n_read, n_added, n_duplicate, n_refused),
+        reason=f"undeclared columns: {names}" if names else None,
+        undeclared=json.dumps(names, ensure_ascii=False) if names else None,
+        note=contents.note or note,
+        labels_added=len(contents.labels),
+        labels_waiting=len(contents.early),
+    )
 
 
 def _reasons(drop: Drop | Fetch, contents: Contents) -> list[tuple[str, int, str, str, str]]:

@@ -6,9 +6,10 @@ import csv
 import io
 import logging
 import math
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -27,23 +28,28 @@ from risk.errors import LedgerError, SourceError
 from risk.ledger.engines import address_of, make_engine, on_one_line
 from risk.ledger.ledger import Ledger
 from risk.ledger.watermarks import Watermark
-from risk.schema import FROM_SQL
+from risk.schema import FROM_SQL, Problem, shorten
 
 log = logging.getLogger("ingestion")
 ROWS_AT_ONCE = 5000
 BIT = 16  # MariaDB's number for the type BIT
 ROUNDING_ERROR = 5e-6
+ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """New rows of a source as an unnamed CSV file, and the watermark they advance it to."""
+    """New rows of a source as an unnamed CSV file, and the watermark they advance it to.
+
+    `ahead` are the problems of rows, by position, whose marks are in the future.
+    """
 
     name: str
     signature: Signature
     file: io.BufferedRandom
     mark: Watermark
     is_last: bool
+    ahead: Mapping[int, Problem]
 
 
 def after(
@@ -68,7 +74,7 @@ def _fetches(config: Config, ledger: Ledger, name: str) -> Iterator[Fetch]:
     """
     mark = ledger.watermarks.of(name)
     while True:
-        with _fetched(config, name, mark, number=ledger.ingestions.last_id() + 1) as fetch:
+        with _fetched(config, ledger, name, mark) as fetch:
             if fetch is None:
                 return
             yield fetch
@@ -79,10 +85,10 @@ def _fetches(config: Config, ledger: Ledger, name: str) -> Iterator[Fetch]:
 
 @contextmanager
 def _fetched(
-    config: Config, name: str, mark: Watermark | None, *, number: int
+    config: Config, ledger: Ledger, name: str, mark: Watermark | None
 ) -> Iterator[Fetch | None]:
-    source = config.sources[name]
-    reading = Reading(source, mark, declared=config.columns.all)
+    source, number = config.sources[name], ledger.ingestions.last_id() + 1
+    reading = Reading(source, mark, declared=config.columns.all, now=ledger.now())
     with store.spooling() as file:
         with _faults(name, source), _connected(config, source) as connection:
             for rows in reading.new_rows(connection):
@@ -91,22 +97,32 @@ def _fetched(
         if reading.n_endless:
             message = "source %s: rows skipped because %s is NaN or infinite: %d"
             log.warning(message, name, source.high_water_mark, reading.n_endless)
+        if reading.ahead:
+            message = "source %s: rows in quarantine until %s is no longer in the future: %d"
+            log.warning(message, name, source.high_water_mark, reading.ahead.total())
         size_bytes = file.tell()
         file.seek(0)
         if moved is None:
             yield None
         else:
             drop = f"{FROM_SQL}{name}/{number:08d}"
-            yield Fetch(drop, Signature(size_bytes, 0, 0, 0), file, moved, reading.is_last)
+            signature, is_last = Signature(size_bytes, 0, 0, 0), reading.is_last
+            yield Fetch(drop, signature, file, moved, is_last, reading.new_ahead)
 
 
 class Reading:
     """One pass over the rows of a source, in ascending order of their marks."""
 
-    def __init__(self, source: Source, mark: Watermark | None, *, declared: Iterable[str]) -> None:
+    def __init__(
+        self, source: Source, mark: Watermark | None, *, declared: Iterable[str], now: datetime
+    ) -> None:
         self.source, self.mark, self.declared = source, mark, {*declared}
+        self.latest = now + timedelta(seconds=source.seconds_ahead)
         self.again = Counter(mark.taken if mark else ())
-        self.limit = source.max_rows + self.again.total()
+        self.known_ahead = Counter(mark.ahead if mark else ())
+        self.ahead: Counter[int] = Counter()
+        self.new_ahead: dict[int, Problem] = {}
+        self.limit = source.max_rows + self.again.total() + self.known_ahead.total()
         self.recent: deque[tuple[Any, int]] = deque()
         self.n_read = self.n_new = self.n_endless = 0
         self.bits: set[str] = set()
@@ -134,10 +150,13 @@ class Reading:
         """Return the new watermark of the source, None if there were no new rows."""
         if not self.n_new:
             return None
+        if not self.recent:  # all new rows are in the future
+            mark = self.mark or Watermark(name, None)
+            return Watermark(name, mark.value, mark.taken, self.ahead)
         newest, taken = self.recent[-1][0], Counter(digest for _, digest in self.recent)
         if self.mark and newest == self.mark.value:
             taken |= self.mark.taken
-        return Watermark(name, newest, taken)
+        return Watermark(name, newest, taken, self.ahead)
 
     def _write(self, writer: Any, row: Mapping[Any, Any]) -> None:
         values = {name: self._readable(name, value) for name, value in row.items()}
@@ -147,7 +166,9 @@ class Reading:
             self.n_endless += 1
             return
         cells = {name: _cell(value) for name, value in values.items()}
-        if self._is_new(mark, cells.values()):
+        digest = int.from_bytes(blake2b("\0".join(cells.values()).encode(), digest_size=8).digest())
+        is_ahead = _is_after(mark, self.latest)
+        if self._is_new_ahead(mark, digest) if is_ahead else self._is_new(mark, digest):
             if self.source.high_water_mark not in self.declared:
                 del cells[self.source.high_water_mark]
             if not self.n_new:
@@ -165,8 +186,17 @@ class Reading:
             raise SourceError(f"column {name} holds bytes; convert it to text or a number in query")
         return value
 
-    def _is_new(self, mark: Any, cells: Iterable[str]) -> bool:
-        digest = int.from_bytes(blake2b("\0".join(cells).encode(), digest_size=8).digest())
+    def _is_new_ahead(self, mark: Any, digest: int) -> bool:
+        self.ahead[digest] += 1
+        if self.known_ahead[digest]:
+            self.known_ahead[digest] -= 1
+            return False
+        rule = "high-water mark in the future"
+        name, value = self.source.high_water_mark, shorten(str(mark))
+        self.new_ahead[self.n_new] = Problem(0, name, rule, value)
+        return True
+
+    def _is_new(self, mark: Any, digest: int) -> bool:
         self.recent.append((mark, digest))
         if type(mark) is not type(self.recent[0][0]):
             raise SourceError(
@@ -196,6 +226,20 @@ class Reading:
             case Decimal():
                 return mark - Decimal(overlap)
         raise SourceError("overlap requires a high_water_mark that is a number or a time")
+
+
+def _is_after(mark: Any, latest: datetime) -> bool:
+    """Return whether a time is after another; one without a zone may be local or in UTC."""
+    if isinstance(mark, str) and ISO_DATE.match(mark):
+        with suppress(ValueError):
+            return _is_after(datetime.fromisoformat(mark), latest)
+    here = max(latest.astimezone().replace(tzinfo=None), latest.replace(tzinfo=None))
+    match mark:
+        case datetime():
+            return mark > (latest if mark.tzinfo else here)
+        case date():
+            return mark > here.date()
+    return False
 
 
 def _is_endless(mark: Any) -> bool:

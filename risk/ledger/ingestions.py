@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
+from risk.errors import BusyError
 from risk.ledger import dataset_rows, labels, quarantine, watermarks
 from risk.ledger.database import Database, Query, Record, Row, Values, insert_rows
 from risk.ledger.dataset_rows import StoredRow
@@ -19,28 +23,37 @@ from risk.ledger.tables import (
     incidents,
     ingestions,
     row_hashes,
+    superseded_rows,
     unripe_rows,
 )
+from risk.ledger.tables import dataset_rows as dataset_rows_table
 from risk.ledger.watermarks import Watermark
-from risk.schema import FROM_SQL, LaterLabel, Problem
+from risk.schema import FROM_SQL, EarlyLabel, Key, LaterLabel, Problem, UnripeRow
 
-NOT_LISTED = {"taken_sha256", "mtime_ns", "ctime_ns", "inode"}
+HASH_VERSION = 2  # equal times are equal moments; before, equal texts
+NOT_LISTED = {
+    "taken_sha256", "mtime_ns", "ctime_ns", "inode", "hash_version", "unfinished_row_hash",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Taken:
     """The content of a drop.
 
-    Hashes of the accepted rows; (row hash, key hash) of those without a label yet; late labels;
-    problems; the accepted rows themselves if they are to be stored in SQL; and the watermark of
-    the source after this drop.
+    Hashes of the accepted rows; those without a label yet; late labels; labels that wait for
+    their rows, and the IDs of those that wait no longer; problems; the accepted rows themselves
+    if they are to be stored in SQL; rows, with their ingestions, that this drop supersedes; and
+    the watermark of the source after this drop.
     """
 
     hashes: Sequence[int] = ()
-    unripe: Sequence[tuple[int, int]] = ()
+    unripe: Sequence[UnripeRow] = ()
     labels: Sequence[LaterLabel] = ()
+    early: Sequence[EarlyLabel] = ()
+    used: Sequence[int] = ()
     problems: Sequence[Problem] = ()
     rows: Iterable[StoredRow] = ()
+    superseded: Sequence[tuple[int, int]] = ()
     mark: Watermark | None = None
 
 
@@ -53,20 +66,39 @@ class Ingestions:
 
     database: Database
 
-    def record(self, row: Row, *, taken: Taken = NOTHING, requeued: int | None = None) -> None:
+    def record(
+        self,
+        row: Row,
+        *,
+        taken: Taken = NOTHING,
+        requeued: int | None = None,
+        publish: Callable[[], None] = lambda: None,
+    ) -> None:
         """Record a drop in one transaction, which accepts its rows exactly once.
 
-        `requeued` is the earlier ingestion whose quarantined rows were read again.
+        `requeued` is the earlier ingestion whose quarantined rows were read again; `publish` is
+        called once the number is taken, so that no other run has it.
         """
         number = row["id"]
         is_first = row["status"] == "taken" and not requeued
         once = {"taken_sha256": row["sha256"] if is_first else None}
         common = {"run_id": self.database.run_id, "ingested_at": self.database.now()}
+        common |= {"hash_version": HASH_VERSION}
         with self.database.begin() as connection:
-            connection.execute(ingestions.insert().values({**common, **row, **once}))
+            try:
+                connection.execute(ingestions.insert().values({**common, **row, **once}))
+            except IntegrityError:
+                raise BusyError(
+                    f"another run recorded ingestion {number}, or this drop, at the same time; "
+                    "run again"
+                ) from None
+            publish()
             _accept(connection, number, taken)
             labels.add(connection, number, taken.labels)
+            labels.release(connection, taken.used, of=requeued)
+            labels.hold(connection, number, taken.early)
             quarantine.add(connection, number, taken.problems)
+            _supersede(connection, number, taken.superseded)
             if taken.mark:
                 watermarks.move(connection, taken.mark, number)
             if requeued:
@@ -76,6 +108,13 @@ class Ingestions:
     def last_id(self) -> int:
         """Return the ID of the newest ingestion, 0 before the first."""
         return int(self.database.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
+
+    @contextmanager
+    def unchanging(self) -> Iterator[int]:
+        """Yield the ID of the newest ingestion; until the end no other can be recorded."""
+        with self.database.begin() as connection:
+            connection.execute(ingestions.update().where(ingestions.c.id < 0).values(reason=None))
+            yield int(connection.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
 
     def taken_paths(self) -> list[str]:
         """Return the names of the files whose rows were taken."""
@@ -106,6 +145,50 @@ class Ingestions:
         """Return those of `hashes` whose rows were accepted before."""
         column = row_hashes.c.row_hash
         return [row[0] for row in self.database.in_chunks(sa.select(column), column, hashes)]
+
+    def unfinished(self, *, smaller_than: int) -> list[Record]:
+        """Return the ingestions of smaller files whose last row may be unfinished, newest first."""
+        table, newest = ingestions.c, 1000
+        query = sa.select(table.id, table.size_bytes, table.sha256, table.unfinished_row_hash)
+        superseded = sa.select(superseded_rows.c.row_hash)
+        row = table.unfinished_row_hash
+        is_open = row.is_not(None) & row.not_in(superseded)
+        found = query.where(is_open & (table.size_bytes < smaller_than))
+        return self.database.rows(found.order_by(table.id.desc()).limit(newest))
+
+    def superseded(self) -> dict[int, list[int]]:
+        """Return the superseded rows that are still in their parts, by ingestion."""
+        table, rows = superseded_rows.c, defaultdict[int, list[int]](list)
+        query = sa.select(table.row_ingestion_id, table.row_hash)
+        for number, row_hash in self.database.rows(query.where(table.removed_at.is_(None))):
+            rows[number].append(row_hash)
+        return rows
+
+    def note_removal(self, row_hashes: Sequence[int]) -> None:
+        """Record that superseded rows are no longer in their parts."""
+        these = superseded_rows.c.row_hash.in_(row_hashes)
+        change = superseded_rows.update().where(these)
+        self.database.execute(change.values(removed_at=self.database.now()))
+
+    def hashed_before(self) -> list[int]:
+        """Return the ingestions of rows whose hashes and keys are those of an earlier version."""
+        return self._ids(
+            sa.select(ingestions.c.id).where(_added_rows() & ingestions.c.hash_version.is_(None))
+        )
+
+    def rehash(self, number: int, hashes: Iterable[int], keys: Mapping[int, Key]) -> None:
+        """Add hashes of the rows of an ingestion, and replace the keys of those with late labels.
+
+        `keys` are by the hash a row was accepted under.
+        """
+        wanted = set(hashes)
+        new = wanted.difference(self.known_hashes(list(wanted)))
+        with self.database.begin() as connection:
+            columns = ("row_hash", "ingestion_id")
+            insert_rows(connection, row_hashes, columns, ((row_hash, number) for row_hash in new))
+            labels.replace_keys(connection, number, keys)
+            this = ingestions.update().where(ingestions.c.id == number)
+            connection.execute(this.values(hash_version=HASH_VERSION))
 
     def was_requeued(self, ingestion_id: int) -> bool:
         """Return whether the quarantined rows of an ingestion were read again."""
@@ -195,6 +278,17 @@ def mark_decided(connection: sa.Connection, *, through: int, decision_id: int) -
     connection.execute(ingestions.update().where(looked_at).values(decision_id=decision_id))
 
 
+def _supersede(
+    connection: sa.Connection, number: int, superseded: Sequence[tuple[int, int]]
+) -> None:
+    """Record a correction: these rows no longer count; their hashes stay known."""
+    for row_hash, of in superseded:
+        row = {"row_hash": row_hash, "row_ingestion_id": of, "ingestion_id": number}
+        connection.execute(superseded_rows.insert().values(row))
+        for table in (unripe_rows, dataset_rows_table):
+            connection.execute(table.delete().where(table.c.row_hash == row_hash))
+
+
 def _accept(connection: sa.Connection, number: int, taken: Taken) -> None:
     """Record the accepted rows, and store them in SQL if `taken` contains them."""
 
@@ -202,7 +296,7 @@ def _accept(connection: sa.Connection, number: int, taken: Taken) -> None:
         insert_rows(connection, table, (*names, "ingestion_id"), ((*row, number) for row in rows))
 
     insert(row_hashes, ["row_hash"], ((row_hash,) for row_hash in taken.hashes))
-    insert(unripe_rows, ["row_hash", "key_hash"], taken.unripe)
+    insert(unripe_rows, UnripeRow._fields, taken.unripe)
     dataset_rows.store_rows(connection, number, taken.rows)
 
 

@@ -48,10 +48,15 @@ def only_writer(
     A database file is used from one machine, where the kernel's lock is enough.
     """
     opened = Ledger.open(config, clock=clock, upgrade=upgrade)
-    with store.lock(config, holder=holder), opened as ledger:
+    with store.lock(config, holder=holder) as require_held, opened as ledger:
         with among_machines(config, ledger.engine, holder=holder) as lease:
-            if lease:
-                ledger.database.confirm = lease.confirm
+
+            def confirm(connection: sa.Connection) -> None:
+                require_held()
+                if lease:
+                    lease.confirm(connection)
+
+            ledger.database.confirm = confirm
             require_own_ledger(config, ledger)
             yield ledger
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0008"
+REVISION = "0009"
 
 
 metadata = MetaData(
@@ -111,6 +111,10 @@ ingestions = Table(
     Column("ctime_ns", BigInteger, nullable=False),
     Column("inode", BigInteger, nullable=False),
     Column("undeclared", LongText),
+    # of the rows' hashes and keys: null before revision 0009, where times were compared as text
+    Column("hash_version", Integer),
+    # the accepted last row of a file that ended without a line end, perhaps unfinished
+    Column("unfinished_row_hash", BigInteger),
 )
 
 quarantined_rows = Table(
@@ -132,12 +136,22 @@ row_hashes = Table(
     sqlite_with_rowid=False,
 )
 
+superseded_rows = Table(
+    "superseded_rows",
+    metadata,
+    Column("row_hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("row_ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False),
+    Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False),
+    Column("removed_at", UtcDateTime),
+)
+
 unripe_rows = Table(
     "unripe_rows",
     metadata,
     Column("row_hash", BigInteger, primary_key=True, autoincrement=False),
     Column("key_hash", BigInteger, nullable=False, index=True),
     Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False),
+    Column("event_time_us", BigInteger),
 )
 
 later_labels = Table(
@@ -147,6 +161,17 @@ later_labels = Table(
     Column("key_hash", BigInteger, nullable=False, index=True),
     Column("y_true", Integer, nullable=False),
     Column("row_ingestion_id", Identity, nullable=False, index=True),
+    Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False, index=True),
+    Column("event_time_us", BigInteger),
+)
+
+early_labels = Table(
+    "early_labels",
+    metadata,
+    _id(),
+    Column("key_hash", BigInteger, nullable=False, index=True),
+    Column("event_time_us", BigInteger),
+    Column("y_true", Integer, nullable=False),
     Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False, index=True),
 )
 

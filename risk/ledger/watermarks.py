@@ -23,6 +23,7 @@ KINDS = {
     str: "text",
     datetime: "time",
     date: "date",
+    type(None): "none",
 }
 READ: dict[str, Callable[[str], Any]] = {
     "whole number": int,
@@ -31,6 +32,7 @@ READ: dict[str, Callable[[str], Any]] = {
     "text": str,
     "time": datetime.fromisoformat,
     "date": date.fromisoformat,
+    "none": lambda _: None,
 }
 
 
@@ -39,17 +41,22 @@ MAX_AGAIN = 500_000  # their digests are stored as one value, which may be limit
 
 @dataclass(frozen=True)
 class Watermark:
-    """The greatest mark read, and digests of the taken rows that the next fetch reads again."""
+    """The greatest mark read, and digests of the taken rows that the next fetch reads again.
+
+    `ahead` are digests of rows that were quarantined because their mark is in the future; the
+    mark is None if there were no others yet.
+    """
 
     source: str
     value: Any
     taken: Counter[int] = field(default_factory=Counter)
+    ahead: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         if type(self.value) not in KINDS:
             kind = type(self.value).__name__
             raise SourceError(f"high_water_mark must be a number, a time or a text, not {kind}")
-        if self.taken.total() > MAX_AGAIN:
+        if self.taken.total() + self.ahead.total() > MAX_AGAIN:
             raise SourceError(
                 f"more than {MAX_AGAIN} rows would be read again; choose a finer mark or a smaller "
                 "overlap"
@@ -69,12 +76,15 @@ class Watermarks:
         if not rows:
             return None
         state = json.loads(rows[0].value)
-        return Watermark(source, READ[rows[0].kind](state["mark"]), Counter(state["taken"]))
+        value, ahead = READ[rows[0].kind](state["mark"]), Counter(state.get("ahead", ()))
+        return Watermark(source, value, Counter(state["taken"]), ahead)
 
 
 def move(connection: sa.Connection, mark: Watermark, ingestion_id: int) -> None:
     """Store the watermark of a source, in the transaction that accepts the rows read."""
     state = {"mark": str(mark.value), "taken": sorted(mark.taken.elements())}
+    if mark.ahead:
+        state["ahead"] = sorted(mark.ahead.elements())
     row = {"source": mark.source, "value": json.dumps(state), "kind": KINDS[type(mark.value)]}
     connection.execute(watermarks.delete().where(watermarks.c.source == mark.source))
     connection.execute(watermarks.insert().values(row | {"ingestion_id": ingestion_id}))

@@ -70,12 +70,15 @@ def score(model: Model, rows: pd.DataFrame, *, config: Config) -> dict[str, Esti
 
 
 def predict(champion: Model, rows: pd.DataFrame, identifier: str) -> pd.DataFrame:
-    """Return identifier, y_pred_proba and y_pred of each row."""
+    """Return identifier, y_pred_proba, y_pred and the predicted label, as in data, of each row."""
     y_pred_proba = champion.predict_proba(rows)
+    y_pred = champion.predict(y_pred_proba)
+    written = champion.manifest.negative_label, champion.manifest.positive_label
     return pd.DataFrame(
         {
             identifier: rows[identifier],
             "y_pred_proba": y_pred_proba,
-            "y_pred": champion.predict(y_pred_proba),
+            "y_pred": y_pred,
+            "label": pd.Series([written[label] for label in y_pred.tolist()], index=rows.index),
         }
     )

@@ -59,8 +59,8 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     folds = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=config.random_seed)
     parts = list(folds.split(features, y_true))
     try:
+        pipeline.fit(features, y_true)  # first, as it blames the estimator for a wrong parameter
         both = cross_val_predict(pipeline, features, y_true, cv=parts, method="predict_proba")
-        pipeline.fit(features, y_true)
     except InvalidParameterError as error:
         raise ConfigError(f"training.parameters: {error}") from None
     out_of_fold = np.clip(both[:, 1].astype("float64"), 0, 1)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from risk.config import Columns, Training
 from risk.errors import ConfigError, ModelError
+from risk.schema import MAX_NUMBER
 from risk.stats.scores import Estimate
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def as_features(
 ) -> pd.DataFrame:
     """Return the features in the model's order, categories as objects with None for missing."""
     features = rows[[*numeric, *categorical]].copy()
+    for name in numeric:  # rows accepted before larger numbers were refused may have some
+        features[name] = features[name].where(features[name].abs() <= MAX_NUMBER)
     for name in categorical:
         texts = features[name].astype("object")
         features[name] = texts.where(texts.notna(), None)

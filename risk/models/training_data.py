@@ -110,4 +110,5 @@ def _champion(config: Config) -> Manifest | None:
 def _test_hashes(config: Config) -> NDArray[np.int64]:
     if not config.test_data.exists():
         return np.array([], dtype="int64")
-    return fingerprints(drops.read_whole(config, config.test_data))
+    rows, event_time = drops.read_whole(config, config.test_data), config.columns.event_time
+    return np.concatenate([fingerprints(rows, event_time), fingerprints(rows)])  # old and new

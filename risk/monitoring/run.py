@@ -103,16 +103,13 @@ def _state(ledger: Ledger, version: int) -> State:
 
 def _batch(config: Config, ledger: Ledger, live: MonitoredRelease, new: Sequence[Any]) -> Batch:
     """Read the new rows and labels, and the batches just before."""
-    added: dict[str, list[int]] = {"rows": [], "labels": []}
-    for ingestion in new:
-        if ingestion.rows_added:
-            added[ingestion.kind].append(ingestion.id)
+    parts = [i.id for i in new if i.rows_added and i.kind == "rows"]
     manifest = live.champion.manifest
     seen = ledger.assessments.history(manifest.version, newest=assessment.MAX_POOLED)
     return Batch(
-        rows=training_data.accepted(config, ledger, added["rows"]),
-        before=_before(config, ledger, manifest.trained_through, added["rows"]),
-        ripened=ledger.labels.with_predictions(added["labels"]),
+        rows=training_data.accepted(config, ledger, parts),
+        before=_before(config, ledger, manifest.trained_through, parts),
+        ripened=ledger.labels.with_predictions([ingestion.id for ingestion in new]),
         arrived_at=ledger.now(),
         earlier=[Profile.from_json(look.profile) for look in seen],
     )

@@ -111,7 +111,7 @@ def test_a_drop_can_be_sent_as_it_is(client, world):
 
     sent = ask(client, drop).json["predictions"]
 
-    shown = ("id", "y_pred_proba", "y_pred")
+    shown = ("id", "y_pred_proba", "y_pred", "label")
     assert [{name: told[name] for name in shown} for told in sent] == named
 
 
@@ -188,11 +188,19 @@ def test_errors_are_counted_up_to_a_hundred(client):
 
 @pytest.mark.parametrize(
     "value",
-    ["\x00", "a\x07", "\ud800", 5, ["Ulm"], {"Ulm": 1}, True],
+    ["\x00", "a\x07", "\ud800", 5.0, ["Ulm"], {"Ulm": 1}, True],
 )
 def test_a_text_is_a_printable_string(client, value):
     """Whatever else JSON can hold."""
     assert faults(ask(client, [row(town=value)])) == [((0, "town"), "not a text")]
+
+
+def test_a_category_that_is_a_numeral_may_be_sent_as_a_whole_number(client):
+    """`SeniorCitizen: 0` is what programs send for a column of 0 and 1."""
+    number, text = ask(client, [row(town=5), row(town="5")]).json["predictions"]
+
+    assert number == text
+    assert number["warnings"] == ["town '5' is unknown to the reference"]
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "1e300", "true"])

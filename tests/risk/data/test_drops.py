@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.config import Columns
-from risk.data import drops
+from risk.data import drops, inbox
 from risk.errors import DataError
 
 HEADER = "id,x,y\n"
@@ -19,6 +19,15 @@ def read(content, limit=10_000):
     content = content.encode() if isinstance(content, str) else content
     file = io.BufferedReader(io.BytesIO(content))
     return list(drops.read(file, COLUMNS, limit))
+
+
+def test_a_total_below_the_rows_is_refused_with_its_line():
+    """It is no customer; in a file of two pieces, too."""
+    (piece,) = read(f"{HEADER}a,1,0\nTotal,,\n")
+
+    assert piece.rows["id"].tolist() == ["a"]
+    assert [(problem.line, problem.rule) for problem in piece.problems] == [(3, drops.FOOTER)]
+    assert piece.refused == [["Total", "", ""]]
 
 
 def ids(content):
@@ -35,10 +44,15 @@ def ids(content):
         "\ufeffid,x,y\na,1,0\nb,2,1\n",
         "y,extra,id,x\n0,?,a,1\n1,?,b,2\n",
         ' id , x,y\n a ,"1",0\n\nb,2,1\n',
+        "id,x,y,,\na,1,0,,\nb,2,1,,\n",
+        "id,x,y,,,\na,1,0,,,\nb,2,1\n",
+        "id,x,y\na,1,0,,\nb,2,1,,,\n",
+        "id,,x,,y\na,,1,,0\nb,,2,,1\n",
+        "id,note,x,note,y\na,1,1,2,0\nb,,2,,1\n",
     ],
 )
 def test_the_usual_spellings_of_csv_are_read(content):
-    """Line ends, byte order mark, order of columns, blanks around cells, blank lines."""
+    """Line ends, byte order mark, order of columns, blank cells, lines and columns."""
     assert ids(content) == ["a", "b"]
 
 
@@ -227,7 +241,7 @@ def test_only_regular_files_are_ever_opened(world):
     (folder / ".hidden.csv").write_text("x")
     (folder / "notes.txt").write_text("x")
 
-    found, skipped = drops.find(world.config)
+    found, skipped = inbox.find(world.config)
 
     assert [drop.path.name for drop in found] == ["dataset1.csv", "dataset2.csv"]
     assert [line.split(":")[0].split("/")[-1] for line in skipped] == [
@@ -239,7 +253,7 @@ def test_a_file_beyond_the_limit_is_left_alone(world):
     """And why is said each time."""
     config = world.set(ingestion__max_file_bytes=420)
 
-    found, skipped = drops.find(config)
+    found, skipped = inbox.find(config)
 
     assert [drop.path.name for drop in found] == ["dataset1.csv"]
     assert "more than max_file_bytes = 420" in skipped[0]
@@ -247,7 +261,7 @@ def test_a_file_beyond_the_limit_is_left_alone(world):
 
 def test_a_link_put_in_place_of_a_file_is_not_followed(world):
     """Between listing and opening everything can happen."""
-    (drop, *_), _ = drops.find(world.config)
+    (drop, *_), _ = inbox.find(world.config)
     drop.path.unlink()
     drop.path.symlink_to("/etc/passwd")
 
@@ -257,7 +271,7 @@ def test_a_link_put_in_place_of_a_file_is_not_followed(world):
 
 def test_a_pipe_put_in_place_of_a_file_is_not_waited_for(world):
     """Opening one waits for its writer, for ever if there is none."""
-    (drop, *_), _ = drops.find(world.config)
+    (drop, *_), _ = inbox.find(world.config)
     drop.path.unlink()
     os.mkfifo(drop.path)
 
@@ -267,7 +281,7 @@ def test_a_pipe_put_in_place_of_a_file_is_not_waited_for(world):
 
 def test_another_file_of_the_same_size_and_time_is_noticed(world):
     """Its times can be set by anyone, its change time and inode cannot."""
-    (drop, *_), _ = drops.find(world.config)
+    (drop, *_), _ = inbox.find(world.config)
     content, status = drop.path.read_bytes(), drop.path.stat()
     drop.path.with_suffix(".tmp").write_bytes(content[::-1])
     os.utime(drop.path.with_suffix(".tmp"), ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -279,7 +293,7 @@ def test_another_file_of_the_same_size_and_time_is_noticed(world):
 
 def test_a_file_that_vanished_is_said_so(world):
     """The run goes on with the others."""
-    (drop, *_), _ = drops.find(world.config)
+    (drop, *_), _ = inbox.find(world.config)
     drop.path.unlink()
 
     with pytest.raises(drops.Changed, match="vanished"), drops.opened(drop):
@@ -288,7 +302,7 @@ def test_a_file_that_vanished_is_said_so(world):
 
 def test_a_file_that_changes_while_it_is_read_is_left_for_later(world):
     """What was read might be half old and half new."""
-    (drop, *_), _ = drops.find(world.config)
+    (drop, *_), _ = inbox.find(world.config)
 
     with (
         pytest.raises(drops.Changed, match="changed while it was read"),
@@ -303,11 +317,11 @@ def test_a_file_that_grows_is_not_ready(world):
     """Somebody is still writing."""
     import threading
 
-    (growing, still), _ = drops.find(world.config)
+    (growing, still), _ = inbox.find(world.config)
     timer = threading.Timer(0.1, lambda: growing.path.open("a").close() or os.utime(growing.path))
     timer.start()
 
-    ready, waiting = drops.settled([growing, still], 0.5)
+    ready, waiting = inbox.settled([growing, still], 0.5)
     timer.join()
 
     assert ready == [still]
@@ -316,18 +330,18 @@ def test_a_file_that_grows_is_not_ready(world):
 
 def test_files_that_are_old_enough_are_not_waited_for(world):
     """An hour of settling costs nothing where nobody wrote for longer."""
-    found, _ = drops.find(world.config)
+    found, _ = inbox.find(world.config)
     old = [replace(drop, signature=replace(drop.signature, ctime_ns=0)) for drop in found]
 
-    assert drops.settled(old, 3600) == (old, [])
+    assert inbox.settled(old, 3600) == (old, [])
 
 
 def test_a_drop_that_vanishes_while_it_settles_is_left_out(world):
     """Its writer moved it away again."""
-    (gone, still), _ = drops.find(world.config)
+    (gone, still), _ = inbox.find(world.config)
     gone.path.unlink()
 
-    ready, waiting = drops.settled([gone, still], 0.01)
+    ready, waiting = inbox.settled([gone, still], 0.5)
 
     assert gone not in ready
     assert still in ready
@@ -363,7 +377,7 @@ def test_names_that_cannot_be_shown_are_spelt_out(world):
         with open(folder + b"/" + name, "w") as file:
             file.write(HEADER)
 
-    found, _ = drops.find(world.config)
+    found, _ = inbox.find(world.config)
 
     names = {drop.name.split("/")[-1] for drop in found}
     assert {"a\\nb.csv", "\\xff.csv"} <= names

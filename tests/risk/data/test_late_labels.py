@@ -25,7 +25,7 @@ class Row:
     """A row that waits, or a label that is known."""
 
     def __init__(self, key_hash, *, row_hash=0, ingestion_id=1, y_true=None):
-        self.key_hash, self.row_hash = key_hash, row_hash
+        self.key_hash, self.row_hash, self.event_time_us = key_hash, row_hash, None
         self.ingestion_id, self.y_true = ingestion_id, y_true
 
 
@@ -77,7 +77,7 @@ def piece(*pairs):
 
 
 def match(world, told, *, waiting=(), earlier=()):
-    columns = world.config.columns.of_labels
+    columns = world.config.columns.of_labels(["corporation", "exited"])
     return late_labels.match(told, columns, waiting=lambda _: waiting, known=lambda _: earlier)
 
 
@@ -175,14 +175,110 @@ def test_an_event_time_tells_which_row_of_a_name_a_label_is_for(inbox, ledger):
     assert known(inbox, ledger) == [("a", None), ("a", 1)]
 
 
-def test_with_an_event_time_labels_without_it_are_refused_whole(inbox, ledger):
-    """They would not say which row they mean."""
+def test_a_label_needs_an_event_time_only_where_its_identifier_has_several_rows(inbox, ledger):
+    """Customer b came once; of a there are two rows, and one label without a day for both."""
     inbox.set(columns__event_time="day")
+    rows = "a,2026-01-01,1,2,3\na,2026-02-01,1,2,3\nb,2026-01-01,1,2,3\n"
+    ingest(inbox, ledger, rows=f"corporation,day,{','.join(FEATURES)}\n{rows}")
 
-    (intake,) = ingest(inbox, ledger, truth=LABELS + "a,1\n")
+    (intake,) = ingest(inbox, ledger, truth=LABELS + "a,1\nb,0\n")
 
-    assert intake.status == "refused"
-    assert "columns missing: ['day']" in intake.reason
+    assert counts(intake) == (2, 1, 0, 1)
+    assert reasons(inbox, 2) == [("2", "corporation", late_labels.AMBIGUOUS, "a")]
+    assert known(inbox, ledger) == [("a", None), ("a", None), ("b", 0)]
+
+
+def test_a_label_without_its_time_is_not_given_to_the_next_row_of_that_name(inbox, ledger):
+    """January's label is sent again when February's row waits; whose it is it does not say."""
+    inbox.set(columns__event_time="day")
+    header = f"corporation,day,{','.join(FEATURES)}\n"
+    ingest(inbox, ledger, january=f"{header}a,2026-01-01,1,2,3\n", truth=LABELS + "a,0\n")
+
+    _, again = ingest(
+        inbox, ledger, february=f"{header}a,2026-02-01,1,2,3\n", truth2=LABELS + "a,0\n,\n"
+    )
+
+    assert reasons(inbox, 4)[0] == ("2", "corporation", late_labels.AMBIGUOUS, "a")
+    assert known(inbox, ledger) == [("a", 0), ("a", None)]
+
+
+SPELLINGS = [
+    ("2026-03-01 10:00:00", "2026-03-01T10:00:00"),
+    ("2026-03-01T10:00:00", "2026-03-01T10:00:00Z"),
+    ("2026-03-01 10:00:00", "2026-03-01 10:00:00+00:00"),
+    ("2026-03-01T10:00:00Z", "2026-03-01T12:30:00+02:30"),
+    ("2026-03-01 10:00", "2026-03-01 10:00:00.000000"),
+    ("2026-03-01 10:00:00.5", "2026-03-01T10:00:00.500Z"),
+    ("2026-03-01", "2026-03-01 00:00:00"),
+    ("2026-03-01T00:00:00.000Z", "2026-03-01"),
+    ("2026-03-01", "2026-02-28T23:00:00-01:00"),
+]
+
+
+@pytest.mark.parametrize(("row", "label"), SPELLINGS)
+def test_times_are_equal_if_they_mean_the_same_moment(inbox, ledger, row, label):
+    """One system writes a blank, the other a T; without a zone both mean UTC."""
+    inbox.set(columns__event_time="at")
+    header = f"corporation,at,{','.join(FEATURES)}\n"
+    ingest(inbox, ledger, a=f"{header}a,{row},1,2,3\n")
+
+    again, intake = ingest(
+        inbox, ledger, b=f"{header}a,{label},1,2,3\n", c=f"corporation,at,exited\na,{label},1\n"
+    )
+
+    assert (counts(again), counts(intake)) == ((1, 0, 1, 0), (1, 1, 0, 0))
+    assert known(inbox, ledger) == [("a", 1)]
+
+
+def test_other_moments_are_other_rows(inbox, ledger):
+    """A microsecond is enough, and so is a tenth of one."""
+    inbox.set(columns__event_time="at")
+    times = ["10:00:00", "10:00:00.000001", "10:00:00.0000011", "10:00:00+01:00"]
+    rows = "".join(f"a,2026-03-01 {at},1,2,3\n" for at in times)
+
+    (intake,) = ingest(inbox, ledger, a=f"corporation,at,{','.join(FEATURES)}\n{rows}")
+
+    assert counts(intake) == (4, 4, 0, 0)
+
+
+def test_rows_accepted_under_the_text_of_their_time_are_known_by_its_moment(inbox, ledger):
+    """An installation is upgraded: nothing is taken twice, and labels find the old rows."""
+    inbox.set(columns__event_time="at")
+    header = f"corporation,at,{','.join(FEATURES)}\n"
+    old = inbox.drop("old.csv", f"{header}a,2026-03-01T10:00:00,1,2,3\nb,2026-03-01T10:00,1,2,3\n")
+    ingestion.run(inbox.config, ledger)
+    forget_moments(inbox, ledger)
+    old.unlink()
+
+    again, labels, relabelled = ingest(
+        inbox,
+        ledger,
+        a=f"{header}a,2026-03-01 10:00:00,1,2,3\n",
+        b="corporation,at,exited\na,2026-03-01 10:00:00Z,1\n",
+        c=f"{header.strip()},exited\nb,2026-03-01T10:00:00,1,2,3,0\n",
+    )
+
+    assert (counts(again), counts(labels)) == ((1, 0, 1, 0), (1, 1, 0, 0))
+    assert (relabelled.kind, counts(relabelled)) == ("labels", (1, 1, 0, 0))
+    assert known(inbox, ledger) == [("a", 1), ("b", 0)]
+
+
+def forget_moments(world, ledger):
+    """Leave hashes and keys as the version before revision 0009 did: of the text of a time."""
+    rows = store.read_parts(world.config, [1])
+    names = rows[["corporation", "at"]]
+    key_hashes = pd.util.hash_pandas_object(names, index=False).to_numpy().view("int64").tolist()
+    hashes = schema.fingerprints(rows[world.config.columns.all]).tolist()
+    with store.writing_part(store.part_path(world.config, 1), world.config.columns) as writer:
+        writer.write_table(store.to_table(rows.assign(row_hash=hashes), world.config.columns))
+    with ledger.engine.begin() as connection:
+        connection.execute(tables.row_hashes.delete())
+        connection.execute(tables.unripe_rows.delete())
+        connection.execute(tables.ingestions.update().values(hash_version=None))
+        for row_hash, key_hash in zip(hashes, key_hashes, strict=True):
+            row = {"row_hash": row_hash, "ingestion_id": 1}
+            connection.execute(tables.row_hashes.insert().values(row))
+            connection.execute(tables.unripe_rows.insert().values(row | {"key_hash": key_hash}))
 
 
 def test_labels_sent_again_are_duplicates(inbox, ledger):
@@ -205,7 +301,7 @@ def test_what_a_label_drop_brings_is_added_duplicate_or_quarantined_for_a_reason
     assert counts(intake) == (7, 2, 1, 4)
     assert sorted(reasons(inbox, 2)) == [
         ("4", "corporation", "contradicts the known label", "a"),
-        ("5", "corporation", "no earlier row with this key waits for a label", "nobody"),
+        ("5", "corporation", "no row with this key yet; the label waits for it", "nobody"),
         ("6", "corporation", "no label", "b"),
         ("7", "exited", "label other than 0 or 1", "maybe"),
     ]
@@ -220,15 +316,117 @@ def test_the_quarantine_holds_the_refused_lines_as_they_came(inbox, ledger):
     assert copy.read_text() == "exited,note,corporation\n1,seen,nobody\n0,,a\n"
 
 
-def test_labels_that_came_too_early_can_be_requeued(inbox, ledger):
-    """The rows were late; then the labels are taken from quarantine, once."""
-    ingest(inbox, ledger, truth=LABELS + "a,1\nb,0\n")
-    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\n")
+def test_a_label_that_came_too_early_waits_for_its_row(inbox, ledger):
+    """It is neither lost nor an error, and is given to the row with which it was sent for."""
+    inbox.drop("truth.csv", LABELS + "a,1\nb,0\n")
+    early = ingestion.run(inbox.config, ledger)
+    (rows,) = ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\nc,1,2,3\n")
+    (more,) = ingest(inbox, ledger, more=UNLABELLED + "b,1,2,3\na,9,9,9\n")
 
-    (intake,) = ingestion.run(inbox.config, ledger, requeue=1).intakes
+    assert (counts(early.intakes[0]), early.exit_code) == ((2, 0, 0, 2), 0)
+    assert "early labels: 2 waiting for their rows" in str(early)
+    assert (counts(rows), rows.labels_added) == ((2, 2, 0, 0), 1)
+    assert (counts(more), more.labels_added) == ((2, 2, 0, 0), 1)
+    assert known(inbox, ledger) == [("a", 1), ("c", None), ("b", 0), ("a", None)]
 
-    assert (intake.kind, counts(intake)) == ("labels", (2, 1, 0, 1))
+
+def test_a_label_may_come_before_its_row_in_the_same_run(inbox, ledger):
+    """Files are taken by name, which says nothing about who waits for whom."""
+    ingest(inbox, ledger, a_truth=LABELS + "a,1\n", b_rows=UNLABELLED + "a,1,2,3\n")
+
     assert known(inbox, ledger) == [("a", 1)]
+
+
+def test_a_waiting_label_that_is_sent_again_is_a_duplicate(inbox, ledger):
+    """And its opposite is refused, as if the row were there."""
+    ingest(inbox, ledger, truth=LABELS + "a,1\n")
+
+    (again,) = ingest(inbox, ledger, again=LABELS + "a,1\na,0\n")
+
+    assert counts(again) == (2, 0, 1, 1)
+
+
+def test_a_waiting_label_goes_to_the_moment_it_names(inbox, ledger):
+    """Two months of one customer: the label of February skips January."""
+    inbox.set(columns__event_time="at")
+    header = f"corporation,at,{','.join(FEATURES)}\n"
+    ingest(inbox, ledger, a="corporation,at,exited\na,2026-02-01T00:00Z,1\n")
+
+    ingest(inbox, ledger, b=f"{header}a,2026-01-01,1,2,3\na,2026-02-01,1,2,3\n")
+
+    assert known(inbox, ledger) == [("a", None), ("a", 1)]
+
+
+def test_no_more_labels_wait_than_there_is_room_for(inbox, ledger, monkeypatch):
+    """Whoever sends labels of strangers for ever does not fill the database."""
+    monkeypatch.setattr("risk.data.contents.MAX_EARLY", 2)
+
+    (intake,) = ingest(inbox, ledger, truth=LABELS + "a,1\nb,1\nc,1\n")
+
+    assert (counts(intake), intake.labels_waiting) == ((3, 0, 0, 3), 2)
+    assert reasons(inbox, 1)[-1] == ("4", "corporation", late_labels.NO_ROW, "c")
+
+
+def test_a_row_that_comes_again_with_its_label_ripens_the_first(inbox, ledger):
+    """The same customers, exported again once it is known who left."""
+    labelled = UNLABELLED.replace("\n", ",exited\n")
+    ingest(inbox, ledger, rows=f"{labelled}a,1,2,3,\nb,4,5,6,\nb,4,5,7,\n")
+
+    again = f"{labelled}b,4,5,7,1\na,1,2,3,0\nb,4,5,6,0\n"
+    (intake,) = ingest(inbox, ledger, again=again)
+    (third,) = ingest(inbox, ledger, third=f"{again}b,4,5,6,1\n")
+
+    assert (intake.kind, counts(intake)) == ("labels", (3, 3, 0, 0))
+    assert (third.kind, counts(third)) == ("rows", (4, 0, 3, 1))
+    assert reasons(inbox, 3) == [("5", "corporation", late_labels.CONTRADICTION, "b")]
+    assert known(inbox, ledger) == [("a", 0), ("b", 0), ("b", 1)]
+
+
+def test_a_drop_may_bring_new_rows_and_labels_of_old_ones(inbox, ledger):
+    """The counts still add up: such a row is a duplicate whose label was wanted."""
+    labelled = UNLABELLED.replace("\n", ",exited\n")
+    ingest(inbox, ledger, rows=f"{labelled}a,1,2,3,\n")
+
+    result = ingestion.run(
+        inbox.drop("again.csv", f"{labelled}c,1,2,3,\na,1,2,3,1\nc,1,2,3,0\n") and inbox.config,
+        ledger,
+    )
+
+    (intake,) = result.intakes
+    assert (intake.kind, counts(intake), intake.labels_added) == ("rows", (3, 1, 2, 0), 2)
+    assert str(result).endswith("1 added, 2 duplicate, 0 quarantined; late labels: 2 added")
+    assert known(inbox, ledger) == [("a", 1), ("c", 0)]
+
+
+def test_a_row_that_comes_again_without_its_label_is_a_duplicate(inbox, ledger):
+    """Whatever its label was: it is the same customer."""
+    labelled = UNLABELLED.replace("\n", ",exited\n")
+    ingest(inbox, ledger, rows=f"{labelled}a,1,2,3,1\nb,1,2,3,0\n")
+
+    (intake,) = ingest(inbox, ledger, again=f"{labelled}a,1,2,3,\nb,1,2,3,\n")
+
+    assert counts(intake) == (2, 0, 2, 0)
+
+
+def test_identifiers_that_became_numbers_on_the_way_find_their_rows(inbox, ledger):
+    """Pandas writes 1000.0 where a column has gaps; unless such a name is known by itself."""
+    ingest(inbox, ledger, rows=UNLABELLED + "1000,1,2,3\n1001,1,2,3\n1001.0,1,2,3\n7.0,1,2,3\n")
+
+    (intake,) = ingest(inbox, ledger, truth=LABELS + "1000.0,1\n1001.0,0\n7,1\n8.0,1\n")
+
+    assert counts(intake) == (4, 3, 0, 1)
+    assert intake.note == late_labels.ALSO_READ_AS
+    assert known(inbox, ledger) == [("1000", 1), ("1001", None), ("1001.0", 0), ("7.0", 1)]
+
+
+def test_labels_that_wait_can_be_requeued_once(inbox, ledger):
+    """After a correction of their file, say; they do not wait twice."""
+    ingest(inbox, ledger, truth=LABELS + "a,1\nb,0\n")
+    (intake,) = ingestion.run(inbox.config, ledger, requeue=1).intakes
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\na,2,2,3\n")
+
+    assert (intake.kind, counts(intake)) == ("labels", (2, 0, 0, 2))
+    assert known(inbox, ledger) == [("a", 1), ("a", None)]
     with pytest.raises(UnknownName, match="ingestion 1 has nothing in quarantine"):
         ingestion.run(inbox.config, ledger, requeue=1)
 

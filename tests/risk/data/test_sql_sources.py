@@ -604,3 +604,70 @@ def test_an_address_the_driver_stumbles_over_is_a_fault_of_its_source_alone(worl
     assert "s3cret" not in problem
     assert done.intakes
     assert done.exit_code == 69
+
+
+FUTURES = [
+    (sa.DateTime(), datetime(2026, 3, 1), datetime(9999, 12, 31), datetime(2026, 3, 2)),
+    (sa.Date(), date(2026, 3, 1), date(9999, 12, 31), date(2026, 3, 2)),
+    (sa.String(50), "2026-03-01 10:00:00", "9999-12-31 00:00:00", "2026-03-02 10:00:00"),
+    (sa.String(50), "2026-03-01T10:00:00Z", "2999-01-01T00:00:00+09:00", "2026-03-02T10:00:00Z"),
+]
+
+
+@pytest.mark.parametrize(("kind", "usual", "future", "later"), FUTURES)
+def test_a_mark_in_the_future_is_quarantined_and_makes_no_source_deaf(
+    new_crm, ledger, kind, usual, future, later
+):
+    """One wrong row, and every later one would lie behind the mark for ever."""
+    crm = new_crm(kind)
+    crm.add(("a", usual), ("wrong", future))
+    (first,) = run(crm, ledger)
+    quiet = run(crm, ledger)
+    crm.add(("b", later))
+    (second,) = run(crm, ledger)
+
+    (problem,) = ledger.quarantine.page().items
+    assert (counts(first), quiet, counts(second)) == ((2, 1, 0, 1), (), (1, 1, 0, 0))
+    assert names(crm.world) == ["a", "b"]
+    assert (problem["rule"], problem["column_name"]) == (
+        "high-water mark in the future",
+        "changed at",
+    )
+
+
+def test_a_row_ahead_of_its_time_is_taken_when_that_has_come(new_crm, world, ledger):
+    """Nine hours ahead: a clock in another zone, or a plan; until then others are taken."""
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    crm = new_crm(sa.DateTime())
+    crm.add(("ahead", datetime(2026, 3, 1, 21)))
+    taken = []
+    for hour in (12, 13, 14, 23):
+        with world.open_ledger(clock=lambda hour=hour: now.replace(hour=hour)) as timed:
+            taken.append([counts(intake) for intake in run(crm, timed)])
+            crm.add((f"at {hour}", datetime(2026, 3, 1, hour)))
+
+    assert taken == [[(1, 0, 0, 1)], [(1, 1, 0, 0)], [(1, 1, 0, 0)], [(2, 2, 0, 0)]]
+    assert names(world) == ["at 12", "at 13", "at 14", "ahead"]
+
+
+def test_how_far_ahead_a_mark_may_lie_is_a_setting(new_crm, ledger):
+    """For a source that writes the time of another zone."""
+    crm = new_crm(sa.DateTime(), seconds_ahead=10 * 3600)
+    soon = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=9)
+    crm.add(("a", soon))
+
+    (intake,) = run(crm, ledger)
+
+    assert counts(intake) == (1, 1, 0, 0)
+
+
+def test_a_rehearsal_knows_marks_in_the_future_too(new_crm, ledger, tree):
+    """And moves no mark."""
+    crm = new_crm(sa.DateTime())
+    crm.add(("a", datetime(2026, 3, 1)), ("wrong", datetime(9999, 12, 31)))
+    before = tree()
+
+    would, _ = ingestion.rehearse(crm.world.config, ledger)
+
+    assert tree() == before
+    assert str(would) == str(ingestion.run(crm.world.config, ledger))

@@ -9,7 +9,7 @@ from risk.errors import LedgerError, UnknownName
 from risk.ledger import tables
 from risk.ledger.assessments import Case
 from risk.ledger.ingestions import Taken
-from risk.schema import LaterLabel, Problem
+from risk.schema import LaterLabel, Problem, UnripeRow
 from tests.servers import on_servers_in_turn
 
 pytestmark = on_servers_in_turn
@@ -40,7 +40,8 @@ def ingest(ledger, number, *, kind="rows", unripe=(), labels=()):
     counts = {"rows_read": 2, "rows_added": 2, "rows_duplicate": 0, "rows_quarantined": 0}
     signature = {"size_bytes": 1, "mtime_ns": 2, "ctime_ns": 3, "inode": 4}
     drop = {"id": number, "path": f"{number}.csv", "sha256": f"{number:064d}", "kind": kind}
-    taken = Taken(hashes=[row_hash for row_hash, _ in unripe], unripe=unripe, labels=labels)
+    waiting = [UnripeRow(*row) for row in unripe]
+    taken = Taken(hashes=[row.row_hash for row in waiting], unripe=waiting, labels=labels)
     ledger.ingestions.record({**drop, "status": "taken", **counts, **signature}, taken=taken)
 
 

@@ -1,0 +1,315 @@
+"""The content of one drop: its rows and labels, compared with what the ledger knows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from risk import store
+from risk.config import Columns, Config
+from risk.data import drops, late_labels
+from risk.data.drops import Bytes, Piece
+from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow
+from risk.ledger.ledger import Ledger
+from risk.schema import (
+    ROW_HASH,
+    EarlyLabel,
+    LaterLabel,
+    Problem,
+    UnripeRow,
+    fingerprints,
+    keys,
+)
+
+MAX_EARLY = 1_000_000
+MAX_NAMED = 100
+Known = Callable[[Sequence[int]], Iterable[int]]
+Keep = Callable[[pd.DataFrame], None]
+
+
+@dataclass
+class Contents:
+    """The content of one drop read so far; the first of the `refused` records is the header.
+
+    `used` are the IDs of labels that waited for one of its rows. Of its duplicate rows,
+    `n_ripened` brought the label of a row that came before without it. `unfinished` is the hash
+    of the row accepted from a last line without a line end; `superseded` are such rows of earlier
+    drops, with their ingestions, whose line is complete in this one.
+    """
+
+    kind: str = "rows"
+    hashes: list[int] = field(default_factory=list)
+    unripe: list[UnripeRow] = field(default_factory=list)
+    labels: list[LaterLabel] = field(default_factory=list)
+    early: list[EarlyLabel] = field(default_factory=list)
+    used: set[int] = field(default_factory=set)
+    undeclared: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    refused: list[list[str]] = field(default_factory=list)
+    n_read: int = 0
+    n_duplicate: int = 0
+    n_ripened: int = 0
+    unfinished: int | None = None
+    superseded: list[tuple[int, int]] = field(default_factory=list)
+    note: str | None = None
+    refusal: str | None = None
+
+    def add(self, piece: Piece, matched: Matched) -> None:
+        """Add what a piece of a drop holds besides new rows."""
+        problems = [*piece.problems, *matched.problems]
+        self.problems += sorted(problems, key=lambda problem: problem.line)
+        if refused := [*piece.refused, *matched.refused]:
+            self.refused += refused if self.refused else [piece.header, *refused]
+        self.labels += matched.labels
+        self.n_read += piece.n_read
+        self.n_duplicate += matched.n_duplicate
+        self.note = self.note or matched.note
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The valid rows of a piece: new ones, and known ones that come again with their label.
+
+    `own` are the hashes of each of the latter when it had none; all other rows are duplicates.
+    """
+
+    hashes: list[int]
+    fresh: pd.DataFrame
+    again: list[int]
+    own: Sequence[Sequence[int]]
+
+    def has(self, row_hash: int) -> bool:
+        """Return whether a row of the piece has this hash, or had it without its label."""
+        return row_hash in self.hashes or any(row_hash in hashes for hashes in self.own)
+
+    def last_fresh(self, piece: Piece) -> int | None:
+        """Return the hash of the last row of the piece if it is a new one."""
+        is_valid = bool(piece.lines) and piece.lines[-1] == piece.last_line
+        if not is_valid or self.fresh.empty or self.fresh.index[-1] != piece.rows.index[-1]:
+            return None
+        return int(self.fresh[ROW_HASH].iloc[-1])
+
+
+class Reader:
+    """Reads one drop and compares it with the ledger; writes nothing.
+
+    `requeued` is the ingestion whose quarantined rows are read again; `ahead` are the problems of
+    rows, by position, whose marks are in the future.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        *,
+        requeued: int | None = None,
+        ahead: Mapping[int, Problem] | None = None,
+    ) -> None:
+        self.config, self.ledger, self.requeued = config, ledger, requeued
+        self.ingestion_id = ledger.ingestions.last_id() + 1
+        self.ahead = ahead or {}
+        self.contents = Contents()
+        self.seen: set[int] = set()
+
+    def read(self, file: Bytes, *, known: Known, keep: Keep) -> Contents:
+        """Read a drop of labels, or of rows; `keep` is called with rows not `known` by hash."""
+        limit = self.config.ingestion.max_line_characters
+        header = drops.header_of(file, limit)
+        if late_labels.has_only_labels(header, self.config.columns):
+            columns = self.config.columns.of_labels(header)
+            self.contents.kind = "labels"
+            for piece in drops.read(file, columns, limit):
+                self._add_labels(self._without_ahead(piece), columns)
+            return self.contents
+        holds_early = self.ledger.labels.count_early() > 0
+        beginnings, is_unfinished = self._beginnings(file), drops.is_unfinished(file)
+        for whole in drops.read(file, self.config.columns, limit):
+            piece = self._without_ahead(whole)
+            found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
+            beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}
+            self.contents.unfinished = found.last_fresh(piece) if is_unfinished else None
+        self.contents.superseded = list(beginnings.items())
+        return self.contents
+
+    def _without_ahead(self, piece: Piece) -> Piece:
+        """Refuse the rows of a source whose marks are in the future."""
+        positions = [self.contents.n_read + int(place) for place in piece.rows.index]
+        late = [i for i, position in enumerate(positions) if position in self.ahead]
+        if not late:
+            return piece
+        rest = [i for i, position in enumerate(positions) if position not in self.ahead]
+        found = [self.ahead[positions[i]]._replace(line=piece.lines[i]) for i in late]
+        return replace(
+            piece,
+            rows=piece.rows.iloc[rest],
+            problems=[*piece.problems, *found],
+            refused=[*piece.refused, *(piece.records[i] for i in late)],
+            lines=[piece.lines[i] for i in rest],
+            records=[piece.records[i] for i in rest],
+        )
+
+    def _beginnings(self, file: Bytes) -> dict[int, int]:
+        """Return the perhaps unfinished rows of earlier files with which this one begins.
+
+        Each is given by its hash, with its ingestion.
+        """
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        earlier = self.ledger.ingestions.unfinished(smaller_than=size)
+        digests = drops.sha256_of_beginnings(file, {row.size_bytes for row in earlier})
+        return {
+            row.unfinished_row_hash: row.id
+            for row in earlier
+            if digests[row.size_bytes] == row.sha256
+        }
+
+    def _add_labels(self, piece: Piece, columns: Columns) -> None:
+        matched = late_labels.match(piece, columns, waiting=self._waiting, known=self._known)
+        came = self._came(piece, columns, matched)
+        n_free = MAX_EARLY - self.ledger.labels.count_early() if matched.early else 0
+        for i, label in matched.early.items():
+            waits = i not in came and len(self.contents.early) < n_free
+            matched.refuse(piece, i, columns, EARLY if waits else NO_ROW)
+            if waits:
+                self.contents.early.append(label)
+        self.contents.add(piece, matched)
+
+    def _came(self, piece: Piece, columns: Columns, matched: Matched) -> set[int]:
+        """Return which of the early labels name no event time and a customer who has rows.
+
+        Such a label may be of one of those rows; the next row of that name is not to get it.
+        """
+        unsure = [i for i, label in matched.early.items() if label.event_time_us is None]
+        names = piece.rows[columns.identifier].iloc[unsure].tolist()
+        parts = self.ledger.ingestions.parts() if unsure else []
+        present = store.identifiers_among(self.config, parts, names)
+        return {i for i, name in zip(unsure, names, strict=True) if name in present}
+
+    def _add_rows(self, piece: Piece, *, known: Known, keep: Keep, holds_early: bool) -> Sorted:
+        columns, contents = self.config.columns, self.contents
+        found = _sort(piece.rows[columns.all], columns, known=known, seen=self.seen)
+        fresh = found.fresh
+        unripe = fresh[fresh[columns.target].isna()]
+        waiting = [
+            UnripeRow(row_hash, *key)
+            for row_hash, key in zip(unripe[ROW_HASH].tolist(), keys(unripe, columns), strict=True)
+        ]
+        contents.hashes += fresh[ROW_HASH].tolist()
+        contents.unripe += waiting
+        contents.undeclared = _undeclared(piece.header, columns)
+        keep(fresh)
+        if holds_early and len(fresh):
+            self._apply_early(fresh, waiting)
+        matched = self._ripen(piece, found)
+        contents.n_ripened += len(matched.labels)
+        matched.n_duplicate += piece.rows.shape[0] - len(fresh) - len(found.again)
+        matched.n_duplicate += len(matched.labels)
+        contents.add(piece, matched)
+        return found
+
+    def _apply_early(self, fresh: pd.DataFrame, waiting: Sequence[UnripeRow]) -> None:
+        """Give new rows the labels that wait for them; one that has its label needs no other."""
+        unripe = {row.row_hash for row in waiting}
+        names = keys(fresh, self.config.columns)
+        early = EarlyLabels(self._early([name.key_hash for name in names]))
+        for row_hash, key in zip(fresh[ROW_HASH].tolist(), names, strict=True):
+            label = early.take(key)
+            if label:
+                self.contents.used.add(label.id)
+            if label and row_hash in unripe:
+                name, at = key
+                given = LaterLabel(row_hash, name, label.y_true, self.ingestion_id, at)
+                self.contents.labels.append(given)
+
+    def _ripen(self, piece: Piece, found: Sorted) -> Matched:
+        """Take the labels of rows that came before without them."""
+        if not found.again:
+            return Matched()
+        again = replace(
+            piece,
+            rows=piece.rows.iloc[found.again],
+            lines=[piece.lines[i] for i in found.again],
+            records=[piece.records[i] for i in found.again],
+        )
+        columns = self.config.columns
+        matched = late_labels.match(
+            again, columns, waiting=self._waiting, known=self._known, own=found.own
+        )
+        for i in matched.early:
+            matched.refuse(again, i, columns, NO_ROW)
+        return matched
+
+    def _waiting(self, names: Sequence[int]) -> list[Any]:
+        """Return the rows that wait, also in this drop, except those it has ripened."""
+        ripened, wanted = {label.row_hash for label in self.contents.labels}, {*names}
+        here = [
+            WaitingRow(*row, ingestion_id=self.ingestion_id)
+            for row in self.contents.unripe
+            if row.key_hash in wanted
+        ]
+        rows = [*self.ledger.labels.waiting(names), *here]
+        return [row for row in rows if row.row_hash not in ripened]
+
+    def _known(self, names: Sequence[int]) -> list[Any]:
+        """Return the labels of rows, and of rows that have yet to come."""
+        given = [*self.contents.labels, *self.contents.early]
+        return [*self.ledger.labels.known(names), *self._early(names), *given]
+
+    def _early(self, names: Sequence[int]) -> list[Any]:
+        early = self.ledger.labels.early(list({*names}), besides=self.requeued)
+        return [label for label in early if label.id not in self.contents.used]
+
+
+def _sort(rows: pd.DataFrame, columns: Columns, *, known: Known, seen: set[int]) -> Sorted:
+    """Sort the valid rows of a piece by what earlier rows, of this drop too, make of them.
+
+    `known` returns which of the given row hashes were accepted from earlier drops; `seen` holds
+    the hashes found so far. A row without its label is a duplicate of the same row with one.
+    """
+    target, at = columns.target, columns.event_time
+    hashes = fingerprints(rows, at).tolist()
+    seen.update(known(hashes))
+    unsure = [i for i, row_hash in enumerate(hashes) if row_hash not in seen]
+    has_label = rows[target].notna().to_numpy()
+    labelled = [i for i in unsure if has_label[i]]
+    unlabelled = [i for i in unsure if not has_label[i]]
+    others = {i: (row_hash,) for i, row_hash in _labelled(rows, labelled, columns, pd.NA)}
+    for label in (0, 1):
+        for i, row_hash in _labelled(rows, unlabelled, columns, label):
+            others[i] = (*others.get(i, ()), row_hash)
+    seen.update(known(list(chain.from_iterable(others.values()))))
+    is_fresh, again = np.zeros(len(rows), dtype=bool), []
+    for i in unsure:
+        if hashes[i] in seen:
+            continue
+        came_before = not seen.isdisjoint(others[i])
+        if came_before and has_label[i]:
+            again.append(i)
+        is_fresh[i] = not came_before
+        seen.add(hashes[i])
+    as_text = columns.model_copy(update={"event_time": None})  # before times were moments
+    text_hashes = dict(_labelled(rows, again, as_text, pd.NA))
+    own = [(*others[i], text_hashes[i]) for i in again]
+    return Sorted(hashes, rows.assign(**{ROW_HASH: hashes}).loc[is_fresh], again, own)
+
+
+def _undeclared(header: Sequence[str], columns: Columns) -> list[str]:
+    """Return names of columns that are not used; of very many, the first ones."""
+    declared = {*columns.all}
+    names = dict.fromkeys(name for name in header if name and name not in declared)
+    return list(islice(names, MAX_NAMED))
+
+
+def _labelled(
+    rows: pd.DataFrame, which: list[int], columns: Columns, label: Any
+) -> Iterator[tuple[int, int]]:
+    """Yield the positions of some rows with the hashes they would have with this label."""
+    labels = pd.array([label] * len(which), dtype="Int8")
+    changed = rows.iloc[which].assign(**{columns.target: labels})
+    return zip(which, fingerprints(changed, columns.event_time).tolist(), strict=True)

@@ -1,0 +1,74 @@
+"""Copies of the accepted rows: as CSV, and in SQL; all can be made again from the parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from risk import store
+from risk.config import Config
+from risk.ledger.dataset_rows import StoredRow, stored_form
+from risk.ledger.ledger import Ledger
+
+RECORD_COLUMNS = [
+    "id", "path", "sha256", "status", "kind", "duplicate_of", "reason",
+    "rows_read", "rows_added", "rows_duplicate", "rows_quarantined", "ingested_at",
+]  # fmt: skip
+
+
+def compile_files(config: Config, ledger: Ledger) -> None:
+    """Append missing rows to final_data.csv and ingested_files.csv; rebuild them if damaged.
+
+    Rows that were superseded leave their parts first, and final_data.csv is made again.
+    """
+    for number, row_hashes in ledger.ingestions.superseded().items():
+        store.remove_rows(store.part_path(config, number), row_hashes)
+        ledger.derived_files.record(config.compiled_data_filename, ingestion_id=0, size_bytes=0)
+        ledger.ingestions.note_removal(row_hashes)
+    columns = config.columns
+
+    def rows_of(ingestion: Any) -> Iterator[str]:
+        if ingestion.rows_added and ingestion.kind == "rows":
+            for rows in store.read_part(store.part_path(config, ingestion.id), columns):
+                yield store.to_csv(rows, columns)
+
+    def record_of(ingestion: Any) -> Iterator[str]:
+        yield store.csv_line([getattr(ingestion, name) for name in RECORD_COLUMNS])
+
+    _extend(config, ledger, config.compiled_data_filename, columns.all, rows_of)
+    _extend(config, ledger, config.compilation_record_filename, RECORD_COLUMNS, record_of)
+
+
+def complete_sql(config: Config, ledger: Ledger) -> None:
+    """Store rows in SQL that were accepted before store_dataset_in_sql was set."""
+    for number in ledger.dataset_rows.missing_parts() if config.store_dataset_in_sql else []:
+        ledger.dataset_rows.store_part(number, rows_for_sql(config, number))
+
+
+def rows_for_sql(config: Config, ingestion_id: int) -> Iterator[StoredRow]:
+    """Yield the rows of an ingestion's part in the form stored in SQL."""
+    part = store.read_part(store.part_path(config, ingestion_id), config.columns)
+    return stored_form(part, config.columns)
+
+
+def _extend(
+    config: Config,
+    ledger: Ledger,
+    name: str,
+    header: Sequence[str],
+    render: Callable[[Any], Iterator[str]],
+) -> None:
+    path, first_line = config.ingested_folder / name, store.csv_line(header)
+    through, size = ledger.derived_files.state(name)
+    actual = store.size_of(path, first_line)
+    if actual < size:
+        through = size = 0
+    missing = ledger.ingestions.after(through)
+    if missing and not size:
+        size = store.append(path, first_line, after=0)
+    elif actual > size:
+        store.append(path, "", after=size)
+    for ingestion in missing:
+        for text in render(ingestion):
+            size = store.append(path, text, after=size)
+        ledger.derived_files.record(name, ingestion_id=ingestion.id, size_bytes=size)

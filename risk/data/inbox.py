@@ -1,0 +1,92 @@
+"""The input folder: which drops are there, and which of them are complete."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from risk.config import Config
+from risk.data import drops
+from risk.data.drops import Drop, Signature
+from risk.errors import StorageError
+from risk.schema import NAME_CHARACTERS
+
+UNFINISHED_RESTS_LONGER, MAX_WAIT = 10, 60
+
+
+def find(config: Config) -> tuple[list[Drop], list[str]]:
+    """Return the drops sorted by name, and a message for each CSV entry that is skipped."""
+    found, skipped = [], []
+    try:
+        entries = sorted(os.scandir(config.input_folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise StorageError(f"input_folder_path cannot be listed: {error}") from None
+    for entry in entries:
+        if entry.name.startswith(".") or not entry.name.lower().endswith(".csv"):
+            continue
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        name = _recordable(config.name_of(Path(entry.path)))
+        if not stat.S_ISREG(status.st_mode):
+            skipped.append(f"{name}: skipped, not a regular file")
+        elif status.st_size > config.ingestion.max_file_bytes:
+            limit = config.ingestion.max_file_bytes
+            skipped.append(f"{name}: {status.st_size} bytes, more than max_file_bytes = {limit}")
+        else:
+            found.append(Drop(Path(entry.path), name, Signature.of(status)))
+    return found, skipped
+
+
+def settled(found: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], list[str]]:
+    """Return the drops unchanged over `settle_seconds`, and a message for each of the others.
+
+    A file whose last line has no line end must have rested longer: its writer may have paused in
+    the middle of that line. It waits only if a file may have changed more recently, and no longer
+    than a minute for an unfinished line.
+    """
+    now, longer = time.time(), settle_seconds * UNFINISHED_RESTS_LONGER
+    age = {drop: now - drop.signature.ctime_ns / 1e9 for drop in found}
+    unfinished = [drop for drop in found if age[drop] < longer and _is_unfinished_at(drop.path)]
+    young = [drop for drop in found if age[drop] < settle_seconds or drop in unfinished]
+    if young:
+        can_wait = unfinished and longer <= MAX_WAIT
+        time.sleep(longer if can_wait else settle_seconds)
+    left = {
+        drop: "still being written, left for a later run"
+        for drop in young
+        if _signature(drop.path) != drop.signature
+    }
+    if longer > MAX_WAIT:
+        rests = f"its last line has no line end; left until the file has rested {longer:g} seconds"
+        left = dict.fromkeys(unfinished, rests) | left
+    names = sorted(f"{drop.name}: {why}" for drop, why in left.items())
+    return [drop for drop in found if drop not in left], names
+
+
+def _recordable(name: str) -> str:
+    """Truncate a name too long for the ledger; a digest of all of it keeps it unique."""
+    if len(name) <= NAME_CHARACTERS:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: NAME_CHARACTERS - 17]}…{digest}"
+
+
+def _is_unfinished_at(path: Path) -> bool:
+    try:
+        with open(path, "rb", opener=drops.open_no_follow) as file:
+            return drops.is_unfinished(file)
+    except OSError:
+        return False
+
+
+def _signature(path: Path) -> Signature | None:
+    try:
+        return Signature.of(path.lstat())
+    except OSError:
+        return None

@@ -1,0 +1,99 @@
+"""Files of an ingestion before its commit, named after their owner so that no other run takes them.
+
+They get their final names, of which the number is the ingestion's, within its transaction: two
+runs that evaded the lock cannot overwrite each other's files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from risk import store
+from risk.config import Config
+from risk.ledger.ledger import Ledger
+
+OWNED = re.compile(r"\.+\d+\.(?P<host>.+)\.(?P<process>\d+)(\.tmp)+")
+
+
+def part(config: Config, ingestion_id: int) -> Path:
+    """Return where this process writes the rows accepted by an ingestion."""
+    return _staged(store.part_path(config, ingestion_id))
+
+
+def quarantine(config: Config, ingestion_id: int) -> Path:
+    """Return where this process writes what an ingestion refused."""
+    return _staged(store.quarantine_path(config, ingestion_id))
+
+
+def publish(config: Config, ingestion_id: int) -> None:
+    """Give the files of an ingestion their final names; within its transaction only."""
+    for final in (
+        store.part_path(config, ingestion_id),
+        store.quarantine_path(config, ingestion_id),
+    ):
+        staged = _staged(final)
+        with store.storage_faults(final):
+            _remove(final)  # left by a crash before the commit of this number
+            if staged.exists():
+                staged.replace(final)
+                store.sync_folder(final.parent)
+
+
+def sweep(config: Config, ledger: Ledger) -> None:
+    """Delete what a crash left: temporary files, and parts and quarantine never recorded.
+
+    Files of a run that is still alive stay, even if it has lost the lock.
+    """
+    parts = store.part_path(config, 0).parent
+    for folder in (parts, config.quarantine_folder, config.model_folder, config.deployment_folder):
+        for leftover in folder.glob(".*.tmp"):
+            if not _is_owned(leftover, config.lease_seconds):
+                _remove(leftover)
+    if any(_unrecorded(config, ledger.ingestions.last_id())):
+        with ledger.ingestions.unchanging() as last_id:
+            for path in _unrecorded(config, last_id):
+                _remove(path)
+
+
+def _staged(final: Path) -> Path:
+    return final.with_name(f".{final.stem}.{socket.gethostname()}.{os.getpid()}.tmp")
+
+
+def _unrecorded(config: Config, last_id: int) -> Iterator[Path]:
+    parts = store.part_path(config, 0).parent
+    for path in [*parts.glob("*.parquet"), *config.quarantine_folder.glob("*")]:
+        if path.stem.isdigit() and int(path.stem) > last_id:
+            yield path
+
+
+def _is_owned(path: Path, lease_seconds: float) -> bool:
+    """Return whether another process may still need a file; of another host, a recent one."""
+    owner = OWNED.fullmatch(path.name)
+    if owner is None:
+        return False
+    if owner["host"] != socket.gethostname():
+        return time.time() - path.lstat().st_mtime < lease_seconds
+    return int(owner["process"]) != os.getpid() and _is_alive(int(owner["process"]))
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
