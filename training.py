@@ -22,7 +22,8 @@ from risk import cli, store
 from risk.config import Config
 from risk.data import drops
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, training_data
+from risk.models import dating, model, releases, training_data
+from risk.models.dating import Change, is_since
 from risk.models.fitting import Fitted, fewest_of_a_class, fit
 from risk.models.model import Manifest
 from risk.models.training_data import Split
@@ -37,10 +38,10 @@ Z_95 = 1.645
 
 @dataclass(frozen=True)
 class Chosen:
-    """The rows to train on, the ingestion in which the change began, and the reason."""
+    """The rows to train on, when the change began, and the reason."""
 
     rows: pd.DataFrame
-    since: int | None
+    since: Change | None
     reason: str
 
 
@@ -60,11 +61,11 @@ class Challenger:
 
 
 def run(
-    config: Config, ledger: Ledger, *, how: How = "retrain", since: int | None = None
+    config: Config, ledger: Ledger, *, how: How = "retrain", since: Change | None = None
 ) -> Challenger:
     """Choose rows, fit, and write the challenger, its manifest last.
 
-    `since` is the ingestion in which a change began. If a model fitted to the rows since then
+    `since` is when a change began. If a model fitted to the rows since then
     predicts them significantly better than a model fitted to all rows, only these are used.
     """
     with ledger.runs.stage("training"):
@@ -81,17 +82,17 @@ def run(
     return Challenger(manifest)
 
 
-def _retrain(config: Config, split: Split, since: int | None) -> tuple[Chosen, Fitted]:
+def _retrain(config: Config, split: Split, since: Change | None) -> tuple[Chosen, Fitted]:
     """Fit to all rows and, after a change, to the rows since then; return the better fit."""
     rows, everything = split.rows, _unfitted(config)
     fitted = fit(everything, rows, config)
-    changed = rows[training_data.INGESTION] >= (since or 0)
+    changed = is_since(rows, since, config.columns.event_time)
     recent = rows[changed]
     if since is None or changed.all() or not _is_enough(recent, config):
         return Chosen(rows, since, "all rows"), fitted
     fitted_recently = fit(_unfitted(config), recent, config)
     y_true = recent[config.columns.target].to_numpy(dtype="float64")
-    saved = (fitted.out_of_fold[changed.to_numpy()] - y_true) ** 2
+    saved = (fitted.out_of_fold[changed] - y_true) ** 2
     saved -= (fitted_recently.out_of_fold - y_true) ** 2
     if saved.mean() > Z_95 * saved.std(ddof=1) / np.sqrt(len(saved)):
         reason = "rows since the change; older rows do not predict them as well"
@@ -133,10 +134,17 @@ def _write(
         rows_held_out=len(split.held_out),
         rows_left_out=split.rows_left_out,
         trained_through=split.through,
+        reference_since=_first(chosen.rows[monitored_release.remembered(record, config)], config),
         held_out_scores=fitted.scores,
         **model.environment(),
         files={name: model.digest(content) for name, content in files.items()},
     )
+
+
+def _first(rows: pd.DataFrame, config: Config) -> Change:
+    """Return the date of the oldest of some rows."""
+    event_time = config.columns.event_time
+    return dating.date_of(dating.in_order(rows, event_time), 0, event_time)
 
 
 def _predicted_test_data(config: Config, fitted: Fitted) -> pd.DataFrame:

@@ -56,6 +56,7 @@ class VerdictCode(StrEnum):
     BETTER = "better"
     NOT_INFERIOR = "not_inferior"
     NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
+    ONE_CLASS = "one_class"
     SAME_MODEL = "same_model"
     FIRST = "first"
     FORCED = "forced"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ Array = NDArray[Any]
 # (docs/evidence.md).
 GAIN_WORTH_PROVING = 0.04
 USUAL_DISAGREEMENT = 0.15
+ENOUGH_TO_KNOW_IT = 20
 NUMBER_OF_BETS = 4  # `evidence.STAKES`; the mean of so many costs ln 4 nats
 # The first look that proves comes before the expected one: simulated, the median is 570 rows where
 # the formula has 822 (docs/evidence.md).
@@ -79,9 +80,10 @@ class Standing:
 class Verdict:
     """Whether the challenger may replace the champion, on what evidence, and why.
 
-    `wins` and `losses` count the rows on which it did better and worse, `rows_needed` about how
-    many would prove a gain of four points. `confidence` is that of the intervals of both scores
-    and of their difference.
+    `wins` and `losses` count the rows on which it did better and worse. `rows_needed` is about how
+    many would prove `gain_possible`: a gain of four points, or all that the models differ by if
+    that is less; None if they never do. `confidence` is that of the intervals of both scores and
+    of their difference.
     """
 
     deploy: bool
@@ -99,6 +101,7 @@ class Verdict:
     wins: int | None = None
     losses: int | None = None
     rows_needed: int | None = None
+    gain_possible: float | None = None
     sources: Mapping[str, int] = field(default_factory=dict)
     evidence_needed: float | None = None
     because_drifted: bool = False
@@ -119,7 +122,7 @@ class Verdict:
 class Ruling:
     """What is decided, why, on what verdict if the gate was asked, and what is live afterwards.
 
-    `release` is the row of a new one.
+    `release` is the row of a new one, `answered` are the incidents that are over with it.
     """
 
     action: Action
@@ -127,6 +130,7 @@ class Ruling:
     verdict: Verdict | None = None
     version: int | None = None
     release: Mapping[str, Any] | None = None
+    answered: Sequence[int] = ()
 
 
 def compare(
@@ -167,6 +171,9 @@ def compare(
         sources=predicted.sources,
         evidence_needed=1 / gate.alpha,
     )
+    # Rows of one class cannot say which model tells the classes apart, however many there are.
+    if len(np.unique(predicted.y_true)) < 2:
+        return replace(found, verdict=VerdictCode.ONE_CLASS, action=Action.ASK)
     # Reasons against come first: within the margin a challenger can be worse and not inferior, both
     # beyond chance. 1 / alpha is Ville's bound, for all looks together.
     if e_worse >= 1 / gate.alpha:
@@ -174,17 +181,19 @@ def compare(
     # By the metric itself: the evidence is about a linear form of it, which may rank otherwise.
     if _point_is_worse(before, now, metric):
         return replace(found, verdict=VerdictCode.WORSE)
-    if e_better >= 1 / gate.alpha:
+    if e_better >= 1 / gate.alpha and not (standing.harm and _lost_more(found)):
         verdict = VerdictCode.NOT_INFERIOR if standing.harm else VerdictCode.BETTER
         return replace(found, verdict=verdict, deploy=True, proven=True, action=Action.DEPLOY)
-    unsure = replace(found, rows_needed=rows_needed(gains, gate.alpha))
+    needed, possible = rows_needed(gains, gate.alpha)
+    unsure = replace(found, rows_needed=needed, gain_possible=possible)
     return _without_evidence(unsure, gate, standing)
 
 
 def _without_evidence(unsure: Verdict, gate: Gate, standing: Standing) -> Verdict:
     # At the first look only: scores of equal models cross again and again as rows come, so a rule
     # that needs no evidence would let any challenger in if it were asked often enough.
-    if gate.when_unsure == "deploy_if_drifted" and standing.drift and standing.first_look:
+    drifted = standing.drift and standing.first_look and not _lost_more(unsure)
+    if gate.when_unsure == "deploy_if_drifted" and drifted:
         return replace(unsure, deploy=True, action=Action.DEPLOY, because_drifted=True)
     return replace(unsure, action=Action.ASK) if gate.when_unsure == "ask" else unsure
 
@@ -203,14 +212,25 @@ def first(score: Estimate, metric: Metric, *, confidence: float = 0.95) -> Verdi
     )
 
 
-def rows_needed(gains: Array, alpha: float) -> int:
-    """Tell about how many rows it takes, looking often, to prove a gain of four points."""
+def rows_needed(gains: Array, alpha: float) -> tuple[int | None, float]:
+    """Return about how many rows it takes, looking often, to prove what gain, at most four points.
+
+    No model gains more than the two differ by: where they differ on 1.4 % of the rows, no number of
+    rows proves four points.
+    """
     # What limits the stake is the mean of D^2: |D| is the same for 0-1 losses, more for others.
-    disagreement = float(np.mean(np.abs(gains))) if len(gains) >= 20 else USUAL_DISAGREEMENT
-    spread = max(disagreement, GAIN_WORTH_PROVING)  # a gain of 4 points needs 4 % in dispute
+    known = len(gains) >= ENOUGH_TO_KNOW_IT
+    disagreement = float(np.mean(np.abs(gains))) if known else USUAL_DISAGREEMENT
+    possible = min(GAIN_WORTH_PROVING, disagreement)
+    if not possible:
+        return None, 0.0
     # The best stake, gain / spread, grows by gain^2 / (2 spread) nats a row up to ln(4 / alpha).
-    best = 2 * spread * np.log(NUMBER_OF_BETS / alpha) / GAIN_WORTH_PROVING**2
-    return int(round(PEEKING_SAVES * best, -1))
+    best = 2 * disagreement * np.log(NUMBER_OF_BETS / alpha) / possible**2
+    return int(round(PEEKING_SAVES * best, -1)), possible
+
+
+def _lost_more(found: Verdict) -> bool:
+    return (found.losses or 0) > (found.wins or 0)
 
 
 def _difference_of_scores(predicted: PairedPredictions, by: Criteria) -> Estimate | None:

@@ -16,10 +16,12 @@ from risk.decisions import gate, policy
 from risk.decisions.codes import VerdictCode
 from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing, Verdict
 from risk.decisions.policy import Choice
+from risk.errors import DataError, RiskError
 from risk.ledger.ledger import Ledger
 from risk.models import evaluation, model, recalibration, releases, training_data
 from risk.models.evaluation import ripe
-from risk.models.model import Model
+from risk.models.fitting import fit
+from risk.models.model import Manifest, Model
 from risk.monitoring import incidents
 from risk.monitoring.monitored_release import MonitoredRelease
 
@@ -29,10 +31,7 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
     manifest, open_incidents = live.champion.manifest, ledger.incidents.unresolved()
     offered = []
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
-        parts = [
-            number for number in ledger.ingestions.parts() if number > manifest.trained_through
-        ]
-        labelled = ripe(training_data.accepted(config, ledger, parts), manifest.target)
+        labelled = training_data.sound_rows(config, ledger, labelled_after=manifest.trained_through)
         known = pd.DataFrame(
             {
                 "y_true": labelled[manifest.target].astype("float64"),
@@ -48,6 +47,35 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
         growth=growth,
         through=max(ledger.ingestions.parts(), default=0),
     )
+
+
+def rehearse_first(config: Config, rows: pd.DataFrame) -> str:
+    """Say whether a run would train a first model on rows, by fitting one that is thrown away."""
+    target = config.columns.target
+    try:
+        known = ripe(training_data.without_test(config, rows), target)
+        fit(
+            model.build(config.columns, config.training, random_seed=config.random_seed),
+            known,
+            config,
+        )
+        if ripe(drops.read_whole(config, config.test_data), target).empty:
+            raise DataError(
+                f"{config.name_of(config.test_data)} has no labelled row to score it on"
+            )
+    except RiskError as error:
+        return f"would not train the first model: {error}"
+    return f"would train the first model, on {len(known)} labelled rows"
+
+
+def answered(config: Config, ledger: Ledger, challenger: Manifest) -> list[int]:
+    """Return the open incidents that are over once the challenger is live."""
+    return policy.answered(ledger.incidents.unresolved(), challenger, config.policy)
+
+
+def answered_by_rollback(ledger: Ledger, version: int) -> list[int]:
+    """Return the open incidents that are over once a release is no longer live."""
+    return policy.answered_by_rollback(ledger.incidents.unresolved(), version)
 
 
 def last_seen(ledger: Ledger) -> dict[str, Any]:

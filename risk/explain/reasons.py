@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from risk.decisions.codes import Action, ReasonCode, Response, VerdictCode
-from risk.decisions.gate import Ruling
+from risk.decisions.gate import GAIN_WORTH_PROVING, Ruling
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
 from risk.explain.sentences import of_finding, of_incident, parsed, subject
@@ -58,6 +58,7 @@ OF_VERDICTS = {
     VerdictCode.WORSE: "The challenger is worse",
     VerdictCode.BETTER: "The challenger is better beyond chance",
     VerdictCode.NOT_INFERIOR: "The challenger is not inferior beyond chance",
+    VerdictCode.ONE_CLASS: "No row of one class is among the rows to compare the models on",
     VerdictCode.NOT_ENOUGH_EVIDENCE: "There is not enough evidence for the challenger",
 }
 
@@ -181,12 +182,26 @@ def _of_gate(decision: Row, facts: Row) -> list[str]:
     said = f"{OF_VERDICTS[VerdictCode(code)]}: {compared(comparison)}"
     if code in WORSE:
         return [f"{said}."]
+    if code == VerdictCode.ONE_CLASS:
+        return [f"{said}.", _without_evidence(decision, comparison)]
     said = f"{said}; the evidence is {weight}"
     if code != VerdictCode.NOT_ENOUGH_EVIDENCE:
         return [f"{said}."]
     needed = f"{said}, where {comparison['evidence_needed']:.0f} is needed."
-    more = f"About {comparison['rows_needed']:,} rows would prove a gain of 4 points."
-    return [needed, more, _without_evidence(decision, comparison)]
+    return [needed, _of_possible_gain(comparison), _without_evidence(decision, comparison)]
+
+
+def _of_possible_gain(comparison: Row) -> str:
+    """Say what gain rows could prove, which the models' disagreement limits."""
+    rows, gain = comparison["rows_needed"], comparison.get("gain_possible")
+    if rows is None:
+        return "The models agree on every row, so no gain can be proven."
+    if gain is None or gain >= GAIN_WORTH_PROVING:  # None: decided before it was recorded
+        return f"About {rows:,} rows would prove a gain of 4 points."
+    return (
+        f"The models differ too little to gain more than {100 * gain:.2g} points; about {rows:,} "
+        "rows would prove that."
+    )
 
 
 def _without_evidence(decision: Row, comparison: Row) -> str:

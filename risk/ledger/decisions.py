@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from risk.ledger.tables import decisions, releases
 
 @dataclass(frozen=True)
 class Judgement:
-    """The gate's comparison, as JSON, and the resulting release."""
+    """The gate's comparison, as JSON, the resulting release, and the incidents it answers."""
 
     comparison: str | None = None
     release: Row | None = None
+    answered: Sequence[int] = ()
 
 
 NOT_JUDGED = Judgement()
@@ -64,7 +65,7 @@ class Decisions:
                 connection.execute(releases.insert().values(new))
             if version is not None:
                 why = f"{action}: release {version} went live"
-                incidents.resolve_all(connection, why, at=now())
+                incidents.resolve_answered(connection, judgement.answered, why, at=now())
             decision_id = insert(
                 connection,
                 decisions,

@@ -82,9 +82,12 @@ def resolve_passed(connection: sa.Connection, numbers: Sequence[int], *, at: dat
     _close(connection, incidents.c.id.in_(numbers), "nothing more was seen of it", at)
 
 
-def resolve_all(connection: sa.Connection, why: str, *, at: datetime) -> None:
-    """Resolve all open incidents, in the transaction that decides for a new release."""
-    _close(connection, incidents.c.resolved_at.is_(None), why, at)
+def resolve_answered(
+    connection: sa.Connection, numbers: Sequence[int], why: str, *, at: datetime
+) -> None:
+    """Resolve the incidents a release answers, in the transaction that decides for it."""
+    is_open = incidents.c.resolved_at.is_(None)
+    _close(connection, incidents.c.id.in_(numbers) & is_open, why, at)
 
 
 def _close(

@@ -173,6 +173,8 @@ class Ingestions:
         """Return (feature, ingestion) where a feature was broken for so long that it is normal."""
         table = incidents.c
         lasting = (table.kind == "data_quality") & (table.times_seen > most_in_a_row)
+        # of what is no column, in brackets, nothing can be learnt however often it is seen
+        lasting &= table.subject.not_like("(%")
         ranges = sa.select(table.subject, table.since_ingestion_id, table.last_ingestion_id)
         return {
             (feature, number)

@@ -32,12 +32,11 @@ class Labels:
         query = sa.select(later_labels.c.key_hash, later_labels.c.y_true)
         return list(self.database.in_chunks(query, later_labels.c.key_hash, key_hashes))
 
-    def of_parts(self, part_ids: Sequence[int]) -> dict[int, int]:
-        """Return the late labels of the rows in these parts, by row hash."""
+    def of_parts(self, part_ids: Sequence[int]) -> pd.DataFrame:
+        """Return the late labels of the rows in these parts: row_hash, y_true, ingestion_id."""
         table = later_labels.c
-        query = sa.select(table.row_hash, table.y_true)
-        found = self.database.in_chunks(query, table.row_ingestion_id, part_ids)
-        return {row_hash: y_true for row_hash, y_true in found}
+        query = sa.select(table.row_hash, table.y_true, table.ingestion_id)
+        return self.database.frame_in_chunks(query, table.row_ingestion_id, part_ids)
 
     def labelled_parts(self, ingestion_ids: Sequence[int]) -> list[int]:
         """Return the ingestions of the rows labelled by these ingestions, in order."""
@@ -45,6 +44,14 @@ class Labels:
         query = sa.select(table.row_ingestion_id).distinct()
         found = self.database.in_chunks(query, table.ingestion_id, ingestion_ids)
         return sorted({row[0] for row in found})
+
+    def parts_labelled_after(self, ingestion_id: int) -> list[int]:
+        """Return the ingestions of the rows whose labels came after an ingestion, in order."""
+        table = later_labels.c
+        query = (
+            sa.select(table.row_ingestion_id).distinct().where(table.ingestion_id > ingestion_id)
+        )
+        return sorted({row[0] for row in self.database.rows(query)})
 
     def with_predictions(self, ingestion_ids: Sequence[int]) -> pd.DataFrame:
         """Return the labels in these ingestions with every recorded prediction for their rows."""

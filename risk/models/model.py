@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from risk.config import Columns, Training
 from risk.errors import ConfigError, ModelError
+from risk.models.dating import Change
 from risk.stats.scores import Estimate
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Manifest(BaseModel):
     rows_held_out: int
     rows_left_out: int
     trained_through: int
+    reference_since: Change | None = None
     held_out_scores: dict[str, Estimate]
     test_scores: dict[str, Estimate] | None = None
     python_version: str

@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from risk import store
 from risk.config import Config
 from risk.models import model, releases
+from risk.models.dating import INGESTION, Change, is_since
 from risk.models.model import Model
-from risk.models.training_data import INGESTION
 from risk.monitoring import detector, performance_estimation
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.multivariate import Reconstruction, fit_reconstruction
@@ -97,13 +97,13 @@ class _Unpickler(pickle.Unpickler):
 class TrainingRecord:
     """What a model was fitted to, and what models like it said of these rows unseen.
 
-    `since` is the ingestion a change was dated to; `tested` are the test data with predictions.
+    `since` is when a change began; `tested` are the test data with predictions.
     """
 
     rows: pd.DataFrame
     out_of_fold: Floats
     threshold: float
-    since: int | None
+    since: Change | None
     tested: pd.DataFrame
 
 
@@ -121,8 +121,7 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     """
     rows, columns = record.rows, config.columns
     calibration = _calibration(rows, record.out_of_fold, config)
-    changed = (rows[INGESTION] >= (record.since or 0)).to_numpy()
-    known = changed if changed.sum() >= ENOUGH_TO_REMEMBER else np.ones(len(rows), dtype=bool)
+    known = remembered(record, config)
     wanted = config.checks.reconstruction
     reconstruction = fit_reconstruction(rows[known], columns.numeric) if wanted else None
     chance = calibration.expected(rows, record.out_of_fold) if calibration else None
@@ -142,6 +141,12 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
         model.DERIVED: pickle.dumps((calibration, reconstruction), protocol=5),
         model.SAMPLE: store.parquet_bytes(sample),
     }
+
+
+def remembered(record: TrainingRecord, config: Config) -> NDArray[np.bool_]:
+    """Say which training rows new ones are compared with: those since the change, if enough."""
+    changed = is_since(record.rows, record.since, config.columns.event_time)
+    return changed if changed.sum() >= ENOUGH_TO_REMEMBER else np.ones_like(changed)
 
 
 def _batches(reference: Reference, frame: pd.DataFrame) -> list[Profile]:

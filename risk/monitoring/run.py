@@ -48,10 +48,7 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
         version = live.champion.manifest.version or 0
         batch = _batch(config, ledger, live, new)
         found = assessment.assess(live, _state(ledger, version), batch, config)
-        features = live.champion.manifest.features
-        limit = data_quality.History.before(config, ledger, new[0].id).limit
-        constants = data_quality.check_constants(live.reference, batch.rows, features, limit)
-        found = found.with_findings([*constants, *data_quality.check_drops(config, ledger, new)])
+        found = found.with_findings(data_quality.check_drops(config, ledger, new))
         found = found.described(describe.finding)
         case = _case(config, ledger, live, found, new)
         summary, cause = describe.summary(found.facts), describe.cause(found.facts)
@@ -107,6 +104,7 @@ def _batch(config: Config, ledger: Ledger, live: MonitoredRelease, new: Sequence
     for ingestion in new:
         if ingestion.rows_added:
             added[ingestion.kind].append(ingestion.id)
+    first_new = new[0].id if new else ledger.ingestions.last_id() + 1
     manifest = live.champion.manifest
     seen = ledger.assessments.history(manifest.version, newest=assessment.MAX_POOLED)
     return Batch(
@@ -115,6 +113,7 @@ def _batch(config: Config, ledger: Ledger, live: MonitoredRelease, new: Sequence
         ripened=ledger.labels.with_predictions(added["labels"]),
         arrived_at=ledger.now(),
         earlier=[Profile.from_json(look.profile) for look in seen],
+        limit=data_quality.History.before(config, ledger, first_new).limit,
     )
 
 
