@@ -53,6 +53,12 @@ class Labels:
         )
         return sorted({row[0] for row in self.database.rows(query)})
 
+    def of_ingestions(self, ingestion_ids: Sequence[int]) -> pd.DataFrame:
+        """Return row_hash, y_true, row_ingestion_id and ingestion_id of the labels in these."""
+        table = later_labels.c
+        query = sa.select(table.row_hash, table.y_true, table.row_ingestion_id, table.ingestion_id)
+        return self.database.frame_in_chunks(query, table.ingestion_id, ingestion_ids)
+
     def with_predictions(self, ingestion_ids: Sequence[int]) -> pd.DataFrame:
         """Return the labels in these ingestions with every recorded prediction for their rows."""
         query = sa.select(

@@ -19,6 +19,7 @@ from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector, State
 from risk.monitoring.findings import Finding
 from risk.monitoring.monitored_release import MonitoredRelease
+from risk.monitoring.outcomes import INFORMS
 from risk.monitoring.profile import Profile, cells_moved, count, numeric_column
 from risk.schema import ROW_HASH
 from risk.stats.directions import AGAINST, TOGETHER
@@ -33,9 +34,10 @@ MAX_EXPLAINED, MAX_PARTS = 2, 3
 class Batch:
     """What came since the last assessment: rows, labels for earlier predictions, and when.
 
-    `before` are rows that came before these, for the domain classifier; `earlier` are the
-    profiles of the batches before, the newest last; `limit` is the chance below which a check of
-    the feed itself may alarm.
+    `before` are rows that came before these, for the domain classifier; `ripened` are labels with
+    the live release's predictions, `version` saying which release predicted when the row came, and
+    `labels` are all labels that came late; `earlier` are the profiles of the batches before, the
+    newest last; `limit` is the chance below which a check of the feed itself may alarm.
     """
 
     rows: pd.DataFrame
@@ -43,6 +45,7 @@ class Batch:
     ripened: pd.DataFrame
     arrived_at: datetime
     earlier: Sequence[Profile]
+    labels: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"y_true": []}))
     limit: float = 0.0
 
 
@@ -94,7 +97,8 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
     rows, manifest = batch.rows, monitored.champion.manifest
     predictions = monitored.predictions(rows) if len(rows) else _no_predictions()
     ripened = batch.ripened[batch.ripened["version"] == manifest.version]
-    profile = monitored.reference.count_outcomes(ripened["y_pred_proba"], ripened["y_true"])
+    informing = batch.ripened[batch.ripened[INFORMS]] if INFORMS in batch.ripened else ripened
+    profile = monitored.reference.count_outcomes(informing["y_pred_proba"], informing["y_true"])
     if len(rows):
         profile = monitored.reference.count(monitored.frame(rows, predictions)).plus(profile)
     told = Detector(monitored.reference, Rules.of(config))
@@ -103,11 +107,9 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
     recent = pool([*batch.earlier, profile])
     labelled = outcomes.labelled(rows, predictions, ripened, manifest.target)
     scores = outcomes.scores(monitored, rows, predictions, labelled, config)
+    seen = outcomes.labelled(rows, predictions, informing, manifest.target)
     found = [findings.of_evidence(e, monitored.reference, recent) for e in _worth_telling(evidence)]
-    found = [
-        outcomes.with_scores(each, monitored, labelled, scores.get(outcomes.REALISED, {}))
-        for each in found
-    ]
+    found = [outcomes.with_scores(each, monitored, seen, config) for each in found]
     return Assessment(
         findings=(
             *_of_the_feed(found, batch, monitored, config),
@@ -215,7 +217,7 @@ def _of_the_feed(
     """Add what is wrong with the feed itself, and call by that name what follows from it."""
     reference, features = monitored.reference, monitored.champion.manifest.features
     classes = config.columns.negative_label, config.columns.positive_label
-    labels = outcomes.labels_of(batch.rows, batch.ripened, config.columns.target)
+    labels = outcomes.labels_of(batch.rows, batch.labels, config.columns.target)
     faults = [
         *broken_feed.check_constants(reference, batch.rows, features, batch.limit),
         *broken_feed.check_labels(reference, labels, classes, batch.limit),

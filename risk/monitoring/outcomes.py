@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -14,18 +13,18 @@ from risk.monitoring import performance_estimation
 from risk.monitoring.findings import Finding, Values
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.reference import LABELLED
-from risk.schema import ROW_HASH
 from risk.stats.expected import expected_scores
 from risk.stats.scores import Estimate, score_all
 
+INFORMS = "informs"  # whether the detectors of the live release may see a ripened prediction
 REALISED = "realised on new rows"
 ESTIMATED = "estimated on new rows"
 RELIABLE, UNRELIABLE = "reliable", "unreliable"
 
 
-def labels_of(rows: pd.DataFrame, ripened: pd.DataFrame, target: str) -> pd.DataFrame:
+def labels_of(rows: pd.DataFrame, late: pd.DataFrame, target: str) -> pd.DataFrame:
     """Return every label that came, y_true, with the ingestion that brought it."""
-    known = [rows.rename(columns={target: "y_true"}), ripened.drop_duplicates(ROW_HASH)]
+    known = [rows.rename(columns={target: "y_true"}), late]
     labels = pd.concat([part.reindex(columns=["y_true", LABELLED_BY]) for part in known])
     return labels.dropna(subset="y_true").astype({"y_true": "float64"})
 
@@ -77,10 +76,7 @@ def realised(labelled: pd.DataFrame, threshold: float, config: Config) -> dict[s
 
 
 def with_scores(
-    found: Finding,
-    monitored: MonitoredRelease,
-    labelled: pd.DataFrame,
-    realised: Mapping[str, Estimate],
+    found: Finding, monitored: MonitoredRelease, labelled: pd.DataFrame, config: Config
 ) -> Finding:
     """Add to a finding about errors what was promised, and what came true."""
     if found.feature != LABELLED or labelled.empty:
@@ -88,7 +84,8 @@ def with_scores(
     values: Values = labelled["y_pred_proba"].mean(), labelled["y_true"].mean()
     if metric := found.facts.get("metric"):
         promised = monitored.champion.manifest.held_out_scores.get(metric)
-        values = promised.value if promised else None, realised[metric].value
+        truth = realised(labelled, monitored.champion.manifest.threshold, config)[metric]
+        values = promised.value if promised else None, truth.value
     facts = {**found.facts, "rows": len(labelled)}
     return replace(found, value_before=values[0], value_after=values[1], facts=facts)
 
