@@ -134,6 +134,7 @@ def _write(
         rows_held_out=len(split.held_out),
         rows_left_out=split.rows_left_out,
         trained_through=split.through,
+        changed_at=chosen.since,
         reference_since=_first(chosen.rows[monitored_release.remembered(record, config)], config),
         held_out_scores=fitted.scores,
         **model.environment(),

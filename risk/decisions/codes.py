@@ -36,6 +36,7 @@ class ReasonCode(StrEnum):
     BROKEN_FEED = "broken_feed"
     DRIFT = "drift"
     FEW_NEW_ROWS = "few_new_rows"
+    FEW_ROWS_SINCE = "few_rows_since"
     ADJUSTMENT = "adjustment"
     NO_ADJUSTMENT = "no_adjustment"
     NO_REMEDY = "no_remedy"

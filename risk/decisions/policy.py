@@ -22,11 +22,12 @@ EVIDENCE = ("direction", "value_before", "value_after", "method", "effect", "n",
 
 @dataclass(frozen=True)
 class Choice:
-    """What to do, why, and since when the cause exists."""
+    """What to do, why, and since when which incidents are the cause."""
 
     action: Response
     grounds: Grounds
     since: Change | None = None
+    causes: Sequence[Any] = ()
 
     @property
     def without_challenger(self) -> Action | None:
@@ -75,7 +76,7 @@ def choose(
         if growth < policy.cool_down_growth:
             few = Grounds(ReasonCode.FEW_NEW_ROWS, known | {"growth": growth})
             return Choice(Response.JUDGE, few, since)
-        return Choice(Response.RETRAIN, Grounds(ReasonCode.DRIFT, known), since)
+        return Choice(Response.RETRAIN, Grounds(ReasonCode.DRIFT, known), since, causes)
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
         best = max(offers, key=lambda offer: offer.gain, default=None)
         if best and best.gain > 0:

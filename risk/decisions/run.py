@@ -12,13 +12,14 @@ import pandas as pd
 from risk import store
 from risk.config import Config, Metric
 from risk.data import drops
-from risk.decisions import gate, policy
-from risk.decisions.codes import VerdictCode
+from risk.decisions import gate, policy, retraining
+from risk.decisions.codes import Response, VerdictCode
 from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing, Verdict
 from risk.decisions.policy import Choice
 from risk.errors import DataError, RiskError
 from risk.ledger.ledger import Ledger
 from risk.models import evaluation, model, recalibration, releases, training_data
+from risk.models.dating import is_since
 from risk.models.evaluation import ripe
 from risk.models.fitting import fit
 from risk.models.model import Manifest, Model
@@ -40,13 +41,16 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
         )
         offered = recalibration.offers(known, manifest.threshold, config)
     growth = _growth(config, ledger)
-    return policy.choose(
+    choice = policy.choose(
         open_incidents,
         offered,
         config.policy,
         growth=growth,
         through=max(ledger.ingestions.parts(), default=0),
     )
+    if choice.action is not Response.RETRAIN:
+        return choice
+    return retraining.consider(config, ledger, live, choice)
 
 
 def rehearse_first(config: Config, rows: pd.DataFrame) -> str:
@@ -89,7 +93,7 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
     """Compare the challenger with the champion on rows neither of them was trained on.
 
     These are the test data and the newest ripe rows; once the model is known to do worse, the old
-    test data no longer tell about the world it lives in, and only the newest count.
+    test data no longer tell about the world it lives in, and only the rows since the change count.
     """
     test = ripe(drops.read_whole(config, config.test_data), challenger.manifest.target)
     metric = config.checks.metric
@@ -107,11 +111,11 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
     drift = bool(incidents.of_kind(open_incidents, config.policy.retrain_on))
     kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
     new = training_data.unlearnt(config, ledger, challenger.manifest, kept)
-    if harm and len(new):
-        sources = {"newest": len(new)}
-        predicted = predict_with_both(
-            champion, challenger, new, metric=metric, sources={"newest": len(new)}
-        )
+    since = challenger.manifest.changed_at
+    changed = new[is_since(new, since, config.columns.event_time)]
+    if harm and len(changed):
+        sources = {"newest": len(changed)}
+        predicted = predict_with_both(champion, challenger, changed, metric=metric, sources=sources)
     else:
         both = pd.concat([test, new], ignore_index=True)
         sources = {"test_data": len(test), "newest": len(new)}

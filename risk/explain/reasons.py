@@ -6,6 +6,7 @@ A row that was recorded before the ledger had facts keeps the text it was given 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from risk.decisions.codes import Action, ReasonCode, Response, VerdictCode
@@ -37,6 +38,7 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
         f"There are only {facts['growth']:.1%} more labelled rows than at the last training, so "
         "the challenger of then was judged again."
     ),
+    ReasonCode.FEW_ROWS_SINCE: lambda facts: _few_rows_since(facts),
     ReasonCode.ADJUSTMENT: lambda facts: _adjustment(facts["offer"]),
     ReasonCode.NO_ADJUSTMENT: lambda _: "No adjustment of the live model is expected to pay.",
     ReasonCode.NO_REMEDY: lambda _: "A new model is no answer to that; a person has to look.",
@@ -208,6 +210,23 @@ def _without_evidence(decision: Row, comparison: Row) -> str:
     if comparison["because_drifted"]:
         return "The champion has drifted and the challenger is not worse, so it goes live unproven."
     return "A person is asked." if decision["action"] == Action.ASK else "The champion stays."
+
+
+def _few_rows_since(facts: Row) -> str:
+    """Say how far the new normal is known, and when the labels of the others are due."""
+    told = (
+        f"The new normal is being learnt: {facts['labelled']:,} of "
+        f"{counted(facts['needed'], 'labelled row')} since the change are there, and no challenger "
+        "is trained before."
+    )
+    missing = facts["rows"] - facts["labelled"]
+    if missing <= 0:
+        return told
+    due = facts.get("due")
+    when = (
+        f"due from {plain_words.day(date.fromisoformat(due))} on" if due else "not known when due"
+    )
+    return f"{told} The labels of {counted(missing, 'new row')} are missing, {when}."
 
 
 def _adjustment(offer: Row) -> str:

@@ -98,6 +98,12 @@ class Decisions:
         query = sa.select(decisions).where(decisions.c.action.in_(actions))
         return self.database.first(query.order_by(decisions.c.id.desc()))
 
+    def facts_of(self, reason_code: str, *, newest: int) -> list[dict[str, Any]]:
+        """Return the facts of the newest decisions for one reason, the newest first."""
+        query = sa.select(decisions.c.facts).where(decisions.c.reason_code == str(reason_code))
+        found = self.database.rows(query.order_by(decisions.c.id.desc()).limit(newest))
+        return [json.loads(row.facts) for row in found if row.facts]
+
     def of_run(self, run_id: int | None) -> Record | None:
         """Return the newest decision of a run, None if it has none."""
         query = sa.select(decisions).where(decisions.c.run_id == run_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -72,6 +73,17 @@ class Ingestions:
             if requeued:
                 emptied = ingestions.update().where(ingestions.c.id == requeued)
                 connection.execute(emptied.values(requeued_as=number))
+
+    def sizes(self, numbers: Sequence[int]) -> dict[int, int]:
+        """Return how many rows each of these ingestions added."""
+        query = sa.select(ingestions.c.id, ingestions.c.rows_added)
+        return {row[0]: row[1] for row in self.database.in_chunks(query, ingestions.c.id, numbers)}
+
+    def came_at(self, number: int) -> datetime:
+        """Return when an ingestion took place."""
+        query = sa.select(ingestions.c.ingested_at).where(ingestions.c.id == number)
+        moment: datetime = self.database.scalar(query)
+        return moment
 
     def last_id(self) -> int:
         """Return the ID of the newest ingestion, 0 before the first."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median_low
 
 import pandas as pd
 import sqlalchemy as sa
 
 from risk.ledger import dataset_rows
 from risk.ledger.database import Database, Record, insert_rows
-from risk.ledger.tables import later_labels, predictions, unripe_rows
+from risk.ledger.tables import ingestions, later_labels, predictions, unripe_rows
 from risk.schema import LaterLabel
+
+MAX_DELAYS = 200
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,21 @@ class Labels:
             sa.select(table.row_ingestion_id).distinct().where(table.ingestion_id > ingestion_id)
         )
         return sorted({row[0] for row in self.database.rows(query)})
+
+    def usual_delay(self) -> timedelta | None:
+        """Return how long after their rows labels usually came, None if none ever came late."""
+        came, row_came = ingestions.alias(), ingestions.alias()
+        table = later_labels.c
+        distinct = sa.select(table.ingestion_id, table.row_ingestion_id).distinct()
+        pairs = distinct.order_by(table.ingestion_id.desc()).limit(MAX_DELAYS).subquery()
+        query = sa.select(came.c.ingested_at, row_came.c.ingested_at.label("row_ingested_at"))
+        query = query.select_from(
+            pairs.join(came, came.c.id == pairs.c.ingestion_id).join(
+                row_came, row_came.c.id == pairs.c.row_ingestion_id
+            )
+        )
+        delays = [row.ingested_at - row.row_ingested_at for row in self.database.rows(query)]
+        return median_low(delays) if delays else None
 
     def of_ingestions(self, ingestion_ids: Sequence[int]) -> pd.DataFrame:
         """Return row_hash, y_true, row_ingestion_id and ingestion_id of the labels in these."""

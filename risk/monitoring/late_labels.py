@@ -95,9 +95,10 @@ def _of_earlier_releases(
     """Score the releases that were live when the rows came."""
     found = []
     for version, part in predicted.groupby("version"):
-        manifest = Manifest.model_validate_json(ledger.releases.manifest(int(version)))
+        number = int(str(version))
+        manifest = Manifest.model_validate_json(ledger.releases.manifest(number))
         sha256 = manifest.files[manifest.model_name]
-        known = {"model_sha256": sha256, "version": int(version), "dataset": outcomes.REALISED}
+        known = {"model_sha256": sha256, "version": number, "dataset": outcomes.REALISED}
         scores = outcomes.realised(part, manifest.threshold, config)
         found += [known | {"metric": name, **asdict(score)} for name, score in scores.items()]
     return found

@@ -146,7 +146,13 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
 def remembered(record: TrainingRecord, config: Config) -> NDArray[np.bool_]:
     """Say which training rows new ones are compared with: those since the change, if enough."""
     changed = is_since(record.rows, record.since, config.columns.event_time)
-    return changed if changed.sum() >= ENOUGH_TO_REMEMBER else np.ones_like(changed)
+    enough = changed.sum() >= rows_to_remember(int((~changed).sum()))
+    return changed if enough else np.ones_like(changed)
+
+
+def rows_to_remember(before: int) -> int:
+    """Return how many rows after a change are a reference of their own, given those before it."""
+    return min(ENOUGH_TO_REMEMBER, before // 2)
 
 
 def _batches(reference: Reference, frame: pd.DataFrame) -> list[Profile]:
