@@ -76,8 +76,8 @@ def decision(action="keep", code="no_incident", comparison=None, **facts):
             decision(code="few_rows_since", labelled=0, rows=300, needed=250, due="2026-03-06"),
             [
                 "The new normal is being learnt: 0 of 250 labelled rows since the change are "
-                "there, and no challenger is trained before. The labels of 300 new rows are missing, due "
-                "from 6 March 2026 on."
+                "there, and no challenger is trained before. The labels of 300 new rows are "
+                "missing, due from 6 March 2026 on."
             ],
         ),
         (
