@@ -11,7 +11,7 @@ Exits   0 success, 64 wrong usage, 65 too few rows or only one class, 69 databas
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -22,27 +22,28 @@ from risk import cli, store
 from risk.config import Config
 from risk.data import drops
 from risk.ledger.ledger import Ledger
-from risk.models import dating, model, releases, training_data
+from risk.models import model, releases, training_data
 from risk.models.dating import Change, is_since
 from risk.models.fitting import Fitted, fewest_of_a_class, fit
 from risk.models.model import Manifest
 from risk.models.training_data import Split
 from risk.monitoring import monitored_release
-from risk.monitoring.monitored_release import TrainingRecord
+from risk.monitoring.monitored_release import MonitoredRelease, TrainingRecord
 from risk.monitoring.reference import PREDICTION
 
 Array = NDArray[Any]
-How = Literal["retrain", "recalibrate", "move_threshold"]
+How = Literal["retrain", "refresh", "recalibrate", "move_threshold"]
 Z_95 = 1.645
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The rows to train on, when the change began, and the reason."""
+    """The rows to train on, when the change began, why, and the release whose reference stays."""
 
     rows: pd.DataFrame
     since: Change | None
     reason: str
+    kept: MonitoredRelease | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,10 @@ def run(
     """
     with ledger.runs.stage("training"):
         split = training_data.split(config, ledger, since=since)
-        if how == "retrain":
+        if how in ("retrain", "refresh"):
             chosen, fitted = _retrain(config, split, since)
+            kept = monitored_release.to_keep(config) if how == "refresh" else None
+            chosen = replace(chosen, kept=kept)
         else:
             chosen = Chosen(split.recent, since, "rows since the release")
             fitted = fit(_adjusted(config, how), chosen.rows, config)
@@ -111,6 +114,7 @@ def _write(
         fitted.threshold.value,
         chosen.since,
         _predicted_test_data(config, fitted),
+        chosen.kept,
     )
     files = {
         config.model_filename: model.dumps(fitted.pipeline, config.model_filename),
@@ -135,17 +139,11 @@ def _write(
         rows_left_out=split.rows_left_out,
         trained_through=split.through,
         changed_at=chosen.since,
-        reference_since=_first(chosen.rows[monitored_release.remembered(record, config)], config),
+        **monitored_release.origin(record, config),
         held_out_scores=fitted.scores,
         **model.environment(),
         files={name: model.digest(content) for name, content in files.items()},
     )
-
-
-def _first(rows: pd.DataFrame, config: Config) -> Change:
-    """Return the date of the oldest of some rows."""
-    event_time = config.columns.event_time
-    return dating.date_of(dating.in_order(rows, event_time), 0, event_time)
 
 
 def _predicted_test_data(config: Config, fitted: Fitted) -> pd.DataFrame:
@@ -184,7 +182,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--how",
         choices=get_args(How),
         default="retrain",
-        help="fit a new model (default), recalibrate the champion, or move its threshold",
+        help="fit a new model (default), the same with the reference kept (refresh), "
+        "recalibrate the champion, or move its threshold",
     )
 
 

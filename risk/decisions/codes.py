@@ -24,6 +24,7 @@ class Response(StrEnum):
     ASK = "ask"
     JUDGE = "judge"
     RETRAIN = "retrain"
+    REFRESH = "refresh"
     RECALIBRATE = "recalibrate"
     MOVE_THRESHOLD = "move_threshold"
 
@@ -37,6 +38,8 @@ class ReasonCode(StrEnum):
     DRIFT = "drift"
     FEW_NEW_ROWS = "few_new_rows"
     FEW_ROWS_SINCE = "few_rows_since"
+    REFRESH = "refresh"
+    REFRESH_AGAIN = "refresh_again"
     ADJUSTMENT = "adjustment"
     NO_ADJUSTMENT = "no_adjustment"
     NO_REMEDY = "no_remedy"

@@ -69,17 +69,28 @@ class Criteria:
 
 @dataclass(frozen=True)
 class Standing:
-    """How the champion stands: is drift open, is it known to do worse, is this the first trial."""
+    """How the champion stands: is drift open, is it known to do worse, is this the first trial.
+
+    `refresh` is the version of the release that a scheduled refresh is compared with: there, not
+    being inferior is enough.
+    """
 
     drift: bool = False
     harm: bool = False
     first_look: bool = True
+    refresh: int | None = None
+
+    @property
+    def margin_counts(self) -> bool:
+        """Whether a challenger may be worse by the margin."""
+        return self.harm or self.refresh is not None
 
 
 @dataclass(frozen=True)
 class Verdict:
     """Whether the challenger may replace the champion, on what evidence, and why.
 
+    `against` is the release a refresh was compared with, if it is not simply the live one.
     `wins` and `losses` count the rows on which it did better and worse. `rows_needed` is about how
     many would prove `gain_possible`: a gain of four points, or all that the models differ by if
     that is less; None if they never do. `confidence` is that of the intervals of both scores and
@@ -105,6 +116,7 @@ class Verdict:
     sources: Mapping[str, int] = field(default_factory=dict)
     evidence_needed: float | None = None
     because_drifted: bool = False
+    against: int | None = None
 
     def comparison(self) -> str | None:
         """Write the scores and the evidence as JSON; None where there was nothing to compare."""
@@ -148,7 +160,7 @@ def compare(
     gains = _differences(predicted, by)  # (rows,), positive where the challenger does better
     # Keeping a champion that is known to do worse has its price, so less must be proven against it:
     # with a margin of .01 even a model that never differs from it passes, after some 600 rows.
-    margin = gate.margin if standing.harm else 0.0
+    margin = gate.margin if standing.margin_counts else 0.0
     e_better = paired_evidence(gains, np.ones(len(gains)), margin=margin)
     e_worse = paired_evidence(-gains, np.ones(len(gains)))  # worse at all, margin or not
     # Told to readers who know the test. It is valid for one look and decides nothing: looked at
@@ -170,6 +182,7 @@ def compare(
         losses=int(np.sum(gains < 0)),
         sources=predicted.sources,
         evidence_needed=1 / gate.alpha,
+        against=standing.refresh,
     )
     # Rows of one class cannot say which model tells the classes apart, however many there are.
     if len(np.unique(predicted.y_true)) < 2:
@@ -181,12 +194,22 @@ def compare(
     # By the metric itself: the evidence is about a linear form of it, which may rank otherwise.
     if _point_is_worse(before, now, metric):
         return replace(found, verdict=VerdictCode.WORSE)
-    if e_better >= 1 / gate.alpha and not (standing.harm and _lost_more(found)):
-        verdict = VerdictCode.NOT_INFERIOR if standing.harm else VerdictCode.BETTER
+    if e_better >= 1 / gate.alpha and not (standing.margin_counts and _lost_more(found)):
+        verdict = _beyond_chance(gains, gate, standing)
         return replace(found, verdict=verdict, deploy=True, proven=True, action=Action.DEPLOY)
     needed, possible = rows_needed(gains, gate.alpha)
     unsure = replace(found, rows_needed=needed, gain_possible=possible)
     return _without_evidence(unsure, gate, standing)
+
+
+def _beyond_chance(gains: Array, gate: Gate, standing: Standing) -> VerdictCode:
+    """Say what is proven of a challenger, given that it is not inferior by the margin there was."""
+    if not standing.margin_counts:
+        return VerdictCode.BETTER
+    # A refresh that is better even without the margin is the mark for those to come.
+    is_refresh = not standing.harm
+    is_better = is_refresh and paired_evidence(gains, np.ones(len(gains))) >= 1 / gate.alpha
+    return VerdictCode.BETTER if is_better else VerdictCode.NOT_INFERIOR
 
 
 def _without_evidence(unsure: Verdict, gate: Gate, standing: Standing) -> Verdict:
@@ -195,7 +218,8 @@ def _without_evidence(unsure: Verdict, gate: Gate, standing: Standing) -> Verdic
     drifted = standing.drift and standing.first_look and not _lost_more(unsure)
     if gate.when_unsure == "deploy_if_drifted" and drifted:
         return replace(unsure, deploy=True, action=Action.DEPLOY, because_drifted=True)
-    return replace(unsure, action=Action.ASK) if gate.when_unsure == "ask" else unsure
+    asks = gate.when_unsure == "ask" and standing.refresh is None  # nothing is wrong
+    return replace(unsure, action=Action.ASK) if asks else unsure
 
 
 def first(score: Estimate, metric: Metric, *, confidence: float = 0.95) -> Verdict:

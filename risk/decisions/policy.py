@@ -14,7 +14,7 @@ from risk.models.model import Manifest
 from risk.models.recalibration import Offer
 from risk.monitoring import incidents
 
-How = Literal["retrain", "recalibrate", "move_threshold"]
+How = Literal["retrain", "refresh", "recalibrate", "move_threshold"]
 MAX_IN_FULL = 10
 OF_THE_MODEL = ("model_drift", "calibration_drift", "suspected_harm")
 EVIDENCE = ("direction", "value_before", "value_after", "method", "effect", "n", "e_value")
@@ -39,6 +39,7 @@ class Choice:
         """How a challenger is made, None if there is one already."""
         known: dict[Response, How] = {
             Response.RETRAIN: "retrain",
+            Response.REFRESH: "refresh",
             Response.RECALIBRATE: "recalibrate",
             Response.MOVE_THRESHOLD: "move_threshold",
         }

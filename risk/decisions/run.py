@@ -12,7 +12,7 @@ import pandas as pd
 from risk import store
 from risk.config import Config, Metric
 from risk.data import drops
-from risk.decisions import gate, policy, retraining
+from risk.decisions import gate, policy, refreshing, retraining
 from risk.decisions.codes import Response, VerdictCode
 from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing, Verdict
 from risk.decisions.policy import Choice
@@ -48,9 +48,9 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
         growth=growth,
         through=max(ledger.ingestions.parts(), default=0),
     )
-    if choice.action is not Response.RETRAIN:
-        return choice
-    return retraining.consider(config, ledger, live, choice)
+    if choice.action is Response.RETRAIN:
+        return retraining.consider(config, ledger, live, choice)
+    return refreshing.consider(config, ledger, manifest, choice)
 
 
 def rehearse_first(config: Config, rows: pd.DataFrame) -> str:
@@ -106,6 +106,8 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
         and champion.manifest.threshold == challenger.manifest.threshold
     ):
         return Verdict(deploy=False, proven=False, verdict=VerdictCode.SAME_MODEL)
+    if challenger.manifest.made_by == "refresh":
+        return _judge_refresh(config, ledger, champion, challenger, test)
     open_incidents = ledger.incidents.unresolved()
     harm = bool(incidents.of_kind(open_incidents, ["model_drift"]))
     drift = bool(incidents.of_kind(open_incidents, config.policy.retrain_on))
@@ -122,6 +124,29 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
         predicted = predict_with_both(champion, challenger, both, metric=metric, sources=sources)
     standing = Standing(drift=drift or harm, harm=harm, first_look=first_look)
     return gate.compare(predicted, config.gate, by=criteria(config), standing=standing)
+
+
+def _judge_refresh(
+    config: Config, ledger: Ledger, champion: Model, challenger: Model, test: pd.DataFrame
+) -> Verdict:
+    """Compare a refresh with the best release so far, and with the live one lest it be worse."""
+    kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
+    new = training_data.unlearnt(config, ledger, challenger.manifest, kept)
+    rows = pd.concat([test, new], ignore_index=True)
+
+    def compared(before: Model, standing: Standing) -> Verdict:
+        metric, sources = config.checks.metric, {"test_data": len(test), "newest": len(new)}
+        predicted = predict_with_both(before, challenger, rows, metric=metric, sources=sources)
+        return gate.compare(predicted, config.gate, by=criteria(config), standing=standing)
+
+    best = refreshing.best_so_far(config, ledger, champion)
+    if best is None:  # it was pruned: the margin is spent, so it takes a better one
+        return compared(champion, Standing())
+    verdict = compared(best, Standing(refresh=best.manifest.version))
+    if best is champion or not verdict.deploy:
+        return verdict
+    now = compared(champion, Standing())
+    return now if now.verdict in (VerdictCode.WORSE, VerdictCode.WORSE_BEYOND_CHANCE) else verdict
 
 
 def criteria(config: Config) -> Criteria:

@@ -39,6 +39,14 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
         "the challenger of then was judged again."
     ),
     ReasonCode.FEW_ROWS_SINCE: lambda facts: _few_rows_since(facts),
+    ReasonCode.REFRESH: lambda facts: (
+        f"The labelled rows grew by {facts['growth']:.0%} since the last training, so a challenger "
+        "was trained."
+    ),
+    ReasonCode.REFRESH_AGAIN: lambda facts: (
+        f"The labelled rows grew by {facts['growth']:.0%} since the challenger was trained, so it "
+        "was judged again."
+    ),
     ReasonCode.ADJUSTMENT: lambda facts: _adjustment(facts["offer"]),
     ReasonCode.NO_ADJUSTMENT: lambda _: "No adjustment of the live model is expected to pay.",
     ReasonCode.NO_REMEDY: lambda _: "A new model is no answer to that; a person has to look.",

@@ -98,6 +98,13 @@ class Decisions:
         query = sa.select(decisions).where(decisions.c.action.in_(actions))
         return self.database.first(query.order_by(decisions.c.id.desc()))
 
+    def comparison_for(self, version: int) -> str | None:
+        """Return the gate's comparison, as JSON, that first made a release live."""
+        made = (decisions.c.version == version) & (decisions.c.action == "deploy")
+        query = sa.select(decisions.c.comparison).where(made).order_by(decisions.c.id).limit(1)
+        comparison: str | None = self.database.scalar(query)
+        return comparison
+
     def facts_of(self, reason_code: str, *, newest: int) -> list[dict[str, Any]]:
         """Return the facts of the newest decisions for one reason, the newest first."""
         query = sa.select(decisions.c.facts).where(decisions.c.reason_code == str(reason_code))

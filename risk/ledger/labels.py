@@ -57,6 +57,18 @@ class Labels:
         )
         return sorted({row[0] for row in self.database.rows(query)})
 
+    def labelled_after(self, ingestion_id: int) -> int:
+        """Return how many rows got their label after an ingestion, with them or later."""
+        rows, late, waiting = ingestions.c, later_labels.c, unripe_rows.c
+        is_newer = (rows.id > ingestion_id) & (rows.kind == "rows")
+        came = self.database.scalar(sa.select(sa.func.sum(rows.rows_added)).where(is_newer))
+        unlabelled = sa.select(sa.func.count()).where(waiting.ingestion_id > ingestion_id)
+        of_older = (late.ingestion_id > ingestion_id) & (late.row_ingestion_id <= ingestion_id)
+        ripened = self.database.scalar(sa.select(sa.func.count()).where(of_older))
+        if not came:
+            return int(ripened)
+        return int(came) - int(self.database.scalar(unlabelled)) + int(ripened)
+
     def usual_delay(self) -> timedelta | None:
         """Return how long after their rows labels usually came, None if none ever came late."""
         came, row_came = ingestions.alias(), ingestions.alias()

@@ -64,6 +64,7 @@ class Manifest(BaseModel):
     rows_left_out: int
     trained_through: int
     reference_since: Change | None = None
+    reference_of: int | None = None
     changed_at: Change | None = None
     held_out_scores: dict[str, Estimate]
     test_scores: dict[str, Estimate] | None = None

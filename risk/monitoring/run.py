@@ -16,6 +16,7 @@ from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
 from risk.models import releases, training_data
 from risk.models.dating import INGESTION
+from risk.models.model import Manifest
 from risk.monitoring import (
     assessment,
     data_quality,
@@ -31,6 +32,7 @@ from risk.monitoring.incidents import Changes, Span, Spans
 from risk.monitoring.late_labels import LateLabels
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Profile
+from risk.monitoring.reference import OF_THE_MODEL
 
 MAX_PARTS_BEFORE = 20
 
@@ -54,11 +56,10 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
         return None
     with ledger.runs.stage("monitoring"):
         live = monitored_release.load(config)
-        version = live.champion.manifest.version or 0
         added = _added(new)
         late = late_labels.gather(config, ledger, live, added["labels"], new_parts=added["rows"])
         batch = _batch(config, ledger, live, new, late)
-        found = assessment.assess(live, _state(ledger, version), batch, config)
+        found = assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
         found = found.with_findings(data_quality.check_drops(config, ledger, new))
         found = found.described(describe.finding)
         case = _case(live, found, new, _changes(config, ledger, found, batch, new))
@@ -77,10 +78,9 @@ def record_statistics(config: Config, ledger: Ledger, batch: Sequence[int]) -> N
 def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
     """Tell what the detectors would find in rows that were not accepted yet; write nothing."""
     live = monitored_release.load(config)
-    version = live.champion.manifest.version or 0
     late = late_labels.gather(config, ledger, live, [])
     batch = replace(_batch(config, ledger, live, [], late), rows=rows)
-    return assessment.assess(live, _state(ledger, version), batch, config)
+    return assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
 
 
 def note_arrival(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> list[Finding]:
@@ -106,8 +106,12 @@ def note_arrival(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -
     return fresh
 
 
-def _state(ledger: Ledger, version: int) -> State:
-    stored = ledger.assessments.detector_state(version)
+def _state(ledger: Ledger, live: Manifest) -> State:
+    """Return the evidence so far; where a release kept the reference of another, its evidence."""
+    stored = ledger.assessments.detector_state(live.version or 0)
+    if stored is None and live.reference_of is not None:
+        stored = ledger.assessments.detector_state(live.reference_of)
+        return State.from_json(stored).without(OF_THE_MODEL) if stored else detector.start()
     return State.from_json(stored) if stored else detector.start()
 
 
