@@ -110,7 +110,11 @@ class Reference:
         columns = both({c.name: c for c in self.columns}, {c.name: c for c in earlier.columns})
         counts = both(self.profile.counts, earlier.profile.counts)
         profile = replace(earlier.profile, counts=counts)
-        merged = {"columns": tuple(columns.values()), "pairs": earlier.pairs, "profile": profile}
+        merged: dict[str, Any] = {
+            "columns": tuple(columns.values()),
+            "pairs": earlier.pairs,
+            "profile": profile,
+        }
         return replace(self, **maps, **merged)
 
     @property
