@@ -91,19 +91,23 @@ def _deploy(
     version = ledger.releases.last_version() + 1
     proven = bool(ruling.verdict and ruling.verdict.proven)
     release = _publish(config, challenger, version) | {"proven": proven}
-    return record(ledger, replace(ruling, version=version, release=release), through=through)
+    answered = decisions.answered(config, ledger, challenger.manifest)
+    ruling = replace(ruling, version=version, release=release, answered=answered)
+    return record(ledger, ruling, through=through)
 
 
 def fall_back(ledger: Ledger, failure: Failure, *, through: int) -> Deployment:
     """Commit the rollback of a release that failed during its probation."""
-    ruling = Ruling(Action.ROLLBACK, failure.grounds, version=failure.target)
+    answered = decisions.answered_by_rollback(ledger, failure.version)
+    ruling = Ruling(Action.ROLLBACK, failure.grounds, version=failure.target, answered=answered)
     return record(ledger, ruling, through=through)
 
 
 def record(ledger: Ledger, ruling: Ruling, *, through: int | None = None) -> Deployment:
     """Commit a decision, its reason and the resulting release."""
     reason, verdict, version = reasons.reason(ruling), ruling.verdict, ruling.version
-    judgement = Judgement(verdict.comparison() if verdict else None, ruling.release)
+    comparison = verdict.comparison() if verdict else None
+    judgement = Judgement(comparison, ruling.release, ruling.answered)
     decision_id = ledger.decisions.record(
         ruling.action, reason, version=version, through=through, judgement=judgement
     )
@@ -124,8 +128,9 @@ def run(
     show: bool = False,
 ) -> Deployment | str:
     """Decide and carry out a decision by hand, or list the releases."""
+    root = config.deployment_folder
     if show:
-        return _list(config, ledger)
+        return releases.listed(ledger.releases.history(), releases.live_version(root))
     with ledger.runs.stage("deployment"):
         if rollback is not None:
             decided = _decide_rollback(config, ledger, rollback)
@@ -170,16 +175,8 @@ def _decide_rollback(config: Config, ledger: Ledger, version: int) -> Deployment
         raise UnknownName(f"there is no release before {live}; --list shows the releases")
     model.load(releases.existing(root, target), store.signing_key(config))
     grounds = Grounds(ReasonCode.ROLLED_BACK_BY_HAND, {"from": live, "to": target})
-    return record(ledger, Ruling(Action.ROLLBACK, grounds, version=target))
-
-
-def _list(config: Config, ledger: Ledger) -> str:
-    live = releases.live_version(config.deployment_folder)
-    table = ledger.releases.history()
-    if table.empty:
-        return "no releases yet"
-    marks = table["version"].map(lambda version: "live" if version == live else "")
-    return str(table.assign(live=marks).to_string(index=False))
+    answered = decisions.answered_by_rollback(ledger, live)
+    return record(ledger, Ruling(Action.ROLLBACK, grounds, version=target, answered=answered))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -181,7 +181,7 @@ def rehearse(config: Config, ledger: Ledger) -> Outcome:
     if rows.empty:
         return Outcome(f"would do nothing: {taken}")
     if not releases.live_version(config.deployment_folder):
-        return Outcome(f"{taken}; would train the first model")
+        return Outcome(f"{taken}; {decisions.rehearse_first(config, rows)}")
     found = monitoring.rehearse(config, ledger, rows)
     would = f"would act on: {sentences.worst(found.alarms)}"
     if not found.alarms:

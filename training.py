@@ -11,7 +11,7 @@ Exits   0 success, 64 wrong usage, 65 too few rows or only one class, 69 databas
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -23,15 +23,16 @@ from risk.config import Config
 from risk.data import drops
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases, training_data
+from risk.models.dating import Change, is_since
 from risk.models.fitting import Fitted, fit, min_class_size
 from risk.models.model import Manifest
 from risk.models.training_data import Split
 from risk.monitoring import monitored_release
-from risk.monitoring.monitored_release import TrainingRecord
+from risk.monitoring.monitored_release import MonitoredRelease, TrainingRecord
 from risk.monitoring.reference import PREDICTION
 
 Array = NDArray[Any]
-How = Literal["retrain", "recalibrate", "move_threshold"]
+How = Literal["retrain", "refresh", "recalibrate", "move_threshold"]
 Z_95 = 1.645
 MADE = {
     "retrain": "{} trained",
@@ -42,11 +43,12 @@ MADE = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """The rows to train on, the ingestion in which the change began, and the reason."""
+    """The rows to train on, when the change began, why, and the release whose reference stays."""
 
     rows: pd.DataFrame
-    since: int | None
+    since: Change | None
     reason: str
+    kept: MonitoredRelease | None = None
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,19 @@ class Challenger:
 
 
 def run(
-    config: Config, ledger: Ledger, *, how: How = "retrain", since: int | None = None
+    config: Config, ledger: Ledger, *, how: How = "retrain", since: Change | None = None
 ) -> Challenger:
     """Choose rows, fit, and write the challenger, its manifest last.
 
-    `since` is the ingestion in which a change began. If a model fitted to the rows since then
+    `since` is when a change began. If a model fitted to the rows since then
     predicts them significantly better than a model fitted to all rows, only these are used.
     """
     with ledger.runs.stage("training"):
         split = training_data.split(config, ledger, since=since)
-        if how == "retrain":
+        if how in ("retrain", "refresh"):
             chosen, fitted = _retrain(config, split, since)
+            kept = monitored_release.to_keep(config) if how == "refresh" else None
+            chosen = replace(chosen, kept=kept)
         else:
             chosen = Chosen(split.recent, since, "rows since the release")
             fitted = fit(_adjusted(config, how), chosen.rows, config)
@@ -86,17 +90,17 @@ def run(
     return Challenger(manifest)
 
 
-def _retrain(config: Config, split: Split, since: int | None) -> tuple[Chosen, Fitted]:
+def _retrain(config: Config, split: Split, since: Change | None) -> tuple[Chosen, Fitted]:
     """Fit to all rows and, after a change, to the rows since then; return the better fit."""
     rows, everything = split.rows, _unfitted(config)
     fitted = fit(everything, rows, config)
-    changed = rows[training_data.INGESTION] >= (since or 0)
+    changed = is_since(rows, since, config.columns.event_time)
     recent = rows[changed]
     if since is None or changed.all() or not _is_enough(recent, config):
         return Chosen(rows, since, "all rows"), fitted
     fitted_recently = fit(_unfitted(config), recent, config)
     y_true = recent[config.columns.target].to_numpy(dtype="float64")
-    saved = (fitted.out_of_fold[changed.to_numpy()] - y_true) ** 2
+    saved = (fitted.out_of_fold[changed] - y_true) ** 2
     saved -= (fitted_recently.out_of_fold - y_true) ** 2
     if saved.mean() > Z_95 * saved.std(ddof=1) / np.sqrt(len(saved)):
         reason = "rows since the change; older rows do not predict them as well"
@@ -116,6 +120,7 @@ def _write(
         fitted.threshold.value,
         chosen.since,
         _predicted_test_data(config, fitted),
+        chosen.kept,
     )
     files = {
         config.model_filename: model.dumps(fitted.pipeline, config.model_filename),
@@ -139,6 +144,8 @@ def _write(
         rows_held_out=len(split.held_out),
         rows_left_out=split.rows_left_out,
         trained_through=split.through,
+        changed_at=chosen.since,
+        **monitored_release.origin(record, config),
         held_out_scores=fitted.scores,
         **model.environment(),
         files={name: model.digest(content) for name, content in files.items()},
@@ -181,7 +188,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--how",
         choices=get_args(How),
         default="retrain",
-        help="fit a new model (default), recalibrate the champion, or move its threshold",
+        help="fit a new model (default), the same with the reference kept (refresh), "
+        "recalibrate the champion, or move its threshold",
     )
 
 

@@ -288,10 +288,15 @@ class Alarms(Section):
 
 
 class Policy(Section):
-    """Which incidents trigger retraining, how often, and how long a release is on probation."""
+    """What triggers retraining, how often, and how long a release is on probation.
+
+    `refresh_growth` is the growth in labelled rows that trains a challenger without an incident;
+    null never does.
+    """
 
     retrain_on: tuple[Literal["data_drift", "model_drift"], ...] = ("data_drift", "model_drift")
     cool_down_growth: float = Field(0.05, ge=0)
+    refresh_growth: float | None = Field(0.5, gt=0)
     ask_first_batches: int = Field(3, ge=0)
     watch_days: float = Field(14, ge=0)
 

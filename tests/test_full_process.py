@@ -1,12 +1,14 @@
 import json
 
+import pytest
 import sqlalchemy as sa
 
 import full_process
 from risk.explain import reasons, sentences
 from risk.ledger import tables
 from risk.ledger.ledger import Ledger
-from tests.factories import HEADER
+from risk.models import training_data
+from tests.factories import HEADER, customers
 
 
 def process(world, **options):
@@ -167,6 +169,88 @@ def test_a_feed_that_breaks_asks_a_person_and_is_not_learnt(world):
     assert "lastmonth_activity is missing more often, from 0.0% to 100.0% of" in decision.reason
     assert "No model is trained on data that may be broken" in decision.reason
     assert len(rows_of(world, tables.releases)) == 1
+
+
+def test_labels_of_one_class_are_not_learnt(deployed):
+    """They came before they were known: a person is asked, and no later run learns them."""
+    deployed.take_from_inbox()
+    deployed.drop("early.csv", customers("early", 200, seed=1).replace(",1\n", ",0\n"))
+
+    outcome = process(deployed)
+    with deployed.open_ledger() as ledger:
+        learnt = training_data.split(deployed.config, ledger)
+
+    assert "a person is asked" in outcome.decision
+    assert "All 200 labels that came together are 0" in outcome.decision
+    assert not learnt.rows["corporation"].str.startswith("early").any()
+
+
+def test_late_labels_of_one_class_are_not_learnt(deployed):
+    """Nor where their rows came before, in a drop that is sound."""
+    deployed.take_from_inbox()
+    deployed.drop("rows.csv", customers("late", 200, seed=1, labelled=False))
+    process(deployed)
+    deployed.drop(
+        "labels.csv", "corporation,exited\n" + "".join(f"late{i},0\n" for i in range(200))
+    )
+
+    outcome = process(deployed)
+    with deployed.open_ledger() as ledger:
+        learnt = training_data.split(deployed.config, ledger)
+
+    assert "All 200 labels that came together are 0" in outcome.decision
+    assert not learnt.rows["corporation"].str.startswith("late").any()
+
+
+def test_a_refused_file_is_not_resolved_by_a_release(deployed):
+    """No model can answer it."""
+    deployed.drop("broken.csv", "corporation,lastmonth_activity\nx,1\n")
+    process(deployed)
+    deployed.switch_to_production()
+
+    outcome = process(deployed)
+
+    resolved = {row.kind: row.resolution for row in rows_of(deployed, tables.incidents)}
+    assert "release 2 is live" in str(outcome)
+    assert resolved == {"data_drift": "deploy: release 2 went live", "data_quality": None}
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "why"),
+    [
+        (1, {}, "1 labelled rows are too few"),
+        (30, {"training__parameters": {"C": -1}}, "training.parameters"),
+        (30, {"test_data_filename": "none.csv"}, "none.csv"),
+    ],
+    ids=["one row", "impossible parameters", "no test data"],
+)
+def test_a_rehearsal_says_that_no_first_model_would_be_trained(world, tree, rows, settings, why):
+    """And why: what the run would fail for."""
+    world.take_from_inbox()
+    world.drop("few.csv", customers("f", rows, seed=1))
+    world.set(**settings)
+    before = tree()
+
+    outcome = process(world, dry_run=True)
+
+    assert "would not train the first model" in str(outcome)
+    assert why in str(outcome)
+    assert tree() == before
+
+
+def test_a_rehearsal_says_that_rows_of_one_class_train_nothing(world):
+    """At least two of each are needed."""
+    world.take_from_inbox()
+    world.drop("one.csv", customers("f", 60, seed=1).replace(",1\n", ",0\n"))
+
+    assert "would not train the first model: of 60 labelled rows, 0" in str(
+        process(world, dry_run=True)
+    )
+
+
+def test_a_rehearsal_of_a_first_run_says_what_it_would_train_on(world):
+    """As it is with the README's data."""
+    assert "would train the first model, on 31 labelled rows" in str(process(world, dry_run=True))
 
 
 def test_too_few_rows_for_a_first_model_fail_clearly_and_are_tried_again(world):

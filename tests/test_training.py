@@ -15,6 +15,7 @@ from risk.config import CostMatrix, Training
 from risk.data import drops
 from risk.errors import ConfigError, DataError
 from risk.models import fitting, model, releases
+from risk.models.dating import Change
 from risk.stats.threshold import highest_f1
 from tests.factories import HEADER, first_release, once
 
@@ -340,7 +341,7 @@ def test_after_a_real_change_only_the_rows_since_are_learnt(deployed, ledger):
     deployed.drop("2.csv", customers("b", 200, seed=2, sign=-1))
     ingestion.run(deployed.config, ledger)
 
-    manifest = training.run(deployed.config, ledger, since=2).manifest
+    manifest = training.run(deployed.config, ledger, since=Change(2)).manifest
 
     assert manifest.rows_trained == 160
     assert manifest.rows_chosen.startswith("rows since the change")
@@ -351,7 +352,7 @@ def test_where_nothing_changed_all_rows_are_learnt(deployed, ledger):
     deployed.drop("2.csv", customers("b", 200, seed=2))
     ingestion.run(deployed.config, ledger)
 
-    manifest = training.run(deployed.config, ledger, since=2).manifest
+    manifest = training.run(deployed.config, ledger, since=Change(2)).manifest
 
     assert manifest.rows_trained == 460
     assert manifest.rows_chosen.startswith("all rows;")
@@ -362,6 +363,6 @@ def test_rows_since_a_change_that_are_too_few_are_not_learnt_alone(deployed, led
     deployed.drop("2.csv", customers("b", 15, seed=2, sign=-1))
     ingestion.run(deployed.config, ledger)
 
-    manifest = training.run(deployed.config, ledger, since=2).manifest
+    manifest = training.run(deployed.config, ledger, since=Change(2)).manifest
 
     assert (manifest.rows_trained, manifest.rows_chosen) == (312, "all rows")

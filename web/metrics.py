@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 from risk.config import Config
 from risk.errors import LedgerError, RiskError
 from risk.ledger.gauges import Gauges
-from risk.monitoring import assessment, detector, findings, reference
+from risk.monitoring import detector, findings, outcomes, reference
 from web.service import Service, service
 
 NAME = "metrics"
@@ -228,8 +228,8 @@ def _of_scores(newest: Gauges, config: Config) -> Iterator[Metric]:
     """Yield scores of the live model: on test data, on labelled rows, and estimated."""
     kinds = {
         config.name_of(config.test_data): "test",
-        assessment.REALISED: "realised",
-        assessment.ESTIMATED: "estimated",
+        outcomes.REALISED: "realised",
+        outcomes.ESTIMATED: "estimated",
     }
     found = [(kind, row) for dataset, kind in kinds.items() for row in newest.scores(dataset)]
     for name, column in (("score", "value"), ("score_lower", "lower"), ("score_upper", "upper")):

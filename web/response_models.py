@@ -32,6 +32,7 @@ class Comparison(BaseModel):
     wins: int | None = None
     losses: int | None = None
     rows_needed: int | None = None
+    gain_possible: float | None = None
     evidence_needed: float | None = None
     sources: dict[str, int] | None = None
     because_drifted: bool | None = None

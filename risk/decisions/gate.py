@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ Array = NDArray[Any]
 # (docs/evidence.md).
 GAIN_WORTH_PROVING = 0.04
 USUAL_DISAGREEMENT = 0.15
+ENOUGH_TO_KNOW_IT = 20
 NUMBER_OF_BETS = 4  # `evidence.STAKES`; the mean of so many costs ln 4 nats
 # The first look that proves comes before the expected one: simulated, the median is 570 rows where
 # the formula has 822 (docs/evidence.md).
@@ -68,20 +69,32 @@ class Criteria:
 
 @dataclass(frozen=True)
 class Standing:
-    """How the champion stands: is drift open, is it known to do worse, is this the first trial."""
+    """How the champion stands: is drift open, is it known to do worse, is this the first trial.
+
+    `refresh` is the version of the release that a scheduled refresh is compared with: there, not
+    being inferior is enough.
+    """
 
     drift: bool = False
     harm: bool = False
     first_look: bool = True
+    refresh: int | None = None
+
+    @property
+    def margin_counts(self) -> bool:
+        """Whether a challenger may be worse by the margin."""
+        return self.harm or self.refresh is not None
 
 
 @dataclass(frozen=True)
 class Verdict:
     """Whether the challenger may replace the champion, on what evidence, and why.
 
-    `wins` and `losses` count the rows on which it did better and worse, `rows_needed` about how
-    many would prove a gain of four points. `confidence` is that of the intervals of both scores
-    and of their difference.
+    `against` is the release a refresh was compared with, if it is not simply the live one.
+    `wins` and `losses` count the rows on which it did better and worse. `rows_needed` is about how
+    many would prove `gain_possible`: a gain of four points, or all that the models differ by if
+    that is less; None if they never do. `confidence` is that of the intervals of both scores and
+    of their difference.
     """
 
     deploy: bool
@@ -99,9 +112,11 @@ class Verdict:
     wins: int | None = None
     losses: int | None = None
     rows_needed: int | None = None
+    gain_possible: float | None = None
     sources: Mapping[str, int] = field(default_factory=dict)
     evidence_needed: float | None = None
     because_drifted: bool = False
+    against: int | None = None
 
     def comparison(self) -> str | None:
         """Write the scores and the evidence as JSON; None where there was nothing to compare."""
@@ -119,7 +134,7 @@ class Verdict:
 class Ruling:
     """What is decided, why, on what verdict if the gate was asked, and what is live afterwards.
 
-    `release` is the row of a new one.
+    `release` is the row of a new one, `answered` are the incidents that are over with it.
     """
 
     action: Action
@@ -127,6 +142,7 @@ class Ruling:
     verdict: Verdict | None = None
     version: int | None = None
     release: Mapping[str, Any] | None = None
+    answered: Sequence[int] = ()
 
 
 def compare(
@@ -144,7 +160,7 @@ def compare(
     gains = _differences(predicted, by)  # (rows,), positive where the challenger does better
     # Keeping a champion that is known to do worse has its price, so less must be proven against it:
     # with a margin of .01 even a model that never differs from it passes, after some 600 rows.
-    margin = gate.margin if standing.harm else 0.0
+    margin = gate.margin if standing.margin_counts else 0.0
     e_better = paired_evidence(gains, np.ones(len(gains)), margin=margin)
     e_worse = paired_evidence(-gains, np.ones(len(gains)))  # worse at all, margin or not
     # Told to readers who know the test. It is valid for one look and decides nothing: looked at
@@ -166,7 +182,11 @@ def compare(
         losses=int(np.sum(gains < 0)),
         sources=predicted.sources,
         evidence_needed=1 / gate.alpha,
+        against=standing.refresh,
     )
+    # Rows of one class cannot say which model tells the classes apart, however many there are.
+    if len(np.unique(predicted.y_true)) < 2:
+        return replace(found, verdict=VerdictCode.ONE_CLASS, action=Action.ASK)
     # Reasons against come first: within the margin a challenger can be worse and not inferior, both
     # beyond chance. 1 / alpha is Ville's bound, for all looks together.
     if e_worse >= 1 / gate.alpha:
@@ -174,19 +194,32 @@ def compare(
     # By the metric itself: the evidence is about a linear form of it, which may rank otherwise.
     if _point_is_worse(before, now, metric):
         return replace(found, verdict=VerdictCode.WORSE)
-    if e_better >= 1 / gate.alpha:
-        verdict = VerdictCode.NOT_INFERIOR if standing.harm else VerdictCode.BETTER
+    if e_better >= 1 / gate.alpha and not (standing.margin_counts and _lost_more(found)):
+        verdict = _beyond_chance(gains, gate, standing)
         return replace(found, verdict=verdict, deploy=True, proven=True, action=Action.DEPLOY)
-    unsure = replace(found, rows_needed=rows_needed(gains, gate.alpha))
+    needed, possible = rows_needed(gains, gate.alpha)
+    unsure = replace(found, rows_needed=needed, gain_possible=possible)
     return _without_evidence(unsure, gate, standing)
+
+
+def _beyond_chance(gains: Array, gate: Gate, standing: Standing) -> VerdictCode:
+    """Say what is proven of a challenger, given that it is not inferior by the margin there was."""
+    if not standing.margin_counts:
+        return VerdictCode.BETTER
+    # A refresh that is better even without the margin is the mark for those to come.
+    is_refresh = not standing.harm
+    is_better = is_refresh and paired_evidence(gains, np.ones(len(gains))) >= 1 / gate.alpha
+    return VerdictCode.BETTER if is_better else VerdictCode.NOT_INFERIOR
 
 
 def _without_evidence(unsure: Verdict, gate: Gate, standing: Standing) -> Verdict:
     # At the first look only: scores of equal models cross again and again as rows come, so a rule
     # that needs no evidence would let any challenger in if it were asked often enough.
-    if gate.when_unsure == "deploy_if_drifted" and standing.drift and standing.first_look:
+    drifted = standing.drift and standing.first_look and not _lost_more(unsure)
+    if gate.when_unsure == "deploy_if_drifted" and drifted:
         return replace(unsure, deploy=True, action=Action.DEPLOY, because_drifted=True)
-    return replace(unsure, action=Action.ASK) if gate.when_unsure == "ask" else unsure
+    asks = gate.when_unsure == "ask" and standing.refresh is None  # nothing is wrong
+    return replace(unsure, action=Action.ASK) if asks else unsure
 
 
 def first(score: Estimate, metric: Metric, *, confidence: float = 0.95) -> Verdict:
@@ -203,14 +236,25 @@ def first(score: Estimate, metric: Metric, *, confidence: float = 0.95) -> Verdi
     )
 
 
-def rows_needed(gains: Array, alpha: float) -> int:
-    """Return about how many rows it takes, looking often, to prove a gain of four points."""
+def rows_needed(gains: Array, alpha: float) -> tuple[int | None, float]:
+    """Return about how many rows it takes, looking often, to prove what gain, at most four points.
+
+    No model gains more than the two differ by: where they differ on 1.4 % of the rows, no number of
+    rows proves four points.
+    """
     # What limits the stake is the mean of D^2: |D| is the same for 0-1 losses, more for others.
-    disagreement = float(np.mean(np.abs(gains))) if len(gains) >= 20 else USUAL_DISAGREEMENT
-    spread = max(disagreement, GAIN_WORTH_PROVING)  # a gain of 4 points needs 4 % in dispute
+    known = len(gains) >= ENOUGH_TO_KNOW_IT
+    disagreement = float(np.mean(np.abs(gains))) if known else USUAL_DISAGREEMENT
+    possible = min(GAIN_WORTH_PROVING, disagreement)
+    if not possible:
+        return None, 0.0
     # The best stake, gain / spread, grows by gain^2 / (2 spread) nats a row up to ln(4 / alpha).
-    best = 2 * spread * np.log(NUMBER_OF_BETS / alpha) / GAIN_WORTH_PROVING**2
-    return int(round(PEEKING_SAVES * best, -1))
+    best = 2 * disagreement * np.log(NUMBER_OF_BETS / alpha) / possible**2
+    return int(round(PEEKING_SAVES * best, -1)), possible
+
+
+def _lost_more(found: Verdict) -> bool:
+    return (found.losses or 0) > (found.wins or 0)
 
 
 def _difference_of_scores(predicted: PairedPredictions, by: Criteria) -> Estimate | None:

@@ -9,21 +9,25 @@ from typing import Any, Literal
 
 from risk.config import Policy
 from risk.decisions.codes import Action, Grounds, ReasonCode, Response
+from risk.models.dating import Change
+from risk.models.model import Manifest
 from risk.models.recalibration import Offer
 from risk.monitoring import incidents
 
-How = Literal["retrain", "recalibrate", "move_threshold"]
+How = Literal["retrain", "refresh", "recalibrate", "move_threshold"]
 MAX_IN_FULL = 10
+OF_THE_MODEL = ("model_drift", "calibration_drift", "suspected_harm")
 EVIDENCE = ("direction", "value_before", "value_after", "method", "effect", "n", "e_value")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What to do, why, and since which ingestion the cause exists."""
+    """What to do, why, and since when which incidents are the cause."""
 
     action: Response
     grounds: Grounds
-    since: int | None = None
+    since: Change | None = None
+    causes: Sequence[Any] = ()
 
     @property
     def without_challenger(self) -> Action | None:
@@ -35,6 +39,7 @@ class Choice:
         """How a challenger is made, None if there is one already."""
         known: dict[Response, How] = {
             Response.RETRAIN: "retrain",
+            Response.REFRESH: "refresh",
             Response.RECALIBRATE: "recalibrate",
             Response.MOVE_THRESHOLD: "move_threshold",
         }
@@ -63,15 +68,16 @@ def choose(
     known = {"incidents": described(open_incidents)}
     broken = [i for i in open_incidents if i.kind == "data_quality"]
     current = [i for i in broken if (i.last_ingestion_id or 0) >= through]
-    lasting = [i for i in current if i.times_seen > policy.ask_first_batches and _of_a_feature(i)]
+    lasting = [i for i in current if _is_normal(i, policy)]
     if len(lasting) < len(current):
         return Choice(Response.ASK, Grounds(ReasonCode.BROKEN_FEED, known))
     if causes := [*incidents.of_kind(open_incidents, policy.retrain_on), *lasting]:
-        since = min((i.since_ingestion_id for i in causes if i.since_ingestion_id), default=None)
+        first = min((i.since_ingestion_id for i in causes if i.since_ingestion_id), default=None)
+        since = Change(first) if first else None
         if growth < policy.cool_down_growth:
             few = Grounds(ReasonCode.FEW_NEW_ROWS, known | {"growth": growth})
             return Choice(Response.JUDGE, few, since)
-        return Choice(Response.RETRAIN, Grounds(ReasonCode.DRIFT, known), since)
+        return Choice(Response.RETRAIN, Grounds(ReasonCode.DRIFT, known), since, causes)
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
         best = max(offers, key=lambda offer: offer.gain, default=None)
         if best and best.gain > 0:
@@ -81,6 +87,30 @@ def choose(
     if len(broken) == len(open_incidents):
         return Choice(Response.NOTHING, Grounds(ReasonCode.SOUND_AGAIN, known))
     return Choice(Response.ASK, Grounds(ReasonCode.NO_REMEDY, known))
+
+
+def answered(open_incidents: Sequence[Any], challenger: Manifest, policy: Policy) -> list[int]:
+    """Return the incidents that are over once a challenger is live.
+
+    A new model answers drift whose rows it may have been trained on, and a column of new values
+    seen for so long that they are normal; an adjusted one answers its calibration. A feed that
+    seems broken, a refused file or a late drop is nothing a model could answer.
+    """
+    if challenger.made_by != "retrain":
+        answers = incidents.of_kind(open_incidents, ["calibration_drift"])
+    else:
+        lasting = [i for i in open_incidents if i.kind == "data_quality" and _is_normal(i, policy)]
+        answers = [*incidents.of_kind(open_incidents, ["data_drift", *OF_THE_MODEL]), *lasting]
+    return [i.id for i in answers if (i.since_ingestion_id or 0) <= challenger.trained_through]
+
+
+def answered_by_rollback(open_incidents: Sequence[Any], version: int) -> list[int]:
+    """Return the incidents that are over once a release is no longer live: those of its own doing.
+
+    What changed in the data is there still, and is for the release that is live now.
+    """
+    own = incidents.of_kind(open_incidents, [*OF_THE_MODEL, "prediction_drift"])
+    return [incident.id for incident in own if incident.version == version]
 
 
 def described(open_incidents: Sequence[Any]) -> list[dict[str, Any]]:
@@ -100,6 +130,9 @@ def _in_full(incident: Any) -> dict[str, Any]:
     return {"severity": incident.severity, **known, "facts": facts, **text}
 
 
-def _of_a_feature(incident: Any) -> bool:
-    """Whether it is about the values of a column, which a model could learn, not about a drop."""
-    return not incident.subject.startswith("(")
+def _is_normal(incident: Any, policy: Policy) -> bool:
+    """Whether a fault was seen for so long that it must be the new normal.
+
+    Only the values of a column can become normal, not what is odd about a drop or its labels.
+    """
+    return incident.times_seen > policy.ask_first_batches and not incident.subject.startswith("(")

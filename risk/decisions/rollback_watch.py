@@ -17,9 +17,8 @@ from risk.decisions.gate import Standing
 from risk.decisions.run import criteria, predict_with_both
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases, training_data
-from risk.models.evaluation import ripe
+from risk.models.dating import Change, is_since
 from risk.models.model import Model
-from risk.models.training_data import INGESTION
 from risk.monitoring import incidents
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.stats.expected import expected_scores
@@ -58,13 +57,19 @@ def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failu
     if before.manifest.features != monitored.champion.manifest.features:
         return None
     learnt = monitored.champion.manifest.trained_through
-    parts = training_data.sound_parts(config, ledger, after=learnt)
-    rows = training_data.accepted(config, ledger, parts)
     open_incidents = ledger.incidents.unresolved()
     harmed = incidents.of_kind(open_incidents, ["model_drift"])
     since = min((i.since_ingestion_id for i in harmed if i.since_ingestion_id), default=0)
-    grounds = _by_labels(config, monitored.champion, before, rows[rows[INGESTION] >= since])
+    labelled = training_data.sound_rows(config, ledger, labelled_after=learnt)
+    # Labels that come late are of rows from the world before this release too, which the one
+    # before it knew better; they say nothing about how either does now.
+    own_world = monitored.champion.manifest.reference_since or Change(learnt + 1)
+    for start in (own_world, Change(since)):
+        labelled = labelled[is_since(labelled, start, config.columns.event_time)]
+    grounds = _by_labels(config, monitored.champion, before, labelled)
     if grounds is None and incidents.of_kind(open_incidents, ["suspected_harm"]):
+        parts = training_data.sound_parts(config, ledger, after=learnt)
+        rows = training_data.accepted(config, ledger, parts)
         grounds = _by_estimate(config, monitored, before, rows)
     if grounds is None:
         return None
@@ -72,8 +77,10 @@ def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failu
     return Failure(live, earlier[-1], grounds.with_facts(**known))
 
 
-def _by_labels(config: Config, live: Model, before: Model, rows: pd.DataFrame) -> Grounds | None:
-    labelled, metric = ripe(rows, live.manifest.target), config.checks.metric
+def _by_labels(
+    config: Config, live: Model, before: Model, labelled: pd.DataFrame
+) -> Grounds | None:
+    metric = config.checks.metric
     if labelled.empty:
         return None
     verdict = gate.compare(

@@ -12,14 +12,17 @@ import pandas as pd
 from risk import store
 from risk.config import Config, Metric
 from risk.data import drops
-from risk.decisions import gate, policy
-from risk.decisions.codes import VerdictCode
+from risk.decisions import gate, policy, refreshing, retraining
+from risk.decisions.codes import Response, VerdictCode
 from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing, Verdict
 from risk.decisions.policy import Choice
+from risk.errors import DataError, RiskError
 from risk.ledger.ledger import Ledger
 from risk.models import evaluation, model, recalibration, releases, training_data
+from risk.models.dating import is_since
 from risk.models.evaluation import ripe
-from risk.models.model import Model
+from risk.models.fitting import fit
+from risk.models.model import Manifest, Model
 from risk.monitoring import incidents
 from risk.monitoring.monitored_release import MonitoredRelease
 
@@ -29,10 +32,7 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
     manifest, open_incidents = live.champion.manifest, ledger.incidents.unresolved()
     offered = []
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
-        parts = [
-            number for number in ledger.ingestions.parts() if number > manifest.trained_through
-        ]
-        labelled = ripe(training_data.accepted(config, ledger, parts), manifest.target)
+        labelled = training_data.sound_rows(config, ledger, labelled_after=manifest.trained_through)
         known = pd.DataFrame(
             {
                 "y_true": labelled[manifest.target].astype("float64"),
@@ -41,13 +41,45 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
         )
         offered = recalibration.offers(known, manifest.threshold, config)
     growth = _growth(config, ledger)
-    return policy.choose(
+    choice = policy.choose(
         open_incidents,
         offered,
         config.policy,
         growth=growth,
         through=max(ledger.ingestions.parts(), default=0),
     )
+    if choice.action is Response.RETRAIN:
+        return retraining.consider(config, ledger, live, choice)
+    return refreshing.consider(config, ledger, manifest, choice)
+
+
+def rehearse_first(config: Config, rows: pd.DataFrame) -> str:
+    """Say whether a run would train a first model on rows, by fitting one that is thrown away."""
+    target = config.columns.target
+    try:
+        known = ripe(training_data.without_test(config, rows), target)
+        fit(
+            model.build(config.columns, config.training, random_seed=config.random_seed),
+            known,
+            config,
+        )
+        if ripe(drops.read_whole(config, config.test_data), target).empty:
+            raise DataError(
+                f"{config.name_of(config.test_data)} has no labelled row to score it on"
+            )
+    except RiskError as error:
+        return f"would not train the first model: {error}"
+    return f"would train the first model, on {len(known)} labelled rows"
+
+
+def answered(config: Config, ledger: Ledger, challenger: Manifest) -> list[int]:
+    """Return the open incidents that are over once the challenger is live."""
+    return policy.answered(ledger.incidents.unresolved(), challenger, config.policy)
+
+
+def answered_by_rollback(ledger: Ledger, version: int) -> list[int]:
+    """Return the open incidents that are over once a release is no longer live."""
+    return policy.answered_by_rollback(ledger.incidents.unresolved(), version)
 
 
 def last_seen(ledger: Ledger) -> dict[str, Any]:
@@ -61,7 +93,7 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
     """Compare the challenger with the champion on rows neither of them was trained on.
 
     These are the test data and the newest ripe rows; once the model is known to do worse, the old
-    test data no longer represent the world it lives in, and only the newest count.
+    test data no longer represent the world it lives in, and only the rows since the change count.
     """
     test = ripe(drops.read_whole(config, config.test_data), challenger.manifest.target)
     metric = config.checks.metric
@@ -74,22 +106,47 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
         and champion.manifest.threshold == challenger.manifest.threshold
     ):
         return Verdict(deploy=False, proven=False, verdict=VerdictCode.SAME_MODEL)
+    if challenger.manifest.made_by == "refresh":
+        return _judge_refresh(config, ledger, champion, challenger, test)
     open_incidents = ledger.incidents.unresolved()
     harm = bool(incidents.of_kind(open_incidents, ["model_drift"]))
     drift = bool(incidents.of_kind(open_incidents, config.policy.retrain_on))
     kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
     new = training_data.unlearnt(config, ledger, challenger.manifest, kept)
-    if harm and len(new):
-        sources = {"newest": len(new)}
-        predicted = predict_with_both(
-            champion, challenger, new, metric=metric, sources={"newest": len(new)}
-        )
+    since = challenger.manifest.changed_at
+    changed = new[is_since(new, since, config.columns.event_time)]
+    if harm and len(changed):
+        sources = {"newest": len(changed)}
+        predicted = predict_with_both(champion, challenger, changed, metric=metric, sources=sources)
     else:
         both = pd.concat([test, new], ignore_index=True)
         sources = {"test_data": len(test), "newest": len(new)}
         predicted = predict_with_both(champion, challenger, both, metric=metric, sources=sources)
     standing = Standing(drift=drift or harm, harm=harm, first_look=first_look)
     return gate.compare(predicted, config.gate, by=criteria(config), standing=standing)
+
+
+def _judge_refresh(
+    config: Config, ledger: Ledger, champion: Model, challenger: Model, test: pd.DataFrame
+) -> Verdict:
+    """Compare a refresh with the best release so far, and with the live one lest it be worse."""
+    kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
+    new = training_data.unlearnt(config, ledger, challenger.manifest, kept)
+    rows = pd.concat([test, new], ignore_index=True)
+
+    def compared(before: Model, standing: Standing) -> Verdict:
+        metric, sources = config.checks.metric, {"test_data": len(test), "newest": len(new)}
+        predicted = predict_with_both(before, challenger, rows, metric=metric, sources=sources)
+        return gate.compare(predicted, config.gate, by=criteria(config), standing=standing)
+
+    best = refreshing.best_so_far(config, ledger, champion)
+    if best is None:  # it was pruned: the margin is spent, so it takes a better one
+        return compared(champion, Standing())
+    verdict = compared(best, Standing(refresh=best.manifest.version))
+    if best is champion or not verdict.deploy:
+        return verdict
+    now = compared(champion, Standing())
+    return now if now.verdict in (VerdictCode.WORSE, VerdictCode.WORSE_BEYOND_CHANCE) else verdict
 
 
 def criteria(config: Config) -> Criteria:

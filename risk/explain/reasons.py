@@ -6,10 +6,11 @@ A row that was recorded before the ledger had facts keeps the text it was given 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from risk.decisions.codes import Action, ReasonCode, Response, VerdictCode
-from risk.decisions.gate import Ruling
+from risk.decisions.gate import GAIN_WORTH_PROVING, Ruling
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, of_finding, parsed, subject
@@ -37,6 +38,15 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
         f"There are only {facts['growth']:.1%} more labelled rows than at the last training, so "
         "the challenger of then was judged again."
     ),
+    ReasonCode.FEW_ROWS_SINCE: lambda facts: _few_rows_since(facts),
+    ReasonCode.REFRESH: lambda facts: (
+        f"The labelled rows grew by {facts['growth']:.0%} since the last training, so a challenger "
+        "was trained."
+    ),
+    ReasonCode.REFRESH_AGAIN: lambda facts: (
+        f"The labelled rows grew by {facts['growth']:.0%} since the challenger was trained, so it "
+        "was judged again."
+    ),
     ReasonCode.ADJUSTMENT: lambda facts: _adjustment(facts["offer"]),
     ReasonCode.NO_ADJUSTMENT: lambda _: "No adjustment of the live model is expected to pay.",
     ReasonCode.NO_REMEDY: lambda _: "A new model is no answer to that; a person has to look.",
@@ -58,6 +68,7 @@ OF_VERDICTS = {
     VerdictCode.WORSE: "The challenger is worse",
     VerdictCode.BETTER: "The challenger is better beyond chance",
     VerdictCode.NOT_INFERIOR: "The challenger is not inferior beyond chance",
+    VerdictCode.ONE_CLASS: "No row of one class is among the rows to compare the models on",
     VerdictCode.NOT_ENOUGH_EVIDENCE: "There is not enough evidence for the challenger",
 }
 
@@ -185,19 +196,50 @@ def _of_gate(decision: Row, facts: Row) -> list[str]:
     said = f"{OF_VERDICTS[VerdictCode(code)]}: {compared(comparison)}"
     if code in WORSE:
         return [f"{said}."]
+    if code == VerdictCode.ONE_CLASS:
+        return [f"{said}.", _without_evidence(decision, comparison)]
     chance = f"Chance alone would do as well in {plain_words.chance_share(comparison['e_value'])}"
     if code != VerdictCode.NOT_ENOUGH_EVIDENCE:
         return [f"{said}.", f"{chance} of all comparisons."]
     allowed = f"{1 / comparison['evidence_needed']:.0%}"
-    more = f"About {comparison['rows_needed']:,} rows would prove a gain of 4 points."
     doubt = f"{chance} of all comparisons, where {allowed} is allowed."
+    more = _of_possible_gain(comparison)
     return [f"{said}.", doubt, more, _without_evidence(decision, comparison)]
+
+
+def _of_possible_gain(comparison: Row) -> str:
+    """Say what gain rows could prove, which the models' disagreement limits."""
+    rows, gain = comparison["rows_needed"], comparison.get("gain_possible")
+    if rows is None:
+        return "The models agree on every row, so no gain can be proven."
+    if gain is None or gain >= GAIN_WORTH_PROVING:  # None: decided before it was recorded
+        return f"About {rows:,} rows would prove a gain of 4 points."
+    return (
+        f"The models differ too little to gain more than {100 * gain:.2g} points; about {rows:,} "
+        "rows would prove that."
+    )
 
 
 def _without_evidence(decision: Row, comparison: Row) -> str:
     if comparison["because_drifted"]:
         return "The champion has drifted and the challenger is not worse, so it goes live unproven."
     return "Approval is needed." if decision["action"] == Action.ASK else "The champion stays."
+
+
+def _few_rows_since(facts: Row) -> str:
+    """Say how far the new normal is known, and when the labels of the others are due."""
+    known = (
+        f"A challenger needs {counted(facts['needed'], 'labelled row')} since the change; "
+        f"{facts['labelled']:,} are there."
+    )
+    missing = facts["rows"] - facts["labelled"]
+    if missing <= 0:
+        return known
+    due = facts.get("due")
+    when = (
+        f"due from {plain_words.day(date.fromisoformat(due))} on" if due else "not known when due"
+    )
+    return f"{known} The labels of {counted(missing, 'new row')} are missing, {when}."
 
 
 def _adjustment(offer: Row) -> str:

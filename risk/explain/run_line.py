@@ -15,10 +15,12 @@ from risk.explain.sentences import incident_clause, parsed
 Row = Mapping[str, Any]
 Wordings = Sequence[str]
 MAX_LENGTH = 200
+STAYS = "The live release stays"
 OF_VERDICTS = {
     VerdictCode.WORSE_BEYOND_CHANCE: "The live release stays: the challenger is worse",
     VerdictCode.WORSE: "The live release stays: the challenger did worse",
     VerdictCode.NOT_ENOUGH_EVIDENCE: "The live release stays: the challenger is not proven better",
+    VerdictCode.ONE_CLASS: "The live release stays: there are no rows of one class to compare on",
     VerdictCode.SAME_MODEL: "The live release stays: the challenger is the same model",
 }
 OF_QUESTIONS = {
@@ -64,10 +66,10 @@ def of_decision(decision: Row) -> list[Wordings]:
         case Action.ASK if comparison:
             done = f"Action needed: deploy the challenger? {_scores(comparison)}."
         case Action.ASK:
-            done = OF_QUESTIONS[code]
+            done = OF_QUESTIONS.get(code) or f"Action needed: {reasons.main_reason(decision)}"
         case _ if verdict:
             scores = f" ({_scores(comparison)})" if comparison else ""
-            done = f"{OF_VERDICTS[VerdictCode(verdict)]}{scores}."
+            done = f"{OF_VERDICTS.get(VerdictCode(verdict), STAYS)}{scores}."
         case _ if code == ReasonCode.NO_INCIDENT:
             return [("No incident; the live release stays.",)]
         case _:

@@ -13,7 +13,7 @@ from typing import Any
 
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
-from risk.monitoring.assessment import UNRELIABLE
+from risk.monitoring.broken_feed import LABELS
 from risk.monitoring.data_quality import (
     ARRIVAL,
     DUPLICATES,
@@ -40,6 +40,7 @@ from risk.monitoring.findings import (
     Finding,
 )
 from risk.monitoring.loss_ratios import FEWER
+from risk.monitoring.outcomes import UNRELIABLE
 from risk.monitoring.reference import EXPECTED_LOSS, LABELLED
 from risk.stats.directions import AGAINST, TOGETHER
 
@@ -160,7 +161,7 @@ def _change(row: Row, facts: Row) -> str:
         name = plain_words.in_short(level)
         return _share(row, "is positive" if name == "positive" else f'is "{name}"')
     if direction in SHARES:
-        return _share(row, SHARES[direction][0])
+        return f"{_share(row, SHARES[direction][0])}{_spellings(facts)}"
     if direction in SHAPES:
         return f"{SHAPES[direction]}, {by}"
     before, after = row["value_before"], row["value_after"]
@@ -174,6 +175,16 @@ def _change(row: Row, facts: Row) -> str:
         f"is {direction}: its median {moved} from about {earlier} to {later} "
         f"in the newest {counted(facts['rows'], 'row')}"
     )
+
+
+def _spellings(facts: Row) -> str:
+    """Say which known values the unseen ones are, where that is evident."""
+    known = facts.get("spellings") or {}
+    told = [
+        f'"{plain_words.in_short(value)}" is "{plain_words.in_short(level)}"'
+        for value, level in known.items()
+    ]
+    return f"; known values in another spelling: {', '.join(told)}" if told else ""
 
 
 def _share(row: Row, what: str) -> str:
@@ -255,6 +266,9 @@ def _of_estimate(row: Row, facts: Row) -> Clause:
 
 def _constant(row: Row, facts: Row) -> Clause:
     value = facts["value"]
+    if row["feature"] == LABELS:
+        shown = f'"{value}"' if isinstance(value, str) else f"{value:.10g}"
+        return Clause("", f"all {counted(row['n'], 'label')} that came together are {shown}")
     shown = f'"{plain_words.in_short(value)}"' if isinstance(value, str) else f"{value or 0:.10g}"
     is_what = "missing" if value is None else shown
     words = f"is {is_what} in all {counted(row['n'], 'row')}"

@@ -17,12 +17,12 @@ from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import EVERY, Part
 from risk.models import releases
-from risk.monitoring import assessment
+from risk.monitoring import outcomes
 from risk.monitoring.incidents import SEVERITIES
 
 Row = Mapping[str, Any]
 NEWEST = Part(page_size=100)
-KINDS = {assessment.REALISED: MEASURED, assessment.ESTIMATED: ESTIMATED}
+KINDS = {outcomes.REALISED: MEASURED, outcomes.ESTIMATED: ESTIMATED}
 SAME_MOMENT = timedelta(minutes=1)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ENDS = {MEASURED: "measured ●\non labelled rows", ESTIMATED: "estimated - -\nwithout labels"}
 MIN_POINTS = 2
+GAP = 3  # times the usual time between points, so that weekends of daily scores are none
 LABELS_APART, MARKS_APART, HEIGHT_OF_MARKS = 0.36, 0.66, 0.2  # inches
 ROWS_OF_MARKS = 3
 ROOM = Frame(height=4.2, left=0.6, right=1.35, below=0.95, above=0.75)
@@ -67,10 +68,20 @@ def _of_kind(points: pd.DataFrame, kind: str) -> pd.DataFrame:
 def _draw_runs(axes: Axes, points: pd.DataFrame, colour: str, *, line: str) -> None:
     if points.empty:
         return
-    at, (value, lower, upper) = points["at"], _numbers(points, "value", "lower", "upper")
-    axes.fill_between(at, lower, upper, color=colour, alpha=0.16, linewidth=0)
-    marker = "o" if line == "-" else "None"
-    axes.plot(at, value, line, color=colour, linewidth=1.8, marker=marker, markersize=3.2)
+    for piece in _pieces(points):
+        at, (value, lower, upper) = piece["at"], _numbers(piece, "value", "lower", "upper")
+        axes.fill_between(at, lower, upper, color=colour, alpha=0.16, linewidth=0)
+        marker = "o" if line == "-" or len(piece) == 1 else "None"
+        axes.plot(at, value, line, color=colour, linewidth=1.8, marker=marker, markersize=3.2)
+
+
+def _pieces(points: pd.DataFrame) -> list[pd.DataFrame]:
+    """Split points where nothing was known for long, and by release: no line bridges that."""
+    gaps = points["at"].drop_duplicates().diff()
+    is_gap = points["at"].diff() > GAP * gaps.median()
+    version = points["version"] if "version" in points else pd.Series(0, points.index)
+    keys = [is_gap.cumsum(), version.fillna(0)]
+    return [piece for _, piece in points.groupby(keys, sort=False)]
 
 
 def _draw_tests(axes: Axes, points: pd.DataFrame, theme: Theme) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from risk.ledger.tables import decisions, releases
 
 @dataclass(frozen=True)
 class Judgement:
-    """The gate's comparison, as JSON, and the resulting release."""
+    """The gate's comparison, as JSON, the resulting release, and the incidents it answers."""
 
     comparison: str | None = None
     release: Row | None = None
+    answered: Sequence[int] = ()
 
 
 NOT_JUDGED = Judgement()
@@ -76,8 +77,9 @@ class Decisions:
                 completed_at=now() if version is None else None,
             )
             if version is not None:
-                incidents.resolve_all(
-                    connection, action, version, decision_id=decision_id, at=now()
+                release = {"version": version, "decision_id": decision_id}
+                incidents.resolve_answered(
+                    connection, judgement.answered, action, at=now(), **release
                 )
             if through is not None:
                 ingestions.mark_decided(connection, through=through, decision_id=decision_id)
@@ -97,6 +99,19 @@ class Decisions:
         """Return the newest decision with one of these actions."""
         query = sa.select(decisions).where(decisions.c.action.in_(actions))
         return self.database.first(query.order_by(decisions.c.id.desc()))
+
+    def comparison_for(self, version: int) -> str | None:
+        """Return the gate's comparison, as JSON, that first made a release live."""
+        made = (decisions.c.version == version) & (decisions.c.action == "deploy")
+        query = sa.select(decisions.c.comparison).where(made).order_by(decisions.c.id).limit(1)
+        comparison: str | None = self.database.scalar(query)
+        return comparison
+
+    def facts_of(self, reason_code: str, *, newest: int) -> list[dict[str, Any]]:
+        """Return the facts of the newest decisions for one reason, the newest first."""
+        query = sa.select(decisions.c.facts).where(decisions.c.reason_code == str(reason_code))
+        found = self.database.rows(query.order_by(decisions.c.id.desc()).limit(newest))
+        return [json.loads(row.facts) for row in found if row.facts]
 
     def of_run(self, run_id: int | None) -> Record | None:
         """Return the newest decision of a run, None if it has none."""

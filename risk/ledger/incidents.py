@@ -101,13 +101,22 @@ def resolve_passed(connection: sa.Connection, numbers: Sequence[int], *, at: dat
     _close(connection, incidents.c.id.in_(numbers), values, at)
 
 
-def resolve_all(
-    connection: sa.Connection, action: str, version: int, *, decision_id: int, at: datetime
+def resolve_answered(
+    connection: sa.Connection,
+    numbers: Sequence[int],
+    action: str,
+    *,
+    at: datetime,
+    **release: int,
 ) -> None:
-    """Resolve all open incidents, in the transaction that decides for a release."""
+    """Resolve the incidents a release answers, in the transaction that decides for it.
+
+    `release` is its version and the ID of the decision.
+    """
     code, text = BY_RELEASE[action]
-    values = _resolution(code, text.format(version), version=version, decision_id=decision_id)
-    _close(connection, incidents.c.resolved_at.is_(None), values, at)
+    values = _resolution(code, text.format(release["version"]), **release)
+    is_open = incidents.c.resolved_at.is_(None)
+    _close(connection, incidents.c.id.in_(numbers) & is_open, values, at)
 
 
 def _resolution(code: ResolutionCode, text: str, **facts: Any) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -104,6 +105,17 @@ class Ingestions:
             if requeued:
                 emptied = ingestions.update().where(ingestions.c.id == requeued)
                 connection.execute(emptied.values(requeued_as=number))
+
+    def sizes(self, numbers: Sequence[int]) -> dict[int, int]:
+        """Return how many rows each of these ingestions added."""
+        query = sa.select(ingestions.c.id, ingestions.c.rows_added)
+        return {row[0]: row[1] for row in self.database.in_chunks(query, ingestions.c.id, numbers)}
+
+    def came_at(self, number: int) -> datetime:
+        """Return when an ingestion took place."""
+        query = sa.select(ingestions.c.ingested_at).where(ingestions.c.id == number)
+        moment: datetime = self.database.scalar(query)
+        return moment
 
     def last_id(self) -> int:
         """Return the ID of the newest ingestion, 0 before the first."""
@@ -256,6 +268,8 @@ class Ingestions:
         """Return (feature, ingestion) where a feature was broken for so long that it is normal."""
         table = incidents.c
         lasting = (table.kind == "data_quality") & (table.times_seen > max_in_a_row)
+        # of what is no column, in brackets, nothing can be learnt however often it is seen
+        lasting &= table.subject.not_like("(%")
         ranges = sa.select(table.subject, table.since_ingestion_id, table.last_ingestion_id)
         return {
             (feature, number)

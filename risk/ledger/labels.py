@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median_low
 
 import pandas as pd
 import sqlalchemy as sa
 
 from risk.ledger import dataset_rows
 from risk.ledger.database import VALUES_PER_QUERY, Database, Record, insert_rows
-from risk.ledger.tables import early_labels, later_labels, predictions, unripe_rows
+from risk.ledger.tables import early_labels, ingestions, later_labels, predictions, unripe_rows
 from risk.schema import EarlyLabel, Key, LaterLabel
+
+MAX_DELAYS = 200
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,11 @@ class Labels:
         """Count the labels that wait for their rows."""
         return int(self.database.scalar(sa.select(sa.func.count()).select_from(early_labels)))
 
-    def of_parts(self, part_ids: Sequence[int]) -> dict[int, int]:
-        """Return the late labels of the rows in these parts, by row hash."""
+    def of_parts(self, part_ids: Sequence[int]) -> pd.DataFrame:
+        """Return the late labels of the rows in these parts: row_hash, y_true, ingestion_id."""
         table = later_labels.c
-        query = sa.select(table.row_hash, table.y_true)
-        found = self.database.in_chunks(query, table.row_ingestion_id, part_ids)
-        return {row_hash: y_true for row_hash, y_true in found}
+        query = sa.select(table.row_hash, table.y_true, table.ingestion_id)
+        return self.database.frame_in_chunks(query, table.row_ingestion_id, part_ids)
 
     def labelled_parts(self, ingestion_ids: Sequence[int]) -> list[int]:
         """Return the ingestions of the rows labelled by these ingestions, in order."""
@@ -54,6 +57,47 @@ class Labels:
         query = sa.select(table.row_ingestion_id).distinct()
         found = self.database.in_chunks(query, table.ingestion_id, ingestion_ids)
         return sorted({row[0] for row in found})
+
+    def parts_labelled_after(self, ingestion_id: int) -> list[int]:
+        """Return the ingestions of the rows whose labels came after an ingestion, in order."""
+        table = later_labels.c
+        query = (
+            sa.select(table.row_ingestion_id).distinct().where(table.ingestion_id > ingestion_id)
+        )
+        return sorted({row[0] for row in self.database.rows(query)})
+
+    def labelled_after(self, ingestion_id: int) -> int:
+        """Return how many rows got their label after an ingestion, with them or later."""
+        rows, late, waiting = ingestions.c, later_labels.c, unripe_rows.c
+        is_newer = (rows.id > ingestion_id) & (rows.kind == "rows")
+        came = self.database.scalar(sa.select(sa.func.sum(rows.rows_added)).where(is_newer))
+        unlabelled = sa.select(sa.func.count()).where(waiting.ingestion_id > ingestion_id)
+        of_older = (late.ingestion_id > ingestion_id) & (late.row_ingestion_id <= ingestion_id)
+        ripened = self.database.scalar(sa.select(sa.func.count()).where(of_older))
+        if not came:
+            return int(ripened)
+        return int(came) - int(self.database.scalar(unlabelled)) + int(ripened)
+
+    def usual_delay(self) -> timedelta | None:
+        """Return how long after their rows labels usually came, None if none ever came late."""
+        came, row_came = ingestions.alias(), ingestions.alias()
+        table = later_labels.c
+        distinct = sa.select(table.ingestion_id, table.row_ingestion_id).distinct()
+        pairs = distinct.order_by(table.ingestion_id.desc()).limit(MAX_DELAYS).subquery()
+        query = sa.select(came.c.ingested_at, row_came.c.ingested_at.label("row_ingested_at"))
+        query = query.select_from(
+            pairs.join(came, came.c.id == pairs.c.ingestion_id).join(
+                row_came, row_came.c.id == pairs.c.row_ingestion_id
+            )
+        )
+        delays = [row.ingested_at - row.row_ingested_at for row in self.database.rows(query)]
+        return median_low(delays) if delays else None
+
+    def of_ingestions(self, ingestion_ids: Sequence[int]) -> pd.DataFrame:
+        """Return row_hash, y_true, row_ingestion_id and ingestion_id of the labels in these."""
+        table = later_labels.c
+        query = sa.select(table.row_hash, table.y_true, table.row_ingestion_id, table.ingestion_id)
+        return self.database.frame_in_chunks(query, table.ingestion_id, ingestion_ids)
 
     def with_predictions(self, ingestion_ids: Sequence[int]) -> pd.DataFrame:
         """Return the labels in these ingestions with every recorded prediction for their rows."""

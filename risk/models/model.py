@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from risk.config import Columns, Training
 from risk.errors import ConfigError, ModelError
+from risk.models.dating import Change
 from risk.schema import MAX_NUMBER
 from risk.stats.scores import Estimate
 
@@ -63,6 +64,9 @@ class Manifest(BaseModel):
     rows_held_out: int
     rows_left_out: int
     trained_through: int
+    reference_since: Change | None = None
+    reference_of: int | None = None
+    changed_at: Change | None = None
     held_out_scores: dict[str, Estimate]
     test_scores: dict[str, Estimate] | None = None
     python_version: str

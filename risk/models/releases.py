@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from risk import store
 from risk.config import Config
 from risk.errors import ModelError, UnknownName
@@ -113,6 +115,14 @@ def discard(root: Path, version: int) -> None:
         folder.rename(unnamed)
         shutil.rmtree(unnamed)
         sync_folder(folder.parent)
+
+
+def listed(history: pd.DataFrame, live: int | None) -> str:
+    """Write the releases as a table that marks the live one."""
+    if history.empty:
+        return "no release yet"
+    marks = history["version"].map(lambda version: "live" if version == live else "")
+    return str(history.assign(live=marks).to_string(index=False))
 
 
 def _link(path: Path, target: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,11 @@ from risk.config import Config
 from risk.data import drops
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
+from risk.models.dating import INGESTION, LABELLED_BY, PLACE, Change, is_since
 from risk.models.evaluation import ripe
 from risk.models.model import Manifest
 from risk.schema import ROW_HASH, fingerprints
 
-INGESTION = "ingestion_id"
 MAX_KEPT = 5000
 
 
@@ -36,17 +36,31 @@ class Split:
     through: int
 
 
-def accepted(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> pd.DataFrame:
-    """Return the accepted rows of ingestions, in the order given, with their late labels."""
+def accepted(
+    config: Config,
+    ledger: Ledger,
+    ingestion_ids: Sequence[int],
+    *,
+    without: Collection[int] = (),
+) -> pd.DataFrame:
+    """Return the accepted rows of ingestions, in the order given, with their late labels.
+
+    INGESTION brought the row, as the row number PLACE of its drop, and LABELLED_BY its label.
+    Labels of the ingestions `without` are left out.
+    """
     frames = [store.read_parts(config, [number]) for number in ingestion_ids]
     numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(rows) for rows in frames])
+    places = np.concatenate([np.arange(len(rows)) for rows in frames] or [np.arange(0)])
     rows = pd.concat(frames or [store.read_parts(config, [])], ignore_index=True)
-    rows = pd.concat([rows, pd.Series(numbers, name=INGESTION)], axis=1)
+    target = config.columns.target
+    came = pd.Series(numbers, dtype="Int64").where(rows[target].notna())
     later = ledger.labels.of_parts(ingestion_ids)
-    if later:
-        labels = rows[ROW_HASH].map(later).astype("Int8")
-        rows[config.columns.target] = rows[config.columns.target].fillna(labels)
-    return rows
+    if len(later := later[~later["ingestion_id"].isin(list(without))]):
+        late = later.set_index("row_hash")
+        rows[target] = rows[target].fillna(rows[ROW_HASH].map(late["y_true"]).astype("Int8"))
+        came = came.fillna(rows[ROW_HASH].map(late["ingestion_id"]).astype("Int64"))
+    known = {INGESTION: numbers, PLACE: places, LABELLED_BY: came}
+    return pd.concat([rows, pd.DataFrame(known, index=rows.index)], axis=1)
 
 
 def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:
@@ -54,45 +68,64 @@ def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:
 
     A feature broken so often that a person, when asked, would have had it fixed counts as sound.
     """
-    doubtful = ledger.ingestions.doubtful(config.policy.ask_first_batches)
+    doubtful = _doubtful(config, ledger)
     return [
         number for number in ledger.ingestions.parts() if number > after and number not in doubtful
     ]
 
 
-def split(config: Config, ledger: Ledger, *, since: int | None = None) -> Split:
-    """Split the labelled, sound rows, without the test data, for training a challenger.
+def sound_rows(config: Config, ledger: Ledger, *, labelled_after: int = 0) -> pd.DataFrame:
+    """Return the labelled rows of sound drops, but for labels that came in a drop that is not.
 
-    Of the rows that arrived after the champion's training, and after the change if there was one,
-    the newest `test_size` share is held out for the gate: neither model has been trained on them.
+    Only rows whose label came after an ingestion, with the row or later.
     """
     parts = sound_parts(config, ledger)
-    labelled = ripe(accepted(config, ledger, parts), config.columns.target)
-    rows = labelled[~labelled[ROW_HASH].isin(_test_hashes(config))].reset_index(drop=True)
+    if labelled_after:
+        late = set(ledger.labels.parts_labelled_after(labelled_after))
+        parts = [number for number in parts if number > labelled_after or number in late]
+    rows = accepted(config, ledger, parts, without=_doubtful(config, ledger))
+    rows = ripe(rows, config.columns.target)
+    return rows[rows[LABELLED_BY] > labelled_after]
+
+
+def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Split:
+    """Split the labelled, sound rows, without the test data, for training a challenger.
+
+    Of the rows whose labels came after the champion's training, and that are dated after the change
+    if there was one, the newest `test_size` share is held out for the gate: neither model has been
+    trained on them.
+    """
+    labelled = sound_rows(config, ledger)
+    rows = without_test(config, labelled).reset_index(drop=True)
     champion = _champion(config)
-    seen = champion.trained_through if champion else max(parts, default=0)
-    unseen = rows.index[rows[INGESTION] >= max(seen + 1, since or 0)]
+    through = ledger.ingestions.last_id()
+    seen = champion.trained_through if champion else through
+    is_unseen = (rows[LABELLED_BY] > seen).to_numpy(dtype=bool)
+    unseen = rows.index[is_unseen & is_since(rows, since, config.columns.event_time)]
     n_kept = min(round(len(unseen) * config.test_size), MAX_KEPT)
     kept = unseen[len(unseen) - n_kept :]
-    training = rows.drop(index=kept)
     return Split(
-        rows=training,
+        rows=rows.drop(index=kept),
         held_out=rows.loc[kept],
-        recent=training[training[INGESTION] > seen],
+        recent=rows[is_unseen].drop(index=kept),
         rows_left_out=len(labelled) - len(rows),
-        through=max(parts, default=0),
+        through=through,
     )
+
+
+def without_test(config: Config, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that are not among the test data."""
+    return rows[~rows[ROW_HASH].isin(_test_hashes(config))]
 
 
 def unlearnt(config: Config, ledger: Ledger, challenger: Manifest, kept: bytes) -> pd.DataFrame:
     """Return the labelled rows neither model was trained on: those `kept`, and all newer ones."""
     champion = _champion(config)
-    seen = champion.trained_through if champion else 0
-    parts = sound_parts(config, ledger, after=seen)
-    rows = ripe(accepted(config, ledger, parts), config.columns.target)
+    rows = sound_rows(config, ledger, labelled_after=champion.trained_through if champion else 0)
     hashes = np.array(kept.decode().split(), dtype="int64")
-    fresh = (rows[INGESTION] > challenger.trained_through) | rows[ROW_HASH].isin(hashes)
-    return rows[fresh & ~rows[ROW_HASH].isin(_test_hashes(config))]
+    is_newer = (rows[LABELLED_BY] > challenger.trained_through).to_numpy(dtype=bool)
+    fresh = is_newer | rows[ROW_HASH].isin(hashes)
+    return without_test(config, rows[fresh])
 
 
 def to_list(rows: pd.DataFrame) -> str:
@@ -112,3 +145,7 @@ def _test_hashes(config: Config) -> NDArray[np.int64]:
         return np.array([], dtype="int64")
     rows, event_time = drops.read_whole(config, config.test_data), config.columns.event_time
     return np.concatenate([fingerprints(rows, event_time), fingerprints(rows)])  # old and new
+
+
+def _doubtful(config: Config, ledger: Ledger) -> set[int]:
+    return ledger.ingestions.doubtful(config.policy.ask_first_batches)

@@ -14,32 +14,30 @@ import pandas as pd
 from risk.config import Config
 from risk.models import attribution
 from risk.models.attribution import Attribution
-from risk.monitoring import detector, findings, multivariate, performance_estimation
+from risk.monitoring import broken_feed, detector, findings, multivariate, outcomes
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector, State
-from risk.monitoring.findings import Finding, Values
+from risk.monitoring.findings import Finding
 from risk.monitoring.monitored_release import MonitoredRelease
+from risk.monitoring.outcomes import INFORMS
 from risk.monitoring.profile import Profile, cells_moved, count, numeric_column
-from risk.monitoring.reference import LABELLED
 from risk.schema import ROW_HASH
 from risk.stats.directions import AGAINST, TOGETHER
-from risk.stats.expected import expected_scores
-from risk.stats.scores import Estimate, score_all
+from risk.stats.scores import Estimate
 
 ENOUGH_TO_DESCRIBE = 200
 MAX_POOLED = 40
 MAX_EXPLAINED, MAX_PARTS = 2, 3
-REALISED = "realised on new rows"
-ESTIMATED = "estimated on new rows"
-RELIABLE, UNRELIABLE = "reliable", "unreliable"
 
 
 @dataclass(frozen=True)
 class Batch:
     """The rows and labels that arrived since the last assessment, and when.
 
-    `before` are rows that arrived before these, for the domain classifier; `earlier` are the
-    profiles of earlier batches, newest last.
+    `before` are rows that arrived before these, for the domain classifier; `ripened` are labels
+    with the live release's predictions, `version` being the release that predicted when the row
+    arrived; `labels` are all labels that arrived late; `earlier` are the profiles of earlier
+    batches, newest last; `limit` is the p-value below which a check of the feed raises an alarm.
     """
 
     rows: pd.DataFrame
@@ -47,6 +45,8 @@ class Batch:
     ripened: pd.DataFrame
     arrived_at: datetime
     earlier: Sequence[Profile]
+    labels: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"y_true": []}))
+    limit: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,21 +97,23 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
     rows, manifest = batch.rows, monitored.champion.manifest
     predictions = monitored.predictions(rows) if len(rows) else _no_predictions()
     ripened = batch.ripened[batch.ripened["version"] == manifest.version]
-    profile = monitored.reference.count_outcomes(ripened["y_pred_proba"], ripened["y_true"])
+    informing = batch.ripened[batch.ripened[INFORMS]] if INFORMS in batch.ripened else ripened
+    profile = monitored.reference.count_outcomes(informing["y_pred_proba"], informing["y_true"])
     if len(rows):
         profile = monitored.reference.count(monitored.frame(rows, predictions)).plus(profile)
     monitor = Detector(monitored.reference, Rules.of(config))
     domain = _domain(monitored, batch, monitor, config)
     state, evidence = monitor.advance(state, profile.plus(domain), batch.arrived_at)
     recent = pool([*batch.earlier, profile])
-    labelled = _labelled(rows, predictions, ripened, manifest.target)
-    scores = _scores(monitored, rows, predictions, labelled, config)
+    labelled = outcomes.labelled(rows, predictions, ripened, manifest.target)
+    scores = outcomes.scores(monitored, rows, predictions, labelled, config)
+    seen = outcomes.labelled(rows, predictions, informing, manifest.target)
     found = [findings.of_evidence(e, monitored.reference, recent) for e in _worth_telling(evidence)]
-    found = [_with_scores(each, monitored, labelled, scores.get(REALISED, {})) for each in found]
+    found = [outcomes.with_scores(each, monitored, seen, config) for each in found]
     return Assessment(
         findings=(
-            *findings.suspect_feed(found, manifest.features),
-            *_estimate_and_truth(labelled, manifest.threshold, config),
+            *_of_the_feed(found, batch, monitored, config),
+            *outcomes.estimate_and_truth(labelled, manifest.threshold, config),
         ),
         state=state,
         profile=profile,
@@ -185,23 +187,6 @@ def _largest(changed: Attribution) -> dict[str, Any]:
     return {"before": changed.before, "after": changed.after, **largest}
 
 
-def _with_scores(
-    found: Finding,
-    monitored: MonitoredRelease,
-    labelled: pd.DataFrame,
-    realised: Mapping[str, Estimate],
-) -> Finding:
-    """Add the promised and the realised score to a finding about errors."""
-    if found.feature != LABELLED or labelled.empty:
-        return found
-    values: Values = labelled["y_pred_proba"].mean(), labelled["y_true"].mean()
-    if metric := found.facts.get("metric"):
-        promised = monitored.champion.manifest.held_out_scores.get(metric)
-        values = promised.value if promised else None, realised[metric].value
-    facts = {**found.facts, "rows": len(labelled)}
-    return replace(found, value_before=values[0], value_after=values[1], facts=facts)
-
-
 def pool(profiles: Sequence[Profile]) -> Profile:
     """Merge the latest batches, as many as a distribution requires."""
     merged = profiles[-1]
@@ -228,74 +213,15 @@ def _worth_telling(evidence: Sequence[detector.Evidence]) -> list[detector.Evide
     return [e for e in evidence if e not in dull]
 
 
-def _labelled(
-    rows: pd.DataFrame, predictions: pd.DataFrame, ripened: pd.DataFrame, target: str
-) -> pd.DataFrame:
-    """Join predictions with the labels known by now, however late they arrived."""
-    own = predictions.assign(y_true=rows[target].to_numpy(dtype="float64", na_value=np.nan))
-    columns = ["y_true", "y_pred_proba", "expected_proba"]
-    known = pd.concat([own[columns].dropna(subset="y_true"), ripened[columns]], ignore_index=True)
-    return known.astype("float64")
-
-
-def _scores(
-    monitored: MonitoredRelease,
-    rows: pd.DataFrame,
-    predictions: pd.DataFrame,
-    labelled: pd.DataFrame,
-    config: Config,
-) -> dict[str, dict[str, Estimate]]:
-    """Compute scores of labelled rows, and estimate those of the others."""
-    threshold, confidence = monitored.champion.manifest.threshold, config.scoring.confidence
-    scores = {}
-    if len(labelled):
-        y_pred_proba = labelled["y_pred_proba"].to_numpy()
-        scores[REALISED] = score_all(
-            labelled["y_true"],
-            y_pred_proba,
-            y_pred_proba >= threshold,
-            cost=config.training.cost.as_tuple(),
-            confidence=confidence,
-        )
-    if monitored.calibration and len(rows):
-        y_pred_proba = predictions["y_pred_proba"].to_numpy()
-        scores[ESTIMATED] = monitored.calibration.estimate(
-            rows,
-            y_pred_proba,
-            (y_pred_proba >= threshold).astype("int64"),
-            cost=config.training.cost,
-            confidence=confidence,
-        )
-    return scores
-
-
-def _estimate_and_truth(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Finding]:
-    """Compare estimated and realised scores on the same rows."""
-    metric, known = config.checks.metric, labelled.dropna()
-    if known.empty:
-        return []
-    y_pred_proba, chance = known["y_pred_proba"].to_numpy(), known["expected_proba"].to_numpy()
-    y_pred = (y_pred_proba >= threshold).astype("int64")
-    cost, confidence = config.training.cost.as_tuple(), config.scoring.confidence
-    expected = expected_scores(y_pred_proba, y_pred, chance, cost=cost, confidence=confidence)
-    realised = score_all(known["y_true"], y_pred_proba, y_pred, cost=cost, confidence=confidence)
-    if metric not in expected:
-        metric = "brier"
-    estimate, truth = expected[metric], realised[metric]
-    wrong = not performance_estimation.reliable(estimate, truth)
-    return [
-        Finding(
-            check_name="estimate",
-            feature=None,
-            method=metric,
-            drift_detected=False,
-            n=len(known),
-            direction=UNRELIABLE if wrong else RELIABLE,
-            value_before=estimate.value,
-            value_after=truth.value,
-            facts={"expected": asdict(estimate), "realised": asdict(truth)},
-            drift_score=estimate.value,
-            threshold=truth.value,
-            p_value=0.0 if wrong else 1.0,
-        )
+def _of_the_feed(
+    found: Sequence[Finding], batch: Batch, monitored: MonitoredRelease, config: Config
+) -> list[Finding]:
+    """Add what is wrong with the feed itself, and call by that name what follows from it."""
+    reference, features = monitored.reference, monitored.champion.manifest.features
+    classes = config.columns.negative_label, config.columns.positive_label
+    labels = outcomes.labels_of(batch.rows, batch.labels, config.columns.target)
+    faults = [
+        *broken_feed.check_constants(reference, batch.rows, features, batch.limit),
+        *broken_feed.check_labels(reference, labels, classes, batch.limit),
     ]
+    return broken_feed.suspected([*found, *faults], batch.rows, reference, features)

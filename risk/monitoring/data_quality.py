@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,7 @@ from risk.config import Config
 from risk.ledger.ledger import Ledger
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import BACKLOG
-from risk.monitoring.findings import CONSTANT, Finding
-from risk.monitoring.reference import Reference
+from risk.monitoring.findings import Finding
 
 MIN_DROPS = 8
 MAX_DROPS = 200
@@ -73,38 +72,6 @@ def check_drops(config: Config, ledger: Ledger, new: Sequence[Any]) -> list[Find
     return found
 
 
-def check_constants(
-    reference: Reference, rows: pd.DataFrame, features: Sequence[str], limit: float
-) -> list[Finding]:
-    """Find features with a single value in all new rows; an alarm where that is unlikely."""
-    found = []
-    for name in features:
-        if len(rows) < 2 or rows[name].nunique(dropna=False) != 1:
-            continue
-        column = next(column for column in reference.columns if column.name == name)
-        counts = reference.profile.counts[name]
-        cell = int(column.codes(rows[name].iloc[:1])[0])
-        p_value = float(((counts[cell] + 1) / (sum(counts) + 1)) ** (len(rows) - 1))
-        value = rows[name].iloc[0]
-        found.append(
-            Finding(
-                check_name="data_quality",
-                feature=name,
-                method=CONSTANT,
-                drift_detected=p_value <= limit,
-                n=len(rows),
-                direction=CONSTANT,
-                facts={"value": None if pd.isna(value) else _plain(value)},
-                p_value=p_value,
-                threshold=limit,
-            )
-        )
-    surprising = [finding for finding in found if finding.drift_detected]
-    if len(surprising) > 1:  # several at once are how the rows were drawn, not one broken column
-        return [replace(finding, drift_detected=False) for finding in found]
-    return found
-
-
 def check_arrival(config: Config, ledger: Ledger) -> list[Finding]:
     """Check whether drops have been absent for longer than chance explains."""
     history = History.before(config, ledger, ledger.ingestions.last_id() + 1)
@@ -129,11 +96,6 @@ def check_arrival(config: Config, ledger: Ledger) -> list[Finding]:
             p_value=1 - below,
         )
     ]
-
-
-def _plain(value: Any) -> float | str:
-    """Return a value as a JSON type."""
-    return value if isinstance(value, str) else float(value)
 
 
 def _arrivals(taken: pd.DataFrame) -> pd.Series[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -73,7 +73,6 @@ class Finding:
     e_value: float | None = None
     rows_needed: int | None = None
     distances: Mapping[str, Distance] | None = None
-    is_out_of_range: bool = False
 
     @property
     def severity(self) -> str:
@@ -95,13 +94,12 @@ class Finding:
         distances = {name: asdict(found) for name, found in (self.distances or {}).items()}
         row = asdict(self) | {"distances": json.dumps(distances) if distances else None}
         row["facts"] = json.dumps(self.facts)
-        del row["is_out_of_range"]
         return row
 
     def evidence(self) -> dict[str, Any]:
         """Return the finding without distances and text."""
         kept = asdict(replace(self, distances=None))
-        for name in ("distances", "detail", "is_out_of_range", "p_value", "threshold"):
+        for name in ("distances", "detail", "p_value", "threshold"):
             del kept[name]
         return kept
 
@@ -128,20 +126,7 @@ def of_evidence(evidence: Evidence, reference: Reference, recent: Profile) -> Fi
         e_value=evidence.e_value,
         rows_needed=evidence.rows_needed,
         distances=distances,
-        is_out_of_range=evidence.direction in (ABOVE, BELOW)
-        and evidence.now >= MOSTLY
-        and reference.profile.n >= ENOUGH_FOR_A_RANGE,
     )
-
-
-def suspect_feed(found: Sequence[Finding], features: Sequence[str]) -> list[Finding]:
-    """Return whether one feature alone leaves the reference's range, which suggests a broken feed.
-
-    Real changes move many columns a little; a mixed-up unit moves one column completely.
-    """
-    moved = [f for f in found if f.drift_detected and f.feature in features]
-    alone = len(moved) == 1 and moved[0].is_out_of_range
-    return [replace(f, check_name="data_quality") if alone and f is moved[0] else f for f in found]
 
 
 def _check(evidence: Evidence, target: str) -> Check:

@@ -9,6 +9,7 @@ from typing import Any
 
 from risk.monitoring.findings import OF_DATA, Finding
 
+OF_LABELS = {"model_drift", "calibration_drift", "label_drift"}
 SEVERITIES = ("negligible", "small", "moderate", "large")
 
 
@@ -19,6 +20,18 @@ class Span:
     first: int
     last: int
     before: int
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Which rows a batch is about: those that came, and those that labels came for."""
+
+    rows: Span
+    labels: Span
+
+    def of(self, alarm: Finding) -> Span:
+        """Return the rows that an alarm is about."""
+        return self.labels if alarm.check_name in OF_LABELS else self.rows
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,7 @@ def update(
     *,
     now: datetime,
     days_until_resolved: float,
-    batch: Span,
+    spans: Spans,
 ) -> Changes:
     """Open one incident per cause, update those still seen, and resolve those long quiet.
 
@@ -55,8 +68,8 @@ def update(
             "subject": subject,
             "severity": alarm.severity,
             **evidence_of(alarm),
-            "since_ingestion_id": batch.first,
-            "last_ingestion_id": batch.last,
+            "since_ingestion_id": spans.of(alarm).first,
+            "last_ingestion_id": spans.of(alarm).last,
         }
         for (kind, subject), alarm in causes.items()
         if (kind, subject) not in known
@@ -66,8 +79,8 @@ def update(
             "id": known[cause].id,
             "severity": _worse(known[cause].severity, alarm.severity),
             **evidence_of(alarm),
-            "times_seen": 1 + known[cause].times_seen * _in_a_row(known[cause], batch),
-            "last_ingestion_id": batch.last,
+            "times_seen": 1 + known[cause].times_seen * _in_a_row(known[cause], spans.of(alarm)),
+            "last_ingestion_id": spans.of(alarm).last,
         }
         for cause, alarm in causes.items()
         if cause in known

@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from risk import store
 from risk.config import Config
-from risk.models import model, releases
+from risk.models import dating, model, releases
+from risk.models.dating import INGESTION, Change, is_since
 from risk.models.model import Model
-from risk.models.training_data import INGESTION
 from risk.monitoring import detector, loss_ratios, performance_estimation
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.multivariate import Reconstruction, fit_reconstruction
@@ -97,16 +97,18 @@ class _Unpickler(pickle.Unpickler):
 class TrainingRecord:
     """The rows a model was trained on, and their out-of-fold predictions.
 
-    `y_pred` are the labels by thresholds that the other folds chose, `since` is the ingestion in
-    which a change began, `tested` are the test data with predictions.
+    `y_pred` are the labels by thresholds that the other folds chose, `since` is when a change
+    began, `tested` are the test data with predictions. `kept` is the release whose reference goes
+    on, because nothing changed.
     """
 
     rows: pd.DataFrame
     out_of_fold: Floats
     y_pred: Mask
     threshold: float
-    since: int | None
+    since: Change | None
     tested: pd.DataFrame
+    kept: MonitoredRelease | None = None
 
 
 def expected_brier(chance: Floats, y_pred_proba: Floats) -> Floats:
@@ -123,10 +125,11 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     """
     rows, columns = record.rows, config.columns
     calibration = _calibration(rows, record.out_of_fold, config)
-    changed = (rows[INGESTION] >= (record.since or 0)).to_numpy()
-    known = changed if changed.sum() >= ENOUGH_TO_REMEMBER else np.ones(len(rows), dtype=bool)
+    known = remembered(record, config)
     wanted = config.checks.reconstruction
     reconstruction = fit_reconstruction(rows[known], columns.numeric) if wanted else None
+    if record.kept and record.kept.reconstruction:
+        reconstruction = record.kept.reconstruction
     chance = calibration.expected(rows, record.out_of_fold) if calibration else None
     frame = _with_derived(rows, record.out_of_fold, chance, reconstruction)
     reference = Reference.build(
@@ -144,11 +147,46 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     before = _batches(reference, frame[~known], own=False)
     settled = detector.settle(reference, batches, Rules.of(config), before=before)
     sample = rows[known].nsmallest(SAMPLE_ROWS, ROW_HASH)[columns.features]
+    if record.kept:
+        settled, sample = settled.keeping(record.kept.reference), record.kept.sample
     return {
         model.REFERENCE: settled.to_json().encode(),
         model.DERIVED: pickle.dumps((calibration, reconstruction), protocol=5),
         model.SAMPLE: store.parquet_bytes(sample),
     }
+
+
+def remembered(record: TrainingRecord, config: Config) -> NDArray[np.bool_]:
+    """Say which training rows new ones are compared with: those since the change, if enough."""
+    changed = is_since(record.rows, record.since, config.columns.event_time)
+    enough = changed.sum() >= rows_to_remember(int((~changed).sum()))
+    return changed if enough else np.ones_like(changed)
+
+
+def origin(record: TrainingRecord, config: Config) -> dict[str, Any]:
+    """Return where the reference of a release begins, and whose it is if it was kept."""
+    event_time = config.columns.event_time
+    rows = dating.in_order(record.rows[remembered(record, config)], event_time)
+    since, manifest = dating.date_of(rows, 0, event_time), None
+    if record.kept:
+        manifest = record.kept.champion.manifest
+        since = manifest.reference_since or since
+    return {"reference_since": since, "reference_of": manifest and manifest.version}
+
+
+def to_keep(config: Config) -> MonitoredRelease | None:
+    """Return the live release if a refresh can keep its reference: same columns, enough rows."""
+    if releases.live_version(config.deployment_folder) is None:
+        return None
+    live, columns = load(config), config.columns
+    same = live.champion.manifest.features == columns.features
+    same &= live.reference.target == columns.target
+    return live if same and live.reference.profile.n >= ENOUGH_TO_REMEMBER else None
+
+
+def rows_to_remember(before: int) -> int:
+    """Return how many rows after a change are a reference of their own, given those before it."""
+    return min(ENOUGH_TO_REMEMBER, before // 2)
 
 
 def _batches(reference: Reference, frame: pd.DataFrame, *, own: bool) -> list[Profile]:

@@ -33,6 +33,7 @@ PREDICTION = "(predicted risk)"
 LABELLED = "(predicted risk by label)"
 EXPECTED_LOSS = "(expected loss)"
 RECONSTRUCTION = "(reconstruction error)"
+OF_THE_MODEL = (PREDICTION, LABELLED, EXPECTED_LOSS)
 DERIVED = (PREDICTION, EXPECTED_LOSS, RECONSTRUCTION)
 MAX_PAIRED_COLUMNS = 10  # 45 pairs of 65 cells in each stored profile; they grow as the square
 METHOD = 2  # of those in `alarm_budget.LADDERS`
@@ -103,6 +104,33 @@ class Reference:
             tolerances={PREDICTION: 2 * tolerance},
         )
         return replace(empty, profile=empty.count(frame, own=True))
+
+    def keeping(self, earlier: Reference) -> Self:
+        """Return this reference with what an earlier one knows of all that no model has a part in.
+
+        Each new reference forgets a slow drift up to then; where nothing happened it goes on.
+        """
+        known = {column.name for column in earlier.columns}
+        own = {c.name for c in self.columns if c.name not in known} | set(OF_THE_MODEL)
+
+        def both(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+            kept = {name: value for name, value in theirs.items() if name not in own}
+            return kept | {name: value for name, value in mine.items() if name in own}
+
+        by_subject = ("means", "seen_once_twice", "correlations", "tolerances")
+        maps: dict[str, Any] = {
+            name: both(getattr(self, name), getattr(earlier, name)) for name in by_subject
+        }
+        columns = both({c.name: c for c in self.columns}, {c.name: c for c in earlier.columns})
+        counts = both(self.profile.counts, earlier.profile.counts)
+        profile = replace(earlier.profile, counts=counts)
+        merged: dict[str, Any] = {
+            "columns": tuple(columns.values()),
+            "pairs": earlier.pairs,
+            "profile": profile,
+            "method": earlier.method,  # the evidence that goes on is of its bets
+        }
+        return replace(self, **maps, **merged)
 
     @property
     def subjects(self) -> dict[str, Column | None]:

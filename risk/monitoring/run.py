@@ -15,13 +15,24 @@ from risk.data.statistics import as_rows, summarise
 from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
 from risk.models import releases, training_data
-from risk.monitoring import assessment, data_quality, detector, incidents, monitored_release
+from risk.models.dating import INGESTION
+from risk.models.model import Manifest
+from risk.monitoring import (
+    assessment,
+    data_quality,
+    detector,
+    incidents,
+    late_labels,
+    monitored_release,
+)
 from risk.monitoring.assessment import Assessment, Batch
 from risk.monitoring.detector import State
 from risk.monitoring.findings import Finding
-from risk.monitoring.incidents import Span
+from risk.monitoring.incidents import Changes, Span, Spans
+from risk.monitoring.late_labels import LateLabels
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Profile
+from risk.monitoring.reference import OF_THE_MODEL
 
 MAX_PARTS_BEFORE = 20
 
@@ -45,15 +56,14 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
         return None
     with ledger.runs.stage("monitoring"):
         live = monitored_release.load(config)
-        version = live.champion.manifest.version or 0
-        batch = _batch(config, ledger, live, new)
-        found = assessment.assess(live, _state(ledger, version), batch, config)
-        features = live.champion.manifest.features
-        limit = data_quality.History.before(config, ledger, new[0].id).limit
-        constants = data_quality.check_constants(live.reference, batch.rows, features, limit)
-        found = found.with_findings([*constants, *data_quality.check_drops(config, ledger, new)])
+        added = _added(new)
+        late = late_labels.gather(config, ledger, live, added["labels"], new_parts=added["rows"])
+        batch = _batch(config, ledger, live, new, late)
+        found = assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
+        found = found.with_findings(data_quality.check_drops(config, ledger, new))
         found = found.described(describe.finding)
-        case = _case(config, ledger, live, found, new)
+        case = _case(live, found, new, _changes(config, ledger, found, batch, new))
+        case = replace(case, scores=[*case.scores, *late.earlier_scores])
         summary, cause = describe.summary(found.facts), describe.cause(found.facts)
         ledger.assessments.record(replace(case, summary=summary, cause=cause))
     return found
@@ -68,9 +78,9 @@ def record_statistics(config: Config, ledger: Ledger, batch: Sequence[int]) -> N
 def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
     """Return what the detectors would find in rows not accepted yet; write nothing."""
     live = monitored_release.load(config)
-    version = live.champion.manifest.version or 0
-    batch = replace(_batch(config, ledger, live, []), rows=rows)
-    return assessment.assess(live, _state(ledger, version), batch, config)
+    late = late_labels.gather(config, ledger, live, [])
+    batch = replace(_batch(config, ledger, live, [], late), rows=rows)
+    return assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
 
 
 def note_arrival(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> list[Finding]:
@@ -96,22 +106,37 @@ def note_arrival(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -
     return fresh
 
 
-def _state(ledger: Ledger, version: int) -> State:
-    stored = ledger.assessments.detector_state(version)
+def _state(ledger: Ledger, live: Manifest) -> State:
+    """Return the evidence so far; where a release kept the reference of another, its evidence."""
+    stored = ledger.assessments.detector_state(live.version or 0)
+    if stored is None and live.reference_of is not None:
+        stored = ledger.assessments.detector_state(live.reference_of)
+        return State.from_json(stored).without(OF_THE_MODEL) if stored else detector.start()
     return State.from_json(stored) if stored else detector.start()
 
 
-def _batch(config: Config, ledger: Ledger, live: MonitoredRelease, new: Sequence[Any]) -> Batch:
-    """Read the new rows and labels, and the batches just before."""
+def _added(new: Sequence[Any]) -> dict[str, list[int]]:
+    """Return the ingestions that brought rows, and all, as any of them may bring labels."""
     parts = [i.id for i in new if i.rows_added and i.kind == "rows"]
+    return {"rows": parts, "labels": [ingestion.id for ingestion in new]}
+
+
+def _batch(
+    config: Config, ledger: Ledger, live: MonitoredRelease, new: Sequence[Any], late: LateLabels
+) -> Batch:
+    """Read the new rows and labels, and the batches just before."""
+    added = _added(new)
+    first_new = new[0].id if new else ledger.ingestions.last_id() + 1
     manifest = live.champion.manifest
     seen = ledger.assessments.history(manifest.version, newest=assessment.MAX_POOLED)
     return Batch(
-        rows=training_data.accepted(config, ledger, parts),
-        before=_before(config, ledger, manifest.trained_through, parts),
-        ripened=ledger.labels.with_predictions([ingestion.id for ingestion in new]),
+        rows=training_data.accepted(config, ledger, added["rows"]),
+        before=_before(config, ledger, manifest.trained_through, added["rows"]),
+        ripened=late.ripened,
+        labels=late.labels,
         arrived_at=ledger.now(),
         earlier=[Profile.from_json(look.profile) for look in seen],
+        limit=data_quality.History.before(config, ledger, first_new).limit,
     )
 
 
@@ -123,27 +148,33 @@ def _before(config: Config, ledger: Ledger, seen: int, new: Sequence[int]) -> pd
     return training_data.accepted(config, ledger, parts[-MAX_PARTS_BEFORE:])
 
 
-def _span(ledger: Ledger, new: Sequence[Any]) -> Span:
-    """Return the ingestions that brought a batch's rows, or the rows of its labels."""
-    parts, known = ledger.ingestions.parts(), {ingestion.id for ingestion in new}
-    own = [number for number in parts if number in known]
-    own = own or ledger.labels.labelled_parts(sorted(known))
-    own = own or [new[0].id]
-    return Span(own[0], max(own[-1], new[-1].id), max((p for p in parts if p < own[0]), default=0))
+def _changes(
+    config: Config, ledger: Ledger, found: Assessment, batch: Batch, new: Sequence[Any]
+) -> Changes:
+    """Say what becomes of the incidents; what labels say is dated by the rows they belong to."""
+    parts, numbers = ledger.ingestions.parts(), [ingestion.id for ingestion in new]
+    came = sorted({*parts} & {*numbers})
+    is_labelled = batch.rows[config.columns.target].notna()
+    labelled = {*batch.rows.loc[is_labelled, INGESTION], *ledger.labels.labelled_parts(numbers)}
+    dated_by_labels = sorted(int(number) for number in labelled)
 
+    def span(own: Sequence[int]) -> Span:
+        own = own or came or dated_by_labels or numbers[:1]
+        last = max(own[-1], numbers[-1])
+        return Span(own[0], last, max((p for p in parts if p < own[0]), default=0))
 
-def _case(
-    config: Config, ledger: Ledger, live: MonitoredRelease, found: Assessment, new: Sequence[Any]
-) -> Case:
-    """Return everything that must be committed at once."""
-    version = live.champion.manifest.version or 0
-    changes = incidents.update(
+    return incidents.update(
         ledger.incidents.unresolved(),
         found.alarms,
         now=ledger.now(),
         days_until_resolved=config.alarms.days_until_resolved,
-        batch=_span(ledger, new),
+        spans=Spans(span(came), span(dated_by_labels)),
     )
+
+
+def _case(live: MonitoredRelease, found: Assessment, new: Sequence[Any], changes: Changes) -> Case:
+    """Bring together everything that has to be committed at once."""
+    version = live.champion.manifest.version or 0
     scored = {"model_sha256": live.champion.sha256, "version": version}
     return Case(
         version=version,

@@ -21,6 +21,7 @@ from risk.ledger.as_of import as_of
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.models import model, releases, training_data
+from risk.models.dating import INGESTION
 from risk.models.evaluation import ripe
 from risk.monitoring import assessment, monitored_release
 from risk.monitoring.monitored_release import MonitoredRelease
@@ -170,7 +171,7 @@ class Context:
         rows = training_data.accepted(config, self.ledger, parts[::-1])
         folder = releases.existing(config.deployment_folder, manifest.version or 0)
         kept = model.read_checked(folder, model.HELD_OUT, manifest).decode().split()
-        newer = rows[training_data.INGESTION] > manifest.trained_through
+        newer = rows[INGESTION] > manifest.trained_through
         return rows[newer | rows[ROW_HASH].isin(np.array(kept, dtype="int64"))]
 
     def _watch_of(self, version: int) -> MonitoredRelease:

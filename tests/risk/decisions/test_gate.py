@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -157,15 +158,18 @@ def test_few_rows_are_told_how_many_are_needed():
     assert verdict.rows_needed == 580
 
 
-@pytest.mark.parametrize(("disputed", "rows"), [(0, 150), (10, 380), (40, 1530)])
-def test_the_more_is_in_dispute_the_more_rows_it_takes(disputed, rows):
-    """In proportion to the disagreement of at least 20 rows, here 100; at least that of 4 points.
+@pytest.mark.parametrize(
+    ("disputed", "rows", "gain"),
+    [(0, None, 0.0), (1, 610, 0.01), (2, 310, 0.02), (10, 380, 0.04), (40, 1530, 0.04)],
+)
+def test_the_gain_that_rows_could_prove_is_bounded_by_what_is_in_dispute(disputed, rows, gain):
+    """Of 100 rows; of fewer than 20 nobody knows yet how much is in dispute.
 
-    0.7 * 2 * (0.04, 0.1, 0.4) * ln(80) / 0.0016, rounded to tens.
+    0.7 * 2 * (0.01, 0.02, 0.1, 0.4) * ln(80) / gain^2, rounded to tens.
     """
-    gains = np.repeat([1.0, -1.0, 0.0], [disputed // 2, disputed // 2, 100 - disputed])
+    gains = np.repeat([1.0, -1.0, 0.0], [disputed - disputed // 2, disputed // 2, 100 - disputed])
 
-    assert gate.rows_needed(gains, alpha=0.05) == rows
+    assert gate.rows_needed(gains, alpha=0.05) == (rows, pytest.approx(gain))
 
 
 def test_eight_straight_wins_are_the_least_that_proves():
@@ -226,6 +230,37 @@ def test_a_worse_score_never_goes_live(when_unsure, harm):
     assert (verdict.deploy, verdict.action) == (False, "keep")
     assert verdict.verdict == "worse"
     assert (verdict.challenger.value, verdict.champion.value, verdict.n) == (0.975, 1.0, 40)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "brier"])
+@pytest.mark.parametrize("harm", [True, False])
+def test_rows_of_one_class_prove_nothing_and_a_person_is_asked(label, metric, harm):
+    """Labels that are not known yet are often written as negative ones."""
+    made = replace(won_and_lost(100, 60, 0), y_true=np.full(100, label))
+
+    verdict = judge(made, metric=metric, standing=Standing(drift=True, harm=harm))
+
+    assert (verdict.deploy, verdict.action, verdict.verdict) == (False, "ask", "one_class")
+
+
+@pytest.mark.parametrize("harm", [True, False])
+def test_what_lost_more_rows_than_it_won_is_not_deployed_as_not_worse(harm):
+    """One row caught counts more in F1 than two false alarms cost; chance explains either."""
+    y_true = np.array([1] * 10 + [0] * 90)
+    champion, challenger = y_true.copy(), y_true.copy()
+    champion[:3], challenger[96:] = 0, 1
+    made = PairedPredictions(
+        y_true=y_true,
+        champion=Prediction(champion.astype(float), champion),
+        challenger=Prediction(challenger.astype(float), challenger),
+    )
+
+    verdict = judge(made, metric="f1", standing=Standing(drift=True, harm=harm))
+
+    assert verdict.challenger.value > verdict.champion.value
+    assert (verdict.wins, verdict.losses) == (3, 4)
+    assert (verdict.deploy, verdict.action) == (False, "keep")
 
 
 def test_a_challenger_that_is_worse_beyond_chance_is_called_so():

@@ -5,14 +5,16 @@ import pytest
 
 from risk.config import Policy
 from risk.decisions import policy
+from risk.models.dating import Change
 from risk.models.recalibration import Offer
 
 THROUGH = 9
 
 
-def incident(kind, *, subject="a", since=5, last=THROUGH, seen=1, severity="large"):
+def incident(kind, *, subject="a", since=5, last=THROUGH, seen=1, severity="large", **more):
     return SimpleNamespace(
-        id=7,
+        id=more.get("number", 7),
+        version=more.get("version", 2),
         kind=kind,
         subject=subject,
         severity=severity,
@@ -49,7 +51,7 @@ def test_drift_leads_to_a_challenger(kind):
     """Training is cheap; it is the deployment that needs evidence."""
     choice = chosen(incident(kind))
 
-    assert (choice.action, choice.since) == ("retrain", 5)
+    assert (choice.action, choice.since) == ("retrain", Change(5))
     assert choice.grounds.code == "drift"
     assert [i["kind"] for i in choice.grounds.facts["incidents"]] == [kind]
 
@@ -79,7 +81,7 @@ def test_the_cause_is_dated_to_the_oldest_incident_that_has_a_date():
         incident("calibration_drift", subject="", since=2),
     ]
 
-    assert chosen(*known).since == 6
+    assert chosen(*known).since == Change(6)
     assert chosen(known[0]).since is None
 
 
@@ -90,7 +92,7 @@ def test_until_there_are_enough_new_rows_the_challenger_is_judged_again(growth, 
     """It goes on collecting evidence; another one would be the same."""
     choice = chosen(incident("data_drift"), growth=growth)
 
-    assert (choice.action, choice.since) == (action, 5)
+    assert (choice.action, choice.since) == (action, Change(5))
     assert choice.grounds.facts.get("growth") == (growth if action == "judge" else None)
 
 
@@ -108,7 +110,7 @@ def test_what_was_seen_often_in_a_row_is_the_new_normal(seen, action):
     """A person was asked three times and mended nothing."""
     choice = chosen(incident("data_quality", seen=seen, since=6), ask_first_batches=3)
 
-    assert (choice.action, choice.since) == (action, 6 if action == "retrain" else None)
+    assert (choice.action, choice.since) == (action, Change(6) if action == "retrain" else None)
 
 
 def test_what_was_broken_and_is_sound_again_needs_nothing():
@@ -123,7 +125,7 @@ def test_drift_in_rows_that_are_sound_again_retrains():
     """The damaged rows themselves are left out of the training."""
     choice = chosen(incident("data_quality", last=8), incident("data_drift", subject="b", since=9))
 
-    assert (choice.action, choice.since) == ("retrain", 9)
+    assert (choice.action, choice.since) == ("retrain", Change(9))
 
 
 def test_probabilities_that_are_off_are_adjusted_where_that_pays_most():
@@ -196,3 +198,43 @@ def test_an_incident_from_before_there_were_facts_keeps_its_text():
     old.facts = None
 
     assert chosen(old).grounds.facts["incidents"][0]["detail"] == "a moved"
+
+
+def test_a_new_model_answers_drift_it_may_have_learnt():
+    """A file that was refused, a feed that seems broken and what came later stay open."""
+    known = [
+        incident("data_drift", number=1),
+        incident("model_drift", number=2),
+        incident("calibration_drift", number=3),
+        incident("suspected_harm", number=4),
+        incident("data_quality", number=5, subject="(columns of drops)", seen=9),
+        incident("data_quality", number=6, seen=3),
+        incident("data_quality", number=7, seen=4),
+        incident("data_quality", number=8, subject="(arrival of drops)", since=None),
+        incident("data_drift", number=9, since=THROUGH + 1),
+        incident("joint_drift", number=10, since=None),
+    ]
+    challenger = SimpleNamespace(made_by="retrain", trained_through=THROUGH)
+
+    assert sorted(policy.answered(known, challenger, Policy())) == [1, 2, 3, 4, 7, 10]
+
+
+@pytest.mark.parametrize("how", ["recalibrate", "move_threshold"])
+def test_an_adjusted_model_answers_its_calibration_alone(how):
+    """The data are as different from what it learnt as before."""
+    known = [incident("data_drift", number=1), incident("calibration_drift", number=2)]
+    challenger = SimpleNamespace(made_by=how, trained_through=THROUGH)
+
+    assert policy.answered(known, challenger, Policy()) == [2]
+
+
+def test_going_back_answers_what_the_failed_release_did():
+    """The data are as they are, whichever model is live."""
+    known = [
+        incident("model_drift", number=1),
+        incident("model_drift", number=2, version=1),
+        incident("data_drift", number=3),
+        incident("data_quality", number=4),
+    ]
+
+    assert policy.answered_by_rollback(known, 2) == [1]

@@ -5,7 +5,7 @@ import pytest
 
 from risk.explain import health
 from risk.explain.snapshot import Snapshot
-from risk.monitoring.assessment import ESTIMATED, REALISED
+from risk.monitoring.outcomes import ESTIMATED, REALISED
 
 NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
 A_DAY = timedelta(days=1)

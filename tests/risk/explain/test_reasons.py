@@ -66,6 +66,21 @@ def decision(action="keep", code="no_incident", comparison=None, **facts):
             ["No challenger was trained: only 8 labelled rows."],
         ),
         (
+            decision(code="few_rows_since", labelled=40, rows=40, needed=250),
+            [
+                "The new normal is being learnt: 40 of 250 labelled rows since the change are "
+                "there, and no challenger is trained before."
+            ],
+        ),
+        (
+            decision(code="few_rows_since", labelled=0, rows=300, needed=250, due="2026-03-06"),
+            [
+                "The new normal is being learnt: 0 of 250 labelled rows since the change are "
+                "there, and no challenger is trained before. The labels of 300 new rows are "
+                "missing, due from 6 March 2026 on."
+            ],
+        ),
+        (
             decision("rollback", "rolled_back_by_hand", **{"from": 3, "to": 2}),
             ["A person went back from release 3."],
         ),

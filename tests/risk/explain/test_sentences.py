@@ -56,6 +56,16 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
             "Column region has never-seen values more often, from 0.0% to 20.0% of 300 rows.",
         ),
         (
+            finding(
+                "region",
+                direction="unseen levels",
+                values=(0.0, 1.0),
+                facts={"spellings": {"ISLANDS": "islands", "1.0": "1"}},
+            ),
+            "region has never-seen values more often, from 0.0% to 100.0% of 300 rows; known "
+            'values in another spelling: "ISLANDS" is "islands", "1.0" is "1".',
+        ),
+        (
             finding(direction="above every reference value", values=(0.0, 0.962), n=26),
             "Column tenure is above every value of the training data more often, "
             "from 0.0% to 96.2% of 26 rows.",

@@ -174,3 +174,32 @@ def test_drawing_leaves_no_window_state():
     done = subprocess.run([sys.executable, "-c", check], cwd=root, capture_output=True, text=True)
 
     assert done.stdout == "False\n", done.stderr
+
+
+def lines(figure, colour=canvas.LIGHT.measured):
+    drawn = [line for line in figure.axes[0].lines if line.get_color() == colour]
+    return [len(line.get_xdata()) for line in drawn]
+
+
+@pytest.mark.parametrize(
+    ("days", "pieces"),
+    [
+        ([0, 1, 2, 3, 4], [5]),
+        ([0, 1, 2, 12, 13, 14], [3, 3]),
+        ([0, 1, 2, 3, 4, 7, 8, 9], [8]),
+        ([0, 1, 2, 30], [3, 1]),
+    ],
+    ids=["daily", "ten days without", "weekend", "one after a month"],
+)
+def test_no_line_is_drawn_over_a_time_without_scores(days, pieces):
+    """What was not measured is a gap."""
+    shown = points(max(days) + 1, kinds=[MEASURED]).iloc[days]
+
+    assert lines(trend.score_trend(shown, NO_CHANGES, metric="F1")) == pieces
+
+
+def test_scores_of_two_releases_are_two_lines():
+    """Late labels score the release before while the next is live."""
+    both = points(8, kinds=[MEASURED]).assign(version=[1, 1, 1, 2, 1, 2, 2, 2])
+
+    assert lines(trend.score_trend(both, NO_CHANGES, metric="F1")) == [4, 4]

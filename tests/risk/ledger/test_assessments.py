@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from risk.errors import LedgerError, UnknownName
 from risk.ledger import tables
 from risk.ledger.assessments import Case
+from risk.ledger.decisions import Judgement
 from risk.ledger.ingestions import Taken
 from risk.schema import LaterLabel, Problem, UnripeRow
 from tests.servers import on_servers_in_turn
@@ -224,12 +225,15 @@ def test_an_incident_nobody_opened_cannot_be_handled(ledger):
     assert caught.value.exit_code == 64
 
 
-@pytest.mark.parametrize(("version", "n_open"), [(2, 0), (None, 1)])
-def test_a_new_release_answers_what_was_open_and_other_decisions_do_not(
-    ledger, incident, version, n_open
+@pytest.mark.parametrize(
+    ("version", "answered", "n_open"), [(2, [1], 0), (2, [], 1), (None, [], 1)]
+)
+def test_a_new_release_resolves_what_it_answers_and_nothing_else(
+    ledger, incident, version, answered, n_open
 ):
     """In the transaction of the decision, so that a crash leaves no answered alarm open."""
-    ledger.decisions.record("deploy" if version else "keep", "because", version=version)
+    action, judgement = "deploy" if version else "keep", Judgement(answered=answered)
+    ledger.decisions.record(action, "because", version=version, judgement=judgement)
 
     assert len(ledger.incidents.unresolved()) == n_open
 
@@ -283,7 +287,9 @@ def test_the_same_row_cannot_be_ripened_twice(ledger):
         ingest(ledger, 3, kind="labels", labels=[LaterLabel(5, 50, 0, 1)])
 
     assert ledger.ingestions.last_id() == 2
-    assert ledger.labels.of_parts([1]) == {5: 1}
+    assert ledger.labels.of_parts([1]).to_dict("records") == [
+        {"row_hash": 5, "y_true": 1, "ingestion_id": 2}
+    ]
     assert ledger.labels.labelled_parts([2, 3]) == [1]
 
 
@@ -352,3 +358,15 @@ def test_refusals_are_counted_by_column_and_rule_over_many_drops(ledger):
 
     assert found == [("age", "not a number", 1200), ("region", "missing", 600)]
     assert ledger.quarantine.by_rule([]) == []
+
+
+def test_the_usual_delay_of_labels_is_the_median(ledger):
+    """Of the drops of labels and the drops of their rows; None where none came late."""
+    never = ledger.labels.usual_delay()
+    ingest(ledger, 1, unripe=[(5, 50), (6, 60)])
+    ingest(ledger, 2, kind="labels", labels=[LaterLabel(5, 50, 1, 1), LaterLabel(6, 60, 0, 1)])
+
+    delay = ledger.labels.usual_delay()
+
+    assert never is None
+    assert timedelta(0) <= delay < timedelta(minutes=1)

@@ -8,7 +8,7 @@ from scipy.special import expit
 from sklearn.metrics import brier_score_loss, f1_score
 
 import ingestion
-from risk.monitoring import assessment, detector, monitored_release
+from risk.monitoring import assessment, detector, monitored_release, outcomes
 from risk.monitoring import run as monitoring
 from risk.monitoring.assessment import Batch
 from risk.monitoring.profile import Profile
@@ -186,10 +186,10 @@ def test_scores_of_labelled_rows_are_scikit_learns(live):
 
     known = rows[1::2]
     y_pred = live.monitored.champion.predict(live.monitored.champion.predict_proba(known))
-    realised = found.scores[assessment.REALISED]["f1"]
+    realised = found.scores[outcomes.REALISED]["f1"]
     assert realised.value == pytest.approx(f1_score(known["exited"].astype(int), y_pred))
     assert realised.n == 100
-    assert found.scores[assessment.ESTIMATED]["f1"].n == 200
+    assert found.scores[outcomes.ESTIMATED]["f1"].n == 200
 
 
 def test_rows_without_labels_are_only_estimated(live):
@@ -199,9 +199,9 @@ def test_rows_without_labels_are_only_estimated(live):
     found = live.assess(as_batch(rows.assign(exited=pd.array([pd.NA] * 2000, dtype="Int8"))))
 
     y_pred = live.monitored.champion.predict(live.monitored.champion.predict_proba(rows))
-    assert set(found.scores) == {assessment.ESTIMATED}
+    assert set(found.scores) == {outcomes.ESTIMATED}
     truth = f1_score(rows["exited"].astype(int), y_pred)
-    assert found.scores[assessment.ESTIMATED]["f1"].value == pytest.approx(truth, abs=0.05)
+    assert found.scores[outcomes.ESTIMATED]["f1"].value == pytest.approx(truth, abs=0.05)
     assert told(found, "estimate") == []
 
 
@@ -229,7 +229,7 @@ def test_later_labels_are_scored_with_the_predictions_of_the_live_version_only(l
 
     found = live.assess(as_batch(customers(0, seed=1), ripened=both))
 
-    realised = found.scores[assessment.REALISED]
+    realised = found.scores[outcomes.REALISED]
     assert (realised["accuracy"].value, realised["accuracy"].n) == (0.8, 5)
     assert found.attribution is None
     assert len(found.predictions) == 0
@@ -255,9 +255,9 @@ def test_labels_that_come_a_day_later_meet_the_predictions_made_then(live):
 
     proba = first.predictions["y_pred_proba"].to_numpy()
     expected = f1_score(rows["exited"].astype(int), live.monitored.champion.predict(proba))
-    assert assessment.REALISED not in first.scores
-    assert second.scores[assessment.REALISED]["f1"].value == pytest.approx(expected)
-    assert second.scores[assessment.REALISED]["f1"].n == 80
+    assert outcomes.REALISED not in first.scores
+    assert second.scores[outcomes.REALISED]["f1"].value == pytest.approx(expected)
+    assert second.scores[outcomes.REALISED]["f1"].n == 80
     assert monitoring.assess(config, ledger) is None
 
 
@@ -345,7 +345,7 @@ def test_score_rows_have_the_names_of_the_ledger(live):
     """One row per data set and metric."""
     rows = live.assess(as_batch(customers(50, seed=1))).score_rows()
 
-    assert {row["dataset"] for row in rows} == {assessment.REALISED, assessment.ESTIMATED}
+    assert {row["dataset"] for row in rows} == {outcomes.REALISED, outcomes.ESTIMATED}
     assert set(rows[0]) == {"dataset", "metric", "value", "lower", "upper", "n"}
 
 
@@ -394,6 +394,6 @@ def test_too_few_rows_to_learn_an_estimate_leave_it_out(world):
     with world.open_ledger() as ledger:
         found = Deployed(world, ledger).assess(as_batch(customers(30, seed=1)))
 
-    assert set(found.scores) == {assessment.REALISED}
+    assert set(found.scores) == {outcomes.REALISED}
     assert found.predictions["expected_proba"].isna().all()
     assert told(found, "estimate") == []

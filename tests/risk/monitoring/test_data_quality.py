@@ -5,22 +5,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from risk.config import Columns
 from risk.ledger.ingestions import Taken
 from risk.monitoring import data_quality
 from risk.monitoring.data_quality import History
-from risk.monitoring.reference import PREDICTION, Reference
 from risk.schema import Problem
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-COLUMNS = Columns(
-    identifier="id",
-    target="y",
-    positive_label=1,
-    negative_label=0,
-    numeric=("a", "b"),
-    categorical=("c",),
-)
 
 
 class Feed:
@@ -313,83 +303,3 @@ def test_few_drops_say_nothing_about_the_next(feed):
     feed.bring(after=24)
 
     assert len(feed.late(24)) == 1
-
-
-def reference(n=1000, *, share=0.5):
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {
-            "a": rng.normal(size=n),
-            "b": rng.normal(size=n),
-            "c": pd.array(np.where(np.arange(n) < share * n, "u", "v"), dtype="str"),
-            PREDICTION: rng.random(n),
-            "y": pd.array(rng.integers(0, 2, n), dtype="Int8"),
-        }
-    )
-    return Reference.build(frame, COLUMNS, threshold=0.5, tolerance=0.05)
-
-
-def new_rows(n, **constant):
-    rng = np.random.default_rng(1)
-    frame = pd.DataFrame({"a": rng.normal(size=n), "b": rng.normal(size=n)})
-    frame["c"] = pd.array(np.resize(["u", "v"], n), dtype="str")
-    return frame.assign(**constant)
-
-
-def constants(made, rows):
-    return data_quality.check_constants(made, rows, COLUMNS.features, 1e-3)
-
-
-def test_a_column_that_lost_its_values_alarms_where_it_is_the_only_one():
-    """Twenty rows with the very same number."""
-    (finding,) = constants(reference(), new_rows(20, a=0.0))
-
-    assert (finding.feature, finding.drift_detected) == ("a", True)
-    assert (finding.direction, finding.facts, finding.n) == ("constant", {"value": 0.0}, 20)
-    assert finding.is_broken_feed
-
-
-def test_a_column_that_is_missing_altogether_is_called_missing():
-    """So it arrives if a source dies."""
-    (finding,) = constants(reference(), new_rows(20, a=np.nan))
-
-    assert finding.facts == {"value": None}
-    assert finding.drift_detected
-
-
-def test_several_constants_at_once_are_how_the_rows_were_drawn():
-    """One customer's rows, say: told, but no alarm."""
-    found = constants(reference(), new_rows(20, a=0.0, b=0.0))
-
-    assert [(f.feature, f.drift_detected) for f in found] == [("a", False), ("b", False)]
-
-
-def test_a_surprising_constant_beside_an_ordinary_one_still_alarms():
-    """Nearly all rows of the reference say "u"."""
-    found = constants(reference(share=0.99), new_rows(20, a=0.0, c="u"))
-
-    assert {f.feature: f.drift_detected for f in found} == {"a": True, "c": False}
-
-
-@pytest.mark.parametrize(("n", "alarm"), [(2, False), (10, False), (11, True)])
-def test_a_constant_is_a_surprise_after_enough_rows(n, alarm):
-    """Half of the rows are alike: 2^-9 is more, 2^-10 less than the limit of 1 / 1000."""
-    (finding,) = constants(reference(1000), new_rows(n, c="u"))
-
-    assert finding.p_value == pytest.approx(0.5 ** (n - 1), rel=0.02)
-    assert finding.drift_detected is alarm
-
-
-@pytest.mark.parametrize(("n", "alarm"), [(20, False), (5000, True)])
-def test_two_rows_of_an_unseen_value_surprise_a_large_reference_only(n, alarm):
-    """A new level has a chance of about 1 / n."""
-    (finding,) = constants(reference(n), new_rows(2, c="w"))
-
-    assert finding.p_value == pytest.approx(1 / (n + 1))
-    assert finding.drift_detected is alarm
-
-
-@pytest.mark.parametrize("n", [0, 1])
-def test_a_single_row_is_no_constant(n):
-    """It has one value of each, of course."""
-    assert constants(reference(100), new_rows(n, a=0.0, b=0.0, c="u")) == []

@@ -291,59 +291,6 @@ def test_what_has_no_column_or_no_rows_has_no_distances(reference, subject):
     assert told(reference, subject, "rise together", recent=empty).distances == {}
 
 
-@pytest.mark.parametrize(
-    ("direction", "now", "n", "out"),
-    [
-        ("above every reference value", 0.5, 200, True),
-        ("below every reference value", 1.0, 200, True),
-        ("above every reference value", 0.49, 200, False),
-        ("above every reference value", 1.0, 199, False),
-        ("higher", 1.0, 200, False),
-    ],
-)
-def test_out_of_range_is_most_rows_beyond_a_reference_large_enough(direction, now, n, out):
-    """The largest of a few rows is no bound for the next ones."""
-    made = told(built(n), "a", direction, now=now, effect=9.0)
-
-    assert made.is_out_of_range is out
-
-
-def names(found):
-    return [(f.feature, f.check_name) for f in found]
-
-
-def test_one_column_alone_beyond_its_range_is_a_fault_of_the_feed():
-    """A unit was mixed up; what follows from it keeps its name."""
-    lonely = finding(is_out_of_range=True)
-    quiet = finding(feature="b", drift_detected=False)
-    risk = finding(feature=PREDICTION, check_name="prediction_drift")
-
-    found = findings.suspect_feed([lonely, quiet, risk], ["a", "b"])
-
-    assert names(found) == [
-        ("a", "data_quality"),
-        ("b", "data_drift"),
-        (PREDICTION, "prediction_drift"),
-    ]
-
-
-@pytest.mark.parametrize(
-    "found",
-    [
-        [finding(is_out_of_range=True), finding(feature="b")],
-        [finding(is_out_of_range=True), finding(feature="b", is_out_of_range=True)],
-        [finding()],
-        [finding(is_out_of_range=True, drift_detected=False)],
-        [finding(feature=PREDICTION, is_out_of_range=True)],
-        [],
-    ],
-    ids=["two moved", "both far", "within its range", "no alarm", "no feature", "nothing"],
-)
-def test_otherwise_nothing_is_renamed(found):
-    """The world moves many columns a little."""
-    assert findings.suspect_feed(found, ["a", "b"]) == found
-
-
 def test_a_row_has_exactly_the_columns_of_the_ledger(reference):
     """But those that the ledger fills in itself."""
     row = told(reference, "a", "higher").as_row()

@@ -5,7 +5,7 @@ import pytest
 
 from risk.monitoring import incidents
 from risk.monitoring.findings import CONSTANT, METHOD, Finding
-from risk.monitoring.incidents import Span
+from risk.monitoring.incidents import Span, Spans
 from tests.servers import on_every_server
 
 pytestmark = on_every_server
@@ -34,8 +34,9 @@ def incident(number=1, *, kind="data_drift", subject="a", severity="small", seen
 BATCH = Span(9, 10, before=8)
 
 
-def updated(known, alarms, *, batch=BATCH, days=7.0):
-    return incidents.update(known, alarms, now=NOW, days_until_resolved=days, batch=batch)
+def updated(known, alarms, *, batch=BATCH, labels=None, days=7.0):
+    spans = Spans(batch, labels or batch)
+    return incidents.update(known, alarms, now=NOW, days_until_resolved=days, spans=spans)
 
 
 def test_each_cause_opens_one_incident():
@@ -83,6 +84,17 @@ def test_an_incident_knows_what_and_since_when():
         "since_ingestion_id": 5,
         "last_ingestion_id": 7,
     }
+
+
+@pytest.mark.parametrize(
+    ("check", "first"),
+    [("model_drift", 3), ("calibration_drift", 3), ("label_drift", 3), ("data_drift", 9)],
+)
+def test_what_labels_say_is_dated_by_the_rows_they_belong_to(check, first):
+    """They came days after the rows, in one drop with today's rows."""
+    (opened,) = updated([], [alarm(check=check)], labels=Span(3, 10, before=2)).opened
+
+    assert opened["since_ingestion_id"] == first
 
 
 def test_what_concerns_no_feature_has_an_empty_subject():

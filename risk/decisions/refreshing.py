@@ -1,0 +1,80 @@
+"""A scheduled refresh: without any drift a model ages behind its data, and the gate decides."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from risk import store
+from risk.config import Config
+from risk.decisions.codes import ReasonCode, Response, VerdictCode
+from risk.decisions.policy import Choice
+from risk.ledger.ledger import Ledger
+from risk.models import model, releases
+from risk.models.model import Manifest, Model
+
+QUIET = (ReasonCode.NO_INCIDENT, ReasonCode.SOUND_AGAIN)
+
+
+def consider(config: Config, ledger: Ledger, live: Manifest, choice: Choice) -> Choice:
+    """Train a challenger where nothing is wrong but the labelled rows grew enough.
+
+    One that is not live yet is judged again whenever the rows grew by the cool-down.
+    """
+    limit = config.policy.refresh_growth
+    if limit is None or choice.grounds.code not in QUIET:
+        return choice
+    newest = _newest(config, live)
+    growth = ledger.labels.labelled_after(newest.trained_through) / max(_learnt(newest), 1)
+    known = choice.grounds.with_facts(growth=growth, trained_through=newest.trained_through)
+    if growth >= limit:
+        grounds = replace(known, code=ReasonCode.REFRESH)
+        # what the live release did not learn because it is of another world stays out
+        since = live.changed_at
+        return replace(choice, action=Response.REFRESH, grounds=grounds, since=since)
+    waits = newest.made_by == "refresh" and newest.trained_through > live.trained_through
+    judged = _judged_at(ledger, newest)
+    if waits and growth >= judged + max(config.policy.cool_down_growth, 0.01):
+        grounds = replace(known, code=ReasonCode.REFRESH_AGAIN)
+        return replace(choice, action=Response.JUDGE, grounds=grounds)
+    return choice
+
+
+def best_so_far(config: Config, ledger: Ledger, champion: Model) -> Model | None:
+    """Return the release that refreshes are compared with, None if it is no longer there.
+
+    A margin per refresh would be a ratchet: ten of them, each worse by .01, are worse by .1. So a
+    refresh that was only not inferior is no new mark: the next one is compared with what it was
+    compared with, and the margin is spent once.
+    """
+    version = champion.manifest.version or 0
+    text = ledger.decisions.comparison_for(version)
+    found = json.loads(text) if text else {}
+    mark = found.get("against")
+    if mark is None or found["verdict"] != VerdictCode.NOT_INFERIOR or mark == version:
+        return champion
+    if mark not in releases.versions(config.deployment_folder):
+        return None
+    folder = releases.release_path(config.deployment_folder, mark)
+    best = model.load(folder, store.signing_key(config))
+    return best if best.manifest.features == champion.manifest.features else None
+
+
+def _newest(config: Config, live: Manifest) -> Manifest:
+    """Return the manifest of the newest challenger, or of the live release if there is none."""
+    if not (config.model_folder / model.MANIFEST).exists():
+        return live
+    last = model.load_manifest(config.model_folder, store.signing_key(config))
+    return max(live, last, key=lambda manifest: manifest.trained_through)
+
+
+def _learnt(manifest: Manifest) -> int:
+    return manifest.rows_trained + manifest.rows_held_out
+
+
+def _judged_at(ledger: Ledger, newest: Manifest) -> float:
+    """Return the growth at which the newest challenger was last judged again."""
+    for facts in ledger.decisions.facts_of(ReasonCode.REFRESH_AGAIN, newest=1):
+        if facts["trained_through"] == newest.trained_through:
+            return float(facts["growth"])
+    return 0.0

@@ -1,0 +1,100 @@
+"""Whether a challenger is worth training now: since when rows are new, and whether enough are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from risk.config import Config
+from risk.decisions.codes import ReasonCode, Response
+from risk.decisions.policy import Choice
+from risk.ledger.ledger import Ledger
+from risk.models import dating, training_data
+from risk.models.dating import INGESTION, Change
+from risk.monitoring import change_point
+from risk.monitoring.monitored_release import MonitoredRelease, rows_to_remember
+
+MAX_ROWS = 50_000  # the newest, among which a change is looked for
+MIN_ROWS = 30
+# Each further challenger for one change needs twice the rows: a refused one would be refused again
+# on nearly the same evidence. After the third the gate goes on with the newest.
+WORTH_ANOTHER = 2.0
+MAX_CHALLENGERS = 3
+
+
+def consider(config: Config, ledger: Ledger, live: MonitoredRelease, choice: Choice) -> Choice:
+    """Date the change that a challenger would answer, and decide whether it is time for one.
+
+    A model none of whose rows lies after the change cannot answer it, and a reference in which most
+    rows lie before it would raise the alarm again at once. So a challenger waits for the labels
+    of enough rows.
+    """
+    rows = _rows_since(config, ledger, live)
+    since = _dated(config, live, rows, choice)
+    if since is None:
+        return choice
+    after = rows[dating.is_since(rows, since, config.columns.event_time)]
+    n_labelled = int(after[config.columns.target].notna().sum())
+    known: dict[str, Any] = {"labelled": n_labelled, "rows": len(after), "change": asdict(since)}
+    known |= {"labels_through": ledger.ingestions.last_id()}
+    grounds = choice.grounds.with_facts(**known)
+    needed = rows_to_remember(live.reference.profile.n)
+    if n_labelled * (1 - config.test_size) < needed:
+        waited: dict[str, Any] = {"needed": int(np.ceil(needed / (1 - config.test_size)))}
+        waited |= {"due": _due(ledger, after, config.columns.target)}
+        grounds = replace(grounds, code=ReasonCode.FEW_ROWS_SINCE).with_facts(**waited)
+        return replace(choice, action=Response.NOTHING, grounds=grounds)
+    earlier = [facts for facts in _earlier(ledger) if facts["labels_through"] >= since.ingestion_id]
+    newest = earlier[0]["labelled"] if earlier else 0
+    if len(earlier) >= MAX_CHALLENGERS or n_labelled < WORTH_ANOTHER * newest:
+        few = replace(grounds, code=ReasonCode.FEW_NEW_ROWS)
+        growth = n_labelled / max(newest, 1) - 1
+        return replace(choice, action=Response.JUDGE, grounds=few.with_facts(growth=growth))
+    return replace(choice, since=since, grounds=grounds)
+
+
+def _rows_since(config: Config, ledger: Ledger, live: MonitoredRelease) -> pd.DataFrame:
+    """Return the newest sound rows since the release, labelled or not, in order of their dates."""
+    parts = training_data.sound_parts(config, ledger, after=live.champion.manifest.trained_through)
+    sizes = ledger.ingestions.sizes(parts)
+    newest: list[int] = []
+    n = 0
+    for number in reversed(parts):
+        n += sizes[number]
+        if newest and n > MAX_ROWS:
+            break
+        newest.append(number)
+    rows = training_data.accepted(config, ledger, newest[::-1])
+    return dating.in_order(rows, config.columns.event_time)
+
+
+def _dated(
+    config: Config, live: MonitoredRelease, rows: pd.DataFrame, choice: Choice
+) -> Change | None:
+    subjects = [cause.subject for cause in choice.causes]
+    if len(rows) < MIN_ROWS:
+        return choice.since
+    place = change_point.position(live, rows, subjects)
+    if place is None:
+        return choice.since
+    return dating.date_of(rows, place, config.columns.event_time)
+
+
+def _earlier(ledger: Ledger) -> Sequence[Mapping[str, Any]]:
+    """Return what was known when challengers were trained to answer drift, the newest first."""
+    found = ledger.decisions.facts_of(ReasonCode.DRIFT, newest=2 * MAX_CHALLENGERS)
+    return [facts for facts in found if "labels_through" in facts]
+
+
+def _due(ledger: Ledger, rows: pd.DataFrame, target: str) -> str | None:
+    """Return when the first missing label is due, as a date, if labels ever came late."""
+    unlabelled, delay = rows[rows[target].isna()], ledger.labels.usual_delay()
+    if unlabelled.empty or delay is None:
+        return None
+    came: datetime = ledger.ingestions.came_at(int(unlabelled[INGESTION].min()))
+    return (came + delay).date().isoformat()

@@ -1,0 +1,99 @@
+from datetime import timedelta
+
+import pytest
+
+from risk.decisions.codes import Response
+from risk.monitoring import monitored_release
+from tests.factories import customers
+from tests.risk.decisions.days import labels_of, mixed, without_labels
+from tests.torture import sampled
+
+CHANGES = {"column": {"grown": 40}, "concept": {"sign": -1}, "small": {"grown": 15}}
+
+
+@pytest.mark.parametrize("kind", ["column", "concept"])
+def test_a_change_in_the_middle_of_a_drop_is_dated_to_its_row(loop, kind):
+    """The reference of the next release begins there, so that the change is not half in it."""
+    loop.day(d1=customers("q", 300, seed=1))
+    loop.day(d2=mixed("m", 600, usual=200, seed=2, **CHANGES[kind]))
+
+    assert loop.releases
+    since = monitored_release.load(loop.config).champion.manifest.changed_at
+
+    assert since.ingestion_id == 3
+    assert 195 <= since.place <= 215
+
+
+def test_a_challenger_waits_for_the_labels_of_enough_new_rows(loop):
+    """None of its rows would lie after the change; it is said how many are missing, and when."""
+    early = customers("e", 300, seed=1)
+    loop.day(d1=without_labels(early))
+    loop.clock[0] += timedelta(days=4)
+    loop.day(d2=labels_of(early))
+    changed = customers("c", 300, seed=2, grown=40)
+
+    choice = loop.day(d3=without_labels(changed))
+
+    known = choice.grounds.facts
+    assert (choice.action, choice.grounds.code) == (Response.NOTHING, "few_rows_since")
+    assert (known["labelled"], known["needed"]) == (0, 250)
+    assert 290 <= known["rows"] <= 300
+    assert known["due"] == (loop.clock[0] + timedelta(days=5)).date().isoformat()
+    assert loop.challengers == []
+
+
+def test_when_the_labels_come_the_challenger_is_trained(loop):
+    """On what lies after the change, by its date and not by the drop of labels."""
+    changed = customers("c", 300, seed=2, grown=40)
+    loop.day(d1=without_labels(changed))
+
+    choice = loop.day(d2=labels_of(changed))
+
+    assert choice.action is Response.RETRAIN
+    assert choice.since.ingestion_id == 2
+
+
+def test_another_challenger_for_one_change_needs_twice_the_rows(loop):
+    """On nearly the same evidence it would be refused again; three are the most."""
+    loop.config = loop.world.set(gate__when_unsure="keep", gate__alpha=1e-9)
+
+    chosen = [
+        loop.day(**{f"d{day}": customers(f"d{day}x", 300, seed=day, grown=40)}).action
+        for day in range(1, 10)
+    ]
+
+    assert loop.releases == []
+    assert [day for day, action in enumerate(chosen, 1) if action == "retrain"] == [1, 2, 4]
+    assert set(chosen[4:]) == {"judge"}
+
+
+@pytest.mark.parametrize(
+    "stream",
+    sampled(
+        [
+            ("column", 0, 180),
+            ("concept", 5, 180),
+            ("concept", 0, 30),
+            ("small", 0, 180),
+            ("column", 5, 270),
+            ("concept", 5, 270),
+        ],
+        every=3,
+    ),
+)
+def test_after_a_release_there_is_peace(loop, stream):
+    """Two weeks of 300 rows a day, a change in the middle of the fourth, labels late or at once."""
+    (kind, late, usual), texts = stream, {}
+    for day in range(1, 15):
+        text = customers(f"d{day}x", 300, seed=day, **(CHANGES[kind] if day > 4 else {}))
+        if day == 4:
+            text = mixed("m", 300, usual=usual, seed=day, **CHANGES[kind])
+        texts[day] = text
+        drops = {f"d{day}": without_labels(text) if late else text}
+        if late and day > late:
+            drops[f"l{day}"] = labels_of(texts[day - late])
+        loop.day(**drops)
+
+    assert len(loop.releases) == 1
+    assert 1 <= len(loop.challengers) <= 3
+    assert loop.ledger.incidents.unresolved() == []

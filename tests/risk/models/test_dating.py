@@ -1,0 +1,63 @@
+import pandas as pd
+import pytest
+
+from risk.models import dating
+from risk.models.dating import INGESTION, PLACE, Change
+
+ROWS = pd.DataFrame(
+    {
+        INGESTION: [1, 1, 2, 2, 3],
+        PLACE: [0, 1, 0, 1, 0],
+        "at": [
+            "2026-03-03",
+            "2026-03-01T10:00:00Z",
+            "2026-03-02 00:00:00",
+            "2026-03-01T12:00:00+03:00",
+            "2026-03-05",
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        (None, [0, 1, 2, 3, 4]),
+        (Change(2), [2, 3, 4]),
+        (Change(2, 1), [3, 4]),
+        (Change(1, 1), [1, 2, 3, 4]),
+        (Change(9), []),
+    ],
+)
+def test_without_event_time_rows_are_dated_by_the_order_they_came(since, expected):
+    """A change may begin in the middle of a drop."""
+    known = dating.is_since(ROWS, since, None)
+
+    assert known.nonzero()[0].tolist() == expected
+
+
+def test_event_times_count_before_the_drop():
+    """Times are compared as moments, whichever way they are written."""
+    since = Change(1, 1, "2026-03-02T00:00:00+00:00")
+
+    assert dating.is_since(ROWS, since, "at").tolist() == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("event_time", "order"), [(None, [0, 1, 2, 3, 4]), ("at", [3, 1, 2, 0, 4])]
+)
+def test_rows_are_put_into_the_order_of_their_dates(event_time, order):
+    """A backlog may come in any order."""
+    shuffled = ROWS.sample(frac=1, random_state=1)
+
+    assert dating.in_order(shuffled, event_time).index.tolist() == order
+
+
+@pytest.mark.parametrize("event_time", [None, "at"])
+def test_a_change_that_begins_with_a_row_has_its_date(event_time):
+    """So the row itself is after the change."""
+    for position in range(len(ROWS)):
+        change = dating.date_of(ROWS, position, event_time)
+
+        assert dating.is_since(ROWS, change, event_time)[position]
+        assert (change.ingestion_id, change.place) == tuple(ROWS[[INGESTION, PLACE]].loc[position])
