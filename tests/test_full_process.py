@@ -180,8 +180,9 @@ def test_labels_of_one_class_are_not_learnt(deployed):
     with deployed.open_ledger() as ledger:
         learnt = training_data.split(deployed.config, ledger)
 
-    assert "a person is asked" in outcome.decision
-    assert "All 200 labels that came together are 0" in outcome.decision
+    decision = rows_of(deployed, tables.decisions)[-1]
+    assert decision.action == "ask"
+    assert "All 200 labels that came together are 0" in decision.reason
     assert not learnt.rows["corporation"].str.startswith("early").any()
 
 
@@ -198,7 +199,8 @@ def test_late_labels_of_one_class_are_not_learnt(deployed):
     with deployed.open_ledger() as ledger:
         learnt = training_data.split(deployed.config, ledger)
 
-    assert "All 200 labels that came together are 0" in outcome.decision
+    decision = rows_of(deployed, tables.decisions)[-1]
+    assert "All 200 labels that came together are 0" in decision.reason
     assert not learnt.rows["corporation"].str.startswith("late").any()
 
 
@@ -211,8 +213,8 @@ def test_a_refused_file_is_not_resolved_by_a_release(deployed):
     outcome = process(deployed)
 
     resolved = {row.kind: row.resolution for row in rows_of(deployed, tables.incidents)}
-    assert "release 2 is live" in str(outcome)
-    assert resolved == {"data_drift": "deploy: release 2 went live", "data_quality": None}
+    assert "Release 2 is live" in str(outcome)
+    assert resolved == {"data_drift": "Release 2 was deployed.", "data_quality": None}
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,8 @@ def test_a_run_goes_back_by_itself_once_and_says_why(worse, ledger):
     with Ledger.open(worse.config) as other, other.engine.connect() as connection:
         decisions = list(connection.execute(sa.select(tables.decisions)))
     rollbacks = [decision for decision in decisions if decision.action == "rollback"]
-    assert "back to release 1: Release 2 does worse than release 1, beyond chance: " in str(first)
+    assert str(first).startswith("Back to release 1: release 2 does worse: F1 ")
+    assert "Release 2 does worse than release 1, beyond chance: " in rollbacks[0].reason
     assert [decision.version for decision in rollbacks] == [1]
     assert rollbacks[0].completed_at
     assert releases.live_version(worse.config.deployment_folder) == 1
