@@ -205,9 +205,9 @@ class Detector:
         now = float(np.nan_to_num(chosen.values[leading]) @ rows / max(n, 1))
         before = float(chosen.means[leading])
         # A tenth of the range is the spread of an event with a share of 1 %: of one that was never
-        # seen any share would be an infinite effect.
-        spans = np.nanmax(chosen.values[leading]) - np.nanmin(chosen.values[leading])
-        unit = max(float(chosen.spreads[leading]), 0.1 * float(spans)) or 1.0
+        # seen any share would be an infinite effect. A score without a range has none at all.
+        span = float(np.nanmax(chosen.values[leading]) - np.nanmin(chosen.values[leading]))
+        unit = max(float(chosen.spreads[leading]), 0.1 * span) or 1.0
         total = min(evidence.log_total(logs), MAX_WEALTH)
         return Evidence(
             family=monitored.family,

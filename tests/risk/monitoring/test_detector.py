@@ -226,6 +226,20 @@ def test_the_families_and_subjects_never_spend_more_than_the_budget(settled):
     assert sum(90 / RULES.days_per_alarm(f) for f in detector.FAMILY_SHARES) == pytest.approx(1)
 
 
+def test_a_domain_classifier_takes_its_share_from_the_data_alone(small):
+    """And only where there is one: the other families keep theirs, the sum of each is 1."""
+    told = Detector(small, RULES)
+    before = {s: m.log_share for s, m in told.monitored.items()}
+
+    told.monitor_domain([0, *[50] * 20, 0, 0])
+
+    shares = {s: math.exp(m.log_share) for s, m in told.monitored.items()}
+    data = [s for s, m in told.monitored.items() if m.family == "data"]
+    assert shares[LABELLED] == math.exp(before[LABELLED]) == 1
+    assert shares["x0"] == pytest.approx(0.9 * math.exp(before["x0"]))
+    assert sum(shares[s] for s in data) == pytest.approx(1)
+
+
 def test_a_state_survives_being_stored(small):
     """Bit by bit, so that a restart changes no decision."""
     rng, told = np.random.default_rng(20260513), Detector(small, RULES)

@@ -225,6 +225,16 @@ def test_the_null_of_a_score_lies_below_it_by_its_uncertainty_and_the_slack():
     assert made.null_means.tolist() == [0]
 
 
+def test_a_reference_without_an_error_does_not_prove_that_there_are_none():
+    """Fifty right of fifty: with a chance of 1 %, as many as ln 100 / 50 of all rows are wrong."""
+    made = fall(
+        np.array([0.0, 50]), np.array([[0.0, 1]]), np.ones((1, 2)), ("a",), np.array([0.01])
+    )
+
+    least = 1 - np.log(100) / 50 - 0.01
+    assert made.values[0] == pytest.approx([least, least - 1])
+
+
 def test_a_score_that_is_undefined_on_the_reference_is_refused():
     """Precision where nothing was predicted positive."""
     with pytest.raises(ValueError, match="undefined on the reference"):
