@@ -76,7 +76,7 @@ def choose(
         since = Change(first) if first else None
         if growth < policy.cool_down_growth:
             few = Grounds(ReasonCode.FEW_NEW_ROWS, known | {"growth": growth})
-            return Choice(Response.JUDGE, few, since)
+            return Choice(Response.JUDGE, few, since, causes)
         return Choice(Response.RETRAIN, Grounds(ReasonCode.DRIFT, known), since, causes)
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
         best = max(offers, key=lambda offer: offer.gain, default=None)

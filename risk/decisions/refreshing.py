@@ -13,6 +13,7 @@ from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.model import Manifest, Model
 
+MIN_ROWS = 200  # fewer neither teach much nor let the gate see a difference
 QUIET = (ReasonCode.NO_INCIDENT, ReasonCode.SOUND_AGAIN)
 
 
@@ -25,9 +26,10 @@ def consider(config: Config, ledger: Ledger, live: Manifest, choice: Choice) -> 
     if limit is None or choice.grounds.code not in QUIET:
         return choice
     newest = _newest(config, live)
-    growth = ledger.labels.labelled_after(newest.trained_through) / max(_learnt(newest), 1)
+    n_new = ledger.labels.labelled_after(newest.trained_through)
+    growth = n_new / max(_learnt(newest), 1)
     known = choice.grounds.with_facts(growth=growth, trained_through=newest.trained_through)
-    if growth >= limit:
+    if growth >= limit and n_new >= MIN_ROWS:
         grounds = replace(known, code=ReasonCode.REFRESH)
         # what the live release did not learn because it is of another world stays out
         since = live.changed_at

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from risk import store
 from risk.config import Config
 from risk.decisions.codes import ReasonCode, Response
 from risk.decisions.policy import Choice
 from risk.ledger.ledger import Ledger
-from risk.models import dating, training_data
+from risk.models import dating, model, training_data
 from risk.models.dating import INGESTION, Change
 from risk.monitoring import change_point
 from risk.monitoring.monitored_release import MonitoredRelease, rows_to_remember
@@ -56,6 +57,24 @@ def consider(config: Config, ledger: Ledger, live: MonitoredRelease, choice: Cho
         growth = n_labelled / max(newest, 1) - 1
         return replace(choice, action=Response.JUDGE, grounds=few.with_facts(growth=growth))
     return replace(choice, since=since, grounds=grounds)
+
+
+def cool_down(config: Config, ledger: Ledger, live: MonitoredRelease, choice: Choice) -> Choice:
+    """Keep the live release where the newest challenger was trained before the change.
+
+    It is no answer to that, however it would be judged, and it is too early for another.
+    """
+    considered = consider(config, ledger, live, choice)
+    if considered.grounds.code is ReasonCode.FEW_ROWS_SINCE:
+        return considered
+    grounds = choice.grounds.with_facts(is_older=True)
+    return replace(choice, action=Response.NOTHING, grounds=grounds)
+
+
+def is_older(config: Config, since: Change | None) -> bool:
+    """Whether the newest challenger was trained before a change."""
+    manifest = model.load_manifest(config.model_folder, store.signing_key(config))
+    return since is not None and manifest.trained_through < since.ingestion_id
 
 
 def _rows_since(config: Config, ledger: Ledger, live: MonitoredRelease) -> pd.DataFrame:

@@ -50,6 +50,8 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
     )
     if choice.action is Response.RETRAIN:
         return retraining.consider(config, ledger, live, choice)
+    if choice.action is Response.JUDGE and retraining.is_older(config, choice.since):
+        return retraining.cool_down(config, ledger, live, choice)
     return refreshing.consider(config, ledger, manifest, choice)
 
 

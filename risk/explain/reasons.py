@@ -35,8 +35,12 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
     ReasonCode.BROKEN_FEED: lambda _: "No model is trained on data that may be broken.",
     ReasonCode.DRIFT: lambda _: "A challenger was trained to answer that.",
     ReasonCode.FEW_NEW_ROWS: lambda facts: (
-        f"There are only {facts['growth']:.1%} more labelled rows than at the last training, so "
-        "the challenger of then was judged again."
+        f"There are only {facts['growth']:.1%} more labelled rows than at the last training, "
+        + (
+            "which was before the change: it is too early for a challenger."
+            if facts.get("is_older")
+            else "so the challenger of then was judged again."
+        )
     ),
     ReasonCode.FEW_ROWS_SINCE: lambda facts: _few_rows_since(facts),
     ReasonCode.REFRESH: lambda facts: (

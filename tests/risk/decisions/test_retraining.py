@@ -84,6 +84,7 @@ def test_another_challenger_for_one_change_needs_twice_the_rows(loop):
 def test_after_a_release_there_is_peace(loop, stream):
     """Two weeks of 300 rows a day, a change in the middle of the fourth, labels late or at once."""
     (kind, late, usual), texts = stream, {}
+    loop.config = loop.world.set(policy__refresh_growth=None)
     for day in range(1, 15):
         text = customers(f"d{day}x", 300, seed=day, **(CHANGES[kind] if day > 4 else {}))
         if day == 4:
@@ -97,3 +98,21 @@ def test_after_a_release_there_is_peace(loop, stream):
     assert len(loop.releases) == 1
     assert 1 <= len(loop.challengers) <= 3
     assert loop.ledger.incidents.unresolved() == []
+
+
+def test_a_challenger_from_before_the_change_is_not_judged_as_an_answer_to_it(loop):
+    """A drop too small for another training: the live release stays."""
+    loop.config = loop.world.set(policy__cool_down_growth=0.9)
+
+    choice = loop.day(d1=customers("c", 300, seed=2, grown=40))
+
+    assert (choice.action, choice.grounds.code) == (Response.NOTHING, "few_new_rows")
+    assert choice.grounds.facts["is_older"]
+
+
+def test_labels_that_are_missing_are_named_also_before_the_cool_down_is_over(loop):
+    """Sixty rows are 4 % of what was learnt."""
+    choice = loop.day(d1=customers("c", 60, seed=2, grown=40, labelled=False))
+
+    assert choice.grounds.code == "few_rows_since"
+    assert choice.grounds.facts["labelled"] == 0
