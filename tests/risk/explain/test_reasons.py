@@ -67,17 +67,13 @@ def decision(action="keep", code="no_incident", comparison=None, **facts):
         ),
         (
             decision(code="few_rows_since", labelled=40, rows=40, needed=250),
-            [
-                "The new normal is being learnt: 40 of 250 labelled rows since the change are "
-                "there, and no challenger is trained before."
-            ],
+            ["A challenger needs 250 labelled rows since the change; 40 are there."],
         ),
         (
             decision(code="few_rows_since", labelled=0, rows=300, needed=250, due="2026-03-06"),
             [
-                "The new normal is being learnt: 0 of 250 labelled rows since the change are "
-                "there, and no challenger is trained before. The labels of 300 new rows are "
-                "missing, due from 6 March 2026 on."
+                "A challenger needs 250 labelled rows since the change; 0 are there. The labels of "
+                "300 new rows are missing, due from 6 March 2026 on."
             ],
         ),
         (
