@@ -176,13 +176,13 @@ def test_labels_of_one_class_are_not_learnt(deployed):
     deployed.take_from_inbox()
     deployed.drop("early.csv", customers("early", 200, seed=1).replace(",1\n", ",0\n"))
 
-    outcome = process(deployed)
+    process(deployed)
     with deployed.open_ledger() as ledger:
         learnt = training_data.split(deployed.config, ledger)
 
     decision = rows_of(deployed, tables.decisions)[-1]
     assert decision.action == "ask"
-    assert "All 200 labels that came together are 0" in decision.reason
+    assert "all 200 labels that came together are 0" in decision.reason
     assert not learnt.rows["corporation"].str.startswith("early").any()
 
 
@@ -195,12 +195,12 @@ def test_late_labels_of_one_class_are_not_learnt(deployed):
         "labels.csv", "corporation,exited\n" + "".join(f"late{i},0\n" for i in range(200))
     )
 
-    outcome = process(deployed)
+    process(deployed)
     with deployed.open_ledger() as ledger:
         learnt = training_data.split(deployed.config, ledger)
 
     decision = rows_of(deployed, tables.decisions)[-1]
-    assert "All 200 labels that came together are 0" in decision.reason
+    assert "all 200 labels that came together are 0" in decision.reason
     assert not learnt.rows["corporation"].str.startswith("late").any()
 
 

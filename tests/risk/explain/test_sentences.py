@@ -62,8 +62,8 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
                 values=(0.0, 1.0),
                 facts={"spellings": {"ISLANDS": "islands", "1.0": "1"}},
             ),
-            "Column region has never-seen values more often, from 0.0% to 100.0% of 300 rows; known "
-            'values in another spelling: "ISLANDS" is "islands", "1.0" is "1".',
+            "Column region has never-seen values more often, from 0.0% to 100.0% of 300 rows; "
+            'known values in another spelling: "ISLANDS" is "islands", "1.0" is "1".',
         ),
         (
             finding(direction="above every reference value", values=(0.0, 0.962), n=26),
