@@ -42,7 +42,10 @@ def test_a_fit_row_is_typed():
     ("cells", "problem"),
     [
         ({"x": "many"}, Problem(7, "x", "not a number", "many")),
-        ({"x": "1,5"}, Problem(7, "x", "not a number", "1,5")),
+        (
+            {"x": "1,5"},
+            Problem(7, "x", "not a number with a decimal point; see ingestion.decimal", "1,5"),
+        ),
         ({"x": "0x10"}, Problem(7, "x", "not a number", "0x10")),
         ({"x": "-1"}, Problem(7, "x", "less than 0", "-1")),
         ({"x": "101"}, Problem(7, "x", "more than 100", "101")),
@@ -215,8 +218,8 @@ def test_a_table_without_labels_is_unripe():
     [
         (["id", "day", "x", "x", "c"], r"more than once: \['x'\]"),
         (["id", "day", "c"], r"missing: \['x'\]"),
-        (["id;day;x;c;y"], "semicolons; use commas"),
-        (["id\tday\tx\tc\ty"], "tabs; use commas"),
+        (["id;day;x;c;y"], "semicolons; if so, set ingestion.separator"),
+        (["id\tday\tx\tc\ty"], "tabs; if so, set ingestion.separator"),
     ],
 )
 def test_a_header_that_cannot_be_used_says_why(header, message):
