@@ -20,8 +20,9 @@ SHOWN_CHARACTERS = 40
 MAX_COMPARED = 1000  # names of columns
 MAX_FOOTERS = 3
 TOTAL = (
-    r"(?i)^\W*(?:(?:grand|sub)[- ]?)?"
-    r"(?:totals?|totaal|totale|sums?|summe|somme|suma|gesamt|counts?|average|mean)\b"
+    r"(?i)\W*(?:(?:grand|sub)[- ]?)?"
+    r"(?:totals?|totaal|totale|sums?|summe|somme|suma|gesamt|counts?|average|mean)"
+    r"(?: (?:rows|records|customers|count|of))?\W*\d*\W*"
 )
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
@@ -88,14 +89,14 @@ def check_header(header: Sequence[str], columns: Columns) -> None:
     times = Counter(header)
     if repeated := sorted(name for name in columns.all if times[name] > 1):
         raise DataError(f"columns named more than once: {repeated}")
-    if missing := [name for name in columns.required if name not in header]:
-        hint = _separator_hint(header)
-        raise DataError(f"columns missing: {missing}; found: {_shorten(str(header[:99]))}{hint}")
     if columns.target not in times and (close := _misspelt(columns.target, header, columns)):
         raise DataError(
             f"no column {columns.target!r}, but {close!r}: if it has the labels, correct its name; "
             "if not, give it one that is less similar"
         )
+    if missing := [name for name in columns.required if name not in header]:
+        hint = _separator_hint(header)
+        raise DataError(f"columns missing: {missing}; found: {_shorten(str(header[:99]))}{hint}")
 
 
 def check(
@@ -131,14 +132,21 @@ def check(
 def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
     """Return how many of the last typed rows are no rows but totals, as spreadsheets add them.
 
-    A footer has no label, and either no feature or the name of a total and few of them. Where
-    nothing stands above it, or too many rows look alike, a row is what it says.
+    A footer has no label, and either no feature or the name of a total; of the latter, most
+    features are missing, or the rows above have labels, or it is their sum. Where nothing stands
+    above it, or too many rows look alike, a row is what it says.
     """
     if not columns.features:
         return 0
-    last = rows.tail(MAX_FOOTERS + 1)
+    last, numeric = rows.tail(MAX_FOOTERS + 1), list(columns.numeric)
     n_known = last[columns.features].notna().sum(axis=1)
-    is_total = last[columns.identifier].str.contains(TOTAL) & (n_known < len(columns.features) / 2)
+    is_odd = n_known < len(columns.features) / 2
+    if rows[columns.target][:-1].notna().mean() > 0.5:
+        is_odd[:] = True
+    elif numeric:
+        sums = rows[numeric].fillna(0).cumsum().shift().loc[last.index]
+        is_odd |= (np.isclose(last[numeric], sums) | last[numeric].isna()).all(axis=1)
+    is_total = last[columns.identifier].str.fullmatch(TOTAL) & is_odd
     is_footer = last[columns.target].isna() & ((n_known == 0) | is_total)
     n = int(is_footer[::-1].cumprod().sum())
     return n if n < len(last) else 0

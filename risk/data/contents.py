@@ -15,7 +15,7 @@ from risk import store
 from risk.config import Columns, Config, Ingestion
 from risk.data import drops, late_labels
 from risk.data.drops import Bytes, Piece
-from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow
+from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow, other_spelling
 from risk.ledger.ledger import Ledger
 from risk.schema import (
     ROW_HASH,
@@ -216,10 +216,10 @@ class Reader:
     def _apply_early(self, fresh: pd.DataFrame, waiting: Sequence[UnripeRow]) -> None:
         """Give new rows the labels that wait for them; one that has its label needs no other."""
         unripe = {row.row_hash for row in waiting}
-        names = keys(fresh, self.config.columns)
-        early = EarlyLabels(self._early([name.key_hash for name in names]))
-        for row_hash, key in zip(fresh[ROW_HASH].tolist(), names, strict=True):
-            label = early.take(key)
+        names, others = keys(fresh, self.config.columns), other_spelling(fresh, self.config.columns)
+        early = EarlyLabels(self._early([key.key_hash for key in (*names, *others.values())]))
+        for i, (row_hash, key) in enumerate(zip(fresh[ROW_HASH].tolist(), names, strict=True)):
+            label = early.take(key) or (early.take(others[i]) if i in others else None)
             if label:
                 self.contents.used.add(label.id)
             if label and row_hash in unripe:
