@@ -145,7 +145,8 @@ def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
         is_odd[:] = True
     elif numeric:
         sums = rows[numeric].fillna(0).cumsum().shift().loc[last.index]
-        is_odd |= (np.isclose(last[numeric], sums) | last[numeric].isna()).all(axis=1)
+        is_sum = last[numeric].isna() | np.isclose(last[numeric], sums)
+        is_odd |= is_sum.all(axis=1)
     is_total = last[columns.identifier].str.fullmatch(TOTAL) & is_odd
     is_footer = last[columns.target].isna() & ((n_known == 0) | is_total)
     n = int(is_footer[::-1].cumprod().sum())
