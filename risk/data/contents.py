@@ -100,7 +100,8 @@ class Reader:
     """Reads one drop and compares it with the ledger; writes nothing.
 
     `requeued` is the ingestion whose quarantined rows are read again; `ahead` are the problems of
-    rows, by position, whose marks are in the future; `settings` say how its text is written.
+    rows of an SQL source, by position, whose marks are in the future, None for a file; `settings`
+    say how its text is written.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Reader:
     ) -> None:
         self.config, self.ledger, self.requeued = config, ledger, requeued
         self.ingestion_id = ledger.ingestions.last_id() + 1
-        self.ahead, self.settings = ahead or {}, settings
+        self.ahead, self.settings, self.is_file = ahead or {}, settings, ahead is None
         self.contents = Contents()
         self.seen: set[int] = set()
 
@@ -129,7 +130,7 @@ class Reader:
             return self.contents
         holds_early = self.ledger.labels.count_early() > 0
         beginnings, is_unfinished = self._beginnings(file), drops.is_unfinished(file)
-        for whole in drops.read(file, self.config.columns, self.settings):
+        for whole in drops.read(file, self.config.columns, self.settings, self.is_file):
             piece = self._without_ahead(whole)
             found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
             beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}

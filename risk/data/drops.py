@@ -135,8 +135,13 @@ def header_of(file: Bytes, settings: Ingestion) -> list[str]:
     return [name.strip() for name in header]
 
 
-def read(file: Bytes, columns: Columns, settings: Ingestion) -> Iterator[Piece]:
-    """Yield the records in pieces; raise DataError if the whole file cannot be read."""
+def read(
+    file: Bytes, columns: Columns, settings: Ingestion, footers: bool = True
+) -> Iterator[Piece]:
+    """Yield the records in pieces; raise DataError if the whole file cannot be read.
+
+    With `footers` totals below the rows are refused.
+    """
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
         records = _records(text, settings)
@@ -145,7 +150,8 @@ def read(file: Bytes, columns: Columns, settings: Ingestion) -> Iterator[Piece]:
             raise DataError("the file is empty: it has no header line")
         header = [name.strip() for name in header]
         check_header(header, columns)
-        yield from _pieces(records, header, columns, settings.decimal)
+        for piece, is_last in _pieces(records, header, columns, settings.decimal):
+            yield _without_footers(piece, columns) if is_last and footers else piece
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise DataError(f"not UTF-8 text: byte 0x{byte:02x} cannot be decoded") from None
@@ -201,13 +207,13 @@ def _lines(text: io.TextIOWrapper, limit: int) -> Iterator[str]:
 
 def _pieces(
     records: Iterator[tuple[int, list[str]]], header: list[str], columns: Columns, decimal: str
-) -> Iterator[Piece]:
+) -> Iterator[tuple[Piece, bool]]:
+    """Yield the pieces, and of each whether it is the last one."""
     size = max(min(ROWS_PER_PIECE, CELLS_PER_PIECE // len(header)), 1)
     some = list(islice(records, size))
     while some:
         following = list(islice(records, size))
-        piece = _piece(some, header, columns, decimal)
-        yield piece if following else _without_footers(piece, columns)
+        yield _piece(some, header, columns, decimal), not following
         some = following
 
 

@@ -120,8 +120,10 @@ def _reader(
     if isinstance(drop, Fetch):
         return Reader(config, ledger, ahead=drop.ahead, settings=config.ingestion.plain)
     came_from = ledger.ingestions.path_of(requeued) if requeued else drop.name
-    settings = config.ingestion.plain if came_from.startswith(FROM_SQL) else config.ingestion
-    return Reader(config, ledger, requeued=requeued, settings=settings)
+    if came_from.startswith(FROM_SQL):
+        plain = config.ingestion.plain
+        return Reader(config, ledger, requeued=requeued, ahead={}, settings=plain)
+    return Reader(config, ledger, requeued=requeued, settings=config.ingestion)
 
 
 def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:
