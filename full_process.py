@@ -198,4 +198,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    cli.main(run, __doc__, add_options=add_options)
+    cli.main(run, __doc__, add_options=add_options, access=cli.unless("dry_run", "rehearse"))

@@ -4,8 +4,9 @@ Reads   new drops in input_folder_path, new rows of SQL sources
 Writes  one Parquet file per drop, refused rows to quarantine_folder_path, the ledger (with
         store_dataset_in_sql also the rows), then final_data.csv and ingested_files.csv, which
         are regenerated if deleted.
-        A drop of identifiers and labels only adds late labels to earlier rows: final_data.csv
-        keeps the rows as they arrived, late labels are in the ledger
+        A drop of identifiers and labels only adds late labels to earlier rows, or keeps them
+        until their rows arrive: final_data.csv keeps the rows as they arrived, late labels are in
+        the ledger
 Exits   0 success or no new data, 64 wrong usage, 65 all new data was refused, 69 database
         unavailable, or a source unavailable while the rest was ingested, 74 storage error,
         75 another run is in progress, 78 invalid configuration

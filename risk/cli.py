@@ -17,12 +17,12 @@ import pandas as pd
 from pydantic import BaseModel
 
 from risk.config import Config
-from risk.errors import RiskError, UsageError
+from risk.errors import NoLedger, RiskError, UsageError
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 
-Access = Literal["write", "read", "none"]
+Access = Literal["write", "read", "rehearse", "none"]
 MAX_NUMBER = 2**63 - 1  # largest integer a database can store
 COMMON_OPTIONS = {"config", "assignments", "print_config", "json"}
 
@@ -47,8 +47,9 @@ def main(
     """Load the settings, run one stage, print its outcome, exit.
 
     With `access` "write" the stage gets the ledger and runs under the lock; with "read" it gets
-    the ledger without the lock; with "none" neither. `access` may depend on the options. What
-    `alone` makes of the options needs no settings; if it makes nothing, the stage runs.
+    the ledger without the lock; with "none" neither. "rehearse" is "read" once there is a ledger.
+    `access` may depend on the options. What `alone` makes of the options needs no settings; if it
+    makes nothing, the stage runs.
     """
     parser = _parser(doc)
     if add_options:
@@ -62,6 +63,8 @@ def main(
             sys.exit(0)
         config = load(arguments["config"], arguments["assignments"])
         wanted = access(options) if callable(access) else access
+        if wanted == "rehearse":
+            wanted = "read" if _has_ledger(config) else "write"
         if arguments["print_config"]:
             outcome = config.model_dump_json(indent=4)
         elif wanted == "none":
@@ -109,6 +112,19 @@ def row_number(text: str) -> int:
     if abs(number) > MAX_NUMBER:
         raise argparse.ArgumentTypeError("number out of range")
     return number
+
+
+def unless(option: str, access: Access) -> Callable[[Mapping[str, Any]], Access]:
+    """Return the access of a stage that writes, but with one option only answers a question."""
+    return lambda options: access if options[option] else "write"
+
+
+def _has_ledger(config: Config) -> bool:
+    try:
+        with Ledger.open(config, upgrade=False):
+            return True
+    except NoLedger:
+        return False
 
 
 def _parser(doc: str | None) -> argparse.ArgumentParser:

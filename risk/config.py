@@ -91,11 +91,18 @@ class Section(BaseModel):
 
 
 class Ingestion(Section):
-    """When a file counts as complete, and its maximum size."""
+    """When a file counts as complete, its maximum size, and how cells and decimals are written."""
 
     settle_seconds: float = Field(2.0, ge=0, le=3600)
     max_file_bytes: int = Field(2_000_000_000, gt=0)
     max_line_characters: int = Field(1_000_000, gt=0)
+    separator: Literal[",", ";", "\t", "|"] = ","
+    decimal: Literal[".", ","] = "."
+
+    @property
+    def plain(self) -> Self:
+        """The same for text this program wrote: commas between cells, points in numbers."""
+        return self.model_copy(update={"separator": ",", "decimal": "."})
 
 
 class Source(Section):
@@ -458,7 +465,8 @@ class Config(Section):
     def absolute(self, url: str) -> str:
         """Return a complete database URL; a relative SQLite path starts at config.json."""
         scheme, relative = "sqlite:///", re.fullmatch(r"sqlite:///(?!/)(.+)", url)
-        return f"{scheme}{self.root / relative[1]}" if relative else url
+        root = str(self.root).replace("%", "%25").replace("?", "%3F")
+        return f"{scheme}{root}/{relative[1]}" if relative else url
 
     @model_validator(mode="after")
     def _a_webhook_is_signed(self) -> Self:

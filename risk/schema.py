@@ -20,13 +20,15 @@ SHOWN_CHARACTERS = 40
 MAX_COMPARED = 1000  # names of columns
 MAX_FOOTERS = 3
 TOTAL = (
-    r"(?i)^\W*(?:(?:grand|sub)[- ]?)?"
-    r"(?:totals?|totaal|totale|sums?|summe|somme|suma|gesamt|counts?|average|mean)\b"
+    r"(?i)\W*(?:(?:grand|sub)[- ]?)?"
+    r"(?:totals?|totaal|totale|sums?|summe|somme|suma|gesamt|counts?|average|mean)"
+    r"(?: (?:rows|records|customers|count|of))?\W*\d*\W*"
 )
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 CANONICAL_TIME = r"\d{4}-\d\d-\d\d(?: (?!00:00:00)\d\d:\d\d:\d\d)?"
+DECIMALS = {".": "point", ",": "comma"}
 MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
 MAX_EXACT = 2.0**53  # from here on, different whole numbers become equal
 BELOW_MICROSECONDS = r"(\.\d{6})(\d+)"
@@ -87,17 +89,19 @@ def check_header(header: Sequence[str], columns: Columns) -> None:
     times = Counter(header)
     if repeated := sorted(name for name in columns.all if times[name] > 1):
         raise DataError(f"columns named more than once: {repeated}")
-    if missing := [name for name in columns.required if name not in header]:
-        hint = _separator_hint(header)
-        raise DataError(f"columns missing: {missing}; found: {_shorten(str(header[:99]))}{hint}")
     if columns.target not in times and (close := _misspelt(columns.target, header, columns)):
         raise DataError(
             f"no column {columns.target!r}, but {close!r}: if it has the labels, correct its name; "
             "if not, give it one that is less similar"
         )
+    if missing := [name for name in columns.required if name not in header]:
+        hint = _separator_hint(header)
+        raise DataError(f"columns missing: {missing}; found: {_shorten(str(header[:99]))}{hint}")
 
 
-def check(records: pd.DataFrame, lines: Sequence[int], columns: Columns) -> Checked:
+def check(
+    records: pd.DataFrame, lines: Sequence[int], columns: Columns, decimal: str = "."
+) -> Checked:
     """Convert text records to typed rows, and report every cell that breaks a rule.
 
     A blank number, category or label is a missing value and is allowed; `lines` are the line
@@ -110,14 +114,14 @@ def check(records: pd.DataFrame, lines: Sequence[int], columns: Columns) -> Chec
         cells = records[name]
         faults.append((name, "control character", cells.str.contains(CONTROL_CHARACTERS)))
         if name in columns.numeric:
-            numbers, broken = _numbers(cells, columns.missing_markers)
+            numbers, broken = _numbers(cells, columns.missing_markers, decimal)
             typed[name] = numbers
             faults += [(name, rule, mask) for rule, mask in broken.items()]
             faults += _outside_range(name, numbers, columns)
         else:
             typed[name] = cells.where(cells != "")
             faults += _unexpected_text(name, cells, columns)
-    typed[columns.target], unknown = _labels(records, columns)
+    typed[columns.target], unknown = _labels(records, columns, decimal)
     faults.append((columns.target, f"label other than {_both(columns)}", unknown))
 
     problems = _collect(faults, records, np.asarray(lines))
@@ -128,14 +132,22 @@ def check(records: pd.DataFrame, lines: Sequence[int], columns: Columns) -> Chec
 def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
     """Return how many of the last typed rows are no rows but totals, as spreadsheets add them.
 
-    A footer has no label, and either no feature or the name of a total and few of them. Where
-    nothing stands above it, or too many rows look alike, a row is what it says.
+    A footer has no label, and either no feature or the name of a total; of the latter, most
+    features are missing, or the rows above have labels, or it is their sum. Where nothing stands
+    above it, or too many rows look alike, a row is what it says.
     """
     if not columns.features:
         return 0
-    last = rows.tail(MAX_FOOTERS + 1)
+    last, numeric = rows.tail(MAX_FOOTERS + 1), list(columns.numeric)
     n_known = last[columns.features].notna().sum(axis=1)
-    is_total = last[columns.identifier].str.contains(TOTAL) & (n_known < len(columns.features) / 2)
+    is_odd = n_known < len(columns.features) / 2
+    if rows[columns.target][:-1].notna().mean() > 0.5:
+        is_odd[:] = True
+    elif numeric:
+        sums = rows[numeric].fillna(0).cumsum().shift().loc[last.index]
+        is_sum = last[numeric].isna() | np.isclose(last[numeric], sums)
+        is_odd |= is_sum.all(axis=1)
+    is_total = last[columns.identifier].str.fullmatch(TOTAL) & is_odd
     is_footer = last[columns.target].isna() & ((n_known == 0) | is_total)
     n = int(is_footer[::-1].cumprod().sum())
     return n if n < len(last) else 0
@@ -219,20 +231,31 @@ def _misspelt(name: str, header: Sequence[str], columns: Columns) -> str | None:
 
 
 def _separator_hint(header: Sequence[str]) -> str:
-    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+    for separator, name in ((",", "commas"), (";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(header) == 1 and separator in header[0]:
-            return f"; the file seems to be separated by {name}; use commas"
+            return f"; the file seems to be separated by {name}; if so, set ingestion.separator"
     return ""
 
 
+def _with_points(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
+    """Return numbers with decimal points; where they have commas, a point may mean thousands."""
+    if decimal == ".":
+        return cells
+    return cells.mask(cells.str.contains(".", regex=False), "?").str.replace(decimal, ".")
+
+
 def _numbers(
-    cells: pd.Series[Any], missing_markers: Sequence[str]
+    written: pd.Series[Any], missing_markers: Sequence[str], decimal: str
 ) -> tuple[pd.Series[Any], dict[str, pd.Series[bool]]]:
-    missing = (cells == "") | cells.isin(missing_markers)
+    missing = (written == "") | written.isin(missing_markers)
+    cells = _with_points(written, decimal)
     numbers = pd.to_numeric(cells.mask(missing), errors="coerce").astype("float64")
     size = numbers.abs()
+    broken = numbers.isna() & ~missing
+    other = broken & written.str.fullmatch(r"[+-]?\d+[.,]\d+")
     return numbers, {
-        "not a number": numbers.isna() & ~missing,
+        "not a number": broken & ~other,
+        f"not a number with a decimal {DECIMALS[decimal]}; see ingestion.decimal": other,
         "not finite": size == np.inf,
         "more digits than can be kept": _inexact(cells, numbers),
     }
@@ -280,22 +303,24 @@ def _unexpected_text(
     return []
 
 
-def _labels(records: pd.DataFrame, columns: Columns) -> tuple[pd.Series[Any], pd.Series[bool]]:
+def _labels(
+    records: pd.DataFrame, columns: Columns, decimal: str
+) -> tuple[pd.Series[Any], pd.Series[bool]]:
     if columns.target not in records:
         unlabelled = pd.Series(pd.NA, index=records.index, dtype="Int8")
         return unlabelled, pd.Series(False, index=records.index)
     cells = records[columns.target]
-    positive = _equals(cells, columns.positive_label)
-    negative = _equals(cells, columns.negative_label)
+    positive = _equals(cells, columns.positive_label, decimal)
+    negative = _equals(cells, columns.negative_label, decimal)
     missing = (cells == "") | cells.isin(columns.missing_markers)
     labels = positive.astype("Int8").where(positive | negative)
     return labels, ~(positive | negative | missing)
 
 
-def _equals(cells: pd.Series[Any], label: Label) -> pd.Series[bool]:
+def _equals(cells: pd.Series[Any], label: Label, decimal: str) -> pd.Series[bool]:
     if isinstance(label, str):
         return cells == label
-    return pd.to_numeric(cells, errors="coerce") == label
+    return pd.to_numeric(_with_points(cells, decimal), errors="coerce") == label
 
 
 def _both(columns: Columns) -> str:

@@ -29,6 +29,7 @@ MAX_LENGTH = 20  # digits of an ID in the ledger
 LINE_END = "\r\n"  # csv.writer quotes only the line ends that it writes itself
 QUARANTINED_ROWS = "rows.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
+Records = Sequence[Sequence[str]]
 Reasons = Sequence[tuple[str, int, str, str, str]]
 
 
@@ -284,17 +285,17 @@ def to_csv(rows: pd.DataFrame, columns: Columns) -> str:
     return text
 
 
-def csv_line(cells: Sequence[Any]) -> str:
+def csv_line(cells: Sequence[Any], *, separator: str = ",") -> str:
     """Return one record as a line of CSV."""
     text = io.StringIO()
-    csv.writer(text, lineterminator=LINE_END).writerow(cells)
+    csv.writer(text, delimiter=separator, lineterminator=LINE_END).writerow(cells)
     return text.getvalue().removesuffix(LINE_END) + "\n"
 
 
-def quarantine_rows(folder: Path, records: Sequence[Sequence[str]], reasons: Reasons) -> None:
+def quarantine_rows(folder: Path, records: Records, reasons: Reasons, separator: str) -> None:
     """Write the refused records of a drop unchanged, header first, and the reasons."""
-    text = "".join(map(csv_line, records)).encode()
-    quarantine_file(folder, io.BytesIO(text), reasons)
+    text = "".join(csv_line(record, separator=separator) for record in records)
+    quarantine_file(folder, io.BytesIO(text.encode()), reasons)
 
 
 def quarantine_file(folder: Path, file: IO[bytes], reasons: Reasons) -> None:

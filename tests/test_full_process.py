@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 import full_process
+from risk import store
 from risk.explain import reasons, sentences
 from risk.ledger import tables
 from risk.ledger.ledger import Ledger
@@ -293,10 +294,26 @@ def test_fail_on_drift_exits_3(deployed):
     assert process(deployed, fail_on="drift").exit_code == 3
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        ("deployment.py", "--list"),
+        ("full_process.py", "--dry-run"),
+        ("diagnostics.py",),
+        ("reporting.py", "--trend", "f1"),
+    ],
+    ids=" ".join,
+)
+def test_a_question_is_answered_while_a_run_holds_the_lock(deployed, question):
+    """It reads what is there; it need not wait for an hour of training."""
+    with store.lock(deployed.config, holder="a run"):
+        answer = deployed.command(*question)
+
+    assert answer.returncode == 0, answer.stderr
+
+
 def test_only_one_run_is_at_work(world):
     """The second one is told who holds the lock, and leaves with 75."""
-    from risk import store
-
     with store.lock(world.config, holder="the first since noon"):
         late = world.command("full_process.py")
 

@@ -1,6 +1,7 @@
 import csv
 import os
 import shutil
+import time
 
 import pandas as pd
 import pytest
@@ -221,6 +222,48 @@ def test_a_drop_of_which_every_row_was_refused_can_be_requeued(world, ledger):
     (intake,) = ingestion.run(mended, ledger, requeue=1).intakes
 
     assert (intake.rows_read, intake.rows_added) == (2, 2)
+
+
+def test_a_drop_without_rows_is_named(world, ledger):
+    """Only its header came: the export failed, or there was nothing."""
+    world.take_from_inbox()
+    world.drop("empty.csv", HEADER)
+
+    result = ingestion.run(world.config, ledger)
+
+    assert "inbox/empty.csv: no rows below the header" in str(result)
+    assert result.exit_code == 0
+
+
+def test_quarantined_rows_are_requeued_as_they_were_written(world, ledger):
+    """Semicolons and decimal commas in, and out, and in again."""
+    world.take_from_inbox()
+    world.set(ingestion__separator=";", ingestion__decimal=",")
+    world.drop("a.csv", HEADER.replace(",", ";") + 'a;1,5;2;3;0\n"b;b";-1,5;2;3;1\n')
+    ingestion.run(world.config, ledger)
+    world.set(columns__allowed_ranges={})
+
+    (intake,) = ingestion.run(world.config, ledger, requeue=1).intakes
+
+    assert (intake.rows_read, intake.rows_added) == (1, 1)
+    assert [row[:2] for row in final_rows(world.config)] == [["a", "1.5"], ["b;b", "-1.5"]]
+
+
+def test_one_bad_file_does_not_keep_a_good_one_out(world, ledger):
+    """400,000 columns are read in a moment, and refused or taken like any other file."""
+    world.take_from_inbox()
+    names = ",".join(f"n{i}" for i in range(120_000))
+    world.drop("a.csv", f"{names}\n")
+    cells = "," * 119_999
+    world.drop("b.csv", f"{HEADER.strip()},{names}\nb,1,2,3,0,{cells}\n")
+    world.drop("c.csv", HEADER + "c,1,2,3,0\n")
+
+    start = time.perf_counter()
+    intakes = ingestion.run(world.config, ledger).intakes
+
+    assert time.perf_counter() - start < 20
+    assert [intake.status for intake in intakes] == ["refused", "taken", "taken"]
+    assert [row[0] for row in final_rows(world.config)] == ["b", "c"]
 
 
 def test_a_blank_label_is_unripe_and_not_a_negative(world, ledger):

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from risk import store
-from risk.config import Columns, Config
+from risk.config import Columns, Config, Ingestion
 from risk.data import drops, late_labels
 from risk.data.drops import Bytes, Piece
-from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow
+from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow, other_spelling
 from risk.ledger.ledger import Ledger
 from risk.schema import (
     ROW_HASH,
@@ -100,7 +100,8 @@ class Reader:
     """Reads one drop and compares it with the ledger; writes nothing.
 
     `requeued` is the ingestion whose quarantined rows are read again; `ahead` are the problems of
-    rows, by position, whose marks are in the future.
+    rows of an SQL source, by position, whose marks are in the future, None for a file; `settings`
+    say how its text is written.
     """
 
     def __init__(
@@ -110,26 +111,26 @@ class Reader:
         *,
         requeued: int | None = None,
         ahead: Mapping[int, Problem] | None = None,
+        settings: Ingestion,
     ) -> None:
         self.config, self.ledger, self.requeued = config, ledger, requeued
         self.ingestion_id = ledger.ingestions.last_id() + 1
-        self.ahead = ahead or {}
+        self.ahead, self.settings, self.is_file = ahead or {}, settings, ahead is None
         self.contents = Contents()
         self.seen: set[int] = set()
 
     def read(self, file: Bytes, *, known: Known, keep: Keep) -> Contents:
         """Read a drop of labels, or of rows; `keep` is called with rows not `known` by hash."""
-        limit = self.config.ingestion.max_line_characters
-        header = drops.header_of(file, limit)
+        header = drops.header_of(file, self.settings)
         if late_labels.has_only_labels(header, self.config.columns):
             columns = self.config.columns.of_labels(header)
             self.contents.kind = "labels"
-            for piece in drops.read(file, columns, limit):
+            for piece in drops.read(file, columns, self.settings):
                 self._add_labels(self._without_ahead(piece), columns)
             return self.contents
         holds_early = self.ledger.labels.count_early() > 0
         beginnings, is_unfinished = self._beginnings(file), drops.is_unfinished(file)
-        for whole in drops.read(file, self.config.columns, limit):
+        for whole in drops.read(file, self.config.columns, self.settings, self.is_file):
             piece = self._without_ahead(whole)
             found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
             beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}
@@ -216,10 +217,10 @@ class Reader:
     def _apply_early(self, fresh: pd.DataFrame, waiting: Sequence[UnripeRow]) -> None:
         """Give new rows the labels that wait for them; one that has its label needs no other."""
         unripe = {row.row_hash for row in waiting}
-        names = keys(fresh, self.config.columns)
-        early = EarlyLabels(self._early([name.key_hash for name in names]))
-        for row_hash, key in zip(fresh[ROW_HASH].tolist(), names, strict=True):
-            label = early.take(key)
+        names, others = keys(fresh, self.config.columns), other_spelling(fresh, self.config.columns)
+        early = EarlyLabels(self._early([key.key_hash for key in (*names, *others.values())]))
+        for i, (row_hash, key) in enumerate(zip(fresh[ROW_HASH].tolist(), names, strict=True)):
+            label = early.take(key) or (early.take(others[i]) if i in others else None)
             if label:
                 self.contents.used.add(label.id)
             if label and row_hash in unripe:

@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedRandom, BufferedReader
 from itertools import compress, islice
 from operator import not_
@@ -17,10 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from risk.config import Columns, Config
+from risk.config import Columns, Config, Ingestion
 from risk.errors import BusyError, DataError
 from risk.schema import (
-    Checked,
     Problem,
     check,
     check_header,
@@ -124,11 +123,11 @@ def sha256(file: Bytes) -> str:
     return digest
 
 
-def header_of(file: Bytes, max_line_characters: int) -> list[str]:
+def header_of(file: Bytes, settings: Ingestion) -> list[str]:
     """Return the column names of an open file, empty if it has no header; rewind it."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        _, header = next(_records(text, max_line_characters), (0, []))
+        _, header = next(_records(text, settings), (0, []))
     except (UnicodeDecodeError, csv.Error, DataError):
         header = []
     text.detach()
@@ -136,17 +135,23 @@ def header_of(file: Bytes, max_line_characters: int) -> list[str]:
     return [name.strip() for name in header]
 
 
-def read(file: Bytes, columns: Columns, max_line_characters: int) -> Iterator[Piece]:
-    """Yield the records in pieces; raise DataError if the whole file cannot be read."""
+def read(
+    file: Bytes, columns: Columns, settings: Ingestion, footers: bool = True
+) -> Iterator[Piece]:
+    """Yield the records in pieces; raise DataError if the whole file cannot be read.
+
+    With `footers` totals below the rows are refused.
+    """
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        records = _records(text, max_line_characters)
+        records = _records(text, settings)
         _, header = next(records, (0, []))
         if not header:
             raise DataError("the file is empty: it has no header line")
         header = [name.strip() for name in header]
         check_header(header, columns)
-        yield from _pieces(records, header, columns)
+        for piece, is_last in _pieces(records, header, columns, settings.decimal):
+            yield _without_footers(piece, columns) if is_last and footers else piece
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise DataError(f"not UTF-8 text: byte 0x{byte:02x} cannot be decoded") from None
@@ -163,7 +168,7 @@ def read_whole(config: Config, path: Path) -> pd.DataFrame:
     try:
         signature = Signature.of(path.lstat())
         with opened(Drop(path, name, signature)) as file:
-            pieces = list(read(file, config.columns, config.ingestion.max_line_characters))
+            pieces = list(read(file, config.columns, config.ingestion))
     except FileNotFoundError:
         raise DataError(f"{name}: there is no such file") from None
     except Changed as change:
@@ -182,9 +187,10 @@ def read_whole(config: Config, path: Path) -> pd.DataFrame:
     return pd.concat([piece.rows for piece in pieces], ignore_index=True)
 
 
-def _records(text: io.TextIOWrapper, max_line_characters: int) -> Iterator[tuple[int, list[str]]]:
+def _records(text: io.TextIOWrapper, settings: Ingestion) -> Iterator[tuple[int, list[str]]]:
     """Yield each record with the number of its first line; blank lines are skipped."""
-    reader = csv.reader(_lines(text, max_line_characters), strict=True)
+    lines = _lines(text, settings.max_line_characters)
+    reader = csv.reader(lines, delimiter=settings.separator, strict=True)
     line = 1
     for record in reader:
         if record:
@@ -200,18 +206,19 @@ def _lines(text: io.TextIOWrapper, limit: int) -> Iterator[str]:
 
 
 def _pieces(
-    records: Iterator[tuple[int, list[str]]], header: list[str], columns: Columns
-) -> Iterator[Piece]:
+    records: Iterator[tuple[int, list[str]]], header: list[str], columns: Columns, decimal: str
+) -> Iterator[tuple[Piece, bool]]:
+    """Yield the pieces, and of each whether it is the last one."""
     size = max(min(ROWS_PER_PIECE, CELLS_PER_PIECE // len(header)), 1)
     some = list(islice(records, size))
     while some:
         following = list(islice(records, size))
-        yield _piece(some, header, columns, is_last=not following)
+        yield _piece(some, header, columns, decimal), not following
         some = following
 
 
 def _piece(
-    some: Sequence[tuple[int, list[str]]], header: list[str], columns: Columns, *, is_last: bool
+    some: Sequence[tuple[int, list[str]]], header: list[str], columns: Columns, decimal: str
 ) -> Piece:
     lines, cells = [line for line, _ in some], [record for _, record in some]
     n_named = len(header)
@@ -222,9 +229,7 @@ def _piece(
     complete_lines = list(compress(lines, is_complete))
     used = [i for i, name in enumerate(header) if name in columns.all]
     table = {header[i]: [record[i] for record in complete] for i in used}
-    checked = check(pd.DataFrame(table, dtype="str"), complete_lines, columns)
-    if is_last:
-        checked = _without_footers(checked, complete, complete_lines, columns)
+    checked = check(pd.DataFrame(table, dtype="str"), complete_lines, columns, decimal)
     valid = checked.rows.index.tolist()
     ragged = [
         Problem(line, "", f"{len(record)} fields, the header has {len(header)}", shorten(record[0]))
@@ -250,15 +255,21 @@ def _fits(record: Sequence[str], n_named: int, n_columns: int) -> bool:
     return len(record) >= n_named and not any(record[n_columns:])
 
 
-def _without_footers(
-    checked: Checked, records: Sequence[list[str]], lines: Sequence[int], columns: Columns
-) -> Checked:
-    n_rows = len(checked.rows) - count_footers(checked.rows, columns)
+def _without_footers(piece: Piece, columns: Columns) -> Piece:
+    """Refuse the totals at the end of the last piece of a file."""
+    n_rows = len(piece.rows) - count_footers(piece.rows, columns)
     footers = [
-        Problem(lines[i], columns.identifier, FOOTER, shorten(records[i][0]))
-        for i in checked.rows.index[n_rows:]
+        Problem(line, columns.identifier, FOOTER, shorten(record[0]))
+        for line, record in zip(piece.lines[n_rows:], piece.records[n_rows:], strict=True)
     ]
-    return Checked(checked.rows.iloc[:n_rows], [*checked.problems, *footers])
+    return replace(
+        piece,
+        rows=piece.rows.iloc[:n_rows],
+        problems=[*piece.problems, *footers],
+        refused=[*piece.refused, *piece.records[n_rows:]],
+        lines=piece.lines[:n_rows],
+        records=piece.records[:n_rows],
+    )
 
 
 def open_no_follow(path: str, flags: int) -> int:

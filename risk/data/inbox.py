@@ -19,21 +19,28 @@ UNFINISHED_RESTS_LONGER, MAX_WAIT = 10, 60
 
 
 def find(config: Config) -> tuple[list[Drop], list[str]]:
-    """Return the drops sorted by name, and a message for each CSV entry that is skipped."""
+    """Return the drops sorted by name, and a message for each entry that is skipped.
+
+    Hidden files are those of programs that are still writing, and are not mentioned.
+    """
     found, skipped = [], []
     try:
         entries = sorted(os.scandir(config.input_folder), key=lambda entry: entry.name)
     except OSError as error:
         raise StorageError(f"input_folder_path cannot be listed: {error}") from None
     for entry in entries:
-        if entry.name.startswith(".") or not entry.name.lower().endswith(".csv"):
+        if entry.name.startswith("."):
             continue
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
         name = _recordable(config.name_of(Path(entry.path)))
-        if not stat.S_ISREG(status.st_mode):
+        if stat.S_ISDIR(status.st_mode):
+            skipped.append(f"{name}: skipped, a folder; drops must be in the input folder itself")
+        elif not entry.name.lower().endswith(".csv"):
+            skipped.append(f"{name}: skipped, {_advice(entry.name)}")
+        elif not stat.S_ISREG(status.st_mode):
             skipped.append(f"{name}: skipped, not a regular file")
         elif status.st_size > config.ingestion.max_file_bytes:
             limit = config.ingestion.max_file_bytes
@@ -41,6 +48,17 @@ def find(config: Config) -> tuple[list[Drop], list[str]]:
         else:
             found.append(Drop(Path(entry.path), name, Signature.of(status)))
     return found, skipped
+
+
+def _advice(name: str) -> str:
+    match Path(name.lower()).suffix:
+        case ".gz" | ".zip" | ".bz2" | ".xz" | ".zst" | ".7z" | ".tar" | ".tgz":
+            return "packed; unpack it to a file named .csv"
+        case ".tsv" | ".tab":
+            return "only .csv files are read; rename it, and set ingestion.separator to a tab"
+        case ".xls" | ".xlsx" | ".ods":
+            return "a spreadsheet; export it as .csv"
+    return "only .csv files are read"
 
 
 def settled(found: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], list[str]]:

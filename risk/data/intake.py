@@ -23,7 +23,7 @@ from risk.data.sql_sources import Fetch
 from risk.errors import DataError
 from risk.ledger.ingestions import Taken
 from risk.ledger.ledger import Ledger
-from risk.schema import Problem
+from risk.schema import FROM_SQL, Problem
 
 log = logging.getLogger("ingestion")
 
@@ -119,8 +119,13 @@ def preview(
 def _reader(
     config: Config, ledger: Ledger, drop: Drop | Fetch, requeued: int | None = None
 ) -> Reader:
-    ahead = drop.ahead if isinstance(drop, Fetch) else None
-    return Reader(config, ledger, requeued=requeued, ahead=ahead)
+    if isinstance(drop, Fetch):
+        return Reader(config, ledger, ahead=drop.ahead, settings=config.ingestion.plain)
+    came_from = ledger.ingestions.path_of(requeued) if requeued else drop.name
+    if came_from.startswith(FROM_SQL):
+        plain = config.ingestion.plain
+        return Reader(config, ledger, requeued=requeued, ahead={}, settings=plain)
+    return Reader(config, ledger, requeued=requeued, settings=config.ingestion)
 
 
 def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:
@@ -146,7 +151,8 @@ def _write(config: Config, reader: Reader, drop: Drop | Fetch, file: Bytes) -> C
     if not contents.hashes:
         part.unlink()
     if contents.refused:
-        store.quarantine_rows(folder, contents.refused, _reasons(drop, contents))
+        reasons, separator = _reasons(drop, contents), reader.settings.separator
+        store.quarantine_rows(folder, contents.refused, reasons, separator)
     return contents
 
 

@@ -144,7 +144,7 @@ def match(
     hashes of the row each label belongs to, where a whole row came again with its label.
     """
     matched = Matched()
-    names, others = keys(piece.rows, columns), _other_spelling(piece.rows, columns)
+    names, others = keys(piece.rows, columns), other_spelling(piece.rows, columns)
     different = list(dict.fromkeys(key.key_hash for key in (*names, *others.values())))
     so_far = Known(waiting(different), known(different))
     for i, label in enumerate(piece.rows[columns.target]):
@@ -177,7 +177,7 @@ def _pop(queue: deque[Any], own: OwnHashes) -> Any:
     return queue.popleft()
 
 
-def _other_spelling(rows: pd.DataFrame, columns: Columns) -> dict[int, Key]:
+def other_spelling(rows: pd.DataFrame, columns: Columns) -> dict[int, Key]:
     """Return the keys of whole numbers written the other way: 1000 for 1000.0, as pandas does."""
     names = rows[columns.identifier].reset_index(drop=True)
     numbers = names[names.str.fullmatch(r"\d+(\.0+)?").fillna(False).astype(bool)]

@@ -128,6 +128,11 @@ class Ingestions:
             connection.execute(ingestions.update().where(ingestions.c.id < 0).values(reason=None))
             yield int(connection.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
 
+    def path_of(self, ingestion_id: int) -> str:
+        """Return the name of the drop of an ingestion."""
+        query = sa.select(ingestions.c.path).where(ingestions.c.id == ingestion_id)
+        return str(self.database.scalar(query))
+
     def taken_paths(self) -> list[str]:
         """Return the names of the files whose rows were taken."""
         is_file = ingestions.c.path.not_like(f"{FROM_SQL}%")

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from risk.config import Config
 from risk.errors import ConfigError
+from risk.ledger.ledger import Ledger
 from risk.overrides import SECRETS
 
 ROOT = Path(__file__).parents[2]
@@ -226,6 +227,20 @@ def test_relative_paths_start_at_the_file(write, monkeypatch):
 
     assert config.input_folder == path.parent / "data" / "development"
     assert config.sqlalchemy_url == f"sqlite:///{path.parent}/db/monitoring.sqlite"
+
+
+@pytest.mark.parametrize("name", ["q?x", "p%20x", "a@b", "a#b", "a b", "a:b", "%3F", "ü&'"])
+def test_the_ledger_is_in_the_folder_of_the_project_whatever_its_name(tmp_path, name):
+    """A question mark began the options of an address, and %20 was a blank elsewhere."""
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "config.json").write_text((ROOT / "config.json").read_text())
+
+    with Ledger.open(Config.load(folder / "config.json")):
+        pass
+
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (folder / "db" / "monitoring.sqlite").exists()
 
 
 def test_absolute_paths_stay_as_they_are(write):

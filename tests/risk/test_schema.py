@@ -42,7 +42,10 @@ def test_a_fit_row_is_typed():
     ("cells", "problem"),
     [
         ({"x": "many"}, Problem(7, "x", "not a number", "many")),
-        ({"x": "1,5"}, Problem(7, "x", "not a number", "1,5")),
+        (
+            {"x": "1,5"},
+            Problem(7, "x", "not a number with a decimal point; see ingestion.decimal", "1,5"),
+        ),
         ({"x": "0x10"}, Problem(7, "x", "not a number", "0x10")),
         ({"x": "-1"}, Problem(7, "x", "less than 0", "-1")),
         ({"x": "101"}, Problem(7, "x", "more than 100", "101")),
@@ -215,8 +218,8 @@ def test_a_table_without_labels_is_unripe():
     [
         (["id", "day", "x", "x", "c"], r"more than once: \['x'\]"),
         (["id", "day", "c"], r"missing: \['x'\]"),
-        (["id;day;x;c;y"], "semicolons; use commas"),
-        (["id\tday\tx\tc\ty"], "tabs; use commas"),
+        (["id;day;x;c;y"], "semicolons; if so, set ingestion.separator"),
+        (["id\tday\tx\tc\ty"], "tabs; if so, set ingestion.separator"),
     ],
 )
 def test_a_header_that_cannot_be_used_says_why(header, message):
@@ -241,8 +244,9 @@ def test_a_misspelt_target_does_not_make_a_drop_one_without_labels(name):
     """Its labels would be thrown away, and its rows would wait for ever."""
     columns = COLUMNS.model_copy(update={"target": "exited"})
 
-    with pytest.raises(DataError, match="if it has the labels, correct its name"):
-        check_header(["id", "day", "x", "c", name], columns)
+    for header in (["id", "day", "x", "c", name], ["id", name]):
+        with pytest.raises(DataError, match="if it has the labels, correct its name"):
+            check_header(header, columns)
     check_header(["id", "day", "x", "c", name, "exited"], columns)
 
 
@@ -313,16 +317,26 @@ FULL, EMPTY = ("k", 1, 2, 3, "a", 1), (None, None, None, None, None)
         ([("Grand total:", 50, None, None, None, None)], 1),
         ([("Summe", 9, None, None, None, None), ("Ø", *EMPTY)], 2),
         ([("exported by Max", *EMPTY)], 1),
-        ([("Total", 50, 1, 2, "a", None)], 0),
+        ([("Total", 50, 1, 2, "a", None)], 1),
         ([("Total", 50, None, None, None, 1)], 0),
+        ([("k2", 50, None, None, None, None), ("Total:", 51, 2, 3, "b", None)], 1),
+        ([("Total rows: 50", *EMPTY)], 1),
         ([("Totally Ltd", 50, None, None, None, None)], 0),
         ([("k2", 50, None, None, None, None)], 0),
         ([("a", *EMPTY)] * 4, 0),
     ],
 )
 def test_totals_below_the_rows_are_footers(last, n):
-    """A customer called Total who has a label or most features is a customer."""
+    """A customer called Total who has a label is a customer."""
     assert count_footers(typed(FULL, *last), FOOTED) == n
+
+
+@pytest.mark.parametrize(("last", "n"), [((5, 7, 9, "a"), 0), ((3, 5, 7, None), 1)])
+def test_among_rows_without_labels_a_total_is_the_sum(last, n):
+    """One called so who has features of its own may be a customer."""
+    above = [("k", 1, 2, 3, "a", None), ("l", 2, 3, 4, "a", None)]
+
+    assert count_footers(typed(*above, ("Total", *last, None)), FOOTED) == n
 
 
 def test_where_nothing_stands_above_it_a_row_is_no_footer():

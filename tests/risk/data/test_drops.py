@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk.config import Columns
+from risk.config import Columns, Ingestion
 from risk.data import drops, inbox
 from risk.errors import DataError
 
@@ -18,7 +18,44 @@ COLUMNS = Columns(identifier="id", target="y", positive_label=1, negative_label=
 def read(content, limit=10_000):
     content = content.encode() if isinstance(content, str) else content
     file = io.BufferedReader(io.BytesIO(content))
-    return list(drops.read(file, COLUMNS, limit))
+    return list(drops.read(file, COLUMNS, Ingestion(max_line_characters=limit)))
+
+
+EUROPEAN = Ingestion(separator=";", decimal=",")
+
+
+def read_as(content, settings):
+    file = io.BufferedReader(io.BytesIO(content.encode()))
+    (piece,) = drops.read(file, COLUMNS, settings)
+    return piece
+
+
+def test_semicolons_and_decimal_commas_are_read_if_set():
+    """Half of Europe exports so; a point may then mean thousands, and is refused."""
+    piece = read_as("id;x;y\na;1,5;0\nb;-2,25e1;1,0\nc;3;1\nd;1.234;0\ne;1.234,5;0\n", EUROPEAN)
+
+    assert piece.rows[["id", "x", "y"]].values.tolist() == [
+        ["a", 1.5, 0], ["b", -22.5, 1], ["c", 3.0, 1],
+    ]  # fmt: skip
+    assert [(problem.line, problem.value) for problem in piece.problems] == [
+        (5, "1.234"),
+        (6, "1.234,5"),
+    ]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_other_separators_are_read_if_set(separator):
+    """A comma is a letter like others then."""
+    text = 'id,x,y\n"a;b",1,0\n'.replace(",", separator)
+
+    assert read_as(text, Ingestion(separator=separator)).rows["x"].tolist() == [1]
+
+
+@pytest.mark.parametrize(("wrong", "named"), [(",", "commas"), ("\t", "tabs")])
+def test_a_separator_that_was_not_set_is_named(wrong, named):
+    """With the setting that helps."""
+    with pytest.raises(DataError, match=f"separated by {named}; if so, set ingestion.separator"):
+        read_as(f"id{wrong}x{wrong}y\n", EUROPEAN)
 
 
 def test_a_total_below_the_rows_is_refused_with_its_line():
@@ -245,7 +282,7 @@ def test_only_regular_files_are_ever_opened(world):
 
     assert [drop.path.name for drop in found] == ["dataset1.csv", "dataset2.csv"]
     assert [line.split(":")[0].split("/")[-1] for line in skipped] == [
-        "folder.csv", "link.csv", "pipe.csv",
+        "folder.csv", "link.csv", "notes.txt", "pipe.csv",
     ]  # fmt: skip
 
 
@@ -311,6 +348,29 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_later(world):
         file.read(10)
         with drop.path.open("a") as writer:
             writer.write("more,1,2,3,0\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("drop.csv.gz", "packed; unpack it to a file named .csv"),
+        ("drop.tsv", "rename it, and set ingestion.separator to a tab"),
+        ("drop.xlsx", "a spreadsheet; export it as .csv"),
+        ("drop", "only .csv files are read"),
+    ],
+)
+def test_what_is_not_read_is_named(world, name, told):
+    """Nobody waits for data that lies there unseen."""
+    world.take_from_inbox()
+    world.drop(name, "x")
+    (world.config.input_folder / "more").mkdir()
+
+    found, skipped = inbox.find(world.config)
+
+    assert found == []
+    assert skipped[0].startswith(f"inbox/{name}: skipped, ")
+    assert told in skipped[0]
+    assert skipped[1] == "inbox/more: skipped, a folder; drops must be in the input folder itself"
 
 
 def test_a_file_that_grows_is_not_ready(world):

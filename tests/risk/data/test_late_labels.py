@@ -419,6 +419,15 @@ def test_identifiers_that_became_numbers_on_the_way_find_their_rows(inbox, ledge
     assert known(inbox, ledger) == [("1000", 1), ("1001", None), ("1001.0", 0), ("7.0", 1)]
 
 
+def test_a_waiting_label_finds_an_identifier_that_became_a_number(inbox, ledger):
+    """Whichever of the two files pandas wrote."""
+    ingest(inbox, ledger, truth=LABELS + "1000.0,1\n7,0\n")
+
+    ingest(inbox, ledger, rows=UNLABELLED + "1000,1,2,3\n7.0,1,2,3\n")
+
+    assert known(inbox, ledger) == [("1000", 1), ("7.0", 0)]
+
+
 def test_labels_that_wait_can_be_requeued_once(inbox, ledger):
     """After a correction of their file, say; they do not wait twice."""
     ingest(inbox, ledger, truth=LABELS + "a,1\nb,0\n")

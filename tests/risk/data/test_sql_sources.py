@@ -671,3 +671,13 @@ def test_a_rehearsal_knows_marks_in_the_future_too(new_crm, ledger, tree):
 
     assert tree() == before
     assert str(would) == str(ingestion.run(crm.world.config, ledger))
+
+
+def test_the_last_row_of_a_table_is_no_total(crm, ledger):
+    """Spreadsheets have them below the rows, tables do not."""
+    crm.add(("a", 1), ("Total", 2, None, None, None))
+    crm.execute(crm.table.update().values(exited=None).where(crm.table.c.corporation == "Total"))
+
+    (intake,) = run(crm, ledger)
+
+    assert counts(intake) == (2, 2, 0, 0)
