@@ -9,7 +9,6 @@ Exits   0 all endpoints answered, 69 at least one failed, 74 storage error,
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import re
 import time
@@ -25,11 +24,12 @@ import requests
 
 from risk import cli, store
 from risk.config import Config
-from risk.errors import ApiError
+from risk.data import drops
+from risk.errors import ApiError, DataError
 
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES, MAX_READS = 65_536, 32
-MAX_LINES, SAMPLE_LINES = 40, 4
+MAX_LINES = 40
 PAGES = ("/", "/docs", "/openapi.json")
 POST_WITH_ROWS = ("/prediction", "/invocations")
 MAY_BE_ABSENT = ("/latest.pdf", "/report.pdf")  # a run has no report before it ends
@@ -157,12 +157,13 @@ def run(config: Config, *, url: str | None = None, key: str | None = None) -> Ca
 
 
 def _sample(config: Config) -> tuple[bytes, str]:
-    """Return the first rows of the test data and the identifier of the first, if available."""
-    if not config.test_data.exists():
+    """Return the first test rows, as the API reads them, and an identifier, if available."""
+    try:
+        rows = drops.read_whole(config, config.test_data).head(3)
+    except DataError:
         return b"", ""
-    rows = b"".join(store.read(config.test_data).splitlines(keepends=True)[:SAMPLE_LINES])
-    first = next(csv.DictReader(rows.decode("utf-8-sig", "replace").split("\n")), {})
-    return rows, (first.get(config.columns.identifier) or "").strip()
+    text = store.csv_line(config.columns.all) + store.to_csv(rows, config.columns)
+    return text.encode(), str(rows[config.columns.identifier].iloc[0])
 
 
 def _fill(client: Client, path: str, operation: Mapping[str, Any], identifier: str) -> str | None:

@@ -6,7 +6,8 @@ Writes  one Parquet file per drop, refused rows to quarantine_folder_path, the l
         are regenerated if deleted.
         A drop of identifiers and labels only adds late labels to earlier rows, or keeps them
         until their rows arrive: final_data.csv keeps the rows as they arrived, late labels are in
-        the ledger
+        the ledger. With --init CSV only a new installation: config.json, what was found in
+        config-notes.md, the rows in inbox/ and, a fifth, in data/test/
 Exits   0 success or no new data, 64 wrong usage, 65 all new data was refused, 69 database
         unavailable, or a source unavailable while the rest was ingested, 74 storage error,
         75 another run is in progress, 78 invalid configuration
@@ -19,6 +20,8 @@ import logging
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass
 from itertools import chain, islice
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -27,9 +30,10 @@ from risk import cli, store
 from risk.config import Config
 from risk.data import derived, drops, inbox, sql_sources, staging
 from risk.data.drops import Drop
+from risk.data.initialise import Installation, initialise
 from risk.data.intake import Intake, preview, take
 from risk.data.rehash import rehash
-from risk.errors import DataError, SourceError, UnknownName
+from risk.errors import DataError, SourceError, UnknownName, UsageError
 from risk.ledger.ledger import Ledger
 from risk.schema import ROW_HASH
 
@@ -154,7 +158,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="read the quarantined rows of ingestion ID again, after fixing the rule",
     )
+    new = parser.add_argument_group("a new installation for your own data")
+    new.add_argument(
+        "--init",
+        type=Path,
+        metavar="CSV",
+        help="look at a CSV file and write config.json, an inbox and test data into its folder",
+    )
+    new.add_argument("--folder", type=Path, help="where to write (default: the folder of the CSV)")
+    new.add_argument("--target", help="the column to predict (default: by its name and values)")
+    new.add_argument("--identifier", help="the column that identifies a row (default: likewise)")
+    new.add_argument("--force", action="store_true", help="replace an existing config.json")
+
+
+def new_installation(
+    *, init: Path | None, requeue: int | None, **others: Any
+) -> Installation | None:
+    """Describe the file of --init, which needs no settings; None without it."""
+    if init is not None:
+        return initialise(init, **others)
+    if given := [f"--{name}" for name, value in others.items() if value]:
+        raise UsageError(f"{', '.join(given)}: requires --init")
+    return None
+
+
+def from_options(config: Config, ledger: Ledger, *, requeue: int | None, **_: Any) -> Ingestion:
+    """Ingest what is new, or what `--requeue` names."""
+    return run(config, ledger, requeue=requeue)
 
 
 if __name__ == "__main__":
-    cli.main(run, __doc__, add_options=add_options)
+    cli.main(from_options, __doc__, add_options=add_options, alone=new_installation)

@@ -237,18 +237,26 @@ def _separator_hint(header: Sequence[str]) -> str:
     return ""
 
 
-def _with_points(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
-    """Return numbers with decimal points; where they have commas, a point may mean thousands."""
-    if decimal == ".":
-        return cells
-    return cells.mask(cells.str.contains(".", regex=False), "?").str.replace(decimal, ".")
+def with_points(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
+    """Return numbers with decimal points and without marks between thousands.
+
+    These are read only where they can be nothing else: 1.512,07 or 1.234.567, but not 1.512.
+    """
+    thousands = "," if decimal == "." else "."
+    marked = cells.str.contains(thousands, regex=False)
+    if not marked.any():
+        return cells.str.replace(decimal, ".", regex=False)
+    group = rf"[+-]?\d{{1,3}}(\{thousands}\d{{3}})"
+    is_grouped = cells.str.fullmatch(rf"{group}+\{decimal}\d+|{group}{{2,}}")
+    plain = cells.where(~is_grouped, cells.str.replace(thousands, "", regex=False))
+    return plain.mask(marked & ~is_grouped, "?").str.replace(decimal, ".", regex=False)
 
 
 def _numbers(
     written: pd.Series[Any], missing_markers: Sequence[str], decimal: str
 ) -> tuple[pd.Series[Any], dict[str, pd.Series[bool]]]:
     missing = (written == "") | written.isin(missing_markers)
-    cells = _with_points(written, decimal)
+    cells = with_points(written, decimal)
     numbers = pd.to_numeric(cells.mask(missing), errors="coerce").astype("float64")
     size = numbers.abs()
     broken = numbers.isna() & ~missing
@@ -320,7 +328,7 @@ def _labels(
 def _equals(cells: pd.Series[Any], label: Label, decimal: str) -> pd.Series[bool]:
     if isinstance(label, str):
         return cells == label
-    return pd.to_numeric(_with_points(cells, decimal), errors="coerce") == label
+    return pd.to_numeric(with_points(cells, decimal), errors="coerce") == label
 
 
 def _both(columns: Columns) -> str:

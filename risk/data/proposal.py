@@ -13,14 +13,16 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from risk.config import Label
-from risk.data.dialect import COMMA_NUMBER, Dialect, read
+from risk.data.dialect import Dialect, read
 from risk.errors import DataError
+from risk.schema import with_points
 
 TARGETS = "churn churned exited exit attrition left leave cancel canceled cancelled default \
 is_canceled subscribed response target label outcome y class".split()
-POSITIVES = "1 yes true y t churn churned exited left leave attrited cancelled canceled default \
-positive bad".split()
-NEGATIVES = "0 no false n f stayed stay existing retained active negative good".split()
+OBVIOUS = TARGETS.index("left")  # names before it are hardly those of a feature
+POSITIVES = "1 yes true y t ja oui si sí churn churned exited left leave attrited cancelled \
+canceled default positive bad".split()
+NEGATIVES = "0 no false n f nein non stayed stay existing retained active negative good".split()
 IDENTIFIERS = re.compile(r"(^|_)(id|identifier|no|number|nr|key|customer|client|account)s?($|_)")
 MARKERS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-", "#N/A")
 ROW_NUMBER = "row_id"
@@ -108,10 +110,7 @@ def propose(path: Path, *, target: str | None = None, identifier: str | None = N
 
 
 def _as_numbers(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
-    if decimal == ",":
-        plain = cells.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-        cells = plain.where(cells.str.fullmatch(COMMA_NUMBER), cells)
-    return pd.to_numeric(cells, errors="coerce")
+    return pd.to_numeric(with_points(cells, decimal), errors="coerce")
 
 
 def _target(found: _Findings) -> str:
@@ -127,7 +126,8 @@ def _target(found: _Findings) -> str:
     ]
     chosen = min(named)[1] if named else binary[-1]
     found.notes.append(f"target: {chosen}, {'by its name' if named else 'the last of two values'}")
-    if not named or len({name for _, name in named}) > 1:
+    is_obvious = named and (min(named)[0] < OBVIOUS or len({name for _, name in named}) == 1)
+    if not is_obvious:
         found.doubts.append(
             f"the target is a guess: {chosen}; other columns of two values: "
             f"{', '.join(name for name in binary if name != chosen) or 'none'} (use --target)"

@@ -1,0 +1,116 @@
+"""A stranger's CSV becomes an installation that runs, in one command."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import full_process
+import ingestion
+from risk.config import Config
+from risk.data.initialise import CONFIG, NOTES, initialise
+from risk.errors import DataError, UsageError
+from risk.ledger.ledger import Ledger
+
+N = 300
+
+
+def european(path):
+    """Write an export as half of Europe makes them: semicolons, decimal commas, Windows-1252."""
+    rng = np.random.default_rng(5)
+    spend, months = rng.gamma(5, 400, N), rng.integers(0, 72, N)
+    left = rng.random(N) < 1 / (1 + np.exp(-(spend - 2000) / 500 + months / 30))
+    amounts = [f"{value:,.2f}".translate(str.maketrans(",.", ".,")) for value in spend]
+    lines = ["Kundennr;Umsatz;Monate;Ort;Vertrag;churn"]
+    lines += [
+        f"K{n:04d};{amounts[n]};{months[n]};{'Köln' if n % 3 else 'Münster'};"
+        f"{'monatlich' if n % 2 else 'jährlich'};{'ja' if left[n] else 'nein'}"
+        for n in range(N)
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="cp1252")
+
+
+@pytest.fixture
+def export(tmp_path):
+    path = tmp_path / "kunden.csv"
+    european(path)
+    return path
+
+
+def test_an_export_runs_without_editing(export):
+    """Config, inbox and test data are written; the first run deploys a model on it."""
+    made = initialise(export)
+
+    config = Config.load(made.config_path)
+    with Ledger.open(config) as ledger:
+        outcome = full_process.run(config, ledger)
+    rows = [
+        pd.read_csv(path, sep=";")
+        for path in (config.test_data, config.input_folder / "kunden.csv")
+    ]
+    assert [len(part) for part in rows] == [made.n_test, made.n_rows]
+    assert sorted(pd.concat(rows)["Kundennr"]) == [f"K{n:04d}" for n in range(N)]
+    assert outcome.exit_code == 0
+    assert outcome.line.startswith("Release 1 is live")
+    assert outcome.line.endswith(f"{made.n_rows} new rows in 1 file.")
+
+
+def test_the_note_beside_it_says_what_was_found(export):
+    """Separator, decimal, encoding, each column, and the next commands."""
+    made = initialise(export)
+
+    note = (export.parent / NOTES).read_text()
+    assert "separated by semicolons, decimal `,`, Windows-1252" in note
+    assert "- Umsatz: number from " in note
+    assert all(command in note for command in made.next_commands)
+
+
+def test_existing_settings_are_not_overwritten_unless_asked_to(export):
+    """A mistyped folder costs nothing."""
+    (export.parent / CONFIG).write_text("mine")
+
+    with pytest.raises(UsageError, match="exists; --force replaces it"):
+        initialise(export)
+    assert (export.parent / CONFIG).read_text() == "mine"
+    initialise(export, force=True)
+    assert Config.load(export.parent / CONFIG).columns.target == "churn"
+
+
+def test_the_newest_rows_are_kept_for_tests_where_rows_have_a_time(tmp_path):
+    """As a model is judged on what came after its training."""
+    days = pd.date_range("2026-01-01", periods=100).strftime("%Y-%m-%d")
+    table = pd.DataFrame({"id": [f"c{n}" for n in range(100)], "day": days[::-1]})
+    table = table.assign(x=np.arange(100) / 7, churn=[n % 3 == 0 for n in range(100)])
+    table.to_csv(tmp_path / "dated.csv", index=False)
+
+    made = initialise(tmp_path / "dated.csv")
+
+    kept = pd.read_csv(Config.load(made.config_path).test_data)
+    assert sorted(kept["day"]) == days[80:].tolist()
+
+
+def test_too_few_labels_to_split_are_refused(tmp_path):
+    """Nothing is written."""
+    (tmp_path / "few.csv").write_text("id,x,churn\na,1.5,0\nb,2.5,1\nc,3.5,0\n")
+
+    with pytest.raises(DataError, match="3 labelled rows are too few"):
+        initialise(tmp_path / "few.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["few.csv"]
+
+
+def test_the_command_needs_no_settings(world, export):
+    """Those of the project may be broken; options of it alone are wrong usage."""
+    (world.folder / "config.json").write_text("not JSON")
+
+    made = world.command("ingestion.py", "--init", str(export))
+    alone = world.command("ingestion.py", "--target", "churn")
+
+    assert made.returncode == 0, made.stderr
+    assert "full_process.py --config" in made.stdout
+    assert alone.returncode == 64
+    assert "--target: requires --init" in alone.stderr
+
+
+def test_without_the_option_there_is_no_new_installation():
+    """The stage runs as ever."""
+    options = dict.fromkeys(["folder", "target", "identifier", "force"])
+    assert ingestion.new_installation(init=None, requeue=None, **options) is None
