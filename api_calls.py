@@ -27,9 +27,8 @@ from risk.config import Config
 from risk.data import drops
 from risk.errors import ApiError, DataError
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS, MAX_LINES = 30, 40
 CHUNK_BYTES, MAX_READS = 65_536, 32
-MAX_LINES = 40
 PAGES = ("/", "/docs", "/openapi.json")
 POST_WITH_ROWS = ("/prediction", "/invocations")
 MAY_BE_ABSENT = ("/latest.pdf", "/report.pdf")  # a run has no report before it ends

@@ -101,7 +101,9 @@ def test_the_command_needs_no_settings(world, export):
     """Those of the project may be broken; options of it alone are wrong usage."""
     (world.folder / "config.json").write_text("not JSON")
 
-    made = world.command("ingestion.py", "--init", str(export))
+    made = world.command(
+        "ingestion.py", "--init", str(export), "--folder", str(export.parent / "mine")
+    )
     alone = world.command("ingestion.py", "--target", "churn")
 
     assert made.returncode == 0, made.stderr
