@@ -12,6 +12,7 @@ import pandas as pd
 from flask import Response, current_app, g, request
 from flask_openapi import OpenAPI
 from flask_openapi.types import ResponseDict
+from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
@@ -199,6 +200,11 @@ def add_to(app: OpenAPI) -> None:
             if name not in ("Content-Type", "Content-Length"):
                 answer.headers[name] = value
         return answer
+
+    @app.errorhandler(ParseException)
+    @app.errorhandler(NoMoreData)
+    def malformed_body(_error: Exception) -> Response:
+        return problem(400, "Bad Request", "the body ends early, or its chunks are malformed")
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
