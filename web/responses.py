@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from risk.data.statistics import as_rows
 from risk.errors import RiskError, UsageError
 from risk.ledger.queries import Listing, Part
+from web.service import service
 
 PROBLEM = "application/problem+json"
 HEADERS = {
@@ -31,6 +33,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(?:[^/\s'\"]+/)+([^/\s'\"]*)")
 SECONDS_UNTIL_RETRY = 60
 MAX_ID = 2**53 - 1  # beyond it, JSON numbers are not exact
 Format = Literal["json", "csv"]
@@ -189,7 +192,7 @@ def add_to(app: OpenAPI) -> None:
 
     @app.errorhandler(RiskError)
     def risk_error(error: RiskError) -> Response:
-        return problem(error.http_status, type(error).__name__, str(error))
+        return problem(error.http_status, type(error).__name__, without_paths(error))
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response | BaseResponse:
@@ -223,6 +226,15 @@ def add_to(app: OpenAPI) -> None:
         if answer.status_code == 503:
             answer.headers.setdefault("Retry-After", str(SECONDS_UNTIL_RETRY))
         return answer
+
+
+def without_paths(error: Exception) -> str:
+    """Return the message of an error with the names of files, but without the folders above."""
+    config = service().config
+    text = str(error)
+    for folder in (config.root, config.root.resolve(), config.deployment_folder):
+        text = text.replace(f"{folder}/", "").replace(str(folder), ".")
+    return ABSOLUTE_PATH.sub(r"\1", text)
 
 
 def _links(listing: Listing, page: Page) -> str:

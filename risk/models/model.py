@@ -32,6 +32,16 @@ DERIVED = "derived_columns.pkl"
 SAMPLE = "reference_rows.parquet"
 HELD_OUT = "held_out_rows.txt"
 PACKAGES = ("scikit-learn", "numpy", "pandas")
+TRAIN_AGAIN = "python training.py, then python deployment.py --force"
+UNREADABLE = (  # what unpickling raises if a package has changed
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 PREDICTING = Lock()  # scikit-learn replaces the warning filters, which all threads share
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
@@ -159,13 +169,19 @@ def load(folder: Path, key: bytes) -> Model:
         if package == "scikit-learn" and (found := installed_version(package)) != trained_with:
             raise ModelError(
                 f"{folder / name} was made with scikit-learn {trained_with}, installed is {found}; "
-                "install that version or train again"
+                f"install that version, or run: {TRAIN_AGAIN}"
             )
-    if Path(name).suffix == ".skops":
-        skops = _skops()
-        trusted = skops.get_untrusted_types(data=content)
-        return Model(skops.loads(content, trusted=trusted), manifest)
-    return Model(pickle.loads(content), manifest)
+    try:
+        if Path(name).suffix == ".skops":
+            skops = _skops()
+            trusted = skops.get_untrusted_types(data=content)
+            return Model(skops.loads(content, trusted=trusted), manifest)
+        return Model(pickle.loads(content), manifest)
+    except UNREADABLE as error:
+        raise ModelError(
+            f"{folder / name} cannot be read by the installed packages ({error}); "
+            f"run: {TRAIN_AGAIN}"
+        ) from None
 
 
 def load_manifest(folder: Path, key: bytes) -> Manifest:
@@ -177,7 +193,7 @@ def load_manifest(folder: Path, key: bytes) -> Manifest:
         trusted = hmac.compare_digest(_signature(content, key), signature)
     except FileNotFoundError:
         raise ModelError(f"there is no model in {folder}; run: python training.py") from None
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}); train again or roll back") from None
     if not trusted:
         raise ModelError(
