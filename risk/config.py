@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -32,7 +33,10 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=300)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 PRODUCT = "Dynamic Risk Assessment System"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-Label = int | float | str
+Label = Annotated[
+    int | float | str,
+    BeforeValidator(lambda label: _not_a_truth_value(label)),
+]
 ReportFormat = Literal["pdf", "html", "json"]
 Metric = Literal[
     "f1",
@@ -51,6 +55,21 @@ BUDGET_IN_WORDS = re.compile(
     r"(?P<alarms>\d+(\.\d+)?)( false alarms?)? (per|in|a|every) "
     r"((?P<periods>\d+(\.\d+)?) )?(?P<unit>day|week|month|quarter|year)s?"
 )
+
+
+def _not_a_truth_value(label: Any) -> Any:
+    """Refuse true and false, which could mean a text or a number."""
+    if isinstance(label, bool):
+        raise ValueError('must be as in the files: a number, or a text in quotes such as "true"')
+    return label
+
+
+def _is_same_label(first: Label, second: Label) -> bool:
+    """Whether two labels could not be told apart in a file."""
+    try:
+        return float(first) == float(second)
+    except ValueError:
+        return str(first).strip() == str(second).strip()
 
 
 def days_per_alarm(words: str) -> float:
@@ -178,8 +197,8 @@ class Columns(Section):
             raise ValueError(f"columns declared more than once: {repeated}")
         if not self.features:
             raise ValueError("at least one numeric or categorical feature must be declared")
-        if self.positive_label == self.negative_label:
-            raise ValueError("positive_label and negative_label must differ")
+        if _is_same_label(self.positive_label, self.negative_label):
+            raise ValueError("positive_label and negative_label must differ, also as texts")
         if odd := sorted(set(self.allowed_ranges) - set(self.numeric)):
             raise ValueError(f"allowed_ranges names columns that are not numeric features: {odd}")
         if odd := sorted(set(self.allowed_values) - set(self.categorical)):

@@ -39,17 +39,29 @@ def lock(config: Config, *, holder: str) -> Iterator[None]:
     notice = path.with_suffix(".holder")
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))  # FileLock would wait for permission
     kernel_lock = filelock.FileLock(path)
     try:
         kernel_lock.acquire(timeout=0)
     except filelock.Timeout:
-        held_by = notice.read_text(encoding="utf-8") if notice.exists() else "another run"
+        held_by = _holder(notice)
         raise BusyError(f"{config.name_of(path)} is held by {held_by}; nothing was done") from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be locked: {error.strerror or error}") from error
     try:
         write(notice, f"{holder}, process {os.getpid()}")
         yield
     finally:
         kernel_lock.release()
+
+
+def _holder(notice: Path) -> str:
+    """Return who holds a lock; the notice may be missing, or written by something else."""
+    try:
+        text = notice.read_bytes()[:500].decode("utf-8", "replace")
+    except OSError:
+        return "another run"
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 @contextmanager
@@ -286,12 +298,14 @@ def discard_reports(config: Config, run_id: int) -> None:
 def sweep(config: Config, *, last_ingestion_id: int) -> None:
     """Delete what a crash left: temporary files, and parts that were never recorded."""
     parts = part_path(config, 0).parent
-    for folder in (parts, config.quarantine_folder, config.model_folder, config.deployment_folder):
-        for leftover in folder.glob(".*.tmp"):
-            leftover.unlink()
+    folders = (parts, config.quarantine_folder, config.model_folder, config.deployment_folder)
+    leftovers = [path for folder in folders for path in folder.glob(".*.tmp")]
     for path in [*parts.glob("*.parquet"), *config.quarantine_folder.glob("*")]:
         if path.stem.isdigit() and int(path.stem) > last_ingestion_id:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            leftovers.append(path)
+    for path in leftovers:
+        with storage_faults(path):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def signing_key(config: Config) -> bytes:

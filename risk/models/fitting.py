@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from risk.stats.threshold import highest_f1, lowest_cost
 
 Array = NDArray[Any]
 FOLDS = 5
+MAX_LENGTH = 500
+UNFIT = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,6 @@ class Fitted:
 def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     """Fit to all `rows`; compute scores and choose the threshold by cross-validation."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from sklearn.utils._param_validation import InvalidParameterError
 
     columns = config.columns
     y_true = rows[columns.target].to_numpy(dtype="int8")
@@ -50,9 +53,13 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     try:
         both = cross_val_predict(pipeline, features, y_true, cv=folds, method="predict_proba")
         pipeline.fit(features, y_true)
-    except InvalidParameterError as error:
-        raise ConfigError(f"training.parameters: {error}") from None
-    out_of_fold = np.clip(both[:, 1].astype("float64"), 0, 1)
+        out_of_fold = np.clip(both[:, 1].astype("float64"), 0, 1)
+    except UNFIT as error:
+        if not config.training.parameters:
+            raise
+        raise _unfit(config.training, str(error)) from None
+    if not np.isfinite(out_of_fold).all():
+        raise _unfit(config.training, "some predicted probabilities are not finite")
     threshold = choose_threshold(y_true, out_of_fold, config.training)
     scores = score_all(
         y_true,
@@ -62,6 +69,14 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
         confidence=config.scoring.confidence,
     )
     return Fitted(pipeline, threshold, out_of_fold, scores)
+
+
+def _unfit(training: Training, error: str) -> ConfigError:
+    """Blame the parameters: rows are validated before, so nothing else is left."""
+    told = re.sub(r"parameter of \w+ must", f"parameter of {training.estimator} must", error)
+    given = ", ".join(f"{name}={value!r}" for name, value in training.parameters.items())
+    shown = shorten(told, MAX_LENGTH, placeholder=" ...")
+    return ConfigError(f"training.parameters: {training.estimator} rejects {given}: {shown}")
 
 
 def choose_threshold(y_true: Array, y_pred_proba: Array, training: Training) -> Threshold:

@@ -126,7 +126,7 @@ def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline
             ("categorical", categorical, list(columns.categorical)),
         ]
     )
-    return make_pipeline(preparation, _estimator(training, random_seed))
+    return make_pipeline(preparation, _estimator(columns, training, random_seed))
 
 
 def as_features(
@@ -231,7 +231,7 @@ def environment() -> dict[str, Any]:
     return {"python_version": platform.python_version(), "packages": packages}
 
 
-def _estimator(training: Training, random_seed: int) -> Any:
+def _estimator(columns: Columns, training: Training, random_seed: int) -> Any:
     from sklearn import ensemble, linear_model, naive_bayes, tree
 
     modules = (linear_model, tree, ensemble, naive_bayes)
@@ -245,7 +245,21 @@ def _estimator(training: Training, random_seed: int) -> Any:
             f"it accepts {sorted(accepted)}"
         )
     seed = {"random_state": random_seed} if "random_state" in accepted else {}
-    return estimator.set_params(**{**seed, **training.parameters})
+    parameters = {**seed, **training.parameters}
+    if isinstance(weights := parameters.get("class_weight"), dict):
+        parameters["class_weight"] = _by_class(weights, columns)
+    return estimator.set_params(**parameters)
+
+
+def _by_class(weights: Mapping[str, Any], columns: Columns) -> dict[int, Any]:
+    """Return weights by label under the classes the estimator knows: 1 is positive, 0 negative."""
+    known = {str(columns.negative_label): 0, str(columns.positive_label): 1}
+    if not known.keys() & weights.keys():
+        known = {"0": 0, "1": 1}
+    if unknown := sorted(weights.keys() - known.keys()):
+        labels = f"{str(columns.negative_label)!r} and {str(columns.positive_label)!r}"
+        raise ConfigError(f"training.parameters: class_weight names {unknown}; labels are {labels}")
+    return {known[label]: weight for label, weight in weights.items()}
 
 
 def _signature(content: Mapping[str, Any], key: bytes) -> str:

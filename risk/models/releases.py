@@ -123,7 +123,8 @@ def sweep(root: Path, *, last_version: int) -> None:
     for path in (root / "releases").glob("*"):
         number = path.name.removeprefix(".").removesuffix(".tmp")
         if path.name.startswith(".") or (number.isdigit() and int(number) > last_version):
-            shutil.rmtree(path)
+            with storage_faults(path):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def discard(root: Path, version: int) -> None:

@@ -188,3 +188,29 @@ def test_a_line_of_csv_reads_back_equal(end):
 
     assert list(csv.reader(io.StringIO(line, newline=""))) == [cells]
     assert store.csv_line(["a", 1]) == "a,1\n"
+
+
+@pytest.mark.parametrize("path", ["data", "/proc/run.lock", "config.json/run.lock"])
+def test_a_lock_that_cannot_be_taken_is_a_storage_error(world, path):
+    """A folder in its place, a file system that takes no files, a file in place of the folder."""
+    config = world.set(lock_path=path)
+
+    with pytest.raises(StorageError), store.lock(config, holder="test"):
+        pass
+
+
+@pytest.mark.parametrize("notice", [b"\xff\xfe\x00", b"two\nlines\x1b[2J", None])
+def test_a_holder_that_cannot_be_read_is_busy_all_the_same(world, notice):
+    config = world.config
+    path = (config.root / config.lock_path).with_suffix(".holder")
+    with store.lock(config, holder="test"):
+        path.unlink()
+        if notice is None:
+            path.mkdir()
+        else:
+            path.write_bytes(notice)
+        with pytest.raises(BusyError) as busy, store.lock(config, holder="other"):
+            pass
+
+    assert "is held by" in str(busy.value)
+    assert str(busy.value).isprintable()
