@@ -27,9 +27,10 @@ import reporting
 import scoring
 import training
 from deployment import Deployment
-from risk import cli, store
+from risk import cli
 from risk.admin.retention import prune
 from risk.config import Config
+from risk.data import part_files
 from risk.decisions import damage, rollback_watch
 from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode
@@ -169,14 +170,13 @@ def resume_interrupted(config: Config, ledger: Ledger) -> list[str]:
         log.warning("resuming decision %d, which was interrupted", decision.id)
         done = finish_deployment(config, ledger, Deployment.from_ledger(decision))
         return [f"Release {done.version} is live: its deployment was interrupted, now it is done."]
-    relinked = damage.relink(config, ledger)
-    return [run_line.of_relinking(relinked)] if relinked else []
+    return [run_line.of_relinking(version) for version in damage.relink(config, ledger)]
 
 
 def rehearse(config: Config, ledger: Ledger) -> Outcome:
     """Say what a run would do now; nothing is written."""
     taken, fresh = ingestion.rehearse(config, ledger)
-    pending = store.read_parts(config, ledger.ingestions.pending())
+    pending = part_files.read(config, ledger, ledger.ingestions.pending())
     rows = pd.concat([pending, fresh], ignore_index=True)
     if rows.empty:
         return Outcome(f"would do nothing: {taken}")

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from risk import cli, store
 from risk.config import Config
-from risk.data import drops, sql_sources
+from risk.data import drops, part_files, sql_sources
 from risk.data.drops import Drop
 from risk.data.intake import Intake, preview, rows_for_sql, take
 from risk.errors import DataError, SourceError, UnknownName
@@ -152,7 +152,7 @@ def compile_dataset(config: Config, ledger: Ledger) -> None:
 
     def rows_of(ingestion: Any) -> Iterator[str]:
         if ingestion.rows_added and ingestion.kind == "rows":
-            for rows in store.read_part(store.part_path(config, ingestion.id), columns):
+            for rows in part_files.read_in_batches(config, ledger, ingestion.id):
                 yield store.to_csv(rows, columns)
 
     def record_of(ingestion: Any) -> Iterator[str]:

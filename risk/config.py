@@ -65,7 +65,7 @@ def _not_a_truth_value(label: Any) -> Any:
 
 
 def _is_same_label(first: Label, second: Label) -> bool:
-    """Whether two labels could not be told apart in a file."""
+    """Whether two labels look the same in a file."""
     try:
         return float(first) == float(second)
     except ValueError:

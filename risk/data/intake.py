@@ -121,6 +121,8 @@ def take(
     else:
         intake = _sum_up(drop, contents)
     row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **asdict(intake)}
+    if contents.hashes:
+        row["part_sha256"] = store.digest(store.part_path(config, ingestion_id))
     in_sql = config.store_dataset_in_sql and contents.hashes
     taken = Taken(
         contents.hashes,

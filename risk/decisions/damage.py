@@ -64,14 +64,14 @@ def repair(config: Config, ledger: Ledger) -> Failure | None:
     )
 
 
-def relink(config: Config, ledger: Ledger) -> int | None:
-    """Make the release live that was decided on, if another one is; return its number."""
+def relink(config: Config, ledger: Ledger) -> list[int]:
+    """Make the release live that was decided on; return its number if another one was."""
     version = ledger.decisions.live_version()
     if version is None or releases.live_version(config.deployment_folder) == version:
-        return None
+        return []
     log.warning("release %d should be live; restored", version)
     releases.switch(config.deployment_folder, version)
-    return version
+    return [version]
 
 
 def require_usable(config: Config, ledger: Ledger, version: int) -> None:

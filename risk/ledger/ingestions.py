@@ -24,7 +24,7 @@ from risk.ledger.tables import (
 from risk.ledger.watermarks import Watermark
 from risk.schema import FROM_SQL, LaterLabel, Problem
 
-NOT_LISTED = {"taken_sha256", "mtime_ns", "ctime_ns", "inode"}
+NOT_LISTED = {"part_sha256", "taken_sha256", "mtime_ns", "ctime_ns", "inode"}
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,12 @@ class Ingestions:
         """Return the ingestions after one, oldest first."""
         query = sa.select(ingestions).where(ingestions.c.id > ingestion_id)
         return self.database.rows(query.order_by(ingestions.c.id))
+
+    def part_digests(self, ingestion_ids: Sequence[int]) -> dict[int, str]:
+        """Return the SHA-256 of the parts of these ingestions, as far as they were recorded."""
+        table = ingestions.c
+        query = sa.select(table.id, table.part_sha256).where(table.part_sha256.is_not(None))
+        return {row[0]: row[1] for row in self.database.in_chunks(query, table.id, ingestion_ids)}
 
     def parts(self) -> list[int]:
         """Return the ingestions that added rows (not only late labels), oldest first."""

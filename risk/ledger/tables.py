@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0008"
+REVISION = "0011"
 
 
 metadata = MetaData(
@@ -111,6 +111,7 @@ ingestions = Table(
     Column("ctime_ns", BigInteger, nullable=False),
     Column("inode", BigInteger, nullable=False),
     Column("undeclared", LongText),
+    Column("part_sha256", Name(64)),
 )
 
 quarantined_rows = Table(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from risk import store
 from risk.config import Config
-from risk.data import drops
+from risk.data import drops, part_files
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.evaluation import ripe
@@ -38,6 +38,7 @@ class Split:
 
 def accepted(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> pd.DataFrame:
     """Return the accepted rows of ingestions, in the order given, with their late labels."""
+    part_files.verify(config, ledger, ingestion_ids)
     frames = [store.read_parts(config, [number]) for number in ingestion_ids]
     numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(rows) for rows in frames])
     rows = pd.concat(frames or [store.read_parts(config, [])], ignore_index=True)
