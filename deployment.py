@@ -18,6 +18,7 @@ from typing import Any, Self
 from risk import cli, store
 from risk.config import Config
 from risk.data import drops
+from risk.decisions import damage
 from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode, VerdictCode
 from risk.decisions.gate import Ruling, Verdict
@@ -96,11 +97,10 @@ def _deploy(
     return record(ledger, ruling, through=through)
 
 
-def fall_back(ledger: Ledger, failure: Failure, *, through: int) -> Deployment:
-    """Commit the rollback of a release that failed during its probation."""
+def fall_back(ledger: Ledger, failure: Failure, *, through: int | None = None) -> Deployment:
+    """Commit the rollback of a release that failed or is damaged, or that it was restored."""
     answered = decisions.answered_by_rollback(ledger, failure.version)
-    ruling = Ruling(Action.ROLLBACK, failure.grounds, version=failure.target, answered=answered)
-    return record(ledger, ruling, through=through)
+    return record(ledger, replace(failure.ruling, answered=answered), through=through)
 
 
 def record(ledger: Ledger, ruling: Ruling, *, through: int | None = None) -> Deployment:
@@ -173,7 +173,7 @@ def _decide_rollback(config: Config, ledger: Ledger, version: int) -> Deployment
     target = version or max((v for v in releases.versions(root) if v < live), default=0)
     if not target:
         raise UnknownName(f"there is no release before {live}; --list shows the releases")
-    model.load(releases.existing(root, target), store.signing_key(config))
+    damage.require_usable(config, ledger, target)
     grounds = Grounds(ReasonCode.ROLLED_BACK_BY_HAND, {"from": live, "to": target})
     answered = decisions.answered_by_rollback(ledger, live)
     return record(ledger, Ruling(Action.ROLLBACK, grounds, version=target, answered=answered))

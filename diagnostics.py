@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from risk import cli, store
 from risk.config import Alarms, Config
-from risk.data import drops
+from risk.data import drops, part_files
 from risk.data.statistics import summarise, summarise_timings
 from risk.errors import UsageError
 from risk.explain import customer, sentences
@@ -77,11 +77,12 @@ def run(
             config.model_folder / dependencies.LATEST_VERSIONS, json.dumps(versions, indent=2)
         )
     champion = releases.load_champion(config)
+    rows = part_files.read(config, ledger, ledger.ingestions.parts())
     test_data = drops.read_whole(config, config.test_data)
     return Diagnosis(
         incidents=ledger.incidents.history(),
         predictions=evaluation.predict(champion, test_data, config.columns.identifier),
-        statistics=summarise(store.read_parts(config, ledger.ingestions.parts()), config.columns),
+        statistics=summarise(rows, config.columns),
         timings=summarise_timings(ledger.runs.timings()),
         dependencies=dependencies.of_installation(config),
     )

@@ -27,10 +27,11 @@ import reporting
 import scoring
 import training
 from deployment import Deployment
-from risk import cli, store
+from risk import cli
 from risk.admin.retention import prune
 from risk.config import Config
-from risk.decisions import rollback_watch
+from risk.data import part_files
+from risk.decisions import damage, rollback_watch
 from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode
 from risk.decisions.gate import Ruling
@@ -72,7 +73,7 @@ def run(
         if (pruned := prune(config, ledger)).anything:
             log.info(pruned)
     except Exception as error:
-        ledger.runs.fail(error)
+        ledger.runs.fail(error, root=config.root)
         send_notifications(config, ledger)
         raise
     ledger.runs.end("ok", outcome.line)
@@ -159,24 +160,23 @@ def finish_deployment(config: Config, ledger: Ledger, decided: Deployment) -> De
 
 
 def resume_interrupted(config: Config, ledger: Ledger) -> list[str]:
-    """Carry out a decision that a crash interrupted; make the live release the decided one."""
+    """Repair the live release; carry out an interrupted decision; make the decided release live."""
+    if failure := damage.repair(config, ledger):
+        decided = deployment.fall_back(ledger, failure)
+        finish_deployment(config, ledger, decided)
+        return [run_line.of_damage(failure.version, failure.target)]
     decision = ledger.decisions.unfinished()
     if decision is not None:
         log.warning("resuming decision %d, which was interrupted", decision.id)
         done = finish_deployment(config, ledger, Deployment.from_ledger(decision))
         return [f"Release {done.version} is live: its deployment was interrupted, now it is done."]
-    decided = ledger.decisions.live_version()
-    if decided and releases.live_version(config.deployment_folder) != decided:
-        log.warning("release %d should be live; restored", decided)
-        deployment.carry_out(config, decided)
-        return [f"Release {decided} is live again: another one had been put in its place."]
-    return []
+    return [run_line.of_relinking(version) for version in damage.relink(config, ledger)]
 
 
 def rehearse(config: Config, ledger: Ledger) -> Outcome:
     """Say what a run would do now; nothing is written."""
     taken, fresh = ingestion.rehearse(config, ledger)
-    pending = store.read_parts(config, ledger.ingestions.pending())
+    pending = part_files.read(config, ledger, ledger.ingestions.pending())
     rows = pd.concat([pending, fresh], ignore_index=True)
     if rows.empty:
         return Outcome(f"would do nothing: {taken}")

@@ -2,18 +2,17 @@
 
 import itertools
 import os
-import select
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import values
 
 from risk.config import LOOPBACK, Config
 from risk.errors import ConfigError
 from web import api_keys
+from web.worker import Worker
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -23,32 +22,13 @@ def _load():
     return Config.load(Path(os.environ.get("RISK_CONFIG") or default), environment=os.environ)
 
 
-class Worker(ThreadWorker):
-    """A threaded worker that serves all accepted connections before it exits."""
-
-    has_closed = False
-
-    def set_accept_enabled(self, enabled):
-        """Accept pending connections before the sockets are closed for good."""
-        super().set_accept_enabled(enabled)
-        # called twice if the signal comes while the worker starts: closed sockets accept nothing
-        if not self.alive and not self.has_closed:
-            self.has_closed = True
-            while (
-                self.nr_conns < self.worker_connections
-                and select.select(self.sockets, [], [], 0)[0]
-            ):
-                for listener in self.sockets:
-                    self.accept(listener)
-            for listener in self.sockets:
-                listener.close()
-
-
 _config = _load()
 _host = f"[{_config.api.host}]" if ":" in _config.api.host else _config.api.host
 bind = f"{_host}:{_config.api.port}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = Worker
+Worker.max_body_bytes = _config.api.max_body_bytes
+worker_connections = 500  # each is an open file, and systems allow 1024
 threads = 4
 timeout = 60
 graceful_timeout = 30
@@ -73,7 +53,10 @@ def on_starting(server):
 
 
 def on_reload(server):
-    """Require API keys for remote access, also for addresses set by --bind."""
+    """Require API keys for remote access, also for addresses set by --bind; refuse TLS."""
+    if server.cfg.is_ssl:
+        print("error: the server speaks HTTP only; let a proxy in front end TLS", file=sys.stderr)
+        sys.exit(ConfigError.exit_code)
     for address in server.cfg.address:
         host = address[0] if isinstance(address, tuple) else str(address)
         if host in LOOPBACK:

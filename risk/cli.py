@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from risk.config import Config
-from risk.errors import NoLedger, RiskError, UsageError
+from risk.errors import NoLedger, RiskError, StorageError, UsageError
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
@@ -79,6 +79,11 @@ def main(
     except RiskError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(StorageError.exit_code)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     if outcome is not None:

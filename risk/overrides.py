@@ -26,12 +26,16 @@ ADDRESS = re.compile(r"://|@|passw(or)?d=", re.IGNORECASE)
 def read(path: Path) -> dict[str, Any]:
     """Read a file that contains one JSON object."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = _parsed(path.read_text(encoding="utf-8-sig"))  # editors add a byte-order mark
     except FileNotFoundError:
         raise ConfigError(
             f"configuration file not found: {path.absolute()}; use --config"
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply") from None
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if not isinstance(settings, dict):
         raise ConfigError(f"{path}: must contain one JSON object, got {type(settings).__name__}")
@@ -58,9 +62,23 @@ def overrides(
 
 def _decode(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return _parsed(text)
+    except (json.JSONDecodeError, RecursionError):
         return text
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_without_repetition)
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse keys given twice, of which JSON silently keeps the last."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = sorted({_shown(name) for name in names if names.count(name) > 1})
+        raise ConfigError(f"settings given more than once: {', '.join(repeated)}")
+    return content
 
 
 def put(settings: dict[str, Any], keys: list[str], value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import secrets
@@ -25,6 +26,7 @@ from risk.errors import BusyError, ConfigError, StorageError
 from risk.schema import ROW_HASH
 
 ROWS_PER_BATCH = 100_000
+MIN_KEY_BYTES = 32
 MAX_LENGTH = 20  # digits of an ID in the ledger
 LINE_END = "\r\n"  # csv.writer quotes only the line ends that it writes itself
 QUARANTINED_ROWS = "rows.csv"
@@ -44,12 +46,15 @@ def lock(config: Config, *, holder: str) -> Iterator[Callable[[], None]]:
     notice = path.with_suffix(".holder")
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))  # FileLock would wait for permission
     kernel_lock = filelock.FileLock(path)
     try:
         kernel_lock.acquire(timeout=0)
     except filelock.Timeout:
-        held_by = notice.read_text(encoding="utf-8") if notice.exists() else "another run"
+        held_by = _holder(notice)
         raise BusyError(f"{config.name_of(path)} is held by {held_by}; nothing was done") from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be locked: {error.strerror or error}") from error
     try:
         locked = _inode(path)
 
@@ -64,6 +69,15 @@ def lock(config: Config, *, holder: str) -> Iterator[Callable[[], None]]:
         yield require_held
     finally:
         kernel_lock.release()
+
+
+def _holder(notice: Path) -> str:
+    """Return who holds a lock; the notice may be missing, or written by something else."""
+    try:
+        text = notice.read_bytes()[:500].decode("utf-8", "replace")
+    except OSError:
+        return "another run"
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:
@@ -121,6 +135,12 @@ def read(path: Path) -> bytes:
     """Return the content of a file; raise StorageError if it does not exist."""
     with storage_faults(path):
         return path.read_bytes()
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with storage_faults(path), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def append(path: Path, text: str, *, after: int) -> int:
@@ -306,37 +326,43 @@ def quarantine_file(folder: Path, file: IO[bytes], reasons: Reasons) -> None:
     write(folder / "reasons.csv", "".join(map(csv_line, [REASON_COLUMNS, *reasons])))
 
 
-def quarantined_before(config: Config, ingestion_id: int) -> list[int]:
-    """Return the earlier ingestions that have files in quarantine."""
-    return _numbered_before(config.quarantine_folder, ingestion_id)
-
-
-def discard_quarantined(config: Config, ingestion_id: int) -> None:
-    """Delete the quarantined files of an ingestion."""
-    _discard(quarantine_path(config, ingestion_id))
-
-
-def reported_before(config: Config, run_id: int) -> list[int]:
-    """Return the earlier runs that have a report on disk."""
-    return _numbered_before(config.report_folder, run_id)
-
-
-def discard_reports(config: Config, run_id: int) -> None:
-    """Delete the reports on a run."""
-    _discard(report_path(config, run_id, "pdf").parent)
-
-
 def signing_key(config: Config) -> bytes:
-    """Return the model-signing key: from the environment, or from a file created once."""
+    """Return the model-signing key: from the environment, or from a file created once.
+
+    A new key is never created beside releases or models, which it would declare forged.
+    """
     if config.signing_key:
         return config.signing_key.get_secret_value().encode()
     path = config.root / config.signing_key_path
-    if not path.exists():
+    signed = [*config.deployment_folder.glob("releases/[0-9]*"), *_manifests(config)]
+    if not path.exists() and not signed:
         write(path, secrets.token_hex(32), mode=0o600)
     with storage_faults(path):
+        if not path.exists():
+            fault = f"is missing, but {config.name_of(signed[0])} was signed with it"
+            raise ConfigError(_lost_key(config, fault))
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"{path} is readable by other users; run: chmod 600 {path}")
-        return path.read_bytes()
+        key = path.read_bytes()
+    if len(key.strip()) < MIN_KEY_BYTES:
+        raise ConfigError(_lost_key(config, f"has fewer than {MIN_KEY_BYTES} bytes"))
+    return key
+
+
+def _manifests(config: Config) -> list[Path]:
+    path = config.model_folder / "manifest.json"
+    return [path] if path.exists() else []
+
+
+def _lost_key(config: Config, fault: str) -> str:
+    key = config.name_of(config.root / config.signing_key_path)
+    folders = (config.deployment_folder, config.model_folder)
+    signed = " and ".join(config.name_of(folder) for folder in folders if folder.exists())
+    return (
+        f"the signing key {key} {fault}; restore it from a backup, or set RISK_SIGNING_KEY. If it "
+        f"is lost for good, delete {key} if it exists, move {signed or 'all releases'} away, "
+        "and run: python training.py, then python deployment.py --force"
+    )
 
 
 def _part_schema(columns: Columns) -> pa.Schema:
@@ -355,13 +381,3 @@ def _typed(table: pa.Table, columns: Columns) -> pd.DataFrame:
     ]
     rows: pd.DataFrame = pa.table(arrays, schema=schema).to_pandas()
     return rows.astype({columns.target: "Int8"})
-
-
-def _numbered_before(folder: Path, number: int) -> list[int]:
-    numbers = (int(path.name) for path in folder.glob("*") if path.name.isdecimal())
-    return sorted(earlier for earlier in numbers if earlier < number)
-
-
-def _discard(folder: Path) -> None:
-    with storage_faults(folder):
-        shutil.rmtree(folder)

@@ -366,3 +366,61 @@ def test_rows_since_a_change_that_are_too_few_are_not_learnt_alone(deployed, led
     manifest = training.run(deployed.config, ledger, since=Change(2)).manifest
 
     assert (manifest.rows_trained, manifest.rows_chosen) == (312, "all rows")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # penalty is deprecated
+@pytest.mark.parametrize(
+    ("estimator", "parameters"),
+    [
+        ("LogisticRegression", {"solver": "liblinear", "l1_ratio": 0.5, "penalty": "elasticnet"}),
+        ("LogisticRegression", {"penalty": "l1"}),
+        ("LogisticRegression", {"C": 0}),
+        ("LogisticRegression", {"class_weight": {"0": "much"}}),
+        ("GaussianNB", {"priors": [0.5, 0.6]}),
+        ("GaussianNB", {"priors": [0.2, 0.3, 0.5]}),
+        ("RandomForestClassifier", {"oob_score": True, "bootstrap": False}),
+        ("RandomForestClassifier", {"bootstrap": False, "max_samples": 0.5}),
+        ("HistGradientBoostingClassifier", {"monotonic_cst": [1, 0]}),
+        ("DecisionTreeClassifier", {"monotonic_cst": [1]}),
+    ],
+)
+def test_what_scikit_learn_notices_while_fitting_is_a_wrong_setting(
+    world, ledger, estimator, parameters
+):
+    """It is named with its value, in one line, and nothing is written."""
+    ingestion.run(world.config, ledger)
+    config = world.set(training__estimator=estimator, training__parameters=parameters)
+
+    with pytest.raises(ConfigError) as fault:
+        training.run(config, ledger)
+
+    told = str(fault.value)
+    assert told.startswith(f"training.parameters: {estimator} rejects ")
+    assert "\n" not in told
+    assert "cross_val_predict" not in told
+    assert not (config.model_folder / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [(1, 0, "1", "0"), ("Yes", "No", "Yes", "No"), ("Yes", "No", "1", "0"), (0, 1, "0", "1")],
+)
+def test_classes_can_be_weighted_by_label(world, labels):
+    """As scikit-learn weights its classes 1 and 0; the key is the label, or the class."""
+    positive, negative, key_of_positive, key_of_negative = labels
+    columns = world.config.columns.model_copy(
+        update={"positive_label": positive, "negative_label": negative}
+    )
+    weights = {key_of_positive: 5, key_of_negative: 1}
+    chosen = Training(parameters={"class_weight": weights})
+
+    estimator = model.build(columns, chosen, random_seed=0)[-1]
+
+    assert estimator.class_weight == {1: 5, 0: 1}
+
+
+def test_a_weight_of_an_unknown_label_is_a_wrong_setting(world):
+    chosen = Training(parameters={"class_weight": {"left": 5}})
+
+    with pytest.raises(ConfigError, match=r"class_weight names \['left'\]; labels are '0' and '1'"):
+        model.build(world.config.columns, chosen, random_seed=0)

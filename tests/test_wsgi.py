@@ -223,6 +223,13 @@ def test_beyond_loopback_gunicorn_needs_a_key_whatever_the_settings_say(world):
     assert "keys create" in (world.folder / "gunicorn.log").read_text()
 
 
+def test_tls_is_refused_instead_of_served_as_plain_text(world):
+    process = start(world, "--bind", f"127.0.0.1:{free_port()}", "--certfile", __file__)
+
+    assert process.wait(timeout=PATIENCE) == 78
+    assert "proxy" in (world.folder / "gunicorn.log").read_text()
+
+
 def test_beyond_loopback_nothing_is_read_without_a_key(world):
     """Also not from the machine itself: behind a proxy everybody would be local."""
     key = str(api_keys.create(world.config, "reader", "read"))
@@ -232,3 +239,128 @@ def test_beyond_loopback_nothing_is_read_without_a_key(world):
         holder = requests.get(f"{server.url}/metrics", headers={"X-API-Key": key}, timeout=PATIENCE)
 
     assert (stranger.status_code, holder.status_code) == (401, 200)
+
+
+@contextmanager
+def half_sent(server, *beginnings):
+    """Hold 200 connections, each of which has sent the beginning of a request and no more."""
+    host, port = server.url.removeprefix("http://").split(":")
+    connections = []
+    try:
+        for number in range(200):
+            connection = socket.create_connection((host, int(port)), timeout=PATIENCE)
+            connection.sendall(beginnings[number % len(beginnings)])
+            connections.append(connection)
+        yield connections
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def slowest_health(server, times=20):
+    """Return the seconds that the slowest of some probes took, each on a new connection."""
+    seconds = []
+    for _ in range(times):
+        began = time.monotonic()
+        assert requests.get(f"{server.url}/health", timeout=PATIENCE).text == "ok"
+        seconds.append(time.monotonic() - began)
+    return max(seconds)
+
+
+WHOLE = b"GET /version HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+TO_PREDICT = b"POST /prediction HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+BEGINNINGS = {
+    "nothing": [b""],
+    "request lines": [b"G", b"GET /version HT", b"\r\n"],
+    "headers": [WHOLE[:-2], WHOLE[:-1], b"GET / HTTP/1.1\r\nX-Key: half"],
+    "bodies": [
+        TO_PREDICT + b"Content-Length: 1000\r\n\r\n[{",
+        TO_PREDICT + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[{",
+        TO_PREDICT + b"Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\nX-Note: ",
+        b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nkey",
+        TO_PREDICT + b"Content-Length: 99999999999\r\n\r\n[{",
+    ],
+    "second requests": [WHOLE + WHOLE[:-3], WHOLE + b"\r\n"],
+}
+
+
+@pytest.mark.parametrize("part", BEGINNINGS)
+def test_clients_that_do_not_finish_a_request_delay_nobody(steady, part):
+    """200 of them, more than there are threads; the probe is answered in half a second."""
+    with half_sent(steady, *BEGINNINGS[part]):
+        began = time.monotonic()
+        assert requests.get(f"{steady.url}/version", timeout=PATIENCE).status_code == 200
+        assert time.monotonic() - began < 3  # the whole requests among them are answered first
+        assert slowest_health(steady) < 0.5
+
+
+def test_clients_that_do_not_read_their_answers_do_not_delay_the_probe(steady):
+    ask = b"GET /summarystats?format=json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+    with half_sent(steady, 20 * ask):
+        assert slowest_health(steady) < 0.5
+
+
+def test_long_computations_do_not_delay_the_probe(steady):
+    def compute(_):
+        return requests.get(f"{steady.url}/summarystats", timeout=PATIENCE).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        answered = pool.map(compute, range(80))
+        slowest = slowest_health(steady, times=50)
+
+    assert set(answered) == {200}
+    assert slowest < 0.5
+
+
+def test_a_request_in_pieces_is_answered_as_one(steady):
+    """Whatever the framing, one byte at a time, and several requests in a row."""
+    body = b'[{"lastmonth_activity": 1, "lastyear_activity": 2, "number_of_employees": 3}]'
+    chunks = b"%x;note=1\r\n%b\r\n0\r\nX-Note: yes\r\n\r\n" % (len(body), body)
+    wanted = [
+        b"\r\n" + WHOLE,
+        TO_PREDICT + b"Content-Length: %d\r\n\r\n" % len(body) + body,
+        TO_PREDICT + b"Transfer-Encoding: chunked\r\n\r\n" + chunks,
+        WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+    ]
+    host, port = steady.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+        for byte in b"".join(wanted):
+            connection.send(bytes([byte]))
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answer.count(b"HTTP/1.1 200 OK") == 4, answer
+
+
+def test_a_client_may_ask_whether_to_send_the_body(steady):
+    host, port = steady.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+        head = b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
+        connection.sendall(TO_PREDICT + head)
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 Continue")
+        connection.sendall(b"[]")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert b"HTTP/1.1 422" in answer or b"HTTP/1.1 200" in answer
+
+
+def test_a_request_that_is_never_finished_is_given_up(steady):
+    """After ten seconds for the headers, with an answer that says so."""
+    host, port = steady.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+        began = time.monotonic()
+        connection.sendall(b"GET / HT")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert 9 < time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize("end", [b"zz\r\n\r\n", b"0\r\nTrailer: x\r\n\r\n"])
+def test_a_body_in_malformed_chunks_is_the_fault_of_the_client(steady, end):
+    host, port = steady.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+        connection.sendall(TO_PREDICT + b"Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n" + end)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 400 ")

@@ -9,6 +9,7 @@ from risk.data.statistics import as_rows
 from risk.errors import RiskError, UnknownName
 from web.dashboard import HEADERS
 from web.model_endpoints import explained
+from web.responses import without_paths
 from web.service import service
 
 pages = Blueprint("customers", __name__)
@@ -25,7 +26,7 @@ def customer() -> str | tuple[str, int]:
         explanation = explained(identifier)
     except RiskError as error:
         fault = render_template(
-            "customer.html", column=column, identifier=identifier, fault=str(error)
+            "customer.html", column=column, identifier=identifier, fault=without_paths(error)
         )
         return fault, error.http_status
     rows = zip(as_rows(explanation.parts), explanation.effects, strict=True)

@@ -15,6 +15,7 @@ from risk.explain import events, health, plain_words, score_history, snapshot
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from web import dashboard_data
+from web.responses import without_paths
 from web.service import service
 from web.template_filters import FILTERS
 
@@ -37,7 +38,7 @@ def home() -> str | tuple[str, int]:
     except NoLedger:
         return render_template("first.html", inbox=_inbox())
     except LedgerError as error:
-        return render_template("unavailable.html", fault=str(error)), 503
+        return render_template("unavailable.html", fault=without_paths(error)), 503
 
 
 @pages.get("/charts/score-trend.svg")
@@ -112,7 +113,7 @@ def _fault() -> str | None:
     try:
         service().champion()
     except (ModelError, StorageError) as error:
-        return str(error)
+        return without_paths(error)
     return None
 
 

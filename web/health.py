@@ -17,7 +17,7 @@ from risk.config import Config
 from risk.errors import ModelError, RiskError
 from risk.ledger import database
 from risk.models import model
-from web.responses import classic_answer, json_answer, problem, problems
+from web.responses import classic_answer, json_answer, problem, problems, without_paths
 from web.service import service
 
 ALIASES = {"/healthz": "health", "/livez": "health", "/readyz": "ready"}
@@ -88,7 +88,7 @@ def health() -> Response:
 def ready() -> Response:
     """Answer 200 if there are a verified model and an up-to-date ledger, else name the failures.
 
-    The reasons, which may contain paths and hosts, are only in the server's log.
+    What is wrong with the ledger may name its host, so it is only in the server's log.
     """
     errors: list[dict[str, Any]] = []
     for name, (check, fault) in CHECKS.items():
@@ -96,7 +96,8 @@ def ready() -> Response:
             check(service().config)
         except RiskError as error:
             current_app.logger.warning("not ready: %s", error)
-            errors.append({"loc": [name], "msg": fault})
+            told = f"{fault}: {without_paths(error)}" if isinstance(error, ModelError) else fault
+            errors.append({"loc": [name], "msg": told})
     if errors:
         detail = "; ".join(error["msg"] for error in errors)
         return problem(503, "Not Ready", detail, errors=errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import pandas as pd
 from flask import Response, current_app, g, request
 from flask_openapi import OpenAPI
 from flask_openapi.types import ResponseDict
+from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
@@ -19,6 +21,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from risk.data.statistics import as_rows
 from risk.errors import RiskError, UsageError
 from risk.ledger.queries import Listing, Part
+from web.service import service
 
 PROBLEM = "application/problem+json"
 HEADERS = {
@@ -30,6 +33,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(?:[^/\s'\"]+/)+([^/\s'\"]*)")
 SECONDS_UNTIL_RETRY = 60
 MAX_ID = 2**53 - 1  # beyond it, JSON numbers are not exact
 Format = Literal["json", "csv"]
@@ -188,7 +192,7 @@ def add_to(app: OpenAPI) -> None:
 
     @app.errorhandler(RiskError)
     def risk_error(error: RiskError) -> Response:
-        return problem(error.http_status, type(error).__name__, str(error))
+        return problem(error.http_status, type(error).__name__, without_paths(error))
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response | BaseResponse:
@@ -199,6 +203,11 @@ def add_to(app: OpenAPI) -> None:
             if name not in ("Content-Type", "Content-Length"):
                 answer.headers[name] = value
         return answer
+
+    @app.errorhandler(ParseException)
+    @app.errorhandler(NoMoreData)
+    def malformed_body(_error: Exception) -> Response:
+        return problem(400, "Bad Request", "the body ends early, or its chunks are malformed")
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
@@ -217,6 +226,15 @@ def add_to(app: OpenAPI) -> None:
         if answer.status_code == 503:
             answer.headers.setdefault("Retry-After", str(SECONDS_UNTIL_RETRY))
         return answer
+
+
+def without_paths(error: Exception) -> str:
+    """Return the message of an error with the names of files, but without the folders above."""
+    config = service().config
+    text = str(error)
+    for folder in (config.root, config.root.resolve(), config.deployment_folder):
+        text = text.replace(f"{folder}/", "").replace(str(folder), ".")
+    return ABSOLUTE_PATH.sub(r"\1", text)
 
 
 def _links(listing: Listing, page: Page) -> str:

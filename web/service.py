@@ -10,9 +10,8 @@ from threading import Lock
 import pandas as pd
 from flask import current_app
 
-from risk import store
 from risk.config import Config
-from risk.data import drops
+from risk.data import drops, part_files
 from risk.errors import LedgerError, ModelError, UnknownName
 from risk.ledger import database
 from risk.ledger.database import Database
@@ -118,7 +117,7 @@ class Service:
     def rows(self, path: Path) -> pd.DataFrame:
         """Return the rows of a data set; the compiled one from its parts, which never change."""
         if path == self.compiled:
-            return store.read_parts(self.config, self.ledger().ingestions.parts())
+            return part_files.read(self.config, self.ledger(), self.ledger().ingestions.parts())
         if not os.path.isfile(path):
             raise UnknownName(f"the file of data set {self.config.name_of(path)} does not exist")
         return drops.read_whole(self.config, path)

@@ -5,8 +5,10 @@ Accepted rows, drops, decisions, alarms, incidents and messages are never delete
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -125,9 +127,9 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
     live = ledger.decisions.live_version()
     unused = _unused(config, live)
     oldest_refused = expired.refused_before(config.keeping.keep_quarantine)
-    refused = store.quarantined_before(config, oldest_refused)
+    refused = _numbered_before(config.quarantine_folder, oldest_refused)
     oldest_run = expired.before(config.keeping.keep_runs)
-    reported = store.reported_before(config, oldest_run)
+    reported = _numbered_before(config.report_folder, oldest_run)
     deletions = {
         **expired.details_of_runs(oldest_run, live=live),
         quarantined_rows: quarantined_rows.c.ingestion_id < oldest_refused,
@@ -137,9 +139,9 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
     if not dry_run and pruned.anything:
         expired.delete(deletions)
         for number in refused:
-            store.discard_quarantined(config, number)
+            _discard(store.quarantine_path(config, number))
         for number in reported:
-            store.discard_reports(config, number)
+            _discard(store.report_path(config, number, "pdf").parent)
         for version in unused:
             releases.discard(config.deployment_folder, version)
     return pruned
@@ -155,3 +157,13 @@ def _unused(config: Config, decided: int | None) -> list[int]:
     for live in filter(None, (decided, releases.live_version(root))):
         kept |= {live, *[version for version in existing if version < live][-1:]}
     return [version for version in existing if version not in kept]
+
+
+def _numbered_before(folder: Path, number: int) -> list[int]:
+    numbers = (int(path.name) for path in folder.glob("*") if path.name.isdecimal())
+    return sorted(earlier for earlier in numbers if earlier < number)
+
+
+def _discard(folder: Path) -> None:
+    with store.storage_faults(folder):
+        shutil.rmtree(folder)

@@ -7,6 +7,7 @@ from typing import Any
 
 from risk import store
 from risk.config import Config
+from risk.data import part_files
 from risk.ledger.dataset_rows import StoredRow, stored_form
 from risk.ledger.ledger import Ledger
 
@@ -24,12 +25,13 @@ def compile_files(config: Config, ledger: Ledger) -> None:
     for number, row_hashes in ledger.ingestions.superseded().items():
         store.remove_rows(store.part_path(config, number), row_hashes)
         ledger.derived_files.record(config.compiled_data_filename, ingestion_id=0, size_bytes=0)
-        ledger.ingestions.note_removal(row_hashes)
+        digest = store.digest(store.part_path(config, number))
+        ledger.ingestions.note_removal(number, row_hashes, part_sha256=digest)
     columns = config.columns
 
     def rows_of(ingestion: Any) -> Iterator[str]:
         if ingestion.rows_added and ingestion.kind == "rows":
-            for rows in store.read_part(store.part_path(config, ingestion.id), columns):
+            for rows in part_files.read_in_batches(config, ledger, ingestion.id):
                 yield store.to_csv(rows, columns)
 
     def record_of(ingestion: Any) -> Iterator[str]:

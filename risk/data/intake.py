@@ -73,6 +73,8 @@ def take(
         intake = _sum_up(drop, contents)
     row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **intake.as_row()}
     row["unfinished_row_hash"] = contents.unfinished
+    if contents.hashes:
+        row["part_sha256"] = store.digest(staging.part(config, ingestion_id))
     in_sql = config.store_dataset_in_sql and contents.hashes
     taken = Taken(
         contents.hashes,

@@ -50,6 +50,8 @@ class ReasonCode(StrEnum):
     WORSE_THAN_BEFORE = "worse_than_before"
     ESTIMATED_WORSE = "estimated_worse"
     ROLLED_BACK_BY_HAND = "rolled_back_by_hand"
+    DAMAGED = "damaged"
+    RESTORED = "restored"
 
 
 class VerdictCode(StrEnum):

@@ -100,7 +100,8 @@ def answered(open_incidents: Sequence[Any], challenger: Manifest, policy: Policy
         answers = incidents.of_kind(open_incidents, ["calibration_drift"])
     else:
         lasting = [i for i in open_incidents if i.kind == "data_quality" and _is_normal(i, policy)]
-        answers = [*incidents.of_kind(open_incidents, ["data_drift", *OF_THE_MODEL]), *lasting]
+        kinds = ["data_drift", "damaged_release", *OF_THE_MODEL]
+        answers = [*incidents.of_kind(open_incidents, kinds), *lasting]
     return [i.id for i in answers if (i.since_ingestion_id or 0) <= challenger.trained_through]
 
 
@@ -109,7 +110,8 @@ def answered_by_rollback(open_incidents: Sequence[Any], version: int) -> list[in
 
     What changed in the data is there still, and is for the release that is live now.
     """
-    own = incidents.of_kind(open_incidents, [*OF_THE_MODEL, "prediction_drift"])
+    kinds = [*OF_THE_MODEL, "prediction_drift", "damaged_release"]
+    own = incidents.of_kind(open_incidents, kinds)
     return [incident.id for incident in own if incident.version == version]
 
 

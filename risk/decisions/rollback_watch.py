@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from risk import store
 from risk.config import Config
 from risk.decisions import gate, policy
-from risk.decisions.codes import Grounds, ReasonCode
-from risk.decisions.gate import Standing
+from risk.decisions.codes import Action, Grounds, ReasonCode
+from risk.decisions.gate import Ruling, Standing
 from risk.decisions.run import criteria, predict_with_both
+from risk.errors import ModelError
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, training_data
+from risk.models import releases, training_data
 from risk.models.dating import Change, is_since
 from risk.models.model import Model
 from risk.monitoring import incidents
@@ -24,6 +25,7 @@ from risk.monitoring.monitored_release import MonitoredRelease
 from risk.stats.expected import expected_scores
 from risk.stats.scores import BIGGER_IS_BETTER
 
+log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 
 
@@ -34,6 +36,13 @@ class Failure:
     version: int
     target: int
     grounds: Grounds
+
+    @property
+    def ruling(self) -> Ruling:
+        """The decision to go back, or to keep the release if it was restored."""
+        if self.target == self.version:
+            return Ruling(Action.KEEP, self.grounds)
+        return Ruling(Action.ROLLBACK, self.grounds, version=self.target)
 
 
 def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failure | None:
@@ -53,7 +62,11 @@ def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failu
     if not earlier or ledger.now() - deployed.decided_at > days:
         return None
     folder = releases.release_path(config.deployment_folder, earlier[-1])
-    before = model.load(folder, store.signing_key(config))
+    try:
+        before = releases.load_any(config, folder)
+    except ModelError as error:
+        log.warning("release %d is not compared with the one before it: %s", live, error)
+        return None
     if before.manifest.features != monitored.champion.manifest.features:
         return None
     learnt = monitored.champion.manifest.trained_through

@@ -16,7 +16,7 @@ from risk.decisions import gate, policy, refreshing, retraining
 from risk.decisions.codes import Response, VerdictCode
 from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing, Verdict
 from risk.decisions.policy import Choice
-from risk.errors import DataError, RiskError
+from risk.errors import DataError, ModelError, RiskError
 from risk.ledger.ledger import Ledger
 from risk.models import evaluation, model, recalibration, releases, training_data
 from risk.models.dating import is_since
@@ -185,7 +185,10 @@ def _growth(config: Config, ledger: Ledger) -> float:
     """Return by which share the accepted rows grew since a challenger was last trained."""
     if not (config.model_folder / model.MANIFEST).exists():
         return math.inf
-    last = model.load_manifest(config.model_folder, store.signing_key(config))
+    try:
+        last = model.load_manifest(config.model_folder, store.signing_key(config))
+    except ModelError:
+        return math.inf  # a damaged challenger is replaced by a new one
     if any(number <= last.trained_through for number in ledger.ingestions.pending()):
         return math.inf  # a crash came between that training and what it was for
     learnt = last.rows_trained + last.rows_held_out

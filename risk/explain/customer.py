@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 
 from risk import store
 from risk.config import Columns, Config
-from risk.data import drops
+from risk.data import drops, part_files
 from risk.errors import UnknownName
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
@@ -291,6 +291,7 @@ def _accepted(config: Config, ledger: Ledger, identifier: str) -> pd.DataFrame:
     """Read the rows of one customer, but only the last ones where arrival says which these are."""
     found = []
     for number in reversed(ledger.ingestions.parts()):
+        part_files.verify(config, ledger, [number])
         rows = store.read_rows_of(config, number, identifier)
         if len(rows):
             found.append(rows)

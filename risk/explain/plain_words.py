@@ -17,6 +17,7 @@ ADVICE = {
     "data_quality": "Ask whoever delivers the data whether the feed is broken.",
     "model_drift": "Ask what changed in the world: the model errs more than it promised.",
     "calibration_drift": "Treat predicted probabilities with care until it is resolved.",
+    "damaged_release": "Find out what changed the files; python -m risk.admin check verifies all.",
     "suspected_harm": "Bring labels soon: without them the model's errors are only estimated.",
 } | dict.fromkeys(OF_DATA, "Ask whether the change is real or only how the data is made.")
 METRICS = {"f1": "F1", "roc_auc": "ROC AUC", "brier": "Brier score"}

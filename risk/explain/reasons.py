@@ -62,6 +62,11 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
     ReasonCode.FORCED: lambda _: "A person deployed it by hand, so it is unproven.",
     ReasonCode.WORSE_THAN_BEFORE: lambda facts: _worse_than_before(facts),
     ReasonCode.ESTIMATED_WORSE: lambda facts: _estimated_worse(facts),
+    ReasonCode.DAMAGED: lambda facts: f"Release {facts['from']} was damaged: {facts['fault']}.",
+    ReasonCode.RESTORED: lambda facts: (
+        f"The files of the live release were damaged ({facts['fault']}) and were restored from "
+        "undamaged copies."
+    ),
     ReasonCode.ROLLED_BACK_BY_HAND: lambda facts: (
         f"A person went back from release {facts['from']}."
     ),

@@ -62,6 +62,8 @@ def of_decision(decision: Row) -> list[Wordings]:
             done = f"Back to release {decision['version']}: release {facts['from']} does worse"
             if code == ReasonCode.ROLLED_BACK_BY_HAND:
                 done = f"Back to release {decision['version']}, by hand"
+            if code == ReasonCode.DAMAGED:
+                done = f"Back to release {decision['version']}: release {facts['from']} is damaged"
             done += f"{scores}."
         case Action.ASK if comparison:
             done = f"Action needed: deploy the challenger? {_scores(comparison)}."
@@ -75,6 +77,18 @@ def of_decision(decision: Row) -> list[Wordings]:
         case _:
             done = f"The live release stays. {reasons.main_reason(decision)}"
     return [(done,), *_causes(facts.get("incidents") or ())]
+
+
+def of_damage(version: int, target: int) -> str:
+    """Say what a run did about a damaged live release."""
+    if target == version:
+        return f"Release {version} was damaged and has been restored."
+    return f"Release {target} is live: release {version} is damaged."
+
+
+def of_relinking(version: int) -> str:
+    """Say that the link to the live release was wrong."""
+    return f"Release {version} is live again: another one had been put in its place."
 
 
 def fitted(pieces: Iterable[Wordings]) -> str:

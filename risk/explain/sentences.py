@@ -129,6 +129,8 @@ def _clause(row: Row) -> Clause | None:
     facts, feature = parsed(row.get("facts")), row["feature"]
     if facts is None:
         return None
+    if row["check_name"] == "damaged_release":
+        return Clause(f"release {facts['version']}", f"was damaged: {facts['fault']}")
     if row["check_name"] == "estimate":
         return _of_estimate(row, facts)
     if row["method"] == CONSTANT:

@@ -25,6 +25,7 @@ class ResolutionCode(StrEnum):
     ROLLED_BACK = "rolled_back"
     PASSED = "passed"
     BY_PERSON = "by_person"
+    RESTORED = "restored"
 
 
 BY_RELEASE = {
@@ -72,6 +73,12 @@ class Incidents:
     def resolve(self, incident_id: int, why: str, *, by: str | None = None) -> None:
         """Record that a person has resolved an incident, and why; `by` is the name of their key."""
         values = _resolution(ResolutionCode.BY_PERSON, f"{why} (by {by})" if by else why, by=by)
+        self._change(incident_id, resolved_at=self.database.now(), **values)
+
+    def resolve_restored(self, incident_id: int, version: int) -> None:
+        """Record that the files of a damaged release were restored."""
+        text = f"The files of release {version} were restored."
+        values = _resolution(ResolutionCode.RESTORED, text, version=version)
         self._change(incident_id, resolved_at=self.database.now(), **values)
 
     def _change(self, incident_id: int, **values: Any) -> None:

@@ -33,7 +33,8 @@ from risk.schema import FROM_SQL, EarlyLabel, Key, LaterLabel, Problem, UnripeRo
 
 HASH_VERSION = 2  # equal times are equal moments; before, equal texts
 NOT_LISTED = {
-    "taken_sha256", "mtime_ns", "ctime_ns", "inode", "hash_version", "unfinished_row_hash",
+    "part_sha256", "taken_sha256", "mtime_ns", "ctime_ns", "inode", "hash_version",
+    "unfinished_row_hash",
 }  # fmt: skip
 
 
@@ -181,11 +182,13 @@ class Ingestions:
             rows[number].append(row_hash)
         return rows
 
-    def note_removal(self, row_hashes: Sequence[int]) -> None:
-        """Record that superseded rows are no longer in their parts."""
-        these = superseded_rows.c.row_hash.in_(row_hashes)
-        change = superseded_rows.update().where(these)
-        self.database.execute(change.values(removed_at=self.database.now()))
+    def note_removal(self, number: int, row_hashes: Sequence[int], *, part_sha256: str) -> None:
+        """Record that superseded rows are no longer in the part of an ingestion."""
+        removed = superseded_rows.update().where(superseded_rows.c.row_hash.in_(row_hashes))
+        known = ingestions.c.part_sha256.is_not(None) & (ingestions.c.id == number)
+        with self.database.begin() as connection:
+            connection.execute(removed.values(removed_at=self.database.now()))
+            connection.execute(ingestions.update().where(known).values(part_sha256=part_sha256))
 
     def hashed_before(self) -> list[int]:
         """Return the ingestions of rows whose hashes and keys are those of an earlier version."""
@@ -216,6 +219,17 @@ class Ingestions:
         """Return the ingestions after one, oldest first."""
         query = sa.select(ingestions).where(ingestions.c.id > ingestion_id)
         return self.database.rows(query.order_by(ingestions.c.id))
+
+    def part_digests(self, ingestion_ids: Sequence[int]) -> dict[int, str]:
+        """Return the SHA-256 of the parts of these ingestions, as far as they were recorded.
+
+        A part from which a row is yet to be removed may be the one before or after.
+        """
+        table = ingestions.c
+        query = sa.select(table.id, table.part_sha256).where(table.part_sha256.is_not(None))
+        found = self.database.in_chunks(query, table.id, ingestion_ids)
+        changing = self.superseded()
+        return {row[0]: row[1] for row in found if row[0] not in changing}
 
     def parts(self) -> list[int]:
         """Return the ingestions that added rows (not only late labels), oldest first."""

@@ -103,7 +103,7 @@ class Lease:
         has the lock and finds the lease's token there knows that its holder is dead, and need not
         wait.
         """
-        tokens = store.read(note).decode().split() if note.exists() else []
+        tokens = store.read(note).decode("utf-8", "replace").split() if note.exists() else []
         store.write(note, " ".join([*tokens, self.token]))
         self._acquire(left_behind=tokens)
         stop = Event()

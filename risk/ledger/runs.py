@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -43,9 +44,13 @@ class Runs:
             database.run_id = number
             return number
 
-    def fail(self, error: Exception) -> None:
-        """Record that the current run failed, with the type and the text of the error."""
+    def fail(self, error: Exception, *, root: Path | None = None) -> None:
+        """Record that the current run failed, with the type and the text of the error.
+
+        Paths are recorded relative to `root`, as anybody may read the ledger's texts.
+        """
         outcome = str(error) if isinstance(error, RiskError) else repr(error)
+        outcome = outcome.replace(f"{root}/", "") if root else outcome
         self.end("failed", outcome, error=type(error).__name__)
 
     def end(self, status: str, outcome: str, *, error: str | None = None) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0009"
+REVISION = "0010"
 
 
 metadata = MetaData(
@@ -115,6 +115,7 @@ ingestions = Table(
     Column("hash_version", Integer),
     # the accepted last row of a file that ended without a line end, perhaps unfinished
     Column("unfinished_row_hash", BigInteger),
+    Column("part_sha256", Name(64)),
 )
 
 quarantined_rows = Table(

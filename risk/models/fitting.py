@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from risk.stats.threshold import highest_f1, lowest_cost
 
 Array = NDArray[Any]
 FOLDS = 5
+MAX_LENGTH = 500
+UNFIT = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,6 @@ class Fitted:
 def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     """Fit to all `rows`; compute scores and choose the threshold by cross-validation."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from sklearn.utils._param_validation import InvalidParameterError
 
     columns = config.columns
     y_true = rows[columns.target].to_numpy(dtype="int8")
@@ -59,11 +62,15 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     folds = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=config.random_seed)
     parts = list(folds.split(features, y_true))
     try:
-        pipeline.fit(features, y_true)  # first, as it blames the estimator for a wrong parameter
         both = cross_val_predict(pipeline, features, y_true, cv=parts, method="predict_proba")
-    except InvalidParameterError as error:
-        raise ConfigError(f"training.parameters: {error}") from None
-    out_of_fold = np.clip(both[:, 1].astype("float64"), 0, 1)
+        pipeline.fit(features, y_true)
+        out_of_fold = np.clip(both[:, 1].astype("float64"), 0, 1)
+    except UNFIT as error:
+        if not config.training.parameters:
+            raise
+        raise _unfit(config.training, str(error)) from None
+    if not np.isfinite(out_of_fold).all():
+        raise _unfit(config.training, "some predicted probabilities are not finite")
     threshold = choose_threshold(y_true, out_of_fold, config.training)
     y_pred = labelled_by_others(y_true, out_of_fold, [left for _, left in parts], config.training)
     scores = promised_scores(y_true, out_of_fold, threshold.value, y_pred, config)
@@ -110,6 +117,14 @@ def labelled_by_others(
         threshold = _best(y_true[others], out_of_fold[others], training)
         y_pred[left] = out_of_fold[left] >= threshold.value
     return y_pred
+
+
+def _unfit(training: Training, error: str) -> ConfigError:
+    """Blame the parameters: rows are validated before, so nothing else is left."""
+    told = re.sub(r"parameter of \w+ must", f"parameter of {training.estimator} must", error)
+    given = ", ".join(f"{name}={value!r}" for name, value in training.parameters.items())
+    shown = shorten(told, MAX_LENGTH, placeholder=" ...")
+    return ConfigError(f"training.parameters: {training.estimator} rejects {given}: {shown}")
 
 
 def choose_threshold(y_true: Array, y_pred_proba: Array, training: Training) -> Threshold:

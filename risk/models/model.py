@@ -34,6 +34,16 @@ DERIVED = "derived_columns.pkl"
 SAMPLE = "reference_rows.parquet"
 HELD_OUT = "held_out_rows.txt"
 PACKAGES = ("scikit-learn", "numpy", "pandas")
+TRAIN_AGAIN = "python training.py, then python deployment.py --force"
+UNREADABLE = (  # what unpickling raises if a package has changed
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 PREDICTING = Lock()  # scikit-learn replaces the warning filters, which all threads share
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
@@ -121,7 +131,7 @@ def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline
             ("categorical", categorical, list(columns.categorical)),
         ]
     )
-    return make_pipeline(preparation, _estimator(training, random_seed))
+    return make_pipeline(preparation, _estimator(columns, training, random_seed))
 
 
 def as_features(
@@ -166,13 +176,19 @@ def load(folder: Path, key: bytes) -> Model:
         if package == "scikit-learn" and (found := installed_version(package)) != trained_with:
             raise ModelError(
                 f"{folder / name} was made with scikit-learn {trained_with}, installed is {found}; "
-                "install that version or train again"
+                f"install that version, or run: {TRAIN_AGAIN}"
             )
-    if Path(name).suffix == ".skops":
-        skops = _skops()
-        trusted = skops.get_untrusted_types(data=content)
-        return Model(skops.loads(content, trusted=trusted), manifest)
-    return Model(pickle.loads(content), manifest)
+    try:
+        if Path(name).suffix == ".skops":
+            skops = _skops()
+            trusted = skops.get_untrusted_types(data=content)
+            return Model(skops.loads(content, trusted=trusted), manifest)
+        return Model(pickle.loads(content), manifest)
+    except UNREADABLE as error:
+        raise ModelError(
+            f"{folder / name} cannot be read by the installed packages ({error}); "
+            f"run: {TRAIN_AGAIN}"
+        ) from None
 
 
 def load_manifest(folder: Path, key: bytes) -> Manifest:
@@ -184,7 +200,7 @@ def load_manifest(folder: Path, key: bytes) -> Manifest:
         trusted = hmac.compare_digest(_signature(content, key), signature)
     except FileNotFoundError:
         raise ModelError(f"there is no model in {folder}; run: python training.py") from None
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}); train again or roll back") from None
     if not trusted:
         raise ModelError(
@@ -222,7 +238,7 @@ def environment() -> dict[str, Any]:
     return {"python_version": platform.python_version(), "packages": packages}
 
 
-def _estimator(training: Training, random_seed: int) -> Any:
+def _estimator(columns: Columns, training: Training, random_seed: int) -> Any:
     from sklearn import ensemble, linear_model, naive_bayes, tree
 
     modules = (linear_model, tree, ensemble, naive_bayes)
@@ -236,7 +252,21 @@ def _estimator(training: Training, random_seed: int) -> Any:
             f"it accepts {sorted(accepted)}"
         )
     seed = {"random_state": random_seed} if "random_state" in accepted else {}
-    return estimator.set_params(**{**seed, **training.parameters})
+    parameters = {**seed, **training.parameters}
+    if isinstance(weights := parameters.get("class_weight"), dict):
+        parameters["class_weight"] = _by_class(weights, columns)
+    return estimator.set_params(**parameters)
+
+
+def _by_class(weights: Mapping[str, Any], columns: Columns) -> dict[int, Any]:
+    """Return weights by label under the classes the estimator knows: 1 is positive, 0 negative."""
+    known = {str(columns.negative_label): 0, str(columns.positive_label): 1}
+    if not known.keys() & weights.keys():
+        known = {"0": 0, "1": 1}
+    if unknown := sorted(weights.keys() - known.keys()):
+        labels = f"{str(columns.negative_label)!r} and {str(columns.positive_label)!r}"
+        raise ConfigError(f"training.parameters: class_weight names {unknown}; labels are {labels}")
+    return {known[label]: weight for label, weight in weights.items()}
 
 
 def _signature(content: Mapping[str, Any], key: bytes) -> str:

@@ -13,7 +13,7 @@ from risk import store
 from risk.config import Config
 from risk.errors import ModelError, UnknownName
 from risk.models import model
-from risk.models.model import Model
+from risk.models.model import Manifest, Model
 from risk.store import storage_faults, sync_folder, write
 
 POINTER = "current"
@@ -49,10 +49,15 @@ def switch(root: Path, version: int) -> None:
 
 def live_folder(root: Path) -> Path:
     """Return the folder of the live release; files read from it belong to one release."""
+    pointer = root / POINTER
     try:
-        return root / os.readlink(root / POINTER)
+        return root / os.readlink(pointer)
     except OSError:
-        raise ModelError(f"no model is deployed in {root}; run: python full_process.py") from None
+        if not pointer.exists():
+            fault = f"no model is deployed in {root}"
+        else:
+            fault = f"{pointer} is not a link, perhaps because the folder was copied"
+        raise ModelError(f"{fault}; run: python full_process.py") from None
 
 
 def live_version(root: Path) -> int | None:
@@ -82,16 +87,32 @@ def load_champion(config: Config) -> Model:
     return load(config, live_folder(config.deployment_folder))
 
 
+def verify(config: Config, folder: Path) -> Manifest:
+    """Verify the signature, number and files of a release without loading its model."""
+    manifest = model.load_manifest(folder, store.signing_key(config))
+    _require_number(folder, manifest)
+    for name in manifest.files:
+        model.read_checked(folder, name, manifest)
+    return manifest
+
+
 def load(config: Config, folder: Path) -> Model:
     """Load and verify a release's model; raise ModelError if its features are not the settings'."""
-    champion = model.load(folder, store.signing_key(config))
+    champion = load_any(config, folder)
     if champion.manifest.features != config.columns.features:
         raise ModelError(
             f"release {champion.manifest.version} was trained on {champion.manifest.features}, "
             f"but the settings declare {config.columns.features}; "
-            "run: python training.py, then python deployment.py --force"
+            f"run: {model.TRAIN_AGAIN}"
         )
     return champion
+
+
+def load_any(config: Config, folder: Path) -> Model:
+    """Load and verify a release's model, whatever its features."""
+    trusted = model.load(folder, store.signing_key(config))
+    _require_number(folder, trusted.manifest)
+    return trusted
 
 
 def release_path(root: Path, version: int) -> Path:
@@ -104,7 +125,8 @@ def sweep(root: Path, *, last_version: int) -> None:
     for path in (root / "releases").glob("*"):
         number = path.name.removeprefix(".").removesuffix(".tmp")
         if path.name.startswith(".") or (number.isdigit() and int(number) > last_version):
-            shutil.rmtree(path)
+            with storage_faults(path):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def discard(root: Path, version: int) -> None:
@@ -120,14 +142,22 @@ def discard(root: Path, version: int) -> None:
 def listed(history: pd.DataFrame, live: int | None) -> str:
     """Write the releases as a table that marks the live one."""
     if history.empty:
-        return "no release yet"
+        return "no releases yet"
     marks = history["version"].map(lambda version: "live" if version == live else "")
     return str(history.assign(live=marks).to_string(index=False))
 
 
+def _require_number(folder: Path, manifest: Manifest) -> None:
+    if folder.name != str(manifest.version):
+        raise ModelError(f"{folder} contains the files of release {manifest.version}")
+
+
 def _link(path: Path, target: Path) -> None:
+    """Create a link; a folder or file in its place is a copy made by who copied the project."""
     if path.is_symlink() and path.readlink() == target:
         return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from risk import store
 from risk.config import Config
-from risk.data import drops
+from risk.data import drops, part_files
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.dating import INGESTION, LABELLED_BY, PLACE, Change, is_since
@@ -48,6 +48,7 @@ def accepted(
     INGESTION brought the row, as the row number PLACE of its drop, and LABELLED_BY its label.
     Labels of the ingestions `without` are left out.
     """
+    part_files.verify(config, ledger, ingestion_ids)
     frames = [store.read_parts(config, [number]) for number in ingestion_ids]
     numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(rows) for rows in frames])
     places = np.concatenate([np.arange(len(rows)) for rows in frames] or [np.arange(0)])

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from risk import store
 from risk.config import Config
+from risk.data import part_files
 from risk.data.statistics import as_rows, summarise
 from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
@@ -71,7 +71,7 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
 
 def record_statistics(config: Config, ledger: Ledger, batch: Sequence[int]) -> None:
     """Record the column statistics of these ingestions."""
-    rows = store.read_parts(config, sorted({*batch} & {*ledger.ingestions.parts()}))
+    rows = part_files.read(config, ledger, sorted({*batch} & {*ledger.ingestions.parts()}))
     ledger.column_statistics.record(as_rows(summarise(rows, config.columns)))
 
 

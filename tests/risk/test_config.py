@@ -305,3 +305,44 @@ def test_a_source_can_be_changed_by_the_environment(write):
     config = Config.load(path, environment={"RISK_SOURCES__CRM__MAX_ROWS": "7"})
 
     assert config.sources["crm"].max_rows == 7
+
+
+def test_a_byte_order_mark_is_no_part_of_the_settings(write):
+    path = write()
+    settings = path.read_text()
+    path.write_text(f"\ufeff{settings}")
+
+    assert Config.load(path) == Config.load(write())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"random_seed": 1, "random_seed": 2}', '{"columns": {"target": "a", "target": "b"}}'],
+)
+def test_a_key_given_twice_is_refused(tmp_path, text):
+    """JSON keeps the last one without a word."""
+    path = tmp_path / "config.json"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match="settings given more than once: (random_seed|target)"):
+        Config.load(path)
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative"),
+    [(True, False), (True, "no"), (1, "1"), (1, "1.0"), (1, 1.0), ("a", "a ")],
+)
+def test_labels_that_mean_two_things_or_one_are_refused(write, positive, negative):
+    columns = json.loads((ROOT / "config.json").read_text())["columns"]
+    labels = {"positive_label": positive, "negative_label": negative}
+
+    with pytest.raises(ConfigError, match=r"positive_label|negative_label"):
+        Config.load(write(columns=columns | labels))
+
+
+def test_settings_nested_too_deeply_are_refused(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("[" * 100_000)
+
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        Config.load(path)

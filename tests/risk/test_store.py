@@ -188,3 +188,57 @@ def test_a_line_of_csv_reads_back_equal(end):
 
     assert list(csv.reader(io.StringIO(line, newline=""))) == [cells]
     assert store.csv_line(["a", 1]) == "a,1\n"
+
+
+@pytest.mark.parametrize("path", ["data", "/proc/run.lock", "config.json/run.lock"])
+def test_a_lock_that_cannot_be_taken_is_a_storage_error(world, path):
+    """A folder in its place, a file system that takes no files, a file in place of the folder."""
+    config = world.set(lock_path=path)
+
+    with pytest.raises(StorageError), store.lock(config, holder="test"):
+        pass
+
+
+@pytest.mark.parametrize("notice", [b"\xff\xfe\x00", b"two\nlines\x1b[2J", None])
+def test_a_holder_that_cannot_be_read_is_busy_all_the_same(world, notice):
+    config = world.config
+    path = (config.root / config.lock_path).with_suffix(".holder")
+    with store.lock(config, holder="test"):
+        path.unlink()
+        if notice is None:
+            path.mkdir()
+        else:
+            path.write_bytes(notice)
+        with pytest.raises(BusyError) as busy, store.lock(config, holder="other"):
+            pass
+
+    assert "is held by" in str(busy.value)
+    assert str(busy.value).isprintable()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"short"])
+def test_a_signing_key_with_nothing_in_it_signs_nothing(world, content):
+    store.signing_key(world.config)
+    (world.folder / ".secrets" / "signing_key").write_bytes(content)
+
+    with pytest.raises(ConfigError, match=r"has fewer than 32 bytes; restore it"):
+        store.signing_key(world.config)
+
+
+def test_a_lost_signing_key_is_not_replaced_by_a_new_one(deployed):
+    """Not by a quiet run, nor by training; what the message says begins anew."""
+    key = deployed.folder / ".secrets" / "signing_key"
+    key.unlink()
+
+    for script in ("full_process.py", "training.py"):
+        result = deployed.command(script)
+        assert result.returncode == 78
+        assert "restore it from a backup" in result.stderr
+        assert "move deployment and models/development away" in result.stderr
+    assert not key.exists()
+
+    for name in ("deployment", "models/development"):
+        (deployed.folder / name).rename(deployed.folder / f"{name}.old")
+    for words in (["training.py"], ["deployment.py", "--force"], ["full_process.py"]):
+        result = deployed.command(*words)
+        assert result.returncode == 0, result.stderr

@@ -263,6 +263,7 @@ def test_every_digit_of_the_signature_counts(folder, position):
         "{}",
         '{"manifest": {}}',
         '{"manifest": {}, "signature": 1}',
+        '{"manifest": ' * 100_000,
         '{"manifest": {}, "signature": "é"}',
     ],
 )
