@@ -9,12 +9,11 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import filelock
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +21,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from risk.config import Columns, Config, ReportFormat
-from risk.errors import BusyError, ConfigError, StorageError
+from risk.errors import ConfigError, StorageError
 from risk.schema import ROW_HASH
 
 ROWS_PER_BATCH = 100_000
@@ -33,59 +32,6 @@ QUARANTINED_ROWS = "rows.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
 Records = Sequence[Sequence[str]]
 Reasons = Sequence[tuple[str, int, str, str, str]]
-
-
-@contextmanager
-def lock(config: Config, *, holder: str) -> Iterator[Callable[[], None]]:
-    """Hold the file lock for writing; raise BusyError naming its holder if it is taken.
-
-    What is yielded raises BusyError if the lock file was removed or replaced since, so that
-    another run may have locked the new one.
-    """
-    path = config.root / config.lock_path
-    notice = path.with_suffix(".holder")
-    with storage_faults(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))  # FileLock would wait for permission
-    kernel_lock = filelock.FileLock(path)
-    try:
-        kernel_lock.acquire(timeout=0)
-    except filelock.Timeout:
-        held_by = _holder(notice)
-        raise BusyError(f"{config.name_of(path)} is held by {held_by}; nothing was done") from None
-    except OSError as error:
-        raise StorageError(f"{path} cannot be locked: {error.strerror or error}") from error
-    try:
-        locked = _inode(path)
-
-        def require_held() -> None:
-            if locked is None or _inode(path) != locked:
-                raise BusyError(
-                    f"{config.name_of(path)} was removed while this run held it; nothing more is "
-                    "written. Leave that file alone: a run that has ended does not hold it"
-                )
-
-        write(notice, f"{holder}, process {os.getpid()}")
-        yield require_held
-    finally:
-        kernel_lock.release()
-
-
-def _holder(notice: Path) -> str:
-    """Return who holds a lock; the notice may be missing, or written by something else."""
-    try:
-        text = notice.read_bytes()[:500].decode("utf-8", "replace")
-    except OSError:
-        return "another run"
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 @contextmanager

@@ -26,6 +26,7 @@ import full_process
 import ingestion
 from risk import store
 from risk.config import Config
+from risk.ledger import file_lock
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from tests.servers import Place
@@ -60,7 +61,7 @@ def rehearse(template: Path, world: Path, work: Work) -> None:
     shutil.copytree(template, world, symlinks=True)
     config = Config.load(world / "config.json")
     Place("", None if config.database_url.startswith("sqlite") else config.database_url).empty()
-    with store.lock(config, holder="test"), Ledger.open(config) as ledger:
+    with file_lock.lock(config, holder="test"), Ledger.open(config) as ledger:
         work.run(config, ledger)
     work.state(world)
     gc.freeze()  # a fork that collects garbage would copy all that it looks at
@@ -83,7 +84,7 @@ def in_a_fork(world: Path, work: Work, point: int) -> int:
         try:
             arm(world, point)
             config = Config.load(world / "config.json")
-            with store.lock(config, holder="test"), Ledger.open(config) as ledger:
+            with file_lock.lock(config, holder="test"), Ledger.open(config) as ledger:
                 code = work.run(config, ledger).exit_code
         except Exception as error:
             print(f"point {point}: {error!r}", file=sys.stderr, flush=True)

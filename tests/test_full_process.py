@@ -4,9 +4,8 @@ import pytest
 import sqlalchemy as sa
 
 import full_process
-from risk import store
 from risk.explain import reasons, sentences
-from risk.ledger import tables
+from risk.ledger import file_lock, tables
 from risk.ledger.ledger import Ledger
 from risk.models import training_data
 from tests.factories import HEADER, customers
@@ -306,7 +305,7 @@ def test_fail_on_drift_exits_3(deployed):
 )
 def test_a_question_is_answered_while_a_run_holds_the_lock(deployed, question):
     """It reads what is there; it need not wait for an hour of training."""
-    with store.lock(deployed.config, holder="a run"):
+    with file_lock.lock(deployed.config, holder="a run"):
         answer = deployed.command(*question)
 
     assert answer.returncode == 0, answer.stderr
@@ -314,7 +313,7 @@ def test_a_question_is_answered_while_a_run_holds_the_lock(deployed, question):
 
 def test_only_one_run_is_at_work(world):
     """The second one is told who holds the lock, and leaves with 75."""
-    with store.lock(world.config, holder="the first since noon"):
+    with file_lock.lock(world.config, holder="the first since noon"):
         late = world.command("full_process.py")
 
     assert late.returncode == 75

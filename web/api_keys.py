@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from risk import store
 from risk.config import LOOPBACK, Config
 from risk.errors import ConfigError, UnknownName, UsageError
+from risk.ledger import file_lock
 from risk.ledger.database import utc_now
 
 Scope = Literal["read", "write", "admin"]
@@ -152,7 +153,7 @@ def listing(config: Config) -> Listing:
 def _changing(config: Config) -> AbstractContextManager[object]:
     """Hold the lock on the key file, which is independent of the lock of runs."""
     beside = config.api_keys_path.with_suffix(".lock")
-    return store.lock(config.model_copy(update={"lock_path": beside}), holder="app.py keys")
+    return file_lock.lock(config.model_copy(update={"lock_path": beside}), holder="app.py keys")
 
 
 def _write(config: Config, keys: tuple[Key, ...]) -> None:

@@ -23,14 +23,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from risk import cli, store
+from risk import cli
 from risk.admin import export as exports
 from risk.admin import retention
 from risk.admin.export import Kind, Transferred
 from risk.admin.retention import Pruned
 from risk.config import Config
 from risk.errors import UsageError
-from risk.ledger import database, lease, migrate
+from risk.ledger import database, file_lock, lease, migrate
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import REVISION
 
@@ -53,7 +53,7 @@ def run(config: Config, ledger: Ledger | None = None, *, command: str, **options
 
 def upgrade(config: Config) -> str:
     """Upgrade an older schema to this version, after a backup if the database is a file."""
-    with store.lock(config, holder=HOLDER), _connected(config, create=True) as engine:
+    with file_lock.lock(config, holder=HOLDER), _connected(config, create=True) as engine:
         found = migrate.found_revision(engine)
         if found == REVISION:
             return f"ledger schema is already at revision {REVISION}"

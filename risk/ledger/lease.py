@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from risk import store
 from risk.config import Config
 from risk.errors import BusyError, LedgerError
+from risk.ledger import file_lock
 from risk.ledger.column_types import UtcDateTime
 from risk.ledger.database import database_faults, utc_now
 from risk.ledger.ledger import Ledger
@@ -48,7 +49,7 @@ def only_writer(
     A database file is used from one machine, where the kernel's lock is enough.
     """
     opened = Ledger.open(config, clock=clock, upgrade=upgrade)
-    with store.lock(config, holder=holder) as require_held, opened as ledger:
+    with file_lock.lock(config, holder=holder) as require_held, opened as ledger:
         with among_machines(config, ledger.engine, holder=holder) as lease:
 
             def confirm(connection: sa.Connection) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from risk import store
-from risk.errors import BusyError, ConfigError, StorageError
+from risk.errors import ConfigError, StorageError
 
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path):
@@ -48,7 +48,7 @@ def test_what_is_written_is_flushed_to_the_disk_before_it_is_published(tmp_path)
         "if event == 'os.rename' else None)\n"
         "os.fsync = lambda descriptor: (calls.append('fsync'), real_fsync(descriptor))[1]\n"
         "from pathlib import Path\n"
-        "from risk import store\n"
+        "from risk.ledger import file_lock\n"
         "store.write(Path(sys.argv[1]), 'text')\n"
         "print(calls[-3:])\n"
     )
@@ -87,33 +87,6 @@ def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path):
     with pytest.raises(StorageError, match="No space left"), store.storage_faults(tmp_path):
         with open("/dev/full", "wb", buffering=0) as file:
             file.write(b"x")
-
-
-def test_the_lock_keeps_others_out_and_is_freed(world):
-    """Holder named; afterwards the next one gets in."""
-    with (
-        store.lock(world.config, holder="training since noon"),
-        pytest.raises(BusyError, match="training since noon"),
-        store.lock(world.config, holder="other"),
-    ):
-        pass
-
-    with store.lock(world.config, holder="other"):
-        pass
-
-
-def test_a_dead_holder_does_not_keep_the_lock(world):
-    """The kernel frees it, even after SIGKILL."""
-    script = (
-        "import os, sys\nfrom pathlib import Path\nfrom risk import store\n"
-        "from risk.config import Config\n"
-        "with store.lock(Config.load(Path(sys.argv[1])), holder='dead'):\n"
-        "    os.kill(os.getpid(), 9)\n"
-    )
-    subprocess.run([sys.executable, "-c", script, world.folder / "config.json"])
-
-    with store.lock(world.config, holder="next"):
-        pass
 
 
 def test_the_signing_key_is_made_once_and_private(world):
@@ -188,32 +161,6 @@ def test_a_line_of_csv_reads_back_equal(end):
 
     assert list(csv.reader(io.StringIO(line, newline=""))) == [cells]
     assert store.csv_line(["a", 1]) == "a,1\n"
-
-
-@pytest.mark.parametrize("path", ["data", "/proc/run.lock", "config.json/run.lock"])
-def test_a_lock_that_cannot_be_taken_is_a_storage_error(world, path):
-    """A folder in its place, a file system that takes no files, a file in place of the folder."""
-    config = world.set(lock_path=path)
-
-    with pytest.raises(StorageError), store.lock(config, holder="test"):
-        pass
-
-
-@pytest.mark.parametrize("notice", [b"\xff\xfe\x00", b"two\nlines\x1b[2J", None])
-def test_a_holder_that_cannot_be_read_is_busy_all_the_same(world, notice):
-    config = world.config
-    path = (config.root / config.lock_path).with_suffix(".holder")
-    with store.lock(config, holder="test"):
-        path.unlink()
-        if notice is None:
-            path.mkdir()
-        else:
-            path.write_bytes(notice)
-        with pytest.raises(BusyError) as busy, store.lock(config, holder="other"):
-            pass
-
-    assert "is held by" in str(busy.value)
-    assert str(busy.value).isprintable()
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"short"])

@@ -148,9 +148,9 @@ def test_two_commands_at_once_do_not_undo_each_other(world):
 
 def test_keys_can_be_changed_while_a_run_is_at_work(world):
     """Who takes a key away from somebody cannot wait for a training to end."""
-    from risk import store
+    from risk.ledger import file_lock
 
-    with store.lock(world.config, holder="a run"):
+    with file_lock.lock(world.config, holder="a run"):
         api_keys.create(world.config, "ci", "read")
         api_keys.revoke(world.config, "ci")
 

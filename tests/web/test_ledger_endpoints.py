@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from app import create_app
 from risk import store
+from risk.ledger import file_lock
 from risk.ledger.tables import decisions, requests_for_change, stage_timings
 from risk.models import model
 from web import api_keys, response_models
@@ -362,7 +363,7 @@ def test_a_release_is_chosen_by_a_number(client, alice, body):
 
 def test_while_a_run_is_at_work_no_release_is_chosen(client, world, alice, ledger):
     """503 with the time after which to try again, and who holds the lock."""
-    with store.lock(world.config, holder="full_process"):
+    with file_lock.lock(world.config, holder="full_process"):
         answer = client.post("/models/champion", headers=alice, json={"version": 1})
 
     assert answer.status_code == 503

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from risk import store
 from risk.admin.__main__ import run
 from risk.errors import BusyError, NoLedger, UsageError
-from risk.ledger import migrate
+from risk.ledger import file_lock, migrate
 from risk.ledger.engines import make_engine
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import REVISION
@@ -129,7 +129,7 @@ def test_what_is_kept_is_told_and_done(world, upkeep, ledger):
 
 def test_a_run_is_not_disturbed(world, upkeep, ledger):
     """Whoever changes something waits for his turn: 75."""
-    with store.lock(world.config, holder="full_process since noon"):
+    with file_lock.lock(world.config, holder="full_process since noon"):
         with pytest.raises(BusyError):
             run(world.config, command="upgrade")
         result = upkeep("copy", "--to", "sqlite:///x")
