@@ -3,16 +3,17 @@
     python -m risk.admin upgrade              upgrade the schema to this version of the project
     python -m risk.admin current              show the revision of the schema
     python -m risk.admin history              list all revisions
+    python -m risk.admin check                verify the installation: settings, key, releases, data
     python -m risk.admin prune                delete old data as set in `keeping`
     python -m risk.admin prune --dry-run      show what would be deleted
     python -m risk.admin export --to FOLDER   write tables and views to CSV or Parquet files
     python -m risk.admin copy --to URL        copy the ledger into an empty database
 
-Reads   the ledger; prune also reads releases, reports and quarantine
+Reads   the ledger; prune also reads releases, reports and quarantine; check reads everything
 Writes  upgrade and prune: the ledger; prune: also releases, reports and quarantine;
         export: FOLDER; copy: the target database
 Exits   0 success, 64 wrong usage, 69 database unavailable or of another version,
-        74 storage error, 75 a run is in progress, 78 invalid configuration
+        74 storage error, 75 a run is in progress, 76 damaged release, 78 invalid configuration
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from risk import cli
+from risk.admin import check, retention
 from risk.admin import export as exports
-from risk.admin import retention
 from risk.admin.export import Kind, Transferred
 from risk.admin.retention import Pruned
 from risk.config import Config
@@ -103,6 +104,7 @@ COMMANDS: Mapping[str, tuple[Callable[..., object], set[str]]] = {
     "upgrade": (upgrade, set()),
     "current": (current, set()),
     "history": (history, set()),
+    "check": (check.check, set()),
     "prune": (prune, {"dry_run"}),
     "export": (export, {"to", "format", "table"}),
     "copy": (copy, {"to"}),

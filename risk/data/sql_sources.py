@@ -67,6 +67,13 @@ def after(
             out_of_reach.append(str(error))
 
 
+def probe(config: Config, name: str) -> None:
+    """Raise SourceError if a source cannot be read."""
+    source = config.sources[name]
+    with _faults(name, source), _connected(config, source) as connection:
+        connection.execute(_query(source, None).limit(1)).first()
+
+
 def _fetches(config: Config, ledger: Ledger, name: str) -> Iterator[Fetch]:
     """Yield the new rows of a source, fetch by fetch, until there are no more.
 

@@ -39,6 +39,12 @@ class People:
         """Return the text for a person."""
         return announcement.text
 
+    def is_usable(self) -> bool:
+        """Whether apprise knows what to do with the address."""
+        import apprise
+
+        return bool(apprise.Apprise().add(self.address.get_secret_value()))
+
     def deliver(self, messages: Sequence[Record], timeout: float) -> str | None:
         """Send messages as one; return the error, without secrets, or None."""
         import apprise
@@ -84,6 +90,10 @@ class Machine:
     def write(self, announcement: Announcement) -> str:
         """Return the fields for a program, as JSON."""
         return json.dumps(announcement.content)
+
+    def is_usable(self) -> bool:
+        """Whether the address is one of HTTP."""
+        return self.address.get_secret_value().startswith(("http://", "https://"))
 
     def deliver(self, messages: Sequence[Record], timeout: float) -> str | None:
         """Post one event; only 2xx counts as delivered, redirects are not followed."""

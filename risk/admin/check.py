@@ -1,0 +1,161 @@
+"""Verification of a whole installation: what is wrong, and how to repair it; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from risk import store
+from risk.config import Config
+from risk.data import part_files, sql_sources
+from risk.decisions import damage
+from risk.errors import ConfigError, LedgerError, ModelError, NoLedger, RiskError, StorageError
+from risk.ledger.ledger import Ledger
+from risk.models import model, releases
+from risk.notify import channels
+
+REBUILD = "run: python ingestion.py, which rebuilds it"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong, its exit code, and how to repair it if the text does not say so."""
+
+    text: str
+    exit_code: int
+    repair: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.repair}" if self.repair else self.text
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What was verified, and every fault that was found."""
+
+    verified: Sequence[str]
+    faults: Sequence[Fault]
+
+    @property
+    def exit_code(self) -> int:
+        """0 if nothing is wrong, else the greatest code: settings before models before files."""
+        return max((fault.exit_code for fault in self.faults), default=0)
+
+    def __str__(self) -> str:
+        found = [f"wrong: {fault}" for fault in self.faults]
+        total = f"{len(found)} faults" if len(found) != 1 else "1 fault"
+        return "\n".join([*found, f"verified: {', '.join(self.verified)}; {total}"])
+
+
+def check(config: Config) -> Checkup:
+    """Verify settings, key, ledger, releases, parts, derived files, sources and messages."""
+    faults = [fault for examine in ALONE for fault in _caught(examine, config)]
+    verified = ["settings", "signing key", "sources", "messages", "schema"]
+    try:
+        with Ledger.open(config, upgrade=False) as ledger:
+            faults += [fault for examine in BY_LEDGER for fault in examine(config, ledger)]
+            versions, parts = releases.versions(config.deployment_folder), ledger.ingestions.parts()
+    except NoLedger as error:
+        if releases.versions(config.deployment_folder):
+            faults.append(Fault(str(error), error.exit_code, "is database_url right?"))
+        return Checkup(verified, faults)
+    except LedgerError as error:
+        faults.append(Fault(str(error), error.exit_code))
+        return Checkup(verified, faults)
+    counted = [f"{len(versions)} releases", f"{len(parts)} parts", "derived files"]
+    return Checkup([*verified, *counted], faults)
+
+
+def _caught(examine: Callable[[Config], object], config: Config) -> Iterator[Fault]:
+    try:
+        examine(config)
+    except RiskError as error:
+        yield Fault(str(error), error.exit_code)
+
+
+def _settings(config: Config) -> None:
+    model.build(config.columns, config.training, random_seed=config.random_seed)
+    for path in (config.input_folder, config.test_data):
+        if not path.exists():
+            raise ConfigError(f"{config.name_of(path)} does not exist; correct the settings")
+
+
+def _signing_key(config: Config) -> None:
+    is_new = not (config.root / config.signing_key_path).exists()
+    if is_new and not releases.versions(config.deployment_folder):
+        return  # the first training creates it
+    store.signing_key(config)
+
+
+def _sources(config: Config) -> None:
+    for name in config.sources:
+        sql_sources.probe(config, name)
+
+
+def _messages(config: Config) -> None:
+    for target in channels.targets(config):
+        if not target.is_usable():
+            raise ConfigError(f"messages cannot be sent to {target.name}; correct its address")
+
+
+def _releases(config: Config, ledger: Ledger) -> Iterator[Fault]:
+    live = ledger.decisions.live_version()
+    recorded = {int(version) for version in ledger.releases.history()["version"]}
+    on_disk = releases.versions(config.deployment_folder)
+    for version in sorted({*on_disk, *([live] if live else [])} & recorded):
+        try:
+            fault = damage.fault_of(config, ledger, version)
+        except ConfigError:
+            return  # without the key, which is a fault already, none can be verified
+        if fault:
+            is_live = version == live
+            repair = "run: python full_process.py, which restores or replaces it"
+            spare = "it cannot be rolled back to: restore it from a backup, or remove its folder"
+            text = f"release {version}: {fault}"
+            yield Fault(text, ModelError.exit_code, repair if is_live else spare)
+    if live is None:
+        return
+    try:
+        if releases.live_version(config.deployment_folder) != live:
+            releases.live_folder(config.deployment_folder)
+            wrong = f"release {live} should be live, but another one is"
+            yield Fault(wrong, ModelError.exit_code, "run: python full_process.py")
+        releases.load_champion(config)
+    except ModelError as error:
+        yield Fault(str(error), error.exit_code)
+
+
+def _parts(config: Config, ledger: Ledger) -> Iterator[Fault]:
+    added = {row.id: row.rows_added for row in ledger.ingestions.after(0)}
+    for number in ledger.ingestions.parts():
+        path = store.part_path(config, number)
+        try:
+            part_files.verify(config, ledger, [number])
+            with store.storage_faults(path):
+                rows = pq.read_metadata(path).num_rows
+        except StorageError as error:
+            yield Fault(str(error), error.exit_code, "restore it from a backup")
+            continue
+        if rows != added[number]:
+            text = f"{config.name_of(path)} has {rows} rows, the ledger {added[number]}"
+            yield Fault(text, StorageError.exit_code, "restore it from a backup")
+
+
+def _derived_files(config: Config, ledger: Ledger) -> Iterator[Fault]:
+    for name in (config.compiled_data_filename, config.compilation_record_filename):
+        path = config.ingested_folder / name
+        _, size = ledger.derived_files.state(name)
+        try:
+            actual = len(store.read(path)) if size else 0
+        except StorageError as error:
+            yield Fault(str(error), error.exit_code, REBUILD)
+            continue
+        if actual < size:
+            text = f"{config.name_of(path)} has {actual} bytes, the ledger {size}"
+            yield Fault(text, StorageError.exit_code, REBUILD)
+
+
+ALONE = (_settings, _signing_key, _sources, _messages)
+BY_LEDGER = (_releases, _parts, _derived_files)

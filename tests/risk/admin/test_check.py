@@ -1,0 +1,132 @@
+import json
+import time
+
+import pytest
+from pydantic import SecretStr
+
+from risk import store
+from risk.admin import check
+from risk.models import releases
+from tests.factories import once, two_releases
+
+
+@pytest.fixture
+def world(world, shared):
+    return world.copy_of(once(shared, "two_releases", two_releases))
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def part(world):
+    return min(store.part_path(world.config, 0).parent.iterdir())
+
+
+def release(world, version):
+    return releases.release_path(world.config.deployment_folder, version)
+
+
+def test_a_sound_installation_is_verified_in_seconds_and_not_changed(world, tree):
+    before, began = tree(), time.monotonic()
+
+    found = check.check(world.config)
+
+    assert found.exit_code == 0
+    assert "2 releases, " in str(found)
+    assert str(found).endswith(" parts, derived files; 0 faults")
+    assert time.monotonic() - began < 10
+    assert tree() == before
+
+
+def test_before_the_first_run_nothing_is_wrong(new_world, tmp_path, tree):
+    fresh = new_world(tmp_path / "fresh")
+
+    assert check.check(fresh.config).exit_code == 0
+    assert not (fresh.folder / ".secrets").exists()
+    assert not (fresh.folder / "db").exists()
+
+
+HARMS = {
+    "live model": (lambda w: flip_a_bit(release(w, 2) / "trained_model.pkl"), 76, "release 2"),
+    "live score": (lambda w: flip_a_bit(release(w, 2) / "latest_score.csv"), 76, "release 2"),
+    "older release": (lambda w: flip_a_bit(release(w, 1) / "reference.json"), 76, "release 1"),
+    "live link": (
+        lambda w: releases.switch(w.config.deployment_folder, 1),
+        76,
+        "release 2 should be live",
+    ),
+    "part": (lambda w: flip_a_bit(part(w)), 74, ".parquet is damaged"),
+    "missing part": (lambda w: part(w).unlink(), 74, ".parquet: No such file"),
+    "derived file": (
+        lambda w: (w.config.ingested_folder / "final_data.csv").write_text("x"),
+        74,
+        "final_data.csv has 1 bytes",
+    ),
+    "missing derived file": (
+        lambda w: (w.config.ingested_folder / "ingested_files.csv").unlink(),
+        74,
+        "ingested_files.csv",
+    ),
+    "lost key": (lambda w: (w.folder / ".secrets" / "signing_key").unlink(), 78, "signing key"),
+    "empty key": (
+        lambda w: (w.folder / ".secrets" / "signing_key").write_text(""),
+        78,
+        "signing key",
+    ),
+    "estimator": (lambda w: w.set(training__parameters={"depth": 1}), 78, "has no ['depth']"),
+    "input folder": (lambda w: w.set(input_folder_path="nowhere"), 78, "nowhere does not exist"),
+    "ledger": (lambda w: (w.folder / "db" / "monitoring.sqlite").write_text("x"), 69, "ledger"),
+}
+
+
+@pytest.mark.parametrize("name", HARMS)
+def test_each_fault_is_named_with_its_repair_and_exit_code(world, name):
+    harm, exit_code, said = HARMS[name]
+    harm(world)
+
+    found = check.check(world.config)
+
+    assert found.exit_code == exit_code, str(found)
+    assert said in str(found)
+
+
+@pytest.mark.parametrize(
+    "name", ["derived file", "missing derived file", "live model", "live link"]
+)
+def test_the_repair_that_is_advised_works(world, name):
+    HARMS[name][0](world)
+    (fault,) = check.check(world.config).faults[:1]
+    script = next(s for s in ("ingestion.py", "full_process.py") if s in str(fault))
+
+    assert world.command(script).returncode == 0
+
+    assert check.check(world.config).exit_code == 0
+
+
+def test_a_source_out_of_reach_and_an_unusable_address_are_found(world):
+    config = world.set(sources={"crm": {"table": "nothing", "high_water_mark": "id"}})
+    hook = {"webhook_url": SecretStr("ftp://x"), "webhook_secret": SecretStr("s" * 32)}
+    config = config.model_copy(update=hook)
+
+    found = check.check(config)
+
+    assert "source crm: " in str(found)
+    assert "messages cannot be sent to webhook" in str(found)
+    assert found.exit_code == 78
+
+
+def test_the_command_answers_in_words_and_in_json(world):
+    flip_a_bit(part(world))
+    words = ["--config", str(world.folder / "config.json")]
+
+    from tests import forks
+
+    plain = forks.FORKS.run("risk.admin", [*words, "check"], forks.threads())
+    as_json = forks.FORKS.run("risk.admin", [*words, "check", "--json"], forks.threads())
+
+    assert plain.returncode == as_json.returncode == 74
+    assert plain.stdout.startswith("wrong: ")
+    assert json.loads(as_json.stdout)["faults"][0]["exit_code"] == 74
