@@ -48,7 +48,7 @@ def test_what_is_written_is_flushed_to_the_disk_before_it_is_published(tmp_path)
         "if event == 'os.rename' else None)\n"
         "os.fsync = lambda descriptor: (calls.append('fsync'), real_fsync(descriptor))[1]\n"
         "from pathlib import Path\n"
-        "from risk.ledger import file_lock\n"
+        "from risk import store\n"
         "store.write(Path(sys.argv[1]), 'text')\n"
         "print(calls[-3:])\n"
     )
