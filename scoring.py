@@ -27,7 +27,8 @@ def evaluate(config: Config, trusted: Model, name: str, data: Path | None = None
     path = data or config.test_data
     rows = drops.read_whole(config, path)
     estimates = evaluation.score(trusted, rows, config=config)
-    return Scorecard(name, config.name_of(path), estimates)
+    n_positive = int(rows[trusted.manifest.target].sum())
+    return Scorecard(name, config.name_of(path), estimates, n_positive)
 
 
 def find_model(config: Config, name: str) -> Path:

@@ -30,7 +30,7 @@ REMOTE = {
     POSTGRESQL: ("postgresql://postgres@127.0.0.1:5432", "postgres"),
     MARIADB: ("mariadb://root@127.0.0.1:3306", "mysql"),
 }
-NEXT = "0011"
+NEXT = "0012"
 NEXT_REVISION = Path(__file__).parent / "fixtures" / "next_revision.py"
 on_every_server = pytest.mark.on(SQLITE, *REMOTE)
 on_servers_in_turn = pytest.mark.on(SQLITE, *REMOTE, in_turn=True)

@@ -194,6 +194,7 @@ class Score(BaseModel):
     lower: float | None
     upper: float | None
     n: int
+    n_positive: int | None
 
 
 class Refused(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -47,6 +47,7 @@ class Snapshot:
     decisions: Sequence[Row] = ()
     incidents: Sequence[Row] = ()
     scores: pd.DataFrame | None = None
+    positives: Mapping[str, int] = field(default_factory=dict)
     risk: Row | None = None
 
     @property
@@ -61,7 +62,11 @@ class Snapshot:
             return {}
         own = self.scores["version"].eq(self.release["version"]) & self.scores["value"].notna()
         kinds = self.scores["dataset"].map(KINDS).fillna(PROMISED)
-        return dict(zip(kinds[own], as_rows(self.scores[own]), strict=True))
+        rows = [
+            row | {"n_positive": self.positives.get(row["dataset"])}
+            for row in as_rows(self.scores[own])
+        ]
+        return dict(zip(kinds[own], rows, strict=True))
 
     def causes(self, decision: Row) -> list[Row]:
         """Return the incidents that were open when something was decided, the worst first."""
@@ -103,6 +108,7 @@ def look(
             *ledger.incidents.page(NEWEST, is_open=False).items,
         ],
         scores=ledger.trends.of(config.checks.metric),
+        positives=ledger.scores.positives(live, config.checks.metric) if live else {},
         risk=json.loads(stored) if stored else None,
     )
 

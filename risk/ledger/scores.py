@@ -23,6 +23,15 @@ class Scores:
         common = {"run_id": self.database.run_id, "scored_at": self.database.now()}
         self.database.write(scores, rows, **common)
 
+    def positives(self, version: int, metric: str) -> dict[str, int]:
+        """Return how many rows were positive at a release's newest score on each data set."""
+        table = scores.c
+        known = (table.version == version) & (table.metric == metric)
+        query = sa.select(table.dataset, table.n_positive).where(
+            known & table.n_positive.is_not(None)
+        )
+        return {row[0]: row[1] for row in self.database.rows(query.order_by(table.id))}
+
     def page(
         self,
         part: Part = NEWEST,

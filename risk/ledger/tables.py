@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0010"
+REVISION = "0011"
 
 
 metadata = MetaData(
@@ -269,6 +269,7 @@ scores = Table(
     Column("lower", Number),
     Column("upper", Number),
     Column("n", BigInteger, nullable=False),
+    Column("n_positive", BigInteger),
     Index("ix_scores_metric_scored_at", "metric", "scored_at"),
 )
 

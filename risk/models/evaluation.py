@@ -23,6 +23,7 @@ class Scorecard:
     model: str
     dataset: str
     estimates: dict[str, Estimate]
+    n_positive: int | None = None
 
     def __str__(self) -> str:
         lines = [f"{name:<18}{estimate}" for name, estimate in self.estimates.items()]
@@ -38,6 +39,7 @@ class Scorecard:
         """Return one row per score under the ledger's column names."""
         return [
             {"dataset": self.dataset, "metric": name, **asdict(estimate)}
+            | {"n_positive": self.n_positive}
             for name, estimate in self.estimates.items()
         ]
 

@@ -60,6 +60,7 @@ class Assessment:
     attribution: Attribution | None
     scores: dict[str, dict[str, Estimate]]
     cause: Mapping[str, Any] = field(default_factory=dict)
+    n_positive: int | None = None
 
     @property
     def alarms(self) -> list[Finding]:
@@ -85,8 +86,10 @@ class Assessment:
 
     def score_rows(self) -> list[dict[str, Any]]:
         """Return one row per score under the ledger's column names."""
+        counted = {outcomes.REALISED: self.n_positive}
         return [
             {"dataset": dataset, "metric": metric, **asdict(estimate)}
+            | {"n_positive": counted.get(dataset)}
             for dataset, estimates in self.scores.items()
             for metric, estimate in estimates.items()
         ]
@@ -120,6 +123,7 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
         predictions=predictions,
         attribution=(told_why := explain(monitored, rows, config) if len(rows) else None),
         scores=scores,
+        n_positive=int(labelled["y_true"].sum()) if len(labelled) else None,
         cause=_cause(monitored, told_why, rows, recent, config) if told_why else {},
     )
 

@@ -99,6 +99,7 @@ def _of_earlier_releases(
         manifest = Manifest.model_validate_json(ledger.releases.manifest(number))
         sha256 = manifest.files[manifest.model_name]
         known = {"model_sha256": sha256, "version": number, "dataset": outcomes.REALISED}
+        known["n_positive"] = int(part["y_true"].sum())
         scores = outcomes.realised(part, manifest.threshold, config)
         found += [known | {"metric": name, **asdict(score)} for name, score in scores.items()]
     return found
