@@ -66,7 +66,9 @@ def address_of(url: str) -> sa.URL:
         # omit cause and text of the error: both may contain the password that broke the URL
         raise LedgerError("database_url is not a valid database URL") from None
     rest = (address.host, address.database, *address.query)
-    if any("@" in (part or "") for part in rest):  # a password ends at its first @, / or ?
+    is_ambiguous = address.get_backend_name() != "sqlite" and url.count("@") > 1
+    if is_ambiguous or any("@" in (part or "") for part in rest):
+        # a password ends at its first @, / or ?: the rest would be printed as the host
         raise LedgerError("database_url: write @, / and ? in the password as %40, %2F and %3F")
     return address.set(drivername=DRIVERS.get(address.drivername, address.drivername))
 
