@@ -1,7 +1,7 @@
 """The web application: REST API and dashboard. GET requests never change data.
 
 Run     python app.py, on http://127.0.0.1:8000 by default; for production gunicorn wsgi:app;
-        python app.py keys create NAME --scope read, keys list, keys revoke NAME
+        python app.py keys create NAME --scope read --days 90, keys list, keys revoke NAME
 Reads   the champion, the data sets, the ledger, the API keys
 Writes  the API keys; requests that change data are recorded in the ledger
 Exits   64 wrong usage, 75 the keys are being changed, 78 invalid configuration, or no API key
@@ -15,6 +15,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
+from typing import Any
 
 import requests
 from flask_openapi import Info, OpenAPI
@@ -134,21 +135,22 @@ def run(
     what: str | None,
     action: str | None,
     name: str | None,
-    scope: api_keys.Scope | None,
+    **of_new_key: Any,
 ) -> object:
     """Serve the API, or create, list and revoke its keys."""
-    match what, action, name, scope:
-        case None, None, None, None:
+    chosen = {option: value for option, value in of_new_key.items() if value is not None}
+    match what, action, name, chosen:
+        case None, None, None, {} if not chosen:
             serve(config)
             return None
         case "keys", "create", str(), _:
-            return api_keys.create(config, name, scope or "read")
-        case "keys", "list", None, None:
+            return api_keys.create(config, name, **chosen)
+        case "keys", "list", None, {} if not chosen:
             return api_keys.listing(config)
-        case "keys", "revoke", str(), None:
+        case "keys", "revoke", str(), {} if not chosen:
             return api_keys.revoke(config, name)
     raise UsageError(
-        "usage: keys create NAME --scope read|write|admin, keys list, or keys revoke NAME"
+        "usage: keys create NAME --scope read|write|admin --days N, keys list, or keys revoke NAME"
     )
 
 
@@ -163,6 +165,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="name of the key; a new key is shown only once")
     parser.add_argument(
         "--scope", choices=api_keys.SCOPES, help="scope of a new key (default: read)"
+    )
+    parser.add_argument(
+        "--days", type=cli.row_number, help="days until a new key expires (default: never)"
     )
 
 

@@ -319,14 +319,16 @@ class Gate(Section):
 class Api(Section):
     """Address and request limits of the API, and whether reading on loopback requires a key.
 
-    `read_without_key` applies on loopback only. Behind a proxy on the same machine every request
-    looks local, so set it to false. `trusted_hosts` are additional allowed host names.
+    `read_without_key` applies on loopback only. `trusted_hosts` are additional allowed host names.
+    `trusted_proxies` are addresses of proxies whose X-Forwarded-For names the client; requests
+    that another proxy forwarded require a key.
     """
 
     host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(8000, ge=1, le=65535)
     read_without_key: bool = True
     trusted_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     max_body_bytes: int = Field(64_000_000, gt=0)
     max_rows: int = Field(100_000, gt=0)
     max_seconds: float = Field(30, gt=0)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import re
+import secrets
 from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -32,11 +33,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from risk import store
 from risk.config import LOOPBACK, Api, Config
 from risk.errors import LedgerError
-from web import dashboard, responses
+from web import dashboard, responses, sessions
 from web.api_keys import Keyring, Scope, covers, require_keys
 from web.service import service
+from web.sessions import Attempts
 
 NAME = "risk.access"
+ATTEMPTS = "risk.attempts"
 SESSION_LASTS = timedelta(hours=12)
 OPEN = {
     "operations.health",
@@ -61,6 +64,14 @@ SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "bearer": {"type": "http", "scheme": "bearer"},
 }
 MAX_PATH_LENGTH = 700
+FORWARDING = {
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+}
 
 pages = Blueprint("access", __name__, template_folder="templates")
 
@@ -87,6 +98,7 @@ def add_to(app: OpenAPI, config: Config, keyring: Keyring) -> None:
     )
     app.session_interface = Sessions()
     app.extensions[NAME] = keyring
+    app.extensions[ATTEMPTS] = Attempts()
     app.register_blueprint(pages)
     app.before_request(check)
     app.after_request(record_status)
@@ -98,8 +110,10 @@ class Sessions(SecureCookieSessionInterface):
     digest_method = staticmethod(hashlib.sha256)
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Return whether to restrict the cookie to HTTPS: if the request used it."""
-        return request.is_secure
+        """Return whether to restrict the cookie to HTTPS: if the request, or a proxy's, used it."""
+        forwarded = request.headers.get("X-Forwarded-Proto") == "https"
+        trusted = request.remote_addr in service().config.api.trusted_proxies
+        return request.is_secure or (forwarded and trusted)
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Sign with the secret in the settings, or one derived from the model-signing key."""
@@ -163,19 +177,28 @@ def sign_in() -> str:
 def take_key() -> BaseResponse:
     """Start a session if the key is valid."""
     target = _own_path(request.form.get("next", "/"))
+    attempts, address = current_app.extensions[ATTEMPTS], client_address()
+    if seconds := attempts.seconds_to_wait(address):
+        refusal = responses.problem(429, "Too Many Requests", "too many failed sign-ins")
+        refusal.headers["Retry-After"] = str(seconds)
+        return refusal
     key = _keyring().find(request.form.get("key", ""))
     if key is None:
+        attempts.failed(address)
+        current_app.logger.warning("failed sign-in from %s", address or "behind a proxy")
         return Response(_form(target, refused=True), status=401, headers=CHALLENGE)
+    attempts.succeeded(address)
     session.clear()
     session.permanent = True
-    session.update(name=key.name, fragment=key.fragment)
+    session.update(name=key.name, fragment=key.fragment, id=secrets.token_hex(16))
     return redirect(target, 303)
 
 
 @pages.post("/logout")
 def sign_out() -> BaseResponse:
-    """End the session."""
+    """End the session, also for who has a copy of its cookie."""
     if session:
+        sessions.end(service().config, session.get("id", ""), lasts=SESSION_LASTS)
         session.clear()
     return redirect(url_for("access.sign_in"), 303)
 
@@ -200,11 +223,27 @@ def _caller() -> Caller:
         key = _keyring().find(presented)
         return Caller(key.name, key.scope) if key else NOBODY
     key = _keyring().named(session.get("name", ""))
-    if key and key.fragment == session.get("fragment"):
+    is_current = key and key.fragment == session.get("fragment")
+    if key and is_current and sessions.is_open(service().config, session.get("id", "")):
         return Caller(key.name, key.scope, by_cookie=True)
-    is_local = request.remote_addr in (None, *LOOPBACK)
-    free = is_local and reading_is_free(service().config.api)
+    free = client_address() in LOOPBACK and reading_is_free(service().config.api)
     return Caller(None, "read") if free else NOBODY
+
+
+def client_address() -> str:
+    """Return the address of the client, "" if it is behind a proxy that is not trusted.
+
+    Of X-Forwarded-For the last address that no trusted proxy has is the one such a proxy saw.
+    """
+    peer = request.remote_addr or LOOPBACK[0]
+    if not FORWARDING & {name.lower() for name, _ in request.headers}:
+        return peer
+    trusted = service().config.api.trusted_proxies
+    if peer not in trusted:
+        return ""
+    named = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
+    clients = [address.strip() for address in named if address.strip() not in trusted]
+    return clients[-1] if clients else ""
 
 
 def _key_in_headers() -> str | None:

@@ -8,7 +8,7 @@ import json
 import secrets
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -32,7 +32,13 @@ class Key(BaseModel):
     name: str
     scope: Scope
     created_at: datetime
+    expires_at: datetime | None = None
     sha256: str = Field(pattern="^[0-9a-f]{64}$", repr=False)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the key has not expired."""
+        return self.expires_at is None or utc_now() < self.expires_at
 
     @property
     def fragment(self) -> str:
@@ -82,9 +88,10 @@ class Keyring:
 
     def keys(self) -> tuple[Key, ...]:
         """Return all valid keys."""
-        return *self._further, *self._in_file()
+        return tuple(key for key in (*self._further, *self.stored()) if key.is_valid)
 
-    def _in_file(self) -> tuple[Key, ...]:
+    def stored(self) -> tuple[Key, ...]:
+        """Return the keys in the file, also those that have expired."""
         path = self._config.root / self._config.api_keys_path
         shown = self._config.name_of(path)
         with store.storage_faults(path):
@@ -114,17 +121,22 @@ def require_keys(config: Config, host: str) -> None:
         )
 
 
-def create(config: Config, name: str, scope: Scope) -> NewKey:
-    """Create a key and store its hash; the key itself is only in the return value."""
+def create(config: Config, name: str, scope: Scope = "read", *, days: int | None = None) -> NewKey:
+    """Create a key, valid for some days or for good, and store its hash.
+
+    The key itself is only in the return value.
+    """
     if not name.isprintable() or name != name.strip() or not 0 < len(name) <= 64:
         raise UsageError("the name of a key must have 1 to 64 printable characters")
     with _changing(config):
-        keyring = Keyring(config)
-        if keyring.named(name):
+        keys = Keyring(config).stored()
+        if name in {key.name for key in keys}:
             raise UsageError(f"key {name!r} already exists; revoke it, or choose another name")
         store.signing_key(config)  # sessions are signed with a key derived from it
         new, stored = make(name, scope)
-        _write(config, (*keyring.keys(), stored))
+        if days is not None:
+            stored = stored.model_copy(update={"expires_at": utc_now() + timedelta(days=days)})
+        _write(config, (*keys, stored))
     return new
 
 
@@ -137,7 +149,7 @@ def make(name: str, scope: Scope) -> tuple[NewKey, Key]:
 def revoke(config: Config, name: str) -> str:
     """Revoke a key, and every session started with it, at once."""
     with _changing(config):
-        keys = Keyring(config).keys()
+        keys = Keyring(config).stored()
         if name not in {key.name for key in keys}:
             raise UnknownName(f"there is no key {name!r}; to list them: python app.py keys list")
         _write(config, tuple(key for key in keys if key.name != name))
@@ -145,9 +157,9 @@ def revoke(config: Config, name: str) -> str:
 
 
 def listing(config: Config) -> Listing:
-    """Return name, scope and creation time of every key."""
-    shown = {"name", "scope", "created_at"}
-    return Listing([key.model_dump(mode="json", include=shown) for key in Keyring(config).keys()])
+    """Return name, scope, creation and expiry of every key."""
+    keys = Keyring(config).stored()
+    return Listing([_dumped(key, exclude={"sha256"}) for key in keys])
 
 
 def _changing(config: Config) -> AbstractContextManager[object]:
@@ -157,9 +169,14 @@ def _changing(config: Config) -> AbstractContextManager[object]:
 
 
 def _write(config: Config, keys: tuple[Key, ...]) -> None:
-    entries = {key.name: key.model_dump(mode="json", exclude={"name"}) for key in keys}
+    entries = {key.name: _dumped(key, exclude={"name"}) for key in keys}
     path = config.root / config.api_keys_path
     store.write(path, json.dumps(entries, indent=4, ensure_ascii=False), mode=0o600)
+
+
+def _dumped(key: Key, *, exclude: set[str]) -> dict[str, str]:
+    content: dict[str, str] = key.model_dump(mode="json", exclude=exclude, exclude_none=True)
+    return content
 
 
 def _parse(content: bytes, shown: str) -> tuple[Key, ...]:

@@ -67,8 +67,8 @@ def address_of(url: str) -> sa.URL:
         raise LedgerError("database_url is not a valid database URL") from None
     rest = (address.host, address.database, *address.query)
     is_remote = address.get_backend_name() != "sqlite"
-    # a password ends at its first @, / or ?
-    if is_remote and any("@" in (part or "") for part in rest):
+    # a password ends at its first @, / or ?: the rest would be printed as the host
+    if is_remote and (url.count("@") > 1 or any("@" in (part or "") for part in rest)):
         raise LedgerError("database_url: write @, / and ? in the password as %40, %2F and %3F")
     return address.set(drivername=DRIVERS.get(address.drivername, address.drivername))
 

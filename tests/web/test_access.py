@@ -373,3 +373,93 @@ def test_the_document_tells_which_key_is_needed(closed):
         acknowledge = paths["/incidents/{id}/acknowledge"]["post"]
         assert acknowledge["security"] == [{"key": ["write"]}, {"bearer": ["write"]}]
         assert {"401", "403"} <= set(acknowledge["responses"])
+
+
+@pytest.fixture
+def proxied(world):
+    """Give a world that can be read on this machine without a key."""
+    world.set(api__read_without_key=True)
+    return world
+
+
+HEADERS_OF_PROXIES = [
+    {"X-Forwarded-For": "192.0.2.1"},
+    {"X-Forwarded-For": "127.0.0.1"},
+    {"X-Real-IP": "192.0.2.1"},
+    {"Forwarded": "for=192.0.2.1"},
+    {"X-Forwarded-Proto": "https"},
+    {"Via": "1.1 proxy"},
+]
+
+
+@pytest.mark.parametrize("headers", HEADERS_OF_PROXIES)
+def test_behind_a_proxy_of_this_machine_nobody_is_local(proxied, headers):
+    """What it forwards needs a key; what does not come through it needs none."""
+    client = create_app(proxied.config).test_client()
+
+    assert client.get("/runs", headers=headers).status_code == 401
+    assert client.get("/health", headers=headers).status_code == 200
+    assert client.get("/runs", headers=headers | key(proxied, "read")).status_code != 401
+    assert client.get("/runs").status_code != 401
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "is_local"),
+    [("::1", True), ("192.0.2.1", False), ("::1, 192.0.2.1", False), ("192.0.2.1, ::1", True)],
+)
+def test_a_trusted_proxy_says_who_asks(proxied, forwarded, is_local):
+    """The last address is the one it saw; what comes before, the client may have invented."""
+    config = proxied.set(api__trusted_proxies=["127.0.0.1"])
+
+    answer = create_app(config).test_client().get("/runs", headers={"X-Forwarded-For": forwarded})
+
+    assert (answer.status_code != 401) is is_local
+
+
+def test_signing_out_ends_the_session_for_copies_of_its_cookie(closed):
+    """In every worker, and after a restart."""
+    headers = key(closed, "read")
+    client = create_app(closed.config).test_client()
+    sign_in(client, headers)
+    copy = {"Cookie": f"risk_session={client.get_cookie('risk_session').value}"}
+    other = create_app(closed.config).test_client(use_cookies=False)
+    assert other.get("/runs", headers=copy).status_code == 200
+
+    client.post("/logout", headers=HERE)
+
+    assert other.get("/runs", headers=copy).status_code == 401
+    restarted = create_app(closed.config).test_client(use_cookies=False)
+    assert restarted.get("/runs", headers=copy).status_code == 401
+
+
+def test_signing_out_leaves_other_sessions_of_the_same_key(closed):
+    headers, app = key(closed, "read"), create_app(closed.config)
+    first, second = app.test_client(), app.test_client()
+    sign_in(first, headers)
+    sign_in(second, headers)
+
+    first.post("/logout", headers=HERE)
+
+    assert second.get("/runs").status_code == 200
+
+
+def test_failed_sign_ins_are_logged_and_slowed_by_address(closed, caplog):
+    """Also the right key has to wait; somebody else has not."""
+    headers, app = key(closed, "read"), create_app(closed.config)
+    wrong = {"X-API-Key": "wrong"}
+    client = app.test_client()
+
+    statuses = [sign_in(client, wrong).status_code for _ in range(6)]
+    slowed = sign_in(client, headers)
+
+    assert statuses == [401] * 5 + [429]
+    assert slowed.status_code == 429
+    assert int(slowed.headers["Retry-After"]) >= 1
+    assert caplog.text.count("failed sign-in from 127.0.0.1") == 5
+    elsewhere = client.post(
+        "/login",
+        data={"key": headers["X-API-Key"]},
+        headers=HERE,
+        environ_base={"REMOTE_ADDR": "192.0.2.9"},
+    )
+    assert elsewhere.status_code == 303

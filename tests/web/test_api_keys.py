@@ -181,3 +181,21 @@ def test_each_scope_includes_the_smaller_ones():
         assert [api_keys.covers(scope, needed) for needed in order[1:]] == [
             index >= needed for needed in (1, 2, 3)
         ]
+
+
+def test_a_key_expires_after_its_days(world):
+    """It is not found any more, opens no server, is listed, and can be revoked."""
+    new = api_keys.create(world.config, "short", "read", days=1)
+    assert Keyring(world.config).find(str(new)).name == "short"
+    path = file_of(world.config)
+    entries = json.loads(path.read_text())
+    entries["short"]["expires_at"] = "2020-01-01T00:00:00Z"
+    path.write_text(json.dumps(entries))
+
+    assert Keyring(world.config).find(str(new)) is None
+    assert Keyring(world.config).named("short") is None
+    with pytest.raises(ConfigError, match="requires a key"):
+        api_keys.require_keys(world.config, "0.0.0.0")
+    assert "2020-01-01" in str(api_keys.listing(world.config))
+    api_keys.create(world.config, "other", "read")
+    assert api_keys.revoke(world.config, "short")

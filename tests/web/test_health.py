@@ -56,6 +56,7 @@ def test_a_tampered_model_is_not_ready(world, client):
     answer = create_app(world.config).test_client().get("/ready")
 
     assert [error["loc"] for error in answer.json["errors"]] == [["model"]]
+    assert "trained_model.pkl is not the file its manifest describes" in answer.json["detail"]
     assert str(world.folder) not in answer.text
 
 

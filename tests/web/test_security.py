@@ -259,7 +259,7 @@ def test_forwarding_headers_change_nothing(client):
     }
     for path in ("/diagnostics", "/runs", "/health", "//diagnostics"):
         with client.get(headers=forged, environ_overrides={"PATH_INFO": path}) as answer:
-            assert answer.status_code in (200, 302, 308)
+            assert answer.status_code in (200, 302, 308, 401)
             assert "evil" not in str(answer.headers) + answer.text
             assert not lacking(answer)
 

@@ -221,3 +221,21 @@ def test_a_question_that_is_wrong_is_asked_once(ledger, monkeypatch):
         engines.patiently(ask)
 
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:ge@heim@host/db",
+        "postgresql://me:ge@ss/db?x=heim@host/db",
+        "postgresql://me:ge@ss?heim@host/db",
+        "postgresql://me@x:geheim@host/db",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_refused_before_its_end_is_taken_for_the_host(url):
+    with pytest.raises(LedgerError) as caught:
+        engines.make_engine(url)
+
+    assert str(caught.value).startswith("database_url: write @, / and ? in the password as")
+    assert "heim" not in str(caught.value)
+    assert "ss" not in str(caught.value).replace("password", "")
