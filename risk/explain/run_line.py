@@ -123,7 +123,10 @@ def _deployed(decision: Row, comparison: Row | None) -> str:
 
 def _scores(comparison: Row) -> str:
     name = plain_words.metric(comparison["metric"])
-    now, before = (_value(comparison[model]) for model in ("challenger", "champion"))
+    values = [comparison[model]["value"] for model in ("challenger", "champion")]
+    now, before = map(_value, (comparison["challenger"], comparison["champion"]))
+    if None not in values:
+        now, before = plain_words.distinct(*values)
     return f"{name} {now} against {before} on {counted(comparison['n'], 'row')}"
 
 
@@ -172,4 +175,6 @@ def _taken(intakes: Sequence[Intake]) -> list[Wordings]:
     rows = sum(intake.rows_added for intake in intakes) - labels
     words = [counted(rows, "new row")] if rows or not labels else []
     words += [f"labels for {counted(labels, 'earlier row')}"] if labels else []
+    known = sum(intake.rows_duplicate for intake in intakes)
+    words += [f"{counted(known, 'known row')} again"] if known and not rows + labels else []
     return [(plain_words.sentence(f"{' and '.join(words)} in {counted(len(intakes), 'file')}"),)]

@@ -168,7 +168,7 @@ def test_the_page_needs_no_script(visit, last_look):
     page = visit(java_script_enabled=False)
     moment = f"{last_look.day} {last_look:%b %Y, %H:%M} UTC"
 
-    assert words(page, "h1").startswith("The model is")
+    assert words(page, "h1").endswith("the model is fit to use")
     assert page.locator("tbody tr").count() > 40
     assert words(page, ".facts").endswith(moment)
     page.locator("#incidents summary").click()

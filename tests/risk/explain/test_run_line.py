@@ -50,6 +50,11 @@ def decision(action="keep", code="drift", facts=(), *, version=None, comparison=
         ([], None, "No new data."),
         ([LABELS], None, "Labels for 60 earlier rows in 1 file."),
         (
+            [Intake("in/a.csv", "taken", rows_read=60, rows_duplicate=60)],
+            None,
+            "0 new rows and 60 known rows again in 1 file.",
+        ),
+        (
             [ROWS],
             decision(code="no_incident"),
             "No incident; the live release stays. 100 new rows in 1 file.",
