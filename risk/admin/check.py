@@ -12,6 +12,7 @@ from risk.config import Config
 from risk.data import part_files, sql_sources
 from risk.decisions import damage
 from risk.errors import ConfigError, LedgerError, ModelError, NoLedger, RiskError, StorageError
+from risk.explain.plain_words import counted
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.notify import channels
@@ -64,8 +65,8 @@ def check(config: Config) -> Checkup:
     except LedgerError as error:
         faults.append(Fault(str(error), error.exit_code))
         return Checkup(verified, faults)
-    counted = [f"{len(versions)} releases", f"{len(parts)} parts", "derived files"]
-    return Checkup([*verified, *counted], faults)
+    found = [counted(len(versions), "release"), counted(len(parts), "part"), "derived files"]
+    return Checkup([*verified, *found], faults)
 
 
 def _caught(examine: Callable[[Config], object], config: Config) -> Iterator[Fault]:
