@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 import diagnostics
-from risk import store
 from risk.data import statistics
+from risk.ledger import file_lock
 from risk.models import dependencies
 
 
@@ -139,7 +139,7 @@ def test_an_incident_is_not_handled_while_a_run_is_at_work(world, ledger):
     """It could close the very alarm the run is about to see again."""
     ledger.incidents.open({"version": 1, **INCIDENT})
 
-    with store.lock(world.config, holder="a run"):
+    with file_lock.lock(world.config, holder="a run"):
         result = world.command("diagnostics.py", "--resolve", "1")
 
     assert result.returncode == 75

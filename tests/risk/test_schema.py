@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from risk.config import Columns
 from risk.errors import DataError
-from risk.schema import Problem, check, check_header, count_footers, fingerprints
+from risk.schema import Problem, check, check_header, count_footers, fingerprints, with_points
 
 GOLDEN = [-5646784049751411697, 1358996108496023736]  # of pandas 3.1.1
 COLUMNS = Columns(
@@ -419,3 +419,21 @@ def test_a_million_random_rows_have_a_million_fingerprints():
     rows = pd.DataFrame({"x": rng.random(1_000_000), "n": rng.integers(0, 9, 1_000_000)})
 
     assert len(set(fingerprints(rows).tolist())) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("decimal", "read_as_numbers"),
+    [
+        (".", {"1,512.07": 1512.07, "-1,234,567": -1234567, "1.512": 1.512}),
+        (",", {"1.512,07": 1512.07, "-1.234.567": -1234567, "1,512": 1.512}),
+    ],
+)
+def test_marks_between_thousands_are_read_where_they_are_nothing_else(decimal, read_as_numbers):
+    """Written the other way round, the same number is refused."""
+    other = {".": ",", ",": "."}[decimal]
+    cells = [*read_as_numbers, f"1{other}512", f"12{other}34{decimal}5", f"1{other}2345{decimal}0"]
+
+    found = pd.to_numeric(with_points(pd.Series(cells), decimal), errors="coerce")
+
+    assert found[:3].tolist() == list(read_as_numbers.values())
+    assert found[3:].isna().all()

@@ -274,7 +274,7 @@ def forget_moments(world, ledger):
     with ledger.engine.begin() as connection:
         connection.execute(tables.row_hashes.delete())
         connection.execute(tables.unripe_rows.delete())
-        connection.execute(tables.ingestions.update().values(hash_version=None))
+        connection.execute(tables.ingestions.update().values(hash_version=None, part_sha256=None))
         for row_hash, key_hash in zip(hashes, key_hashes, strict=True):
             row = {"row_hash": row_hash, "ingestion_id": 1}
             connection.execute(tables.row_hashes.insert().values(row))

@@ -82,7 +82,8 @@ def test_everything_is_told_once(ledger):
     """An incident that opened and ended in one run is sent as both, in the order of a run."""
     introduce(ledger)
     number = open_incident(ledger)
-    decided = ledger.decisions.record("deploy", "better", version=2)
+    answered = Judgement(answered=[number])
+    decided = ledger.decisions.record("deploy", "better", version=2, judgement=answered)
     ledger.decisions.complete(decided)
 
     first, second = send(ledger), send(ledger)

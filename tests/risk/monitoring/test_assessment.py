@@ -346,7 +346,7 @@ def test_score_rows_have_the_names_of_the_ledger(live):
     rows = live.assess(as_batch(customers(50, seed=1))).score_rows()
 
     assert {row["dataset"] for row in rows} == {outcomes.REALISED, outcomes.ESTIMATED}
-    assert set(rows[0]) == {"dataset", "metric", "value", "lower", "upper", "n"}
+    assert set(rows[0]) == {"dataset", "metric", "value", "lower", "upper", "n", "n_positive"}
 
 
 def test_the_strongest_evidence_is_kept(live):

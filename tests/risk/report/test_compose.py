@@ -32,7 +32,7 @@ def test_every_chapter_is_there_the_answers_first(report, story):
         document = report(run_id)
 
         assert len(document.sections) == len(CHAPTERS)
-        assert document.sections[0].title == "The answers"
+        assert document.sections[0].title == "Summary"
         assert "exited = 1; release 1" in document.subtitle
         assert document.language == "en"
 

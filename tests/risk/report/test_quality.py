@@ -90,4 +90,4 @@ def test_an_alarm_is_told_until_its_incident_is_closed(read, words):
     told = words(quality.section(replace(quiet, snapshot=snapshot)))
     assert "No data quality alarm in the newest data." in told
     assert "Earlier data quality alarms that are still open:" in told
-    assert 'Since 4 March 2026: region is "north" in all 1,200 rows.' in told
+    assert 'Since 4 March 2026: Column region is "north" in all 1,200 rows.' in told
