@@ -254,7 +254,9 @@ def rows_needed(gains: Array, alpha: float) -> tuple[int | None, float]:
 
 
 def _lost_more(found: Verdict) -> bool:
-    return (found.losses or 0) > (found.wins or 0)
+    """Whether equal scores hide that the challenger lost more rows than it won."""
+    scores = [score and score.value for score in (found.champion, found.challenger)]
+    return scores[0] == scores[1] and (found.losses or 0) > (found.wins or 0)
 
 
 def _difference_of_scores(predicted: PairedPredictions, by: Criteria) -> Estimate | None:

@@ -245,11 +245,12 @@ def test_rows_of_one_class_prove_nothing_and_a_person_is_asked(label, metric, ha
 
 
 @pytest.mark.parametrize("harm", [True, False])
-def test_what_lost_more_rows_than_it_won_is_not_deployed_as_not_worse(harm):
-    """One row caught counts more in F1 than two false alarms cost; chance explains either."""
+@pytest.mark.parametrize(("n_caught", "deployed"), [(0, False), (3, True)])
+def test_equal_scores_do_not_hide_lost_rows(harm, n_caught, deployed):
+    """F1 is 0 with and without four false alarms; rows caught count more in it than these cost."""
     y_true = np.array([1] * 10 + [0] * 90)
-    champion, challenger = y_true.copy(), y_true.copy()
-    champion[:3], challenger[96:] = 0, 1
+    champion, challenger = np.zeros(100, int), np.zeros(100, int)
+    challenger[:n_caught], challenger[96:] = 1, 1
     made = PairedPredictions(
         y_true=y_true,
         champion=Prediction(champion.astype(float), champion),
@@ -258,9 +259,9 @@ def test_what_lost_more_rows_than_it_won_is_not_deployed_as_not_worse(harm):
 
     verdict = judge(made, metric="f1", standing=Standing(drift=True, harm=harm))
 
-    assert verdict.challenger.value > verdict.champion.value
-    assert (verdict.wins, verdict.losses) == (3, 4)
-    assert (verdict.deploy, verdict.action) == (False, "keep")
+    assert (verdict.challenger.value > verdict.champion.value) is deployed
+    assert (verdict.wins, verdict.losses) == (n_caught, 4)
+    assert verdict.deploy is deployed
 
 
 def test_a_challenger_that_is_worse_beyond_chance_is_called_so():
