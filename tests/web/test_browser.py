@@ -131,7 +131,7 @@ def test_the_demo_tells_its_story(visit, demo, serve_world):
         page = visit(address)
 
     alternative = page.locator("img.chart").get_attribute("alt")
-    for words_of_it in ("of 60 runs", "release 3 on 1 February 2026", "back to 2 on 15 February"):
+    for words_of_it in ("of 60 runs", "release 4 on 21 January 2026", "back to 3 on 1 February"):
         assert words_of_it in alternative
     assert "The last successful run was" in words(page, ".reasons")
     assert page.locator("td.alarm").count() > 10
