@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from risk import cli, store
 from risk.config import Config
 from risk.data import drops
+from risk.decisions.policy import How
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases, training_data
 from risk.models.dating import Change, is_since
@@ -32,10 +33,10 @@ from risk.monitoring.monitored_release import MonitoredRelease, TrainingRecord
 from risk.monitoring.reference import PREDICTION
 
 Array = NDArray[Any]
-How = Literal["retrain", "refresh", "recalibrate", "move_threshold"]
 Z_95 = 1.645
-MADE = {
+MADE: dict[str, str] = {
     "retrain": "{} trained",
+    "refresh": "{} refreshed",
     "recalibrate": "{} recalibrated",
     "move_threshold": "threshold of {} moved",
 }

@@ -307,6 +307,23 @@ def test_a_recalibrated_model_ranks_as_the_champion_does(deployed, ledger):
     assert (manifest.made_by, manifest.rows_trained) == ("recalibrate", 160)
 
 
+@pytest.mark.parametrize(
+    ("how", "made"),
+    [
+        ("retrain", "LogisticRegression trained on "),
+        ("refresh", "LogisticRegression refreshed on "),
+        ("recalibrate", "LogisticRegression recalibrated on "),
+        ("move_threshold", "threshold of LogisticRegression moved on "),
+    ],
+)
+def test_each_way_to_make_a_challenger_says_what_was_made(deployed, ledger, how, made):
+    """On the terminal and in the log."""
+    deployed.drop("2.csv", customers("b", 200, seed=2))
+    ingestion.run(deployed.config, ledger)
+
+    assert str(training.run(deployed.config, ledger, how=how)).startswith(made)
+
+
 def rank(values):
     return pd.Series(values).rank()
 

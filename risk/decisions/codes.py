@@ -54,6 +54,9 @@ class ReasonCode(StrEnum):
     RESTORED = "restored"
 
 
+QUIET = (ReasonCode.NO_INCIDENT, ReasonCode.SOUND_AGAIN)
+
+
 class VerdictCode(StrEnum):
     """What the gate finds of a challenger."""
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from risk import store
 from risk.config import Config
-from risk.decisions.codes import ReasonCode, Response, VerdictCode
+from risk.decisions.codes import QUIET, ReasonCode, Response, VerdictCode
 from risk.decisions.policy import Choice
+from risk.errors import ModelError
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.model import Manifest, Model
 
 MIN_ROWS = 200  # fewer neither teach much nor let the gate see a difference
-QUIET = (ReasonCode.NO_INCIDENT, ReasonCode.SOUND_AGAIN)
 
 
 def consider(config: Config, ledger: Ledger, live: Manifest, choice: Choice) -> Choice:
@@ -27,7 +27,7 @@ def consider(config: Config, ledger: Ledger, live: Manifest, choice: Choice) -> 
         return choice
     newest = _newest(config, live)
     n_new = ledger.labels.labelled_after(newest.trained_through)
-    growth = n_new / max(_learnt(newest), 1)
+    growth = n_new / max(newest.rows_used, 1)
     known = choice.grounds.with_facts(growth=growth, trained_through=newest.trained_through)
     if growth >= limit and n_new >= MIN_ROWS:
         grounds = replace(known, code=ReasonCode.REFRESH)
@@ -43,7 +43,7 @@ def consider(config: Config, ledger: Ledger, live: Manifest, choice: Choice) -> 
 
 
 def best_so_far(config: Config, ledger: Ledger, champion: Model) -> Model | None:
-    """Return the release that refreshes are compared with, None if it is no longer there.
+    """Return the release that refreshes are compared with, None if it can no longer be used.
 
     A margin per refresh would be a ratchet: ten of them, each worse by .01, are worse by .1. So a
     refresh that was only not inferior is no new mark: the next one is compared with what it was
@@ -58,7 +58,10 @@ def best_so_far(config: Config, ledger: Ledger, champion: Model) -> Model | None
     if mark not in releases.versions(config.deployment_folder):
         return None
     folder = releases.release_path(config.deployment_folder, mark)
-    best = model.load(folder, store.signing_key(config))
+    try:
+        best = model.load(folder, store.signing_key(config))
+    except ModelError:
+        return None
     return best if best.manifest.features == champion.manifest.features else None
 
 
@@ -66,12 +69,11 @@ def _newest(config: Config, live: Manifest) -> Manifest:
     """Return the manifest of the newest challenger, or of the live release if there is none."""
     if not (config.model_folder / model.MANIFEST).exists():
         return live
-    last = model.load_manifest(config.model_folder, store.signing_key(config))
+    try:
+        last = model.load_manifest(config.model_folder, store.signing_key(config))
+    except ModelError:
+        return live  # a damaged challenger is replaced by a new one
     return max(live, last, key=lambda manifest: manifest.trained_through)
-
-
-def _learnt(manifest: Manifest) -> int:
-    return manifest.rows_trained + manifest.rows_held_out
 
 
 def _judged_at(ledger: Ledger, newest: Manifest) -> float:

@@ -191,5 +191,4 @@ def _growth(config: Config, ledger: Ledger) -> float:
         return math.inf  # a damaged challenger is replaced by a new one
     if any(number <= last.trained_through for number in ledger.ingestions.pending()):
         return math.inf  # a crash came between that training and what it was for
-    learnt = last.rows_trained + last.rows_held_out
-    return ledger.ingestions.rows_after(last.trained_through) / max(learnt, 1)
+    return ledger.ingestions.rows_after(last.trained_through) / max(last.rows_used, 1)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from risk.decisions.codes import Action, ReasonCode, Response, VerdictCode
+from risk.decisions.codes import QUIET, Action, ReasonCode, Response, VerdictCode
 from risk.decisions.gate import GAIN_WORTH_PROVING, Ruling
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
@@ -71,7 +71,6 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
         f"A person went back from release {facts['from']}."
     ),
 }
-QUIET = (ReasonCode.NO_INCIDENT, ReasonCode.SOUND_AGAIN)
 OF_VERDICTS = {
     VerdictCode.WORSE_BEYOND_CHANCE: "The challenger is worse beyond chance",
     VerdictCode.WORSE: "The challenger is worse",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from risk.data.intake import Intake
-from risk.decisions.codes import Action, ReasonCode, VerdictCode
+from risk.decisions.codes import QUIET, Action, ReasonCode, VerdictCode
 from risk.explain import plain_words, reasons
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, parsed
@@ -44,7 +44,7 @@ def of_run(
     if decision is None:
         return fitted([*begin, *trouble, *(_taken(intakes) or [("No new data.",)])])
     decided = of_decision(decision)
-    if decision["reason_code"] in reasons.QUIET:
+    if decision["reason_code"] in QUIET:
         return fitted([*begin, *trouble, *decided, *_taken(intakes)])
     return fitted([*begin, *decided[:1], *trouble, *decided[1:], *_taken(intakes)])
 

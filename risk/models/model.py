@@ -88,6 +88,11 @@ class Manifest(BaseModel):
         """The columns used by the model, in its order."""
         return [*self.numeric, *self.categorical]
 
+    @property
+    def rows_used(self) -> int:
+        """The labelled rows it was trained on or judged by."""
+        return self.rows_trained + self.rows_held_out
+
 
 @dataclass(frozen=True)
 class Model:

@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -7,8 +9,10 @@ import pytest
 import deployment
 import training
 from risk.config import Gate
-from risk.decisions import gate
+from risk.decisions import gate, refreshing
 from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing
+from risk.ledger.decisions import Judgement
+from risk.models import releases
 from risk.monitoring import detector, monitored_release
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector, State
@@ -25,6 +29,31 @@ def test_rows_that_grew_by_half_train_a_challenger_without_an_incident(loop):
     assert codes[:3] == ["no_incident", "no_incident", "refresh"]
     assert chosen[2].how == "refresh"
     assert codes[3] in ("no_incident", "refresh_again")
+
+
+def test_a_damaged_challenger_does_not_stop_a_quiet_run(loop):
+    """It is as if there were none; the live release counts what is new."""
+    (loop.config.model_folder / "manifest.json").write_text("damaged")
+
+    choice = loop.day(d1=customers("d", 250, seed=1))
+
+    assert choice.grounds.code == "no_incident"
+
+
+def test_a_damaged_mark_is_one_that_is_gone(loop):
+    """A refresh must then be better than the live release; the run goes on."""
+    live = monitored_release.load(loop.config).champion
+    mark = releases.release_path(loop.config.deployment_folder, 1)
+    judged = {"against": 1, "verdict": "not_inferior"}
+    loop.ledger.decisions.record(
+        "deploy", "refresh", version=2, judgement=Judgement(comparison=json.dumps(judged))
+    )
+    later = replace(live, manifest=live.manifest.model_copy(update={"version": 2}))
+    assert refreshing.best_so_far(loop.config, loop.ledger, later).manifest.version == 1
+
+    (mark / "manifest.json").write_text("damaged")
+
+    assert refreshing.best_so_far(loop.config, loop.ledger, later) is None
 
 
 @pytest.mark.parametrize("growth", [None, 2.0])
