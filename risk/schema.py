@@ -244,8 +244,8 @@ def with_points(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
     """
     thousands = "," if decimal == "." else "."
     marked = cells.str.contains(thousands, regex=False)
-    if not marked.any():
-        return cells.str.replace(decimal, ".", regex=False)
+    if not marked.any():  # nearly always, so that it is not to cost much
+        return cells if decimal == "." else cells.str.replace(decimal, ".", regex=False)
     group = rf"[+-]?\d{{1,3}}(\{thousands}\d{{3}})"
     is_grouped = cells.str.fullmatch(rf"{group}+\{decimal}\d+|{group}{{2,}}")
     plain = cells.where(~is_grouped, cells.str.replace(thousands, "", regex=False))

@@ -280,13 +280,12 @@ def signing_key(config: Config) -> bytes:
     if config.signing_key:
         return config.signing_key.get_secret_value().encode()
     path = config.root / config.signing_key_path
-    signed = [*config.deployment_folder.glob("releases/[0-9]*"), *_manifests(config)]
-    if not path.exists() and not signed:
-        write(path, secrets.token_hex(32), mode=0o600)
-    with storage_faults(path):
-        if not path.exists():
+    if not path.exists():
+        if signed := _signed(config):
             fault = f"is missing, but {config.name_of(signed[0])} was signed with it"
             raise ConfigError(_lost_key(config, fault))
+        write(path, secrets.token_hex(32), mode=0o600)
+    with storage_faults(path):
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"{path} is readable by other users; run: chmod 600 {path}")
         key = path.read_bytes()
@@ -295,9 +294,10 @@ def signing_key(config: Config) -> bytes:
     return key
 
 
-def _manifests(config: Config) -> list[Path]:
-    path = config.model_folder / "manifest.json"
-    return [path] if path.exists() else []
+def _signed(config: Config) -> list[Path]:
+    """Return the releases and the challenger, as far as they exist."""
+    challenger = config.model_folder.glob("manifest.json")
+    return [*config.deployment_folder.glob("releases/[0-9]*"), *challenger]
 
 
 def _lost_key(config: Config, fault: str) -> str:

@@ -25,6 +25,7 @@ import full_process
 import ingestion
 import training
 from risk.config import Config
+from risk.data.intake import Intake
 from risk.ledger.ledger import Ledger
 from tests import forks
 
@@ -129,6 +130,11 @@ def empty_ledger() -> bytes:
         with Ledger.open(config):
             pass
         return Path(config.sqlalchemy_url.removeprefix("sqlite:///")).read_bytes()
+
+
+def counts(intake: Intake) -> tuple[int, int, int, int]:
+    """Return the rows of a drop: read, added, duplicate and quarantined."""
+    return (intake.rows_read, intake.rows_added, intake.rows_duplicate, intake.rows_quarantined)
 
 
 def customers(

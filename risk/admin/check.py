@@ -46,7 +46,7 @@ class Checkup:
 
     def __str__(self) -> str:
         found = [f"wrong: {fault}" for fault in self.faults]
-        total = f"{len(found)} faults" if len(found) != 1 else "1 fault"
+        total = counted(len(found), "fault")
         return "\n".join([*found, f"verified: {', '.join(self.verified)}; {total}"])
 
 
@@ -149,7 +149,8 @@ def _derived_files(config: Config, ledger: Ledger) -> Iterator[Fault]:
         path = config.ingested_folder / name
         _, size = ledger.derived_files.state(name)
         try:
-            actual = len(store.read(path)) if size else 0
+            with store.storage_faults(path):
+                actual = path.stat().st_size if size else 0
         except StorageError as error:
             yield Fault(str(error), error.exit_code, REBUILD)
             continue

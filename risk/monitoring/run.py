@@ -56,8 +56,8 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
         return None
     with ledger.runs.stage("monitoring"):
         live = monitored_release.load(config)
-        added = _added(new)
-        late = late_labels.gather(config, ledger, live, added["labels"], new_parts=added["rows"])
+        numbers, parts = [ingestion.id for ingestion in new], _parts_of(new)
+        late = late_labels.gather(config, ledger, live, numbers, new_parts=parts)
         batch = _batch(config, ledger, live, new, late)
         found = assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
         found = found.with_findings(data_quality.check_drops(config, ledger, new))
@@ -115,23 +115,22 @@ def _state(ledger: Ledger, live: Manifest) -> State:
     return State.from_json(stored) if stored else detector.start()
 
 
-def _added(new: Sequence[Any]) -> dict[str, list[int]]:
-    """Return the ingestions that brought rows, and all, as any of them may bring labels."""
-    parts = [i.id for i in new if i.rows_added and i.kind == "rows"]
-    return {"rows": parts, "labels": [ingestion.id for ingestion in new]}
+def _parts_of(new: Sequence[Any]) -> list[int]:
+    """Return the ingestions that brought rows; any of them may bring labels."""
+    return [i.id for i in new if i.rows_added and i.kind == "rows"]
 
 
 def _batch(
     config: Config, ledger: Ledger, live: MonitoredRelease, new: Sequence[Any], late: LateLabels
 ) -> Batch:
     """Read the new rows and labels, and the batches just before."""
-    added = _added(new)
+    parts = _parts_of(new)
     first_new = new[0].id if new else ledger.ingestions.last_id() + 1
     manifest = live.champion.manifest
     seen = ledger.assessments.history(manifest.version, newest=assessment.MAX_POOLED)
     return Batch(
-        rows=training_data.accepted(config, ledger, added["rows"]),
-        before=_before(config, ledger, manifest.trained_through, added["rows"]),
+        rows=training_data.accepted(config, ledger, parts),
+        before=_before(config, ledger, manifest.trained_through, parts),
         ripened=late.ripened,
         labels=late.labels,
         arrived_at=ledger.now(),

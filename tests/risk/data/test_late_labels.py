@@ -13,7 +13,7 @@ from risk.errors import UnknownName
 from risk.ledger import tables
 from risk.models import training_data
 from risk.schema import LaterLabel
-from tests.factories import FEATURES, UNLABELLED
+from tests.factories import FEATURES, UNLABELLED, counts
 from tests.servers import on_servers_in_turn
 
 pytestmark = on_servers_in_turn
@@ -29,27 +29,11 @@ class Row:
         self.ingestion_id, self.y_true = ingestion_id, y_true
 
 
-@pytest.fixture
-def inbox(world):
-    """Give a world whose input folder is empty."""
-    world.take_from_inbox()
-    return world
-
-
 def ingest(world, ledger, **drops):
     """Drop files and take them; return what became of each."""
     for name, text in drops.items():
         world.drop(f"{name}.csv", text)
     return ingestion.run(world.config, ledger).intakes
-
-
-def counts(intake):
-    return (
-        intake.rows_read,
-        intake.rows_added,
-        intake.rows_duplicate,
-        intake.rows_quarantined,
-    )
 
 
 def known(world, ledger):

@@ -15,7 +15,7 @@ from risk.errors import ConfigError, SourceError
 from risk.ledger.engines import make_engine
 from risk.ledger.ingestions import Taken
 from risk.ledger.watermarks import Watermark
-from tests.factories import FEATURES, HEADER
+from tests.factories import FEATURES, HEADER, counts
 from tests.risk.ledger.test_ingestions import intake as record
 from tests.servers import MARIADB, POSTGRESQL, Proxy, on_every_server, on_remote_servers
 
@@ -74,10 +74,6 @@ def new_crm(world, tmp_path):
 def crm(ledger, new_crm):
     """Give one whose marks are whole numbers."""
     return new_crm()
-
-
-def counts(intake):
-    return (intake.rows_read, intake.rows_added, intake.rows_duplicate, intake.rows_quarantined)
 
 
 def names(world):

@@ -7,32 +7,16 @@ import pytest
 import ingestion
 from risk import store
 from risk.data import inbox as finding
-from tests.factories import HEADER, UNLABELLED
+from tests.factories import HEADER, UNLABELLED, counts
 from tests.servers import on_servers_in_turn
 
 pytestmark = on_servers_in_turn
-
-
-@pytest.fixture
-def inbox(world):
-    """Give a world whose input folder is empty."""
-    world.take_from_inbox()
-    return world
 
 
 def take(world, ledger, name, text):
     world.drop(name, text)
     (intake,) = ingestion.run(world.config, ledger).intakes
     return intake
-
-
-def counts(intake):
-    return (
-        intake.rows_read,
-        intake.rows_added,
-        intake.rows_duplicate,
-        intake.rows_quarantined,
-    )
 
 
 def employees(world, ledger):
