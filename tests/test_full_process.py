@@ -286,6 +286,19 @@ def test_a_rehearsal_decides_and_does_nothing(deployed, tree):
     assert counts_of(deployed) == counts
 
 
+def test_labels_that_wait_for_a_decision_can_be_rehearsed(deployed):
+    """They were taken by hand, and have no rows of their own."""
+    deployed.take_from_inbox()
+    deployed.drop("rows.csv", HEADER.replace(",exited", "") + "x,1,2,3\n")
+    process(deployed)
+    deployed.drop("labels.csv", "corporation,exited\nx,1\n")
+    deployed.command("ingestion.py")
+
+    outcome = process(deployed, dry_run=True)
+
+    assert str(outcome).startswith("would do nothing: no new data")
+
+
 def test_fail_on_drift_exits_3(deployed):
     """For pipelines that want a red light."""
     deployed.switch_to_production()

@@ -13,9 +13,11 @@ from risk.ledger.ledger import Ledger
 
 
 def read(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> pd.DataFrame:
-    """Return the accepted rows of several ingestions, in the order given."""
-    verify(config, ledger, ingestion_ids)
-    return store.read_parts(config, ingestion_ids)
+    """Return the accepted rows of several ingestions, in the order given; some may have none."""
+    parts = {*ledger.ingestions.parts()}
+    wanted = [number for number in ingestion_ids if number in parts]
+    verify(config, ledger, wanted)
+    return store.read_parts(config, wanted)
 
 
 def read_in_batches(config: Config, ledger: Ledger, ingestion_id: int) -> Iterator[pd.DataFrame]:

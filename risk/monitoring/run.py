@@ -71,7 +71,7 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
 
 def record_statistics(config: Config, ledger: Ledger, batch: Sequence[int]) -> None:
     """Record the column statistics of these ingestions."""
-    rows = part_files.read(config, ledger, sorted({*batch} & {*ledger.ingestions.parts()}))
+    rows = part_files.read(config, ledger, batch)
     ledger.column_statistics.record(as_rows(summarise(rows, config.columns)))
 
 
