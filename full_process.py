@@ -7,9 +7,9 @@ A run ends early where nothing is new, or where the policy keeps the champion or
 
 Reads   everything the stages read
 Writes  everything the stages write; the run, its decision and its timings to the ledger
-Exits   0 done (also: nothing new; also: drift found and handled), 3 with --fail-on, 64 wrong
-        usage, 65 nothing usable, 69 no database, source or API, 74 storage fault, 75 another run is
-        at work, 76 no model to trust, 78 wrong configuration, 1 a bug
+Exits   0 success (also: nothing new; also: drift found and handled), 3 with --fail-on, 64 wrong
+        usage, 65 nothing usable, 69 database, source or API unavailable, 74 storage error,
+        75 another run is in progress, 76 no trusted model, 78 invalid configuration, 1 a bug
 """
 
 from __future__ import annotations
