@@ -101,7 +101,7 @@ def _handle(ledger: Ledger, what: str, number: int) -> str:
     if what == "acknowledge":
         ledger.incidents.acknowledge(number)
         return f"incident {number} acknowledged"
-    ledger.incidents.resolve(number, "Resolved by a person.")
+    ledger.incidents.resolve(number)
     return f"incident {number} resolved"
 
 

@@ -69,22 +69,28 @@ class Ingestion:
         if not self.intakes:
             return f"no new data{unavailable}"
         noun = "drop" if len(self.intakes) == 1 else "drops"
-        n_read, n_added, n_known, n_refused = (
-            sum(getattr(intake, f"rows_{outcome}") for intake in self.intakes)
-            for outcome in ("read", "added", "duplicate", "quarantined")
-        )
+        rows, labels = (self._counts(is_labels=is_labels) for is_labels in (False, True))
         n_labels = sum(intake.labels_added for intake in self.intakes)
         n_waiting = sum(intake.labels_waiting for intake in self.intakes)
-        n_added -= sum(intake.rows_added for intake in self.intakes if intake.kind == "labels")
-        line = f"{len(self.intakes)} {noun} ingested; rows: {n_read} read, "
-        line += f"{n_added} added, {n_known} duplicate, {n_refused} quarantined"
-        line += f"; late labels: {n_labels} added" if n_labels else ""
+        line = f"{len(self.intakes)} {noun} ingested; rows: {rows['read']} read, "
+        line += "{added} added, {duplicate} duplicate, {quarantined} quarantined".format(**rows)
+        line += f"; late labels: {n_labels} added" if n_labels or labels["read"] else ""
+        if labels["read"]:
+            line += ", {duplicate} duplicate, {quarantined} quarantined".format(**labels)
         line += f"; early labels: {n_waiting} waiting for their rows" if n_waiting else ""
         for words, status in (("refused", "refused"), ("already ingested", "duplicate")):
             if paths := [intake.path for intake in self.intakes if intake.status == status]:
                 line += f"; {words}: {', '.join(paths)}"
         noted = "".join(f"; {intake.path}: {intake.note}" for intake in self.intakes if intake.note)
         return line + noted + unavailable
+
+    def _counts(self, *, is_labels: bool) -> dict[str, int]:
+        """Add up what became of the lines of drops of rows, or of those of labels alone."""
+        chosen = [intake for intake in self.intakes if (intake.kind == "labels") is is_labels]
+        return {
+            outcome: sum(getattr(intake, f"rows_{outcome}") for intake in chosen)
+            for outcome in ("read", "added", "duplicate", "quarantined")
+        }
 
 
 def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingestion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 import deployment
 from risk.data.statistics import as_rows
+from risk.explain import sentences
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
@@ -73,13 +75,14 @@ def findings(query: request_models.OfFindings) -> Response:
 def incidents(query: request_models.OfIncidents) -> Response:
     """List the incidents, open and resolved."""
     found = _ledger().incidents.page(query.part, is_open=_boolean(query.open))
-    return listed(found, query, name="incidents")
+    worded = replace(found, items=[_worded(item) for item in found.items])
+    return listed(worded, query, name="incidents")
 
 
 @api.get("/incidents/<id>", responses={200: response_models.Incident})
 def incident(path: request_models.ById) -> Response:
     """Return an incident."""
-    return json_answer(_ledger().incidents.read(path.id))
+    return _incident(path.id)
 
 
 def _content_of(*bodies: tuple[str, type[BaseModel]]) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def acknowledge(path: request_models.ById) -> BaseResponse:
 def resolve(path: request_models.ById) -> BaseResponse:
     """Resolve an open incident; the ledger records who did, and why."""
     reason = _body(request_models.Resolution, form=True).reason.strip()
-    _ledger().incidents.resolve(path.id, reason or "Resolved by a person", by=_who())
+    _ledger().incidents.resolve(path.id, reason, key=_who())
     return _handled(path.id)
 
 
@@ -221,4 +224,13 @@ def _body(model: type[Body], *, form: bool = False) -> Body:
 def _handled(incident_id: int) -> BaseResponse:
     if request.mimetype == FORM:
         return redirect("/", 303)
-    return json_answer(_ledger().incidents.read(incident_id))
+    return _incident(incident_id)
+
+
+def _incident(number: int) -> Response:
+    return json_answer(_worded(_ledger().incidents.read(number)))
+
+
+def _worded(incident: dict[str, Any]) -> dict[str, Any]:
+    """Return an incident with the sentence that says why it was resolved."""
+    return incident | {"resolution": sentences.of_resolution(incident) or None}

@@ -47,6 +47,7 @@ FILTERS = {
     for function in (iso, moment, day_and_month, decimals, figures, whole, distance)
 } | {
     "of_incident": sentences.of_incident,
+    "of_resolution": sentences.of_resolution,
     "subject": plain_words.subject,
     "evidence": plain_words.evidence,
     "metric": plain_words.metric,

@@ -175,7 +175,7 @@ def _sum_up(drop: Drop | Fetch, contents: Contents) -> Intake:
         "taken",
         kind,
         *(contents.n_read, n_added, n_duplicate, n_refused),
-        reason=f"undeclared columns: {names}" if names else None,
+        reason=f"undeclared columns: {', '.join(names)}" if names else None,
         undeclared=json.dumps(names, ensure_ascii=False) if names else None,
         note=contents.note or note,
         labels_added=len(contents.labels),

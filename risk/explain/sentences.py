@@ -13,6 +13,7 @@ from typing import Any
 
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
+from risk.ledger.incidents import ResolutionCode
 from risk.monitoring.broken_feed import LABELS
 from risk.monitoring.data_quality import (
     ARRIVAL,
@@ -100,6 +101,25 @@ def of_incident(row: Row) -> str:
 def incident_clause(row: Row) -> str:
     """Say what an incident is about where more follows."""
     return str(_clause(_as_finding(row)) or row["detail"])
+
+
+def of_resolution(row: Row) -> str:
+    """Say why an incident was resolved, with the words of the person who did, if any."""
+    code, facts = row["resolution_code"], parsed(row["resolution_facts"]) or {}
+    if code is None or "by" in facts:  # resolved when the text was still stored as a whole
+        return row["resolution"] or ""
+    match ResolutionCode(code):
+        case ResolutionCode.DEPLOYED:
+            return f"Release {facts['version']} was deployed."
+        case ResolutionCode.ROLLED_BACK:
+            return f"Rolled back to release {facts['version']}."
+        case ResolutionCode.RESTORED:
+            return f"The files of release {facts['version']} were restored."
+        case ResolutionCode.PASSED:
+            return "It was not observed again."
+        case ResolutionCode.BY_PERSON:
+            by = f" (by {facts['key']})" if "key" in facts else ""
+            return f"{row['resolution'] or 'Resolved by a person'}{by}"
 
 
 def worst(alarms: Sequence[Finding], *, most: int = 3) -> str:
@@ -290,7 +310,9 @@ def _of_drop(row: Row, facts: Row) -> Clause:
     if row["direction"] == REFUSED:
         return Clause(path, f"was refused: {facts['reason']}", "file")
     if row["direction"] == UNDECLARED:
-        return Clause(f"{path}:", facts["reason"], "file")
+        names = [f'"{plain_words.in_short(name)}"' for name in facts["columns"]]
+        noun = "a column that is" if len(names) == 1 else "columns that are"
+        return Clause(path, f"has {noun} not declared: {plain_words.listed(names)}", "file")
     became = {DUPLICATES: "known already", QUARANTINED: "refused"}[feature]
     was = "was" if facts["rows"] == 1 else "were"
     why = f", most often for {facts['problem']}" if "problem" in facts else ""

@@ -28,10 +28,7 @@ class ResolutionCode(StrEnum):
     RESTORED = "restored"
 
 
-BY_RELEASE = {
-    "deploy": (ResolutionCode.DEPLOYED, "Release {} was deployed."),
-    "rollback": (ResolutionCode.ROLLED_BACK, "Rolled back to release {}."),
-}
+BY_RELEASE = {"deploy": ResolutionCode.DEPLOYED, "rollback": ResolutionCode.ROLLED_BACK}
 
 
 @dataclass(frozen=True)
@@ -70,15 +67,14 @@ class Incidents:
         """Record that a person has acknowledged an incident."""
         self._change(incident_id, acknowledged_at=self.database.now())
 
-    def resolve(self, incident_id: int, why: str, *, by: str | None = None) -> None:
-        """Record that a person has resolved an incident, and why; `by` is the name of their key."""
-        values = _resolution(ResolutionCode.BY_PERSON, f"{why} (by {by})" if by else why, by=by)
+    def resolve(self, incident_id: int, why: str = "", *, key: str | None = None) -> None:
+        """Record that a person has resolved an incident, in their words; `key` names their key."""
+        values = _resolution(ResolutionCode.BY_PERSON, key=key) | {"resolution": why or None}
         self._change(incident_id, resolved_at=self.database.now(), **values)
 
     def resolve_restored(self, incident_id: int, version: int) -> None:
         """Record that the files of a damaged release were restored."""
-        text = f"The files of release {version} were restored."
-        values = _resolution(ResolutionCode.RESTORED, text, version=version)
+        values = _resolution(ResolutionCode.RESTORED, version=version)
         self._change(incident_id, resolved_at=self.database.now(), **values)
 
     def _change(self, incident_id: int, **values: Any) -> None:
@@ -104,8 +100,7 @@ def see_again(connection: sa.Connection, rows: Iterable[Row], *, at: datetime) -
 
 def resolve_passed(connection: sa.Connection, numbers: Sequence[int], *, at: datetime) -> None:
     """Resolve incidents no longer observed, in the transaction that found no sign of them."""
-    values = _resolution(ResolutionCode.PASSED, "It was not observed again.")
-    _close(connection, incidents.c.id.in_(numbers), values, at)
+    _close(connection, incidents.c.id.in_(numbers), _resolution(ResolutionCode.PASSED), at)
 
 
 def resolve_answered(
@@ -120,16 +115,15 @@ def resolve_answered(
 
     `release` is its version and the ID of the decision.
     """
-    code, text = BY_RELEASE[action]
-    values = _resolution(code, text.format(release["version"]), **release)
+    values = _resolution(BY_RELEASE[action], **release)
     is_open = incidents.c.resolved_at.is_(None)
     _close(connection, incidents.c.id.in_(numbers) & is_open, values, at)
 
 
-def _resolution(code: ResolutionCode, text: str, **facts: Any) -> dict[str, str]:
-    """Return why an incident is resolved, as text and as fields."""
+def _resolution(code: ResolutionCode, **facts: Any) -> dict[str, Any]:
+    """Return why an incident is resolved."""
     fields = json.dumps({name: value for name, value in facts.items() if value is not None})
-    return {"resolution": text, "resolution_code": str(code), "resolution_facts": fields}
+    return {"resolution_code": str(code), "resolution_facts": fields}
 
 
 def _close(

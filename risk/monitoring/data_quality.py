@@ -135,7 +135,7 @@ def _undeclared(drop: Any, history: History) -> list[Finding]:
             drift_detected=len(history.taken) > 0,
             n=drop.rows_read,
             direction=UNDECLARED,
-            facts={"path": drop.path, "reason": drop.reason, "columns": names},
+            facts={"path": drop.path, "columns": names},
         )
     ]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from risk.monitoring.findings import OF_DATA, Finding
+from risk.monitoring.findings import CONSTANT, OF_DATA, Finding
 
 OF_LABELS = {"model_drift", "calibration_drift", "label_drift"}
 SEVERITIES = ("negligible", "small", "moderate", "large")
@@ -60,7 +60,7 @@ def update(
     broken = [alarm for alarm in alarms if alarm.is_broken_feed]
     relevant = [a for a in alarms if a.check_name == "data_quality"] if broken else alarms
     causes: dict[tuple[str, str], Finding] = {}
-    for alarm in sorted(relevant, key=lambda alarm: -SEVERITIES.index(alarm.severity)):
+    for alarm in sorted(relevant, key=_by_what_says_most):
         causes.setdefault((alarm.check_name, alarm.feature or ""), alarm)
     opened = [
         {
@@ -110,6 +110,11 @@ def evidence_of(alarm: Finding) -> dict[str, Any]:
     row = alarm.as_row()
     names = ("detail", "direction", "value_before", "value_after", "facts", "method", "n")
     return {name: row[name] for name in (*names, "e_value")} | {"effect": alarm.drift_score}
+
+
+def _by_what_says_most(alarm: Finding) -> tuple[int, bool]:
+    """Sort by severity; "is 92.5 in all rows" says more than how a detector saw the same."""
+    return -SEVERITIES.index(alarm.severity), alarm.method != CONSTANT
 
 
 def _in_a_row(incident: Any, batch: Span) -> bool:

@@ -94,15 +94,16 @@ def _opened(incident: Record, answer: Record | None, config: Config) -> tuple[st
 
 
 def _resolved(incident: Record) -> tuple[str, str, str]:
-    kind = incident.kind.replace("_", " ")
+    kind, known = incident.kind.replace("_", " "), dict(incident._mapping)
+    said = sentences.of_resolution(known)
     title = f"Incident {incident.id} resolved: {kind}: {subject(incident.subject)}"
     text = (
-        f"{incident.resolution}\n"
-        f"It was: {sentences.of_incident(dict(incident._mapping))}\n"
+        f"{said}\n"
+        f"It was: {sentences.of_incident(known)}\n"
         f"Open from {_minute(incident.opened_at)} to {_minute(incident.resolved_at)}.\n"
         "To do: nothing."
     )
-    return title, incident.resolution, text
+    return title, said, text
 
 
 def _decided(decision: Record, config: Config) -> tuple[str, str, str]:

@@ -237,7 +237,7 @@ def test_an_incident_is_acknowledged_and_resolved_by_name(client, alice, inciden
     assert noted.json["acknowledged_at"] and not noted.json["resolved_at"]
     assert closed.json["resolution"] == "the vendor mended it (by alice)"
     assert closed.json["resolution_code"] == "by_person"
-    assert closed.json["resolution_facts"] == {"by": "alice"}
+    assert closed.json["resolution_facts"] == {"key": "alice"}
     assert closed.json == client.get(f"/incidents/{incident}").json
 
 

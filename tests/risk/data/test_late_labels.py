@@ -382,6 +382,19 @@ def test_a_drop_may_bring_new_rows_and_labels_of_old_ones(inbox, ledger):
     assert known(inbox, ledger) == [("a", 1), ("c", 0)]
 
 
+def test_labels_are_not_counted_as_rows(inbox, ledger):
+    """Neither when they are added, nor when they come again."""
+    ingest(inbox, ledger, rows=UNLABELLED + "a,1,2,3\nb,4,5,6\n")
+    inbox.drop("labels.csv", "corporation,exited\na,1\n")
+    added = ingestion.run(inbox.config, ledger)
+    inbox.drop("again.csv", "corporation,exited\na,1\nb,0\n")
+    again = ingestion.run(inbox.config, ledger)
+
+    no_rows = "1 drop ingested; rows: 0 read, 0 added, 0 duplicate, 0 quarantined; late labels: "
+    assert str(added) == f"{no_rows}1 added, 0 duplicate, 0 quarantined"
+    assert str(again) == f"{no_rows}1 added, 1 duplicate, 0 quarantined"
+
+
 def test_a_row_that_comes_again_without_its_label_is_a_duplicate(inbox, ledger):
     """Whatever its label was: it is the same customer."""
     labelled = UNLABELLED.replace("\n", ",exited\n")

@@ -278,3 +278,46 @@ def test_a_name_nobody_can_read_loses_its_middle():
     assert sentences.of_finding(row).startswith(
         "Column " + "a" * 19 + "…" + "b" * 19 + " is spread"
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "facts", "words", "sentence"),
+    [
+        ("deployed", {"version": 2, "decision_id": 7}, None, "Release 2 was deployed."),
+        ("rolled_back", {"version": 1, "decision_id": 8}, None, "Rolled back to release 1."),
+        ("restored", {"version": 3}, None, "The files of release 3 were restored."),
+        ("passed", {}, None, "It was not observed again."),
+        ("by_person", {}, None, "Resolved by a person"),
+        ("by_person", {}, "the vendor mended it", "the vendor mended it"),
+        ("by_person", {"key": "alice"}, "it was winter", "it was winter (by alice)"),
+        ("by_person", {"by": "bob"}, "mended (by bob)", "mended (by bob)"),
+        (None, None, "deploy: release 4 went live", "deploy: release 4 went live"),
+        (None, None, None, ""),
+    ],
+)
+def test_a_resolution_is_worded_from_its_code(code, facts, words, sentence):
+    """A person's own words stay as they are, and so does what an earlier version wrote."""
+    row = {
+        "resolution_code": code,
+        "resolution_facts": facts and json.dumps(facts),
+        "resolution": words,
+    }
+
+    assert sentences.of_resolution(row) == sentence
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        (["z"], 'File a.csv has a column that is not declared: "z".'),
+        (["z", "y"], 'File a.csv has columns that are not declared: "z" and "y".'),
+    ],
+)
+def test_undeclared_columns_are_named(columns, sentence):
+    """From the list of their names."""
+    facts = {"path": "a.csv", "columns": columns}
+    row = finding("(columns of drops)", direction="undeclared", facts=facts)
+
+    found = row | {"check_name": "data_quality", "method": "fact"}
+
+    assert sentences.of_finding(found) == sentence

@@ -184,7 +184,7 @@ def test_an_incident_that_is_over_is_resolved_with_its_reason(ledger, incident):
 
     (closed,) = ledger.incidents.history().to_dict("records")
     assert ledger.incidents.unresolved() == []
-    assert closed["resolution"] == "It was not observed again."
+    assert closed["resolution_code"] == "passed"
     assert (closed["resolution_code"], closed["resolution_facts"]) == ("passed", "{}")
     assert closed["resolved_at"] == NOON + timedelta(days=8)
 

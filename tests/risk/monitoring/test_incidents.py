@@ -64,6 +64,18 @@ def test_of_two_alarms_of_one_cause_the_more_severe_counts():
     assert (opened["severity"], opened["detail"]) == ("large", "a is missing")
 
 
+def test_of_two_alarms_equally_severe_the_plain_count_is_named():
+    """That all values are the same says more than that they are skewed."""
+    found = [
+        alarm(check="data_quality", score=1.1, detail="a is skewed"),
+        alarm(check="data_quality", score=None, method=CONSTANT, detail="a is 92.5 in all rows"),
+    ]
+
+    (opened,) = updated([], found).opened
+
+    assert opened["detail"] == "a is 92.5 in all rows"
+
+
 def test_an_incident_knows_what_and_since_when():
     """A later challenger learns from the rows since then."""
     (opened,) = updated([], [alarm(score=-0.4)], batch=Span(5, 7, before=4)).opened
