@@ -216,8 +216,12 @@ def _share(row: Row, what: str) -> str:
     if row["drift_detected"] and (after > before) is not is_up:
         over = f"{what} {'more' if is_up else 'less'} often over several batches"
         return f"{over}: {before:.1%} before, {after:.1%} of the newest {rows}"
-    way = "more" if after > before or (after == before and is_up) else "less"
-    return f"{what} {way} often, from {before:.1%} to {after:.1%} of {rows}"
+    whole = rows if row["n"] == 1 else f"all {rows}"
+    part = {0.0: f"none of {rows}", 1.0: whole}.get(after, f"{after:.1%} of {rows}")
+    earlier = {0.0: "none", 1.0: "all"}.get(before, f"{before:.1%}")
+    if f"{before:.1%}" == f"{after:.1%}":
+        return f"{what} in {part}, as before"
+    return f"{what} in {part}, {'up' if after > before else 'down'} from {earlier}"
 
 
 def _is_more(row: Row) -> bool:

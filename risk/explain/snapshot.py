@@ -18,7 +18,7 @@ from risk.ledger.ledger import Ledger
 from risk.ledger.queries import EVERY, Part
 from risk.models import releases
 from risk.monitoring import outcomes
-from risk.monitoring.incidents import SEVERITIES
+from risk.monitoring.incidents import rank
 
 Row = Mapping[str, Any]
 NEWEST = Part(page_size=100)
@@ -114,11 +114,5 @@ def look(
 
 
 def worst_first(incidents: Sequence[Row]) -> list[Row]:
-    """Sort by severity; of equal ones those about one column first, they say more."""
-    return sorted(
-        incidents,
-        key=lambda incident: (
-            -SEVERITIES.index(incident["severity"]),
-            incident["kind"] == "joint_drift",
-        ),
-    )
+    """Sort by rank, the oldest first of those that are equal."""
+    return sorted(incidents, key=lambda incident: rank(incident["severity"], incident["kind"]))

@@ -101,8 +101,17 @@ def of_kind(open_incidents: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
 
 
 def worst_first(open_incidents: Sequence[Any]) -> list[Any]:
-    """Sort by severity."""
-    return sorted(open_incidents, key=lambda incident: -SEVERITIES.index(incident.severity))
+    """Sort by rank, the oldest first of those that are equal."""
+    return sorted(open_incidents, key=lambda incident: rank(incident.severity, incident.kind))
+
+
+def rank(severity: str, kind: str) -> tuple[int, int]:
+    """Return the place of an incident among others: the smaller, the worse.
+
+    Of equally severe ones a broken column comes first, since it may have caused the rest, and two
+    columns taken together come last, since they say less than one.
+    """
+    return -SEVERITIES.index(severity), {"data_quality": 0, "joint_drift": 2}.get(kind, 1)
 
 
 def evidence_of(alarm: Finding) -> dict[str, Any]:

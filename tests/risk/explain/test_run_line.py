@@ -91,14 +91,14 @@ def decision(action="keep", code="drift", facts=(), *, version=None, comparison=
                 comparison=COMPARISON,
             ),
             "The live release stays: the challenger is not proven better (F1 0.61 against 0.53 on "
-            "200 rows). Data drift: contract is missing more often, from 0.0% to 20.0% of 300 "
-            "rows. 100 new rows in 1 file.",
+            "200 rows). Data drift: contract is missing in 20.0% of 300 rows, up from none. "
+            "100 new rows in 1 file.",
         ),
         (
             [ROWS],
             decision("ask", "broken_feed", {"incidents": [MISSING, MISSING]}),
             "Action needed: the new data may be broken; no model was trained on them. "
-            "Data drift: contract is missing more often, from 0.0% to 20.0% of 300 rows. "
+            "Data drift: contract is missing in 20.0% of 300 rows, up from none. "
             "And 1 more incident. 100 new rows in 1 file.",
         ),
         (

@@ -31,11 +31,11 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
     [
         (
             finding(direction="missing more often", values=(0.031, 0.204)),
-            "Column tenure is missing more often, from 3.1% to 20.4% of 300 rows.",
+            "Column tenure is missing in 20.4% of 300 rows, up from 3.1%.",
         ),
         (
             finding(direction="missing more often", values=(0.0, 1.0), n=1),
-            "Column tenure is missing more often, from 0.0% to 100.0% of 1 row.",
+            "Column tenure is missing in 1 row, up from none.",
         ),
         (
             finding(
@@ -45,15 +45,15 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
                 n=1038,
                 facts={"level": "islands"},
             ),
-            'Column region is "islands" more often, from 9.7% to 25.7% of 1,038 rows.',
+            'Column region is "islands" in 25.7% of 1,038 rows, up from 9.7%.',
         ),
         (
             finding("region", direction="other levels less often", values=(0.887, 0.739)),
-            "Column region has less common values less often, from 88.7% to 73.9% of 300 rows.",
+            "Column region has less common values in 73.9% of 300 rows, down from 88.7%.",
         ),
         (
             finding("region", direction="unseen levels", values=(0.0, 0.2)),
-            "Column region has never-seen values more often, from 0.0% to 20.0% of 300 rows.",
+            "Column region has never-seen values in 20.0% of 300 rows, up from none.",
         ),
         (
             finding(
@@ -62,13 +62,12 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
                 values=(0.0, 1.0),
                 facts={"spellings": {"ISLANDS": "islands", "1.0": "1"}},
             ),
-            "Column region has never-seen values more often, from 0.0% to 100.0% of 300 rows; "
+            "Column region has never-seen values in all 300 rows, up from none; "
             'known values in another spelling: "ISLANDS" is "islands", "1.0" is "1".',
         ),
         (
             finding(direction="above every reference value", values=(0.0, 0.962), n=26),
-            "Column tenure is above every value of the training data more often, "
-            "from 0.0% to 96.2% of 26 rows.",
+            "Column tenure is above every value of the training data in 96.2% of 26 rows, up from none.",
         ),
         (
             finding(
@@ -77,7 +76,7 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
                 values=(0.2, 0.3),
                 facts={"level": "positive"},
             ),
-            "Column exited is positive more often, from 20.0% to 30.0% of 300 rows.",
+            "Column exited is positive in 30.0% of 300 rows, up from 20.0%.",
         ),
         (
             finding(direction="lower", values=(29.04, 17.0), facts={"rows": 1200}),
@@ -237,7 +236,7 @@ def test_a_batch_that_contradicts_the_evidence_is_told_as_one_of_several():
         "20.0% of the newest 300 rows."
     )
     assert sentences.of_finding(row | {"drift_detected": False}) == (
-        "Column tenure is missing less often, from 30.0% to 20.0% of 300 rows."
+        "Column tenure is missing in 20.0% of 300 rows, down from 30.0%."
     )
 
 
@@ -250,7 +249,7 @@ def test_an_incident_is_told_like_the_finding_that_opened_it():
 
     assert sentences.of_incident(incident | {"facts": json.dumps({})}) == sentences.of_finding(row)
     assert sentences.incident_clause(incident) == (
-        "tenure is missing more often, from 3.1% to 20.4% of 300 rows"
+        "tenure is missing in 20.4% of 300 rows, up from 3.1%"
     )
 
 
@@ -258,7 +257,7 @@ def test_a_table_does_not_repeat_what_its_first_column_names():
     """What changed is named once."""
     row = finding(direction="missing more often", values=(0.031, 0.204))
 
-    assert sentences.change_of(row) == "is missing more often, from 3.1% to 20.4% of 300 rows"
+    assert sentences.change_of(row) == "is missing in 20.4% of 300 rows, up from 3.1%"
 
 
 def test_a_row_from_before_there_were_facts_keeps_its_text():

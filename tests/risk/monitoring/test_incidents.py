@@ -259,12 +259,16 @@ def test_all_drift_of_data_is_one_kind(wanted, kinds):
 
 
 def test_the_worst_come_first():
-    """Equally bad ones stay in order of their age."""
+    """Equally bad ones stay in order of their age, but a broken column may be why others moved."""
     known = [
+        incident(subject="pair", severity="large", kind="joint_drift"),
         incident(subject="a", severity="small"),
         incident(subject="b", severity="large"),
         incident(subject="c", severity="negligible"),
         incident(subject="d", severity="small"),
+        incident(subject="broken", severity="large", kind="data_quality"),
     ]
 
-    assert [i.subject for i in incidents.worst_first(known)] == ["b", "a", "d", "c"]
+    found = [i.subject for i in incidents.worst_first(known)]
+
+    assert found == ["broken", "b", "pair", "a", "d", "c"]

@@ -95,7 +95,7 @@ def test_a_decision_says_why_and_what_a_person_can_do(ledger, announce, action, 
     title, command = said
     assert told.title.startswith(title)
     why = (
-        "- Data quality (large): age is missing more often, from 1.0% to 30.0% of 200 rows.\n"
+        "- Data quality (large): age is missing in 30.0% of 200 rows, up from 1.0%.\n"
         "- No model is trained on data that may be broken."
     )
     assert f"\nWhy:\n{why}\nTo do: " in told.text
