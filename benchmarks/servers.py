@@ -38,6 +38,7 @@ SERVERS = [
     "postgresql://postgres@127.0.0.1:5432/postgres",
     "mariadb://root@127.0.0.1:3306/mysql",
 ]
+END = ("--end", "2026-03-01")  # the same days on all of them
 OF_THE_CLOCK = {"duration_seconds"}
 Tables = dict[str, pd.DataFrame]
 
@@ -62,7 +63,7 @@ def new_database(server: str) -> Iterator[str]:
 
 def run_demo(folder: Path, url: str | None, days: int) -> None:
     """Run the demo in a folder, with the ledger in the database at `url` if given."""
-    command = [sys.executable, ROOT / "demo" / "replay.py", "--without-reports"]
+    command = [sys.executable, ROOT / "demo" / "replay.py", "--without-reports", *END]
     where = ["--folder", folder, *(["--database", url] if url else [])]
     done = subprocess.run([*command, "--days", str(days), *where], capture_output=True, text=True)
     if done.returncode:

@@ -1,10 +1,11 @@
 """Simulated customers of 60 days, with known drift and data faults.
 
-    python demo/customers.py FOLDER [--seed 7] [--days 60] [--rows 1000]
+    python demo/customers.py FOLDER [--seed 7] [--days 60] [--rows 1000] [--first 2026-01-01]
+        [--label-days 0]
 
 A firm scores its customer companies every day; `exited` is 1 for customers who then left.
-The first model is trained on four quiet weeks of December 2025 (`history`) and
-evaluated on `test`. From day 1, 2026-01-01, one file arrives per day (`drops`):
+The first model is trained on the four quiet weeks before day 1 (`history`) and
+evaluated on `test`. From day 1 on, one file arrives per day (`drops`):
 
     days    event                                       kind             AUC   F1
     1-20    none                                        none             .848  .566
@@ -21,13 +22,17 @@ evaluated on `test`. From day 1, 2026-01-01, one file arrives per day (`drops`):
 AUC and F1 (at probability .5) are those of a logistic regression trained on
 `history`, with default settings; F1 increases with the share of customers who leave, .25 on
 quiet days and .31 in the campaign. `exit_probability` is P(exit | x). The number of rows per
-day varies by weekday, by up to 15 %, and at random. The same seed gives the same
+day varies by weekday, by up to 15 %, and at random. The same seed and first day give the same
 bytes, and the data of a day do not depend on `--days`.
+
+With `--label-days 7` the drops have no column `exited`: who left is known a week later and
+arrives in a file of its own (`labels`), named after the day on which it arrives.
 
 Reads   nothing
 Writes  FOLDER/drops/2026-01-01.csv ..., FOLDER/history/2025-12-10.csv ...,
         FOLDER/test/test_data.csv and FOLDER/truth.json, the table above as
-        JSON; existing files of the same names are overwritten
+        JSON; with --label-days also FOLDER/labels/2026-01-08.csv ...; existing files of the
+        same names are overwritten
 Exits   0 success, 1 FOLDER cannot be written, 2 wrong usage
 """
 
@@ -46,7 +51,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-FIRST_DAY = date(2026, 1, 1)
+FIRST_DAY, DAY = date(2026, 1, 1), timedelta(days=1)
 HISTORY_WEEKS, HISTORY_ROWS, TEST_ROWS = 4, 1500, 2000
 MAX_DAYS, MAX_ROWS, NAMES_PER_FILE = 365, 40_000, 50_000
 ROWS_BY_WEEKDAY = (1.12, 1.08, 1.04, 1.02, 1.00, 0.89, 0.85)  # Monday first, mean 1
@@ -107,6 +112,29 @@ class Regime:
     rows_sent_twice: int = 0
     rows_of_the_day_before: int = 0
     share_of_file_kept: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """What is simulated: the seed, days, rows a day, first day, and days until labels arrive."""
+
+    seed: int = 7
+    days: int = 60
+    rows: int = 1000
+    first: date = FIRST_DAY
+    label_days: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be simulated."""
+        for name, minimum, maximum in (
+            ("seed", 0, 2**32 - 1),
+            ("days", 1, MAX_DAYS),
+            ("rows", 1, MAX_ROWS),
+            ("label_days", 0, MAX_DAYS),
+        ):
+            if not minimum <= (value := getattr(self, name)) <= maximum:
+                option = name.replace("_", "-")
+                raise ValueError(f"{option} must be from {minimum} to {maximum}, got {value}")
 
 
 REGIMES = (
@@ -290,9 +318,11 @@ def with_text(frame: pd.DataFrame, *, share: float, rng: np.random.Generator) ->
     return frame.assign(**spoiled) if hit.any() else frame
 
 
-def day_of_customers(day: int, *, rows: int = 1000, rng: np.random.Generator) -> pd.DataFrame:
-    """Return the rows of `day` (1 is 2026-01-01), with the data faults of its regime."""
-    regime, today = regime_on(day), FIRST_DAY + timedelta(day - 1)
+def day_of_customers(
+    day: int, *, rows: int = 1000, first: date = FIRST_DAY, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Return the rows of `day` (1 is `first`), with the data faults of its regime."""
+    regime, today = regime_on(day), first + timedelta(day - 1)
     size = rng.poisson(rows * ROWS_BY_WEEKDAY[today.weekday()])
     number = HISTORY_WEEKS + day  # file 0 is the test file, 1-4 the history
     frame = observed(number, [today] * size, regime=regime, rng=rng)
@@ -300,75 +330,87 @@ def day_of_customers(day: int, *, rows: int = 1000, rng: np.random.Generator) ->
     return pd.concat([frame, frame.tail(regime.rows_sent_twice)], ignore_index=True)
 
 
-def week_of_history(week: int, *, rng: np.random.Generator) -> pd.DataFrame:
-    """Return one week's rows of the quiet December; week 4 ends on New Year's Eve."""
+def week_of_history(week: int, *, first: date, rng: np.random.Generator) -> pd.DataFrame:
+    """Return one week's rows of the quiet weeks; week 4 ends on the day before `first`."""
     back = 7 * (HISTORY_WEEKS - week) + 1 + np.sort(rng.integers(7, size=HISTORY_ROWS))[::-1]
-    return observed(week, [FIRST_DAY - timedelta(int(d)) for d in back], regime=QUIET, rng=rng)
+    return observed(week, [first - timedelta(int(d)) for d in back], regime=QUIET, rng=rng)
 
 
-def customers_for_test(*, rng: np.random.Generator) -> pd.DataFrame:
+def customers_for_test(*, first: date, rng: np.random.Generator) -> pd.DataFrame:
     """Return the test data: other customers of the same weeks."""
     back = 1 + rng.integers(7 * HISTORY_WEEKS, size=TEST_ROWS)
-    return observed(0, [FIRST_DAY - timedelta(int(d)) for d in back], regime=QUIET, rng=rng)
+    return observed(0, [first - timedelta(int(d)) for d in back], regime=QUIET, rng=rng)
 
 
-def drop_text(day: int, *, seed: int, rows: int) -> str:
+def drop_text(day: int, story: Story) -> str:
     """Return the CSV text of `day`, including rows sent again; it may be cut off."""
-    regime, frame = regime_on(day), day_of_customers(day, rows=rows, rng=_rng(seed, day))
+    regime, frame = regime_on(day), _rows_of(day, story)
     if again := regime.rows_of_the_day_before:
-        yesterday = day_of_customers(day - 1, rows=rows, rng=_rng(seed, day - 1))
-        frame = pd.concat([frame, yesterday.head(again)], ignore_index=True)
+        frame = pd.concat([frame, _rows_of(day - 1, story).head(again)], ignore_index=True)
+    if story.label_days:
+        frame = frame.drop(columns="exited")
     if regime.share_of_file_kept == 1.0:
         return _csv(frame)
     kept = _csv(frame.head(round(regime.share_of_file_kept * len(frame))))
-    return kept.rsplit(",", 3)[0]  # the last row loses region, plan and exited
+    cut = 2 if story.label_days else 3
+    return kept.rsplit(",", cut)[0]  # the last row loses region and what follows
 
 
-def truth(*, seed: int, days: int, rows: int) -> dict[str, object]:
-    """Return the description of what `write_history` writes with the same arguments."""
+def label_text(day: int, story: Story) -> str:
+    """Return the CSV text of who left, for the customers whose rows the file of `day` held."""
+    rows = _rows_of(day, story).drop_duplicates("corporation")
+    kept = rows.head(round(regime_on(day).share_of_file_kept * len(rows)))
+    return _csv(kept[["corporation", "snapshot_date", "exited"]])
+
+
+def truth(story: Story) -> dict[str, object]:
+    """Return the description of what `write_history` writes."""
+    first, days = story.first, story.days
     ends = [later.first_day - 1 for _, later in pairwise(REGIMES)] + [MAX_DAYS]
     regimes = [
         asdict(regime)
         | {
             "last_day": min(end, days),
-            "first_date": (FIRST_DAY + timedelta(regime.first_day - 1)).isoformat(),
-            "last_date": (FIRST_DAY + timedelta(min(end, days) - 1)).isoformat(),
+            "first_date": (first + timedelta(regime.first_day - 1)).isoformat(),
+            "last_date": (first + timedelta(min(end, days) - 1)).isoformat(),
         }
         for regime, end in zip(REGIMES, ends, strict=True)
         if regime.first_day <= days
     ]
     return {
-        "seed": seed,
+        "seed": story.seed,
         "days": days,
-        "rows_per_day": rows,
+        "rows_per_day": story.rows,
+        "days_until_labels": story.label_days,
         "missing_support_tickets": MISSING_TICKETS,
         "exit_probability": inspect.getdoc(exit_probability),
-        "history": f"{HISTORY_WEEKS} quiet weeks of {HISTORY_ROWS} rows, up to 2025-12-31",
+        "history": f"{HISTORY_WEEKS} quiet weeks of {HISTORY_ROWS} rows, up to {first - DAY}",
         "test": f"{TEST_ROWS} other customers of the same weeks",
         "regimes": regimes,
     }
 
 
-def write_history(folder: Path, *, seed: int = 7, days: int = 60, rows: int = 1000) -> None:
-    """Write the drops, the history, the test file and truth.json into `folder`."""
-    for name, value, minimum, maximum in (
-        ("seed", seed, 0, 2**32 - 1),
-        ("days", days, 1, MAX_DAYS),
-        ("rows", rows, 1, MAX_ROWS),
-    ):
-        if not minimum <= value <= maximum:
-            raise ValueError(f"{name} must be from {minimum} to {maximum}, got {value}")
-
-    texts = {"truth.json": json.dumps(truth(seed=seed, days=days, rows=rows), indent=2) + "\n"}
-    texts["test/test_data.csv"] = _csv(customers_for_test(rng=_rng(seed, 0, 0)))
+def write_history(folder: Path, story: Story) -> None:
+    """Write the drops, the labels, the history, the test file and truth.json into `folder`."""
+    first, seed = story.first, story.seed
+    texts = {"truth.json": json.dumps(truth(story), indent=2) + "\n"}
+    texts["test/test_data.csv"] = _csv(customers_for_test(first=first, rng=_rng(seed, 0, 0)))
     for week in range(1, HISTORY_WEEKS + 1):
-        last = FIRST_DAY - timedelta(7 * (HISTORY_WEEKS - week) + 1)
-        texts[f"history/{last}.csv"] = _csv(week_of_history(week, rng=_rng(seed, 0, week)))
+        last = first - timedelta(7 * (HISTORY_WEEKS - week) + 1)
+        texts[f"history/{last}.csv"] = _csv(
+            week_of_history(week, first=first, rng=_rng(seed, 0, week))
+        )
     for name, text in texts.items():
         _write(folder / name, text)
-    for day in range(1, days + 1):
-        name = f"drops/{FIRST_DAY + timedelta(day - 1)}.csv"
-        _write(folder / name, drop_text(day, seed=seed, rows=rows))
+    for day in range(1, story.days + 1):
+        today = first + timedelta(day - 1)
+        _write(folder / f"drops/{today}.csv", drop_text(day, story))
+        if story.label_days and day > story.label_days:
+            _write(folder / f"labels/{today}.csv", label_text(day - story.label_days, story))
+
+
+def _rows_of(day: int, story: Story) -> pd.DataFrame:
+    return day_of_customers(day, rows=story.rows, first=story.first, rng=_rng(story.seed, day))
 
 
 def _rng(*entropy: int) -> np.random.Generator:
@@ -395,9 +437,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--rows", type=int, default=1000, help="average number of rows per day (default: 1000)"
     )
+    parser.add_argument(
+        "--first",
+        type=date.fromisoformat,
+        default=FIRST_DAY,
+        metavar="DATE",
+        help="day 1 (default: 2026-01-01)",
+    )
+    parser.add_argument(
+        "--label-days", type=int, default=0, help="days until labels arrive (default: 0)"
+    )
     args = parser.parse_args(arguments)
+    chosen = {name: value for name, value in vars(args).items() if name != "folder"}
     try:
-        write_history(args.folder, seed=args.seed, days=args.days, rows=args.rows)
+        write_history(args.folder, Story(**chosen))
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:

@@ -1,13 +1,16 @@
 """Simulate the 60 days of the demo: each day a drop arrives and one run follows.
 
-    python demo/replay.py [--days 60] [--seed 7] [--folder demo/world] [--database URL]
-        [--without-reports]
+    python demo/replay.py [--days 60] [--end DATE] [--seed 7] [--folder demo/world]
+        [--database URL] [--without-reports]
+
+The last day is today unless --end names another. Who left is known a week later: the labels
+arrive in files of their own.
 
 Reads   nothing except its own settings
 Writes  FOLDER, replaced if it exists: the drops of demo/customers.py, and all files of an
         installation, including the ledger unless --database is given.
         Afterwards run any stage on it, for example
-        python deployment.py --config demo/world/config.json --list
+        python app.py --config demo/world/config.json, which serves its dashboard
 Exits   0 success, 64 there is already a ledger at URL, otherwise as full_process.py
 """
 
@@ -34,15 +37,15 @@ from risk.ledger import lease  # noqa: E402
 from risk.ledger.ledger import Ledger  # noqa: E402
 
 HERE = Path(__file__).parent
-MORNING = time(6, 0, tzinfo=UTC)
+MIDNIGHT = time(0, 0, tzinfo=UTC)  # never later than now, also on the day that is today
+LABEL_DAYS = 7
 
 
 @dataclass(frozen=True)
 class Script:
-    """Options of a simulation: days, random seed, database, and whether to write reports."""
+    """Options of a simulation: story, database, and whether to write reports."""
 
-    days: int = 60
-    seed: int = 7
+    story: customers.Story
     database: str | None = None
     reports: bool = True
 
@@ -50,7 +53,7 @@ class Script:
 def build_world(folder: Path, script: Script) -> Config:
     """Create the installation, with the history for the first model in its inbox."""
     shutil.rmtree(folder, ignore_errors=True)
-    customers.write_history(folder / "simulated", days=script.days, seed=script.seed)
+    customers.write_history(folder / "simulated", script.story)
     settings = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
     settings["database_url"] = script.database or settings["database_url"]
     if not script.reports:
@@ -84,14 +87,16 @@ def replay(folder: Path, script: Script) -> None:
     if script.database:
         require_no_history(script.database)
     config = build_world(folder, script)
-    drops = sorted((folder / "simulated" / "drops").glob("*.csv"))
-    eve = date.fromisoformat(drops[0].stem) - timedelta(days=1)
-    print(f"{eve}  {run_at(config, datetime.combine(eve, MORNING))}")
-    for drop in tqdm(drops, unit="day", disable=None):
-        shutil.copy(drop, config.input_folder)
-        moment = datetime.combine(date.fromisoformat(drop.stem), MORNING)
-        tqdm.write(f"{drop.stem}  {run_at(config, moment)}", file=sys.stdout)
-    print(f"\nto inspect the results run: python diagnostics.py --config {folder / 'config.json'}")
+    first = script.story.first
+    eve = first - timedelta(days=1)
+    print(f"{eve}  {run_at(config, datetime.combine(eve, MIDNIGHT))}")
+    for number in tqdm(range(script.story.days), unit="day", disable=None):
+        today = first + timedelta(days=number)
+        for path in (folder / "simulated").glob(f"*/{today}.csv"):
+            shutil.copy(path, config.input_folder / f"{path.parent.name}_{path.name}")
+        moment = datetime.combine(today, MIDNIGHT)
+        tqdm.write(f"{today}  {run_at(config, moment)}", file=sys.stdout)
+    print(f"\nTo open its dashboard run: python app.py --config {folder / 'config.json'}")
 
 
 def main() -> None:
@@ -100,6 +105,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--days", type=int, default=60, help="number of days (default: 60)")
+    parser.add_argument(
+        "--end",
+        type=date.fromisoformat,
+        default=datetime.now(UTC).date(),
+        metavar="DATE",
+        help="last day (default: today)",
+    )
     parser.add_argument("--seed", type=int, default=7, help="random seed (default: 7)")
     parser.add_argument("--folder", type=Path, default=HERE / "world", help="default: demo/world")
     parser.add_argument(
@@ -109,9 +121,16 @@ def main() -> None:
     )
     parser.add_argument("--without-reports", action="store_true", help="skip reports; much faster")
     arguments = parser.parse_args()
-    script = Script(
-        arguments.days, arguments.seed, arguments.database, reports=not arguments.without_reports
-    )
+    try:
+        story = customers.Story(
+            seed=arguments.seed,
+            days=arguments.days,
+            first=arguments.end - timedelta(days=arguments.days - 1),
+            label_days=LABEL_DAYS,
+        )
+    except (ValueError, OverflowError) as error:
+        parser.error(str(error))
+    script = Script(story, arguments.database, reports=not arguments.without_reports)
     logging.basicConfig(level=logging.ERROR)
     try:
         replay(arguments.folder, script)

@@ -35,6 +35,7 @@ NEXT_REVISION = Path(__file__).parent / "fixtures" / "next_revision.py"
 on_every_server = pytest.mark.on(SQLITE, *REMOTE)
 on_servers_in_turn = pytest.mark.on(SQLITE, *REMOTE, in_turn=True)
 on_remote_servers = pytest.mark.on(*REMOTE)
+on_remote_servers_in_turn = pytest.mark.on(*REMOTE, in_turn=True)
 
 
 def parameters(mark: pytest.Mark, test: str) -> list[Any]:

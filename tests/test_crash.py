@@ -13,14 +13,15 @@ from risk.ledger.engines import make_engine
 from risk.ledger.ledger import Ledger
 from tests import forks
 from tests.crash_driver import data_set
-from tests.servers import Proxy, on_every_server, on_remote_servers
+from tests.servers import Proxy, on_remote_servers_in_turn, on_servers_in_turn
 from tests.torture import in_full
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
 SAMPLE = (53, 53)  # the first point at which a run is killed, and every which after it
 EVERY = int(os.environ.get("CRASH_EVERY", "1"))
 PARTS = 4  # of which each may be tried by another process
-POINTS = [in_full(1 + part * EVERY, PARTS * EVERY) for part in range(PARTS)]
+POINTS = [(1 + part * EVERY, PARTS * EVERY) for part in range(PARTS)]
+STAGES = ("first model", "new data and drift")
 FEATURES = "lastmonth_activity,lastyear_activity,number_of_employees"
 
 
@@ -41,8 +42,14 @@ def survive(world, workshop, *, work, first, every):
     return whole["state"], len(crashes)
 
 
-@pytest.mark.parametrize(("first", "every"), [SAMPLE, *POINTS])
-@pytest.mark.parametrize("stage", ["first model", "new data and drift"])
+@pytest.mark.parametrize(
+    ("stage", "first", "every"),
+    [
+        ("new data and drift", *SAMPLE),
+        in_full("first model", *SAMPLE),
+        *(in_full(stage, *points) for stage in STAGES for points in POINTS),
+    ],
+)
 def test_the_next_run_repairs_a_crash_at_any_point(
     world, first_run, tmp_path_factory, stage, first, every
 ):
@@ -92,8 +99,8 @@ def data_in_sql(world):
     engine.dispose()
 
 
-@on_every_server
-@pytest.mark.parametrize(("first", "every"), [(13, 13), *POINTS])
+@on_servers_in_turn
+@pytest.mark.parametrize(("first", "every"), [(13, 13), *(in_full(*points) for points in POINTS)])
 def test_the_data_set_in_sql_survives_a_crash_at_any_point(
     data_in_sql, tmp_path_factory, first, every
 ):
@@ -113,7 +120,7 @@ def test_the_data_set_in_sql_survives_a_crash_at_any_point(
     assert n_crashes >= len(range(first, 33, every))
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 @pytest.mark.parametrize("every", [3, in_full(1)])
 def test_the_data_set_in_sql_survives_lost_answers_to_commit(data_in_sql, server, tmp_path, every):
     """Committed or not, nobody knows; the source is read through the same bad line."""

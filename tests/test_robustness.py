@@ -12,7 +12,7 @@ from risk.errors import LedgerError
 from risk.ledger import lease
 from risk.ledger.engines import AWAY_SECONDS
 from tests.crash_driver import state
-from tests.servers import POSTGRESQL, REMOTE, Proxy, hanging_server, on_remote_servers
+from tests.servers import POSTGRESQL, REMOTE, Proxy, hanging_server, on_remote_servers_in_turn
 from tests.torture import in_full
 
 PASSWORD = "geheim"
@@ -46,7 +46,7 @@ def run(world):
         return full_process.run(world.config, ledger).exit_code
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 @pytest.mark.parametrize("every", [10, in_full(1)])
 def test_nothing_is_twice_or_lost_when_the_answer_to_a_commit_is(
     new_world, tmp_path, server, undisturbed, every
@@ -80,7 +80,7 @@ def test_nothing_is_twice_or_lost_when_the_answer_to_a_commit_is(
     assert lost >= tried / 3
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 def test_a_server_that_restarts_between_two_transactions_is_waited_for(behind, proxy, undisturbed):
     """Its connections break and it is gone for a moment; a run goes on where it was."""
     questions = restarts = 0
@@ -103,7 +103,7 @@ def test_a_server_that_restarts_between_two_transactions_is_waited_for(behind, p
     assert state(behind.folder) == undisturbed
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 def test_a_server_that_is_down_leaves_nothing_behind(behind, proxy, tree):
     """Exit 69 and one line that tells why; when it is there again the run does everything."""
     before = tree()
@@ -119,7 +119,7 @@ def test_a_server_that_is_down_leaves_nothing_behind(behind, proxy, tree):
     assert behind.command("full_process.py").returncode == 0
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 def test_the_api_predicts_without_its_database(behind, proxy, serve_world):
     """The model is a file; what only the ledger knows is answered with 503."""
     assert run(behind) == 0
@@ -157,7 +157,7 @@ def test_the_api_predicts_while_its_database_hangs(deployed, serve_world, kind):
     assert seconds < 20
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 @pytest.mark.parametrize("fault", ["down", "no such database", "not that password"])
 def test_no_fault_tells_the_password(world, proxy, fault, caplog, serve_world):
     """Not on stderr, not in the log, not over HTTP, not in the settings that are shown."""
@@ -186,7 +186,7 @@ def test_no_fault_tells_the_password(world, proxy, fault, caplog, serve_world):
     assert answers[1].status_code == 503
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 def test_connections_that_lay_idle_too_long_are_made_anew(behind, proxy):
     """A firewall cuts them without a word; a question after that is answered all the same."""
     with behind.open_ledger() as ledger:

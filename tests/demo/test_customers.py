@@ -2,6 +2,8 @@ import json
 import re
 import subprocess
 import sys
+from datetime import date
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from demo import customers
+from demo.customers import Story
 
 NUMERIC = [
     "lastmonth_activity",
@@ -33,7 +36,7 @@ WHOLE_DAYS = [*range(1, 43), *range(47, 61)]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    customers.write_history(folder)
+    customers.write_history(folder, Story())
     return folder
 
 
@@ -176,21 +179,21 @@ def test_names_look_like_companies_of_many_countries(world):
 
 def test_the_same_seed_writes_the_same_bytes(folder, tmp_path):
     """A demonstration can be repeated on another machine."""
-    customers.write_history(tmp_path, seed=7)
+    customers.write_history(tmp_path, Story(seed=7))
 
     assert contents(tmp_path) == contents(folder)
 
 
 def test_another_seed_writes_other_customers(folder, tmp_path):
     """The seed reaches every file with rows."""
-    customers.write_history(tmp_path, seed=8, days=2)
+    customers.write_history(tmp_path, Story(seed=8, days=2))
 
     assert not set(contents(tmp_path).values()) & set(contents(folder).values())
 
 
 def test_a_day_does_not_depend_on_how_many_are_written(folder, tmp_path):
     """A longer run adds files and changes none."""
-    customers.write_history(tmp_path, days=45)
+    customers.write_history(tmp_path, Story(days=45))
 
     shorter = contents(tmp_path)
     shorter.pop("truth.json")
@@ -318,7 +321,7 @@ def test_the_price_rise_can_be_learnt(world, model):
 
 def test_another_seed_tells_the_same_story(tmp_path):
     """The story belongs to the generator, not to the luck of one seed."""
-    customers.write_history(tmp_path, seed=11)
+    customers.write_history(tmp_path, Story(seed=11))
     other = read_world(tmp_path)
     model = trained(other.history)
 
@@ -447,7 +450,7 @@ def test_the_truth_names_dates_and_columns_of_the_drops(truth, world):
 
 def test_the_truth_of_a_short_run_ends_with_it(tmp_path):
     """Regimes which were not written are not claimed."""
-    customers.write_history(tmp_path, days=25, rows=10)
+    customers.write_history(tmp_path, Story(days=25, rows=10))
 
     regimes = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))["regimes"]
 
@@ -459,11 +462,44 @@ def test_the_truth_of_a_short_run_ends_with_it(tmp_path):
 
 def test_the_last_regime_has_no_end(tmp_path):
     """Whoever wants a longer history gets more quiet days."""
-    customers.write_history(tmp_path, days=70, rows=10)
+    customers.write_history(tmp_path, Story(days=70, rows=10))
 
     regimes = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))["regimes"]
 
     assert (regimes[-1]["last_day"], regimes[-1]["last_date"]) == (70, "2026-03-11")
+
+
+def test_a_story_may_begin_on_any_day(folder, tmp_path):
+    """The dates move, and with the weekday how many rows a day has; what happens stays."""
+    customers.write_history(tmp_path, Story(days=2, rows=50, first=date(2026, 10, 2)))
+
+    moved = read_world(tmp_path)
+    assert [path.stem for path in moved.paths.values()] == ["2026-10-02", "2026-10-03"]
+    assert moved.weeks[-1]["snapshot_date"].max() == "2026-10-01"
+    assert {*moved.drops[2]["snapshot_date"]} == {"2026-10-03"}
+
+
+def test_labels_arrive_a_week_after_their_rows(folder, tmp_path):
+    """They are those the rows would have had: the same customers, the same ends."""
+    customers.write_history(tmp_path, Story(days=9, label_days=7))
+
+    labels = {path.stem: pd.read_csv(path) for path in sorted((tmp_path / "labels").iterdir())}
+    assert list(labels) == ["2026-01-08", "2026-01-09"]
+    for arrived, day in (("2026-01-08", "2026-01-01"), ("2026-01-09", "2026-01-02")):
+        rows = pd.read_csv(tmp_path / f"drops/{day}.csv")
+        whole = pd.read_csv(folder / f"drops/{day}.csv")
+        assert list(rows) == COLUMNS[:-1]
+        assert labels[arrived].equals(whole[["corporation", "snapshot_date", "exited"]])
+
+
+def test_the_labels_of_a_broken_day_are_those_of_the_rows_that_came():
+    """Twice the same customer has one label; what was cut off has none, but for the last row."""
+    story = Story(label_days=7)
+    for day in (44, 46):
+        rows = pd.read_csv(StringIO(customers.drop_text(day, story)))
+        labels = pd.read_csv(StringIO(customers.label_text(day, story)))
+
+        assert labels["corporation"].tolist() == rows["corporation"].unique().tolist()
 
 
 def test_the_script_runs_on_its_own(folder, tmp_path):
@@ -485,7 +521,14 @@ def test_help_is_the_docstring(tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--days", "0"), ("--days", "366"), ("--rows", "0"), ("--rows", "40001"), ("--seed", "-1")],
+    [
+        ("--days", "0"),
+        ("--days", "366"),
+        ("--rows", "0"),
+        ("--rows", "40001"),
+        ("--seed", "-1"),
+        ("--label-days", "-1"),
+    ],
 )
 def test_impossible_numbers_are_refused_before_anything_is_written(option, value, tmp_path, capsys):
     """The message names the option, its range and the value."""

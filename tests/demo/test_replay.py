@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.customers import Story
 from demo.replay import Script, replay
 from risk.config import Config
 from risk.errors import UsageError
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.on(servers.POSTGRESQL)
 def test_two_days_can_be_lived_through_on_a_server(server, tmp_path, capsys):
     """Every stage can be asked about the world afterwards; its ledger is in that database."""
-    replay(tmp_path / "world", Script(days=2, database=server.url, reports=False))
+    replay(tmp_path / "world", Script(Story(days=2), server.url, reports=False))
 
     config = Config.load(tmp_path / "world" / "config.json")
     with Ledger.open(config, upgrade=False) as ledger:
@@ -41,7 +42,7 @@ def test_inventions_are_not_mixed_with_what_happened(world, ledger, tmp_path, se
     earlier.write_text("{}")
 
     with pytest.raises(UsageError, match="already contains a ledger; use an empty database"):
-        replay(earlier.parent, Script(days=1, database=server.url))
+        replay(earlier.parent, Script(Story(days=1), server.url))
 
     assert earlier.exists()
 

@@ -84,7 +84,7 @@ def opened(world, url):
     return Ledger.open(world.config.model_copy(update={"database_url": url}))
 
 
-@servers.on_every_server
+@servers.on_servers_in_turn
 def test_a_copy_is_equal_row_by_row_on_another_kind_of_server(world, full, other):
     """Numbers to the last digit, moments to the microsecond, texts in any script, references."""
     before = everything(full.engine)
@@ -97,7 +97,7 @@ def test_a_copy_is_equal_row_by_row_on_another_kind_of_server(world, full, other
     assert all(len(rows) == 3 for rows in before.values())
 
 
-@servers.on_every_server
+@servers.on_servers_in_turn
 def test_a_copy_goes_on_where_the_original_ends(world, full, other):
     """The next run, decision and message get numbers nobody has."""
     copy(world.config, full, other)
@@ -107,7 +107,7 @@ def test_a_copy_goes_on_where_the_original_ends(world, full, other):
         assert there.decisions.record("keep", "no incident is open") == 4
 
 
-@servers.on_every_server
+@servers.on_servers_in_turn
 def test_only_an_empty_database_is_copied_to(world, full, other):
     """Two ledgers are not mixed; the refusal leaves the other as it is."""
     with opened(world, other) as there:
@@ -122,7 +122,7 @@ def test_only_an_empty_database_is_copied_to(world, full, other):
         }
 
 
-@servers.on_remote_servers
+@servers.on_remote_servers_in_turn
 def test_a_copy_that_was_cut_off_left_nothing(world, server, tmp_path):
     """The line breaks in the middle of the tables; the next attempt succeeds."""
     url = f"sqlite:///{tmp_path / 'source.sqlite'}"
@@ -169,7 +169,7 @@ def test_a_password_among_the_options_of_an_address_is_not_told(world, full, oth
     assert "hush" not in repr(copied)
 
 
-@servers.on_every_server
+@servers.on_servers_in_turn
 def test_parquet_files_hold_what_the_tables_hold(full, tmp_path):
     """Read by pyarrow itself: every table, every value, every type."""
     exported = export(full, tmp_path / "out", kind="parquet")
@@ -182,7 +182,7 @@ def test_parquet_files_hold_what_the_tables_hold(full, tmp_path):
     assert {*views.metadata.tables} <= {*exported.rows}
 
 
-@servers.on_every_server
+@servers.on_servers_in_turn
 def test_csv_files_hold_what_the_tables_hold(full, tmp_path):
     """Empty and missing are told apart; one apostrophe less gives each text again."""
     export(full, tmp_path, kind="csv", names=["incidents", "scores"])

@@ -17,7 +17,7 @@ from risk.ledger.ingestions import Taken
 from risk.ledger.watermarks import Watermark
 from tests.factories import FEATURES, HEADER, counts
 from tests.risk.ledger.test_ingestions import intake as record
-from tests.servers import MARIADB, POSTGRESQL, Proxy, on_every_server, on_remote_servers
+from tests.servers import MARIADB, POSTGRESQL, Proxy, on_remote_servers_in_turn, on_servers_in_turn
 
 
 class Crm:
@@ -86,7 +86,7 @@ def run(crm, ledger):
     return ingestion.run(crm.world.config, ledger).intakes
 
 
-@on_every_server
+@on_servers_in_turn
 def test_rows_beyond_the_mark_are_a_drop(crm, ledger):
     """The first fetch takes all there is, the next only what came since, in order of the mark."""
     crm.add(("b", 2), ("a", 1))
@@ -101,7 +101,7 @@ def test_rows_beyond_the_mark_are_a_drop(crm, ledger):
     assert first.reason is None or "changed at" not in first.reason
 
 
-@on_every_server
+@on_servers_in_turn
 def test_without_new_rows_nothing_is_recorded(crm, ledger, tree):
     """Cron comes every 10 minutes."""
     crm.add(("a", 1))
@@ -114,7 +114,7 @@ def test_without_new_rows_nothing_is_recorded(crm, ledger, tree):
     assert (tree(), ledger.ingestions.last_id()) == (before, 1)
 
 
-@on_every_server
+@on_servers_in_turn
 def test_rows_that_come_at_the_mark_are_neither_lost_nor_taken_twice(crm, ledger):
     """A batch is often written at one time; here it is read in its middle, again and again."""
     crm.add(("a", 1), ("b", 1))
@@ -128,7 +128,7 @@ def test_rows_that_come_at_the_mark_are_neither_lost_nor_taken_twice(crm, ledger
     assert run(crm, ledger) == ()
 
 
-@on_every_server
+@on_servers_in_turn
 def test_a_refused_row_at_the_mark_is_refused_once(crm, ledger):
     """Its hash is not among the accepted ones; it is known all the same."""
     crm.add(("a", 1), ("broken", 1, -5.0))
@@ -141,7 +141,7 @@ def test_a_refused_row_at_the_mark_is_refused_once(crm, ledger):
     assert counts(after) == (1, 1, 0, 0)
 
 
-@on_every_server
+@on_servers_in_turn
 def test_ties_larger_than_a_fetch_are_taken_whole(new_crm, ledger):
     """Ten rows at one mark, three at a time, in whatever order: several drops, each row in one."""
     crm = new_crm(max_rows=3)
@@ -155,7 +155,7 @@ def test_ties_larger_than_a_fetch_are_taken_whole(new_crm, ledger):
     assert run(crm, ledger) == ()
 
 
-@on_every_server
+@on_servers_in_turn
 def test_rows_committed_late_are_found_within_the_overlap(new_crm, ledger):
     """Mark 8 becomes visible after mark 10 was read; mark 5 is too far behind."""
     crm = new_crm(overlap=3)
@@ -172,7 +172,7 @@ def test_rows_committed_late_are_found_within_the_overlap(new_crm, ledger):
     assert counts(*run(crm, ledger)) == (1, 1, 0, 0)
 
 
-@on_every_server
+@on_servers_in_turn
 def test_marks_may_be_times(new_crm, ledger, server):
     """Microseconds count; SQLite keeps times as texts."""
     kinds = {POSTGRESQL: sa.DateTime(timezone=True), MARIADB: sa.dialects.mysql.DATETIME(fsp=6)}
@@ -188,7 +188,7 @@ def test_marks_may_be_times(new_crm, ledger, server):
     assert run(crm, ledger) == ()
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 def test_the_overlap_of_times_is_in_seconds(new_crm, ledger):
     """A minute: what was committed 59 seconds late is found, 61 is not."""
     crm = new_crm(sa.DateTime(), overlap=60)
@@ -202,7 +202,7 @@ def test_the_overlap_of_times_is_in_seconds(new_crm, ledger):
     assert counts(intake) == (1, 1, 0, 0)
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 @pytest.mark.parametrize(("overlap", "days"), [(1, 1), (86_400, 1), (86_401, 2)])
 def test_the_overlap_of_dates_is_in_whole_days(new_crm, ledger, overlap, days):
     """A second is a day, a day and a second are two: a date knows no parts of a day."""
@@ -219,7 +219,7 @@ def test_the_overlap_of_dates_is_in_whole_days(new_crm, ledger, overlap, days):
     assert run(crm, ledger) == ()
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 def test_an_overlap_before_the_beginning_of_time_is_told(new_crm, ledger):
     """The year 1 is what some write for never; it must not stop the others."""
     crm = new_crm(sa.Date(), overlap=1)
@@ -232,7 +232,7 @@ def test_an_overlap_before_the_beginning_of_time_is_told(new_crm, ledger):
     assert taken.out_of_reach == ("source crm: date value out of range",)
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 def test_marks_may_be_decimals_beyond_any_float(new_crm, ledger):
     """20 digits, of which a float keeps 16."""
     crm = new_crm(sa.Numeric(20, 0))
@@ -244,7 +244,7 @@ def test_marks_may_be_decimals_beyond_any_float(new_crm, ledger):
 
 
 @pytest.mark.parametrize("mark", [0.7, 1_234_567])
-@on_remote_servers
+@on_remote_servers_in_turn
 def test_ties_at_a_mark_of_single_precision_are_not_lost(new_crm, ledger, server, mark):
     """PostgreSQL's 0.7 is below the 0.7 it shows, MariaDB's 1234567 below the 1234570."""
     crm = new_crm(sa.REAL() if server.name == POSTGRESQL else sa.FLOAT())
@@ -259,7 +259,7 @@ def test_ties_at_a_mark_of_single_precision_are_not_lost(new_crm, ledger, server
     assert run(crm, ledger) == ()
 
 
-@on_every_server
+@on_servers_in_turn
 def test_a_row_without_a_mark_is_left_alone(crm, ledger):
     """Before the first fetch as after it: nobody knows when it came."""
     crm.add(("a", 1), ("nobody", None))
@@ -353,7 +353,7 @@ def test_bytes_nobody_asked_for_are_no_fault(crm, ledger):
     assert [counts(intake) for intake in run(crm, ledger)] == [(1, 1, 0, 0)]
 
 
-@on_every_server
+@on_servers_in_turn
 def test_a_query_is_asked_as_it_stands(new_crm, ledger):
     """Colons, percent signs, a semicolon at the end; its columns are named as the settings want."""
     query = (
@@ -374,7 +374,7 @@ def test_a_query_is_asked_as_it_stands(new_crm, ledger):
     assert names(crm.world) == ["apple", "ananas"]
 
 
-@on_every_server
+@on_servers_in_turn
 def test_what_is_missing_is_missing_and_a_boolean_is_a_label(crm, ledger):
     """NULL becomes nothing, true becomes 1; the database's own words for them are not asked."""
     crm.add(("a", 1))
@@ -387,7 +387,7 @@ def test_what_is_missing_is_missing_and_a_boolean_is_a_label(crm, ledger):
     assert rows["exited"].tolist() == [1]
 
 
-@on_every_server
+@on_servers_in_turn
 def test_a_text_with_ends_of_lines_arrives_whole(crm, ledger):
     """Also with one of a Macintosh of long ago."""
     texts = ["one\rtwo", "one\r\ntwo", "one\ntwo"]
@@ -399,7 +399,7 @@ def test_a_text_with_ends_of_lines_arrives_whole(crm, ledger):
     assert store.read_parts(crm.world.config, [1])["corporation"].tolist() == texts
 
 
-@on_every_server
+@on_servers_in_turn
 def test_labels_may_come_from_a_source(new_crm, ledger):
     """A query of identifiers and labels ripens the rows that files brought."""
     crm = new_crm(
@@ -415,7 +415,7 @@ def test_labels_may_come_from_a_source(new_crm, ledger):
     assert ledger.labels.of_parts([1])["y_true"].tolist() == [1]
 
 
-@on_every_server
+@on_servers_in_turn
 def test_what_a_source_brought_can_be_requeued(crm, ledger):
     """Its refused rows lie in quarantine like those of a file."""
     crm.add(("a", 1), ("b", 1, -5.0))
@@ -428,7 +428,7 @@ def test_what_a_source_brought_can_be_requeued(crm, ledger):
     assert names(crm.world) == ["a", "b"]
 
 
-@on_every_server
+@on_servers_in_turn
 def test_a_fetch_that_was_not_committed_is_fetched_again(crm, ledger, monkeypatch):
     """A crash before the commit: the mark did not move, the next run takes everything once."""
     crm.add(("a", 1), ("b", 2))
@@ -445,7 +445,7 @@ def test_a_fetch_that_was_not_committed_is_fetched_again(crm, ledger, monkeypatc
     assert names(crm.world) == ["a", "b"]
 
 
-@on_every_server
+@on_servers_in_turn
 def test_a_rehearsal_tells_the_same_and_writes_nothing(crm, ledger, tree):
     """`--dry-run` reads the source, and moves no mark."""
     crm.add(("a", 1), ("b", 2))
@@ -457,7 +457,7 @@ def test_a_rehearsal_tells_the_same_and_writes_nothing(crm, ledger, tree):
     assert str(would) == str(ingestion.run(crm.world.config, ledger))
 
 
-@on_every_server
+@on_servers_in_turn
 def test_a_source_can_only_be_read(crm, ledger):
     """Not even a function in a query could change something: the database sees to it."""
     config = crm.world.config
@@ -469,7 +469,7 @@ def test_a_source_can_only_be_read(crm, ledger):
     assert len(run(crm, ledger)) == 1
 
 
-@on_every_server
+@on_servers_in_turn
 def test_a_source_that_cannot_be_asked_keeps_nobody_else(crm, ledger):
     """The folder is taken, the other source too; the exit code tells that one is missing."""
     crm.add(("from sql", 1))
@@ -486,7 +486,7 @@ def test_a_source_that_cannot_be_asked_keeps_nobody_else(crm, ledger):
     assert problem in str(taken)
 
 
-@on_remote_servers
+@on_remote_servers_in_turn
 def test_a_source_that_is_down_is_asked_again_by_the_next_run(crm, ledger, server):
     """Nothing was lost meanwhile; neither line nor log shows the password."""
     crm.add(("a", 1))

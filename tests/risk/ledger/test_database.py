@@ -7,7 +7,7 @@ from risk.errors import LedgerError
 from risk.ledger import database
 from risk.ledger.database import database_faults, insert_rows
 from risk.ledger.tables import later_labels, watermarks
-from tests.servers import POSTGRESQL, Proxy, on_every_server, on_remote_servers
+from tests.servers import POSTGRESQL, Proxy, on_remote_servers, on_servers_in_turn
 
 NAMES = ("source", "kind", "value", "ingestion_id")
 WHOLE_NUMBERS = st.integers(-(2**63), 2**63 - 1)
@@ -39,7 +39,7 @@ def stored(ledger, table):
         return [tuple(row) for row in connection.execute(sa.select(table).order_by(sa.text("1")))]
 
 
-@on_every_server
+@on_servers_in_turn
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -63,7 +63,7 @@ def test_numbers_and_texts_come_back_as_they_were(ledger, table, rows):
     assert stored(ledger, table) == expected
 
 
-@on_every_server
+@on_servers_in_turn
 def test_more_rows_than_one_statement_takes(ledger, table, monkeypatch):
     """Several statements of one transaction, the last one not full."""
     monkeypatch.setattr(database, "ROWS_PER_STATEMENT", {"postgresql": 7, "sqlite": 7})
@@ -75,7 +75,7 @@ def test_more_rows_than_one_statement_takes(ledger, table, monkeypatch):
     assert stored(ledger, table) == rows
 
 
-@on_every_server
+@on_servers_in_turn
 def test_long_texts_are_spread_over_statements(ledger, table):
     """Twelve rows of 2 MB, more than a server takes at once."""
     rows = [(number, None, str(number % 10) * 2_000_000) for number in range(12)]
@@ -85,7 +85,7 @@ def test_long_texts_are_spread_over_statements(ledger, table):
     assert stored(ledger, table) == rows
 
 
-@on_every_server
+@on_servers_in_turn
 def test_a_key_that_is_there_undoes_all_of_it(ledger, table):
     """The fault is a LedgerError like any other, whichever way the rows took."""
     with pytest.raises(LedgerError):

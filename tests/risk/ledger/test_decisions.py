@@ -1,7 +1,7 @@
 from tests.risk.ledger.test_ingestions import intake
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 
 def test_a_decision_covers_the_ingestions_it_looked_at(ledger):

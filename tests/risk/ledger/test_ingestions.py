@@ -2,9 +2,9 @@ import pytest
 
 from risk.errors import BusyError, LedgerError
 from risk.ledger.ingestions import Taken
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 INTAKE = {
     "path": "a.csv",

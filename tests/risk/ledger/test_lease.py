@@ -75,7 +75,7 @@ def row_of(ledger):
         return connection.execute(sa.select(leases)).one()
 
 
-@servers.on_remote_servers
+@servers.on_remote_servers_in_turn
 def test_two_machines_with_one_database_do_not_run_at_once(world, elsewhere):
     """Each has a lock of its own; the second learns who is at work, and where."""
     with only_writer(world.config, holder="full_process since noon") as ledger:
@@ -98,7 +98,7 @@ def test_cron_on_a_second_machine_leaves_with_75(world, elsewhere):
     assert "held by full_process since noon on " in late.stderr
 
 
-@servers.on_remote_servers
+@servers.on_remote_servers_in_turn
 def test_of_many_that_come_at_once_one_is_let_in(world, tmp_path_factory):
     """Whether or not there ever was a lease: no deadlock, no two winners, the others get 75."""
     with Ledger.open(world.config):
@@ -124,7 +124,7 @@ def test_of_many_that_come_at_once_one_is_let_in(world, tmp_path_factory):
             assert sorted(pool.map(come, configs)) == ["in", "refused", "refused", "refused"]
 
 
-@servers.on_remote_servers
+@servers.on_remote_servers_in_turn
 def test_the_lease_of_a_dead_holder_expires(world, elsewhere, holder):
     """SIGKILL on one machine: the other waits until the server's clock says so, no longer."""
     world.set(lease_seconds=5)
@@ -143,7 +143,7 @@ def test_the_lease_of_a_dead_holder_expires(world, elsewhere, holder):
     assert taken.acquired_at >= row.expires_at
 
 
-@servers.on_remote_servers
+@servers.on_remote_servers_in_turn
 def test_on_the_machine_of_the_dead_nobody_waits(world, holder):
     """Whoever has the lock there knows that no other holds the lease it left behind."""
     holder(world.config).send_signal(signal.SIGKILL)
@@ -153,7 +153,7 @@ def test_on_the_machine_of_the_dead_nobody_waits(world, holder):
         assert ledger.runs.start() == 1
 
 
-@servers.on_remote_servers
+@servers.on_remote_servers_in_turn
 def test_a_holder_that_slept_too_long_writes_nothing_more(world, elsewhere, holder):
     """SIGSTOP, another machine takes over, SIGCONT: the first sees that it lost the lease."""
     world.set(lease_seconds=1)
@@ -174,7 +174,7 @@ def test_a_holder_that_slept_too_long_writes_nothing_more(world, elsewhere, hold
     assert found == [(1, "ok")]
 
 
-@servers.on_remote_servers
+@servers.on_remote_servers_in_turn
 def test_a_lease_is_renewed_while_nothing_is_written(world, elsewhere):
     """A long training commits nothing for hours."""
     with only_writer(world.set(lease_seconds=3), holder="a long run") as ledger:
@@ -185,7 +185,7 @@ def test_a_lease_is_renewed_while_nothing_is_written(world, elsewhere):
         assert row_of(ledger).expires_at > row_of(ledger).acquired_at + timedelta(seconds=4)
 
 
-@servers.on_remote_servers
+@servers.on_remote_servers_in_turn
 def test_a_transaction_longer_than_the_lease_keeps_it(world, elsewhere):
     """It locks the lease's row: nobody can renew it meanwhile, nor take it afterwards."""
     with only_writer(world.set(lease_seconds=1), holder="a long drop") as ledger:
@@ -208,7 +208,7 @@ def test_a_transaction_longer_than_the_lease_keeps_it(world, elsewhere):
         assert ledger.runs.start() == 2
 
 
-@servers.on_remote_servers
+@servers.on_remote_servers_in_turn
 def test_a_ledger_is_not_upgraded_under_a_run_on_another_machine(
     world, elsewhere, monkeypatch, tmp_path_factory
 ):
@@ -225,7 +225,7 @@ def test_a_ledger_is_not_upgraded_under_a_run_on_another_machine(
     )
 
 
-@servers.on_remote_servers
+@servers.on_remote_servers_in_turn
 def test_a_lease_whose_grant_was_lost_on_the_way_is_no_obstacle(world, server):
     """The server has committed, the answer never came: the next run on this machine goes on."""
     granted = []

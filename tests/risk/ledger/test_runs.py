@@ -2,9 +2,9 @@ import pytest
 import sqlalchemy as sa
 
 from risk.ledger import tables
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 
 def test_a_failed_stage_is_no_timing(ledger):

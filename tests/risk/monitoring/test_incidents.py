@@ -6,9 +6,9 @@ import pytest
 from risk.monitoring import incidents
 from risk.monitoring.findings import CONSTANT, METHOD, Finding
 from risk.monitoring.incidents import Span, Spans
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from risk.config import Config
 from risk.ledger import tables
 from risk.notify import send
-from tests.servers import on_every_server
+from tests.servers import on_servers_in_turn
 
-pytestmark = on_every_server
+pytestmark = on_servers_in_turn
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # apprise on 3.11
 SECRET = "0123456789abcdef0123456789abcdef"
