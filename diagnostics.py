@@ -3,9 +3,9 @@
 Reads   the champion, the accepted rows, the test data, the ledger, requirements.txt
 Writes  nothing, except latest_versions.json with --latest, and the incident with --acknowledge
         and --resolve
-Exits   0 success, 64 wrong usage, or no such incident or customer, 65 unusable test data,
-        69 database unavailable, 74 storage error, 75 another run is in progress, 76 no trusted
-        model, 78 invalid configuration
+Exits   0 success, 3 with --fail-on, 64 wrong usage, or no such incident or customer,
+        65 unusable test data, 69 database unavailable, 74 storage error, 75 another run is in
+        progress, 76 no trusted model, 78 invalid configuration
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from risk.data.statistics import summarise, summarise_timings
 from risk.errors import UsageError
 from risk.explain import customer, sentences
 from risk.explain.customer import Explanation
+from risk.explain.drill_table import DrillReport
 from risk.ledger.ledger import Ledger
 from risk.models import dependencies, evaluation, releases
+from risk.monitoring import drill
 from risk.monitoring.backtest import Replay, replay
 
 POLICY_OPTIONS = {"false_alarm_budget": "--budget", "tolerance": "--tolerance"}
@@ -125,6 +127,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="with --replay: another tolerance, in standard deviations",
     )
     parser.add_argument(
+        "--drill",
+        action="store_true",
+        help="plant changes in the stored quiet history: which would be found, and how soon",
+    )
+    parser.add_argument(
+        "--fail-on",
+        choices=["blind"],
+        help="with --drill: exit 3 if a change of alarms.must_find would not be found in time",
+    )
+    parser.add_argument(
         "--acknowledge",
         type=cli.row_number,
         metavar="ID",
@@ -144,7 +156,7 @@ def from_options(
     *,
     latest: bool,
     **asked: Any,
-) -> Diagnosis | Replay | Explanation | str:
+) -> Diagnosis | Replay | DrillReport | Explanation | str:
     """Convert the options of the command line to the arguments of `run`."""
     policy = {"false_alarm_budget": asked["budget"], "tolerance": asked["tolerance"]}
     chosen = {name: value for name, value in policy.items() if value is not None}
@@ -154,6 +166,11 @@ def from_options(
     )
     if chosen and not asked["replay"]:
         raise UsageError("--budget and --tolerance require --replay")
+    if asked["fail_on"] and not asked["drill"]:
+        raise UsageError("--fail-on requires --drill")
+    if asked["drill"]:
+        done = drill.run(config, ledger)
+        return DrillReport(done, drill.missed(done, config.alarms.must_find), asked["fail_on"])
     if asked["explain"] is not None:
         return customer.explain(config, ledger, asked["explain"])
     replayed = chosen if asked["replay"] else None

@@ -116,7 +116,7 @@ class Regime:
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """What is simulated: the seed, days, rows a day, first day, and days until labels arrive."""
+    """What is simulated: random seed, days, rows a day, first day, and days until labels arrive."""
 
     seed: int = 7
     days: int = 60

@@ -270,6 +270,15 @@ class Checks(Section):
     domain_classifier: bool = False
 
 
+class MustFind(Section):
+    """The changes a fire drill must find: shares of rows, a shift in standard deviations, days."""
+
+    missing: Fraction = 0.2
+    shift: float = Field(0.5, gt=0)
+    errors: Fraction = 0.08
+    days: float = Field(7, gt=0)
+
+
 class Alarms(Section):
     """How many false alarms are acceptable, and how small a change is tolerated.
 
@@ -281,6 +290,7 @@ class Alarms(Section):
     effect_of_interest: float = Field(0.25, gt=0)
     usual_minutes_between_drops: float = Field(1440, gt=0)
     days_until_resolved: float = Field(7, gt=0)
+    must_find: MustFind = MustFind()
 
     @property
     def days_per_false_alarm(self) -> float:

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 import full_process
-from risk.explain import reasons, sentences
+from risk.explain import reasons, resolutions, sentences
 from risk.ledger import file_lock, tables
 from risk.ledger.ledger import Ledger
 from risk.models import training_data
@@ -137,7 +137,7 @@ def test_an_incident_is_opened_once_and_closed_by_the_release_that_answers_it(de
     (incident,) = rows_of(deployed, tables.incidents)
     assert (incident.kind, incident.subject) == ("data_drift", "number_of_employees")
     assert "Release 2 is live" in str(outcome)
-    assert sentences.of_resolution(incident._mapping) == "Release 2 was deployed."
+    assert resolutions.of_resolution(incident._mapping) == "Release 2 was deployed."
 
 
 def test_every_prediction_of_the_live_model_is_remembered(deployed):

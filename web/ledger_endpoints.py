@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 import deployment
 from risk.data.statistics import as_rows
-from risk.explain import sentences
+from risk.explain import resolutions
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
@@ -233,4 +233,4 @@ def _incident(number: int) -> Response:
 
 def _worded(incident: dict[str, Any]) -> dict[str, Any]:
     """Return an incident with the sentence that says why it was resolved."""
-    return incident | {"resolution": sentences.of_resolution(incident) or None}
+    return incident | {"resolution": resolutions.of_resolution(incident) or None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from risk.explain import plain_words, sentences
+from risk.explain import plain_words, resolutions, sentences
 
 
 def iso(moment: datetime) -> str:
@@ -47,7 +47,7 @@ FILTERS = {
     for function in (iso, moment, day_and_month, decimals, figures, whole, distance)
 } | {
     "of_incident": sentences.of_incident,
-    "of_resolution": sentences.of_resolution,
+    "of_resolution": resolutions.of_resolution,
     "subject": plain_words.subject,
     "evidence": plain_words.evidence,
     "metric": plain_words.metric,

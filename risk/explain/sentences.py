@@ -13,7 +13,6 @@ from typing import Any
 
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
-from risk.ledger.incidents import ResolutionCode
 from risk.monitoring.broken_feed import LABELS
 from risk.monitoring.data_quality import (
     ARRIVAL,
@@ -101,25 +100,6 @@ def of_incident(row: Row) -> str:
 def incident_clause(row: Row) -> str:
     """Say what an incident is about where more follows."""
     return str(_clause(_as_finding(row)) or row["detail"])
-
-
-def of_resolution(row: Row) -> str:
-    """Say why an incident was resolved, with the words of the person who did, if any."""
-    code, facts = row["resolution_code"], parsed(row["resolution_facts"]) or {}
-    if code is None or "by" in facts:  # resolved when the text was still stored as a whole
-        return row["resolution"] or ""
-    match ResolutionCode(code):
-        case ResolutionCode.DEPLOYED:
-            return f"Release {facts['version']} was deployed."
-        case ResolutionCode.ROLLED_BACK:
-            return f"Rolled back to release {facts['version']}."
-        case ResolutionCode.RESTORED:
-            return f"The files of release {facts['version']} were restored."
-        case ResolutionCode.PASSED:
-            return "It was not observed again."
-        case ResolutionCode.BY_PERSON:
-            by = f" (by {facts['key']})" if "key" in facts else ""
-            return f"{row['resolution'] or 'Resolved by a person'}{by}"
 
 
 def worst(alarms: Sequence[Finding], *, most: int = 3) -> str:

@@ -60,7 +60,7 @@ def update(
     broken = [alarm for alarm in alarms if alarm.is_broken_feed]
     relevant = [a for a in alarms if a.check_name == "data_quality"] if broken else alarms
     causes: dict[tuple[str, str], Finding] = {}
-    for alarm in sorted(relevant, key=_by_what_says_most):
+    for alarm in sorted(relevant, key=_place_among_alarms):
         causes.setdefault((alarm.check_name, alarm.feature or ""), alarm)
     opened = [
         {
@@ -121,7 +121,7 @@ def evidence_of(alarm: Finding) -> dict[str, Any]:
     return {name: row[name] for name in (*names, "e_value")} | {"effect": alarm.drift_score}
 
 
-def _by_what_says_most(alarm: Finding) -> tuple[int, bool]:
+def _place_among_alarms(alarm: Finding) -> tuple[int, bool]:
     """Sort by severity; "is 92.5 in all rows" says more than how a detector saw the same."""
     return -SEVERITIES.index(alarm.severity), alarm.method != CONSTANT
 

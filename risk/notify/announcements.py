@@ -11,7 +11,7 @@ from typing import Any
 
 from risk.config import Config
 from risk.decisions.codes import Action
-from risk.explain import reasons, sentences
+from risk.explain import reasons, resolutions, sentences
 from risk.explain.plain_words import ADVICE, by_chance, subject
 from risk.ledger.database import Record
 from risk.ledger.outbox import INTRODUCTION, OPENED, RESOLVED, News
@@ -95,7 +95,7 @@ def _opened(incident: Record, answer: Record | None, config: Config) -> tuple[st
 
 def _resolved(incident: Record) -> tuple[str, str, str]:
     kind, known = incident.kind.replace("_", " "), dict(incident._mapping)
-    said = sentences.of_resolution(known)
+    said = resolutions.of_resolution(known)
     title = f"Incident {incident.id} resolved: {kind}: {subject(incident.subject)}"
     text = (
         f"{said}\n"

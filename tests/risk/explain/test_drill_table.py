@@ -1,0 +1,41 @@
+from risk.explain.drill_table import DrillReport
+from risk.monitoring.drill import Drill, Result
+from risk.monitoring.reference import LABELLED
+
+FOUND = Result("tenure", "shift", 0.5, 3.0, 3.0, 1.0)
+RESULTS = (
+    Result("tenure", "shift", 0.1, None, None, 0.0, "volume", 90_000),
+    FOUND,
+    Result("tenure", "missing", 0.2, 1.0, 1.0, 1.0),
+    Result("age", "shift", 0.1, 41.0, 41.0, 1.0),
+    Result("age", "shift", 0.5, 2.0, 2.0, 1.0),
+    Result("age", "missing", 0.2, 1.0, 1.0, 1.0),
+    Result(LABELLED, "errors", 0.02, None, None, 0.0, "tolerance"),
+)
+DRILL = Drill(RESULTS, 4, 30, 1000, 1.0, is_optimistic=False)
+
+
+def test_a_drill_is_a_table_and_what_would_not_be_found_with_the_reason():
+    """Subjects with the same changes share a table."""
+    assert str(DrillReport(DRILL, ())) == "\n\n".join(
+        [
+            "Fire drill of release 4: drops until a change is found, in the median; 30 batches of "
+            "this release's quiet history, about 1,000 rows every 24 hours.",
+            "        +0.1 sd  +0.5 sd  20% missing\n"
+            "tenure        -        3            1\n"
+            "age          41        2            1",
+            "        +2 points\nerrors          -",
+            "Not found within 60 days, because so small a change is tolerated; a smaller "
+            "`alarms.tolerance` would find it: errors +2 points.",
+            "Not found within 60 days, because too few rows arrive in time: tenure +0.1 sd (about "
+            "90,000 rows).",
+            "All changes of `alarms.must_find` would be found in time.",
+        ]
+    )
+
+
+def test_what_is_found_too_late_is_named():
+    """It is what a person has to know."""
+    last = str(DrillReport(DRILL, (FOUND,))).splitlines()[-1]
+
+    assert last == ("Not found in time, although `alarms.must_find` asks for it: tenure +0.5 sd.")

@@ -1,0 +1,221 @@
+"""The drill against the truth: the same changes made to rows."""
+
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import diagnostics
+from demo import customers, replay
+from demo.customers import Story
+from risk.config import MustFind
+from risk.ledger.ledger import Ledger
+from risk.monitoring import detector, drill, monitored_release, planted
+from risk.monitoring.alarm_budget import Rules
+from risk.monitoring.detector import Detector
+from risk.monitoring.drill import Drill, Result
+from risk.monitoring.reference import LABELLED, PREDICTION
+from risk.schema import ROW_HASH
+
+DAY = timedelta(days=1)
+EVE = datetime.combine(date(2025, 12, 31), replay.MIDNIGHT)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """Give an installation with its first release, trained on four quiet weeks."""
+    script = replay.Script(Story(days=1), reports=False)
+    config = replay.build_world(tmp_path_factory.mktemp("drill") / "world", script)
+    replay.run_at(config, EVE)
+    return config
+
+
+@pytest.fixture(scope="module")
+def release(config):
+    return monitored_release.load(config)
+
+
+@pytest.fixture(scope="module")
+def changes(release):
+    return planted.changes(release)
+
+
+@pytest.fixture(scope="module")
+def asked(config):
+    """Ask for a drill that must find 5 % missing within a minute, which no daily drop allows."""
+    must_find = MustFind(days=0.001, missing=0.05)
+    alarms = config.alarms.model_copy(update={"must_find": must_find})
+    strict = config.model_copy(update={"alarms": alarms})
+    options = dict.fromkeys(("budget", "tolerance", "acknowledge", "resolve", "explain"))
+    with Ledger.open(config, upgrade=False) as ledger:
+        return diagnostics.from_options(
+            strict, ledger, latest=False, replay=False, drill=True, fail_on="blind", **options
+        )
+
+
+@pytest.fixture(scope="module")
+def drilled(asked):
+    return asked.drill
+
+
+def quiet_rows(size, *, seed=1):
+    rng = np.random.default_rng(seed)
+    x = customers.customers(size, campaign=False, rng=rng)
+    exited = rng.random(size) < customers.exit_probability(x, price_rise=False)
+    hashes = rng.integers(2**62, size=size)
+    features = {
+        name: x[name].astype("float64" if name in customers.NUMERIC else "str") for name in x
+    }
+    return pd.DataFrame(features).assign(exited=exited.astype(float), **{ROW_HASH: hashes})
+
+
+def counted(release, rows):
+    return release.reference.count(release.frame(rows, release.predictions(rows)))
+
+
+def result_of(drilled, subject, kind, size):
+    (found,) = (
+        each
+        for each in drilled.results
+        if (each.subject, each.kind) == (subject, kind) and each.size == pytest.approx(size)
+    )
+    return found
+
+
+def really_changed(rows, subject, kind, size):
+    """Change rows as a feed would."""
+    values, rng = rows[subject], np.random.default_rng(5)
+    chosen = rng.random(len(rows)) < size
+    changed = {
+        "shift": lambda: np.floor(values + size * values.std() + rng.random(len(rows))),
+        "spread": lambda: np.floor(
+            values.mean() + size * (values - values.mean()) + rng.random(len(rows))
+        ),
+        "scale": lambda: values * size,
+        "missing": lambda: values.mask(chosen),
+        "unseen": lambda: values.mask(chosen, "elsewhere"),
+    }[kind]()
+    return rows.assign(**{subject: changed})
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "size"),
+    [
+        ("lastmonth_activity", "shift", 0.5),
+        ("tenure_months", "spread", 1.5),
+        ("number_of_employees", "scale", 100.0),
+        ("support_tickets", "missing", 0.2),
+        ("region", "unseen", 0.2),
+        ("plan", "missing", 1.0),
+    ],
+)
+def test_planted_counts_are_those_of_rows_really_changed(release, changes, subject, kind, size):
+    """Of the column, of the predictions and of each pair: shares differ by no more than noise."""
+    rows = quiet_rows(20_000)
+    (change,) = (
+        each for each in changes if (each.subject, each.kind, each.size) == (subject, kind, size)
+    )
+
+    made = change.apply(counted(release, rows)).counts
+    truth = counted(release, really_changed(rows, subject, kind, size)).counts
+
+    assert {subject, PREDICTION} <= set(made)
+    for name, counts in made.items():
+        assert sum(counts) == pytest.approx(sum(truth[name]))
+        apart = np.abs(np.array(counts) - truth[name]).sum() / 2 / sum(counts)
+        assert apart < 0.06, name
+
+
+@pytest.mark.parametrize("more", planted.ERRORS)
+def test_turned_labels_add_the_errors_asked_for_and_keep_the_base_rate(release, changes, more):
+    """Half of them among the rows predicted positive."""
+    batch = counted(release, quiet_rows(5000))
+    (change,) = (e for e in changes if (e.kind, e.size) == ("errors", more))
+
+    before, after = (
+        np.array(profile.counts[LABELLED]).reshape(-1, 2)
+        for profile in (batch, change.apply(batch))
+    )
+
+    prediction = next(c for c in release.reference.columns if c.name == PREDICTION)
+    first = int(prediction.codes(pd.Series([release.reference.threshold]))[0])
+    errors = [(t[first:, 0].sum() + t[:first, 1].sum()) / t.sum() for t in (before, after)]
+    assert errors[1] - errors[0] == pytest.approx(more)
+    assert after[:, 1].sum() == pytest.approx(before[:, 1].sum())
+
+
+def test_what_is_large_is_found_at_once_and_named(drilled):
+    """20 % newly missing, half a standard deviation, a level never seen."""
+    assert drilled.is_optimistic  # there are no batches yet
+    for subject, kind, size in (
+        ("support_tickets", "missing", 0.2),
+        ("tenure_months", "shift", 0.5),
+        ("region", "unseen", 0.2),
+    ):
+        found = result_of(drilled, subject, kind, size)
+        assert found.drops <= 2
+        assert found.named == 1.0
+
+
+def test_a_change_within_the_tolerance_is_not_found_and_it_says_why(drilled):
+    """Two points of error are hardly more than what is tolerated and doubted."""
+    small = result_of(drilled, LABELLED, "errors", 0.02)
+
+    assert small.drops is None
+    assert small.obstacle in ("tolerance", "reference", "volume")
+
+
+def result(kind, size, days):
+    return Result("x", kind, size, days, days, 1.0)
+
+
+def test_what_must_be_found_is_missed_if_it_is_late():
+    """Smaller changes and other kinds need not be found."""
+    must = MustFind(missing=0.2, shift=0.5, errors=0.08, days=7)
+    results = (
+        result("missing", 0.05, None),
+        result("missing", 0.2, 7.0),
+        result("missing", 1.0, 8.0),
+        result("shift", 0.5, None),
+        result("scale", 100.0, None),
+    )
+
+    late = drill.missed(Drill(results, 1, 10, 100, 1.0, is_optimistic=False), must)
+
+    assert [(each.kind, each.size) for each in late] == [("missing", 1.0), ("shift", 0.5)]
+
+
+def test_the_command_fails_if_it_is_to_and_something_is_found_too_late(asked):
+    """The last sentence says what."""
+    assert asked.exit_code == 3
+    assert str(asked).startswith("Fire drill of release 1: drops until a change is found")
+    last = str(asked).split("\n\n")[-1]
+    assert last.startswith("Not found in time, although `alarms.must_find` asks for it: ")
+    assert "lastmonth_activity 5% missing" in last
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize(
+    ("subject", "kind", "size"),
+    [
+        ("number_of_employees", "shift", 0.25),
+        ("tenure_months", "shift", 0.25),
+        ("support_tickets", "missing", 0.05),
+    ],
+)
+def test_the_drilled_delay_is_the_true_one(config, release, drilled, subject, kind, size):
+    """Within 30 % or one drop of the median over changes really made to new rows."""
+    monitor, delays = Detector(release.reference, Rules.of(config)), []
+    for start in range(40):
+        state = detector.start()
+        for number in range(1, 61):
+            rows = quiet_rows(drilled.rows_per_drop, seed=1000 * start + number)
+            batch = counted(release, really_changed(rows, subject, kind, size))
+            state, found = monitor.advance(state, batch, EVE + number * DAY)
+            if any(e.alarm for e in found):
+                break
+        delays.append(number)
+
+    true, told = np.median(delays), result_of(drilled, subject, kind, size).drops
+    assert abs(told - true) <= max(0.3 * true, 1.0)
