@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test torture lint types check serve demo servers evidence lock
+.PHONY: help run quick test torture lint types check serve demo drill servers evidence worth lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -35,11 +35,17 @@ serve: .venv/runtime  ## serve the API and dashboard on http://localhost:8000
 demo: .venv/runtime  ## simulate 60 days in demo/world; takes a few minutes
 	$(BIN)/python demo/replay.py $(ARGS)
 
+drill: .venv/runtime  ## plant changes in the quiet history: which would be found, and how soon
+	$(BIN)/python diagnostics.py --drill $(ARGS)
+
 servers: .venv/runtime  ## run the demo on SQLite, PostgreSQL and MariaDB, and compare the results
 	$(BIN)/python benchmarks/servers.py $(ARGS)
 
 evidence: .venv/development  ## measure false alarms and delays by simulation, write docs/evidence.md
 	$(BIN)/python benchmarks/false_alarms.py $(ARGS)
+
+worth: .venv/runtime  ## play streams of drops under four retraining policies, write docs/worth.md
+	$(BIN)/python benchmarks/worth.py $(ARGS)
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 CORES := risk $(addprefix tests/risk/, stats models/test_model.py decisions/test_gate.py \

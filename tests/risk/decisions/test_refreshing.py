@@ -177,6 +177,7 @@ def test_the_margin_is_spent_once_over_all_refreshes(loop):
         assert mark == known
 
 
+@pytest.mark.torture
 def test_a_slow_drift_is_found_although_the_model_is_refreshed(loop):
     """A column drifts by .02 standard deviations a week; refreshes that forget take 27 weeks."""
     rng, spread = np.random.default_rng(3), 28.3

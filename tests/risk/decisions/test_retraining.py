@@ -53,6 +53,7 @@ def test_when_the_labels_come_the_challenger_is_trained(loop):
     assert choice.since.ingestion_id == 2
 
 
+@pytest.mark.torture
 def test_another_challenger_for_one_change_needs_twice_the_rows(loop):
     """On nearly the same evidence it would be refused again; three are the most."""
     loop.config = loop.world.set(gate__when_unsure="keep", gate__alpha=1e-9)
@@ -71,14 +72,14 @@ def test_another_challenger_for_one_change_needs_twice_the_rows(loop):
     "stream",
     sampled(
         [
+            ("small", 0, 180),
             ("column", 0, 180),
             ("concept", 5, 180),
             ("concept", 0, 30),
-            ("small", 0, 180),
             ("column", 5, 270),
             ("concept", 5, 270),
         ],
-        every=3,
+        every=6,
     ),
 )
 def test_after_a_release_there_is_peace(loop, stream):

@@ -84,6 +84,7 @@ def told(found, check):
     return [f for f in found.findings if f.check_name == check]
 
 
+@pytest.mark.torture
 def test_quiet_rows_give_no_alarm(live):
     """Twenty days of the same customers, each batch with its day and the evidence so far."""
     state = detector.start()
