@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test torture lint types check serve demo servers evidence lock
+.PHONY: help run quick test torture lint types check serve demo servers evidence settings lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ servers: .venv/runtime  ## run the demo on SQLite, PostgreSQL and MariaDB, and c
 
 evidence: .venv/development  ## measure false alarms and delays by simulation, write docs/evidence.md
 	$(BIN)/python benchmarks/false_alarms.py $(ARGS)
+
+settings: .venv/runtime  ## write docs/settings.md, the reference of all settings
+	$(BIN)/python docs/settings.py
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 CORES := risk $(addprefix tests/risk/, stats models/test_model.py decisions/test_gate.py \
