@@ -35,6 +35,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 PRODUCT = "Dynamic Risk Assessment System"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ReportFormat = Literal["pdf", "html", "json"]
+ReportKind = Literal[ReportFormat, "appendix", "full"]  # the last two are PDFs, too
 Metric = Literal[
     "f1",
     "precision",
