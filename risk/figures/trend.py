@@ -79,10 +79,11 @@ def _draw_runs(axes: Axes, points: pd.DataFrame, colour: str, *, line: str) -> N
 
 def _pieces(points: pd.DataFrame) -> list[pd.DataFrame]:
     """Split points where nothing was known for long, and by release: no line bridges that."""
-    gaps = points["at"].drop_duplicates().diff()
-    is_gap = points["at"].diff() > GAP * gaps.median()
+    usual = points["at"].drop_duplicates().diff().median()
     version = points["version"] if "version" in points else pd.Series(0, points.index)
-    keys = [is_gap.cumsum(), version.fillna(0)]
+    release = version.fillna(0)  # it may come back, long after it was replaced
+    is_gap = points["at"].groupby(release).diff() > GAP * usual
+    keys = [release, is_gap.groupby(release).cumsum()]
     return [piece for _, piece in points.groupby(keys, sort=False)]
 
 
