@@ -68,15 +68,15 @@ lock: .venv/development  ## update the locked requirements
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --upgrade
 
 # The lock is complete: --no-deps keeps later releases from being installed
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
+INSTALL := @$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
 .venv/runtime: requirements.lock
-	@echo "Installing $$(grep -c == $<) packages into .venv: 700 MB, one to three minutes, only once"
+	@echo "Installing $$(grep -c == $<) packages into .venv: 800 MB, a few minutes, only once"
 	@$(PYTHON) -m venv .venv
-	@$(INSTALL) $<
+	$(INSTALL) $<
 	@touch $@
 
 .venv/development: requirements-dev.lock .venv/runtime
 	@echo "Installing $$(grep -c == $<) packages into .venv, for tests and checks"
-	@$(INSTALL) $<
+	$(INSTALL) $<
 	@touch $@

@@ -47,6 +47,17 @@ Metric = Literal[
     "log_loss",
     "cost",
 ]
+ESTIMATORS = (
+    "LogisticRegression",
+    "DecisionTreeClassifier",
+    "RandomForestClassifier",
+    "ExtraTreesClassifier",
+    "GradientBoostingClassifier",
+    "HistGradientBoostingClassifier",
+    "GaussianNB",
+)
+DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 DAYS_PER = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
 BUDGET_IN_WORDS = re.compile(
@@ -280,16 +291,15 @@ class CostMatrix(Section):
 class Training(Section):
     """The model to fit, and how its decision threshold is chosen."""
 
-    estimator: Literal[
-        "LogisticRegression",
-        "DecisionTreeClassifier",
-        "RandomForestClassifier",
-        "ExtraTreesClassifier",
-        "GradientBoostingClassifier",
-        "HistGradientBoostingClassifier",
-        "GaussianNB",
-    ] = "LogisticRegression"
-    """Classifier of scikit-learn to fit."""
+    estimator: str = Field("LogisticRegression", examples=["lightgbm.LGBMClassifier"])
+    """Classifier to fit: LogisticRegression, DecisionTreeClassifier, RandomForestClassifier,
+    ExtraTreesClassifier, GradientBoostingClassifier, HistGradientBoostingClassifier, GaussianNB, or
+    the dotted name of any other with the methods of scikit-learn, from `estimator_packages`.
+    """
+    estimator_packages: tuple[PackageName, ...] = Field(
+        ("sklearn", "xgboost", "lightgbm"), examples=[["sklearn", "mypackage"]]
+    )
+    """Packages a classifier may come from. They are imported, which runs their code."""
     parameters: dict[str, Any] = Field({}, examples=[{"C": 0.5}])
     """Parameters of the classifier."""
     choose_threshold_by: Literal["f1", "cost", "fixed"] = "f1"
@@ -304,6 +314,29 @@ class Training(Section):
     """Labelled rows without which no model is trained."""
     minimum_held_out_per_class: int = Field(10, ge=1)
     """Labelled rows of each class without which no threshold is chosen."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the classifier is given by its dotted name."""
+        return "." in self.estimator
+
+    @field_validator("estimator")
+    @classmethod
+    def _must_name_a_classifier(cls, name: str) -> str:
+        if name not in ESTIMATORS and not DOTTED_NAME.fullmatch(name):
+            known = ", ".join(ESTIMATORS)
+            raise ValueError(f"must be {known} or a dotted name such as lightgbm.LGBMClassifier")
+        return name
+
+    @model_validator(mode="after")
+    def _comes_from_an_allowed_package(self) -> Self:
+        package = self.estimator.partition(".")[0]
+        if self.is_own and package not in self.estimator_packages:
+            raise ValueError(
+                f"estimator is from {package}, which is not among estimator_packages: "
+                f"{', '.join(self.estimator_packages) or 'none'}"
+            )
+        return self
 
 
 class Scoring(Section):
