@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -93,15 +93,12 @@ def make(work: Path, world: Path | None) -> None:
         demo = [sys.executable, str(ROOT / "demo" / "replay.py"), "--without-reports"]
         subprocess.run([*demo, "--folder", str(work / "world")], check=True)
     config = Config.load(work / "world" / "config.json")
-    config = config.model_copy(update={"report_formats": ("pdf",)})
     with Ledger.open(config) as ledger:
         last = ledger.runs.page().items[0]["started_at"]
-    now = last + timedelta(minutes=5)
-    with Ledger.open(config, clock=lambda: now) as ledger:
-        reporting.report(config, ledger)
+        reporting.report(config, ledger, formats=["pdf"])
     FOLDER.mkdir(exist_ok=True)
     draw_report(config.model_folder / config.report_filename, FOLDER / "report.png")
-    with served(config, now.astimezone(UTC)) as url:
+    with served(config, last + timedelta(minutes=5)) as url:
         for theme in ("light", "dark"):
             draw_dashboard(url, theme, FOLDER / f"dashboard-{theme}.png", work / theme)
     store.write(INPUTS, digests())

@@ -6,7 +6,7 @@ import ast
 import inspect
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,6 @@ from risk import store  # noqa: E402
 from risk.config import Config, Section, Source  # noqa: E402
 from risk.overrides import SECRETS  # noqa: E402
 
-SECTIONS = ("ingestion", "sources", "columns", "training", "scoring", "checks", "alarms", "policy",
-            "gate", "api", "messages", "keeping")  # fmt: skip
 INTRODUCTION = """# Settings
 
 Generated from `risk/config.py` by `make settings`; do not edit.
@@ -49,7 +47,6 @@ BOUNDS = {
     "exclusiveMinimum": "more than {}",
     "maximum": "at most {}",
     "exclusiveMaximum": "less than {}",
-    "minLength": "at least {} characters",
 }
 
 
@@ -57,9 +54,10 @@ def page() -> str:
     """Return the content of the page."""
     schema = Config.model_json_schema()
     given = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
-    general = [name for name in Config.model_fields if name not in {"root", *SECRETS, *SECTIONS}]
+    sections = [n for n in Config.model_fields if n == "sources" or _nested(Config, n)]
+    general = [n for n in Config.model_fields if n not in {"root", *SECRETS, *sections}]
     parts = [INTRODUCTION, "## General\n", _table(Config, schema, given, names=general)]
-    for name in SECTIONS:
+    for name in sections:
         section = _nested(Config, name) or Source
         title = "sources.NAME" if name == "sources" else name
         parts += [f"## {title}\n", f"{inspect.getdoc(section)}\n"]
@@ -82,8 +80,9 @@ def _table(
 ) -> str:
     """Describe settings, one a line; the example is that of the model, or the value in the file."""
     lines = ["| setting | type | default | meaning | example |", "| --- | --- | --- | --- | --- |"]
-    for name, field in _fields(section, schema, names):
-        key = f"{prefix}{name}"
+    own = schema if section is Config else schema["$defs"][section.__name__]
+    for name in names or section.model_fields:
+        key, field = f"{prefix}{name}", own["properties"][name]
         if nested := _nested(section, name):
             table = _table(nested, schema, given[name], prefix=f"{key}.")
             lines += table.splitlines()[2:]
@@ -93,14 +92,6 @@ def _table(
         cells = [f"`{key}`", _type(field), default, _meanings(section)[name], example]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _fields(
-    section: type[Section], schema: Mapping[str, Any], names: list[str] | None
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    own = schema if section is Config else schema["$defs"][section.__name__]
-    for name in names or section.model_fields:
-        yield name, own["properties"][name]
 
 
 def _nested(section: type[Section], name: str) -> type[Section] | None:
@@ -128,7 +119,7 @@ def _type(field: Mapping[str, Any]) -> str:
     if "anyOf" in field:
         kinds = [_type(kind) for kind in field["anyOf"] if kind != {"type": "integer"}]
         return " or ".join(dict.fromkeys(kinds))
-    match field.get("type"):
+    match field["type"]:
         case "array" if "prefixItems" in field:
             return "pair of " + _type(field["prefixItems"][0])
         case "array":
@@ -139,12 +130,10 @@ def _type(field: Mapping[str, Any]) -> str:
             return "values by name"
         case "null":
             return "null"
-        case None:  # a reference
-            return "section"
         case kind:
             name = "path" if field.get("format") == "path" else TYPES[kind]
             bounds = [text.format(_plain(field[b])) for b, text in BOUNDS.items() if b in field]
-            return ", ".join([name, *(text for text in bounds if text != "at least 1 characters")])
+            return ", ".join([name, *bounds])
 
 
 def _json(value: Any) -> str:
