@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test torture lint types check serve demo drill servers evidence worth lock
+.PHONY: help run quick test torture lint types check serve demo drill servers evidence worth settings pictures lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,12 @@ evidence: .venv/development  ## measure false alarms and delays by simulation, w
 worth: .venv/runtime  ## play streams of drops under four retraining policies, write docs/worth.md
 	$(BIN)/python benchmarks/worth.py $(ARGS)
 
+settings: .venv/runtime  ## write docs/settings.md, the reference of all settings
+	$(BIN)/python docs/settings.py
+
+pictures: .venv/runtime  ## make the pictures of the README from a new demo; ten minutes
+	$(BIN)/python docs/pictures.py $(ARGS)
+
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 CORES := risk $(addprefix tests/risk/, stats models/test_model.py decisions/test_gate.py \
 	decisions/test_policy.py monitoring/test_detector.py monitoring/test_findings.py \
@@ -68,13 +74,15 @@ lock: .venv/development  ## update the locked requirements
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --upgrade
 
 # The lock is complete: --no-deps keeps later releases from being installed
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
+INSTALL := @$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 
 .venv/runtime: requirements.lock
-	$(PYTHON) -m venv .venv
+	@echo "Installing $$(grep -c == $<) packages into .venv: 800 MB, a few minutes, only once"
+	@$(PYTHON) -m venv .venv
 	$(INSTALL) $<
 	@touch $@
 
 .venv/development: requirements-dev.lock .venv/runtime
+	@echo "Installing $$(grep -c == $<) packages into .venv, for tests and checks"
 	$(INSTALL) $<
 	@touch $@

@@ -31,7 +31,7 @@ TIMEOUT_SECONDS, MAX_LINES = 30, 40
 CHUNK_BYTES, MAX_READS = 65_536, 32
 PAGES = ("/", "/docs", "/openapi.json")
 POST_WITH_ROWS = ("/prediction", "/invocations")
-MAY_BE_ABSENT = ("/latest.pdf", "/report.pdf")  # a run has no report before it ends
+MAY_BE_ABSENT = ("/latest.pdf", "/report.pdf", "/appendix.pdf")  # before a run ends
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from threading import Thread
 from typing import Any
 
@@ -25,6 +26,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from risk import cli
 from risk.config import PRODUCT, Config
 from risk.errors import UsageError
+from risk.ledger.database import utc_now
 from web import (
     access,
     api_keys,
@@ -50,7 +52,12 @@ INFO = Info(
 )
 
 
-def create_app(config: Config, *, keyring: Keyring | None = None) -> OpenAPI:
+def create_app(
+    config: Config,
+    *,
+    keyring: Keyring | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> OpenAPI:
     """Build the application for one set of settings; it also answers below /api/v1."""
     app = OpenAPI(
         __name__,
@@ -63,7 +70,7 @@ def create_app(config: Config, *, keyring: Keyring | None = None) -> OpenAPI:
     )
     app.openapi_version = "3.1.0"
     app.debug = False
-    app.extensions[NAME] = Service(config)
+    app.extensions[NAME] = Service(config, clock)
     if config.flask_secret_key:
         app.secret_key = config.flask_secret_key.get_secret_value()
     metrics.add_to(app)

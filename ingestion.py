@@ -6,8 +6,9 @@ Writes  one Parquet file per drop, refused rows to quarantine_folder_path, the l
         are regenerated if deleted.
         A drop of identifiers and labels only adds late labels to earlier rows, or keeps them
         until their rows arrive: final_data.csv keeps the rows as they arrived, late labels are in
-        the ledger. With --init CSV only a new installation: config.json, what was found in
-        config-notes.md, the rows in inbox/ and, a fifth, in data/test/
+        the ledger. Drops that were refused are read again once, if the settings that refused
+        them have changed. With --init CSV only a new installation: config.json, what was found
+        in config-notes.md, the rows in inbox/ and, a fifth, in data/test/. With --check nothing
 Exits   0 success or no new data, 64 wrong usage, 65 all new data was refused, 69 database
         unavailable, or a source unavailable while the rest was ingested, 74 storage error,
         75 another run is in progress, 78 invalid configuration
@@ -17,23 +18,24 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import astuple, dataclass
-from itertools import chain, islice
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import chain, islice, repeat
+from typing import Any, Literal
 
 import pandas as pd
 from tqdm import tqdm
 
 from risk import cli, store
+from risk.admin import input_check
+from risk.admin.input_check import InputCheck
 from risk.config import Config
-from risk.data import derived, drops, inbox, sql_sources, staging
+from risk.data import derived, drops, inbox, initialise, requeueing, sql_sources, staging
 from risk.data.drops import Drop
-from risk.data.initialise import Installation, initialise
 from risk.data.intake import Intake, preview, take
 from risk.data.rehash import rehash
-from risk.errors import DataError, SourceError, UnknownName, UsageError
+from risk.errors import DataError, SourceError
 from risk.ledger.ledger import Ledger
 from risk.schema import ROW_HASH
 
@@ -74,6 +76,8 @@ class Ingestion:
         n_waiting = sum(intake.labels_waiting for intake in self.intakes)
         line = f"{len(self.intakes)} {noun} ingested; rows: {rows['read']} read, "
         line += "{added} added, {duplicate} duplicate, {quarantined} quarantined".format(**rows)
+        if again := [intake.rows_added for intake in self.intakes if intake.requeued]:
+            line += f"; requeued: {len(again)} of the drops, {sum(again)} of the rows added"
         line += f"; late labels: {n_labels} added" if n_labels or labels["read"] else ""
         if labels["read"]:
             line += ", {duplicate} duplicate, {quarantined} quarantined".format(**labels)
@@ -93,7 +97,9 @@ class Ingestion:
         }
 
 
-def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingestion:
+def run(
+    config: Config, ledger: Ledger, *, requeue: int | Literal["all"] | None = None
+) -> Ingestion:
     """Find and ingest new drops, then update the derived files."""
     staging.sweep(config, ledger)
     rehash(config, ledger)
@@ -101,15 +107,18 @@ def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingest
     if requeue is None:
         files, left_alone = find_new(config, ledger)
         new = sql_sources.after(files, config, ledger, out_of_reach=out_of_reach)
+        found = requeueing.before(new, config, ledger)
     else:
-        files, left_alone = [_quarantined_drop(config, ledger, requeue)], []
-        new = iter(files)
-    intakes, first = [], list(islice(new, 1))
+        files, left_alone = [], []
+        found = requeueing.named(requeue, config, ledger)
+    intakes, first = [], list(islice(found, 1))
     with ledger.runs.stage("ingestion") if first else nullcontext():
         total = len(files) or None
-        for drop in tqdm(chain(first, new), "ingestion", total, unit="drop", disable=None):
+        progress = tqdm(chain(first, found), "ingestion", total, unit="drop", disable=None)
+        for quarantined, drop in progress:
             try:
-                intakes.append(take(config, ledger, drop, requeued=requeue))
+                if intake := take(config, ledger, drop, requeued=quarantined):
+                    intakes.append(replace(intake, requeued=quarantined is not None))
             except drops.Changed as change:
                 left_alone.append(str(change))
                 staging.sweep(config, ledger)
@@ -117,8 +126,12 @@ def run(config: Config, ledger: Ledger, *, requeue: int | None = None) -> Ingest
     derived.complete_sql(config, ledger)
     for reason in (*left_alone, *out_of_reach):
         log.warning(reason)
-    taken = tuple(intake for intake in intakes if intake)
-    return Ingestion(taken, tuple(left_alone), tuple(out_of_reach))
+    result = Ingestion(tuple(intakes), tuple(left_alone), tuple(out_of_reach))
+    if result.quarantined:
+        log.warning(requeueing.ADVICE)
+    if requeue and not intakes:
+        log.info("no row in quarantine is accepted with the settings in force")
+    return result
 
 
 def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
@@ -127,9 +140,11 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
     intakes, frames = [], [store.read_parts(config, [])]
     out_of_reach: list[str] = []
     seen: set[int] = set()
-    for drop in sql_sources.after(files, config, ledger, out_of_reach=out_of_reach):
+    new = sql_sources.after(files, config, ledger, out_of_reach=out_of_reach)
+    again = requeueing.acceptable(config, ledger, requeueing.due(config, ledger))
+    for quarantined, drop in chain(again, zip(repeat(None), new)):
         try:
-            intake, rows = preview(config, ledger, drop, seen=seen)
+            intake, rows = preview(config, ledger, drop, seen=seen, requeued=quarantined)
         except drops.Changed as change:
             left_alone.append(str(change))
             continue
@@ -142,56 +157,45 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
 
 def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
     """Return the drops that are ready, and messages about files that are skipped."""
-    found, skipped = inbox.find(config)
-    known = ledger.ingestions.known_signatures([drop.name for drop in found])
-    new = [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known]
+    new, skipped = inbox.find_new(config, ledger)
     ready, growing = inbox.settled(new, config.ingestion.settle_seconds)
     return ready, [*skipped, *growing]
 
 
-def _quarantined_drop(config: Config, ledger: Ledger, ingestion_id: int) -> Drop:
-    path = store.quarantine_path(config, ingestion_id) / store.QUARANTINED_ROWS
-    if not path.exists() or ledger.ingestions.was_requeued(ingestion_id):
-        raise UnknownName(f"ingestion {ingestion_id} has nothing in quarantine")
-    return Drop(path, config.name_of(path), drops.Signature.of(path.stat()))
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this stage."""
-    parser.add_argument(
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument(
+        "--check",
+        action="store_true",
+        help="say what the next run will refuse and why, in one line per kind; write nothing",
+    )
+    other.add_argument(
         "--requeue",
-        type=cli.row_number,
+        type=lambda text: text if text == "all" else cli.row_number(text),
         metavar="ID",
-        help="read the quarantined rows of ingestion ID again, after fixing the rule",
+        help="read the quarantined rows of ingestion ID again, or all that are accepted now",
     )
-    new = parser.add_argument_group("a new installation for your own data")
-    new.add_argument(
-        "--init",
-        type=Path,
-        metavar="CSV",
-        help="look at a CSV file and write config.json, an inbox and test data into its folder",
-    )
-    new.add_argument("--folder", type=Path, help="where to write (default: the folder of the CSV)")
-    new.add_argument("--target", help="the column to predict (default: by its name and values)")
-    new.add_argument("--identifier", help="the column that identifies a row (default: likewise)")
-    new.add_argument("--force", action="store_true", help="replace an existing config.json")
+    initialise.add_options(parser, other)
 
 
-def new_installation(
-    *, init: Path | None, requeue: int | None, **others: Any
-) -> Installation | None:
-    """Describe the file of --init, which needs no settings; None without it."""
-    if init is not None:
-        return initialise(init, **others)
-    if given := [f"--{name}" for name, value in others.items() if value]:
-        raise UsageError(f"{', '.join(given)}: requires --init")
-    return None
+def from_options(
+    config: Config,
+    ledger: Ledger | None = None,
+    *,
+    requeue: int | Literal["all"] | None,
+    **_: Any,
+) -> Ingestion | InputCheck:
+    """Ingest what is new, or what `--requeue` names; without the ledger only check it."""
+    return run(config, ledger, requeue=requeue) if ledger else input_check.check(config)
 
 
-def from_options(config: Config, ledger: Ledger, *, requeue: int | None, **_: Any) -> Ingestion:
-    """Ingest what is new, or what `--requeue` names."""
-    return run(config, ledger, requeue=requeue)
+def access(options: Mapping[str, Any]) -> Literal["none", "write"]:
+    """Return what the command may do to the ledger."""
+    return "none" if options["check"] else "write"
 
 
 if __name__ == "__main__":
-    cli.main(from_options, __doc__, add_options=add_options, alone=new_installation)
+    cli.main(
+        from_options, __doc__, add_options=add_options, access=access, alone=initialise.from_options
+    )

@@ -1,8 +1,9 @@
 """Reporting: draw the confusion matrix, report on a run, or print a trend.
 
 Reads   the champion, the test data, the newest rows, the ledger
-Writes  confusion_matrix.png and report.pdf to output_model_path, the report on each run to
-        report_folder_path; on an older run, or with --since, only there; with --trend nothing
+Writes  confusion_matrix.png, report.pdf (two pages) and report-appendix.pdf (the details) to
+        output_model_path, the report on each run to report_folder_path; on an older run, or with
+        --since, only there; with --trend nothing
 Exits   0 success, 64 no such run or trend, 65 unusable test data, 69 database unavailable,
         74 storage error, 75 another run is in progress, 76 no trusted model, 78 invalid
         configuration
@@ -18,7 +19,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from risk import cli, store
-from risk.config import Config, ReportFormat
+from risk.config import Config, ReportFormat, ReportKind
 from risk.data import drops
 from risk.errors import DataError, RiskError, UsageError
 from risk.explain import trend_table
@@ -69,7 +70,7 @@ def report(
     *,
     run_id: int | None = None,
     since: datetime | None = None,
-    formats: Sequence[ReportFormat] = (),
+    formats: Sequence[ReportKind] = (),
 ) -> Report:
     """Report on a run, by default the newest, in the formats of the settings by default."""
     from risk.report.compose import compose, written
@@ -77,7 +78,9 @@ def report(
     with ledger.runs.stage("report"):
         run_id = ledger.runs.newest() if run_id is None else run_id
         document = compose(config, ledger, run_id=run_id, since=since)
-        contents = {kind: written(document, kind) for kind in formats or config.report_formats}
+        kinds: list[ReportKind] = [*(formats or config.report_formats)]
+        kinds += ["appendix"] if "pdf" in kinds else []
+        contents = {kind: written(document, kind) for kind in kinds}
         paths = archive.keep(config, ledger, contents, run_id=run_id, since=since)
     return Report(tuple(config.name_of(path) for path in paths))
 
@@ -105,8 +108,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--since",
         help="start of the report or trend: 30d or 12h ago, or 2026-10-01",
     )
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
         "--format", choices=get_args(ReportFormat), help="write the report in this format"
+    )
+    form.add_argument(
+        "--full",
+        dest="format",
+        action="store_const",
+        const="full",
+        help="write report and appendix as one PDF, report-full.pdf",
     )
     trend_table.add_options(parser)
 
@@ -117,7 +128,7 @@ def from_options(
     *,
     run: int | None,
     since: str | None,
-    format: ReportFormat | None,
+    format: ReportKind | None,
     **trend_options: Any,
 ) -> Report | Trend:
     """Write what the options of the command line request."""

@@ -148,7 +148,7 @@ def _write(
         changed_at=chosen.since,
         **monitored_release.origin(record, config),
         held_out_scores=fitted.scores,
-        **model.environment(),
+        **model.environment(config.training.estimator),
         files={name: model.digest(content) for name, content in files.items()},
     )
 

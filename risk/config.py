@@ -35,6 +35,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 PRODUCT = "Dynamic Risk Assessment System"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ReportFormat = Literal["pdf", "html", "json"]
+ReportKind = Literal[ReportFormat, "appendix", "full"]  # the last two are PDFs, too
 Metric = Literal[
     "f1",
     "precision",
@@ -46,6 +47,17 @@ Metric = Literal[
     "log_loss",
     "cost",
 ]
+ESTIMATORS = (
+    "LogisticRegression",
+    "DecisionTreeClassifier",
+    "RandomForestClassifier",
+    "ExtraTreesClassifier",
+    "GradientBoostingClassifier",
+    "HistGradientBoostingClassifier",
+    "GaussianNB",
+)
+DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 DAYS_PER = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
 BUDGET_IN_WORDS = re.compile(
@@ -94,10 +106,17 @@ class Ingestion(Section):
     """When a file counts as complete, its maximum size, and how cells and decimals are written."""
 
     settle_seconds: float = Field(2.0, ge=0, le=3600)
+    """A file counts as complete if it has not changed for this long; ten times as long if its last
+    line has no line end.
+    """
     max_file_bytes: int = Field(2_000_000_000, gt=0)
+    """A larger file is skipped."""
     max_line_characters: int = Field(1_000_000, gt=0)
+    """A file with a longer line is refused."""
     separator: Literal[",", ";", "\t", "|"] = ","
+    """Character between the cells of a file."""
     decimal: Literal[".", ","] = "."
+    """Decimal mark of the numbers in a file."""
 
     @property
     def plain(self) -> Self:
@@ -106,20 +125,29 @@ class Ingestion(Section):
 
 
 class Source(Section):
-    """A table or query whose rows beyond the high-water mark are ingested like those of files.
+    """A table or query whose rows beyond the high-water mark are ingested like those of files."""
 
-    `url_env` names the environment variable with the database URL; the default is the ledger's
-    database. `overlap` is how far behind the mark to read again, in seconds or units;
-    `seconds_ahead` how far in the future a time may lie before its row is quarantined.
+    url_env: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", examples=["CRM_DATABASE_URL"]
+    )
+    """Environment variable with the database URL; without it the ledger's database is read."""
+    table: str | None = Field(None, pattern=r"^[^.]+(\.[^.]+)?$", examples=["crm.customers"])
+    """Table or view to read, with its schema if needed; give either this or `query`."""
+    query: str | None = Field(
+        None,
+        pattern=r"(?i)^\s*(select|with)\b",
+        examples=["SELECT * FROM customers WHERE country = 'DE'"],
+    )
+    """SELECT statement to read."""
+    high_water_mark: str = Field(min_length=1, examples=["updated_at"])
+    """Column that grows with every new row, such as a time or an ID."""
+    overlap: float = Field(0, ge=0, examples=[600])
+    """How far behind the mark to read again, in seconds or units, for rows that are committed late.
     """
-
-    url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    table: str | None = Field(None, pattern=r"^[^.]+(\.[^.]+)?$")
-    query: str | None = Field(None, pattern=r"(?i)^\s*(select|with)\b")
-    high_water_mark: str = Field(min_length=1)
-    overlap: float = Field(0, ge=0)
-    seconds_ahead: float = Field(3600, ge=0)
-    max_rows: int = Field(1_000_000, ge=1)
+    seconds_ahead: float = Field(3600, ge=0, examples=[60])
+    """A row whose time is further in the future is quarantined."""
+    max_rows: int = Field(1_000_000, ge=1, examples=[100_000])
+    """Rows read per run; the next run continues there."""
     _url: SecretStr | None = PrivateAttr(None)
 
     @property
@@ -145,9 +173,12 @@ class Keeping(Section):
     Only runs that made a decision, and drops with refused rows, are counted.
     """
 
-    keep_runs: int | None = Field(None, ge=1)
-    keep_quarantine: int | None = Field(None, ge=0)
-    keep_releases: int | None = Field(None, ge=3)
+    keep_runs: int | None = Field(None, ge=1, examples=[1000])
+    """Newest runs that made a decision to keep, with their reports; null keeps all."""
+    keep_quarantine: int | None = Field(None, ge=0, examples=[500])
+    """Newest drops with refused rows of which these rows are kept; null keeps all."""
+    keep_releases: int | None = Field(None, ge=3, examples=[20])
+    """Newest releases to keep, besides the live one and its predecessor; null keeps all."""
 
     @property
     def everything(self) -> bool:
@@ -159,23 +190,40 @@ class Messages(Section):
     """Delivery of notifications; their targets are set in the environment."""
 
     timeout_seconds: float = Field(10, gt=0)
+    """How long a recipient may take to accept a notification."""
     max_attempts: int = Field(432, ge=1)
+    """Runs that try to deliver a notification before it is given up; 432 are three days of cron."""
 
 
 class Columns(Section):
     """The columns of a drop; any table with a binary target can be described."""
 
     identifier: ColumnName
+    """Column that identifies a row, such as the customer."""
     target: ColumnName
+    """Column to predict."""
     positive_label: Label
+    """Value of the target that is at risk, as it is written in the file."""
     negative_label: Label
+    """The other value of the target."""
     numeric: tuple[ColumnName, ...] = ()
-    categorical: tuple[ColumnName, ...] = ()
-    event_time: ColumnName | None = None
-    other: tuple[ColumnName, ...] = ()
+    """Features that are numbers."""
+    categorical: tuple[ColumnName, ...] = Field((), examples=[["country", "contract"]])
+    """Features that are texts or codes."""
+    event_time: ColumnName | None = Field(None, examples=["recorded_at"])
+    """Column with the time of a row (ISO 8601), which late labels are matched by."""
+    other: tuple[ColumnName, ...] = Field((), examples=[["comment"]])
+    """Columns that every file has and that are stored but not used by the model."""
     allowed_ranges: dict[str, tuple[float | None, float | None]] = {}
-    allowed_values: dict[str, tuple[str, ...]] = {}
+    """Lowest and highest allowed value of numeric features; null is no limit. A row outside is
+    quarantined.
+    """
+    allowed_values: dict[str, tuple[str, ...]] = Field(
+        {}, examples=[{"contract": ["monthly", "yearly"]}]
+    )
+    """Allowed values of categorical features. A row with another value is quarantined."""
     missing_markers: tuple[str, ...] = ("NA", "N/A", "NaN", "nan", "null", "NULL")
+    """Texts that mean a missing value, besides an empty cell."""
 
     @property
     def features(self) -> list[str]:
@@ -227,9 +275,13 @@ class CostMatrix(Section):
     """The cost of each of the four outcomes of a prediction, in any currency."""
 
     true_negative: float = 0.0
+    """Cost of a negative row that is predicted negative."""
     false_positive: float = 1.0
+    """Cost of a negative row that is flagged as at risk."""
     false_negative: float = 5.0
+    """Cost of a positive row that is missed."""
     true_positive: float = 0.0
+    """Cost of a positive row that is flagged as at risk."""
 
     def as_tuple(self) -> tuple[float, float, float, float]:
         """Return the costs in the order of `risk.stats.threshold`."""
@@ -239,58 +291,100 @@ class CostMatrix(Section):
 class Training(Section):
     """The model to fit, and how its decision threshold is chosen."""
 
-    estimator: Literal[
-        "LogisticRegression",
-        "DecisionTreeClassifier",
-        "RandomForestClassifier",
-        "ExtraTreesClassifier",
-        "GradientBoostingClassifier",
-        "HistGradientBoostingClassifier",
-        "GaussianNB",
-    ] = "LogisticRegression"
-    parameters: dict[str, Any] = {}
+    estimator: str = Field("LogisticRegression", examples=["lightgbm.LGBMClassifier"])
+    """Classifier to fit: LogisticRegression, DecisionTreeClassifier, RandomForestClassifier,
+    ExtraTreesClassifier, GradientBoostingClassifier, HistGradientBoostingClassifier, GaussianNB, or
+    the dotted name of any other with the methods of scikit-learn, from `estimator_packages`.
+    """
+    estimator_packages: tuple[PackageName, ...] = Field(
+        ("sklearn", "xgboost", "lightgbm"), examples=[["sklearn", "mypackage"]]
+    )
+    """Packages a classifier may come from. They are imported, which runs their code."""
+    parameters: dict[str, Any] = Field({}, examples=[{"C": 0.5}])
+    """Parameters of the classifier."""
     choose_threshold_by: Literal["f1", "cost", "fixed"] = "f1"
+    """The threshold has the highest F1 or the lowest cost on rows the model was not fitted to, or
+    it is `fixed_threshold`.
+    """
     fixed_threshold: Fraction = 0.5
+    """Threshold if it is fixed, or if too few rows are labelled to choose one."""
     cost: CostMatrix = CostMatrix()
+    """Cost of each outcome, for the threshold and for the metric `cost`."""
     minimum_rows: int = Field(20, ge=4)
+    """Labelled rows without which no model is trained."""
     minimum_held_out_per_class: int = Field(10, ge=1)
+    """Labelled rows of each class without which no threshold is chosen."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the classifier is given by its dotted name."""
+        return "." in self.estimator
+
+    @field_validator("estimator")
+    @classmethod
+    def _must_name_a_classifier(cls, name: str) -> str:
+        if name not in ESTIMATORS and not DOTTED_NAME.fullmatch(name):
+            known = ", ".join(ESTIMATORS)
+            raise ValueError(f"must be {known} or a dotted name such as lightgbm.LGBMClassifier")
+        return name
+
+    @model_validator(mode="after")
+    def _comes_from_an_allowed_package(self) -> Self:
+        package = self.estimator.partition(".")[0]
+        if self.is_own and package not in self.estimator_packages:
+            raise ValueError(
+                f"estimator is from {package}, which is not among estimator_packages: "
+                f"{', '.join(self.estimator_packages) or 'none'}"
+            )
+        return self
 
 
 class Scoring(Section):
     """The confidence level of all reported intervals."""
 
     confidence: Fraction = 0.95
+    """Confidence level of every reported interval."""
 
 
 class Checks(Section):
     """What is monitored besides the features, the label and the predictions."""
 
     metric: Metric = "f1"
+    """The score by which models are compared and monitored."""
     reconstruction: bool = False
+    """Also check whether rows still fit the correlations between the features."""
     domain_classifier: bool = False
+    """Also check whether a classifier can distinguish new rows from training rows."""
 
 
 class MustFind(Section):
-    """The changes a fire drill must find: shares of rows, a shift in standard deviations, days."""
+    """The changes that a fire drill must find in time."""
 
     missing: Fraction = 0.2
+    """Share of the rows in which a feature is newly missing."""
     shift: float = Field(0.5, gt=0)
+    """Shift of a numeric feature, in reference standard deviations."""
     errors: Fraction = 0.08
+    """Growth of the share of wrong predictions."""
     days: float = Field(7, gt=0)
+    """Time within which they must be found."""
 
 
 class Alarms(Section):
-    """How many false alarms are acceptable, and how small a change is tolerated.
+    """How many false alarms are acceptable, and how small a change is tolerated."""
 
-    `tolerance` and `effect_of_interest` are shifts in reference standard deviations.
-    """
-
-    false_alarm_budget: str = "1 per 90 days"
+    false_alarm_budget: str = Field("1 per 90 days", examples=["2 per year"])
+    """Acceptable number of false alarms, over all checks together."""
     tolerance: float = Field(0.05, ge=0, le=1)
+    """A smaller change never raises an alarm; in reference standard deviations."""
     effect_of_interest: float = Field(0.25, gt=0)
+    """The change that should be found fastest; in reference standard deviations."""
     usual_minutes_between_drops: float = Field(1440, gt=0)
+    """Time that a drop covers if the clock cannot tell: the first, or many at once."""
     days_until_resolved: float = Field(7, gt=0)
+    """An incident that is not seen for this long is resolved."""
     must_find: MustFind = MustFind()
+    """The changes that a fire drill must find in time."""
 
     @property
     def days_per_false_alarm(self) -> float:
@@ -305,43 +399,56 @@ class Alarms(Section):
 
 
 class Policy(Section):
-    """What triggers retraining, how often, and how long a release is on probation.
-
-    `refresh_growth` is the growth in labelled rows that trains a challenger without an incident;
-    null never does.
-    """
+    """What triggers retraining, how often, and how long a release is on probation."""
 
     retrain_on: tuple[Literal["data_drift", "model_drift"], ...] = ("data_drift", "model_drift")
+    """Incidents that train a challenger."""
     cool_down_growth: float = Field(0.05, ge=0)
-    refresh_growth: float | None = Field(0.5, gt=0)
+    """Growth of the accepted rows that is required before the next challenger is trained."""
+    refresh_growth: float | None = Field(0.5, gt=0, examples=[1.0])
+    """Growth of the labelled rows that trains a challenger without an incident; null never does."""
     ask_first_batches: int = Field(3, ge=0)
+    """For so many batches in a row a broken feed needs a person; then it counts as normal."""
     watch_days: float = Field(14, ge=0)
+    """Days for which a new release is on probation: if it does worse than its predecessor, it is
+    rolled back.
+    """
 
 
 class Gate(Section):
     """When a challenger may replace the champion."""
 
     alpha: Fraction = 0.05
+    """Share of worse challengers that pass at most."""
     margin: float = Field(0.01, ge=0, le=0.2)
+    """How much worse a challenger may be than a champion that does worse than promised."""
     when_unsure: Literal["deploy_if_drifted", "keep", "ask"] = "deploy_if_drifted"
+    """What to do with a challenger that is neither proven better nor worse."""
 
 
 class Api(Section):
-    """Address and request limits of the API, and whether reading on loopback requires a key.
-
-    `read_without_key` applies on loopback only. `trusted_hosts` are additional allowed host names.
-    `trusted_proxies` are addresses of proxies whose X-Forwarded-For names the client; requests
-    that another proxy forwarded require a key.
-    """
+    """Address and request limits of the API, and whether reading on loopback requires a key."""
 
     host: str = Field("127.0.0.1", min_length=1)
+    """Address to listen at; any but a loopback address accepts requests from other machines, which
+    require a key.
+    """
     port: int = Field(8000, ge=1, le=65535)
+    """Port to listen at."""
     read_without_key: bool = True
-    trusted_hosts: tuple[str, ...] = ()
-    trusted_proxies: tuple[str, ...] = ()
+    """Whether reading from this machine requires no key."""
+    trusted_hosts: tuple[str, ...] = Field((), examples=[["churn.example.org"]])
+    """Further host names by which the API may be called."""
+    trusted_proxies: tuple[str, ...] = Field((), examples=[["10.0.0.5"]])
+    """Addresses of proxies whose X-Forwarded-For names the client; requests that another proxy
+    forwarded require a key.
+    """
     max_body_bytes: int = Field(64_000_000, gt=0)
+    """Largest request."""
     max_rows: int = Field(100_000, gt=0)
+    """Most rows in one request."""
     max_seconds: float = Field(30, gt=0)
+    """Longest computation for one request."""
 
     @property
     def is_on_loopback(self) -> bool:
@@ -354,33 +461,63 @@ class Config(Section):
 
     root: Path = Field(exclude=True)
     input_folder_path: Path
+    """Folder in which new files arrive; they are read, never changed."""
     output_folder_path: Path
+    """Folder for the accepted rows."""
     test_data_path: Path
+    """Folder of the test data."""
     test_data_filename: FileName
+    """File of labelled rows that no model is trained on."""
     output_model_path: Path
+    """Folder for the challenger and the outputs of the stages."""
     prod_deployment_path: Path
+    """Folder for the releases."""
     quarantine_folder_path: Path = Path("data/quarantine")
+    """Folder for refused rows."""
     compiled_data_filename: FileName = "final_data.csv"
+    """File with all accepted rows."""
     compilation_record_filename: FileName = "ingested_files.csv"
+    """File with the record of the drops."""
     score_filename: FileName = "latest_score.csv"
+    """File with the scores of the model."""
     model_filename: FileName = "trained_model.pkl"
+    """File of the model; with the ending `.skops` it is stored in that format."""
     plot_filename: FileName = "confusion_matrix.png"
+    """File of the confusion matrix."""
     report_filename: FileName = "report.pdf"
+    """File of the report that `reporting.py` writes."""
     report_folder_path: Path = Path("reports")
-    report_formats: tuple[ReportFormat, ...] = ("pdf",)
+    """Folder for the reports, one folder per run."""
+    report_formats: tuple[ReportFormat, ...] = Field(("pdf",), examples=[["pdf", "html"]])
+    """Formats of the report written by every run that made a decision; none if empty."""
     api_call_filename: FileName = "api_returns.txt"
-    database_url: str = "sqlite:///db/monitoring.sqlite"
+    """File for the responses that `api_calls.py` collects."""
+    database_url: str = Field(
+        "sqlite:///db/monitoring.sqlite", examples=["postgresql://churn@db.example.org/churn"]
+    )
+    """Database of the ledger; `DATABASE_URL` overrides it."""
     signing_key_path: Path = Path(".secrets/signing_key")
+    """File of the key that signs the models; generated if missing."""
     api_keys_path: Path = Path(".secrets/api_keys.json")
+    """File with the hashes of the API keys."""
     store_dataset_in_sql: bool = False
+    """Whether accepted rows are also stored in the ledger's database."""
     lock_path: Path = Path("db/run.lock")
+    """File that lets one run at a time write on this machine."""
     lease_seconds: float = Field(120, ge=1, le=86_400)
+    """How long a crashed machine blocks the others that share its database."""
     log_format: Literal["text", "json"] = "text"
+    """Format of the log."""
     random_seed: int = Field(0, ge=0, lt=2**32)
+    """Seed of everything random."""
     test_size: Fraction = 0.2
+    """Share of the newest labelled rows that is held out for the gate."""
     columns: Columns
     ingestion: Ingestion = Ingestion()
-    sources: dict[SourceName, Source] = {}
+    sources: dict[SourceName, Source] = Field(
+        {}, examples=[{"crm": {"table": "customers", "high_water_mark": "updated_at"}}]
+    )
+    """SQL tables or queries, by name, whose new rows are ingested like files."""
     training: Training = Training()
     scoring: Scoring = Scoring()
     checks: Checks = Checks()
@@ -391,11 +528,17 @@ class Config(Section):
     messages: Messages = Messages()
     keeping: Keeping = Keeping()
     signing_key: SecretStr | None = Field(None, min_length=32)
+    """Key that signs the models; by default the content of `signing_key_path`."""
     flask_secret_key: SecretStr | None = None
+    """Key that signs the sessions; by default derived from the signing key."""
     api_key: SecretStr | None = None
+    """Key that `api_calls.py` uses."""
     notify_urls: SecretStr | None = None
+    """Apprise URLs to notify, separated by blanks or commas."""
     webhook_url: SecretStr | None = None
+    """URL to which notifications are posted as signed JSON."""
     webhook_secret: SecretStr | None = Field(None, min_length=32)
+    """Key that signs them."""
 
     @classmethod
     def load(

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from risk.config import Columns, Config, ReportFormat
+from risk.config import Columns, Config, ReportKind
 from risk.errors import ConfigError, StorageError
 from risk.schema import ROW_HASH
 
@@ -150,10 +150,15 @@ def quarantine_path(config: Config, ingestion_id: int) -> Path:
     return config.quarantine_folder / f"{ingestion_id:08d}"
 
 
-def report_path(config: Config, run_id: int, kind: ReportFormat) -> Path:
+def report_path(config: Config, run_id: int, kind: ReportKind) -> Path:
     """Return the path of the report on a run in one format."""
-    name = Path(config.report_filename).with_suffix(f".{kind}").name
-    return config.report_folder / f"{run_id:08d}" / name
+    return config.report_folder / f"{run_id:08d}" / report_name(config, kind)
+
+
+def report_name(config: Config, kind: ReportKind) -> str:
+    """Return the name of the file of a report in one format."""
+    ending = f"-{kind}.pdf" if kind in ("appendix", "full") else f".{kind}"
+    return Path(config.report_filename).stem + ending
 
 
 @contextmanager

@@ -7,8 +7,6 @@ from cronsim import CronSim
 
 import app
 from risk import errors
-from risk.config import Config
-from risk.overrides import SECRETS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -79,18 +77,6 @@ def test_the_command_of_the_cron_job_works_in_crons_environment(world):
 def test_every_script_is_in_the_readme(script):
     """What is not in the README does not exist for a stranger."""
     assert f"`{script}.py`" in README
-
-
-def test_every_setting_is_in_the_readme():
-    """Each section and each name that is not a path or file name."""
-    table = README.partition("| settings | meaning |")[2].partition("\n\n")[0]
-    paths = {name for name in Config.model_fields if name.endswith(("_path", "_filename"))}
-    secrets = SECRETS | {"root"}
-
-    for name in set(Config.model_fields) - paths - secrets:
-        assert f"`{name}`" in table, name
-    for name in secrets - {"root"}:
-        assert f"RISK_{name.upper()}" in README
 
 
 def test_every_exit_code_is_in_the_readme():

@@ -65,7 +65,7 @@ def test_the_ledger_can_prove_each_report(told):
     with world.open_ledger() as ledger:
         rows = ledger.reports.page().items
 
-    assert len(rows) == 6
+    assert len(rows) == 8
     for row in rows:
         content = (world.folder / row["path"]).read_bytes()
         assert row["sha256"] == hashlib.sha256(content).hexdigest()
@@ -83,7 +83,7 @@ def test_the_forms_say_the_same(told):
     page = html.unescape((folder / "report.html").read_text())
     answers = document["sections"][0]
 
-    assert len(document["sections"]) >= 8
+    assert len(document["details"]) >= 7
     for section in document["sections"]:
         assert section["title"] in paper
         assert section["title"] in page
@@ -91,6 +91,31 @@ def test_the_forms_say_the_same(told):
         for words in block.get("items", []):
             assert "".join(words.split()) in "".join(paper.split())
             assert words in page
+
+
+def test_a_report_has_two_pages_and_an_appendix(told):
+    """The answers with the trend, then what changed; the details only where they are asked for."""
+    world, _ = told
+    folder = world.config.report_folder / "00000003"
+    first, second = pages(folder / "report.pdf")
+    (only,) = pages(world.config.report_folder / "00000001" / "report.pdf")
+    contents, *details = pages(folder / "report-appendix.pdf")
+
+    assert "Is the model fit to use?" in first
+    assert "What did the system do, and why?" in second
+    assert "It was the first model" in only  # too little to fill a second page
+    assert "How good is the model?" in contents
+    assert min(len(page.split()) for page in details) > 30
+
+    done = world.command("reporting.py", "--full", "--since", "2020-01-01")
+
+    assert done.returncode == 0, done.stderr
+    assert len(pages(folder / "report-full-since-2020-01-01.pdf")) == 3 + len(details)
+
+
+def pages(path):
+    told = subprocess.run(["pdftotext", path, "-"], capture_output=True, text=True, check=True)
+    return told.stdout.split("\f")[:-1]
 
 
 def test_a_report_can_be_made_again_of_an_earlier_run(told):

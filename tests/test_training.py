@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold
 import ingestion
 import training
 from risk import schema, store
-from risk.config import CostMatrix, Training
+from risk.config import ESTIMATORS, CostMatrix, Training
 from risk.data import drops
 from risk.errors import ConfigError, DataError
 from risk.models import fitting, model, releases
@@ -86,7 +86,7 @@ def test_the_seed_seeds(world, ledger):
     assert probabilities[0] != probabilities[2]
 
 
-@pytest.mark.parametrize("name", Training.model_fields["estimator"].annotation.__args__)
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_every_estimator_of_the_list_trains(world, ledger, name):
     """The names in the settings are scikit-learn's own."""
     ingestion.run(world.config, ledger)

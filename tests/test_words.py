@@ -11,7 +11,14 @@ from tests import test_docs
 ROOT = test_docs.ROOT
 CODE = sorted(
     path
-    for pattern in ("*.py", "risk/**/*.py", "web/**/*.py", "demo/*.py", "benchmarks/*.py")
+    for pattern in (
+        "*.py",
+        "risk/**/*.py",
+        "web/**/*.py",
+        "demo/*.py",
+        "benchmarks/*.py",
+        "docs/*.py",
+    )
     for path in ROOT.glob(pattern)
 )
 PAGES = sorted(

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from werkzeug.wrappers import Response as BaseResponse
 
 from risk import store
-from risk.config import ReportFormat
+from risk.config import ReportKind
 from risk.models.model import digest
 from risk.report import archive
 from web.request_models import ById, Number
@@ -39,7 +39,7 @@ class OfReports(Page):
     """Selection of reports."""
 
     run_id: Number | None = None
-    kind: ReportFormat | None = None
+    kind: ReportKind | None = None
 
 
 class Report(BaseModel):
@@ -73,6 +73,13 @@ def of_run(path: ById) -> BaseResponse:
     """Return the report on a run as a PDF."""
     content = archive.read(store.report_path(service().config, path.id, "pdf"), f"--run {path.id}")
     return _pdf(content, f"report-{path.id}.pdf")
+
+
+@api.get("/runs/<id>/appendix.pdf", responses=SENT)
+def appendix(path: ById) -> BaseResponse:
+    """Return the details of the report on a run as a PDF."""
+    file = store.report_path(service().config, path.id, "appendix")
+    return _pdf(archive.read(file, f"--run {path.id}"), f"report-{path.id}-appendix.pdf")
 
 
 def _pdf(content: bytes, name: str) -> BaseResponse:

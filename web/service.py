@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
@@ -14,7 +16,7 @@ from risk.config import Config
 from risk.data import drops, part_files
 from risk.errors import LedgerError, ModelError, UnknownName
 from risk.ledger import database
-from risk.ledger.database import Database
+from risk.ledger.database import Database, utc_now
 from risk.ledger.engines import Away
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
@@ -41,8 +43,8 @@ class Live:
 class Service:
     """Lazily opened, cached resources: the ledger's connections and the live release."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, clock: Callable[[], datetime] = utc_now) -> None:
+        self.config, self.clock = config, clock
         self.away = Away()
         self._connecting = Lock()
         self._ledger: Ledger | None = None
@@ -56,7 +58,7 @@ class Service:
             engine = database.connect(self.config, upgrade=False, away=self.away)
             with self._connecting:
                 if self._ledger is None:
-                    self._ledger = Ledger(Database(engine))
+                    self._ledger = Ledger(Database(engine, self.clock))
                 else:
                     engine.dispose()
         return self._ledger

@@ -7,12 +7,14 @@ import os
 import stat
 import time
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from risk.config import Config
 from risk.data import drops
 from risk.data.drops import Drop, Signature
 from risk.errors import StorageError
+from risk.ledger.ledger import Ledger
 from risk.schema import NAME_CHARACTERS
 
 UNFINISHED_RESTS_LONGER, MAX_WAIT = 10, 60
@@ -48,6 +50,13 @@ def find(config: Config) -> tuple[list[Drop], list[str]]:
         else:
             found.append(Drop(Path(entry.path), name, Signature.of(status)))
     return found, skipped
+
+
+def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
+    """Return the drops that no run has seen yet, and the messages of `find`."""
+    found, skipped = find(config)
+    known = ledger.ingestions.known_signatures([drop.name for drop in found])
+    return [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known], skipped
 
 
 def _advice(name: str) -> str:

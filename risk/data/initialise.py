@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,31 @@ class Installation:
             f"identifier {columns['identifier']}, {len(columns['numeric'])} numbers, "
             f"{len(columns['categorical'])} categories, {len(columns['other'])} columns not used"
         )
+
+
+def add_options(parser: argparse.ArgumentParser, other: argparse._MutuallyExclusiveGroup) -> None:
+    """Add the options of a new installation to a command; `other` are what excludes them."""
+    other.add_argument(
+        "--init",
+        type=Path,
+        metavar="CSV",
+        help="look at a CSV file and write config.json, an inbox and test data into its folder",
+    )
+    new = parser.add_argument_group("a new installation for your own data, with --init")
+    new.add_argument("--folder", type=Path, help="where to write (default: the folder of the CSV)")
+    new.add_argument("--target", help="the column to predict (default: by its name and values)")
+    new.add_argument("--identifier", help="the column that identifies a row (default: likewise)")
+    new.add_argument("--force", action="store_true", help="replace an existing config.json")
+
+
+def from_options(*, init: Path | None, **options: Any) -> Installation | None:
+    """Describe the file of --init, which needs no settings; None without it."""
+    own = {name: options[name] for name in ("folder", "target", "identifier", "force")}
+    if init is not None:
+        return initialise(init, **own)
+    if given := [f"--{name}" for name, value in own.items() if value]:
+        raise UsageError(f"{', '.join(given)}: requires --init")
+    return None
 
 
 def initialise(

@@ -45,11 +45,12 @@ class Intake:
     labels_added: int = field(default=0, kw_only=True)
     labels_waiting: int = field(default=0, kw_only=True)
     note: str | None = field(default=None, kw_only=True)
+    requeued: bool = field(default=False, kw_only=True)
 
     def as_row(self) -> dict[str, Any]:
         """Return what the ledger keeps of a drop itself; labels have tables of their own."""
         row = asdict(self)
-        for name in ("labels_added", "labels_waiting", "note"):
+        for name in ("labels_added", "labels_waiting", "note", "requeued"):
             del row[name]
         return row
 
@@ -93,13 +94,17 @@ def take(
         log.info("%s: labels that wait for their rows: %d", drop.name, len(contents.early))
     if problems := [problem for problem in contents.problems if problem.rule != EARLY]:
         first = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
-        again = f"once corrected: python ingestion.py --requeue {ingestion_id}"
-        log.warning("%s: %d problems, first %s; %s", drop.name, len(problems), first, again)
+        log.warning("%s: %d problems, first %s", drop.name, len(problems), first)
     return intake
 
 
 def preview(
-    config: Config, ledger: Ledger, drop: Drop | Fetch, *, seen: set[int]
+    config: Config,
+    ledger: Ledger,
+    drop: Drop | Fetch,
+    *,
+    seen: set[int],
+    requeued: int | None = None,
 ) -> tuple[Intake, pd.DataFrame]:
     """Return what `take` would do with a drop after rows with hashes `seen`; write nothing."""
     frames = [store.read_parts(config, [])]
@@ -109,9 +114,9 @@ def preview(
 
     try:
         with _opened(drop) as file:
-            if ledger.ingestions.with_content(drops.sha256(file)):
+            if not requeued and ledger.ingestions.with_content(drops.sha256(file)):
                 return Intake(drop.name, "duplicate"), frames[0]
-            reader = _reader(config, ledger, drop)
+            reader = _reader(config, ledger, drop, requeued)
             intake = _sum_up(drop, reader.read(file, known=known, keep=frames.append))
     except DataError as error:
         return Intake(drop.name, "refused", reason=str(error)), frames[0]

@@ -56,22 +56,23 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
 
 
 def rehearse_first(config: Config, rows: pd.DataFrame) -> str:
-    """Say whether a run would train a first model on rows, by fitting one that is thrown away."""
-    target = config.columns.target
+    """Say whether a run would train a first model on rows."""
     try:
-        known = ripe(training_data.without_test(config, rows), target)
-        fit(
-            model.build(config.columns, config.training, random_seed=config.random_seed),
-            known,
-            config,
-        )
-        if ripe(drops.read_whole(config, config.test_data), target).empty:
-            raise DataError(
-                f"{config.name_of(config.test_data)} has no labelled row to score it on"
-            )
+        n_rows = first_training(config, rows)
     except RiskError as error:
         return f"would not train the first model: {error}"
-    return f"would train the first model, on {len(known)} labelled rows"
+    return f"would train the first model, on {n_rows} labelled rows"
+
+
+def first_training(config: Config, rows: pd.DataFrame) -> int:
+    """Return the labelled rows of a first training; fit a model to them that is thrown away."""
+    target = config.columns.target
+    known = ripe(training_data.without_test(config, rows), target)
+    pipeline = model.build(config.columns, config.training, random_seed=config.random_seed)
+    fit(pipeline, known, config)
+    if ripe(drops.read_whole(config, config.test_data), target).empty:
+        raise DataError(f"{config.name_of(config.test_data)} has no labelled row to score it on")
+    return len(known)
 
 
 def answered(config: Config, ledger: Ledger, challenger: Manifest) -> list[int]:

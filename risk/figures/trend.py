@@ -21,6 +21,7 @@ GAP = 3  # times the usual time between points, so that weekends of daily scores
 LABELS_APART, MARKS_APART, HEIGHT_OF_MARKS = 0.36, 0.66, 0.2  # inches
 ROWS_OF_MARKS = 3
 ROOM = Frame(height=4.2, left=0.6, right=1.35, below=0.95, above=0.75)
+ON_PAPER = 3.2  # the height in a report, whose first page also has the answers
 
 
 def score_trend(
@@ -41,7 +42,8 @@ def score_trend(
     if len(runs) == 0 or runs["kind"].value_counts().max() < MIN_POINTS:
         words = "not enough data: a trend needs the scores of two runs"
         return say_instead(words, theme=theme, width=width)
-    figure, axes = canvas(replace(ROOM, width=width), theme=theme)
+    room = replace(ROOM, width=width, height=ON_PAPER if width == PAGE else ROOM.height)
+    figure, axes = canvas(room, theme=theme)
     _draw_runs(axes, _of_kind(points, ESTIMATED), theme.estimated, line="--")
     _draw_runs(axes, _of_kind(points, MEASURED), theme.measured, line="-")
     _draw_tests(axes, _of_kind(points, PROMISED), theme)
@@ -49,7 +51,7 @@ def score_trend(
     _label_ends(axes, runs, theme)
     _mark_changes(axes, changes[changes["at"] >= points["at"].min()], theme)
     figure.text(0.02, 0.02, _explanation(points), color=theme.faint)
-    axes.set_ylabel(fitted(metric, ROOM.inner[1]), color=theme.ink)
+    axes.set_ylabel(fitted(metric, room.inner[1]), color=theme.ink)
     return figure
 
 
@@ -77,10 +79,11 @@ def _draw_runs(axes: Axes, points: pd.DataFrame, colour: str, *, line: str) -> N
 
 def _pieces(points: pd.DataFrame) -> list[pd.DataFrame]:
     """Split points where nothing was known for long, and by release: no line bridges that."""
-    gaps = points["at"].drop_duplicates().diff()
-    is_gap = points["at"].diff() > GAP * gaps.median()
+    usual = points["at"].drop_duplicates().diff().median()
     version = points["version"] if "version" in points else pd.Series(0, points.index)
-    keys = [is_gap.cumsum(), version.fillna(0)]
+    release = version.fillna(0)  # it may come back, long after it was replaced
+    is_gap = points["at"].groupby(release).diff() > GAP * usual
+    keys = [release, is_gap.groupby(release).cumsum()]
     return [piece for _, piece in points.groupby(keys, sort=False)]
 
 

@@ -215,6 +215,13 @@ class Ingestions:
         query = sa.select(ingestions.c.requeued_as).where(ingestions.c.id == ingestion_id)
         return self.database.scalar(query) is not None
 
+    def with_quarantine(self, *, after: int = 0, limit: int | None = None) -> list[int]:
+        """Return the ingestions with refused rows not requeued yet, oldest first."""
+        table = ingestions.c
+        is_refused = (table.rows_quarantined > 0) | (table.status == "refused")
+        waiting = is_refused & table.requeued_as.is_(None) & (table.id > after)
+        return self._ids(sa.select(table.id).where(waiting).limit(limit))
+
     def after(self, ingestion_id: int) -> list[Record]:
         """Return the ingestions after one, oldest first."""
         query = sa.select(ingestions).where(ingestions.c.id > ingestion_id)

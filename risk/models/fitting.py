@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from risk.config import Config, Training
 from risk.errors import ConfigError, DataError
 from risk.models import model
+from risk.models.estimators import errors_of_fitting
 from risk.stats.scores import Estimate, score_all
 from risk.stats.threshold import highest_f1, lowest_cost
 
@@ -61,14 +62,15 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     features = model.as_features(rows, columns.numeric, columns.categorical)
     folds = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=config.random_seed)
     parts = list(folds.split(features, y_true))
+    unfit: tuple[type[Exception], ...] = (*UNFIT, *errors_of_fitting(config.training.estimator))
     try:
         both = cross_val_predict(pipeline, features, y_true, cv=parts, method="predict_proba")
         pipeline.fit(features, y_true)
         out_of_fold = np.clip(both[:, 1].astype("float64"), 0, 1)
-    except UNFIT as error:
-        if not config.training.parameters:
+    except unfit as error:
+        if not config.training.parameters and not config.training.is_own:
             raise
-        raise _unfit(config.training, str(error)) from None
+        raise _unfit(config.training, str(error).partition("Stack trace")[0]) from None
     if not np.isfinite(out_of_fold).all():
         raise _unfit(config.training, "some predicted probabilities are not finite")
     threshold = choose_threshold(y_true, out_of_fold, config.training)
@@ -120,10 +122,12 @@ def labelled_by_others(
 
 
 def _unfit(training: Training, error: str) -> ConfigError:
-    """Blame the parameters: rows are validated before, so nothing else is left."""
+    """Blame the settings: rows are validated before, so nothing else is left."""
     told = re.sub(r"parameter of \w+ must", f"parameter of {training.estimator} must", error)
     given = ", ".join(f"{name}={value!r}" for name, value in training.parameters.items())
     shown = shorten(told, MAX_LENGTH, placeholder=" ...")
+    if not given:
+        return ConfigError(f"training.estimator: {training.estimator} cannot be fitted: {shown}")
     return ConfigError(f"training.parameters: {training.estimator} rejects {given}: {shown}")
 
 

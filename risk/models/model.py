@@ -10,6 +10,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from threading import Lock
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from risk.config import Columns, Training
 from risk.errors import ConfigError, ModelError
+from risk.models import estimators
 from risk.models.dating import Change
 from risk.schema import MAX_NUMBER
 from risk.stats.scores import Estimate
@@ -34,6 +36,7 @@ DERIVED = "derived_columns.pkl"
 SAMPLE = "reference_rows.parquet"
 HELD_OUT = "held_out_rows.txt"
 PACKAGES = ("scikit-learn", "numpy", "pandas")
+TOLERANT = ("numpy", "pandas")  # other versions of these read the same pickles
 TRAIN_AGAIN = "python training.py, then python deployment.py --force"
 UNREADABLE = (  # what unpickling raises if a package has changed
     AttributeError,
@@ -136,7 +139,7 @@ def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline
             ("categorical", categorical, list(columns.categorical)),
         ]
     )
-    return make_pipeline(preparation, _estimator(columns, training, random_seed))
+    return make_pipeline(preparation, estimators.make(columns, training, random_seed=random_seed))
 
 
 def as_features(
@@ -178,9 +181,9 @@ def load(folder: Path, key: bytes) -> Model:
     name = manifest.model_name
     content = read_checked(folder, name, manifest)
     for package, trained_with in manifest.packages.items():
-        if package == "scikit-learn" and (found := installed_version(package)) != trained_with:
+        if package not in TOLERANT and (found := _installed(package)) != trained_with:
             raise ModelError(
-                f"{folder / name} was made with scikit-learn {trained_with}, installed is {found}; "
+                f"{folder / name} was made with {package} {trained_with}, installed is {found}; "
                 f"install that version, or run: {TRAIN_AGAIN}"
             )
     try:
@@ -237,46 +240,25 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def environment() -> dict[str, Any]:
+def environment(estimator: str = "") -> dict[str, Any]:
     """Return the Python and package versions a model depends on."""
-    packages = {package: installed_version(package) for package in PACKAGES}
+    own = estimators.distribution(estimator)
+    packages = {
+        package: installed_version(package) for package in (*PACKAGES, *filter(None, [own]))
+    }
     return {"python_version": platform.python_version(), "packages": packages}
-
-
-def _estimator(columns: Columns, training: Training, random_seed: int) -> Any:
-    from sklearn import ensemble, linear_model, naive_bayes, tree
-
-    modules = (linear_model, tree, ensemble, naive_bayes)
-    chosen = next(getattr(m, training.estimator) for m in modules if hasattr(m, training.estimator))
-    defaults = {"max_iter": 1000} if training.estimator == "LogisticRegression" else {}
-    estimator = chosen(**defaults)
-    accepted = estimator.get_params()
-    if unknown := sorted(set(training.parameters) - set(accepted)):
-        raise ConfigError(
-            f"training.parameters: {training.estimator} has no {unknown}; "
-            f"it accepts {sorted(accepted)}"
-        )
-    seed = {"random_state": random_seed} if "random_state" in accepted else {}
-    parameters = {**seed, **training.parameters}
-    if isinstance(weights := parameters.get("class_weight"), dict):
-        parameters["class_weight"] = _by_class(weights, columns)
-    return estimator.set_params(**parameters)
-
-
-def _by_class(weights: Mapping[str, Any], columns: Columns) -> dict[int, Any]:
-    """Return weights by label under the classes the estimator knows: 1 is positive, 0 negative."""
-    known = {str(columns.negative_label): 0, str(columns.positive_label): 1}
-    if not known.keys() & weights.keys():
-        known = {"0": 0, "1": 1}
-    if unknown := sorted(weights.keys() - known.keys()):
-        labels = f"{str(columns.negative_label)!r} and {str(columns.positive_label)!r}"
-        raise ConfigError(f"training.parameters: class_weight names {unknown}; labels are {labels}")
-    return {known[label]: weight for label, weight in weights.items()}
 
 
 def _signature(content: Mapping[str, Any], key: bytes) -> str:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
     return hmac.new(key, canonical, hashlib.sha256).hexdigest()
+
+
+def _installed(package: str) -> str:
+    try:
+        return installed_version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def _skops() -> Any:

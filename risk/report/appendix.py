@@ -23,7 +23,8 @@ MAX_FILES, MAX_CHARACTERS = 25, 300
 def section(known: Context) -> Section:
     """List what the report is based on."""
     return Section(
-        "Appendix", (_words(known), _settings(known), _files(known), _model(known), _versions())
+        "What this report is based on",
+        (_words(known), _versions(), _settings(known), _files(known), _model(known)),
     )
 
 
@@ -130,10 +131,7 @@ def _model(known: Context) -> Section:
 
 def _versions() -> Section:
     content = model.environment()
-    rows = (
-        ("Python", str(content["python_version"])),
-        *sorted(content["packages"].items()),
-        ("operating system", platform.system()),
-    )
-    caption = "Versions used for this report; the manifest lists those used for training."
-    return Section("Versions", (Table(("package", "version"), rows, caption=caption),))
+    used = ", ".join(f"{name} {version}" for name, version in sorted(content["packages"].items()))
+    text = f"This report was made with Python {content['python_version']}, {used} on "
+    text += f"{platform.system()}; the manifest lists the versions used for training."
+    return Section("Versions", (Paragraph(text),))

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from risk import store
-from risk.config import Config, ReportFormat
+from risk.config import Config, ReportKind
 from risk.errors import UnknownName
 from risk.ledger.ledger import Ledger
 from risk.models.model import digest
@@ -16,7 +16,7 @@ from risk.models.model import digest
 def keep(
     config: Config,
     ledger: Ledger,
-    contents: Mapping[ReportFormat, bytes],
+    contents: Mapping[ReportKind, bytes],
     *,
     run_id: int | None,
     since: datetime | None = None,
@@ -41,9 +41,9 @@ def keep(
     return paths
 
 
-def latest(config: Config, kind: ReportFormat) -> Path:
+def latest(config: Config, kind: ReportKind) -> Path:
     """Return the path of the newest report."""
-    return (config.model_folder / config.report_filename).with_suffix(f".{kind}")
+    return config.model_folder / store.report_name(config, kind)
 
 
 def read(path: Path, command: str) -> bytes:

@@ -1,14 +1,16 @@
-"""A whole report from the ledger, the live release and its data; nothing is written."""
+"""A report from the ledger, the live release and its data; nothing is written."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
-from risk.config import PRODUCT, Config, ReportFormat
+from risk.config import PRODUCT, Config, ReportKind
 from risk.explain import plain_words
 from risk.ledger.ledger import Ledger
 from risk.report import (
     appendix,
+    changes,
     context,
     drift,
     gate,
@@ -21,7 +23,8 @@ from risk.report import (
 from risk.report.context import Context
 from risk.report.document import Document
 
-CHAPTERS = (summary, performance, drift, quality, gate, segments, operations, appendix)
+PAGES = (summary, changes)
+CHAPTERS = (performance, drift, quality, gate, segments, operations, appendix)
 
 
 def compose(
@@ -36,7 +39,8 @@ def compose(
         title=PRODUCT,
         subtitle=_subtitle(known),
         reported_at=known.reported_at,
-        sections=tuple(chapter.section(known) for chapter in CHAPTERS),
+        sections=tuple(page.section(known) for page in PAGES),
+        details=tuple(chapter.section(known) for chapter in CHAPTERS),
     )
 
 
@@ -49,12 +53,21 @@ def _subtitle(known: Context) -> str:
     return f"{predicts}; {release}, {run}, {plain_words.day(known.reported_at)}"
 
 
-def written(document: Document, kind: ReportFormat) -> bytes:
-    """Return a report as bytes in one format; equal reports give equal bytes."""
-    if kind == "pdf":
+def written(document: Document, kind: ReportKind) -> bytes:
+    """Return a report as bytes in one format; equal reports give equal bytes.
+
+    A PDF has two pages; its appendix is another with the details, and a full one has both.
+    """
+    if kind in ("pdf", "appendix", "full"):
         from risk.report.pdf import write as pdf
 
-        return pdf.write(document)
+        subtitle = f"Appendix. {document.subtitle}"
+        parts = {
+            "pdf": replace(document, details=()),
+            "appendix": replace(document, subtitle=subtitle, sections=()),
+            "full": document,
+        }
+        return pdf.write(parts[kind])
     if kind == "html":
         from risk.report import html
 

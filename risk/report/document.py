@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -67,12 +67,13 @@ Block: TypeAlias = Paragraph | Bullets | Table | Picture | Section
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report; the first section is the summary."""
+    """A report: pages for the hurried reader, and the details, with a table of contents."""
 
     title: str
     subtitle: str
     reported_at: datetime
-    sections: tuple[Section, ...] = field(default=())
+    sections: tuple[Section, ...] = ()
+    details: tuple[Section, ...] = ()
     language: str = "en"
 
 

@@ -47,7 +47,6 @@ def section(known: Context) -> Section:
         (
             Paragraph(_in_short(seen, features, still_open)),
             Paragraph(_assessed_by(known, seen), "aside"),
-            _ranking(features, seen),
             table(features, "Features by drift, alarms first."),
             *_others(others),
             *_drawn(seen, features),
@@ -123,14 +122,20 @@ def _assessed_by(known: Context, seen: Seen) -> str:
     )
 
 
-def _ranking(features: pd.DataFrame, seen: Seen) -> Picture:
+def ranking(known: Context) -> Picture | None:
+    """Draw the features that drifted most, None before anything was compared."""
     from risk.figures import rankings
 
+    seen = known.seen
+    if seen is None:
+        return None
+    found = ranked(seen.findings, _still_open(known, seen))
+    features = found[found["feature"].isin(known.config.columns.features)]
     moved = features.loc[features["drift_detected"], "feature"].tolist()
     alarms = f"Alarms: {plain_words.listed(moved, most=5)}." if moved else "No alarm."
     return Picture(
-        rankings.drift_ranking(features, n=seen.assessment.n),
-        "Drift of each feature as a multiple of its tolerance.",
+        rankings.drift_ranking(features.head(MAX_DRAWN), n=seen.assessment.n),
+        "Drift of each feature as a multiple of its tolerance, largest first.",
         f"Drift of {counted(len(features), 'feature')}. {alarms}",
     )
 

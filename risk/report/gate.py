@@ -27,8 +27,6 @@ CHANGED = {
 
 def section(known: Context) -> Section:
     """Describe the gate's last comparison and its outcome."""
-    from risk.figures import intervals
-
     judged = known.ledger.decisions.last_comparison()
     if judged is None:
         return Section(TITLE, (Paragraph(NEVER),))
@@ -38,15 +36,25 @@ def section(known: Context) -> Section:
         outcome = f"On {moment} release {judged['version']} went live. {weighed}"
         return Section(TITLE, (Paragraph(outcome), Paragraph(NEVER, "aside")))
     outcome = f"On {moment} {CHANGED[Action(judged['action'])]}. {weighed}"
-    rows = _rows(comparison)
-    name = plain_words.metric(comparison["metric"])
-    words = _in_words(comparison)
-    picture = Picture(
-        intervals.paired_comparison(rows, metric=name, n=comparison["n"]),
-        f"{name} of both models on the same rows, and how much higher that of the new one is.",
-        f"{outcome} {words}",
+    words = Paragraph(_in_words(comparison))
+    return Section(TITLE, (Paragraph(outcome), words, *_weighed(known, judged)))
+
+
+def comparison(known: Context) -> Picture | None:
+    """Draw both models of the last comparison, None if no two were compared yet."""
+    from risk.figures import intervals
+
+    judged = known.ledger.decisions.last_comparison()
+    if judged is None or judged["comparison"]["champion"] is None:
+        return None
+    compared = judged["comparison"]
+    name = plain_words.metric(compared["metric"])
+    return Picture(
+        intervals.paired_comparison(_rows(compared), metric=name, n=compared["n"]),
+        f"The newest model against the one before it, on {plain_words.day(judged['decided_at'])}: "
+        f"{name} of both on the same rows, and how much higher that of the new one is.",
+        _in_words(compared),
     )
-    return Section(TITLE, (Paragraph(outcome), Paragraph(words), picture, *_weighed(known, judged)))
 
 
 def _rows(comparison: Row) -> pd.DataFrame:

@@ -28,7 +28,7 @@ MEANING = {
 
 def section(known: Context) -> Section:
     """Report the score over time, then the errors of the live release."""
-    history = _history(known)
+    history = (Paragraph(_history(known)),)
     if known.monitored is None:
         missing = f"No further analysis is possible: {known.snapshot.fault}."
         return Section(TITLE, (*history, Paragraph(missing, "bad")))
@@ -53,21 +53,37 @@ def score_on(known: Context, found: Labelled) -> dict[str, Estimate]:
     )
 
 
-def _history(known: Context) -> tuple[Block, ...]:
+def over_time(known: Context) -> Picture:
+    """Draw the score over time."""
     from risk.figures import trend
 
     metric = known.config.checks.metric
-    shown = score_history.trend(known.ledger, metric)
-    name = plain_words.metric(metric)
-    meaning = f"{name} is {MEANING[metric]}."
+    shown, name = score_history.trend(known.ledger, metric), plain_words.metric(metric)
     words = score_history.in_words(shown, metric)
     figure = trend.score_trend(shown.points, shown.changes, metric=name)
-    went_live = score_history.changes_in_words(shown)
-    return (
-        Paragraph(f"{meaning} {words}"),
-        Picture(figure, f"{name} over time, and when each release went live.", words),
-        Paragraph(went_live, "aside"),
-    )
+    caption = f"{name} over time, and when each release went live. It is {MEANING[metric]}."
+    return Picture(figure, caption, words)
+
+
+def in_plain_words(known: Context) -> list[str]:
+    """Say of how many rows in 100 the live release is right, on the rows that show it best."""
+    found = known.judged_on if known.monitored else None
+    if found is None or len(found) < ENOUGH_ROWS:
+        return []
+    (_, false_alarms), (missed, caught) = curves.outcomes(found).tolist()
+    parts = []
+    if at_risk := missed + caught:
+        parts.append(f"Of 100 rows at risk it flags {100 * caught / at_risk:.0f}")
+    if flagged := caught + false_alarms:
+        parts.append(f"of 100 rows it flags, {100 * caught / flagged:.0f} are at risk")
+    return [f"{'; '.join(parts)} ({found.name})."] if len(parts) == 2 else []
+
+
+def _history(known: Context) -> str:
+    metric = known.config.checks.metric
+    shown = score_history.trend(known.ledger, metric)
+    words, went_live = score_history.in_words(shown, metric), score_history.changes_in_words(shown)
+    return f"{plain_words.metric(metric)} is {MEANING[metric]}. {words} {went_live}".strip()
 
 
 def _scores(known: Context) -> tuple[Table, ...]:

@@ -125,8 +125,8 @@ def _refused(known: Context) -> tuple[Block, ...]:
     table = Table(
         ("column", "reason", "values"),
         tuple((column or "(the whole row)", rule, cells) for column, rule, cells in shown),
-        caption=f"Reasons for quarantine. The rows are in {folder}; to read them again run "
-        "python ingestion.py --requeue ID.",
+        caption=f"Reasons for quarantine. The rows are in {folder}; the next run reads "
+        "them again once the settings accept them.",
         omitted=f"{counted(hidden, 'rarer reason')} not shown." if hidden else "",
     )
     return (table,)

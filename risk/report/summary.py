@@ -1,4 +1,4 @@
-"""The first page: is the model fit to use, what happened, what was done, what to do."""
+"""The first page: is the model fit to use, what happened, what to do."""
 
 from __future__ import annotations
 
@@ -31,13 +31,18 @@ def section(known: Context) -> Section:
                 "Is the model fit to use?",
                 (
                     Paragraph(f"{said.headline}.", TONES[said.fitness]),
-                    _block((*said.reasons, *_on_new_rows(known))),
+                    listed(
+                        (
+                            *said.reasons,
+                            *_on_new_rows(known),
+                            *performance.in_plain_words(known),
+                        )
+                    ),
+                    performance.over_time(known),
                 ),
             ),
-            Section(_since(known), (_block(happened(known)),)),
-            Section("What has changed in the data?", (_block(said.changed),)),
-            Section("What did the system do, and why?", (_block(said.done),)),
-            Section("What should you do?", (_block(said.advice),)),
+            Section("What should you do?", (listed(said.advice),)),
+            Section(_since(known), (listed(happened(known)),)),
             Paragraph(_brackets(known), "aside"),
         ),
     )
@@ -95,7 +100,8 @@ def _since(known: Context) -> str:
     return f"What happened since {last}{moment}?"
 
 
-def _block(sentences: Sequence[str]) -> Block:
+def listed(sentences: Sequence[str]) -> Block:
+    """Return sentences as a list, or as a paragraph if there is only one."""
     return Paragraph(sentences[0]) if len(sentences) == 1 else Bullets(tuple(sentences))
 
 

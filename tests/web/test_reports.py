@@ -14,7 +14,9 @@ def world(new_world, tmp_path_factory, first_run):
     """Give a world with a run that has a report, and one that has none."""
     world = new_world(tmp_path_factory.mktemp("reports")).copy_of(first_run)
     with world.open_ledger() as ledger:
-        archive.keep(world.config, ledger, {"pdf": CONTENT, "json": b"{}"}, run_id=1)
+        archive.keep(
+            world.config, ledger, {"pdf": CONTENT, "appendix": CONTENT, "json": b"{}"}, run_id=1
+        )
         full_process.run(world.config, ledger)
     return world
 
@@ -31,11 +33,13 @@ def test_reports_are_listed_with_what_proves_them(client):
 
     assert row["path"] == "reports/00000001/report.pdf"
     assert row["sha256"] == hashlib.sha256(CONTENT).hexdigest()
-    assert client.get("/reports").json["total"] == 2
+    assert client.get("/reports").json["total"] == 3
     assert client.get("/reports?run_id=2").json["items"] == []
 
 
-@pytest.mark.parametrize("address", ["/reports/latest.pdf", "/runs/1/report.pdf"])
+@pytest.mark.parametrize(
+    "address", ["/reports/latest.pdf", "/runs/1/report.pdf", "/runs/1/appendix.pdf"]
+)
 def test_a_report_is_sent_whole_in_part_or_not_at_all(client, address):
     """As browsers ask for it."""
     whole = client.get(address)

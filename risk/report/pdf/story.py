@@ -71,13 +71,16 @@ class Story:
     def _of(self, document: Document) -> Iterator[Flowable]:
         yield Text.of(document.title, TITLE, Element("H1"))
         yield Text.of(document.subtitle, SUBTITLE, Element("P"))
-        answers, *chapters = document.sections or (Section(""),)
-        yield from self._section(answers, 0)
-        if chapters:
-            yield PageBreak()
+        for number, section in enumerate(document.sections):
+            if number > 0:  # a few sentences need no page of their own
+                yield PageBreak() if _has_picture(section) else CondPageBreak(ROOM_FOR[0])
+            yield from self._section(section, 0)
+        if document.details:
+            if document.sections:
+                yield PageBreak()
             yield Text.of("Contents", HEADINGS[0], Element("H2"))
             yield self._contents
-        for chapter in chapters:
+        for chapter in document.details:
             yield CondPageBreak(ROOM_FOR[0])
             yield from self._section(chapter, 0)
         yield Total()
@@ -122,6 +125,12 @@ def _with_words(flowables: list[Flowable]) -> Iterator[Flowable]:
             if isinstance(what, Drawing | Begin):
                 yield CondPageBreak(sum(map(_height, words)) + what.least_height(INNER_WIDTH))
         yield flowable
+
+
+def _has_picture(block: Any) -> bool:
+    if isinstance(block, Section):
+        return any(map(_has_picture, block.blocks))
+    return isinstance(block, Picture)
 
 
 def _height(text: Text) -> float:

@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 
 import full_process
-import ingestion
 from risk.config import Config
-from risk.data.initialise import CONFIG, NOTES, initialise
+from risk.data.initialise import CONFIG, NOTES, from_options, initialise
 from risk.errors import DataError, UsageError
 from risk.ledger.ledger import Ledger
 
@@ -115,4 +114,4 @@ def test_the_command_needs_no_settings(world, export):
 def test_without_the_option_there_is_no_new_installation():
     """The stage runs as ever."""
     options = dict.fromkeys(["folder", "target", "identifier", "force"])
-    assert ingestion.new_installation(init=None, requeue=None, **options) is None
+    assert from_options(init=None, **options) is None

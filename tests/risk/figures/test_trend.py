@@ -203,3 +203,10 @@ def test_scores_of_two_releases_are_two_lines():
     both = points(8, kinds=[MEASURED]).assign(version=[1, 1, 1, 2, 1, 2, 2, 2])
 
     assert lines(trend.score_trend(both, NO_CHANGES, metric="F1")) == [4, 4]
+
+
+def test_a_release_that_comes_back_begins_another_line():
+    """What was not measured while another release was live is a gap."""
+    both = points(12, kinds=[MEASURED]).assign(version=[1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1])
+
+    assert sorted(lines(trend.score_trend(both, NO_CHANGES, metric="F1"))) == [2, 2, 8]

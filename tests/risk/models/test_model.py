@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from risk.config import Columns, Training
+from risk.config import ESTIMATORS, Columns, Training
 from risk.errors import ConfigError, ModelError
 from risk.models import model
 from risk.models.model import Manifest
@@ -112,9 +112,6 @@ def test_missing_and_unseen_values_are_predicted_without_a_warning(folder):
 
     assert np.isfinite(y_pred_proba).all()
     pd.testing.assert_frame_equal(rows, before)
-
-
-ESTIMATORS = Training.model_fields["estimator"].annotation.__args__
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

@@ -15,6 +15,10 @@ def plain(block):
     return (block.caption, block.alternative) if isinstance(block, Picture) else block
 
 
+def everything(document):
+    return [*map(plain, (*document.sections, *document.details))]
+
+
 @pytest.fixture
 def report(story):
     """Give what composes a report, only reading."""
@@ -31,8 +35,11 @@ def test_every_chapter_is_there_the_answers_first(report, story):
     for run_id in (None, 1):
         document = report(run_id)
 
-        assert len(document.sections) == len(CHAPTERS)
-        assert document.sections[0].title == "Summary"
+        assert [page.title for page in document.sections] == [
+            "Summary",
+            "What changed, and what was done",
+        ]
+        assert len(document.details) == len(CHAPTERS)
         assert "exited = 1; release 1" in document.subtitle
         assert document.language == "en"
 
@@ -50,13 +57,13 @@ def test_the_same_is_told_twice_and_nothing_is_written(report, story):
     before = files()
     once, again = report(3), report(3)
 
-    assert [*map(plain, once.sections)] == [*map(plain, again.sections)]
+    assert everything(once) == everything(again)
     assert files() == before
 
 
 def test_the_newest_run_is_told_alike_by_number_or_not(report):
     """Nobody has to know the number."""
-    assert [*map(plain, report().sections)] == [*map(plain, report(4).sections)]
+    assert everything(report()) == everything(report(4))
 
 
 def test_a_release_that_is_gone_is_told(report, story, words):
@@ -69,7 +76,7 @@ def test_a_release_that_is_gone_is_told(report, story, words):
     finally:
         shutil.move(away, folder)
 
-    told = "\n".join(map(words, document.sections))
+    told = "\n".join(map(words, (*document.sections, *document.details)))
     assert "No model can be trusted: there is no release 1" in told
     assert "No further analysis is possible: there is no release 1" in told
     assert "Their values cannot be drawn: there is no release 1" in told
@@ -81,4 +88,4 @@ def test_before_anything_happened_there_is_still_a_report(world):
         document = compose(world.config, ledger)
 
     assert "no release is live, before the first run" in document.subtitle
-    assert len(document.sections) == len(CHAPTERS)
+    assert len(document.details) == len(CHAPTERS)

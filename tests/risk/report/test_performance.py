@@ -57,6 +57,7 @@ def test_every_figure_has_a_caption_and_words_for_who_cannot_see_it(read):
         if isinstance(block, Picture)
     ]
 
+    pictures.append(performance.over_time(read()))
     assert len(pictures) == 7
     assert all(picture.caption and picture.alternative for picture in pictures)
 
@@ -126,3 +127,16 @@ def test_few_rows_are_called_few(read, words):
     )
 
     assert "5 rows only" in words(performance.section(known))
+
+
+def test_the_rates_are_said_for_who_knows_no_statistics(read):
+    """Recall and precision of scikit-learn, as so many of 100 rows."""
+    known = read()
+    found = known.judged_on
+
+    caught = metrics.recall_score(found.y_true, found.y_pred)
+    right = metrics.precision_score(found.y_true, found.y_pred)
+    assert performance.in_plain_words(known) == [
+        f"Of 100 rows at risk it flags {100 * caught:.0f}; of 100 rows it flags, "
+        f"{100 * right:.0f} are at risk ({found.name})."
+    ]

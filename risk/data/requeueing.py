@@ -1,0 +1,117 @@
+"""Quarantined drops, read again once the settings that refused them have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from risk import store
+from risk.config import Config
+from risk.data.drops import Drop, Signature
+from risk.data.intake import preview
+from risk.data.sql_sources import Fetch
+from risk.errors import UnknownName
+from risk.ledger.ledger import Ledger
+from risk.schema import FROM_SQL
+
+RULES = "rules.json"  # in the quarantine folder: the settings its drops were last tried with
+MAX_PER_RUN = 100
+
+
+Found = Iterator[tuple[int | None, Drop | Fetch]]  # the ingestion that refused it, if one did
+ADVICE = (
+    "rows were refused: correct them, or the settings, and the next run reads those again that "
+    "are accepted then; python ingestion.py --check says why"
+)
+
+
+def before(new: Iterable[Drop | Fetch], config: Config, ledger: Ledger) -> Found:
+    """Yield the quarantined drops that changed settings accept, then the new ones."""
+    tried = due(config, ledger)
+    yield from acceptable(config, ledger, tried)
+    note(config, tried)  # when these are taken, and before others are refused
+    yield from ((None, drop) for drop in new)
+
+
+def named(which: int | Literal["all"], config: Config, ledger: Ledger) -> Found:
+    """Yield the quarantined rows of one ingestion, or all that would be accepted now."""
+    if which == "all":
+        yield from acceptable(config, ledger, ledger.ingestions.with_quarantine())
+        return
+    path = _rows(config, which)
+    if not path.exists() or ledger.ingestions.was_requeued(which):
+        raise UnknownName(f"ingestion {which} has nothing in quarantine")
+    yield which, _drop(config, path)
+
+
+def acceptable(
+    config: Config, ledger: Ledger, ingestion_ids: Sequence[int]
+) -> Iterator[tuple[int, Drop]]:
+    """Yield the quarantined drops of which a row or label would be accepted now, with their IDs."""
+    for number in ingestion_ids:
+        if (path := _rows(config, number)).exists():
+            drop = _drop(config, path)
+            intake, _ = preview(config, ledger, drop, seen=set(), requeued=number)
+            if intake.rows_added:
+                yield number, drop
+
+
+def waiting(config: Config, ledger: Ledger) -> Iterator[Drop]:
+    """Yield the quarantined rows of files, under the names of the files."""
+    for number in ledger.ingestions.with_quarantine():
+        path, name = _rows(config, number), ledger.ingestions.path_of(number)
+        if path.exists() and not name.startswith(FROM_SQL):
+            yield replace(_drop(config, path), name=name)
+
+
+def due(config: Config, ledger: Ledger) -> list[int]:
+    """Return the ingestions whose quarantine is to be tried next, as the rules have changed.
+
+    Each change tries each of them once, and `MAX_PER_RUN` in a run.
+    """
+    state = _state(config)
+    if state is None or state == _current(config):
+        return []
+    same = state["sha256"] == _digest(config)
+    after = state["tried_through"] if same else 0
+    return ledger.ingestions.with_quarantine(after=after, limit=MAX_PER_RUN)
+
+
+def note(config: Config, tried: Sequence[int]) -> None:
+    """Record the rules in force, and how far the quarantine has been tried with them."""
+    state = _current(config)
+    if len(tried) == MAX_PER_RUN:
+        state["tried_through"] = tried[-1]
+    if _state(config) != state:
+        store.write(config.quarantine_folder / RULES, json.dumps(state) + "\n")
+
+
+def _current(config: Config) -> dict[str, Any]:
+    return {"sha256": _digest(config), "tried_through": None}
+
+
+def _digest(config: Config) -> str:
+    """Return the digest of the settings that decide which rows are refused."""
+    rules = config.model_dump_json(include={"columns", "ingestion"})
+    return hashlib.sha256(rules.encode()).hexdigest()
+
+
+def _state(config: Config) -> dict[str, Any] | None:
+    """Return what was recorded; None before the first time, or if it is damaged."""
+    try:
+        state = json.loads((config.quarantine_folder / RULES).read_text(encoding="utf-8"))
+        return {"sha256": str(state["sha256"]), "tried_through": state["tried_through"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _rows(config: Config, ingestion_id: int) -> Path:
+    return store.quarantine_path(config, ingestion_id) / store.QUARANTINED_ROWS
+
+
+def _drop(config: Config, path: Path) -> Drop:
+    return Drop(path, config.name_of(path), Signature.of(path.stat()))
