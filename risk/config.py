@@ -466,9 +466,8 @@ class Config(Section):
 
     def absolute(self, url: str) -> str:
         """Return a complete database URL; a relative SQLite path starts at config.json."""
-        scheme, relative = "sqlite:///", re.fullmatch(r"sqlite:///(?!/)(.+)", url)
-        root = str(self.root).replace("%", "%25").replace("?", "%3F")
-        return f"{scheme}{root}/{relative[1]}" if relative else url
+        relative = re.fullmatch(r"sqlite:///(?!/)(.+)", url)
+        return f"{sqlite_url(self.root)}/{relative[1]}" if relative else url
 
     @model_validator(mode="after")
     def _a_webhook_is_signed(self) -> Self:
@@ -479,6 +478,11 @@ class Config(Section):
     @field_serializer("database_url")
     def _mask_password(self, url: str) -> str:
         return masked(url)
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file, whatever characters its path contains."""
+    return "sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F")
 
 
 def masked(url: str) -> str:
