@@ -1,6 +1,7 @@
 """All settings, read once and validated together.
 
-Order of precedence: command line > environment (`RISK_`, nested `__`) > config.json > default.
+Order of precedence: command line > environment (`RISK_`, nested `__`) > .env beside config.json >
+config.json > default.
 """
 
 from __future__ import annotations
@@ -343,6 +344,7 @@ class Config(Section):
     """All settings in force, and the folder to which paths are relative."""
 
     root: Path = Field(exclude=True)
+    file_name: str = Field("config.json", exclude=True)
     input_folder_path: Path
     output_folder_path: Path
     test_data_path: Path
@@ -395,8 +397,14 @@ class Config(Section):
         environment: Mapping[str, str] | None = None,
         command_line: Iterable[str] = (),
     ) -> Self:
-        """Read `path`, apply both layers of overrides, validate, and report all errors at once."""
+        """Read `path`, apply the layers of overrides, validate, and report all errors at once.
+
+        With an `environment`, what is not set there may be set in `.env` beside the file.
+        """
         settings = overrides.read(path)
+        if environment is not None:
+            file = path.resolve().with_name(overrides.ENV_FILE)
+            environment = {**overrides.read_env_file(file), **environment}
         if secrets := sorted(overrides.SECRETS & settings.keys()):
             variables = " and ".join(f"RISK_{name.upper()}" for name in secrets)
             raise ConfigError(
@@ -405,7 +413,7 @@ class Config(Section):
         for keys, value in overrides.overrides(environment or {}, command_line):
             overrides.put(settings, keys, value)
         try:
-            settings["root"] = path.resolve().parent
+            settings |= {"root": path.resolve().parent, "file_name": path.name}
             return cls.model_validate(settings, context=environment)
         except ValidationError as error:
             raise ConfigError(overrides.describe(path, error)) from None

@@ -6,6 +6,7 @@
     python -m risk.admin check                verify the installation: settings, key, releases, data
     python -m risk.admin backup FOLDER        copy ledger, data, releases and keys, also during runs
     python -m risk.admin restore FOLDER       put a backup in place; --force replaces existing data
+    python -m risk.admin crontab              print the line for cron that runs the full process
     python -m risk.admin prune                delete old data as set in `keeping`
     python -m risk.admin prune --dry-run      show what would be deleted
     python -m risk.admin export --to FOLDER   write tables and views to CSV or Parquet files
@@ -30,6 +31,7 @@ from typing import Any
 from risk import cli
 from risk.admin import backup as backups
 from risk.admin import check, retention
+from risk.admin import crontab as cron
 from risk.admin import export as exports
 from risk.admin import restore as restoring
 from risk.admin.backup import BackedUp
@@ -95,6 +97,11 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
     return retention.prune(config, ledger, dry_run=dry_run)
 
 
+def crontab(config: Config) -> str:
+    """Return the line for cron that runs the full process with these settings."""
+    return cron.crontab(config)
+
+
 def backup(config: Config, ledger: Ledger, *, operand: str = "") -> BackedUp:
     """Copy everything that makes up the installation into a new folder."""
     return backups.back_up(config, ledger, Path(_required(operand, "backup requires a FOLDER")))
@@ -125,6 +132,7 @@ COMMANDS: Mapping[str, tuple[Callable[..., object], set[str]]] = {
     "current": (current, set()),
     "history": (history, set()),
     "check": (check.check, set()),
+    "crontab": (crontab, set()),
     "backup": (backup, {"operand"}),
     "restore": (restore, {"operand", "force"}),
     "prune": (prune, {"dry_run"}),
