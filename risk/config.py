@@ -146,14 +146,14 @@ class Keeping(Section):
     Only runs that made a decision, and drops with refused rows, are counted.
     """
 
-    keep_runs: int | None = Field(None, ge=1)
+    keep_runs: int | None = Field(5000, ge=1)
     keep_quarantine: int | None = Field(None, ge=0)
     keep_releases: int | None = Field(None, ge=3)
 
     @property
     def everything(self) -> bool:
         """Whether everything is kept."""
-        return self == Keeping()
+        return all(number is None for _, number in self)
 
 
 class Messages(Section):
