@@ -29,7 +29,7 @@ BYTES_AT_ONCE = 1_000_000
 MIN_KEY_BYTES = 32
 MAX_LENGTH = 20  # digits of an ID in the ledger
 LINE_END = "\r\n"  # csv.writer quotes only the line ends that it writes itself
-QUARANTINED_ROWS = "rows.csv"
+QUARANTINED_ROWS, REASONS = "rows.csv", "reasons.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
 Records = Sequence[Sequence[str]]
 Reasons = Sequence[tuple[str, int, str, str, str]]
@@ -290,7 +290,7 @@ def quarantine_file(folder: Path, file: IO[bytes], reasons: Reasons) -> None:
     file.seek(0)
     with replacing(folder / QUARANTINED_ROWS) as copy:
         shutil.copyfileobj(file, copy)
-    write(folder / "reasons.csv", "".join(map(csv_line, [REASON_COLUMNS, *reasons])))
+    write(folder / REASONS, "".join(map(csv_line, [REASON_COLUMNS, *reasons])))
 
 
 def signing_key(config: Config) -> bytes:

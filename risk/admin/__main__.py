@@ -7,6 +7,7 @@
     python -m risk.admin backup FOLDER        copy ledger, data, releases and keys, also during runs
     python -m risk.admin restore FOLDER       put a backup in place; --force replaces existing data
     python -m risk.admin crontab              print the line for cron that runs the full process
+    python -m risk.admin forget ID            erase the person with this identifier
     python -m risk.admin prune                delete old data as set in `keeping`
     python -m risk.admin prune --dry-run      show what would be deleted
     python -m risk.admin export --to FOLDER   write tables and views to CSV or Parquet files
@@ -14,7 +15,8 @@
 
 Reads   the ledger; prune also reads releases, reports and quarantine; check and backup read
         everything; restore: FOLDER
-Writes  upgrade and prune: the ledger; prune: also releases, reports and quarantine;
+Writes  upgrade and prune: the ledger; prune: also releases, reports and quarantine; forget:
+        everything that names the person;
         backup and export: FOLDER; restore: everything; copy: the target database
 Exits   0 success, 64 wrong usage, 69 database unavailable or of another version,
         74 storage error, 75 a run is in progress, 76 damaged release, 78 invalid configuration
@@ -33,9 +35,11 @@ from risk.admin import backup as backups
 from risk.admin import check, retention
 from risk.admin import crontab as cron
 from risk.admin import export as exports
+from risk.admin import forget as forgetting
 from risk.admin import restore as restoring
 from risk.admin.backup import BackedUp
 from risk.admin.export import Kind, Transferred
+from risk.admin.forget import Forgotten
 from risk.admin.restore import Restored
 from risk.admin.retention import Pruned
 from risk.config import Config
@@ -113,6 +117,11 @@ def restore(config: Config, *, operand: str = "", force: bool = False) -> Restor
     return restoring.restore(config, source, force=force, holder=HOLDER)
 
 
+def forget(config: Config, ledger: Ledger, *, operand: str = "") -> Forgotten:
+    """Erase one person from rows, quarantine, releases and ledger."""
+    return forgetting.forget(config, ledger, _required(operand, "forget requires an ID"))
+
+
 def export(
     _: Config, ledger: Ledger, *, to: str = "", format: Kind = "csv", table: Sequence[str] = ()
 ) -> Transferred:
@@ -135,6 +144,7 @@ COMMANDS: Mapping[str, tuple[Callable[..., object], set[str]]] = {
     "crontab": (crontab, set()),
     "backup": (backup, {"operand"}),
     "restore": (restore, {"operand", "force"}),
+    "forget": (forget, {"operand"}),
     "prune": (prune, {"dry_run"}),
     "export": (export, {"to", "format", "table"}),
     "copy": (copy, {"to"}),
@@ -146,7 +156,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.prog = "python -m risk.admin"
     parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument(
-        "operand", nargs="?", metavar="FOLDER", help="backup: a new folder; restore: a backup"
+        "operand",
+        nargs="?",
+        metavar="FOLDER|ID",
+        help="backup: a new folder; restore: a backup; forget: an identifier",
     )
     parser.add_argument(
         "--force", action="store_true", help="restore: replace the data of this installation"
@@ -181,7 +194,7 @@ def _connected(config: Config, *, create: bool = False) -> Iterator[Any]:
 
 def _access(options: Mapping[str, Any]) -> cli.Access:
     command = options["command"]
-    if command in ("prune", "copy") and not options["dry_run"]:
+    if command in ("prune", "copy", "forget") and not options["dry_run"]:
         return "write"
     return "read" if command in ("prune", "copy", "export", "backup") else "none"
 
