@@ -43,7 +43,7 @@ MARIADB = {
     f"lock_wait_timeout = {LOCK_SECONDS}, innodb_lock_wait_timeout = {LOCK_SECONDS}",
 }
 POSTGRESQL_IS_AWAY = {"57P01", "57P02", "57P03"}  # shutting down, crashed, starting
-MARIADB_IS_AWAY = {1053, 1927, 2003, 2006, 2013}  # shutting down, killed, refused, gone, lost
+MARIADB_IS_AWAY = {1053, 1927, 2003, 2006, 2013, 2055}  # ends, killed, refused, gone, lost
 ADDRESS_FAULTS = (  # raised by drivers for an invalid option, file or host
     SQLAlchemyError,
     ArithmeticError,
@@ -205,6 +205,8 @@ def _connect_args(address: sa.URL, connect_seconds: int) -> dict[str, Any]:
             ours |= POSTGRESQL
         case "pymysql":
             ours |= MARIADB
+        case "mysqlconnector":
+            ours = {"connection_timeout": connect_seconds, **MARIADB}
         case _:
             ours = {}
     return {name: value for name, value in ours.items() if name not in address.query}
