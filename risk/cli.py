@@ -96,13 +96,17 @@ def main(
         sys.exit(StorageError.exit_code)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    _finish(outcome, as_json=arguments["json"], is_logged=arguments["log"] is not None)
+
+
+def _finish(outcome: object, *, as_json: bool, is_logged: bool) -> NoReturn:
+    """Print the outcome, with a log only if it needs a person, and exit."""
     exit_code = getattr(outcome, "exit_code", 0)
-    if arguments["log"]:
+    is_needed = exit_code not in NOBODY_IS_NEEDED or getattr(outcome, "needs_a_person", False)
+    if is_logged:
         log.info(outcome)
-        if exit_code in NOBODY_IS_NEEDED and not getattr(outcome, "needs_a_person", False):
-            sys.exit(exit_code)
-    if outcome is not None:
-        print(_as_json(outcome) if arguments["json"] else outcome)
+    if outcome is not None and (is_needed or not is_logged):
+        print(_as_json(outcome) if as_json else outcome)
     sys.exit(exit_code)
 
 

@@ -6,9 +6,16 @@ import sqlalchemy as sa
 from risk.admin import check
 from risk.errors import LedgerError
 from risk.ledger import engines
+from risk.ledger.database import database_faults
 from risk.ledger.ledger import Ledger
 from tests.factories import HEADER
-from tests.servers import MARIADB, MYSQL_CONNECTOR, hanging_server, on_every_server
+from tests.servers import (
+    MARIADB,
+    MYSQL_CONNECTOR,
+    POSTGRESQL,
+    hanging_server,
+    on_every_server,
+)
 
 
 @pytest.mark.parametrize(
@@ -279,3 +286,18 @@ def test_runs_work_with_an_optional_driver(world):
         assert ledger.dataset_rows.missing_parts() == []
         assert ledger.quarantine.page().total == 1
     assert check.check(world.config).exit_code == 0
+
+
+@pytest.mark.on(POSTGRESQL, MARIADB, MYSQL_CONNECTOR)
+@pytest.mark.parametrize("user", [None, "SECRET_USER"])
+def test_an_error_of_a_driver_names_neither_user_nor_database(server, user):
+    """Nothing of an address is shown but its scheme and host."""
+    address = engines.address_of(server.url).set(database="SECRET_DATABASE")
+    if user:
+        address = address.set(username=user, password="SECRET_PASSWORD")
+
+    with pytest.raises(LedgerError) as caught, database_faults():
+        engines.make_engine(address).connect()
+
+    assert "***" in str(caught.value)
+    assert "SECRET" not in f"{caught.value} {caught.value.__cause__!r}"
