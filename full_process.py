@@ -54,6 +54,7 @@ class Outcome:
     line: str
     drift: bool = False
     quarantined: bool = False
+    needs_a_person: bool = False
     exit_code: int = 0
 
     def __str__(self) -> str:
@@ -106,7 +107,8 @@ def process(config: Config, ledger: Ledger) -> Outcome:
     answer = handle_incidents if live else train_first_release
     decided = answer(config, ledger, through=batch[-1])
     line = run_line.of_run(intakes, decided.decision, first=resumed, failures=failures)
-    return Outcome(line, bool(seen and seen.alarms), ingested.quarantined, ingested.exit_code)
+    found = bool(seen and seen.alarms), ingested.quarantined, decided.action == Action.ASK
+    return Outcome(line, *found, ingested.exit_code)
 
 
 def train_first_release(config: Config, ledger: Ledger, *, through: int) -> Deployment:
@@ -192,9 +194,7 @@ def rehearse(config: Config, ledger: Ledger) -> Outcome:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this script can do."""
     parser.add_argument("--dry-run", action="store_true", help="only say what a run would do")
-    parser.add_argument(
-        "--fail-on", choices=["drift", "quarantine"], help="exit 3 if a run finds this"
-    )
+    parser.add_argument("--fail-on", choices=["drift", "quarantine"], help="exit 3 if it is found")
 
 
 if __name__ == "__main__":

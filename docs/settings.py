@@ -55,7 +55,8 @@ def page() -> str:
     schema = Config.model_json_schema()
     given = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
     sections = [n for n in Config.model_fields if n == "sources" or _nested(Config, n)]
-    general = [n for n in Config.model_fields if n not in {"root", *SECRETS, *sections}]
+    elsewhere = {"root", "file_name", *SECRETS, *sections}
+    general = [name for name in Config.model_fields if name not in elsewhere]
     parts = [INTRODUCTION, "## General\n", _table(Config, schema, given, names=general)]
     for name in sections:
         section = _nested(Config, name) or Source

@@ -9,22 +9,29 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+import filelock
 import pandas as pd
 from pydantic import BaseModel
 
 from risk.config import Config
-from risk.errors import NoLedger, RiskError, StorageError, UsageError
+from risk.errors import BusyError, NoLedger, RiskError, StorageError, UsageError
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 
+log = logging.getLogger(__name__)
 Access = Literal["write", "read", "rehearse", "none"]
 MAX_NUMBER = 2**63 - 1  # largest integer a database can store
-COMMON_OPTIONS = {"config", "assignments", "print_config", "json"}
+COMMON_OPTIONS = {"config", "assignments", "print_config", "json", "log"}
+MAX_LOG_BYTES, KEPT_LOGS = 5_000_000, 5
+IN_TEXT = "%(levelname)s %(name)s: %(message)s"
+NOBODY_IS_NEEDED = (0, BusyError.exit_code)
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,7 +68,7 @@ def main(
         if (outcome := alone(**options)) is not None:
             print(_as_json(outcome) if arguments["json"] else outcome)
             sys.exit(0)
-        config = load(arguments["config"], arguments["assignments"])
+        config = load(arguments["config"], arguments["assignments"], arguments["log"])
         wanted = access(options) if callable(access) else access
         if wanted == "rehearse":
             wanted = "read" if _has_ledger(config) else "write"
@@ -77,7 +84,10 @@ def main(
             with lease.only_writer(config, holder=holder) as ledger:
                 outcome = run(config, ledger, **options)
     except RiskError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if arguments["log"]:
+            log.error(error)
+        if not (arguments["log"] and error.exit_code in NOBODY_IS_NEEDED):
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
         if error.filename is None:
@@ -86,15 +96,24 @@ def main(
         sys.exit(StorageError.exit_code)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-    if outcome is not None:
-        print(_as_json(outcome) if arguments["json"] else outcome)
-    sys.exit(getattr(outcome, "exit_code", 0))
+    _finish(outcome, as_json=arguments["json"], is_logged=arguments["log"] is not None)
 
 
-def load(path: Path, assignments: list[str]) -> Config:
-    """Load the settings with their overrides, and configure logging."""
+def _finish(outcome: object, *, as_json: bool, is_logged: bool) -> NoReturn:
+    """Print the outcome, with a log only if it needs a person, and exit."""
+    exit_code = getattr(outcome, "exit_code", 0)
+    is_needed = exit_code not in NOBODY_IS_NEEDED or getattr(outcome, "needs_a_person", False)
+    if is_logged:
+        log.info(outcome)
+    if outcome is not None and (is_needed or not is_logged):
+        print(_as_json(outcome) if as_json else outcome)
+    sys.exit(exit_code)
+
+
+def load(path: Path, assignments: list[str], log_file: Path | None = None) -> Config:
+    """Load the settings with their overrides, and configure logging, to a file if one is given."""
     config = Config.load(path, environment=os.environ, command_line=assignments)
-    handler = logging.StreamHandler()
+    handler = _file_handler(config.root / log_file) if log_file else logging.StreamHandler()
     if config.log_format == "json":
         from pythonjsonlogger.json import JsonFormatter
 
@@ -104,11 +123,30 @@ def load(path: Path, assignments: list[str]) -> Config:
                 rename_fields={"asctime": "timestamp", "levelname": "level", "name": "logger"},
             )
         )
+    elif log_file:
+        formatter = logging.Formatter(f"%(asctime)s {IN_TEXT}", "%Y-%m-%dT%H:%M:%SZ")
+        formatter.converter = time.gmtime
+        handler.setFormatter(formatter)
     else:
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(logging.Formatter(IN_TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs each of its plugins
     return config
+
+
+def _file_handler(path: Path) -> logging.Handler:
+    """Return a handler that appends to a log file; a large one is renamed before, some are kept.
+
+    Another process goes on writing to the file it has open, whatever that is called by then.
+    """
+    logging.raiseExceptions = False  # a full disk is reported by what cannot be done there
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(path, backupCount=KEPT_LOGS, encoding="utf-8", delay=True)
+    with filelock.FileLock(path.with_name(f".{path.name}.lock")):
+        if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
+            handler.doRollover()
+    with path.open("a"):  # a file that cannot be written is an error before the run
+        return handler
 
 
 def row_number(text: str) -> int:
@@ -153,6 +191,13 @@ def _parser(doc: str | None) -> argparse.ArgumentParser:
         "--print-config", action="store_true", help="print the settings in force and exit"
     )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="append messages and outcome to FILE, which is rotated, and print only what needs a "
+        "person: an error, or a decision that awaits approval",
+    )
     return parser
 
 

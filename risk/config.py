@@ -1,6 +1,7 @@
 """All settings, read once and validated together.
 
-Order of precedence: command line > environment (`RISK_`, nested `__`) > config.json > default.
+Order of precedence: command line > environment (`RISK_`, nested `__`) > .env beside config.json >
+config.json > default.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ class Keeping(Section):
     Only runs that made a decision, and drops with refused rows, are counted.
     """
 
-    keep_runs: int | None = Field(None, ge=1, examples=[1000])
+    keep_runs: int | None = Field(5000, ge=1, examples=[1000])
     """Newest runs that made a decision to keep, with their reports; null keeps all."""
     keep_quarantine: int | None = Field(None, ge=0, examples=[500])
     """Newest drops with refused rows of which these rows are kept; null keeps all."""
@@ -183,7 +184,7 @@ class Keeping(Section):
     @property
     def everything(self) -> bool:
         """Whether everything is kept."""
-        return self == Keeping()
+        return all(number is None for _, number in self)
 
 
 class Messages(Section):
@@ -460,6 +461,7 @@ class Config(Section):
     """All settings in force, and the folder to which paths are relative."""
 
     root: Path = Field(exclude=True)
+    file_name: str = Field("config.json", exclude=True)
     input_folder_path: Path
     """Folder in which new files arrive; they are read, never changed."""
     output_folder_path: Path
@@ -548,8 +550,14 @@ class Config(Section):
         environment: Mapping[str, str] | None = None,
         command_line: Iterable[str] = (),
     ) -> Self:
-        """Read `path`, apply both layers of overrides, validate, and report all errors at once."""
+        """Read `path`, apply the layers of overrides, validate, and report all errors at once.
+
+        With an `environment`, what is not set there may be set in `.env` beside the file.
+        """
         settings = overrides.read(path)
+        if environment is not None:
+            file = path.resolve().with_name(overrides.ENV_FILE)
+            environment = {**overrides.read_env_file(file), **environment}
         if secrets := sorted(overrides.SECRETS & settings.keys()):
             variables = " and ".join(f"RISK_{name.upper()}" for name in secrets)
             raise ConfigError(
@@ -558,7 +566,7 @@ class Config(Section):
         for keys, value in overrides.overrides(environment or {}, command_line):
             overrides.put(settings, keys, value)
         try:
-            settings["root"] = path.resolve().parent
+            settings |= {"root": path.resolve().parent, "file_name": path.name}
             return cls.model_validate(settings, context=environment)
         except ValidationError as error:
             raise ConfigError(overrides.describe(path, error)) from None
@@ -619,9 +627,8 @@ class Config(Section):
 
     def absolute(self, url: str) -> str:
         """Return a complete database URL; a relative SQLite path starts at config.json."""
-        scheme, relative = "sqlite:///", re.fullmatch(r"sqlite:///(?!/)(.+)", url)
-        root = str(self.root).replace("%", "%25").replace("?", "%3F")
-        return f"{scheme}{root}/{relative[1]}" if relative else url
+        relative = re.fullmatch(r"sqlite:///(?!/)(.+)", url)
+        return f"{sqlite_url(self.root)}/{relative[1]}" if relative else url
 
     @model_validator(mode="after")
     def _a_webhook_is_signed(self) -> Self:
@@ -632,6 +639,11 @@ class Config(Section):
     @field_serializer("database_url")
     def _mask_password(self, url: str) -> str:
         return masked(url)
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file, whatever characters its path contains."""
+    return "sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F")
 
 
 def masked(url: str) -> str:

@@ -20,6 +20,10 @@ SECRETS = {
     "webhook_url",
     "webhook_secret",
 }
+ENV_FILE = ".env"
+ENV_LINE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)")
+# cron jobs, systemd, docker and shells read these differently
+AMBIGUOUS = re.compile(r"^[\s\"']|\s$|\s#|[\\$`]")
 ADDRESS = re.compile(r"://|@|passw(or)?d=", re.IGNORECASE)
 
 
@@ -40,6 +44,38 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ConfigError(f"{path}: must contain one JSON object, got {type(settings).__name__}")
     return settings
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read variables, one NAME=VALUE per line, from a file that need not exist.
+
+    A line that other readers of such files would understand differently is an error; its value,
+    perhaps a password, is not shown.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    variables: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if not (found := ENV_LINE.fullmatch(line)):
+            raise ConfigError(f"{path}, line {number}: must read NAME=VALUE, without blanks")
+        if AMBIGUOUS.search(found["value"]):
+            raise ConfigError(
+                f"{path}, line {number}: {found['name']} must neither be quoted, begin or end with "
+                "a blank, nor contain $, `, a backslash, or # after a blank; in addresses write $ "
+                "as %24"
+            )
+        if found["name"] in ("RISK_CONFIG", *variables):
+            raise ConfigError(
+                f"{path}, line {number}: {found['name']} cannot be set here, or again"
+            )
+        variables[found["name"]] = found["value"]
+    return variables
 
 
 def overrides(

@@ -25,10 +25,11 @@ from risk.errors import ConfigError, StorageError
 from risk.schema import ROW_HASH
 
 ROWS_PER_BATCH = 100_000
+BYTES_AT_ONCE = 1_000_000
 MIN_KEY_BYTES = 32
 MAX_LENGTH = 20  # digits of an ID in the ledger
 LINE_END = "\r\n"  # csv.writer quotes only the line ends that it writes itself
-QUARANTINED_ROWS = "rows.csv"
+QUARANTINED_ROWS, REASONS = "rows.csv", "reasons.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
 Records = Sequence[Sequence[str]]
 Reasons = Sequence[tuple[str, int, str, str, str]]
@@ -81,6 +82,26 @@ def read(path: Path) -> bytes:
     """Return the content of a file; raise StorageError if it does not exist."""
     with storage_faults(path):
         return path.read_bytes()
+
+
+def copy(source: Path, target: Path) -> str:
+    """Copy a file atomically with its mode, and return its SHA-256."""
+    known = hashlib.sha256()
+    with storage_faults(source), open(source, "rb") as file:
+        with replacing(target, mode=os.fstat(file.fileno()).st_mode & 0o777) as copied:
+            while some := file.read(BYTES_AT_ONCE):
+                known.update(some)
+                copied.write(some)
+    return known.hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder with its content; one that does not exist is none."""
+    with storage_faults(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:
@@ -274,7 +295,7 @@ def quarantine_file(folder: Path, file: IO[bytes], reasons: Reasons) -> None:
     file.seek(0)
     with replacing(folder / QUARANTINED_ROWS) as copy:
         shutil.copyfileobj(file, copy)
-    write(folder / "reasons.csv", "".join(map(csv_line, [REASON_COLUMNS, *reasons])))
+    write(folder / REASONS, "".join(map(csv_line, [REASON_COLUMNS, *reasons])))
 
 
 def signing_key(config: Config) -> bytes:

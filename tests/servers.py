@@ -30,6 +30,8 @@ REMOTE = {
     POSTGRESQL: ("postgresql://postgres@127.0.0.1:5432", "postgres"),
     MARIADB: ("mariadb://root@127.0.0.1:3306", "mysql"),
 }
+MYSQL_CONNECTOR = "mysqlconnector"
+OPTIONAL = {MYSQL_CONNECTOR: ("mysql+mysqlconnector://root@127.0.0.1:3306", "mysql")}
 NEXT = "0012"
 NEXT_REVISION = Path(__file__).parent / "fixtures" / "next_revision.py"
 on_every_server = pytest.mark.on(SQLITE, *REMOTE)
@@ -83,10 +85,12 @@ class Place:
 @contextmanager
 def new_place(name: str, purpose: str) -> Iterator[Place]:
     """Give a database nobody used before; skip the test where its server does not answer."""
-    if name not in REMOTE:
+    if name == SQLITE:
         yield Place(name)
         return
-    address, own = REMOTE[name]
+    if name == MYSQL_CONNECTOR:
+        pytest.importorskip("mysql.connector", reason="on purpose: an optional driver")
+    address, own = (REMOTE | OPTIONAL)[name]
     database = f"test_{purpose}_{os.getpid()}"
     force = " WITH (FORCE)" if name == POSTGRESQL else ""
     drop = f"DROP DATABASE IF EXISTS {database}{force}"

@@ -1,4 +1,6 @@
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -7,6 +9,8 @@ from cronsim import CronSim
 
 import app
 from risk import errors
+from risk.admin.crontab import crontab
+from risk.config import Config
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,42 +39,45 @@ def test_the_cron_job_runs_every_ten_minutes():
     assert steps == {timedelta(minutes=10)}
 
 
-def test_the_cron_job_is_well_formed():
-    """Absolute folder, log, final newline, and no bare percent sign, which cron takes as one."""
-    text = (ROOT / "cronjob.txt").read_text()
+def test_the_cron_job_is_the_one_that_is_printed(world):
+    """With a final newline, without which cron ignores the last line."""
+    project = Path("/opt/churn")
+    config = world.config.model_copy(update={"root": project})
 
-    command = cron_line()[5]
-    assert text.endswith("\n")
-    assert "%" not in command
-    assert command.startswith("cd /opt/churn && ")
-    assert command.endswith(">> logs/cron.log 2>&1")
+    printed = crontab(config, project=project, python="/opt/churn/.venv/bin/python")
+
+    assert (ROOT / "cronjob.txt").read_text() == f"{printed}\n"
 
 
-def test_the_command_of_the_cron_job_works_in_crons_environment(world):
-    """A bare shell in `/`: the line itself is run, its folder put in as README says."""
-    import os
-    import shutil
-    import sys
+def test_the_printed_cron_job_works_in_crons_environment(world, tmp_path_factory):
+    """A bare shell in `/`, a folder whose name is full of what cron and shells interpret.
 
+    Nothing is mailed; the log has the time of each line.
+    """
+    folder = tmp_path_factory.mktemp("cron") / "50% of a&b #1 'so' $HOME"
+    folder.mkdir()
     for path in [*ROOT.glob("*.py"), ROOT / "requirements.txt"]:
-        shutil.copy(path, world.folder)
+        shutil.copy(path, folder)
     for package in ("risk", "web"):
-        shutil.copytree(ROOT / package, world.folder / package)
-    (world.folder / ".venv" / "bin").mkdir(parents=True)
-    python = world.folder / ".venv" / "bin" / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    python.chmod(0o755)
-    command = cron_line()[5].replace("/opt/churn", str(world.folder))
+        shutil.copytree(ROOT / package, folder / package)
+    shutil.copytree(world.folder, folder, dirs_exist_ok=True)
+    (folder / ".env").write_text("RISK_OUTPUT_MODEL_PATH=models/of cron\n")
+    line = crontab(Config.load(folder / "config.json"), project=folder).splitlines()[-1]
+    schedule, command = line[:12], line[12:]
+    assert schedule == "*/10 * * * *" and not re.search(r"(?<!\\)%", command)
 
     result = subprocess.run(
-        ["/bin/sh", "-c", command],
+        ["/bin/sh", "-c", command.replace(r"\%", "%")],
         cwd="/",
         env={"HOME": "/", "PATH": "/usr/bin:/bin", "LOGNAME": os.environ.get("LOGNAME", "x")},
+        capture_output=True,
+        text=True,
     )
 
-    log = (world.folder / "logs" / "cron.log").read_text()
-    assert result.returncode == 0, log
-    assert "Release 1 is live" in log
+    log = (folder / "logs" / "cron.log").read_text()
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", ""), log
+    assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO .*Release 1 is live", log, re.M)
+    assert (folder / "models" / "of cron" / "trained_model.pkl").exists()
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -4,14 +4,20 @@
     python -m risk.admin current              show the revision of the schema
     python -m risk.admin history              list all revisions
     python -m risk.admin check                verify the installation: settings, key, releases, data
+    python -m risk.admin backup FOLDER        copy ledger, data, releases and keys, also during runs
+    python -m risk.admin restore FOLDER       put a backup in place; --force replaces existing data
+    python -m risk.admin crontab              print the line for cron that runs the full process
+    python -m risk.admin forget ID            erase the person with this identifier
     python -m risk.admin prune                delete old data as set in `keeping`
     python -m risk.admin prune --dry-run      show what would be deleted
     python -m risk.admin export --to FOLDER   write tables and views to CSV or Parquet files
     python -m risk.admin copy --to URL        copy the ledger into an empty database
 
-Reads   the ledger; prune also reads releases, reports and quarantine; check reads everything
-Writes  upgrade and prune: the ledger; prune: also releases, reports and quarantine;
-        export: FOLDER; copy: the target database
+Reads   the ledger; prune also reads releases, reports and quarantine; check and backup read
+        everything; restore: FOLDER
+Writes  upgrade and prune: the ledger; prune: also releases, reports and quarantine; forget:
+        everything that names the person;
+        backup and export: FOLDER; restore: everything; copy: the target database
 Exits   0 success, 64 wrong usage, 69 database unavailable or of another version,
         74 storage error, 75 a run is in progress, 76 damaged release, 78 invalid configuration
 """
@@ -25,9 +31,16 @@ from pathlib import Path
 from typing import Any
 
 from risk import cli
+from risk.admin import backup as backups
 from risk.admin import check, retention
+from risk.admin import crontab as cron
 from risk.admin import export as exports
+from risk.admin import forget as forgetting
+from risk.admin import restore as restoring
+from risk.admin.backup import BackedUp
 from risk.admin.export import Kind, Transferred
+from risk.admin.forget import Forgotten
+from risk.admin.restore import Restored
 from risk.admin.retention import Pruned
 from risk.config import Config
 from risk.errors import UsageError
@@ -48,7 +61,9 @@ def run(config: Config, ledger: Ledger | None = None, *, command: str, **options
     perform, accepted = COMMANDS[command]
     given = {name: value for name, value in options.items() if value}
     if rejected := sorted(given.keys() - accepted):
-        raise UsageError(f"{command} does not accept --{rejected[0].replace('_', '-')}")
+        name = rejected[0]
+        given_as = given[name] if name == "operand" else f"--{name.replace('_', '-')}"
+        raise UsageError(f"{command} does not accept {given_as}")
     return perform(config, **given) if ledger is None else perform(config, ledger, **given)
 
 
@@ -86,6 +101,27 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
     return retention.prune(config, ledger, dry_run=dry_run)
 
 
+def crontab(config: Config) -> str:
+    """Return the line for cron that runs the full process with these settings."""
+    return cron.crontab(config)
+
+
+def backup(config: Config, ledger: Ledger, *, operand: str = "") -> BackedUp:
+    """Copy everything that makes up the installation into a new folder."""
+    return backups.back_up(config, ledger, Path(_required(operand, "backup requires a FOLDER")))
+
+
+def restore(config: Config, *, operand: str = "", force: bool = False) -> Restored:
+    """Put a backup in place, after verifying it."""
+    source = Path(_required(operand, "restore requires a FOLDER"))
+    return restoring.restore(config, source, force=force, holder=HOLDER)
+
+
+def forget(config: Config, ledger: Ledger, *, operand: str = "") -> Forgotten:
+    """Erase one person from rows, quarantine, releases and ledger."""
+    return forgetting.forget(config, ledger, _required(operand, "forget requires an ID"))
+
+
 def export(
     _: Config, ledger: Ledger, *, to: str = "", format: Kind = "csv", table: Sequence[str] = ()
 ) -> Transferred:
@@ -105,6 +141,10 @@ COMMANDS: Mapping[str, tuple[Callable[..., object], set[str]]] = {
     "current": (current, set()),
     "history": (history, set()),
     "check": (check.check, set()),
+    "crontab": (crontab, set()),
+    "backup": (backup, {"operand"}),
+    "restore": (restore, {"operand", "force"}),
+    "forget": (forget, {"operand"}),
     "prune": (prune, {"dry_run"}),
     "export": (export, {"to", "format", "table"}),
     "copy": (copy, {"to"}),
@@ -115,6 +155,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the commands and their options."""
     parser.prog = "python -m risk.admin"
     parser.add_argument("command", choices=list(COMMANDS))
+    parser.add_argument(
+        "operand",
+        nargs="?",
+        metavar="FOLDER|ID",
+        help="backup: a new folder; restore: a backup; forget: an identifier",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="restore: replace the data of this installation"
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="prune: show what would be deleted, delete nothing"
     )
@@ -145,9 +194,9 @@ def _connected(config: Config, *, create: bool = False) -> Iterator[Any]:
 
 def _access(options: Mapping[str, Any]) -> cli.Access:
     command = options["command"]
-    if command in ("prune", "copy") and not options["dry_run"]:
+    if command in ("prune", "copy", "forget") and not options["dry_run"]:
         return "write"
-    return "read" if command in ("prune", "copy", "export") else "none"
+    return "read" if command in ("prune", "copy", "export", "backup") else "none"
 
 
 def _required(to: str, error: str) -> str:

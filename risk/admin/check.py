@@ -130,6 +130,8 @@ def _releases(config: Config, ledger: Ledger) -> Iterator[Fault]:
 
 def _parts(config: Config, ledger: Ledger) -> Iterator[Fault]:
     added = {row.id: row.rows_added for row in ledger.ingestions.after(0)}
+    for number, removed in ledger.ingestions.removed().items():
+        added[number] -= removed
     for number in ledger.ingestions.parts():
         path = store.part_path(config, number)
         try:

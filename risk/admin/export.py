@@ -64,14 +64,19 @@ def export(
     return Transferred(rows, str(folder))
 
 
-def copy(config: Config, ledger: Ledger, url: str) -> Transferred:
-    """Copy all rows, or none, into an empty database; its IDs continue after the last one."""
+def copy(config: Config, ledger: Ledger, url: str, *, replace: bool = False) -> Transferred:
+    """Copy all rows, or none, into an empty database; its IDs continue after the last one.
+
+    With `replace` it need not be empty: its rows are deleted first.
+    """
     other = config.model_copy(update={"database_url": url})
     with (
         database.connected(other, upgrade=True) as engine,
         _snapshot(ledger.engine) as source,
         engine.begin() as target,
     ):
+        if replace:
+            _delete_rows(target)
         if filled := [table.name for table in TABLES if _count(target, table)]:
             raise UsageError(
                 f"--to: the database is not empty; tables with rows: {', '.join(filled)}"
@@ -123,11 +128,20 @@ def _escaped(array: pa.Array) -> pa.Array:
     return pc.if_else(pc.match_substring_regex(array, RISKY), quoted, array)
 
 
+def _delete_rows(target: sa.Connection) -> None:
+    for table in reversed(TABLES):
+        if references := {column.name: None for column in _self_references(table)}:
+            target.execute(table.update().values(references))
+        target.execute(table.delete())
+
+
+def _self_references(table: sa.Table) -> list[sa.Column[Any]]:
+    return [c for c in table.c if any(key.column.table is table for key in c.foreign_keys)]
+
+
 def _copy_table(source: sa.Connection, target: sa.Connection, table: sa.Table) -> None:
     """Insert all rows, then set the references between rows of the same table."""
-    self_references = [
-        c for c in table.c if any(key.column.table is table for key in c.foreign_keys)
-    ]
+    self_references = _self_references(table)
     empty = {column.name: None for column in self_references}
     for rows in _read(source, table):
         insert_many(target, table, [row._asdict() | empty for row in rows])

@@ -1,6 +1,6 @@
 """Retention: deletes details of old runs, reports, quarantined rows and unused releases.
 
-Accepted rows, drops, decisions, alarms, incidents and messages are never deleted.
+Accepted rows, drops, decisions, alarms, incidents, scores and messages are never deleted.
 """
 
 from __future__ import annotations
@@ -27,10 +27,8 @@ from risk.ledger.tables import (
     quarantined_rows,
     reports,
     runs,
-    scores,
     stage_timings,
 )
-from risk.ledger.tables import releases as releases_table
 from risk.models import releases
 
 Deletions = Mapping[sa.Table, sa.ColumnElement[bool]]
@@ -77,18 +75,16 @@ class Expired:
         newest = int(self.database.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)
         return newest + 1 if keep == 0 else self._oldest(refused, ingestions.c.id, keep)
 
-    def details_of_runs(self, before: int, *, live: int | None) -> Deletions:
+    def details_of_runs(self, before: int) -> Deletions:
         """Select details of earlier runs that no decision depends on, and unreferenced runs.
 
-        Alarms are kept, because training excludes their rows; so are the live model's scores.
+        Alarms are kept, because training excludes their rows.
         """
-        champion = sa.select(releases_table.c.model_sha256).where(releases_table.c.version == live)
         details = {
             stage_timings: stage_timings.c.run_id < before,
             column_statistics: column_statistics.c.run_id < before,
             reports: reports.c.run_id < before,
             findings: (findings.c.run_id < before) & sa.not_(findings.c.drift_detected),
-            scores: (scores.c.run_id < before) & scores.c.model_sha256.not_in(champion),
         }
         kept = [
             sa.exists().where(table.c.run_id == runs.c.id, sa.not_(details.get(table, sa.false())))
@@ -131,7 +127,7 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
     oldest_run = expired.before(config.keeping.keep_runs)
     reported = _numbered_before(config.report_folder, oldest_run)
     deletions = {
-        **expired.details_of_runs(oldest_run, live=live),
+        **expired.details_of_runs(oldest_run),
         quarantined_rows: quarantined_rows.c.ingestion_id < oldest_refused,
         detectors: detectors.c.version.in_(unused),
     }

@@ -121,15 +121,17 @@ class Reader:
 
     def read(self, file: Bytes, *, known: Known, keep: Keep) -> Contents:
         """Read a drop of labels, or of rows; `keep` is called with rows not `known` by hash."""
-        header = drops.header_of(file, self.settings)
+        header, is_unfinished = drops.header_of(file, self.settings), drops.is_unfinished(file)
         if late_labels.has_only_labels(header, self.config.columns):
             columns = self.config.columns.of_labels(header)
             self.contents.kind = "labels"
+            may_be_cut = is_unfinished and late_labels.may_be_cut(header, columns)
             for piece in drops.read(file, columns, self.settings):
-                self._add_labels(self._without_ahead(piece), columns)
+                known_to_end = late_labels.without_last(piece, columns) if may_be_cut else piece
+                self._add_labels(self._without_ahead(known_to_end), columns)
             return self.contents
         holds_early = self.ledger.labels.count_early() > 0
-        beginnings, is_unfinished = self._beginnings(file), drops.is_unfinished(file)
+        beginnings = self._beginnings(file)
         for whole in drops.read(file, self.config.columns, self.settings, self.is_file):
             piece = self._without_ahead(whole)
             found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)

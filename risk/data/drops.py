@@ -69,6 +69,7 @@ class Piece:
     lines: list[int]
     records: list[list[str]]
     last_line: int = 0
+    is_last: bool = False
 
 
 class Changed(Exception):
@@ -151,7 +152,8 @@ def read(
         header = [name.strip() for name in header]
         check_header(header, columns)
         for piece, is_last in _pieces(records, header, columns, settings.decimal):
-            yield _without_footers(piece, columns) if is_last and footers else piece
+            whole = _without_footers(piece, columns) if is_last and footers else piece
+            yield replace(whole, is_last=is_last)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise DataError(f"not UTF-8 text: byte 0x{byte:02x} cannot be decoded") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -18,6 +18,7 @@ EARLY = "no row with this key yet; the label waits for it"
 CONTRADICTION = "contradicts the known label"
 AMBIGUOUS = "several rows with this identifier; an event time must say which"
 NO_LABEL = "no label"
+CUT = "perhaps cut off: the last line has no line end"
 ALSO_READ_AS = "identifiers such as 1000.0 and 1000 were taken as equal"
 Find = Callable[[Sequence[int]], Sequence[Any]]
 OwnHashes = Sequence[int]
@@ -175,6 +176,32 @@ def _pop(queue: deque[Any], own: OwnHashes) -> Any:
             queue.remove(row)
             return row
     return queue.popleft()
+
+
+def may_be_cut(header: Sequence[str], columns: Columns) -> bool:
+    """Return whether the beginning of a line may be read as a label, of somebody else or another.
+
+    A row of features is superseded if its line arrives whole; a label given cannot be taken back.
+    """
+    last = [name for name in header if name][-1]
+    labels = [str(label) for label in (columns.positive_label, columns.negative_label)]
+    one_begins_another = any(a != b and a.startswith(b) for a in labels for b in labels)
+    return last != columns.target or one_begins_another
+
+
+def without_last(piece: Piece, columns: Columns) -> Piece:
+    """Refuse the last line of a file of labels that has no line end."""
+    if not piece.is_last or not piece.lines or piece.lines[-1] != piece.last_line:
+        return piece
+    value = shorten(str(piece.rows[columns.identifier].iloc[-1]))
+    return replace(
+        piece,
+        rows=piece.rows.iloc[:-1],
+        problems=[*piece.problems, Problem(piece.last_line, columns.identifier, CUT, value)],
+        refused=[*piece.refused, piece.records[-1]],
+        lines=piece.lines[:-1],
+        records=piece.records[:-1],
+    )
 
 
 def other_spelling(rows: pd.DataFrame, columns: Columns) -> dict[int, Key]:

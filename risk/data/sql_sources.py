@@ -6,10 +6,9 @@ import csv
 import io
 import logging
 import math
-import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -23,6 +22,7 @@ from sqlalchemy.sql import quoted_name
 
 from risk import store
 from risk.config import Config, Source
+from risk.data import marks
 from risk.data.drops import Drop, Signature
 from risk.errors import LedgerError, SourceError
 from risk.ledger.engines import address_of, make_engine, on_one_line
@@ -33,8 +33,6 @@ from risk.schema import FROM_SQL, Problem, shorten
 log = logging.getLogger("ingestion")
 ROWS_AT_ONCE = 5000
 BIT = 16  # MariaDB's number for the type BIT
-ROUNDING_ERROR = 5e-6
-ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ class Reading:
     def new_rows(self, connection: sa.Connection) -> Iterator[str]:
         """Yield the new rows as CSV text, the first with a header."""
         mark = self.mark.value if self.mark else None
-        beginning = None if mark is None or _is_endless(mark) else self._behind(mark)
+        beginning = None if mark is None or marks.is_endless(mark) else self._behind(mark)
         query = _query(self.source, beginning).limit(self.limit)
         result = connection.execution_options(stream_results=True).execute(query)
         self.bits = {name for name, kind, *_ in result.cursor.description if kind == BIT}
@@ -169,12 +167,12 @@ class Reading:
         values = {name: self._readable(name, value) for name, value in row.items()}
         mark = self._readable(self.source.high_water_mark, row[self.source.high_water_mark])
         self.n_read += 1
-        if _is_endless(mark):
+        if marks.is_endless(mark):
             self.n_endless += 1
             return
         cells = {name: _cell(value) for name, value in values.items()}
         digest = int.from_bytes(blake2b("\0".join(cells.values()).encode(), digest_size=8).digest())
-        is_ahead = _is_after(mark, self.latest)
+        is_ahead = marks.is_after(mark, self.latest, previous=self._previous())
         if self._is_new_ahead(mark, digest) if is_ahead else self._is_new(mark, digest):
             if self.source.high_water_mark not in self.declared:
                 del cells[self.source.high_water_mark]
@@ -182,6 +180,12 @@ class Reading:
                 writer.writerow(cells)
             writer.writerow(cells.values())
             self.n_new += 1
+
+    def _previous(self) -> Any:
+        """Return the greatest mark read so far that is not in the future."""
+        if self.recent:
+            return self.recent[-1][0]
+        return self.mark.value if self.mark else None
 
     def _readable(self, name: str, value: Any) -> Any:
         """Return a BIT value as an integer; raise SourceError for other bytes in a used column."""
@@ -209,7 +213,7 @@ class Reading:
             raise SourceError(
                 "values of high_water_mark have different types; convert them in query"
             )
-        beginning = _least(self._behind(mark))
+        beginning = marks.least(self._behind(mark))
         while self.recent[0][0] < beginning:
             self.recent.popleft()
         if self.again[digest]:
@@ -219,7 +223,7 @@ class Reading:
 
     def _behind(self, mark: Any) -> Any:
         """Return the mark from which rows are read again."""
-        mark, overlap = _least(mark), self.source.overlap
+        mark, overlap = marks.least(mark), self.source.overlap
         if not overlap:
             return mark
         match mark:
@@ -233,30 +237,6 @@ class Reading:
             case Decimal():
                 return mark - Decimal(overlap)
         raise SourceError("overlap requires a high_water_mark that is a number or a time")
-
-
-def _is_after(mark: Any, latest: datetime) -> bool:
-    """Return whether a time is after another; one without a zone may be local or in UTC."""
-    if isinstance(mark, str) and ISO_DATE.match(mark):
-        with suppress(ValueError):
-            return _is_after(datetime.fromisoformat(mark), latest)
-    here = max(latest.astimezone().replace(tzinfo=None), latest.replace(tzinfo=None))
-    match mark:
-        case datetime():
-            return mark > (latest if mark.tzinfo else here)
-        case date():
-            return mark > here.date()
-    return False
-
-
-def _is_endless(mark: Any) -> bool:
-    """Return whether no mark can follow this one: PostgreSQL sorts NaN after infinity."""
-    return bool(mark != mark or mark == math.inf)
-
-
-def _least(mark: Any) -> Any:
-    """Return the least mark that may be shown as this one: MariaDB rounds a FLOAT in output."""
-    return mark - abs(mark) * ROUNDING_ERROR if isinstance(mark, float) else mark
 
 
 def _query(source: Source, beginning: Any) -> sa.Select[Any]:

@@ -135,10 +135,10 @@ def _copies(config: Config, version: int, name: str, manifest: Manifest) -> Iter
         dataset = config.name_of(config.test_data)
         yield Scorecard(f"release {version}", dataset, manifest.test_scores).to_csv().encode()
     for folder in _folders(config, version):
-        if content := _read(folder / name):
+        if (content := _read(folder / name)) is not None:
             yield content
     if name == config.compilation_record_filename:
-        record, known = _read(config.ingested_folder / name), hashlib.sha256()
+        record, known = _read(config.ingested_folder / name) or b"", hashlib.sha256()
         end = 0
         for line in record.splitlines(keepends=True):  # it has grown since
             known.update(line)
@@ -151,17 +151,18 @@ def _folders(config: Config, version: int) -> list[Path]:
     root = config.deployment_folder
     return [
         releases.release_path(root, version),
+        releases.unfinished_path(root, version),
         root / releases.POINTER,
         root,
         config.model_folder,
     ]
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> bytes | None:
     try:
         return store.read(path)
     except StorageError:
-        return b""
+        return None
 
 
 def _recorded(ledger: Ledger, version: int) -> dict[str, Any]:

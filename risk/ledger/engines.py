@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -43,7 +44,8 @@ MARIADB = {
     f"lock_wait_timeout = {LOCK_SECONDS}, innodb_lock_wait_timeout = {LOCK_SECONDS}",
 }
 POSTGRESQL_IS_AWAY = {"57P01", "57P02", "57P03"}  # shutting down, crashed, starting
-MARIADB_IS_AWAY = {1053, 1927, 2003, 2006, 2013}  # shutting down, killed, refused, gone, lost
+MARIADB_IS_AWAY = {1053, 1927, 2003, 2006, 2013, 2055}  # ends, killed, refused, gone, lost
+NAMES_IN_ADDRESS = ("user", "password", "passwd", "dbname", "database", "db")
 ADDRESS_FAULTS = (  # raised by drivers for an invalid option, file or host
     SQLAlchemyError,
     ArithmeticError,
@@ -173,7 +175,7 @@ def _connect(
     options: dict[str, Any],
 ) -> Any:
     """Connect within `connect_timeout`, which PyMySQL does not apply to the handshake."""
-    with away, _address_faults():
+    with away, _address_faults(), _without_names(dialect, options):
         if dialect.driver != "pymysql":
             return dialect.connect(*arguments, **options)
         connection = dialect.connect(*arguments, **options | {"defer_connect": True})
@@ -182,6 +184,25 @@ def _connect(
         connection.connect()
         connection._read_timeout, connection._write_timeout = later
         return connection
+
+
+@contextmanager
+def _without_names(dialect: Any, options: dict[str, Any]) -> Iterator[None]:
+    """Mask user, password and database in the error of a driver, which goes to logs and mails."""
+    try:
+        yield
+    except dialect.loaded_dbapi.Error as error:
+        names = {options.get(key) for key in NAMES_IN_ADDRESS} - {None, ""}
+        for name in sorted(map(str, names), key=len, reverse=True):
+            word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+            error.args = tuple(_masked(word, text) for text in error.args)
+            for attribute in {"msg", "_full_msg"} & vars(error).keys():  # of mysqlconnector
+                setattr(error, attribute, _masked(word, getattr(error, attribute)))
+        raise
+
+
+def _masked(word: re.Pattern[str], text: Any) -> Any:
+    return word.sub("***", text) if isinstance(text, str) else text
 
 
 def _sqlite(address: sa.URL) -> sa.Engine:
@@ -205,6 +226,8 @@ def _connect_args(address: sa.URL, connect_seconds: int) -> dict[str, Any]:
             ours |= POSTGRESQL
         case "pymysql":
             ours |= MARIADB
+        case "mysqlconnector":
+            ours = {"connection_timeout": connect_seconds, **MARIADB}
         case _:
             ours = {}
     return {name: value for name, value in ours.items() if name not in address.query}

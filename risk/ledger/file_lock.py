@@ -15,11 +15,12 @@ from risk.errors import BusyError, StorageError
 
 
 @contextmanager
-def lock(config: Config, *, holder: str) -> Iterator[Callable[[], None]]:
+def lock(config: Config, *, holder: str, restores: bool = False) -> Iterator[Callable[[], None]]:
     """Hold the file lock for writing; raise BusyError naming its holder if it is taken.
 
     What is yielded raises BusyError if the lock file was removed or replaced since, so that
-    another run may have locked the new one.
+    another run may have locked the new one. After an interrupted restore only one that `restores`
+    gets the lock.
     """
     path = config.root / config.lock_path
     notice = path.with_suffix(".holder")
@@ -44,10 +45,26 @@ def lock(config: Config, *, holder: str) -> Iterator[Callable[[], None]]:
                     "written. Leave that file alone: a run that has ended does not hold it"
                 )
 
+        if not restores:
+            _refuse_half_restored(config)
         store.write(notice, f"{holder}, process {os.getpid()}")
         yield require_held
     finally:
         kernel_lock.release()
+
+
+def restore_note(config: Config) -> Path:
+    """Return the file that exists while a restore is unfinished; it names the backup."""
+    return (config.root / config.lock_path).with_suffix(".restore")
+
+
+def _refuse_half_restored(config: Config) -> None:
+    note = restore_note(config)
+    if note.exists():
+        source = store.read(note).decode("utf-8", "replace")
+        raise StorageError(
+            f"a restore was interrupted; complete it: python -m risk.admin restore {source}"
+        )
 
 
 def _holder(notice: Path) -> str:

@@ -182,6 +182,14 @@ class Ingestions:
             rows[number].append(row_hash)
         return rows
 
+    def removed(self) -> dict[int, int]:
+        """Return how many superseded rows are no longer in the part of each ingestion."""
+        table = superseded_rows.c
+        number = table.row_ingestion_id
+        gone = table.removed_at.is_not(None) & (table.ingestion_id != number)  # else: erased
+        query = sa.select(number, sa.func.count()).where(gone).group_by(number)
+        return {row[0]: row[1] for row in self.database.rows(query)}
+
     def note_removal(self, number: int, row_hashes: Sequence[int], *, part_sha256: str) -> None:
         """Record that superseded rows are no longer in the part of an ingestion."""
         removed = superseded_rows.update().where(superseded_rows.c.row_hash.in_(row_hashes))
@@ -241,6 +249,13 @@ class Ingestions:
     def parts(self) -> list[int]:
         """Return the ingestions that added rows (not only late labels), oldest first."""
         return self._ids(sa.select(ingestions.c.id).where(_added_rows()))
+
+    def newest_part(self) -> int | None:
+        """Return the newest ingestion that added rows, None if there is none."""
+        newest: int | None = self.database.scalar(
+            sa.select(sa.func.max(ingestions.c.id)).where(_added_rows())
+        )
+        return newest
 
     def pending(self) -> list[int]:
         """Return the ingestions that added rows or labels not yet considered by a decision."""

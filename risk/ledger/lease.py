@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from risk import store
 from risk.config import Config
-from risk.errors import BusyError, LedgerError
+from risk.errors import BusyError, LedgerError, StorageError
 from risk.ledger import file_lock
 from risk.ledger.column_types import UtcDateTime
 from risk.ledger.database import database_faults, utc_now
@@ -59,6 +59,7 @@ def only_writer(
 
             ledger.database.confirm = confirm
             require_own_ledger(config, ledger)
+            require_own_folder(config, ledger)
             yield ledger
 
 
@@ -84,6 +85,18 @@ def require_own_ledger(config: Config, ledger: Ledger) -> None:
             f"{config.name_of(config.ingested_folder / name)} ends at ingestion {on_disk}, the "
             f"ledger at {known}: is database_url, or DATABASE_URL, the right database? To start "
             f"afresh, move {config.name_of(config.ingested_folder)} away"
+        )
+
+
+def require_own_folder(config: Config, ledger: Ledger) -> None:
+    """Raise StorageError if the newest rows of the ledger are not in the folder of this host."""
+    newest = ledger.ingestions.newest_part()
+    if newest and not (part := store.part_path(config, newest)).exists():
+        raise StorageError(
+            f"the ledger's newest rows are in {config.name_of(part)}, which is missing on "
+            f"{socket.gethostname()}: hosts that use the same ledger must share "
+            "the folder of the data and of the releases"
+            "; if the file was lost, restore a backup"
         )
 
 

@@ -18,6 +18,7 @@ from risk.ledger.database import Database, utc_now
 from risk.ledger.dataset_rows import DatasetRows
 from risk.ledger.decisions import Decisions
 from risk.ledger.derived_files import DerivedFiles
+from risk.ledger.erasure import Erasure
 from risk.ledger.findings import Findings
 from risk.ledger.gauges import Gauges
 from risk.ledger.incidents import Incidents
@@ -44,6 +45,7 @@ class Ledger:
         self.labels = Labels(database)
         self.dataset_rows = DatasetRows(database)
         self.derived_files = DerivedFiles(database)
+        self.erasure = Erasure(database)
         self.watermarks = Watermarks(database)
         self.column_statistics = ColumnStatistics(database)
         self.assessments = Assessments(database)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from risk import store
 from risk.errors import LedgerError, NoLedger
+from risk.ledger import copies
 from risk.ledger.tables import REVISION, metadata
 
 OLDEST = "0006"  # revisions of development versions before the first release are older
@@ -102,15 +100,7 @@ def back_up(engine: sa.Engine) -> Path | None:
         return None
     path = Path(database)
     copy = path.with_name(f"{path.stem}.{found}{path.suffix}")
-    unfinished = copy.with_name(f".{copy.name}.tmp")
-    with store.storage_faults(copy):
-        unfinished.unlink(missing_ok=True)
-        with engine.connect() as connection, closing(sqlite3.connect(unfinished)) as target:
-            source: Any = connection.connection.driver_connection
-            source.backup(target)
-        shutil.copymode(path, unfinished)
-        unfinished.replace(copy)
-        store.sync_folder(copy.parent)
+    copies.to_file(engine, copy)
     return copy
 
 

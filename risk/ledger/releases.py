@@ -56,3 +56,8 @@ class Releases:
         if manifest is None:
             raise UnknownName(f"there is no release {version}")
         return manifest
+
+    def replace_manifest(self, version: int, manifest: str) -> None:
+        """Record the manifest of a release from which a person was erased."""
+        this = releases.update().where(releases.c.version == version)
+        self.database.execute(this.values(manifest=manifest))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -19,19 +19,25 @@ from risk.store import storage_faults, sync_folder, write
 POINTER = "current"
 
 
-def publish(root: Path, version: int, files: Mapping[str, bytes]) -> Path:
+def publish(
+    root: Path,
+    version: int,
+    files: Mapping[str, bytes],
+    *,
+    record: Callable[[], None] = lambda: None,
+) -> Path:
     """Publish a complete release, not live yet, and return its folder.
 
-    An existing folder of the same version was left by a crash and never made live: it is replaced.
+    An existing folder of the same version is replaced: it was left by a crash and never made live,
+    or is replaced on purpose. `record` is called between writing the files and replacing it.
     """
-    folder = release_path(root, version)
-    unfinished = folder.with_name(f".{version}.tmp")
+    folder, unfinished = release_path(root, version), unfinished_path(root, version)
     with storage_faults(folder):
-        for leftover in (unfinished, folder):
-            if leftover.exists():
-                shutil.rmtree(leftover)
+        store.remove(unfinished)
         for name, content in files.items():
             write(unfinished / name, content)
+        record()
+        store.remove(folder)
         unfinished.rename(folder)
         sync_folder(folder.parent)
     return folder
@@ -120,6 +126,11 @@ def release_path(root: Path, version: int) -> Path:
     return root / "releases" / str(version)
 
 
+def unfinished_path(root: Path, version: int) -> Path:
+    """Return the folder of a release until it is complete."""
+    return root / "releases" / f".{version}.tmp"
+
+
 def sweep(root: Path, *, last_version: int) -> None:
     """Delete releases that a crash left before a decision recorded them."""
     for path in (root / "releases").glob("*"):
@@ -132,7 +143,7 @@ def sweep(root: Path, *, last_version: int) -> None:
 def discard(root: Path, version: int) -> None:
     """Delete a release; if a crash interrupts it, the next `sweep` deletes the rest."""
     folder = existing(root, version)
-    unnamed = folder.with_name(f".{version}.tmp")
+    unnamed = unfinished_path(root, version)
     with storage_faults(folder):
         folder.rename(unnamed)
         shutil.rmtree(unnamed)

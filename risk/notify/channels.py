@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -92,8 +93,12 @@ class Machine:
         return json.dumps(announcement.content)
 
     def is_usable(self) -> bool:
-        """Whether the address is one of HTTP."""
-        return self.address.get_secret_value().startswith(("http://", "https://"))
+        """Whether the address is a complete one of HTTP."""
+        try:
+            parts = urlsplit(self.address.get_secret_value())
+            return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # the port is no number, or a bracket is missing
+            return False
 
     def deliver(self, messages: Sequence[Record], timeout: float) -> str | None:
         """Post one event; only 2xx counts as delivered, redirects are not followed."""

@@ -2,6 +2,10 @@ import json
 
 import pytest
 
+from risk import cli
+from risk.ledger import file_lock
+from tests import forks
+
 STAGES = ["ingestion", "training", "scoring", "deployment", "diagnostics", "reporting"]
 
 
@@ -88,3 +92,65 @@ def test_the_settings_file_can_come_from_the_environment(world):
     )
 
     assert result.stdout.startswith("2 drops ingested")
+
+
+def log_of(world):
+    return (world.folder / "logs" / "cron.log").read_text()
+
+
+def test_with_a_log_nothing_is_printed_that_needs_no_person(world):
+    """Neither an ordinary outcome nor a run that another one keeps from starting."""
+    quiet = world.command("ingestion.py", "--log", "logs/cron.log")
+    with file_lock.lock(world.config, holder="full_process"):
+        busy = world.command("ingestion.py", "--log", "logs/cron.log")
+
+    assert (quiet.stdout, quiet.stderr, busy.stdout, busy.stderr) == ("", "", "", "")
+    assert busy.returncode == 75
+    assert "drops ingested" in log_of(world) and "is held by full_process" in log_of(world)
+
+
+def test_with_a_log_an_error_is_printed_too(world):
+    """Cron mails it."""
+    for path in world.config.input_folder.iterdir():
+        path.write_text("no table")
+
+    refused = world.command("ingestion.py", "--log", "logs/cron.log")
+    lost = world.command("scoring.py", "--log", "logs/cron.log")
+
+    assert refused.returncode == 65 and "refused" in refused.stdout
+    assert lost.returncode == 76 and lost.stderr.startswith("error: ")
+    assert len(lost.stderr.splitlines()) == 1
+    assert lost.stderr.removeprefix("error: ") in log_of(world)
+
+
+def test_a_decision_that_awaits_approval_is_printed(world):
+    """Whatever has `needs_a_person` is."""
+    script = world.folder / "script.py"
+    script.write_text(
+        "from full_process import Outcome\n"
+        "from risk import cli\n"
+        "def run(config):\n"
+        "    return Outcome('A model.', needs_a_person=config.random_seed > 0)\n"
+        "cli.main(run, '', access='none')\n"
+    )
+    words = ["--config", str(world.folder / "config.json"), "--log", "logs/cron.log"]
+
+    said = [
+        forks.FORKS.run(str(script), [*words, "--set", f"random_seed={seed}"], {}).stdout
+        for seed in (0, 1)
+    ]
+
+    assert said == ["", "A model.\n"]
+    assert log_of(world).count("A model.") == 2
+
+
+def test_a_large_log_is_renamed_and_some_are_kept(world):
+    logs = world.folder / "logs"
+    logs.mkdir()
+    for number in range(8):
+        (logs / "cron.log").write_text(f"{number}" * (cli.MAX_LOG_BYTES + 1))
+        cli.load(world.folder / "config.json", [], logs / "cron.log")
+
+    kept = sorted(path.name for path in logs.glob("cron.log*"))
+    assert kept == ["cron.log", *(f"cron.log.{n}" for n in range(1, cli.KEPT_LOGS + 1))]
+    assert (logs / "cron.log.1").read_text()[0] == "7"

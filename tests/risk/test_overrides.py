@@ -45,3 +45,44 @@ def test_any_other_value_is_shown(world):
 
     with pytest.raises(ConfigError, match="test_size: .*, got 'some'"):
         Config.load(world.folder / "config.json")
+
+
+def test_variables_of_an_env_file_are_overridden_by_the_environment(world):
+    """It lies beside config.json; blank lines and comments are none."""
+    (world.folder / ".env").write_text(
+        "# for cron\n\nRISK_RANDOM_SEED=1\nRISK_TEST_SIZE=0.3\nDATABASE_URL=postgresql://h/x#y\n"
+        'RISK_REPORT_FORMATS=["json", "html"]\nRISK_API__TRUSTED_HOSTS=[]\n'
+    )
+
+    config = Config.load(world.folder / "config.json", environment={"RISK_TEST_SIZE": "0.4"})
+
+    assert (config.random_seed, config.test_size) == (1, 0.4)
+    assert config.database_url == "postgresql://h/x#y"
+    assert config.report_formats == ("json", "html")
+    assert world.config.random_seed == 0  # without an environment, only the file
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'RISK_API_KEY="GEHEIM"',
+        "RISK_API_KEY='GEHEIM'",
+        "RISK_API_KEY=GEHEIM # mine",
+        "RISK_API_KEY=GEHEIM ",
+        "RISK_API_KEY= GEHEIM",
+        "RISK_API_KEY=GEHEIM$x",
+        r"RISK_API_KEY=GEHEIM\x",
+        "RISK_API_KEY = GEHEIM",
+        "export RISK_API_KEY=GEHEIM",
+        "RISK_CONFIG=GEHEIM",
+        "A=GEHEIM\nA=GEHEIM",
+    ],
+)
+def test_a_line_that_is_read_differently_elsewhere_is_refused(world, line):
+    """Cron, systemd and docker disagree on quotes, blanks and escapes; no value is shown."""
+    (world.folder / ".env").write_text(f"{line}\n")
+
+    with pytest.raises(ConfigError, match=r"\.env, line \d") as caught:
+        Config.load(world.folder / "config.json", environment={})
+
+    assert "GEHEIM" not in str(caught.value)

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from risk import store
 from risk.admin.retention import Pruned, prune
+from risk.config import Keeping
 from risk.errors import ConfigError
 from risk.ledger import tables
 from risk.ledger.assessments import Case
@@ -116,7 +117,7 @@ def test_old_runs_lose_their_details_and_nothing_that_is_built_upon(history, led
 
     pruned = prune(history.set(keeping__keep_runs=2), ledger)
 
-    details = ("stage_timings", "column_statistics", "reports", "findings", "scores")
+    details = ("stage_timings", "column_statistics", "reports", "findings")
     assert pruned.rows == dict.fromkeys(details, 4)
     assert pruned.reports == [1, 2, 3, 4]
     kept = sorted(path.name for path in history.config.report_folder.iterdir())
@@ -166,15 +167,21 @@ def test_a_run_that_a_message_tells_of_stays(history, ledger):
     assert [news.event for news in ledger.outbox.news("somebody")] == ["deployed"]
 
 
-def test_the_scores_of_the_live_model_stay(history, ledger):
-    """It may have been made long before the oldest run that is kept."""
+def test_scores_and_alarms_stay_for_good(history, ledger):
+    """They are few, and what they say about old models is asked for years later."""
     config = history.set(keeping__keep_runs=1)
-    go_back_to(config, ledger, 2)
 
     prune(config, ledger)
 
-    kept = [score["model_sha256"] for score in ledger.scores.page().items]
-    assert kept == [f"{2:064d}"]
+    assert ledger.scores.page().total == DAYS
+    assert [found["detail"] for found in ledger.findings.page(drift_detected=True).items] == [
+        "broken"
+    ]
+
+
+def test_by_default_the_newest_runs_with_a_decision_are_kept(world):
+    """A run every ten minutes that decides and reports fills 22 GB a year."""
+    assert world.config.keeping.keep_runs == Keeping().keep_runs == 5000
 
 
 def test_the_newest_releases_stay_and_the_live_one_with_what_it_falls_back_to(history, ledger):

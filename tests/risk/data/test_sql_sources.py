@@ -606,6 +606,8 @@ FUTURES = [
     (sa.DateTime(), datetime(2026, 3, 1), datetime(9999, 12, 31), datetime(2026, 3, 2)),
     (sa.Date(), date(2026, 3, 1), date(9999, 12, 31), date(2026, 3, 2)),
     (sa.String(50), "2026-03-01 10:00:00", "9999-12-31 00:00:00", "2026-03-02 10:00:00"),
+    (sa.BigInteger(), 1_772_355_600, 99_999_999_999, 1_772_442_000),  # seconds since 1970
+    (sa.Double(), 1_772_355_600_000.5, 4e12, 1_772_442_000_000.5),  # milliseconds
     (sa.String(50), "2026-03-01T10:00:00Z", "2999-01-01T00:00:00+09:00", "2026-03-02T10:00:00Z"),
 ]
 
@@ -629,6 +631,16 @@ def test_a_mark_in_the_future_is_quarantined_and_makes_no_source_deaf(
         "high-water mark in the future",
         "changed at",
     )
+
+
+def test_identifiers_are_never_in_the_future(new_crm, ledger):
+    """A number that was no time of the last years is none of the next ones either."""
+    crm = new_crm(sa.BigInteger())
+    crm.add(("a", 7), ("b", 99_999_999_999), ("c", 2**62))
+
+    (intake,) = run(crm, ledger)
+
+    assert counts(intake) == (3, 3, 0, 0)
 
 
 def test_a_row_ahead_of_its_time_is_taken_when_that_has_come(new_crm, world, ledger):

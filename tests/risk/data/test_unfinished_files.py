@@ -150,3 +150,32 @@ def test_a_run_does_not_wait_for_minutes(inbox, monkeypatch):
     assert time.monotonic() - started < 0.5
     assert ready == []
     assert "its last line has no line end; left until the file has rested 0.6 seconds" in waiting[0]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_label_that_may_be_cut_off_is_given_to_nobody(inbox, ledger, end):
+    """`1,ab` of `1,abc` would be the label of somebody else; once the line is whole it is taken."""
+    rows = f"{UNLABELLED}ab,1,2,3\nabc,1,2,3\nx,1,2,3\n"
+    inbox.drop("0.csv", rows)
+    ingestion.run(inbox.config, ledger)
+    cut = take(inbox, ledger, "labels.csv", f"exited,corporation\n0,x\n1,ab{end}")
+
+    assert counts(cut) == ((2, 1, 0, 1) if not end else (2, 2, 0, 0))
+    if not end:
+        assert ledger.quarantine.page().items[0]["rule"].startswith("perhaps cut off")
+        whole = take(inbox, ledger, "labels.csv", "exited,corporation\n0,x\n1,abc\n")
+        assert counts(whole) == (2, 1, 1, 0)
+        waiting = ingestion.run(inbox.config, ledger, requeue=cut_id(ledger)).intakes
+        assert counts(waiting[0]) == (1, 1, 0, 0)  # on demand it is the label of `ab` after all
+
+
+def cut_id(ledger):
+    return ledger.quarantine.page().items[0]["ingestion_id"]
+
+
+def test_a_label_at_the_end_of_its_line_needs_no_line_end(inbox, ledger):
+    """A beginning of 0 or 1 is no other label."""
+    inbox.drop("0.csv", f"{UNLABELLED}ab,1,2,3\n")
+    ingestion.run(inbox.config, ledger)
+
+    assert counts(take(inbox, ledger, "labels.csv", "corporation,exited\nab,1")) == (1, 1, 0, 0)

@@ -3,10 +3,19 @@ import time
 import pytest
 import sqlalchemy as sa
 
+from risk.admin import check
 from risk.errors import LedgerError
 from risk.ledger import engines
+from risk.ledger.database import database_faults
 from risk.ledger.ledger import Ledger
-from tests.servers import MARIADB, hanging_server, on_every_server
+from tests.factories import HEADER
+from tests.servers import (
+    MARIADB,
+    MYSQL_CONNECTOR,
+    POSTGRESQL,
+    hanging_server,
+    on_every_server,
+)
 
 
 @pytest.mark.parametrize(
@@ -239,3 +248,56 @@ def test_a_password_that_is_not_encoded_is_refused_before_its_end_is_taken_for_t
     assert str(caught.value).startswith("database_url: write @, / and ? in the password as")
     assert "heim" not in str(caught.value)
     assert "ss" not in str(caught.value).replace("password", "")
+
+
+@pytest.mark.on(MYSQL_CONNECTOR)
+def test_an_optional_driver_has_the_same_session(world, server):
+    """Strict, in UTC, with every character, and back after a lost connection."""
+    with Ledger.open(world.config) as ledger:
+        with ledger.engine.connect() as connection:
+            session = "SELECT connection_id(), @@sql_mode, @@time_zone"
+            number, mode, zone = connection.execute(sa.text(session)).one()
+        other = engines.make_engine(server.url)
+        with other.connect() as connection:
+            connection.execute(sa.text(f"KILL {number}"))
+        other.dispose()
+
+        ledger.runs.start()
+        ledger.runs.end("ok", "drei Kunden 😀")
+
+        (run,) = ledger.runs.page().items
+        assert (run["outcome"], zone) == ("drei Kunden 😀", "+00:00")
+        assert "TRADITIONAL" in mode
+        assert abs((run["started_at"] - ledger.now()).total_seconds()) < 60
+
+
+@pytest.mark.torture
+@pytest.mark.on(MYSQL_CONNECTOR)
+def test_runs_work_with_an_optional_driver(world):
+    """A first run, late labels, rows in SQL, and nothing wrong afterwards."""
+    world.set(store_dataset_in_sql=True)
+    world.drop("odd.csv", f"{HEADER}odd 😀,=1+2,2,3,0\nlate é,1,2,3,\n")
+    world.drop("z.csv", "corporation,exited\nlate é,1\n")
+
+    world.run()
+    world.run()
+
+    with Ledger.open(world.config) as ledger:
+        assert ledger.dataset_rows.missing_parts() == []
+        assert ledger.quarantine.page().total == 1
+    assert check.check(world.config).exit_code == 0
+
+
+@pytest.mark.on(POSTGRESQL, MARIADB, MYSQL_CONNECTOR)
+@pytest.mark.parametrize("user", [None, "SECRET_USER"])
+def test_an_error_of_a_driver_names_neither_user_nor_database(server, user):
+    """Nothing of an address is shown but its scheme and host."""
+    address = engines.address_of(server.url).set(database="SECRET_DATABASE")
+    if user:
+        address = address.set(username=user, password="SECRET_PASSWORD")
+
+    with pytest.raises(LedgerError) as caught, database_faults():
+        engines.make_engine(address).connect()
+
+    assert "***" in str(caught.value)
+    assert "SECRET" not in f"{caught.value} {caught.value.__cause__!r}"

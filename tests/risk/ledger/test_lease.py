@@ -14,13 +14,14 @@ import pytest
 import sqlalchemy as sa
 
 import ingestion
-from risk.admin import __main__
+from risk.admin import __main__, check
 from risk.errors import BusyError, LedgerError
 from risk.ledger import migrate, tables
 from risk.ledger.lease import only_writer
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import leases, runs
 from tests import servers
+from tests.factories import World, customers
 
 ROOT = Path(__file__).parents[3]
 HOLD = """
@@ -270,3 +271,53 @@ def test_a_ledger_that_knows_less_than_the_files_beside_it_is_refused(world, tmp
     assert "ingested_files.csv ends at ingestion 3, the ledger at 2: " in late.stderr
     assert sorted(world.folder.rglob("*.parquet")) == parts
     assert parts
+
+
+def shared_ledger(world, folder):
+    """Give another host's installation that uses the same ledger, with a disk of its own."""
+    other = World(folder)
+    url = world.config.sqlalchemy_url
+    world.set(database_url=url)
+    other.set(database_url=url)
+    return other
+
+
+def test_a_second_host_with_a_disk_of_its_own_is_refused_at_once(world, tmp_path_factory):
+    """It says what must be shared; the first host goes on."""
+    other = shared_ledger(world, tmp_path_factory.mktemp("other"))
+    first = world.command("ingestion.py")
+    other.drop("later.csv", customers("later", 9, seed=1))
+    before = content(other.folder)
+
+    for script in ("ingestion.py", "full_process.py"):
+        refused = other.command(script)
+        assert refused.returncode == 74
+        (line,) = refused.stderr.splitlines()
+        assert "00000002.parquet, which is missing on" in line
+        assert "hosts that use the same ledger must share the folder of the data" in line
+
+    assert content(other.folder) == before
+    assert (first.returncode, world.command("ingestion.py").stdout) == (0, "no new data\n")
+
+
+def test_two_hosts_that_share_a_disk_take_turns(world, tmp_path_factory):
+    """Each continues where the other stopped."""
+    other = shared_ledger(world, tmp_path_factory.mktemp("other"))
+    for name in ("data", "deployment", "models", ".secrets"):
+        (world.folder / name).mkdir(exist_ok=True)
+        shutil.rmtree(other.folder / name, ignore_errors=True)
+        (other.folder / name).symlink_to(world.folder / name)
+
+    for number, host in enumerate((world, other, world, other)):
+        host.drop(f"{number}.csv", customers(f"c{number}_", 9, seed=number))
+        assert host.command("ingestion.py").returncode == 0
+
+    with Ledger.open(world.config, upgrade=False) as ledger:
+        assert len(ledger.ingestions.parts()) == 6
+    assert check.check(world.config).exit_code == check.check(other.config).exit_code == 0
+
+
+def content(folder):
+    """Return the files of an installation but its lock."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "db"]
+    return {path: path.read_bytes() for path in paths}

@@ -263,3 +263,19 @@ def test_a_program_reads_json(world):
     nowhere = SecretStr("")
 
     assert json.loads(Machine("x", nowhere, nowhere).write(said)) == said.content
+
+
+@pytest.mark.parametrize(
+    ("address", "usable"),
+    [
+        ("https://example.org/hook", True),
+        ("http://[::1]:8080", True),
+        ("https://", False),
+        ("https:///hook", False),
+        ("https://example.org:port/hook", False),
+        ("http://[::1", False),
+        ("ftp://example.org", False),
+    ],
+)
+def test_the_check_of_an_installation_finds_an_incomplete_address(address, usable):
+    assert Machine("webhook", SecretStr(address), SecretStr(SECRET)).is_usable() is usable

@@ -1,0 +1,119 @@
+"""Erasure of one person from everything this installation stores.
+
+What a fitted model has derived from its training rows stays, and so do files the user supplied:
+the outcome names those. An interrupted erasure is completed by running it again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from risk import store
+from risk.admin import refused_records
+from risk.config import Config
+from risk.data import derived, part_files
+from risk.errors import UnknownName
+from risk.explain.plain_words import counted
+from risk.ledger.erasure import Person
+from risk.ledger.ledger import Ledger
+from risk.models import reference_rows
+from risk.schema import ROW_HASH, fingerprints, keys, shorten
+
+MAX_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was erased, and where the person may still be named."""
+
+    rows: int
+    refused: int
+    tables: Mapping[str, int] = field(default_factory=dict)
+    releases: Sequence[int] = ()
+    remaining: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        tables = "".join(f", {n} of {name}" for name, n in sorted(self.tables.items()))
+        text = f"erased: {counted(self.rows, 'accepted row')}, "
+        text += f"{counted(self.refused, 'refused record')}; rows of the ledger{tables or ': none'}"
+        if self.releases:
+            numbers = ", ".join(map(str, self.releases))
+            text += f"; rows kept with the releases {numbers}, which are signed again"
+        lines = [text, "Not erased: what models derived from these rows, until they are replaced"]
+        lines += [f"Not erased: {where}" for where in self.remaining]
+        return "\n".join([*lines, "Not erased: backups; delete those made before now"])
+
+
+def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
+    """Erase the person with this identifier, which is compared exactly."""
+    rows = _accepted(config, ledger, identifier)
+    refused = refused_records.find(config, identifier)
+    person = _person(config, identifier, rows, refused)
+    reference_rows.complete(config, ledger)
+    everything = pd.concat(rows.values()) if rows else store.read_parts(config, [])
+    versions, damaged = reference_rows.erase(config, ledger, everything, person.hashes)
+    tables = ledger.erasure.erase(person)
+    for purged in refused:
+        purged.write()
+    derived.compile_files(config, ledger)
+    ledger.erasure.finish()
+    is_overwritten = ledger.erasure.overwrite()
+    if not (rows or refused or tables):
+        raise UnknownName(
+            f"no accepted row, refused record or label of {identifier!r}; identifiers are compared "
+            "exactly as they were written"
+        )
+    remaining = [*damaged, *_still_named(config, identifier)]
+    if not is_overwritten:
+        remaining.append("deleted pages of the database file, as long as the API has it open")
+    n_refused = sum(len(purged.records) for purged in refused)
+    return Forgotten(len(everything), n_refused, tables, versions, remaining)
+
+
+def _accepted(config: Config, ledger: Ledger, identifier: str) -> dict[int, pd.DataFrame]:
+    """Return the person's rows in each part that has any."""
+    numbers = ledger.ingestions.parts()
+    part_files.verify(config, ledger, numbers)
+    found = {n: store.read_rows_of(config, n, identifier) for n in numbers}
+    return {number: rows for number, rows in found.items() if len(rows)}
+
+
+def _person(
+    config: Config,
+    identifier: str,
+    rows: Mapping[int, pd.DataFrame],
+    refused: Sequence[refused_records.Purged],
+) -> Person:
+    columns = config.columns
+    hashes: set[int] = set()
+    for part in rows.values():
+        declared = part[columns.all]
+        hashes.update(part[ROW_HASH].tolist(), fingerprints(declared).tolist())
+        hashes.update(fingerprints(declared, columns.event_time).tolist())
+    name = pd.DataFrame({columns.identifier: [identifier]}, dtype="str")
+    ((key_hash, _),) = keys(name, columns.model_copy(update={"event_time": None}))
+    return Person(
+        column=columns.identifier,
+        shown=shorten(identifier),
+        key_hash=key_hash,
+        rows={number: part[ROW_HASH].tolist() for number, part in rows.items()},
+        hashes=sorted(hashes),
+        lines={p.number: p.lines for p in refused},
+    )
+
+
+def _still_named(config: Config, identifier: str) -> Iterator[str]:
+    """Yield the files, not written by the erasure, that still contain the identifier."""
+    word = re.compile(rb"(?<!\w)" + re.escape(identifier.encode()) + rb"(?!\w)")
+    ledger_files = (config.root / config.lock_path).parent.glob("*.sqlite*")
+    supplied = (config.input_folder, config.test_data.parent, config.report_folder)
+    files = [*ledger_files, config.model_folder / config.api_call_filename]
+    files += [path for folder in supplied for path in sorted(folder.rglob("*"))]
+    named = [path for path in files if path.is_file() and word.search(store.read(path))]
+    yield from (f"{config.name_of(path)}, which names {identifier}" for path in named[:MAX_NAMED])
+    if len(named) > MAX_NAMED:
+        yield f"{len(named) - MAX_NAMED} more files"

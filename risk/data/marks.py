@@ -1,0 +1,54 @@
+"""High-water marks of SQL sources: which of them are in the future, and what may follow them."""
+
+from __future__ import annotations
+
+import math
+import re
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+ROUNDING_ERROR = 5e-6
+ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+PER_SECOND = (1, 10**3, 10**6)
+MAX_AGE = timedelta(days=3653)
+
+
+def is_after(mark: Any, latest: datetime, *, previous: Any = None) -> bool:
+    """Return whether a time is after another; one without a zone may be local or in UTC.
+
+    A number counts seconds, or parts of them, since 1970 if the `previous` mark did: as such a
+    number it was a time of the last ten years. Any other is an identifier, which has no time.
+    """
+    if isinstance(mark, str) and ISO_DATE.match(mark):
+        with suppress(ValueError):
+            return is_after(datetime.fromisoformat(mark), latest)
+    here = max(latest.astimezone().replace(tzinfo=None), latest.replace(tzinfo=None))
+    match mark:
+        case datetime():
+            return mark > (latest if mark.tzinfo else here)
+        case date():
+            return mark > here.date()
+        case int() | float() | Decimal():
+            per_second = _per_second(previous, latest)
+            return per_second is not None and mark > latest.timestamp() * per_second
+    return False
+
+
+def is_endless(mark: Any) -> bool:
+    """Return whether no mark can follow this one: PostgreSQL sorts NaN after infinity."""
+    return bool(mark != mark or mark == math.inf)
+
+
+def least(mark: Any) -> Any:
+    """Return the least mark that may be shown as this one: MariaDB rounds a FLOAT in output."""
+    return mark - abs(mark) * ROUNDING_ERROR if isinstance(mark, float) else mark
+
+
+def _per_second(mark: Any, latest: datetime) -> int | None:
+    """Return how often a second a number counts, None if it is no time of the last years."""
+    if not isinstance(mark, int | float | Decimal):
+        return None
+    begin, end = (latest - MAX_AGE).timestamp(), latest.timestamp()
+    return next((n for n in PER_SECOND if begin * n < mark <= end * n), None)
