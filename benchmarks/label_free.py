@@ -23,7 +23,7 @@ from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
-from risk.config import Columns, CostMatrix, Training
+from risk.config import Columns, Training
 from risk.models import model
 from risk.monitoring import performance_estimation
 from risk.stats.expected import expected_scores
@@ -113,10 +113,11 @@ def errors(case: Case, chunks: int, rng: np.random.Generator) -> pd.DataFrame:
     for shift in np.linspace(0, 1, chunks):
         rows, chance, truth, proba = predicted(CHUNK, float(shift))
         label = proba >= 0.5
+        chances = ours.chances(rows, proba, ours.expected(rows, proba))
         estimates = {
             "reference value kept": kept,
             "CBPE": expected_scores(proba, label, isotonic.predict(proba)),
-            "ours": ours.estimate(rows, proba, label, cost=CostMatrix(), confidence=0.95),
+            "ours": expected_scores(proba, label, chances),
             "truth": expected_scores(proba, label, chance),
         }
         realised = score_all(truth, proba, label)

@@ -44,6 +44,7 @@ UNREADABLE = (  # what unpickling raises if a package has changed
     ValueError,
     pickle.UnpicklingError,
 )
+ROWS_AT_ONCE = 20_000  # predicted
 PREDICTING = Lock()  # scikit-learn replaces the warning filters, which all threads share
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
@@ -108,8 +109,13 @@ class Model:
 
     def predict_proba(self, rows: pd.DataFrame) -> Floats:
         """Return the probability of the positive label for each row."""
-        features = as_features(rows, self.manifest.numeric, self.manifest.categorical)
-        return positive_probability(self.pipeline, features)
+        numeric, categorical = self.manifest.numeric, self.manifest.categorical
+        # in blocks, as the prepared features of all rows would take far more memory than the rows
+        blocks = (
+            as_features(rows.iloc[start : start + ROWS_AT_ONCE], numeric, categorical)
+            for start in range(0, max(len(rows), 1), ROWS_AT_ONCE)
+        )
+        return np.concatenate([positive_probability(self.pipeline, block) for block in blocks])
 
     def predict(self, y_pred_proba: Floats) -> Labels:
         """Convert probabilities to labels: 1 from the threshold on, else 0."""

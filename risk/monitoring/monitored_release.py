@@ -54,11 +54,16 @@ class MonitoredRelease:
             {ROW_HASH: hashes, "y_pred_proba": y_pred_proba, "expected_proba": chance}
         )
 
-    def expected_loss(self, rows: pd.DataFrame) -> Floats:
-        """Return the expected Brier loss of each row if P(y | x) is unchanged."""
-        assert self.calibration is not None
+    def risk_and_loss(self, rows: pd.DataFrame) -> Floats:
+        """Return (n_rows, 2): predicted risk and, if P(y | x) is unchanged, expected Brier loss.
+
+        Where the loss cannot be estimated, only the risk: (n_rows, 1).
+        """
         y_pred_proba = self.champion.predict_proba(rows)
-        return expected_brier(self.calibration.expected(rows, y_pred_proba), y_pred_proba)
+        if self.calibration is None:
+            return y_pred_proba[:, None]
+        chance = self.calibration.expected(rows, y_pred_proba)
+        return np.column_stack([y_pred_proba, expected_brier(chance, y_pred_proba)])
 
     def frame(self, rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
         """Add the derived columns to rows, given their `predictions`."""
