@@ -24,7 +24,7 @@ from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
 from risk.config import Columns, Training
-from risk.models import model
+from risk.models import estimators, model
 from risk.monitoring import performance_estimation
 from risk.stats.expected import expected_scores
 from risk.stats.scores import Estimate, score_all
@@ -94,7 +94,7 @@ def errors(case: Case, chunks: int, rng: np.random.Generator) -> pd.DataFrame:
     """Train, fit on reference rows, and estimate the score of each chunk."""
     train, chance = case.rows(TRAINED, 0, rng)
     features = model.as_features(train, COLUMNS.numeric, COLUMNS.categorical)
-    pipeline = model.build(COLUMNS, Training(estimator=case.estimator), random_seed=0)
+    pipeline = estimators.build(COLUMNS, Training(estimator=case.estimator), random_seed=0)
     pipeline.fit(features, (rng.random(TRAINED) < chance).astype(int))
 
     def predicted(n: int, shift: float) -> tuple[pd.DataFrame, Any, Any, Any]:

@@ -18,7 +18,7 @@ from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standin
 from risk.decisions.policy import Choice
 from risk.errors import DataError, ModelError, RiskError
 from risk.ledger.ledger import Ledger
-from risk.models import evaluation, model, recalibration, releases, training_data
+from risk.models import estimators, evaluation, model, recalibration, releases, training_data
 from risk.models.dating import is_since
 from risk.models.evaluation import ripe
 from risk.models.fitting import fit
@@ -61,7 +61,7 @@ def rehearse_first(config: Config, rows: pd.DataFrame) -> str:
     try:
         known = ripe(training_data.without_test(config, rows), target)
         fit(
-            model.build(config.columns, config.training, random_seed=config.random_seed),
+            estimators.build(config.columns, config.training, random_seed=config.random_seed),
             known,
             config,
         )

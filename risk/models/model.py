@@ -1,4 +1,4 @@
-"""The classifier: construction, manifest, signature and loading."""
+"""The classifier: manifest, signature, loading and prediction."""
 
 from __future__ import annotations
 
@@ -13,20 +13,16 @@ from datetime import datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from risk.config import Columns, Training
 from risk.errors import ConfigError, ModelError
 from risk.models.dating import Change
 from risk.schema import MAX_NUMBER
 from risk.stats.scores import Estimate
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 MANIFEST = "manifest.json"
 REFERENCE = "reference.json"
@@ -48,6 +44,7 @@ ROWS_AT_ONCE = 20_000  # predicted
 PREDICTING = Lock()  # scikit-learn replaces the warning filters, which all threads share
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
+Texts = np.ndarray[Any, np.dtype[np.object_]]
 
 
 class Manifest(BaseModel):
@@ -122,40 +119,24 @@ class Model:
         return (y_pred_proba >= self.manifest.threshold).astype("int8")
 
 
-def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline:
-    """Return an unfitted pipeline of imputer, scaler, one-hot encoder and configured estimator."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    numeric = make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
-    )
-    categorical = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="(missing)", missing_values=None),
-        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-    )
-    preparation = ColumnTransformer(
-        [
-            ("numeric", numeric, list(columns.numeric)),
-            ("categorical", categorical, list(columns.categorical)),
-        ]
-    )
-    return make_pipeline(preparation, _estimator(columns, training, random_seed))
-
-
 def as_features(
     rows: pd.DataFrame, numeric: tuple[str, ...], categorical: tuple[str, ...]
 ) -> pd.DataFrame:
     """Return the features in the model's order, categories as objects with None for missing."""
-    features = rows[[*numeric, *categorical]].copy()
-    for name in numeric:  # rows accepted before larger numbers were refused may have some
-        features[name] = features[name].where(features[name].abs() <= MAX_NUMBER)
-    for name in categorical:
-        texts = features[name].astype("object")
-        features[name] = texts.where(texts.notna(), None)
-    return features
+    numbers = rows[[*numeric]]
+    # rows accepted before larger numbers were refused may have some
+    features = numbers.where(numbers.abs() <= MAX_NUMBER)
+    if not categorical:
+        return features
+    texts = {name: _shared_texts(rows[name]) for name in categorical}
+    return pd.concat([features, pd.DataFrame(texts, rows.index, dtype="object")], axis=1)
+
+
+def _shared_texts(cells: pd.Series[Any]) -> Texts:
+    """Return the cells as objects, one for each text, however often it occurs."""
+    codes, levels = pd.factorize(cells)
+    objects = np.array([*levels, None], dtype="object")
+    return objects[codes]  # code -1, of missing cells, is the last place
 
 
 def positive_probability(pipeline: Any, features: pd.DataFrame) -> Floats:
@@ -247,37 +228,6 @@ def environment() -> dict[str, Any]:
     """Return the Python and package versions a model depends on."""
     packages = {package: installed_version(package) for package in PACKAGES}
     return {"python_version": platform.python_version(), "packages": packages}
-
-
-def _estimator(columns: Columns, training: Training, random_seed: int) -> Any:
-    from sklearn import ensemble, linear_model, naive_bayes, tree
-
-    modules = (linear_model, tree, ensemble, naive_bayes)
-    chosen = next(getattr(m, training.estimator) for m in modules if hasattr(m, training.estimator))
-    defaults = {"max_iter": 1000} if training.estimator == "LogisticRegression" else {}
-    estimator = chosen(**defaults)
-    accepted = estimator.get_params()
-    if unknown := sorted(set(training.parameters) - set(accepted)):
-        raise ConfigError(
-            f"training.parameters: {training.estimator} has no {unknown}; "
-            f"it accepts {sorted(accepted)}"
-        )
-    seed = {"random_state": random_seed} if "random_state" in accepted else {}
-    parameters = {**seed, **training.parameters}
-    if isinstance(weights := parameters.get("class_weight"), dict):
-        parameters["class_weight"] = _by_class(weights, columns)
-    return estimator.set_params(**parameters)
-
-
-def _by_class(weights: Mapping[str, Any], columns: Columns) -> dict[int, Any]:
-    """Return weights by label under the classes the estimator knows: 1 is positive, 0 negative."""
-    known = {str(columns.negative_label): 0, str(columns.positive_label): 1}
-    if not known.keys() & weights.keys():
-        known = {"0": 0, "1": 1}
-    if unknown := sorted(weights.keys() - known.keys()):
-        labels = f"{str(columns.negative_label)!r} and {str(columns.positive_label)!r}"
-        raise ConfigError(f"training.parameters: class_weight names {unknown}; labels are {labels}")
-    return {known[label]: weight for label, weight in weights.items()}
 
 
 def _signature(content: Mapping[str, Any], key: bytes) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.config import Columns, Training
-from risk.models import attribution, model
+from risk.models import attribution, estimators, model
 from risk.models.attribution import (
     MAX_COMPARED,
     MAX_ROWS,
@@ -271,7 +271,7 @@ def risk():
     rows = mixed(rng.normal(size=400), rng.normal(size=400), rng.choice(["u", "v", None], 400))
     y = (rows["a"] + (rows["c"] == "u") + rng.normal(size=400) > 0.5) * 1
     features = model.as_features(rows, COLUMNS.numeric, COLUMNS.categorical)
-    pipeline = model.build(COLUMNS, Training(), random_seed=0).fit(features, y)
+    pipeline = estimators.build(COLUMNS, Training(), random_seed=0).fit(features, y)
     return lambda rows: model.positive_probability(
         pipeline, model.as_features(rows, COLUMNS.numeric, COLUMNS.categorical)
     )
