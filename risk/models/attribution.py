@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +20,9 @@ MAX_COMPARED = 200  # reference rows; the result is computed while a user waits 
 MANY_FEATURES = (
     20  # above, two orders: an order and its reverse still split pair interactions fairly
 )
-# The cells predicted are walks * features squared; of 1000 features this leaves 50 rows.
-MAX_CELLS, MIN_ROWS = 200_000_000, 50
+# The cells predicted are walks * features squared. These bounds are reached by 316 features, or 158
+# where it is to be quick; beyond 1000 or so they grow again, as fewer than 20 rows tell nothing.
+MAX_CELLS, MAX_QUICK_CELLS, MIN_ROWS = 200_000_000, 20_000_000, 20
 CELLS_AT_ONCE = 2_000_000  # bounds the memory
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -156,7 +156,7 @@ def attribute_each(
     # (walks, features): all pairs in their first order, then all in the next, hence the tile below
     orders = _orders(len(pairs), len(features), rng, n_rotations)
     first, last, weights = np.tile(pairs.T, len(orders) // len(pairs))
-    between = _predicted(predict, _walk(rows, first, last, orders), orders.size)
+    between = _between(predict, rows, first, last, orders)
     # (features, walks, outputs): gains[k, i] belongs to the feature that walk i switches as its
     # k-th. Each sum telescopes, so parts add up whatever the model does.
     gains = np.diff([ends[first], *between, ends[last]], axis=0)
@@ -199,7 +199,7 @@ def _effort(n_features: int, *, thorough: bool) -> tuple[int, int]:
     if n_features <= ALL_ORDERS or (thorough and n_features <= MANY_FEATURES):
         return MAX_ROWS, MAX_ROTATIONS
     # two orders of nearly twice as many pairs as rows
-    affordable = MAX_CELLS // (4 * n_features**2)
+    affordable = (MAX_CELLS if thorough else MAX_QUICK_CELLS) // (4 * n_features**2)
     return max(MIN_ROWS, min(MAX_ROWS if thorough else QUICK_ROWS, affordable)), 1
 
 
@@ -262,7 +262,7 @@ def attribute_row(
     orders = _orders(n, n_features, rng, n_rotations)
     first = np.tile(np.arange(n), len(orders) // n)
     last = np.full_like(first, n)  # no pairing by rank: each reference row becomes the same row
-    between = _predicted(predict_proba, _walk(rows, first, last, orders), orders.size)
+    between = _between(predict_proba, rows, first, last, orders)
     end = np.repeat(predict_proba(row[[*reference]]), len(orders))
     gains = np.diff([usual[chosen][first], *between, end], axis=0)
     # From the k-th of an order to the feature's own column: (walks, features). Kept by reference
@@ -272,17 +272,6 @@ def attribute_row(
     of_pairs = by_feature.reshape(-1, n, n_features).mean(axis=0)  # over the orders of each row
     errors = of_pairs.std(axis=0, ddof=1) / np.sqrt(n)
     return Contributions(float(usual[chosen].mean()), of_pairs.mean(axis=0), errors, n)
-
-
-def _predicted(
-    predict: Callable[[pd.DataFrame], Floats], steps: Iterator[pd.DataFrame], cells: int
-) -> list[Floats]:
-    """Predict many steps of so many cells at once: for most models a call costs more than rows."""
-    predicted: list[Floats] = []
-    while some := list(islice(steps, max(CELLS_AT_ONCE // cells, 1))):
-        rows = pd.concat(some, ignore_index=True)
-        predicted += np.split(predict(rows), len(some))
-    return predicted
 
 
 def _spread(risk: Floats, most: int) -> Integers:
@@ -320,12 +309,35 @@ def _orders(
     return np.concatenate([rotated, rotated[:, ::-1]])
 
 
-def _walk(
-    rows: pd.DataFrame, first: Integers, last: Integers, orders: Integers
-) -> Iterator[pd.DataFrame]:
-    """Yield the rows between first and last: one feature switched in each order, then two, ..."""
+def _between(
+    predict: Callable[[pd.DataFrame], Floats],
+    rows: pd.DataFrame,
+    first: Integers,
+    last: Integers,
+    orders: Integers,
+) -> list[Floats]:
+    """Predict the rows between first and last: one feature switched in each order, then two, ..."""
     positions = np.argsort(orders, axis=1)  # the inverse: when each feature is switched
-    for step in range(1, len(rows.columns)):  # steps 0 and p are rows whose prediction is known
-        taken = np.where(positions < step, last[:, None], first[:, None])  # (walks, features)
-        # column by column: as one array, numbers and categories would lose their types
-        yield pd.DataFrame({c: rows[c].array.take(taken[:, j]) for j, c in enumerate(rows)})
+    n_features, predicted = orders.shape[1], []
+    at_once = max(CELLS_AT_ONCE // orders.size, 1)  # for most models a call costs more than rows
+    for start in range(1, n_features, at_once):  # steps 0 and p are rows whose prediction is known
+        steps = np.arange(start, min(start + at_once, n_features))
+        switched = positions < steps[:, None, None]  # (steps, walks, features)
+        taken = np.where(switched, last[:, None], first[:, None]).reshape(-1, n_features)
+        predicted += np.split(predict(_mixed(rows, taken)), len(steps))
+    return predicted
+
+
+def _mixed(rows: pd.DataFrame, taken: Integers) -> pd.DataFrame:
+    """Return a frame each cell of which comes from the row that `taken` names, (n, features)."""
+    is_number = (rows.dtypes == "float64").to_numpy()
+    names = rows.columns[is_number]
+    numbers = rows[names].to_numpy()[taken[:, is_number], np.arange(len(names))]
+    frame = pd.DataFrame(numbers, columns=names)
+    if is_number.all():
+        return frame
+    # column by column: as one array, categories would lose their types
+    others = {
+        name: rows[name].array.take(taken[:, j]) for j, name in enumerate(rows) if not is_number[j]
+    }
+    return pd.concat([frame, pd.DataFrame(others)], axis=1)[list(rows)]

@@ -27,6 +27,7 @@ from risk.stats.scores import Estimate
 
 ENOUGH_TO_DESCRIBE = 200
 MAX_POOLED = 40
+MAX_DESCRIBED = 100  # findings with distances, which are bootstrapped; the strongest come first
 MAX_EXPLAINED, MAX_PARTS = 2, 3
 
 
@@ -111,7 +112,12 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
     labelled = outcomes.labelled(rows, predictions, ripened, manifest.target)
     scores = outcomes.scores(monitored, rows, predictions, labelled, config)
     seen = outcomes.labelled(rows, predictions, informing, manifest.target)
-    found = [findings.of_evidence(e, monitored.reference, recent) for e in _worth_telling(evidence)]
+    found = [
+        findings.of_evidence(
+            told, monitored.reference, recent, described=i < MAX_DESCRIBED or told.alarm
+        )
+        for i, told in enumerate(_worth_telling(evidence))
+    ]
     found = [outcomes.with_scores(each, monitored, seen, config) for each in found]
     found = [
         *_of_the_feed(found, batch, monitored, config),

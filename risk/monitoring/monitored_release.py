@@ -17,7 +17,7 @@ from risk.config import Config
 from risk.models import dating, model, releases
 from risk.models.dating import INGESTION, Change, is_since
 from risk.models.model import Model
-from risk.monitoring import detector, loss_ratios, performance_estimation
+from risk.monitoring import compressed_pickle, detector, loss_ratios, performance_estimation
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.multivariate import Reconstruction, fit_reconstruction
 from risk.monitoring.performance_estimation import Calibration
@@ -26,7 +26,8 @@ from risk.monitoring.reference import EXPECTED_LOSS, PREDICTION, RECONSTRUCTION,
 from risk.schema import ROW_HASH
 
 Floats = NDArray[np.float64]
-SAMPLE_ROWS = 2000
+SAMPLE_ROWS, MIN_SAMPLE_ROWS = 2000, 500
+SAMPLE_CELLS = 150_000  # where there are so many columns that they would be fewer rows
 ENOUGH_TO_REMEMBER = 200
 MAX_TO_CALIBRATE = 10_000
 FORMER_MODULES = {  # as releases made before the packages call them
@@ -151,12 +152,13 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     batches = _batches(reference, frame[known], own=True)
     before = _batches(reference, frame[~known], own=False)
     settled = detector.settle(reference, batches, Rules.of(config), before=before)
-    sample = rows[known].nsmallest(SAMPLE_ROWS, ROW_HASH)[columns.features]
+    n_sample = min(SAMPLE_ROWS, max(MIN_SAMPLE_ROWS, SAMPLE_CELLS // len(columns.features)))
+    sample = rows[known].nsmallest(n_sample, ROW_HASH)[columns.features]
     if record.kept:
         settled, sample = settled.keeping(record.kept.reference), record.kept.sample
     return {
         model.REFERENCE: settled.to_json().encode(),
-        model.DERIVED: pickle.dumps((calibration, reconstruction), protocol=5),
+        model.DERIVED: compressed_pickle.dumps((calibration, reconstruction)),
         model.SAMPLE: store.parquet_bytes(sample),
     }
 
