@@ -11,7 +11,8 @@ Exits   0 success, 64 wrong usage, 65 too few rows or only one class, 69 databas
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -23,7 +24,7 @@ from risk.config import Config
 from risk.data import drops
 from risk.decisions.policy import How
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, training_data
+from risk.models import model, pipelines, releases, training_data
 from risk.models.dating import Change, is_since
 from risk.models.fitting import Fitted, fit, min_class_size
 from risk.models.model import Manifest
@@ -54,16 +55,18 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Challenger:
-    """The model this stage wrote."""
+    """The model this stage wrote, and the number of rare levels it pools, by column."""
 
     manifest: Manifest
+    pooled: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        pooled = "".join(f"; {n:,} rare levels of {name} pooled" for name, n in self.pooled.items())
         return (
             f"{MADE[self.manifest.made_by].format(self.manifest.estimator)} on "
             f"{self.manifest.rows_trained:,} rows ({self.manifest.rows_chosen}): "
             f"F1 {self.manifest.held_out_scores['f1']} in cross-validation, "
-            f"threshold {self.manifest.threshold:.2f} ({self.manifest.threshold_reason})"
+            f"threshold {self.manifest.threshold:.2f} ({self.manifest.threshold_reason}){pooled}"
         )
 
 
@@ -88,7 +91,7 @@ def run(
         manifest = content.model_copy(update={"made_by": how, "rows_chosen": chosen.reason})
         signed = model.sign(manifest, store.signing_key(config))
         store.write(config.model_folder / model.MANIFEST, signed)
-    return Challenger(manifest)
+    return Challenger(manifest, pipelines.pooled_levels(fitted.pipeline))
 
 
 def _retrain(config: Config, split: Split, since: Change | None) -> tuple[Chosen, Fitted]:
@@ -164,7 +167,7 @@ def _predicted_test_data(config: Config, fitted: Fitted) -> pd.DataFrame:
 
 
 def _unfitted(config: Config) -> Any:
-    return model.build(config.columns, config.training, random_seed=config.random_seed)
+    return pipelines.build(config.columns, config.training, random_seed=config.random_seed)
 
 
 def _adjusted(config: Config, how: How) -> Any:

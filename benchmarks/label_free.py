@@ -23,8 +23,8 @@ from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
-from risk.config import Columns, CostMatrix, Training
-from risk.models import model
+from risk.config import Columns, Training
+from risk.models import model, pipelines
 from risk.monitoring import performance_estimation
 from risk.stats.expected import expected_scores
 from risk.stats.scores import Estimate, score_all
@@ -94,7 +94,7 @@ def errors(case: Case, chunks: int, rng: np.random.Generator) -> pd.DataFrame:
     """Train, fit on reference rows, and estimate the score of each chunk."""
     train, chance = case.rows(TRAINED, 0, rng)
     features = model.as_features(train, COLUMNS.numeric, COLUMNS.categorical)
-    pipeline = model.build(COLUMNS, Training(estimator=case.estimator), random_seed=0)
+    pipeline = pipelines.build(COLUMNS, Training(estimator=case.estimator), random_seed=0)
     pipeline.fit(features, (rng.random(TRAINED) < chance).astype(int))
 
     def predicted(n: int, shift: float) -> tuple[pd.DataFrame, Any, Any, Any]:
@@ -113,10 +113,11 @@ def errors(case: Case, chunks: int, rng: np.random.Generator) -> pd.DataFrame:
     for shift in np.linspace(0, 1, chunks):
         rows, chance, truth, proba = predicted(CHUNK, float(shift))
         label = proba >= 0.5
+        chances = ours.chances(rows, proba, ours.expected(rows, proba))
         estimates = {
             "reference value kept": kept,
             "CBPE": expected_scores(proba, label, isotonic.predict(proba)),
-            "ours": ours.estimate(rows, proba, label, cost=CostMatrix(), confidence=0.95),
+            "ours": expected_scores(proba, label, chances),
             "truth": expected_scores(proba, label, chance),
         }
         realised = score_all(truth, proba, label)

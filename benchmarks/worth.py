@@ -44,7 +44,7 @@ from risk.decisions.codes import Action  # noqa: E402
 from risk.errors import RiskError  # noqa: E402
 from risk.ledger import lease  # noqa: E402
 from risk.ledger.ledger import Ledger  # noqa: E402
-from risk.models import fitting, model, releases  # noqa: E402
+from risk.models import fitting, model, pipelines, releases  # noqa: E402
 
 Labels = NDArray[np.int8]
 Counts = NDArray[np.int64]  # true positives, false positives, false negatives of a drop
@@ -154,7 +154,7 @@ def _install(folder: Path, stream: Stream) -> Config:
 def _fit(config: Config, rows: pd.DataFrame) -> tuple[Any, float]:
     columns = config.columns
     typed = _typed(config, rows)
-    unfitted = model.build(columns, config.training, random_seed=config.random_seed)
+    unfitted = pipelines.build(columns, config.training, random_seed=config.random_seed)
     fitted = fitting.fit(unfitted, typed.dropna(subset=[columns.target]), config)
     return fitted.pipeline, fitted.threshold.value
 

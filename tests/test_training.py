@@ -1,5 +1,6 @@
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from risk import schema, store
 from risk.config import ESTIMATORS, CostMatrix, Training
 from risk.data import drops
 from risk.errors import ConfigError, DataError
-from risk.models import fitting, model, releases
+from risk.models import fitting, model, pipelines, releases
 from risk.models.dating import Change
 from risk.stats.threshold import highest_f1
 from tests.factories import HEADER, first_release, once
@@ -98,6 +99,17 @@ def test_every_estimator_of_the_list_trains(world, ledger, name):
 
     assert challenger.manifest.estimator == name
     assert str(challenger).startswith(f"{name} trained on 31 rows (all rows): F1 ")
+
+
+def test_rare_levels_that_are_pooled_are_named(world, ledger):
+    """A model that does not tell them apart must not look as if it did."""
+    ingestion.run(world.config, ledger)
+    challenger = training.run(world.config, ledger)
+
+    assert "pooled" not in str(challenger)
+    assert str(replace(challenger, pooled={"city": 4001})).endswith(
+        "; 4,001 rare levels of city pooled"
+    )
 
 
 def test_parameters_reach_the_estimator_and_wrong_ones_are_named(world, ledger):
@@ -431,7 +443,7 @@ def test_classes_can_be_weighted_by_label(world, labels):
     weights = {key_of_positive: 5, key_of_negative: 1}
     chosen = Training(parameters={"class_weight": weights})
 
-    estimator = model.build(columns, chosen, random_seed=0)[-1]
+    estimator = pipelines.build(columns, chosen, random_seed=0)[-1]
 
     assert estimator.class_weight == {1: 5, 0: 1}
 
@@ -440,4 +452,4 @@ def test_a_weight_of_an_unknown_label_is_a_wrong_setting(world):
     chosen = Training(parameters={"class_weight": {"left": 5}})
 
     with pytest.raises(ConfigError, match=r"class_weight names \['left'\]; labels are '0' and '1'"):
-        model.build(world.config.columns, chosen, random_seed=0)
+        pipelines.build(world.config.columns, chosen, random_seed=0)

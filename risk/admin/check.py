@@ -14,7 +14,7 @@ from risk.decisions import damage
 from risk.errors import ConfigError, LedgerError, ModelError, NoLedger, RiskError, StorageError
 from risk.explain.plain_words import counted
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import pipelines, releases
 from risk.notify import channels
 
 REBUILD = "run: python ingestion.py, which rebuilds it"
@@ -77,7 +77,7 @@ def _caught(examine: Callable[[Config], object], config: Config) -> Iterator[Fau
 
 
 def _settings(config: Config) -> None:
-    model.build(config.columns, config.training, random_seed=config.random_seed)
+    pipelines.build(config.columns, config.training, random_seed=config.random_seed)
     for path in (config.input_folder, config.test_data):
         if not path.exists():
             raise ConfigError(f"{config.name_of(path)} does not exist; correct the settings")

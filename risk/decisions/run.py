@@ -18,7 +18,7 @@ from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standin
 from risk.decisions.policy import Choice
 from risk.errors import DataError, ModelError, RiskError
 from risk.ledger.ledger import Ledger
-from risk.models import evaluation, model, recalibration, releases, training_data
+from risk.models import evaluation, model, pipelines, recalibration, releases, training_data
 from risk.models.dating import is_since
 from risk.models.evaluation import ripe
 from risk.models.fitting import fit
@@ -68,7 +68,7 @@ def first_training(config: Config, rows: pd.DataFrame) -> int:
     """Return the labelled rows of a first training; fit a model to them that is thrown away."""
     target = config.columns.target
     known = ripe(training_data.without_test(config, rows), target)
-    pipeline = model.build(config.columns, config.training, random_seed=config.random_seed)
+    pipeline = pipelines.build(config.columns, config.training, random_seed=config.random_seed)
     fit(pipeline, known, config)
     if ripe(drops.read_whole(config, config.test_data), target).empty:
         raise DataError(f"{config.name_of(config.test_data)} has no labelled row to score it on")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,23 +13,40 @@ from numpy.typing import NDArray
 # Rows of each table. Up to 998 pairs take 8 orders each, and every step but the last is predicted:
 # about 8000 predictions per feature.
 MAX_ROWS = 500
+QUICK_ROWS = 200  # up to 398 pairs of two orders each: a tenth of the predictions (ADR 34)
 MAX_ROTATIONS = 4  # of an order, plus the reverse of each: 8 orders per pair
+ALL_ORDERS = 3  # features whose rotations and their reverses are all orders there are
 MAX_COMPARED = 200  # reference rows; the result is computed while a user waits (ADR 14)
 MANY_FEATURES = (
     20  # above, two orders: an order and its reverse still split pair interactions fairly
 )
-STEPS_AT_ONCE = 50  # of at most 1600 rows each, and of 400 with many features: bounds the memory
+# The cells predicted are walks * features squared. These bounds are reached by 316 features, or 158
+# where it is to be quick; beyond 1000 or so they grow again, as fewer than 20 rows tell nothing.
+MAX_CELLS, MAX_QUICK_CELLS, MIN_ROWS = 200_000_000, 20_000_000, 20
+CELLS_AT_ONCE = 2_000_000  # bounds the memory
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """The mean predictions of two tables, and each feature's part of the change, largest first."""
+    """The mean predictions of two tables, and each feature's part of the change, largest first.
+
+    `errors` are the standard errors of the parts due to the rows and orders that were taken, None
+    where a table has a single row.
+    """
 
     before: float
     after: float
     parts: dict[str, float]
+    errors: dict[str, float | None]
+
+
+class Predicted(NamedTuple):
+    """Rows of the features, and what is predicted for them, (n_rows, n_outputs)."""
+
+    rows: pd.DataFrame
+    numbers: Floats
 
 
 @dataclass(frozen=True)
@@ -76,16 +93,20 @@ def attribute(
     The rows of both tables are paired by the rank of their predictions, so that features that did
     not change differ little within a pair. Tables of different length share rows between pairs,
     each row keeping its weight; of more than 500 rows, every n-th in the order of the predictions
-    is taken, and what their mean misses of the table's is shared equally by the features. With
+    is taken, fewer where more than 316 features would make the predictions too many, and what
+    their mean misses of the table's is shared equally by the features. With
     f(S) the mean prediction of pairs whose features S come from `after`, the others from `before`,
     the part of feature j is its Shapley value [1]_,
 
     .. math:: \phi_j = \mathrm{mean}_\pi \, [f(\pi_{<j} \cup j) - f(\pi_{<j})],
 
     the mean being over orders of the features: per pair a random one, up to four rotations of it
-    and the reverse of each [2]_. Up to three features these are all orders there are, so nothing
-    depends on `rng`. Budhathoki et al. [3]_ attribute the change to causal mechanisms alike; here
-    each column is a mechanism of its own, so a part says what the model saw, not why it happened.
+    (beyond 20 features only itself) and the reverse of each [2]_. Up to three features these are
+    all orders there are, so nothing depends on `rng`. The standard errors tell how far the parts of
+    all rows and orders may be; rows being taken evenly, they come from the differences between
+    neighbours [4]_ in the shorter table. Budhathoki et al. [3]_ attribute the change to causal
+    mechanisms alike; here each column is a mechanism of its own, so a part says what the model saw,
+    not why it happened.
 
     References
     ----------
@@ -95,6 +116,7 @@ def attribute(
        Estimation", Journal of Machine Learning Research 23 (2022) 1-46.
     .. [3] Budhathoki, Janzing, Bloebaum and Ng, "Why did the distribution change?",
        AISTATS 2021, PMLR 130, 1666-1674.
+    .. [4] Wolter, "Introduction to Variance Estimation", 2nd ed., Springer (2007), chapter 8.
 
     Examples
     --------
@@ -105,25 +127,80 @@ def attribute(
     >>> {name: round(float(part), 2) for name, part in found.parts.items()}
     {'x': 0.3, 'y': -0.1}
     """
-    tables = [before[[*features]], after[[*features]]]
-    risks = [predict_proba(table) for table in tables]
-    chosen = [_spread(risk) for risk in risks]
-    rows = pd.concat([table.iloc[c] for table, c in zip(tables, chosen, strict=True)])
-    ends = np.concatenate([risk[c] for risk, c in zip(risks, chosen, strict=True)])
+    tables = (table[[*features]] for table in (before, after))
+    predicted = (Predicted(table, predict_proba(table)[:, None]) for table in tables)
+    (found,) = attribute_each(lambda rows: predict_proba(rows)[:, None], *predicted, rng=rng)
+    return found
+
+
+def attribute_each(
+    predict: Callable[[pd.DataFrame], Floats],
+    before: Predicted,
+    after: Predicted,
+    *,
+    rng: np.random.Generator,
+    thorough: bool = True,
+) -> list[Attribution]:
+    """Attribute the changes of several means in one pass, as `attribute` does that of one.
+
+    `predict` gives a row of numbers for each row of a frame of the features; of these the first
+    pairs the rows. Unless `thorough`, of more than three features 200 rows of each table do, in a
+    random order and its reverse.
+    """
+    features = list(before.rows)
+    max_rows, n_rotations = _effort(len(features), thorough=thorough)
+    chosen = [_spread(table.numbers[:, 0], max_rows) for table in (before, after)]
+    rows = pd.concat([before.rows.iloc[chosen[0]], after.rows.iloc[chosen[1]]])
+    ends = np.concatenate([before.numbers[chosen[0]], after.numbers[chosen[1]]])
     pairs = _pairs(len(chosen[0]), len(chosen[1]))  # (pairs, 3)
     # (walks, features): all pairs in their first order, then all in the next, hence the tile below
-    orders = _orders(len(pairs), len(features), rng)
+    orders = _orders(len(pairs), len(features), rng, n_rotations)
     first, last, weights = np.tile(pairs.T, len(orders) // len(pairs))
-    between = [predict_proba(mixed) for mixed in _walk(rows, first, last, orders)]
-    # (features, walks): gains[k, i] belongs to the feature that walk i switches as its k-th, so
-    # orders.T is what to add it to. Each sum telescopes, so parts add up whatever the model does.
+    between = _between(predict, rows, first, last, orders)
+    # (features, walks, outputs): gains[k, i] belongs to the feature that walk i switches as its
+    # k-th. Each sum telescopes, so parts add up whatever the model does.
     gains = np.diff([ends[first], *between, ends[last]], axis=0)
-    parts = np.bincount(orders.T.ravel(), (gains * weights / weights.sum()).ravel())
-    means = [float(risk.mean()) for risk in risks]
+    gains *= (weights / weights.sum())[:, None]
+    of_shorter = last if len(chosen[1]) <= len(chosen[0]) else first
+    found = []
+    for output, gain in enumerate(np.moveaxis(gains, 2, 0)):
+        start, end = (float(table.numbers[:, output].mean()) for table in (before, after))
+        parts, errors = _summed(gain, orders, of_shorter, end - start)
+        ranked = [features[i] for i in np.argsort(-np.abs(parts), kind="stable")]
+        part, error = (dict(zip(features, x.tolist(), strict=True)) for x in (parts, errors))
+        found.append(
+            Attribution(
+                start,
+                end,
+                {name: part[name] for name in ranked},
+                {name: None if np.isnan(error[name]) else error[name] for name in ranked},
+            )
+        )
+    return found
+
+
+def _summed(
+    gains: Floats, orders: Integers, row_of_walk: Integers, change: float
+) -> tuple[Floats, Floats]:
+    """Return each feature's part and its error, from the gains of all walks in walking order."""
+    parts = np.bincount(orders.T.ravel(), gains.ravel()).astype("float64")
+    _, row = np.unique(row_of_walk, return_inverse=True)
+    n = int(row.max()) + 1
+    of_rows = np.bincount((orders.T * n + row).ravel(), gains.ravel()).reshape(-1, n)
+    # Rows are in the order of their predictions; each has the same weight, 1 / n.
+    errors = np.sqrt((np.diff(of_rows) ** 2).sum(axis=1) / 2 * n / max(n - 1, 1))
     # The sample's change is not quite the tables', for which no feature is to blame.
-    parts += (means[1] - means[0] - parts.sum()) / len(parts)
-    ranked = sorted(zip(features, parts.tolist(), strict=True), key=lambda part: -abs(part[1]))
-    return Attribution(means[0], means[1], dict(ranked))
+    parts += (change - parts.sum()) / len(parts)
+    return parts, errors if n > 1 else np.full(len(parts), np.nan)
+
+
+def _effort(n_features: int, *, thorough: bool) -> tuple[int, int]:
+    """Return the rows to take of each table, and the rotations of an order for each pair."""
+    if n_features <= ALL_ORDERS or (thorough and n_features <= MANY_FEATURES):
+        return MAX_ROWS, MAX_ROTATIONS
+    # two orders of nearly twice as many pairs as rows
+    affordable = (MAX_CELLS if thorough else MAX_QUICK_CELLS) // (4 * n_features**2)
+    return max(MIN_ROWS, min(MAX_ROWS if thorough else QUICK_ROWS, affordable)), 1
 
 
 def attribute_row(
@@ -185,7 +262,7 @@ def attribute_row(
     orders = _orders(n, n_features, rng, n_rotations)
     first = np.tile(np.arange(n), len(orders) // n)
     last = np.full_like(first, n)  # no pairing by rank: each reference row becomes the same row
-    between = _predicted(predict_proba, _walk(rows, first, last, orders))
+    between = _between(predict_proba, rows, first, last, orders)
     end = np.repeat(predict_proba(row[[*reference]]), len(orders))
     gains = np.diff([usual[chosen][first], *between, end], axis=0)
     # From the k-th of an order to the feature's own column: (walks, features). Kept by reference
@@ -197,18 +274,7 @@ def attribute_row(
     return Contributions(float(usual[chosen].mean()), of_pairs.mean(axis=0), errors, n)
 
 
-def _predicted(
-    predict_proba: Callable[[pd.DataFrame], Floats], steps: Iterator[pd.DataFrame]
-) -> list[Floats]:
-    """Predict many steps at once: for most models a call costs more than its rows."""
-    predicted: list[Floats] = []
-    while some := list(islice(steps, STEPS_AT_ONCE)):
-        rows = pd.concat(some, ignore_index=True)
-        predicted += np.split(predict_proba(rows), len(some))
-    return predicted
-
-
-def _spread(risk: Floats, most: int = MAX_ROWS) -> Integers:
+def _spread(risk: Floats, most: int) -> Integers:
     """Return row positions in order of risk: all, or the middle of each of `most` equal strata."""
     # No random sample: the middles of strata of the risk nearly keep its mean, and are the same
     # each time.
@@ -243,12 +309,35 @@ def _orders(
     return np.concatenate([rotated, rotated[:, ::-1]])
 
 
-def _walk(
-    rows: pd.DataFrame, first: Integers, last: Integers, orders: Integers
-) -> Iterator[pd.DataFrame]:
-    """Yield the rows between first and last: one feature switched in each order, then two, ..."""
+def _between(
+    predict: Callable[[pd.DataFrame], Floats],
+    rows: pd.DataFrame,
+    first: Integers,
+    last: Integers,
+    orders: Integers,
+) -> list[Floats]:
+    """Predict the rows between first and last: one feature switched in each order, then two, ..."""
     positions = np.argsort(orders, axis=1)  # the inverse: when each feature is switched
-    for step in range(1, len(rows.columns)):  # steps 0 and p are rows whose prediction is known
-        taken = np.where(positions < step, last[:, None], first[:, None])  # (walks, features)
-        # column by column: as one array, numbers and categories would lose their types
-        yield pd.DataFrame({c: rows[c].array.take(taken[:, j]) for j, c in enumerate(rows)})
+    n_features, predicted = orders.shape[1], []
+    at_once = max(CELLS_AT_ONCE // orders.size, 1)  # for most models a call costs more than rows
+    for start in range(1, n_features, at_once):  # steps 0 and p are rows whose prediction is known
+        steps = np.arange(start, min(start + at_once, n_features))
+        switched = positions < steps[:, None, None]  # (steps, walks, features)
+        taken = np.where(switched, last[:, None], first[:, None]).reshape(-1, n_features)
+        predicted += np.split(predict(_mixed(rows, taken)), len(steps))
+    return predicted
+
+
+def _mixed(rows: pd.DataFrame, taken: Integers) -> pd.DataFrame:
+    """Return a frame each cell of which comes from the row that `taken` names, (n, features)."""
+    is_number = (rows.dtypes == "float64").to_numpy()
+    names = rows.columns[is_number]
+    numbers = rows[names].to_numpy()[taken[:, is_number], np.arange(len(names))]
+    frame = pd.DataFrame(numbers, columns=names)
+    if is_number.all():
+        return frame
+    # column by column: as one array, categories would lose their types
+    others = {
+        name: rows[name].array.take(taken[:, j]) for j, name in enumerate(rows) if not is_number[j]
+    }
+    return pd.concat([frame, pd.DataFrame(others)], axis=1)[list(rows)]

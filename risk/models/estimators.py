@@ -15,11 +15,13 @@ WITHOUT_OUTPUT = {"lightgbm": {"verbose": -1}, "xgboost": {"verbosity": 0}}
 NEEDED = ("fit", "predict_proba", "get_params", "set_params")
 
 
-def make(columns: Columns, training: Training, *, random_seed: int) -> Any:
-    """Return the unfitted classifier of the settings."""
+def make(
+    columns: Columns, training: Training, *, random_seed: int, defaults: Mapping[str, Any]
+) -> Any:
+    """Return the unfitted classifier of the settings, which may replace the `defaults`."""
     name = training.estimator
     try:
-        estimator = _class_of(name)(**_defaults(name))
+        estimator = _class_of(name)(**_defaults(name), **defaults)
     except TypeError as error:
         raise ConfigError(f"training.estimator: {name} needs arguments: {error}") from None
     accepted = estimator.get_params()

@@ -1,4 +1,4 @@
-"""The classifier: construction, manifest, signature and loading."""
+"""The classifier: manifest, signature, loading and prediction."""
 
 from __future__ import annotations
 
@@ -14,21 +14,17 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from risk.config import Columns, Training
 from risk.errors import ConfigError, ModelError
 from risk.models import estimators
 from risk.models.dating import Change
 from risk.schema import MAX_NUMBER
 from risk.stats.scores import Estimate
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 MANIFEST = "manifest.json"
 REFERENCE = "reference.json"
@@ -47,9 +43,11 @@ UNREADABLE = (  # what unpickling raises if a package has changed
     ValueError,
     pickle.UnpicklingError,
 )
+ROWS_AT_ONCE = 20_000  # predicted
 PREDICTING = Lock()  # scikit-learn replaces the warning filters, which all threads share
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
+Texts = np.ndarray[Any, np.dtype[np.object_]]
 
 
 class Manifest(BaseModel):
@@ -111,48 +109,37 @@ class Model:
 
     def predict_proba(self, rows: pd.DataFrame) -> Floats:
         """Return the probability of the positive label for each row."""
-        features = as_features(rows, self.manifest.numeric, self.manifest.categorical)
-        return positive_probability(self.pipeline, features)
+        numeric, categorical = self.manifest.numeric, self.manifest.categorical
+        # in blocks, as the prepared features of all rows would take far more memory than the rows
+        blocks = (
+            as_features(rows.iloc[start : start + ROWS_AT_ONCE], numeric, categorical)
+            for start in range(0, max(len(rows), 1), ROWS_AT_ONCE)
+        )
+        return np.concatenate([positive_probability(self.pipeline, block) for block in blocks])
 
     def predict(self, y_pred_proba: Floats) -> Labels:
         """Convert probabilities to labels: 1 from the threshold on, else 0."""
         return (y_pred_proba >= self.manifest.threshold).astype("int8")
 
 
-def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline:
-    """Return an unfitted pipeline of imputer, scaler, one-hot encoder and configured estimator."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    numeric = make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
-    )
-    categorical = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="(missing)", missing_values=None),
-        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-    )
-    preparation = ColumnTransformer(
-        [
-            ("numeric", numeric, list(columns.numeric)),
-            ("categorical", categorical, list(columns.categorical)),
-        ]
-    )
-    return make_pipeline(preparation, estimators.make(columns, training, random_seed=random_seed))
-
-
 def as_features(
     rows: pd.DataFrame, numeric: tuple[str, ...], categorical: tuple[str, ...]
 ) -> pd.DataFrame:
     """Return the features in the model's order, categories as objects with None for missing."""
-    features = rows[[*numeric, *categorical]].copy()
-    for name in numeric:  # rows accepted before larger numbers were refused may have some
-        features[name] = features[name].where(features[name].abs() <= MAX_NUMBER)
-    for name in categorical:
-        texts = features[name].astype("object")
-        features[name] = texts.where(texts.notna(), None)
-    return features
+    numbers = rows[[*numeric]]
+    # rows accepted before larger numbers were refused may have some
+    features = numbers.where(numbers.abs() <= MAX_NUMBER)
+    if not categorical:
+        return features
+    texts = {name: _shared_texts(rows[name]) for name in categorical}
+    return pd.concat([features, pd.DataFrame(texts, rows.index, dtype="object")], axis=1)
+
+
+def _shared_texts(cells: pd.Series[Any]) -> Texts:
+    """Return the cells as objects, one for each text, however often it occurs."""
+    codes, levels = pd.factorize(cells)
+    objects = np.array([*levels, None], dtype="object")
+    return objects[codes]  # code -1, of missing cells, is the last place
 
 
 def positive_probability(pipeline: Any, features: pd.DataFrame) -> Floats:

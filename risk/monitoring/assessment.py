@@ -13,12 +13,12 @@ import pandas as pd
 
 from risk.config import Config
 from risk.models import attribution
-from risk.models.attribution import Attribution
+from risk.models.attribution import Attribution, Predicted
 from risk.monitoring import broken_feed, detector, findings, multivariate, outcomes
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector, State
 from risk.monitoring.findings import Finding
-from risk.monitoring.monitored_release import MonitoredRelease
+from risk.monitoring.monitored_release import MonitoredRelease, expected_brier
 from risk.monitoring.outcomes import INFORMS
 from risk.monitoring.profile import Profile, cells_moved, count, numeric_column
 from risk.schema import ROW_HASH
@@ -27,6 +27,7 @@ from risk.stats.scores import Estimate
 
 ENOUGH_TO_DESCRIBE = 200
 MAX_POOLED = 40
+MAX_DESCRIBED = 100  # findings with distances, which are bootstrapped; the strongest come first
 MAX_EXPLAINED, MAX_PARTS = 2, 3
 
 
@@ -111,20 +112,28 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
     labelled = outcomes.labelled(rows, predictions, ripened, manifest.target)
     scores = outcomes.scores(monitored, rows, predictions, labelled, config)
     seen = outcomes.labelled(rows, predictions, informing, manifest.target)
-    found = [findings.of_evidence(e, monitored.reference, recent) for e in _worth_telling(evidence)]
+    found = [
+        findings.of_evidence(
+            told, monitored.reference, recent, described=i < MAX_DESCRIBED or told.alarm
+        )
+        for i, told in enumerate(_worth_telling(evidence))
+    ]
     found = [outcomes.with_scores(each, monitored, seen, config) for each in found]
+    found = [
+        *_of_the_feed(found, batch, monitored, config),
+        *outcomes.estimate_and_truth(labelled, manifest.threshold, config),
+    ]
+    alarmed = any(each.drift_detected for each in found)
+    changes = explain(monitored, rows, predictions, config, thorough=alarmed) if len(rows) else []
     return Assessment(
-        findings=(
-            *_of_the_feed(found, batch, monitored, config),
-            *outcomes.estimate_and_truth(labelled, manifest.threshold, config),
-        ),
+        findings=tuple(found),
         state=state,
         profile=profile,
         predictions=predictions,
-        attribution=(told_why := explain(monitored, rows, config) if len(rows) else None),
+        attribution=changes[0] if changes else None,
         scores=scores,
         n_positive=int(labelled["y_true"].sum()) if len(labelled) else None,
-        cause=_cause(monitored, told_why, rows, recent, config) if told_why else {},
+        cause=_cause(monitored, changes, recent) if changes else {},
     )
 
 
@@ -148,23 +157,36 @@ def _domain(
     return Profile(0, {detector.DOMAIN: count(cells.codes(now), cells.size)})
 
 
-def explain(monitored: MonitoredRelease, rows: pd.DataFrame, config: Config) -> Attribution:
-    """Attribute the change of the mean predicted risk since training to the features."""
-    features = monitored.champion.manifest.features
-    rng = np.random.default_rng(config.random_seed)
-    return attribution.attribute(
-        monitored.champion.predict_proba, monitored.sample, rows[features], features, rng=rng
+def explain(
+    monitored: MonitoredRelease,
+    rows: pd.DataFrame,
+    predictions: pd.DataFrame,
+    config: Config,
+    *,
+    thorough: bool,
+) -> list[Attribution]:
+    """Attribute the change of the mean predicted risk since training to the features.
+
+    The second is that of the mean expected loss, where that can be estimated.
+    """
+    numbers = [predictions["y_pred_proba"].to_numpy()]
+    if monitored.calibration:
+        numbers.append(expected_brier(predictions["expected_proba"].to_numpy(), numbers[0]))
+    sample, features = monitored.sample, monitored.champion.manifest.features
+    return attribution.attribute_each(
+        monitored.risk_and_loss,
+        Predicted(sample[features], monitored.risk_and_loss(sample)),
+        Predicted(rows[features], np.column_stack(numbers)),
+        rng=np.random.default_rng(config.random_seed),
+        thorough=thorough,
     )
 
 
 def _cause(
-    monitored: MonitoredRelease,
-    risk: Attribution,
-    rows: pd.DataFrame,
-    recent: Profile,
-    config: Config,
+    monitored: MonitoredRelease, changes: Sequence[Attribution], recent: Profile
 ) -> dict[str, Any]:
     """Return how the features changed that contributed most, and what changed the loss."""
+    risk, *loss = changes
     columns = {column.name: column for column in monitored.reference.columns}
     moved = {
         name: [
@@ -174,13 +196,7 @@ def _cause(
         for name, now in ((name, recent.counts[name]) for name in list(risk.parts)[:MAX_EXPLAINED])
         if any(now)
     }
-    if not monitored.calibration:
-        return {"moved": moved, "loss": None}
-    rng, features = np.random.default_rng(config.random_seed), list(risk.parts)
-    loss = attribution.attribute(
-        monitored.expected_loss, monitored.sample, rows[features], features, rng=rng
-    )
-    return {"moved": moved, "loss": _largest(loss)}
+    return {"moved": moved, "loss": _largest(loss[0]) if loss else None}
 
 
 def _largest(changed: Attribution) -> dict[str, Any]:

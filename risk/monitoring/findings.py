@@ -104,11 +104,16 @@ class Finding:
         return kept
 
 
-def of_evidence(evidence: Evidence, reference: Reference, recent: Profile) -> Finding:
-    """Return the findings of the detectors on one subject; `recent` are the latest rows."""
+def of_evidence(
+    evidence: Evidence, reference: Reference, recent: Profile, *, described: bool = True
+) -> Finding:
+    """Return the findings of the detectors on one subject; `recent` are the latest rows.
+
+    Distances are computed only of a subject that is to be `described`.
+    """
     moved = _moved(evidence, reference, recent)
     check = _check(evidence, reference.target)
-    distances = _distances(evidence.subject, reference, recent)
+    distances = _distances(evidence.subject, reference, recent) if described else {}
     p_value = next((distances[m].p_value for m in ("ks", "chisquare") if m in distances), None)
     return Finding(
         check_name=check,

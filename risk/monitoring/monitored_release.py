@@ -17,7 +17,7 @@ from risk.config import Config
 from risk.models import dating, model, releases
 from risk.models.dating import INGESTION, Change, is_since
 from risk.models.model import Model
-from risk.monitoring import detector, loss_ratios, performance_estimation
+from risk.monitoring import compressed_pickle, detector, loss_ratios, performance_estimation
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.multivariate import Reconstruction, fit_reconstruction
 from risk.monitoring.performance_estimation import Calibration
@@ -26,7 +26,8 @@ from risk.monitoring.reference import EXPECTED_LOSS, PREDICTION, RECONSTRUCTION,
 from risk.schema import ROW_HASH
 
 Floats = NDArray[np.float64]
-SAMPLE_ROWS = 2000
+SAMPLE_ROWS, MIN_SAMPLE_ROWS = 2000, 500
+SAMPLE_CELLS = 150_000  # where there are so many columns that they would be fewer rows
 ENOUGH_TO_REMEMBER = 200
 MAX_TO_CALIBRATE = 10_000
 FORMER_MODULES = {  # as releases made before the packages call them
@@ -54,11 +55,16 @@ class MonitoredRelease:
             {ROW_HASH: hashes, "y_pred_proba": y_pred_proba, "expected_proba": chance}
         )
 
-    def expected_loss(self, rows: pd.DataFrame) -> Floats:
-        """Return the expected Brier loss of each row if P(y | x) is unchanged."""
-        assert self.calibration is not None
+    def risk_and_loss(self, rows: pd.DataFrame) -> Floats:
+        """Return (n_rows, 2): predicted risk and, if P(y | x) is unchanged, expected Brier loss.
+
+        Where the loss cannot be estimated, only the risk: (n_rows, 1).
+        """
         y_pred_proba = self.champion.predict_proba(rows)
-        return expected_brier(self.calibration.expected(rows, y_pred_proba), y_pred_proba)
+        if self.calibration is None:
+            return y_pred_proba[:, None]
+        chance = self.calibration.expected(rows, y_pred_proba)
+        return np.column_stack([y_pred_proba, expected_brier(chance, y_pred_proba)])
 
     def frame(self, rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
         """Add the derived columns to rows, given their `predictions`."""
@@ -146,12 +152,13 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     batches = _batches(reference, frame[known], own=True)
     before = _batches(reference, frame[~known], own=False)
     settled = detector.settle(reference, batches, Rules.of(config), before=before)
-    sample = rows[known].nsmallest(SAMPLE_ROWS, ROW_HASH)[columns.features]
+    n_sample = min(SAMPLE_ROWS, max(MIN_SAMPLE_ROWS, SAMPLE_CELLS // len(columns.features)))
+    sample = rows[known].nsmallest(n_sample, ROW_HASH)[columns.features]
     if record.kept:
         settled, sample = settled.keeping(record.kept.reference), record.kept.sample
     return {
         model.REFERENCE: settled.to_json().encode(),
-        model.DERIVED: pickle.dumps((calibration, reconstruction), protocol=5),
+        model.DERIVED: compressed_pickle.dumps((calibration, reconstruction)),
         model.SAMPLE: store.parquet_bytes(sample),
     }
 

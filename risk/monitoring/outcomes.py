@@ -53,11 +53,12 @@ def scores(
         found[REALISED] = realised(labelled, threshold, config)
     if monitored.calibration and len(rows):
         y_pred_proba = predictions["y_pred_proba"].to_numpy()
-        found[ESTIMATED] = monitored.calibration.estimate(
-            rows,
+        expected = predictions["expected_proba"].to_numpy()
+        found[ESTIMATED] = expected_scores(
             y_pred_proba,
             (y_pred_proba >= threshold).astype("int64"),
-            cost=config.training.cost,
+            monitored.calibration.chances(rows, y_pred_proba, expected),
+            cost=config.training.cost.as_tuple(),
             confidence=confidence,
         )
     return found

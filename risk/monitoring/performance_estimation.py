@@ -8,7 +8,7 @@ assumed that P(y | x) is unchanged; concept drift cannot be detected without lab
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from risk.config import Columns, CostMatrix
-from risk.stats.expected import expected_scores
+from risk.config import Columns
 from risk.stats.scores import Estimate, is_worse
 
 Floats = NDArray[np.float64]
@@ -27,7 +26,12 @@ ENOUGH_FOR_MORE = 500  # from here on isotonic and boosted; before, two paramete
 # Ten replicates are ten degrees of freedom: Student's t is 2.23 instead of 1.96, for ten more fits.
 # The trees, at a learning rate of .05, are bounded to keep all of these short.
 REPLICATES, FOLDS, MAX_TREES = 10, 5, 300
+MAX_BINS = 127  # with two values each, nearly the 255 that a booster takes
 GRID = expit(np.linspace(-12, 12, 481))  # in steps of .05 of log-odds, from 6e-6 to 1 - 6e-6
+# Rows of a batch whose replicates are computed, evenly spread over the score; each stands for its
+# neighbours. The best estimate is computed for all rows, so only the interval is approximate.
+MAX_REPLICATED = 2000
+ROWS_AT_ONCE = 50_000
 HUGE = 1e30  # scikit-learn overflows where it adds numbers near the largest float
 
 
@@ -69,32 +73,31 @@ class Calibration:
         """Return the probabilities of the other versions, as (n_replicates, n_rows)."""
         return self._chances(rows, y_pred_proba, self.versions[1:])
 
-    def estimate(
-        self,
-        rows: pd.DataFrame,
-        y_pred_proba: Floats,
-        y_pred: NDArray[Any],
-        *,
-        cost: CostMatrix,
-        confidence: float,
-    ) -> dict[str, Estimate]:
-        """Estimate every score on rows without labels."""
-        return expected_scores(
-            y_pred_proba,
-            y_pred,
-            self._chances(rows, y_pred_proba, self.versions),
-            cost=cost.as_tuple(),
-            confidence=confidence,
-        )
+    def chances(self, rows: pd.DataFrame, y_pred_proba: Floats, expected: Floats) -> Floats:
+        """Return the `expected` chances and replicates of them, as `expected_scores` takes them.
+
+        Of very many rows, replicates miss the expected chance as those of rows with similar scores.
+        """
+        if len(rows) <= MAX_REPLICATED:
+            return np.vstack([expected, self.replicates(rows, y_pred_proba)])
+        stratum = np.empty(len(rows), dtype=np.int64)  # by the rank of the score
+        order = np.argsort(y_pred_proba, kind="stable")
+        stratum[order] = np.arange(len(rows)) * MAX_REPLICATED // len(rows)
+        middles = (2 * np.arange(MAX_REPLICATED) + 1) * len(rows) // (2 * MAX_REPLICATED)
+        chosen = order[middles]
+        missed = self.replicates(rows.iloc[chosen], y_pred_proba[chosen]) - expected[chosen]
+        replicates = np.clip(expected + missed[:, stratum], self.margin, 1 - self.margin)
+        return np.vstack([expected, replicates])
 
     def _chances(
         self, rows: pd.DataFrame, y_pred_proba: Floats, versions: tuple[Version, ...]
     ) -> Floats:
         chances = np.stack([version.curve(y_pred_proba) for version in versions])
-        if versions[0].booster is not None:
-            features = _features(rows, y_pred_proba, self.numeric, self.levels)
+        for start in range(0, len(rows) if versions[0].booster is not None else 0, ROWS_AT_ONCE):
+            some = slice(start, start + ROWS_AT_ONCE)
+            features = _features(rows.iloc[some], y_pred_proba[some], self.numeric, self.levels)
             # on the scale of probabilities, not of log-odds: the booster was fitted to y - curve
-            chances += [version.booster.predict(features) for version in versions]
+            chances[:, some] += [version.booster.predict(features) for version in versions]
         # Curve and correction may leave [0, 1]; and m rows prove no chance below half a row of m.
         return np.clip(chances, self.margin, 1 - self.margin)
 
@@ -122,8 +125,10 @@ def fit(
     trees = reference.trees() if m >= ENOUGH_FOR_MORE else 0
     # Bayesian bootstrap: rows drawn again would be in several folds, and their residuals in sample;
     # weights keep each row in one, and lose no class.
-    weights = [np.ones(m), *rng.exponential(size=(REPLICATES, m))]
-    versions = tuple(reference.version(weight, trees) for weight in weights)
+    weights = rng.exponential(size=(REPLICATES, m))
+    binned = replace(reference, features=_binned(features)) if trees else reference
+    replicates = [binned.version(weight, trees) for weight in weights]
+    versions = (reference.version(np.ones(m), trees), *replicates)
     return Calibration(columns.numeric, levels, versions, margin=1 / (2 * m))
 
 
@@ -147,7 +152,11 @@ class _Reference:
         curve = _curve(self.truth, self.score, weight)
         if not trees:
             return Version(curve, None)
-        return Version(curve, self.booster(trees).fit(self.features, self.residual(weight), weight))
+        # equal weights are none: quantiles of weighted rows take longer than the trees
+        weights = None if (weight == 1).all() else weight
+        return Version(
+            curve, self.booster(trees).fit(self.features, self.residual(weight), weights)
+        )
 
     def trees(self) -> int:
         """Return the largest number of trees that beats the curve by two standard errors.
@@ -210,6 +219,26 @@ def _curve(truth: Floats, score: Floats, weight: Floats) -> Curve:
     # just enough regularisation that rows which the score separates have a finite slope
     platt = LogisticRegression(C=100).fit(evidence, truth, weight)
     return Curve(GRID, platt.predict_proba(logit(GRID)[:, None])[:, 1])
+
+
+def _binned(features: Floats) -> Floats:
+    """Move each value to the nearer end of its bin, of at most 127 of a column.
+
+    A booster then has at most 254 values to choose from, and no quantiles to compute: those of
+    weighted rows take far longer than its trees. The trees hold for the values as they were, as
+    each stays on its side of every middle between two values.
+    """
+    binned = features.copy()
+    for column in binned.T:
+        known = ~np.isnan(column)
+        numbers = column[known]
+        if len(np.unique(numbers)) <= 2 * MAX_BINS:
+            continue
+        cuts = np.quantile(numbers, np.arange(1, MAX_BINS) / MAX_BINS)
+        bins = pd.Series(numbers).groupby(np.searchsorted(np.unique(cuts), numbers, side="right"))
+        low, high = bins.transform("min").to_numpy(), bins.transform("max").to_numpy()
+        column[known] = np.where(numbers <= low + (high - low) / 2, low, high)
+    return binned
 
 
 def _features(

@@ -249,7 +249,7 @@ def _explained(seen: Seen) -> tuple[Section, ...]:
                     "Contribution of each feature to the change in mean predicted risk.",
                     words,
                 ),
-                _parts(parts, after - before),
+                _parts(parts, after - before, found.get("errors", {})),
             ),
         ),
     )
@@ -264,15 +264,17 @@ def _largest(parts: Mapping[str, float]) -> str:
     return f"The largest contribution is that of {name}: {part:+.3f}."
 
 
-def _parts(parts: Mapping[str, float], total: float) -> Table:
+def _parts(parts: Mapping[str, float], total: float, errors: Mapping[str, float | None]) -> Table:
     shown = [(name, part) for name, part in parts.items() if abs(part) >= MIN_PART][:MAX_ROWS]
     rest = total - sum(part for _, part in shown)
     hidden = len(parts) - len(shown)
     others = [(f"{counted(hidden, 'other feature')} together", rest)] if hidden else []
+    known = [error for error in errors.values() if error is not None]
+    accuracy = f", each with a standard error of at most {max(known):.3f}" if known else ""
     return Table(
         ("feature", "contribution"),
         (*shown, *others, ("total", total)),
-        caption="The contributions add up to the total change.",
+        caption=f"The contributions add up to the total change{accuracy}.",
     )
 
 

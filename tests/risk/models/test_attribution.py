@@ -8,8 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.config import Columns, Training
-from risk.models import model
-from risk.models.attribution import MAX_COMPARED, MAX_ROWS, attribute, attribute_row
+from risk.models import attribution, model, pipelines
+from risk.models.attribution import (
+    MAX_COMPARED,
+    MAX_ROWS,
+    Predicted,
+    attribute,
+    attribute_each,
+    attribute_row,
+)
 
 COLUMNS = Columns(
     identifier="id",
@@ -28,6 +35,12 @@ def normal(n, p, *, seed, shift=0.0):
 
 def attributed(function, before, after, *, seed=0):
     return attribute(function, before, after, list(before.columns), rng=np.random.default_rng(seed))
+
+
+def of_tables(predict, before, after, *, seed=0, thorough=True):
+    """Attribute several means at once."""
+    tables = (Predicted(table, predict(table)) for table in (before, after))
+    return attribute_each(predict, *tables, rng=np.random.default_rng(seed), thorough=thorough)
 
 
 def curved(rows):
@@ -174,6 +187,83 @@ def test_equal_seeds_give_equal_parts_and_the_rows_are_left_alone():
     pd.testing.assert_frame_equal(after, copies[1])
 
 
+def test_two_means_in_one_pass_are_attributed_as_each_alone():
+    """The second has the pairs of the first; here both rank the rows alike."""
+    before, after = normal(60, 5, seed=1), normal(45, 5, seed=2, shift=0.5)
+
+    together = of_tables(
+        lambda rows: np.column_stack([curved(rows), curved(rows) ** 2]), before, after
+    )
+
+    alone = [attributed(f, before, after) for f in (curved, lambda rows: curved(rows) ** 2)]
+    assert together == alone
+
+
+@pytest.mark.parametrize("p", [3, 8])
+def test_a_quick_attribution_predicts_little_and_says_how_far_off_it_may_be(p):
+    """Up to three features it is the thorough one; of more it has fewer rows and orders."""
+    predicted, off = [0, 0], []
+    for seed in range(20):
+        before, after = normal(2000, p, seed=seed), normal(1500, p, seed=100 + seed, shift=0.3)
+        found = []
+        for i, thorough in enumerate((True, False)):
+
+            def risk(rows, i=i):
+                predicted[i] += len(rows)
+                return curved(rows)[:, None]
+
+            found += of_tables(risk, before, after, seed=seed, thorough=thorough)
+        full, quick = found
+        assert sum(quick.parts.values()) == pytest.approx(sum(full.parts.values()))
+        off += [(full.parts[x] - quick.parts[x]) / quick.errors[x] for x in before]
+
+    if p == 3:
+        assert off == [0.0] * 60
+    else:
+        assert predicted[1] - 20 * 3500 < (predicted[0] - 20 * 3500) / 9
+        assert np.abs(off).max() < 4
+        assert 0.7 < np.std(off) < 1.4
+
+
+def test_the_errors_tell_how_far_the_parts_of_all_rows_are():
+    """Of a linear function these are known: coefficients times the change of the means."""
+    coefficients, off = np.array([2.0, -1.0, 0.5, 0.0]), []
+    for seed in range(20):
+        before, after = normal(4000, 4, seed=seed), normal(3000, 4, seed=99 + seed, shift=0.5)
+        (found,) = of_tables(
+            lambda rows: rows.to_numpy() @ coefficients[:, None], before, after, thorough=False
+        )
+        exact = coefficients * (after.mean() - before.mean())
+        off += [(found.parts[x] - exact[x]) / found.errors[x] for x in ("x0", "x1", "x2")]
+
+    assert 0.7 < np.std(off) < 1.3
+
+
+def test_one_row_has_no_error_to_tell():
+    """There is nothing it could scatter around."""
+    assert attributed(curved, normal(9, 2, seed=1), normal(1, 2, seed=2)).errors == {
+        "x0": None,
+        "x1": None,
+    }
+
+
+def test_very_many_features_are_attributed_with_fewer_rows(monkeypatch):
+    """Else the predictions would grow as the square of the features."""
+    p, cells = 60, []
+    monkeypatch.setattr(attribution, "MAX_CELLS", 2_000_000)
+    before, after = (normal(400, p, seed=seed, shift=seed) for seed in (0, 1))
+
+    def risk(rows):
+        cells.append(rows.size)
+        return rows["x0"].to_numpy()
+
+    found = attributed(risk, before, after)
+
+    assert sum(cells[2:]) < 2_000_000
+    assert next(iter(found.parts)) == "x0"
+    assert found.parts["x0"] == pytest.approx(found.after - found.before, abs=0.1)
+
+
 @pytest.fixture
 def risk():
     """Give the risk of a model that knows two numbers and the categories u and v."""
@@ -181,7 +271,7 @@ def risk():
     rows = mixed(rng.normal(size=400), rng.normal(size=400), rng.choice(["u", "v", None], 400))
     y = (rows["a"] + (rows["c"] == "u") + rng.normal(size=400) > 0.5) * 1
     features = model.as_features(rows, COLUMNS.numeric, COLUMNS.categorical)
-    pipeline = model.build(COLUMNS, Training(), random_seed=0).fit(features, y)
+    pipeline = pipelines.build(COLUMNS, Training(), random_seed=0).fit(features, y)
     return lambda rows: model.positive_probability(
         pipeline, model.as_features(rows, COLUMNS.numeric, COLUMNS.categorical)
     )

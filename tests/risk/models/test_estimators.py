@@ -31,7 +31,7 @@ OTHERS = [
 
 def make(name, **parameters):
     training = Training(estimator=name, parameters=parameters)
-    return estimators.make(COLUMNS, training, random_seed=5)
+    return estimators.make(COLUMNS, training, random_seed=5, defaults={})
 
 
 @pytest.mark.parametrize(("name", "package"), OTHERS)
@@ -110,7 +110,7 @@ def test_a_class_of_ones_own_is_found_beside_the_scripts(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     training = Training(estimator="mypackage.MyModel", estimator_packages=("mypackage",))
 
-    made = estimators.make(COLUMNS, training, random_seed=5)
+    made = estimators.make(COLUMNS, training, random_seed=5, defaults={})
 
     assert (type(made).__name__, made.random_state) == ("MyModel", 5)
     assert estimators.distribution("mypackage.MyModel") is None

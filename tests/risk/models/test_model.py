@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from risk.config import ESTIMATORS, Columns, Training
 from risk.errors import ConfigError, ModelError
-from risk.models import model
+from risk.models import model, pipelines
 from risk.models.model import Manifest
 
 KEY = b"k" * 64
@@ -53,7 +53,7 @@ def folder(tmp_path, rows):
 
 
 def fitted(rows, *, estimator="LogisticRegression", seed=0):
-    pipeline = model.build(COLUMNS, Training(estimator=estimator), random_seed=seed)
+    pipeline = pipelines.build(COLUMNS, Training(estimator=estimator), random_seed=seed)
     return pipeline.fit(model.as_features(rows, ("x",), ("c",)), rows["y"])
 
 
@@ -130,6 +130,16 @@ def test_every_estimator_is_seeded_and_takes_any_row(rows, estimator):
     assert ((first >= 0) & (first <= 1)).all()
 
 
+def test_blocks_are_predicted_as_the_whole(folder, rows, monkeypatch):
+    """Of any size; without a row there is nothing to predict with."""
+    trusted = model.load(folder, KEY)
+    whole = trusted.predict_proba(rows)
+
+    monkeypatch.setattr(model, "ROWS_AT_ONCE", 33)
+
+    np.testing.assert_allclose(trusted.predict_proba(rows), whole, rtol=1e-14)
+
+
 def test_another_seed_makes_another_forest(rows):
     """The seed in the settings is the one in use."""
     features = model.as_features(rows, ("x",), ("c",))
@@ -146,7 +156,7 @@ def test_a_seed_among_the_parameters_is_the_stronger_one():
     """What is written out in full was meant."""
     training = Training(parameters={"random_state": 5, "C": 0.1})
 
-    estimator = model.build(COLUMNS, training, random_seed=3)[-1]
+    estimator = pipelines.build(COLUMNS, training, random_seed=3)[-1]
 
     assert (estimator.random_state, estimator.C, estimator.max_iter) == (5, 0.1, 1000)
 
@@ -156,7 +166,7 @@ def test_an_unknown_parameter_is_named_with_those_there_are():
     training = Training(estimator="GaussianNB", parameters={"depth": 3})
 
     with pytest.raises(ConfigError, match=r"GaussianNB has no \['depth'\]; .*'var_smoothing'"):
-        model.build(COLUMNS, training, random_seed=0)
+        pipelines.build(COLUMNS, training, random_seed=0)
 
 
 @pytest.mark.parametrize("only", [{"categorical": ()}, {"numeric": ()}])
@@ -165,7 +175,7 @@ def test_features_may_be_of_one_kind(rows, only):
     columns = COLUMNS.model_copy(update=only)
     features = model.as_features(rows, columns.numeric, columns.categorical)
 
-    pipeline = model.build(columns, Training(), random_seed=0).fit(features, rows["y"])
+    pipeline = pipelines.build(columns, Training(), random_seed=0).fit(features, rows["y"])
 
     assert np.isfinite(model.positive_probability(pipeline, features)).all()
 

@@ -315,6 +315,19 @@ def test_distances_describe_the_latest_200_rows(live):
     assert all(f.distances for f in found.findings if f.feature in FEATURES)
 
 
+def test_of_very_many_findings_only_the_strongest_and_the_alarms_have_distances(live, monkeypatch):
+    """They are bootstrapped, and take longer than all else."""
+    monkeypatch.setattr(assessment, "MAX_DESCRIBED", 1)
+    rows = customers(200, seed=1)
+    rows["number_of_employees"] += 500
+
+    found = [f for f in live.assess(as_batch(rows)).findings if f.feature in FEATURES]
+
+    described = {f.feature for f in found if f.distances}
+    assert "number_of_employees" in described
+    assert len(described) < len(found) == 3
+
+
 def profiles(*sizes):
     return [Profile(n, {"a": (n, i)}) for i, n in enumerate(sizes)]
 

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, logit
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
-from risk.config import Columns, CostMatrix
+from risk.config import Columns
 from risk.monitoring import performance_estimation
 from risk.monitoring.performance_estimation import reliable
 from risk.stats.expected import expected_scores
@@ -22,7 +23,6 @@ COLUMNS = Columns(
     numeric=("x",),
     categorical=("c",),
 )
-COST = CostMatrix()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,6 +50,12 @@ def fit(rows, y_true, y_pred_proba, *, seed=0):
     return performance_estimation.fit(rows, y_true, y_pred_proba, COLUMNS, random_seed=seed)
 
 
+def estimate(found, rows, y_pred_proba, y_pred):
+    """Estimate the scores of rows as an assessment does."""
+    expected = found.expected(rows, y_pred_proba)
+    return expected_scores(y_pred_proba, y_pred, found.chances(rows, y_pred_proba, expected))
+
+
 @pytest.fixture(scope="module")
 def plain():
     """Give the calibration of a model that misses nothing."""
@@ -71,7 +77,7 @@ def test_a_shift_of_the_features_is_followed(plain):
     estimates, realised = [], []
     for rows, y_true, y_pred_proba, _ in (before, now):
         y_pred = y_pred_proba >= 0.5
-        estimates.append(plain.estimate(rows, y_pred_proba, y_pred, cost=COST, confidence=0.95))
+        estimates.append(estimate(plain, rows, y_pred_proba, y_pred))
         realised.append(score_all(y_true, y_pred_proba, y_pred))
 
     for name in ("accuracy", "f1", "precision", "recall"):
@@ -93,7 +99,7 @@ def test_a_subgroup_the_model_is_wrong_about_is_seen_when_it_grows(boosted):
     y_pred = y_pred_proba >= 0.5
     realised = score_all(y_true, y_pred_proba, y_pred)
 
-    ours = boosted.estimate(rows, y_pred_proba, y_pred, cost=COST, confidence=0.95)
+    ours = estimate(boosted, rows, y_pred_proba, y_pred)
     by_score = isotonic.predict(y_pred_proba)
     cbpe = expected_scores(y_pred_proba, y_pred, by_score)
 
@@ -133,24 +139,62 @@ def test_realised_scores_lie_in_the_interval():
         found = fit(*world(300, seed=200 + seed)[:3])
         rows, y_true, y_pred_proba, _ = world(3000, seed=300 + seed, shift=0.5)
         y_pred = y_pred_proba >= 0.5
-        ours = found.estimate(rows, y_pred_proba, y_pred, cost=COST, confidence=0.95)["f1"]
+        ours = estimate(found, rows, y_pred_proba, y_pred)["f1"]
         inside += ours.lower <= score_all(y_true, y_pred_proba, y_pred)["f1"].value <= ours.upper
 
     assert inside >= 0.9 * 60
 
 
-def test_the_estimate_is_made_of_chances_and_replicates(boosted):
-    """With the costs of the settings in their order."""
+def test_the_chances_are_the_expected_ones_and_replicates(boosted):
+    """Of few rows exactly."""
     rows, _, y_pred_proba, _ = world(500, seed=8)
+    expected = boosted.expected(rows, y_pred_proba)
+
+    found = boosted.chances(rows, y_pred_proba, expected)
+
+    assert found.shape == (11, 500)
+    assert np.array_equal(found[0], expected)
+    assert np.array_equal(found[1:], boosted.replicates(rows, y_pred_proba))
+
+
+def test_of_very_many_rows_the_interval_is_that_of_some(boosted, monkeypatch):
+    """The estimate itself is that of all rows; which rows have replicates hardly matters."""
+    rows, _, y_pred_proba, _ = world(6000, seed=8, shift=0.5)
     y_pred = y_pred_proba >= 0.5
-    cost = CostMatrix(true_negative=1, false_positive=2, false_negative=3, true_positive=4)
+    table = np.vstack(
+        [boosted.expected(rows, y_pred_proba), boosted.replicates(rows, y_pred_proba)]
+    )
 
-    found = boosted.estimate(rows, y_pred_proba, y_pred, cost=cost, confidence=0.9)
+    found = estimate(boosted, rows, y_pred_proba, y_pred)
 
-    replicates = boosted.replicates(rows, y_pred_proba)
-    table = np.vstack([boosted.expected(rows, y_pred_proba), replicates])
-    assert replicates.shape == (10, 500)
-    assert found == expected_scores(y_pred_proba, y_pred, table, cost=(4, 2, 3, 1), confidence=0.9)
+    for name, exact in expected_scores(y_pred_proba, y_pred, table).items():
+        assert found[name].value == pytest.approx(exact.value, rel=1e-12)
+        width = exact.upper - exact.lower
+        assert found[name].upper - found[name].lower == pytest.approx(width, rel=0.1), name
+
+
+def test_rows_predicted_in_pieces_are_predicted_alike(boosted, monkeypatch):
+    """Whatever the size of a piece."""
+    rows, _, y_pred_proba, _ = world(500, seed=8)
+    whole = boosted.replicates(rows, y_pred_proba)
+
+    monkeypatch.setattr(performance_estimation, "ROWS_AT_ONCE", 99)
+
+    assert np.array_equal(boosted.replicates(rows, y_pred_proba), whole)
+
+
+def test_a_booster_of_binned_rows_is_one_of_the_rows_as_they_were():
+    """What it was fitted to and what it will predict fall into the same leaves."""
+    rng = np.random.default_rng(0)
+    features = np.column_stack([rng.normal(size=3000), rng.integers(0, 9, 3000)])
+    features[::7, 0] = np.nan
+
+    binned = performance_estimation._binned(features)
+
+    booster = HistGradientBoostingRegressor(max_iter=50).fit(binned, features.sum(axis=1) > 4)
+    assert len(np.unique(binned[:, 0])) <= 255 < len(np.unique(features[:, 0]))
+    assert np.array_equal(binned[:, 1], features[:, 1])
+    assert np.array_equal(booster.predict(binned), booster.predict(features))
 
 
 # --- what comes in ----------------------------------------------------------------------------

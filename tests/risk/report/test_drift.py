@@ -77,6 +77,7 @@ def test_the_parts_of_the_change_add_up_to_it(read, tables, sql):
     *parts, (name, whole) = table.rows
     assert (name, whole) == ("total", pytest.approx(told["after"] - told["before"]))
     assert sum(part for _, part in parts) == pytest.approx(whole)
+    assert f"standard error of at most {max(told['errors'].values()):.3f}." in table.caption
 
 
 def test_a_quiet_day_is_told_as_one(read, words):

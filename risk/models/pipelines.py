@@ -1,0 +1,76 @@
+"""The pipeline of a model: the preparation of its features, and its estimator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from risk.config import Columns, Training
+from risk.models import estimators
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+# Levels of a category that a model tells apart; the rarest of more are pooled (ADR 35). The others
+# take a sparse matrix, in which a row costs the same whatever the number of levels.
+NATIVE_CATEGORIES, MAX_CODES = ("HistGradientBoostingClassifier",), 255
+DENSE, MAX_DENSE, MAX_SPARSE = ("GaussianNB",), 31, 1000
+SPARSE_PACKAGES = ("sklearn", "lightgbm", "xgboost")
+
+
+def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline:
+    """Return an unfitted pipeline of imputer, scaler, encoder of categories and estimator."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    numeric = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    )
+    categorical = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value="(missing)", missing_values=None),
+        _encoder(training),
+    )
+    preparation = ColumnTransformer(
+        [
+            ("numeric", numeric, list(columns.numeric)),
+            ("categorical", categorical, list(columns.categorical)),
+        ]
+    )
+    defaults: dict[str, Any] = {}
+    if training.estimator in NATIVE_CATEGORIES:
+        places = range(len(columns.numeric), len(columns.features))
+        defaults = {"categorical_features": list(places)}
+    estimator = estimators.make(columns, training, random_seed=random_seed, defaults=defaults)
+    return make_pipeline(preparation, estimator)
+
+
+def pooled_levels(pipeline: Any) -> dict[str, int]:
+    """Return how many rare levels of each category the model does not tell apart."""
+    from sklearn.pipeline import Pipeline
+
+    if not isinstance(pipeline, Pipeline):  # a champion whose calibration or threshold was fitted
+        return {}
+    _, fitted, names = pipeline[0].transformers_[-1]
+    rare = fitted[-1].infrequent_categories_ if names else []
+    return {n: len(some) for n, some in zip(names, rare, strict=True) if some is not None}
+
+
+def _encoder(training: Training) -> Any:
+    """Return an encoder whose output the estimator can take, however many levels there are."""
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+    if training.estimator in NATIVE_CATEGORIES:
+        most = min(MAX_CODES, training.parameters.get("max_bins", MAX_CODES))
+        return OrdinalEncoder(
+            max_categories=most, handle_unknown="use_encoded_value", unknown_value=np.nan
+        )
+    package = training.estimator.rpartition(".")[0].partition(".")[0]
+    is_dense = training.estimator in DENSE or (package and package not in SPARSE_PACKAGES)
+    return OneHotEncoder(
+        handle_unknown="infrequent_if_exist",
+        max_categories=MAX_DENSE if is_dense else MAX_SPARSE,
+        sparse_output=not is_dense,
+    )

@@ -1,0 +1,68 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import issparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from risk import config
+from risk.config import Columns, Training
+from risk.models import model, pipelines
+
+COLUMNS = Columns(
+    identifier="id",
+    target="y",
+    positive_label=1,
+    negative_label=0,
+    numeric=("x",),
+    categorical=("c",),
+)
+ESTIMATORS = config.ESTIMATORS
+
+
+@pytest.mark.parametrize("n_levels", [1, 5000])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_estimator_takes_one_level_or_very_many(estimator, n_levels):
+    """The rarest are pooled where there are too many; a level never seen is predicted too."""
+    rng = np.random.default_rng(0)
+    levels = [f"level {i}" for i in [*range(n_levels), *[0] * (6000 - n_levels)]]
+    rows = pd.DataFrame({"x": rng.normal(size=6000), "c": pd.array(levels, dtype="str")})
+    few = {"n_estimators": 3, "max_iter": 3}
+    parameters = {k: v for k, v in few.items() if k in accepted_by(estimator)}
+    pipeline = pipelines.build(
+        COLUMNS, Training(estimator=estimator, parameters=parameters), random_seed=0
+    )
+
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        pipeline.fit(model.as_features(rows, ("x",), ("c",)), rows["x"] > 0)
+    odd = pd.DataFrame({"x": [2.0, 2.0], "c": pd.array(["new", "level 0"], dtype="str")})
+    found = model.positive_probability(pipeline, model.as_features(odd, ("x",), ("c",)))
+
+    assert (found > 0.5).all()
+    assert (pipelines.pooled_levels(pipeline).get("c", 0) > 3900) == (n_levels == 5000)
+
+
+def accepted_by(estimator):
+    """Return the names of an estimator's parameters."""
+    return pipelines.build(COLUMNS, Training(estimator=estimator), random_seed=0)[-1].get_params()
+
+
+def test_many_levels_are_predicted_as_by_a_dense_matrix_of_them():
+    """Only the zeros are left out."""
+    rng = np.random.default_rng(0)
+    levels = pd.array([f"level {i}" for i in rng.integers(0, 90, 3000)], dtype="str")
+    rows = pd.DataFrame({"x": rng.normal(size=3000), "c": levels})
+    y = (rows["x"] + rng.normal(size=3000) > 0).to_numpy()
+    features = model.as_features(rows, ("x",), ("c",))
+    x = np.column_stack([StandardScaler().fit_transform(rows[["x"]]), pd.get_dummies(rows["c"])])
+
+    pipeline = pipelines.build(COLUMNS, Training(), random_seed=0).fit(features, y)
+
+    assert issparse(pipeline[0].transform(features))
+    by_hand = LogisticRegression(max_iter=1000).fit(x, y).predict_proba(x)[:, 1]
+    np.testing.assert_allclose(model.positive_probability(pipeline, features), by_hand, rtol=1e-4)
