@@ -294,12 +294,11 @@ def _tables(batches: Sequence[Profile], subject: str) -> list[tuple[int, ...]]:
 
 
 def _highest(monitored: MonitoredSubject, tables: Sequence[Sequence[int]]) -> float:
-    return evidence.highest(
-        monitored.bets,
-        tables,
-        log_mass=monitored.log_share,
-        correlation=monitored.correlation,
+    grown = evidence.growth(monitored.bets, tables, monitored.correlation)
+    wealth = evidence.wealth_over_time(
+        grown, monitored.bets.log_weights, log_mass=monitored.log_share
     )
+    return float(wealth.max())
 
 
 def _blame(found: Sequence[Evidence]) -> set[str]:
