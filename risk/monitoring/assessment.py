@@ -14,6 +14,7 @@ import pandas as pd
 from risk.config import Config
 from risk.models import attribution
 from risk.models.attribution import Attribution
+from risk.models.dating import MOMENT
 from risk.monitoring import broken_feed, detector, findings, multivariate, outcomes
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector, State
@@ -101,7 +102,9 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
     predictions = monitored.predictions(rows) if len(rows) else _no_predictions()
     ripened = batch.ripened[batch.ripened["version"] == manifest.version]
     informing = batch.ripened[batch.ripened[INFORMS]] if INFORMS in batch.ripened else ripened
-    profile = monitored.reference.count_outcomes(informing["y_pred_proba"], informing["y_true"])
+    profile = monitored.reference.count_outcomes(
+        informing["y_pred_proba"], informing["y_true"], informing.get(MOMENT)
+    )
     if len(rows):
         profile = monitored.reference.count(monitored.frame(rows, predictions)).plus(profile)
     monitor = Detector(monitored.reference, Rules.of(config))

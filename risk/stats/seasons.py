@@ -122,7 +122,7 @@ class Curve:
         >>> [found.round(3).tolist() for found in curve.at(["higher"], sunday)]
         [[0.3], [0.224]]
         """
-        apart = (when - np.array(self.centre))[_columns(self.terms)]  # (p,)
+        apart = (when - np.array(self.centre))[columns(self.terms)]  # (p,)
         unknown = (0.0,) * len(apart)
         slopes = np.array([self.slopes.get(name, unknown) for name in names])
         designs = np.array([self.designs.get(name, 1.0) for name in names])
@@ -264,12 +264,12 @@ def fit(batches: Batches, terms: tuple[str, ...] = ()) -> Fit:
     >>> found.slopes.round(2).tolist(), found.levels.round(3).tolist()
     ([[0.5]], [0.143])
     """
-    columns, root = _columns(terms), np.sqrt(batches.rows)[:, None]
+    used, root = columns(terms), np.sqrt(batches.rows)[:, None]
     centre = np.average(batches.when, axis=0, weights=batches.rows)
     levels = np.average(batches.means, axis=0, weights=batches.rows)
-    x = root * (batches.when - centre)[:, columns]
+    x = root * (batches.when - centre)[:, used]
     y = root * (batches.means - levels)
-    with_prior = np.vstack([x, np.eye(len(columns))])
+    with_prior = np.vstack([x, np.eye(len(used))])
     q, r = np.linalg.qr(with_prior)
     q = q[: len(x)]  # the rows of the prior are 0 on the other side of the equation
     inverse = np.linalg.inv(r)
@@ -379,14 +379,14 @@ def choose(batches: Batches) -> tuple[str, ...]:
         model
         for model in (day + week for week in OVER_THE_WEEK for day in ((), (DAY,)))
         if all(batches.days >= MIN_CYCLES * CYCLES[term] for term in model)
-        and len(batches.rows) - 1 - len(_columns(model)) >= MIN_FREEDOM
+        and len(batches.rows) - 1 - len(columns(model)) >= MIN_FREEDOM
     ] or [()]
     noise = np.maximum(long_run_variance(fit(batches, models[-1]), batches.rows), 1e-300)
     whole = fit(batches)
     x = np.sqrt(batches.rows)[:, None] * (batches.when - whole.centre)
     products, shared = x.T @ x, x.T @ whole.residuals  # (16, 16), (16, directions)
-    gains = [_explained(products, shared, _columns(model)) / noise for model in models]
-    costs = MIN_GAIN * np.array([len(_columns(model)) for model in models])
+    gains = [_explained(products, shared, columns(model)) / noise for model in models]
+    costs = MIN_GAIN * np.array([len(columns(model)) for model in models])
     best = np.argmax(np.array(gains) - costs[:, None], axis=0)
     chosen = {term for model in best for term in models[model]}
     if WEEKDAY in chosen:
@@ -394,12 +394,29 @@ def choose(batches: Batches) -> tuple[str, ...]:
     return tuple(term for term in COLUMNS if term in chosen)
 
 
-def _columns(terms: Sequence[str]) -> NDArray[np.int64]:
+def columns(terms: Sequence[str]) -> NDArray[np.int64]:
+    """Return which columns of `calendar` belong to some terms.
+
+    Parameters
+    ----------
+    terms : sequence of str
+        Keys of `COLUMNS`.
+
+    Returns
+    -------
+    ndarray of int
+        In the order of the terms.
+
+    Examples
+    --------
+    >>> columns(("week", "weekend")).tolist()
+    [7, 8, 9]
+    """
     return np.array([column for term in terms for column in COLUMNS[term]], np.int64)
 
 
-def _explained(products: Floats, shared: Floats, columns: NDArray[np.int64]) -> Floats:
+def _explained(products: Floats, shared: Floats, used: NDArray[np.int64]) -> Floats:
     """Return the sum of squares that some columns explain, with the prior of `fit`."""
-    of_model = products[np.ix_(columns, columns)] + np.eye(len(columns))
-    explained: Floats = (shared[columns] * np.linalg.solve(of_model, shared[columns])).sum(axis=0)
+    of_model = products[np.ix_(used, used)] + np.eye(len(used))
+    explained: Floats = (shared[used] * np.linalg.solve(of_model, shared[used])).sum(axis=0)
     return explained
