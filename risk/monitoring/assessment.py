@@ -15,7 +15,14 @@ from risk.config import Config
 from risk.models import attribution
 from risk.models.attribution import Attribution
 from risk.models.dating import MOMENT
-from risk.monitoring import broken_feed, detector, findings, multivariate, outcomes
+from risk.monitoring import (
+    broken_feed,
+    detector,
+    findings,
+    multivariate,
+    outcomes,
+    seasonality,
+)
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector, State
 from risk.monitoring.findings import Finding
@@ -62,6 +69,7 @@ class Assessment:
     scores: dict[str, dict[str, Estimate]]
     cause: Mapping[str, Any] = field(default_factory=dict)
     n_positive: int | None = None
+    seasons: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def alarms(self) -> list[Finding]:
@@ -79,11 +87,12 @@ class Assessment:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return the strongest evidence, and what changed the predicted risk."""
+        """Return the strongest evidence, what changed the predicted risk, and the seasons."""
         known = [finding for finding in self.findings if finding.e_value is not None]
         most = max(known, key=lambda finding: finding.e_value or 0.0, default=None)
         moved = _largest(self.attribution) if self.attribution else None
-        return {"strongest": most.evidence() if most else None, "risk": moved, **self.cause}
+        found = {"strongest": most.evidence() if most else None, "risk": moved, **self.cause}
+        return found | {"seasons": self.seasons}
 
     def score_rows(self) -> list[dict[str, Any]]:
         """Return one row per score under the ledger's column names."""
@@ -128,6 +137,7 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
         scores=scores,
         n_positive=int(labelled["y_true"].sum()) if len(labelled) else None,
         cause=_cause(monitored, told_why, rows, recent, config) if told_why else {},
+        seasons=seasonality.in_short(monitored.reference),
     )
 
 

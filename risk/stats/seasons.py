@@ -129,6 +129,37 @@ class Curve:
         away = float(apart @ np.array(self.covariance).reshape(2 * apart.shape) @ apart)
         return slopes @ apart, np.sqrt(designs * (1 / self.rows + away))
 
+    def shape(self, name: str) -> tuple[Floats, Floats]:
+        """Return a curve by weekday and by hour of the day, whose sum it is.
+
+        Parameters
+        ----------
+        name : str
+            Of a direction of the subject.
+
+        Returns
+        -------
+        week : ndarray of shape (7,)
+            From Monday on, in standard deviations from the mean of the week.
+        day : ndarray of shape (24,)
+            From midnight UTC on, from the mean of the day.
+
+        Examples
+        --------
+        >>> curve = Curve(("weekend",), (0.0,) * 16, ((0.0,),), {"higher": (0.7,)}, {}, 100)
+        >>> [part.round(1).tolist()[-3:] for part in curve.shape("higher")]
+        [[-0.2, 0.5, 0.5], [0.0, 0.0, 0.0]]
+        """
+        hours = calendar(np.arange("2024-01-01", "2024-01-08", dtype="datetime64[h]"))  # a Monday
+        used = columns(self.terms)
+        slopes = np.zeros(hours.shape[1])
+        slopes[used] = self.slopes.get(name, (0.0,) * len(used))
+        of_day = list(COLUMNS[DAY])
+        day = (hours[:24, of_day] @ slopes[of_day]).reshape(24)
+        slopes[of_day] = 0
+        week: Floats = (hours @ slopes).reshape(7, 24).mean(axis=1)
+        return week - week.mean(), day - day.mean()
+
     def follow(
         self, directions: Directions, when: Floats | None = None, *, z: float, summed: bool
     ) -> Directions:
