@@ -153,7 +153,7 @@ def test_a_release_keeps_the_bets_it_was_made_with(installation, turned_round):
         for version, state in states.items()
     }
 
-    assert live["method"] == 2 and "method" not in json.loads(before.read_text())
+    assert live["method"] == 3 and "method" not in json.loads(before.read_text())
     assert bets[2] == {4}
 
 

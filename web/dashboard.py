@@ -11,7 +11,15 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from risk.data.statistics import as_rows
 from risk.errors import LedgerError, ModelError, NoLedger, StorageError, UnknownName
-from risk.explain import events, health, plain_words, score_history, snapshot
+from risk.explain import (
+    events,
+    health,
+    plain_words,
+    score_history,
+    seasons,
+    sentences,
+    snapshot,
+)
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from web import dashboard_data
@@ -94,6 +102,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "heat": dashboard_data.heat_map(
             ledger.findings.drift_matrix(dashboard_data.MAX_MOMENTS), config.columns
         ),
+        "seasons": _seasons(ledger),
         "resolved": ledger.incidents.page(Part(page_size=MAX_RESOLVED), is_open=False),
         "max_incidents": MAX_INCIDENTS,
         "may_write": g.get("scope") in ("write", "admin"),
@@ -107,6 +116,11 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "confidence": config.scoring.confidence,
         "has_report": (config.model_folder / config.report_filename).exists(),
     }
+
+
+def _seasons(ledger: Ledger) -> str:
+    newest = ledger.assessments.history(newest=1)
+    return seasons.in_words(sentences.parsed(newest[-1].facts)) if newest else ""
 
 
 def _fault() -> str | None:

@@ -118,6 +118,11 @@ class Ingestions:
         moment: datetime = self.database.scalar(query)
         return moment
 
+    def arrivals(self, numbers: Sequence[int]) -> dict[int, datetime]:
+        """Return when each of these ingestions took place."""
+        query = sa.select(ingestions.c.id, ingestions.c.ingested_at)
+        return {row[0]: row[1] for row in self.database.in_chunks(query, ingestions.c.id, numbers)}
+
     def last_id(self) -> int:
         """Return the ID of the newest ingestion, 0 before the first."""
         return int(self.database.scalar(sa.select(sa.func.max(ingestions.c.id))) or 0)

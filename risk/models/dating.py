@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 # columns that accepted rows have beside those of their drop
 INGESTION, PLACE, LABELLED_BY = "ingestion_id", "place_in_drop", "labelled_by"
+MOMENT = "dated_at"  # event time, else when the drop arrived
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,14 @@ def date_of(rows: pd.DataFrame, position: int, event_time: str | None) -> Change
 def moments(rows: pd.DataFrame, event_time: str) -> pd.Series[Any]:
     """Return the event times of rows as moments."""
     return pd.to_datetime(rows[event_time], errors="coerce", format="ISO8601", utc=True)
+
+
+def with_moments(
+    rows: pd.DataFrame, event_time: str | None, arrived_at: datetime | Sequence[datetime]
+) -> pd.DataFrame:
+    """Add when each row is dated, in UTC: by its event time if there is one, else by arrival."""
+    if event_time:
+        dated = moments(rows, event_time)
+    else:
+        dated = pd.Series(arrived_at, index=rows.index, dtype="datetime64[us, UTC]")
+    return rows.assign(**{MOMENT: dated.dt.tz_localize(None)})

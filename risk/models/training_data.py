@@ -14,7 +14,7 @@ from risk.config import Config
 from risk.data import drops, part_files
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
-from risk.models.dating import INGESTION, LABELLED_BY, PLACE, Change, is_since
+from risk.models.dating import INGESTION, LABELLED_BY, PLACE, Change, is_since, with_moments
 from risk.models.evaluation import ripe
 from risk.models.model import Manifest
 from risk.schema import ROW_HASH, fingerprints
@@ -45,8 +45,8 @@ def accepted(
 ) -> pd.DataFrame:
     """Return the accepted rows of ingestions, in the order given, with their late labels.
 
-    INGESTION brought the row, as the row number PLACE of its drop, and LABELLED_BY its label.
-    Labels of the ingestions `without` are left out.
+    INGESTION brought the row, as the row number PLACE of its drop, and LABELLED_BY its label; it
+    is dated MOMENT. Labels of the ingestions `without` are left out.
     """
     part_files.verify(config, ledger, ingestion_ids)
     frames = [store.read_parts(config, [number]) for number in ingestion_ids]
@@ -61,7 +61,9 @@ def accepted(
         rows[target] = rows[target].fillna(rows[ROW_HASH].map(late["y_true"]).astype("Int8"))
         came = came.fillna(rows[ROW_HASH].map(late["ingestion_id"]).astype("Int64"))
     known = {INGESTION: numbers, PLACE: places, LABELLED_BY: came}
-    return pd.concat([rows, pd.DataFrame(known, index=rows.index)], axis=1)
+    rows = pd.concat([rows, pd.DataFrame(known, index=rows.index)], axis=1)
+    arrivals = ledger.ingestions.arrivals(ingestion_ids)
+    return with_moments(rows, config.columns.event_time, [arrivals[n] for n in numbers.tolist()])
 
 
 def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from risk.config import Alarms, Config, CostMatrix, Metric
 from risk.monitoring import loss_ratios
-from risk.monitoring.profile import GROUPS
+from risk.monitoring.profile import ALL, GROUPS, LABELLED_ONLY
 from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION, Reference, name_of_pair
 from risk.stats import directions, evidence
-from risk.stats.directions import Tolerance
-from risk.stats.evidence import Bets, Directions
+from risk.stats.directions import REFERENCE_ALPHA, Tolerance
+from risk.stats.evidence import Bets, Directions, Ladder
+from risk.stats.seasons import Curve
 
 Floats = NDArray[np.float64]
 # They add up to 1, so that all families together keep the budget. Most is for drift and for harm
@@ -25,7 +27,27 @@ FAMILY_SHARES = {"data": 0.4, "model": 0.4, "estimate": 0.1, "intake": 0.1}
 PAIRS_SHARE = 0.3
 PROMINENT_SHARE = 0.1
 # By the method that a reference was made with: the wealth that its release has stored is of these.
-LADDERS = {1: evidence.FIRST_LADDER, 2: evidence.LADDER}
+LADDERS = {1: evidence.FIRST_LADDER, 2: evidence.LADDER, 3: evidence.LADDER}
+
+
+@dataclass(frozen=True)
+class Season:
+    """How the directions of a subject follow the calendar of its rows.
+
+    `dated_by` are the rows meant, all or the labelled ones; `constant` are the directions of the
+    whole reference.
+    """
+
+    curve: Curve
+    constant: Directions
+    z: float
+    is_summed: bool
+    dated_by: str
+    ladder: Ladder
+
+    def directions(self, when: Floats | None) -> Directions:
+        """Return the directions for rows of that time, by default for those of the reference."""
+        return self.curve.follow(self.constant, when, z=self.z, summed=self.is_summed)
 
 
 @dataclass(frozen=True)
@@ -38,6 +60,14 @@ class MonitoredSubject:
     correlation: Floats
     tolerance: float
     log_share: float
+    season: Season | None = None
+
+    def at(self, when: Floats | None) -> Self:
+        """Return the monitor of rows whose calendar has this mean."""
+        if self.season is None or not self.season.curve.terms or when is None:
+            return self
+        moved = self.season.directions(when)
+        return replace(self, directions=moved, bets=evidence.place(moved, self.season.ladder))
 
 
 @dataclass(frozen=True)
@@ -66,7 +96,8 @@ def family_of(subject: str) -> str:
 
 def monitor(reference: Reference, subject: str, rules: Rules, share: float) -> MonitoredSubject:
     """Return the monitor of one subject with its share of its family's budget."""
-    chosen = directions_of(reference, subject, rules)
+    season = season_of(reference, subject, rules)
+    chosen = season.directions(None) if season else directions_of(reference, subject, rules)
     known = reference.correlations.get(subject, {})
     alike = [known.get(name, evidence.UNKNOWN_CORRELATION) for name in chosen.names]
     return MonitoredSubject(
@@ -76,15 +107,34 @@ def monitor(reference: Reference, subject: str, rules: Rules, share: float) -> M
         correlation=np.array(alike),
         tolerance=granted_to(reference, subject, rules),
         log_share=float(np.log(share)),
+        season=season,
     )
+
+
+def season_of(reference: Reference, subject: str, rules: Rules) -> Season | None:
+    """Return how a subject follows the calendar, None where the reference knows no calendar."""
+    if (curve := reference.curves.get(subject)) is None:
+        return None
+    return Season(
+        curve=curve,
+        constant=directions_of(reference, subject, rules),
+        z=float(-ndtri(_tolerance(reference, subject, rules).alpha)),
+        is_summed=family_of(subject) != "data",
+        dated_by=dated_by(reference, subject),
+        ladder=LADDERS[reference.method],
+    )
+
+
+def dated_by(reference: Reference, subject: str) -> str:
+    """Say whether a subject is about all rows or the labelled ones."""
+    return LABELLED_ONLY if subject in (LABELLED, reference.target) else ALL
 
 
 def directions_of(reference: Reference, subject: str, rules: Rules) -> Directions:
     """Return the directions in which a subject can change."""
     counts = np.array(reference.profile.counts[subject], np.float64)
     column = reference.subjects[subject]
-    granted = granted_to(reference, subject, rules)
-    tolerance = Tolerance.shared(granted, _number_of_directions(reference))
+    tolerance = _tolerance(reference, subject, rules)
     if subject == LABELLED:
         labelled = loss_ratios.Labelled(
             counts,
@@ -96,8 +146,7 @@ def directions_of(reference: Reference, subject: str, rules: Rules) -> Direction
     if subject == EXPECTED_LOSS:
         return loss_ratios.rising_loss(counts, np.append(reference.means[subject], 0.0))
     if subject == reference.target:
-        # not among the columns, so it has one per cent of doubt of its own
-        return directions.share(counts, "positive", Tolerance.shared(granted, 2))
+        return directions.share(counts, "positive", tolerance)
     if column is None:
         return directions.pair(counts, GROUPS, tolerance)
     if column.edges is not None:
@@ -105,6 +154,15 @@ def directions_of(reference: Reference, subject: str, rules: Rules) -> Direction
     seen = reference.seen_once_twice[subject]
     rows = reference.profile.n
     return directions.categorical(counts, column.levels, seen, tolerance, rows=rows)
+
+
+def _tolerance(reference: Reference, subject: str, rules: Rules) -> Tolerance:
+    """Return what a subject is granted; those that are no columns have doubts of their own."""
+    granted = granted_to(reference, subject, rules)
+    if family_of(subject) != "data":
+        return Tolerance(granted, REFERENCE_ALPHA)
+    n = 2 if subject == reference.target else _number_of_directions(reference)
+    return Tolerance.shared(granted, n)
 
 
 def _number_of_directions(reference: Reference) -> int:

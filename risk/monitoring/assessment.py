@@ -14,7 +14,15 @@ import pandas as pd
 from risk.config import Config
 from risk.models import attribution
 from risk.models.attribution import Attribution, Predicted
-from risk.monitoring import broken_feed, detector, findings, multivariate, outcomes
+from risk.models.dating import MOMENT
+from risk.monitoring import (
+    broken_feed,
+    detector,
+    findings,
+    multivariate,
+    outcomes,
+    seasonality,
+)
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector, State
 from risk.monitoring.findings import Finding
@@ -62,6 +70,7 @@ class Assessment:
     scores: dict[str, dict[str, Estimate]]
     cause: Mapping[str, Any] = field(default_factory=dict)
     n_positive: int | None = None
+    seasons: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def alarms(self) -> list[Finding]:
@@ -79,11 +88,12 @@ class Assessment:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return the strongest evidence, and what changed the predicted risk."""
+        """Return the strongest evidence, what changed the predicted risk, and the seasons."""
         known = [finding for finding in self.findings if finding.e_value is not None]
         most = max(known, key=lambda finding: finding.e_value or 0.0, default=None)
         moved = _largest(self.attribution) if self.attribution else None
-        return {"strongest": most.evidence() if most else None, "risk": moved, **self.cause}
+        found = {"strongest": most.evidence() if most else None, "risk": moved, **self.cause}
+        return found | {"seasons": self.seasons}
 
     def score_rows(self) -> list[dict[str, Any]]:
         """Return one row per score under the ledger's column names."""
@@ -102,7 +112,9 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
     predictions = monitored.predictions(rows) if len(rows) else _no_predictions()
     ripened = batch.ripened[batch.ripened["version"] == manifest.version]
     informing = batch.ripened[batch.ripened[INFORMS]] if INFORMS in batch.ripened else ripened
-    profile = monitored.reference.count_outcomes(informing["y_pred_proba"], informing["y_true"])
+    profile = monitored.reference.count_outcomes(
+        informing["y_pred_proba"], informing["y_true"], informing.get(MOMENT)
+    )
     if len(rows):
         profile = monitored.reference.count(monitored.frame(rows, predictions)).plus(profile)
     monitor = Detector(monitored.reference, Rules.of(config))
@@ -134,6 +146,7 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
         scores=scores,
         n_positive=int(labelled["y_true"].sum()) if len(labelled) else None,
         cause=_cause(monitored, changes, recent) if changes else {},
+        seasons=seasonality.in_short(monitored.reference),
     )
 
 

@@ -16,9 +16,7 @@ from risk.monitoring.alarm_budget import (
     LADDERS,
     MonitoredSubject,
     Rules,
-    directions_of,
-    family_of,
-    granted_to,
+    dated_by,
     monitor,
     shares_of,
 )
@@ -34,17 +32,10 @@ DOMAIN = "(domain classifier)"
 # alarms a whole one would be due, and any batch that is barely unusual would raise it.
 MIN_FEEDINGS = 50
 BACKLOG = timedelta(minutes=1)  # drops this close waited together: arrival is not when rows came
-# In reference standard deviations: a step is the default tolerance, the largest is also that of the
-# settings. A column that wanders even farther is reported, not tolerated.
-TOLERANCE_STEP = 0.05
-MAX_TOLERANCE = 1.0
-# What the past may reach. It is a tenth of an alarm, as the reference was counted on the same rows:
-# its means fit these batches better than those to come.
-QUIET_WEALTH = 0.1
-MAX_BATCHES = 1000  # replayed: a week of one every ten minutes, near three years of daily ones
 # The largest e-value reported is 1e300, so that a sum over subjects is finite too: floats end
 # at 1.8e308, and JSON knows no infinity.
 MAX_WEALTH = 300 * np.log(10)
+EXACT, BY_SIMULATION, INDEPENDENT_ROWS = "exact", "by simulation", "independent rows only"
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,8 @@ class Evidence:
     """The evidence against one subject being unchanged since the release.
 
     `e_value` is the detector's wealth: by chance it reaches 1 no more often than the budget allows.
-    `effect` is the shift of the latest batch in reference standard deviations.
+    `effect` is the shift of the latest batch from what is expected at its time, in reference
+    standard deviations. `guarantee` says on what the budget of false alarms rests.
     """
 
     family: str
@@ -66,6 +58,7 @@ class Evidence:
     n: int
     rows_needed: int
     alarm: bool = False
+    guarantee: str = INDEPENDENT_ROWS
 
 
 class Wealth(NamedTuple):
@@ -111,7 +104,8 @@ class Detector:
     """The monitors of all subjects of a reference, within the false-alarm budget."""
 
     def __init__(self, reference: Reference, rules: Rules) -> None:
-        self.rules, self.ladder = rules, LADDERS[reference.method]
+        self.rules, self.reference = rules, reference
+        self.ladder = LADDERS[reference.method]
         self.monitored = {
             subject: monitor(reference, subject, rules, share)
             for subject, share in shares_of(reference).items()
@@ -153,7 +147,7 @@ class Detector:
         wealth, fed_at, found = dict(state.wealth), dict(state.fed_at), []
         for family in FAMILY_SHARES:
             weighed = [
-                self._weigh(subject, wealth, counts, self._log_mass(family, state, now))
+                self._weigh(subject, wealth, batch, self._log_mass(family, state, now))
                 for subject, counts in batch.counts.items()
                 if subject in self.monitored and self.monitored[subject].family == family
                 if any(counts)
@@ -182,11 +176,13 @@ class Detector:
         return float(np.log(min(share, 1 / MIN_FEEDINGS)))
 
     def _weigh(
-        self, subject: str, wealth: dict[str, Wealth], counts: Sequence[int], log_mass: float
+        self, subject: str, wealth: dict[str, Wealth], batch: Profile, log_mass: float
     ) -> Evidence:
-        monitored = self.monitored[subject]
+        when = batch.when(dated_by(self.reference, subject))
+        monitored = self.monitored[subject].at(when)
         chosen, bets = monitored.directions, monitored.bets
-        rows, mass = np.asarray(counts, np.float64), log_mass + monitored.log_share
+        rows = np.asarray(batch.counts[subject], np.float64)
+        mass = log_mass + monitored.log_share
         owned = wealth.get(subject, Wealth((), np.empty(0)))
         # Other names are other bets, after a change of the metric or the tolerance. Wealth must not
         # pass from one bet to another: that one would have been chosen after the rows.
@@ -220,7 +216,16 @@ class Detector:
             now=now,
             n=n,
             rows_needed=self._rows_needed(monitored, leading, mass),
+            guarantee=self._guarantee(monitored, leading),
         )
+
+    def _guarantee(self, monitored: MonitoredSubject, leading: int) -> str:
+        """Say for what the budget is guaranteed; curves and design effects are estimates."""
+        if not self.reference.calendar:
+            return INDEPENDENT_ROWS
+        follows = monitored.season is not None and monitored.season.curve.terms
+        widened = monitored.tolerance > self.rules.alarms.tolerance
+        return BY_SIMULATION if follows or widened or monitored.correlation[leading] else EXACT
 
     def _rows_needed(self, monitored: MonitoredSubject, leading: int, log_mass: float) -> int:
         chosen, spread = monitored.directions, float(monitored.bets.spreads[leading])
@@ -244,62 +249,6 @@ class Detector:
 def start() -> State:
     """Return the state of a detector before its first batch."""
     return State({}, {})
-
-
-def settle(
-    reference: Reference,
-    batches: Sequence[Profile],
-    rules: Rules,
-    *,
-    before: Sequence[Profile] = (),
-) -> Reference:
-    """Estimate from earlier batches how correlated their rows are and how far they vary.
-
-    A subject whose history would raise an alarm is unstable by nature: its tolerance is increased.
-    If the reference begins with a change, the batches `before` estimate how correlated rows are.
-    """
-    correlations, tolerances = {}, dict(reference.tolerances)
-    # the mass of one batch: the clock of the past is not replayed, drops come as they usually do
-    usual = rules.alarms.usual_minutes_between_drops / 1440 / rules.days_per_alarm("data")
-    for subject, share in shares_of(reference).items():
-        tables, earlier = _tables(batches, subject), _tables(before, subject)
-        # How alike rows are is a habit of the feed and outlasts a change, which moves means: the
-        # longer history knows it better (ADR 7).
-        typical = earlier if len(earlier) > len(tables) else tables
-        if len(typical) < 2:  # one batch has nothing to be unlike
-            continue
-        made = directions_of(reference, subject, rules)
-        alike = evidence.intraclass_correlation(typical, made.values)
-        correlations[subject] = dict(zip(made.names, alike.tolist(), strict=True))
-        if len(tables) < evidence.MIN_BATCHES:
-            continue
-        # The design effect comes first: tolerance is for what it leaves unexplained. `settled`
-        # shares the mapping that the loop fills, so each round uses the latest tolerances.
-        settled = replace(reference, correlations=correlations, tolerances=tolerances)
-        granted = granted_to(reference, subject, rules)
-        # Data only: labelled scores have a tolerance in their own unit, and a model whose score
-        # wandered in the past is not thereby allowed to get worse.
-        while family_of(subject) == "data" and granted < MAX_TOLERANCE:
-            monitored = monitor(settled, subject, rules, share * usual)
-            if _highest(monitored, tables) <= np.log(QUIET_WEALTH):
-                break
-            # rounded, as it is shown and stored: three steps are 0.15, not 0.15000000000000002
-            granted = tolerances[subject] = round(granted + TOLERANCE_STEP, 10)
-    return replace(reference, correlations=correlations, tolerances=tolerances)
-
-
-def _tables(batches: Sequence[Profile], subject: str) -> list[tuple[int, ...]]:
-    tables = (batch.counts.get(subject, ()) for batch in batches)
-    return [table for table in tables if any(table)]
-
-
-def _highest(monitored: MonitoredSubject, tables: Sequence[Sequence[int]]) -> float:
-    return evidence.highest(
-        monitored.bets,
-        tables,
-        log_mass=monitored.log_share,
-        correlation=monitored.correlation,
-    )
 
 
 def _blame(found: Sequence[Evidence]) -> set[str]:

@@ -124,7 +124,7 @@ def of_evidence(
         direction=moved.direction,
         value_before=moved.values[0],
         value_after=moved.values[1],
-        facts=moved.facts,
+        facts={**moved.facts, "guarantee": evidence.guarantee},
         drift_score=evidence.effect,
         threshold=evidence.tolerance,
         p_value=p_value,

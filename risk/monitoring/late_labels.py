@@ -18,7 +18,7 @@ import pandas as pd
 from risk.config import Config
 from risk.ledger.ledger import Ledger
 from risk.models import training_data
-from risk.models.dating import LABELLED_BY, Change, is_since
+from risk.models.dating import LABELLED_BY, MOMENT, Change, is_since
 from risk.models.model import Manifest
 from risk.monitoring import outcomes
 from risk.monitoring.monitored_release import MonitoredRelease
@@ -62,8 +62,9 @@ def gather(
     ripened = pd.concat(
         [own.assign(**{INFORMS: informs}), _as_live_sees(live, others)], ignore_index=True
     )
+    ripened[MOMENT] = ripened[ROW_HASH].map(_moments(ledger, labels, in_world, dated=dated))
     return LateLabels(
-        ripened.astype({INFORMS: bool}),
+        ripened.astype({INFORMS: bool, MOMENT: "datetime64[us]"}),
         labels.rename(columns={"ingestion_id": LABELLED_BY}),
         _of_earlier_releases(config, ledger, predicted[predicted["version"] != version]),
     )
@@ -80,6 +81,18 @@ def _in_world(
     rows = rows[(rows[LABELLED_BY] > manifest.trained_through).to_numpy(dtype=bool)]
     start = manifest.reference_since or Change(manifest.trained_through + 1)
     return rows[is_since(rows, start, config.columns.event_time)]
+
+
+def _moments(
+    ledger: Ledger, labels: pd.DataFrame, in_world: pd.DataFrame, *, dated: bool
+) -> dict[int, Any]:
+    """Return when the rows of the labels are dated; if by event time, those that inform."""
+    if dated:
+        return dict(zip(in_world[ROW_HASH], in_world[MOMENT], strict=True))
+    parts = labels["row_ingestion_id"].tolist()
+    arrivals = ledger.ingestions.arrivals(sorted(set(parts)))
+    moments = [arrivals[part].replace(tzinfo=None) for part in parts]
+    return dict(zip(labels[ROW_HASH], moments, strict=True))
 
 
 def _as_live_sees(live: MonitoredRelease, rows: pd.DataFrame) -> pd.DataFrame:

@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from risk import store
 from risk.config import Config
 from risk.models import dating, model, releases
-from risk.models.dating import INGESTION, Change, is_since
+from risk.models.dating import Change, is_since
 from risk.models.model import Model
-from risk.monitoring import compressed_pickle, detector, loss_ratios, performance_estimation
+from risk.monitoring import compressed_pickle, loss_ratios, performance_estimation, settling
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.multivariate import Reconstruction, fit_reconstruction
 from risk.monitoring.performance_estimation import Calibration
@@ -149,9 +149,10 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
         share = known.sum() / (known.sum() + outcomes.n)  # the test data chose no threshold
         optimism = {name: float(share * gain) for name, gain in optimism.items()}
     reference = replace(reference, optimism=optimism)
-    batches = _batches(reference, frame[known], own=True)
-    before = _batches(reference, frame[~known], own=False)
-    settled = detector.settle(reference, batches, Rules.of(config), before=before)
+    rules, dated = Rules.of(config), columns.event_time is not None
+    own = settling.cut(reference, frame[known], rules, dated=dated, own=True)
+    before = settling.cut(reference, frame[~known], rules, dated=dated, own=False)
+    settled = settling.settle(reference, own, rules, before=before)
     n_sample = min(SAMPLE_ROWS, max(MIN_SAMPLE_ROWS, SAMPLE_CELLS // len(columns.features)))
     sample = rows[known].nsmallest(n_sample, ROW_HASH)[columns.features]
     if record.kept:
@@ -194,13 +195,6 @@ def to_keep(config: Config) -> MonitoredRelease | None:
 def rows_to_remember(before: int) -> int:
     """Return how many rows after a change are a reference of their own, given those before it."""
     return min(ENOUGH_TO_REMEMBER, before // 2)
-
-
-def _batches(reference: Reference, frame: pd.DataFrame, *, own: bool) -> list[Profile]:
-    """Return the counts of the latest batches, oldest first, as the reference counts its own."""
-    latest = sorted(frame[INGESTION].unique())[-detector.MAX_BATCHES :]
-    wanted = frame[frame[INGESTION].isin(latest)]
-    return [reference.count(part, own=own) for _, part in wanted.groupby(INGESTION, sort=True)]
 
 
 def _optimism(record: TrainingRecord, known: Mask, config: Config) -> dict[str, float]:

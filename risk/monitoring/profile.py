@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from risk.stats import seasons
+from risk.stats.seasons import Moments
+
 QUANTILES = np.array([0.005, *np.arange(1, 20) / 20, 0.995])
 MAX_LEVELS = 30
 GROUPS = 8
+ALL, LABELLED_ONLY = "rows", "labelled rows"
 Counts = NDArray[np.int64]
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -69,28 +74,50 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True)
 class Profile:
-    """The number of some rows, in total and in each cell of each subject."""
+    """The number of some rows, in total and in each cell of each subject.
+
+    `calendar` is the sum of `seasons.calendar` over those whose time is known, of all rows and of
+    the labelled ones.
+    """
 
     n: int
     counts: Mapping[str, tuple[int, ...]]
+    calendar: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def plus(self, other: Self) -> Self:
         """Merge with the profile of other rows over the same cells."""
-        total = dict(self.counts)
-        for name, counts in other.counts.items():
-            mine = total.get(name, (0,) * len(counts))
-            total[name] = tuple(a + b for a, b in zip(mine, counts, strict=True))
-        return type(self)(self.n + other.n, total)
+        counts = _added(self.counts, other.counts)
+        return type(self)(self.n + other.n, counts, _added(self.calendar, other.calendar))
+
+    def when(self, which: str) -> Floats | None:
+        """Return the mean of the calendar, of all rows or the labelled ones; None if unknown."""
+        sums = np.array(self.calendar.get(which, (0.0,)))
+        mean: Floats = sums / max(sums[0], 1.0)
+        return mean if sums[0] else None
 
     def to_json(self) -> str:
         """Return the profile as JSON."""
-        return json.dumps({"n": self.n, "counts": self.counts})
+        return json.dumps({"n": self.n, "counts": self.counts, "calendar": self.calendar})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Parse what `to_json` returned."""
-        content = json.loads(text)
-        return cls(content["n"], {k: tuple(v) for k, v in content["counts"].items()})
+        return cls.from_content(json.loads(text))
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> Self:
+        """Return a profile of parsed JSON, also of one that was stored without a calendar."""
+        maps = (content["counts"], content.get("calendar", {}))
+        counts, calendar = ({k: tuple(v) for k, v in each.items()} for each in maps)
+        return cls(content["n"], counts, calendar)
+
+
+def _added(mine: Mapping[str, tuple[Any, ...]], other: Mapping[str, tuple[Any, ...]]) -> Any:
+    total = dict(mine)
+    for name, values in other.items():
+        own = total.get(name, (0,) * len(values))
+        total[name] = tuple(a + b for a, b in zip(own, values, strict=True))
+    return total
 
 
 def numeric_column(name: str, values: pd.Series[Any]) -> Column:
@@ -123,6 +150,27 @@ def _by_frequency(values: pd.Series[Any]) -> list[str]:
 def count(codes: Codes, size: int) -> tuple[int, ...]:
     """Count the rows of each cell."""
     return tuple(np.bincount(codes, minlength=size).tolist())
+
+
+def count_by(batch: Codes, n_batches: int, codes: Codes, size: int) -> Counts:
+    """Count the rows of each cell, (n_batches, size); rows with a code below 0 are left out."""
+    used = codes >= 0
+    numbered = batch[used] * size + codes[used]
+    return np.bincount(numbered, minlength=n_batches * size).reshape(n_batches, size)
+
+
+def calendar_by(batch: Codes, n_batches: int, moments: Moments) -> Floats:
+    """Add up the calendar of the rows of each batch: (n_batches, 16)."""
+    known = ~np.isnat(moments)
+    minutes = moments[known].astype("datetime64[m]").astype("int64")
+    first, last = minutes.min(initial=0), minutes.max(initial=0)
+    # rows of one minute have one calendar: many rows are mostly few minutes
+    keys, rows = np.unique(batch[known] * (last - first + 1) + minutes - first, return_counts=True)
+    batches, since = np.divmod(keys, last - first + 1)
+    terms = rows[:, None] * seasons.calendar((since + first).astype("datetime64[m]"))
+    sums = np.zeros((n_batches, terms.shape[1]))
+    np.add.at(sums, batches, terms)
+    return sums.round(6)
 
 
 def groups(reference: Sequence[int], n: int = GROUPS) -> Codes:

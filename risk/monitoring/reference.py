@@ -13,20 +13,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Columns
+from risk.models.dating import MOMENT
 from risk.monitoring.profile import (
+    ALL,
     GROUPS,
+    LABELLED_ONLY,
     MAX_LEVELS,
     Codes,
     Column,
     Mask,
     Profile,
+    calendar_by,
     categorical_column,
     count,
+    count_by,
     groups,
     joint_codes,
     numeric_column,
 )
 from risk.schema import ROW_HASH
+from risk.stats.seasons import Curve
 
 # Brackets tell derived subjects from columns wherever only the name is stored.
 PREDICTION = "(predicted risk)"
@@ -36,7 +42,7 @@ RECONSTRUCTION = "(reconstruction error)"
 OF_THE_MODEL = (PREDICTION, LABELLED, EXPECTED_LOSS)
 DERIVED = (PREDICTION, EXPECTED_LOSS, RECONSTRUCTION)
 MAX_PAIRED_COLUMNS = 10  # 45 pairs of 65 cells in each stored profile; they grow as the square
-METHOD = 2  # of those in `alarm_budget.LADDERS`
+METHOD = 3  # of those in `alarm_budget.LADDERS`
 Floats = NDArray[np.float64]
 
 
@@ -49,8 +55,10 @@ class Reference:
     mean value per cell of the numeric columns, `seen_once_twice` the number of levels that occur
     once and twice, `correlations` how correlated the rows of one batch are in each direction,
     `tolerances` the tolerated shift of each subject in standard deviations, `optimism` what the
-    scores of labelled rows gain because the threshold was chosen on them. `method` is the one its
-    detectors were made with; the stored evidence is about it.
+    scores of labelled rows gain because the threshold was chosen on them. `curves` are the means of
+    each subject over the calendar, `calendar` is what dates the rows, if anything does, and `days`
+    how many days they are from. `method` is the one its detectors were made with; the stored
+    evidence is about it.
     """
 
     columns: tuple[Column, ...]
@@ -63,6 +71,9 @@ class Reference:
     correlations: Mapping[str, Mapping[str, float]]
     tolerances: Mapping[str, float]
     optimism: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    calendar: str = ""
+    days: float = 0.0
     method: int = METHOD
 
     @classmethod
@@ -117,7 +128,7 @@ class Reference:
             kept = {name: value for name, value in theirs.items() if name not in own}
             return kept | {name: value for name, value in mine.items() if name in own}
 
-        by_subject = ("means", "seen_once_twice", "correlations", "tolerances")
+        by_subject = ("means", "seen_once_twice", "correlations", "tolerances", "curves")
         maps: dict[str, Any] = {
             name: both(getattr(self, name), getattr(earlier, name)) for name in by_subject
         }
@@ -128,6 +139,8 @@ class Reference:
             "columns": tuple(columns.values()),
             "pairs": earlier.pairs,
             "profile": profile,
+            "calendar": earlier.calendar,
+            "days": earlier.days,
             "method": earlier.method,  # the evidence that goes on is of its bets
         }
         return replace(self, **maps, **merged)
@@ -144,30 +157,79 @@ class Reference:
 
         Of its `own` rows, those that chose the cells of a column do not count there.
         """
-        present = [column for column in self.columns if column.name in frame]
-        codes = {column.name: column.codes(frame[column.name]) for column in present}
-        counted = {c.name: ~_choosing(frame) if own and c.rare else slice(None) for c in present}
-        counts = {c.name: count(codes[c.name][counted[c.name]], c.size) for c in present}
-        joined = {name: groups(self.profile.counts[name]) for pair in self.pairs for name in pair}
-        for first, second in self.pairs:
-            if first not in codes or second not in codes:
-                continue
-            cells = joint_codes(joined[first][codes[first]], joined[second][codes[second]])
-            counts[name_of_pair((first, second))] = count(cells, GROUPS**2 + 1)
-        outcomes = self.count_outcomes(frame[PREDICTION], frame[self.target])
-        return Profile(len(frame), {**counts, **outcomes.counts})
+        (whole,) = self.count_batches(frame, np.zeros(len(frame), "int64"), 1, own=own)
+        return whole
 
-    def count_outcomes(self, y_pred_proba: pd.Series[Any], labels: pd.Series[Any]) -> Profile:
+    def count_batches(
+        self, frame: pd.DataFrame, batch: Codes, n_batches: int, *, own: bool = False
+    ) -> list[Profile]:
+        """Count the rows of each batch, `batch` being the number of the one a row belongs to."""
+        cells = self._cells(frame, own=own)
+        outcomes = self._cells_of_outcomes(frame[PREDICTION], frame[self.target])
+        tables = {
+            name: count_by(batch, n_batches, codes, size).tolist()
+            for name, (codes, size) in (cells | outcomes).items()
+        }
+        dated = {}
+        if MOMENT in frame:
+            moments, ripe = frame[MOMENT].to_numpy("M8[s]"), frame[self.target].notna().to_numpy()
+            dated[ALL] = calendar_by(batch, n_batches, moments).tolist()
+            dated[LABELLED_ONLY] = calendar_by(batch[ripe], n_batches, moments[ripe]).tolist()
+        rows = np.bincount(batch, minlength=n_batches).tolist()
+        return [
+            Profile(
+                rows[i],
+                {name: tuple(table[i]) for name, table in tables.items()},
+                {which: tuple(sums[i]) for which, sums in dated.items()},
+            )
+            for i in range(n_batches)
+        ]
+
+    def count_outcomes(
+        self,
+        y_pred_proba: pd.Series[Any],
+        labels: pd.Series[Any],
+        moments: pd.Series[Any] | None = None,
+    ) -> Profile:
         """Count predictions by label, and labels, of the labelled rows."""
+        cells = self._cells_of_outcomes(y_pred_proba, labels)
+        counts = {name: count(codes[codes >= 0], size) for name, (codes, size) in cells.items()}
+        dated, ripe = {}, labels.notna().to_numpy()
+        if moments is not None:
+            sums = calendar_by(np.zeros(ripe.sum(), "int64"), 1, moments.to_numpy("M8[s]")[ripe])
+            dated[LABELLED_ONLY] = tuple(sums[0].tolist())
+        return Profile(int(ripe.sum()), counts, dated)
+
+    def _cells(self, frame: pd.DataFrame, *, own: bool) -> dict[str, tuple[Codes, int]]:
+        """Return the cell of each row, and how many there are, of every column and pair."""
+        codes = {c.name: c.codes(frame[c.name]) for c in self.columns if c.name in frame}
+        joined = {name: groups(self.profile.counts[name]) for pair in self.pairs for name in pair}
+        pairs = {
+            name_of_pair((one, other)): (
+                joint_codes(joined[one][codes[one]], joined[other][codes[other]]),
+                GROUPS**2 + 1,
+            )
+            for one, other in self.pairs
+            if one in codes and other in codes
+        }
+        counted = {
+            c.name: np.where(_choosing(frame), -1, codes[c.name])
+            for c in self.columns
+            if own and c.rare
+        }
+        sizes = {column.name: column.size for column in self.columns}
+        return {name: (own, sizes[name]) for name, own in (codes | counted).items()} | pairs
+
+    def _cells_of_outcomes(
+        self, y_pred_proba: pd.Series[Any], labels: pd.Series[Any]
+    ) -> dict[str, tuple[Codes, int]]:
+        """Return the cell of each row, -1 without a label."""
         ripe = labels.notna().to_numpy()
-        y_true = labels[ripe].to_numpy(dtype="int64")
+        y_true = labels.to_numpy(dtype="float64", na_value=-1.0).astype("int64")
         prediction = next(column for column in self.columns if column.name == PREDICTION)
         # 2 * cell + label, the order that `loss_ratios.watched_scores` lays out
-        cells = 2 * prediction.codes(y_pred_proba[ripe]) + y_true
-        return Profile(
-            len(y_true),
-            {LABELLED: count(cells, 2 * prediction.size), self.target: count(y_true, 2)},
-        )
+        cells = np.where(ripe, 2 * prediction.codes(y_pred_proba) + y_true, -1)
+        return {LABELLED: (cells, 2 * prediction.size), self.target: (y_true, 2)}
 
     def to_json(self) -> str:
         """Return the reference as JSON."""
@@ -186,14 +248,23 @@ class Reference:
             )
             for column in content["columns"]
         ]
-        profile = Profile(content["profile"]["n"], _tuples(content["profile"]["counts"]))
+        profile = Profile.from_content(content["profile"])
         pairs = tuple((first, second) for first, second in content["pairs"])
         maps = ("means", "seen_once_twice")
-        exact = {name: _tuples(content[name]) for name in maps}
+        exact: dict[str, Any] = {name: _tuples(content[name]) for name in maps}
         made = {"method": 1}  # before there were others, it was not written down
-        return cls(
-            **made | content | exact | dict(columns=tuple(columns), profile=profile, pairs=pairs)
-        )
+        curves = {name: _curve(curve) for name, curve in content.get("curves", {}).items()}
+        exact |= dict(columns=tuple(columns), profile=profile, pairs=pairs, curves=curves)
+        return cls(**made | content | exact)
+
+
+def _curve(content: Mapping[str, Any]) -> Curve:
+    """Return a curve of parsed JSON, in which tuples are lists."""
+    exact = {name: tuple(content[name]) for name in ("terms", "centre")}
+    covariance = tuple(map(tuple, content["covariance"]))
+    return Curve(
+        **{**content, **exact, "covariance": covariance, "slopes": _tuples(content["slopes"])}
+    )
 
 
 def _choosing(frame: pd.DataFrame) -> Mask:

@@ -15,7 +15,7 @@ from risk.data.statistics import as_rows, summarise
 from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
 from risk.models import releases, training_data
-from risk.models.dating import INGESTION
+from risk.models.dating import INGESTION, with_moments
 from risk.models.model import Manifest
 from risk.monitoring import (
     assessment,
@@ -79,6 +79,7 @@ def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
     """Return what the detectors would find in rows not accepted yet; write nothing."""
     live = monitored_release.load(config)
     late = late_labels.gather(config, ledger, live, [])
+    rows = with_moments(rows, config.columns.event_time, ledger.now())
     batch = replace(_batch(config, ledger, live, [], late), rows=rows)
     return assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
 

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from risk import store
 from risk.config import Config
 from risk.errors import RiskError
+from risk.explain import plain_words
 from risk.explain.plain_words import counted
 from risk.ledger.queries import Part
 from risk.models import model
 from risk.models.model import Manifest
+from risk.monitoring import seasonality
+from risk.monitoring.seasonality import Seasonal
 from risk.report.context import Context
 from risk.report.document import Block, Paragraph, Section, Table
 
-MAX_FILES, MAX_CHARACTERS = 25, 300
+MAX_FILES, MAX_CHARACTERS, MAX_CURVES = 25, 300, 30
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+HOURS = tuple(f"{hour:02}:00" for hour in range(0, 24, 3))
 
 
 def section(known: Context) -> Section:
     """List what the report is based on."""
     return Section(
         "What this report is based on",
-        (_words(known), _versions(), _settings(known), _files(known), _model(known)),
+        (
+            _words(known),
+            _versions(),
+            _settings(known),
+            _files(known),
+            _model(known),
+            *_seasons(known),
+        ),
     )
 
 
@@ -127,6 +139,40 @@ def _model(known: Context) -> Section:
                 Table(("score", "value", "lower", "upper", "rows"), rows, caption=caption)
             )
     return Section(title, tuple(blocks))
+
+
+def _seasons(known: Context) -> tuple[Section, ...]:
+    """List what is expected by weekday and by hour, where the training data follow the calendar."""
+    curves = seasonality.curves(known.monitored.reference) if known.monitored else []
+    if not curves:
+        return ()
+    tables = [
+        _curves([(each, each.week) for each in curves], WEEKDAYS, "by weekday"),
+        _curves([(each, each.day[::3]) for each in curves], HOURS, "by hour, UTC"),
+    ]
+    return (Section("Seasons of the live release", tuple(filter(None, tables))),)
+
+
+def _curves(
+    parts: Sequence[tuple[Seasonal, Sequence[float]]], when: Sequence[str], words: str
+) -> Table | None:
+    """List the curves that vary, the largest first."""
+    varied = [(each, part) for each, part in parts if any(part)]
+    rows: tuple[tuple[str | float, ...], ...] = tuple(
+        (plain_words.subject(each.subject), each.direction, *part)
+        for each, part in varied[:MAX_CURVES]
+    )
+    hidden = len(varied) - len(rows)
+    return (
+        Table(
+            ("subject", "direction", *when),
+            rows,
+            caption=f"Expected {words}, in standard deviations from the mean of the training data.",
+            omitted=f"{counted(hidden, 'smaller curve')} not shown." if hidden else "",
+        )
+        if rows
+        else None
+    )
 
 
 def _versions() -> Section:

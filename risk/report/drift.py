@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from risk.data.statistics import as_rows
-from risk.explain import plain_words, reasons, sentences
+from risk.explain import plain_words, reasons, seasons, sentences
 from risk.explain.plain_words import counted
 from risk.monitoring.findings import METHOD
 from risk.monitoring.monitored_release import MonitoredRelease
@@ -47,6 +47,7 @@ def section(known: Context) -> Section:
         (
             Paragraph(_in_short(seen, features, still_open)),
             Paragraph(_assessed_by(known, seen), "aside"),
+            Paragraph(seasons.in_words(sentences.parsed(seen.assessment.facts)), "aside"),
             table(features, "Features by drift, alarms first."),
             *_others(others),
             *_drawn(seen, features),

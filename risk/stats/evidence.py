@@ -287,59 +287,80 @@ def advance(
     >>> log_total(quiet) < 0 < log_total(moved)
     True
     """
-    evidence = _evidence(bets, np.asarray(counts, np.float64)[None], correlation)[0]
+    grown = growth(bets, np.asarray(counts)[None], correlation)[0]
     # First the mass, then the rows: fed afterwards it could not bet on this batch. In logarithms,
     # as wealth may fall below 1e-15000.
-    wealth: Floats = np.logaddexp(log_wealth, log_mass + bets.log_weights) + evidence
+    wealth: Floats = np.logaddexp(log_wealth, log_mass + bets.log_weights) + grown
     return wealth
 
 
-def highest(bets: Bets, batches: ArrayLike, *, log_mass: float, correlation: Floats) -> float:
-    """Replay a column's past: the highest its wealth would ever have been.
+def growth(bets: Bets, batches: ArrayLike, correlation: Floats) -> Floats:
+    """Return what each batch adds to the logarithm of each bet's wealth.
 
     Parameters
     ----------
     bets : Bets
         From `place`.
     batches : array_like of shape (n_batches, n_cells)
-        Rows per batch and cell, oldest first; at least one batch.
-    log_mass : float
-        As in `advance`, the same for every batch.
+        Rows per batch and cell.
     correlation : ndarray of shape (n_directions,)
         As in `advance`.
 
     Returns
     -------
-    float
-        The largest total wealth, as a logarithm.
+    ndarray of shape (n_batches, n_directions, n_bets)
+        It does not depend on the batches before.
 
     Examples
     --------
     >>> rare = Directions(("more often",), np.array([[0.0, 1.0]]), np.array([0.1]),
     ...                   np.array([0.3]), np.array([0.1]), np.array([1.0]))
-    >>> past = [[90, 10]] * 20
-    >>> round(highest(place(rare), past, log_mass=np.log(1 / 365), correlation=np.zeros(1)), 1)
-    -4.7
+    >>> growth(place(rare), [[90, 10], [60, 40]], np.zeros(1))[:, 0, 3].round(1).tolist()
+    [-1.4, 14.2]
     """
-    # The evidence of a batch does not depend on those before it; only feeding must go in turn.
-    evidence = _evidence(bets, np.asarray(batches, np.float64), correlation)
-    wealth, most = start(bets), -np.inf
-    for gain in evidence:
-        wealth = np.logaddexp(wealth, log_mass + bets.log_weights) + gain
-        most = max(most, float(wealth.max()), log_total(wealth))
-    return most
-
-
-def _evidence(bets: Bets, batches: Floats, correlation: Floats) -> Floats:
-    """Return what each batch adds to the logarithm of each bet's wealth: (batches, ...)."""
+    tables = np.asarray(batches, np.float64)
     # Rows that gain exactly 0 count too, as true negatives do for F1: they were drawn in the same
     # batch, and `intraclass_correlation` counts them.
-    rows = batches @ bets.counted.T  # (batches, directions)
+    rows = tables @ bets.counted.T  # (batches, directions)
     # n correlated rows are worth n / design independent ones. Deflated evidence stays valid: by
     # Jensen, E[L^(1 / design)] <= E[L]^(1 / design) <= 1 for design >= 1.
     design = 1 + np.maximum(rows - 1, 0) * correlation
-    evidence: Floats = np.moveaxis(bets.gains @ batches.T, -1, 0) / design[:, :, None]
-    return evidence
+    grown: Floats = np.moveaxis(bets.gains @ tables.T, -1, 0) / design[:, :, None]
+    return grown
+
+
+def wealth_over_time(grown: Floats, log_weights: Floats, *, log_mass: float) -> Floats:
+    """Replay a column's past: the logarithm of its total wealth after each batch.
+
+    Parameters
+    ----------
+    grown : ndarray of shape (n_batches, n_directions, n_bets)
+        From `growth`, oldest batch first.
+    log_weights : ndarray of shape (n_directions, n_bets)
+        Of the bets.
+    log_mass : float
+        As in `advance`, the same for every batch.
+
+    Returns
+    -------
+    ndarray of shape (n_batches,)
+        As if `advance` had been called for one batch after the other.
+
+    Examples
+    --------
+    >>> rare = Directions(("more often",), np.array([[0.0, 1.0]]), np.array([0.1]),
+    ...                   np.array([0.3]), np.array([0.1]), np.array([1.0]))
+    >>> bets = place(rare)
+    >>> grown = growth(bets, [[90, 10]] * 20, np.zeros(1))
+    >>> wealth_over_time(grown, bets.log_weights, log_mass=np.log(1 / 365)).max().round(1).item()
+    -4.7
+    """
+    # W_t = (W_{t-1} + m) L_t, so with G_t = L_1 ... L_t it is G_t times the sum of m / G_{s-1}
+    summed = np.cumsum(grown.reshape(len(grown), -1), axis=0)  # (batches, bets)
+    before = np.vstack([np.zeros((1, summed.shape[1])), summed[:-1]])
+    wealth = summed + np.logaddexp.accumulate(-before, axis=0) + log_mass + log_weights.ravel()
+    total: Floats = np.logaddexp.reduce(wealth, axis=1)
+    return total
 
 
 def log_total(log_wealth: Floats) -> float:
@@ -363,7 +384,9 @@ def log_total(log_wealth: Floats) -> float:
     return float(np.logaddexp.reduce(log_wealth, axis=None))  # 30 times as fast as logsumexp
 
 
-def intraclass_correlation(batches: ArrayLike, values: Floats) -> Floats:
+def intraclass_correlation(
+    batches: ArrayLike, values: Floats, *, long_run: Floats | None = None
+) -> Floats:
     r"""Bound from above how alike the rows of one batch are, from the reference's own batches.
 
     Parameters
@@ -372,6 +395,9 @@ def intraclass_correlation(batches: ArrayLike, values: Floats) -> Floats:
         Rows per reference batch and cell.
     values : ndarray of shape (n_directions, n_cells)
         Scores of the cells; NaN where they do not count.
+    long_run : ndarray of shape (n_directions,), optional
+        A bound on the variance of a row in the long run, if known (`seasons.long_run_variance`);
+        it takes the place of the variance between the batches.
 
     Returns
     -------
@@ -420,6 +446,8 @@ def intraclass_correlation(batches: ArrayLike, values: Floats) -> Floats:
         # The plain estimate is too small for about every second reference.
         freedom = n_batches - 1 if few else chdtri(n_batches - 1, 0.9)
         between = np.sum(n * (means - mean) ** 2) / freedom
+        if long_run is not None:
+            between = long_run[j]
         if effective <= 1 or variance <= 0:  # single or equal rows: no variance to compare with
             rho[j] = 1.0 if between > 0 else 0.0
             continue

@@ -8,9 +8,10 @@ import pytest
 
 from risk.config import Alarms, Columns, CostMatrix
 from risk.monitoring import detector
-from risk.monitoring.detector import Detector, Rules, State, Wealth, settle
+from risk.monitoring.detector import Detector, Rules, State, Wealth
 from risk.monitoring.profile import Profile
 from risk.monitoring.reference import LABELLED, PREDICTION, Reference
+from risk.monitoring.settling import History, settle
 from risk.schema import ROW_HASH
 from tests.torture import in_full
 
@@ -52,7 +53,7 @@ def settled():
     frame = rows(np.random.default_rng(20260501), 20_000)
     reference = build(frame)
     parts = [reference.count(frame[i : i + 200]) for i in range(0, len(frame), 200)]
-    return settle(reference, parts, RULES)
+    return settle(reference, History(parts), RULES)
 
 
 @pytest.fixture(scope="module")
@@ -265,54 +266,6 @@ def test_forgotten_subjects_are_no_longer_in_the_state(small):
     assert found.fed_at == state.fed_at
 
 
-def test_a_naturally_unstable_column_is_granted_more_and_no_other():
-    """Its mean wanders for weeks at a time; the others keep the tolerance of the settings."""
-    rng = np.random.default_rng(20260515)
-    frame = rows(rng, 100 * 200)
-    frame["x1"] += np.repeat(np.sin(np.arange(100) / 8) / 2, 200)
-    reference = build(frame, FEW)
-    parts = [reference.count(frame[i : i + 200]) for i in range(0, len(frame), 200)]
-
-    found = settle(reference, parts, RULES)
-
-    _, told = run(Detector(found, RULES), parts)
-    assert found.tolerances.keys() == {PREDICTION, "x1"}
-    assert found.tolerances["x1"] > 0.05
-    assert not alarms(told)
-    assert found.correlations["x1"]["higher"] > 0.05 > found.correlations["x0"]["higher"]
-
-
-def test_a_few_batches_teach_how_alike_rows_are_but_no_tolerance():
-    """Seven of them are no past to be replayed, one is none at all."""
-    rng = np.random.default_rng(20260516)
-    frame = rows(rng, 7 * 100)
-    frame["x1"] += np.repeat(np.arange(7), 100)
-    reference = build(frame, FEW)
-    parts = [reference.count(frame[i : i + 100]) for i in range(0, 700, 100)]
-
-    few, one = settle(reference, parts, RULES), settle(reference, parts[:1], RULES)
-
-    assert few.tolerances == reference.tolerances
-    assert few.correlations["x1"]["higher"] > 0.5
-    assert one == reference
-
-
-def test_batches_before_a_change_tell_how_alike_rows_are():
-    """Of the new world there are too few."""
-    rng = np.random.default_rng(20260517)
-    frame = rows(rng, 22 * 100)
-    frame["x1"] += np.repeat(rng.normal(0, 0.5, 22), 100)
-    reference = build(frame[2000:], FEW)
-    parts = [reference.count(frame[i : i + 100]) for i in range(0, 2200, 100)]
-
-    found = settle(reference, parts[20:], RULES, before=parts[:20])
-
-    by_themselves = settle(reference, parts[:20], RULES).correlations
-    assert found.correlations == by_themselves != settle(reference, parts[20:], RULES).correlations
-    assert 0.05 < found.correlations["x1"]["higher"] < 0.6
-    assert found.tolerances == reference.tolerances
-
-
 def test_ten_million_rows_of_a_shift_too_small_to_matter_raise_no_alarm(small):
     """A tenth of the tolerance, for which every test of significance would cry out."""
     rng, told = np.random.default_rng(20260518), Detector(small, RULES)
@@ -333,7 +286,7 @@ def test_columns_that_are_always_missing_or_constant_are_no_trouble(spoiled):
     frame = rows(rng, 2000).assign(x1=spoiled)
     reference = build(frame, FEW)
     parts = [reference.count(frame[i : i + 200]) for i in range(0, 2000, 200)]
-    told = Detector(settle(reference, parts, RULES), RULES)
+    told = Detector(settle(reference, History(parts), RULES), RULES)
 
     _, quiet = run(told, [reference.count(rows(rng, 200).assign(x1=spoiled)) for _ in range(20)])
     _, found = run(told, [reference.count(rows(rng, 200)) for _ in range(3)])
@@ -457,7 +410,7 @@ def test_the_commonest_of_many_levels_raise_no_alarm_about_their_own_choice(leve
         frame = of_many_levels(rng, size, levels)
         reference = build(frame, ONE)
         parts = [reference.count(frame[i : i + 500], own=True) for i in range(0, size, 500)]
-        told = settle(reference, parts, RULES)
+        told = settle(reference, History(parts), RULES)
         drops = (of_many_levels(rng, 500, levels) for _ in range(60))
         alarmed += first_alarm(told, drops) is not None
 

@@ -10,7 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from risk.config import Columns
 from risk.ledger import tables
 from risk.monitoring import findings
-from risk.monitoring.detector import Evidence
+from risk.monitoring.detector import BY_SIMULATION, Evidence
 from risk.monitoring.findings import CONSTANT, METHOD, Finding
 from risk.monitoring.profile import Profile
 from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION, Reference
@@ -23,6 +23,8 @@ COLUMNS = Columns(
     numeric=("a", "b"),
     categorical=("c",),
 )
+
+RESTS_ON = {"guarantee": BY_SIMULATION}
 
 
 def rows(n, *, seed, shift=0.0, share=0.3):
@@ -50,7 +52,8 @@ def reference():
 
 
 def evidence(subject, direction, *, effect=0.5, before=0.2, now=0.6, alarm=True):
-    return Evidence("data", subject, direction, 3.0, effect, 0.05, before, now, 150, 400, alarm)
+    numbers = (3.0, effect, 0.05, before, now, 150, 400)
+    return Evidence("data", subject, direction, *numbers, alarm, BY_SIMULATION)
 
 
 def told(reference, *args, recent=None, **kwargs):
@@ -160,7 +163,7 @@ def test_shares_are_told_with_what_they_are_of(reference, subject, direction, na
     """The level is a fact of its own, so that nobody has to look for it in a text."""
     made = told(reference, subject, direction)
 
-    assert (made.direction, made.facts) == (named, facts)
+    assert (made.direction, made.facts) == (named, facts | RESTS_ON)
     assert (made.value_before, made.value_after) == (0.2, 0.6)
 
 
@@ -171,7 +174,7 @@ def test_a_score_gets_worse_in_its_own_direction(reference, metric, direction):
     """A loss that got worse has risen."""
     made = told(reference, LABELLED, metric)
 
-    assert (made.direction, made.facts) == (direction, {"metric": metric})
+    assert (made.direction, made.facts) == (direction, {"metric": metric} | RESTS_ON)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +216,7 @@ def test_the_expected_loss_is_told_by_its_mean(reference):
 
     assert made.value_before == pytest.approx(rows(2000, seed=1)[EXPECTED_LOSS].mean())
     assert made.value_after == pytest.approx(0.2, abs=0.01)
-    assert made.facts == {"rows": 3000}
+    assert made.facts == {"rows": 3000} | RESTS_ON
 
 
 def test_without_recent_values_no_median_is_told(reference):

@@ -12,6 +12,7 @@ from risk.monitoring.profile import (
     QUANTILES,
     Column,
     Profile,
+    calendar_by,
     categorical_column,
     cells_moved,
     count,
@@ -19,6 +20,7 @@ from risk.monitoring.profile import (
     joint_codes,
     numeric_column,
 )
+from risk.stats import seasons
 
 properties = settings(max_examples=100, deadline=None, database=None, derandomize=True)
 numbers = st.lists(st.none() | st.floats(-1e9, 1e9) | st.integers(-3, 3), min_size=1, max_size=60)
@@ -257,3 +259,27 @@ def test_of_numbers_the_quarters_that_moved_are_named():
     found = cells_moved(column, before, now, most=1)
 
     assert found == [("above 6", 0.25, 1.0)]
+
+
+def test_the_calendar_of_a_batch_is_the_sum_over_its_rows():
+    """To the minute; rows without a time are in none."""
+    rng = np.random.default_rng(20261211)
+    minutes = rng.integers(0, 40_000, 500).astype("m8[m]")
+    moments = (np.datetime64("1969-12-20", "m") + minutes).astype("M8[s]")
+    batch = rng.integers(0, 3, 500)
+    unknown = np.append(moments, np.datetime64("NaT"))
+
+    found = calendar_by(np.append(batch, 1), 3, unknown)
+
+    wanted = [seasons.calendar(moments[batch == i]).sum(axis=0) for i in range(3)]
+    assert found == pytest.approx(np.array(wanted), abs=1e-5)
+
+
+def test_profiles_know_the_mean_time_of_their_rows():
+    """Merged as counts are; those stored before there was a calendar have none."""
+    one, three = (Profile(n, {}, {"rows": (float(n), 3.0)}) for n in (1, 3))
+
+    assert one.plus(three).when("rows").tolist() == [1, 1.5]
+    assert one.plus(three).when("labelled rows") is None
+    assert Profile.from_json(one.to_json()) == one
+    assert Profile.from_json('{"n": 1, "counts": {}}').when("rows") is None
