@@ -215,5 +215,5 @@ def _drawn(reference: Reference, rows: int, seed: int) -> list[Profile]:
             )
             shares = np.array(table, np.float64) / max(total, 1)
             counts[subject] = tuple(rng.multinomial(size, shares).tolist()) if total else table
-        drawn.append(Profile(rows, counts))
+        drawn.append(Profile(rows, counts, reference.profile.calendar))
     return drawn

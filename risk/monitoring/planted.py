@@ -211,7 +211,7 @@ def _erring(reference: Reference, more: float) -> Callable[[Profile], Profile]:
 
 def _only(batch: Profile, counts: dict[str, Floats]) -> Profile:
     tables: dict[str, Any] = {name: tuple(rows.tolist()) for name, rows in counts.items()}
-    return Profile(batch.n, tables)
+    return Profile(batch.n, tables, batch.calendar)
 
 
 def _correlation(reference: Reference, pair: tuple[str, str]) -> float:
