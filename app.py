@@ -33,6 +33,7 @@ from web import (
     customer_page,
     dashboard,
     docs,
+    document,
     health,
     ledger_endpoints,
     metrics,
@@ -42,9 +43,9 @@ from web import (
     responses,
 )
 from web.api_keys import Keyring
+from web.responses import PREFIX
 from web.service import NAME, Service
 
-PREFIX = "/api/v1"
 INFO = Info(
     title=PRODUCT,
     version="1",
@@ -81,6 +82,7 @@ def create_app(
     for pages in (dashboard.pages, customer_page.pages, docs.pages):
         app.register_blueprint(pages)
     access.describe(app, config)
+    document.complete(app.api_doc)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {PREFIX: app.wsgi_app})  # type: ignore
     return app
 

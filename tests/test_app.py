@@ -255,7 +255,7 @@ def test_the_app_takes_its_secret_from_the_settings(world):
 
 def test_everything_answers_below_the_version_as_well(client):
     """Old addresses stay, programs may pin the new ones; redirects keep to theirs."""
-    assert client.get("/api/v1/scoring").text == client.get("/scoring").text
+    assert client.get("/api/v1/scoring").json == client.get("/scoring", headers=JSON).json
     assert client.get("/api/v1/diagnostics").location == "/api/v1/diagnostics/timing"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from flask import Response, redirect, url_for
 from flask_openapi import APIBlueprint, Tag
@@ -54,7 +54,12 @@ class OfCustomer(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    identifier: Annotated[str, Field(min_length=1, max_length=700, pattern=r"^[^\x00]*$")]
+    identifier: str = Field(
+        min_length=1,
+        max_length=700,
+        pattern=r"^[^\x00]*$",
+        description="the identifier of a row, as it was ingested",
+    )
 
 
 class Contribution(BaseModel):

@@ -12,6 +12,7 @@ from risk.store import csv_line
 from web.request_rows import JSON
 
 Schema = dict[str, Any]
+SCHEMAS = "#/components/schemas/{model}"
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
 WHOLE: Schema = {"type": "integer"}
@@ -57,7 +58,7 @@ def table(*columns: str) -> Schema:
 
 def reference(name: str) -> Schema:
     """Return a reference to one of the schemas derived from the columns."""
-    return {"$ref": f"#/components/schemas/{name}"}
+    return {"$ref": SCHEMAS.format(model=name)}
 
 
 def sent(name: str) -> dict[str, Any]:
@@ -100,8 +101,10 @@ def _invocation(features: dict[str, Schema], rows: Schema, max_rows: int) -> Sch
     n = len(features)
     values = {"type": "array", "prefixItems": list(features.values()), "minItems": n, "maxItems": n}
     lists = array(values, maxItems=max_rows)
-    names = {"enum": [list(features)], "description": "in any order; other columns as in a row"}
-    split = record({"columns": names, "data": lists}, index={"type": "array"})
+    in_order = [{"const": name} for name in features]
+    names = {"type": "array", "prefixItems": in_order, "minItems": n, "maxItems": n}
+    names["description"] = "in any order; other columns as in a row"
+    split = record({"columns": names, "data": lists}, index=array({}))
     free = any_of(rows, lists)
     forms = {"dataframe_split": split, "dataframe_records": rows, "inputs": free, "instances": free}
     return any_of(*(record({name: form}) for name, form in forms.items()))

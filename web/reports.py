@@ -8,14 +8,14 @@ from datetime import datetime
 from flask import Response, send_file
 from flask_openapi import APIBlueprint, Tag
 from flask_openapi.types import ResponseDict
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from risk import store
 from risk.config import ReportKind
 from risk.models.model import digest
 from risk.report import archive
-from web.request_models import ById, Number
+from web.request_models import OF_RUN, ById, Number
 from web.response_models import pages_of
 from web.responses import Page, listed, problems
 from web.service import service
@@ -38,8 +38,8 @@ SENT: ResponseDict = {
 class OfReports(Page):
     """Selection of reports."""
 
-    run_id: Number | None = None
-    kind: ReportKind | None = None
+    run_id: Number | None = OF_RUN
+    kind: ReportKind | None = Field(None, description="only reports of this kind")
 
 
 class Report(BaseModel):

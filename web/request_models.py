@@ -14,6 +14,7 @@ from web.responses import MAX_ID, Format, Page
 Number = Annotated[int, Field(ge=1, le=MAX_ID)]
 Name = Annotated[str, Field(max_length=700, pattern=r"^[^\x00]*$")]
 YesOrNo = Literal["true", "false"]
+OF_RUN: Any = Field(None, description="only what was recorded by this run")
 
 
 class NoExtraFields(BaseModel):
@@ -25,13 +26,13 @@ class NoExtraFields(BaseModel):
 class ById(NoExtraFields):
     """Selection of a row by its ID."""
 
-    id: Number
+    id: Number = Field(description="the ID, as in the lists")
 
 
 class ByVersion(NoExtraFields):
     """Selection of a release by its version."""
 
-    version: Number
+    version: Number = Field(description="the number of a release")
 
 
 class ByMetric(NoExtraFields):
@@ -45,50 +46,56 @@ class ByMetric(NoExtraFields):
 class OfRuns(Page):
     """Selection of runs."""
 
-    status: Literal["running", "ok", "failed", "aborted"] | None = None
+    status: Literal["running", "ok", "failed", "aborted"] | None = Field(
+        None, description="only runs that ended like this, or are running"
+    )
 
 
 class OfFindings(Page):
     """Selection of findings."""
 
-    run_id: Number | None = None
-    feature: Name | None = None
-    check_name: Check | None = None
-    drift_detected: YesOrNo | None = None
+    run_id: Number | None = OF_RUN
+    feature: Name | None = Field(None, description="only findings on this column or subject")
+    check_name: Check | None = Field(None, description="only findings of this check")
+    drift_detected: YesOrNo | None = Field(None, description="only findings with an alarm, or none")
 
 
 class OfIncidents(Page):
     """Selection of incidents."""
 
-    open: YesOrNo | None = None
+    open: YesOrNo | None = Field(None, description="only incidents that are open, or resolved")
 
 
 class OfScores(Page):
     """Selection of scores."""
 
-    metric: Metric | None = None
-    dataset: Name | None = None
-    version: Number | None = None
+    metric: Metric | None = Field(None, description="only this score")
+    dataset: Name | None = Field(None, description="only scores on this data set")
+    version: Number | None = Field(None, description="only scores of this release")
 
 
 class OfQuarantine(Page):
     """Selection of refused cells."""
 
-    ingestion_id: Number | None = None
+    ingestion_id: Number | None = Field(None, description="only cells of this drop")
 
 
 class OfDecisions(Page):
     """Selection of decisions."""
 
-    run_id: Number | None = None
-    action: Literal["keep", "ask", "deploy", "rollback"] | None = None
+    run_id: Number | None = OF_RUN
+    action: Literal["keep", "ask", "deploy", "rollback"] | None = Field(
+        None, description="only decisions for this action"
+    )
 
 
 class OfDrops(Page):
     """Selection of drops."""
 
-    run_id: Number | None = None
-    status: Literal["taken", "duplicate", "refused"] | None = None
+    run_id: Number | None = OF_RUN
+    status: Literal["taken", "duplicate", "refused"] | None = Field(
+        None, description="only drops with this outcome"
+    )
 
 
 class OfTrend(NoExtraFields):
@@ -100,8 +107,8 @@ class OfTrend(NoExtraFields):
     since: str | None = Field(
         None, pattern=r"^[1-9][0-9]{0,3}[dh]$", description="how far back, such as 30d or 12h"
     )
-    per: Literal["run", "day"] = "run"
-    format: Format | None = None
+    per: Literal["run", "day"] = Field("run", description="one point per run, or the last of a day")
+    format: Format | None = Field(None, description="overrides the header Accept")
 
 
 class Resolution(NoExtraFields):

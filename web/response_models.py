@@ -11,8 +11,8 @@ from flask_openapi.types import ResponseDict
 from pydantic import BaseModel
 
 from risk.stats.scores import Estimate
+from web.openapi import SCHEMAS
 
-SCHEMAS = "#/components/schemas/{model}"
 TEXT = {"type": "string"}
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -23,6 +24,7 @@ from risk.errors import RiskError, UsageError
 from risk.ledger.queries import Listing, Part
 from web.service import service
 
+PREFIX = "/api/v1"
 PROBLEM = "application/problem+json"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -64,7 +66,7 @@ class Page(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     page: int = Field(1, ge=1, le=1_000_000, description="counted from 1, newest rows first")
-    page_size: int = Field(20, ge=1, le=100)
+    page_size: int = Field(20, ge=1, le=100, description="rows per page")
     before_id: int | None = Field(None, ge=1, le=MAX_ID, description="only rows with a smaller id")
     format: Format | None = Field(None, description="overrides the header Accept")
 
@@ -75,12 +77,24 @@ class Page(BaseModel):
 
 
 def problems(*statuses: int) -> ResponseDict:
-    """Document the error responses of an endpoint."""
-    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
-    schema["properties"]["errors"]["items"] = Fault.model_json_schema()
+    """Document the error responses of an endpoint, each with an example."""
     return {
-        status: {"description": HTTP[status], "content": {PROBLEM: {"schema": schema}}}
+        status: {
+            "description": HTTP[status],
+            "content": {
+                PROBLEM: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "example": {
+                        "type": "about:blank",
+                        "title": HTTPStatus(status).phrase,
+                        "status": status,
+                        "detail": HTTP[status],
+                        "instance": "/prediction",
+                        "errors": [],
+                    },
+                }
+            },
+        }
         for status in statuses
     }
 
@@ -158,11 +172,17 @@ def html_table(table: pd.DataFrame, name: str) -> Response:
 
 
 def wants(mimetype: str) -> bool:
-    """Return whether a request prefers this type, by `format` or by Accept."""
+    """Return whether a request prefers this type, by `format` or by Accept.
+
+    Who accepts anything gets the classic format, but JSON below /api/v1.
+    """
     if (named := request.args.get("format")) in FORMATS:
         return FORMATS[named] == mimetype
     accepted = request.accept_mimetypes
-    return accepted[mimetype] > max(accepted["text/html"], accepted["text/plain"])
+    others = max(accepted["text/html"], accepted["text/plain"])
+    if mimetype == FORMATS["json"] and request.script_root.endswith(PREFIX):
+        return accepted[mimetype] >= others
+    return accepted[mimetype] > others
 
 
 def problem(

@@ -24,7 +24,7 @@ def test_health_looks_at_nothing_it_depends_on(world, path):
     """No model and no ledger: the process lives nevertheless, and is not restarted for it."""
     client = create_app(world.config).test_client()
 
-    assert client.get(path).text == "ok"
+    assert client.get(path, headers={"Accept": "text/plain"}).text == "ok"
     assert client.get(path, headers=JSON).json["status"] == "ok"
 
 
