@@ -103,7 +103,7 @@ def _finish(outcome: object, *, as_json: bool, is_logged: bool) -> NoReturn:
     """Print the outcome, with a log only if it needs a person, and exit."""
     exit_code = getattr(outcome, "exit_code", 0)
     is_needed = exit_code not in NOBODY_IS_NEEDED or getattr(outcome, "needs_a_person", False)
-    if is_logged:
+    if is_logged and outcome is not None:
         log.info(outcome)
     if outcome is not None and (is_needed or not is_logged):
         print(_as_json(outcome) if as_json else outcome)

@@ -6,9 +6,12 @@ the outcome names those. An interrupted erasure is completed by running it again
 
 from __future__ import annotations
 
+import mmap
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
@@ -67,7 +70,7 @@ def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
             f"no accepted row, refused record or label of {identifier!r}; identifiers are compared "
             "exactly as they were written"
         )
-    remaining = [*damaged, *_still_named(config, identifier)]
+    remaining = [*damaged, *_still_named(config, ledger, identifier)]
     if not is_overwritten:
         remaining.append("deleted pages of the database file, as long as the API has it open")
     n_refused = sum(len(purged.records) for purged in refused)
@@ -106,14 +109,29 @@ def _person(
     )
 
 
-def _still_named(config: Config, identifier: str) -> Iterator[str]:
+def _still_named(config: Config, ledger: Ledger, identifier: str) -> Iterator[str]:
     """Yield the files, not written by the erasure, that still contain the identifier."""
     word = re.compile(rb"(?<!\w)" + re.escape(identifier.encode()) + rb"(?!\w)")
-    ledger_files = (config.root / config.lock_path).parent.glob("*.sqlite*")
     supplied = (config.input_folder, config.test_data.parent, config.report_folder)
-    files = [*ledger_files, config.model_folder / config.api_call_filename]
+    files = [config.model_folder / config.api_call_filename, *_copies_of(ledger)]
     files += [path for folder in supplied for path in sorted(folder.rglob("*"))]
-    named = [path for path in files if path.is_file() and word.search(store.read(path))]
+    named = [path for path in files if path.is_file() and _contains(path, word)]
     yield from (f"{config.name_of(path)}, which names {identifier}" for path in named[:MAX_NAMED])
     if len(named) > MAX_NAMED:
         yield f"{len(named) - MAX_NAMED} more files"
+
+
+def _copies_of(ledger: Ledger) -> list[Path]:
+    """Return the copies of a SQLite ledger that upgrades left beside it."""
+    if ledger.engine.dialect.name != "sqlite":
+        return []
+    path = Path(str(ledger.engine.url.database))
+    return sorted(path.parent.glob(f"{path.stem}.[0-9]*{path.suffix}"))
+
+
+def _contains(path: Path, word: re.Pattern[bytes]) -> bool:
+    with store.storage_faults(path), open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return word.search(content) is not None
