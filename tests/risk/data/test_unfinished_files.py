@@ -6,6 +6,7 @@ import pytest
 
 import ingestion
 from risk import store
+from risk.admin import check
 from risk.data import inbox as finding
 from tests.factories import HEADER, UNLABELLED, counts
 from tests.servers import on_servers_in_turn
@@ -41,6 +42,7 @@ def test_a_row_that_was_cut_off_is_superseded_by_the_whole_one(inbox, ledger, na
     lines = (inbox.config.ingested_folder / "final_data.csv").read_text().splitlines()[1:]
     assert lines == ["k,1,2,3,0", "l,1,2,109,1", "m,1,2,4,0"]
     assert ingestion.run(inbox.config, ledger).intakes == ()
+    assert check.check(inbox.config).exit_code == 0
 
 
 @pytest.mark.parametrize("rest", ["\n", "\r\n0,m,1,2,4\n", "\n1,l,1,2,10\n"])

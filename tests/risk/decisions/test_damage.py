@@ -79,6 +79,19 @@ def test_a_release_without_any_file_is_restored(world):
     assert files(live(world)) == before
 
 
+def test_a_file_that_is_empty_is_restored_like_any_other(new_world, first_run, tmp_path_factory):
+    """Nothing is held out for the first model."""
+    world = new_world(tmp_path_factory.mktemp("first")).copy_of(first_run)
+    held_out = releases.release_path(world.config.deployment_folder, 1) / model.HELD_OUT
+    assert held_out.read_bytes() == b""
+    held_out.unlink()
+
+    outcome = world.run()
+
+    assert outcome.line.startswith("Release 1 was damaged and has been restored.")
+    assert held_out.read_bytes() == b""
+
+
 def test_without_an_undamaged_copy_the_last_good_release_takes_over(world):
     """A flipped byte is no silent downgrade."""
     lose_the_challenger(world)
