@@ -58,7 +58,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Calls:
+class Calls(cli.Result):
     """All calls, and the endpoints that were not called."""
 
     url: str

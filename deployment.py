@@ -36,7 +36,7 @@ BY_HAND = Grounds(ReasonCode.BY_HAND, {})
 
 
 @dataclass(frozen=True)
-class Deployment:
+class Deployment(cli.Result):
     """The decision, its reason, and the release to be live afterwards."""
 
     action: Action

@@ -36,7 +36,7 @@ POLICY_OPTIONS = {"false_alarm_budget": "--budget", "tolerance": "--tolerance"}
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(cli.Result):
     """The results of this stage, as tables."""
 
     incidents: pd.DataFrame

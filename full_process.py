@@ -48,7 +48,7 @@ ASKED_TO_FAIL = 3
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(cli.Result):
     """What a run did, in the one line that is recorded and mailed; the log has the details."""
 
     line: str

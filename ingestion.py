@@ -43,7 +43,7 @@ log = logging.getLogger("ingestion")
 
 
 @dataclass(frozen=True)
-class Ingestion:
+class Ingestion(cli.Result):
     """The result of one pass over the input folder and the SQL sources."""
 
     intakes: tuple[Intake, ...] = ()

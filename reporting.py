@@ -33,7 +33,7 @@ log = logging.getLogger("reporting")
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(cli.Result):
     """The files this stage wrote."""
 
     files: tuple[str, ...]

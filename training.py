@@ -54,7 +54,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Challenger:
+class Challenger(cli.Result):
     """The model this stage wrote, and the number of rare levels it pools, by column."""
 
     manifest: Manifest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import html
 import json
 import logging
 import os
@@ -32,6 +33,13 @@ COMMON_OPTIONS = {"config", "assignments", "print_config", "json", "log"}
 MAX_LOG_BYTES, KEPT_LOGS = 5_000_000, 5
 IN_TEXT = "%(levelname)s %(name)s: %(message)s"
 NOBODY_IS_NEEDED = (0, BusyError.exit_code)
+
+
+class Result:
+    """What a stage returns: its text is the message, on the command line and in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 class Parser(argparse.ArgumentParser):

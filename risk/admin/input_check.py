@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from risk.cli import Result
 from risk.config import Config
 from risk.data import drops, inbox, late_labels, requeueing
 from risk.data.drops import Changed, Drop, Piece, Signature
@@ -44,7 +45,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class InputCheck:
+class InputCheck(Result):
     """What was read, and every kind of problem that was found, commonest first."""
 
     n_new: int

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from risk import store
+from risk.cli import Result
 from risk.config import Columns, Config
 from risk.data import drops, part_files
 from risk.errors import UnknownName
@@ -53,7 +54,7 @@ class Unusual:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Result):
     """The predicted risk of one customer, and how it comes about, the largest part first.
 
     On the `scale` that is named, `baseline` and the `contribution` of all `parts` add up to

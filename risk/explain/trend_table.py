@@ -14,6 +14,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
+from risk.cli import Result
 from risk.errors import UnknownName, UsageError
 from risk.explain.plain_words import details
 from risk.ledger.ledger import Ledger
@@ -29,7 +30,7 @@ MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
-class Trend:
+class Trend(Result):
     """How something developed, the oldest point first; written as a table."""
 
     name: str

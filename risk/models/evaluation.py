@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from risk import store
+from risk.cli import Result
 from risk.config import Config
 from risk.errors import DataError
 from risk.models.model import Model
@@ -17,7 +18,7 @@ from risk.stats.scores import Estimate, score_all
 
 
 @dataclass(frozen=True)
-class Scorecard:
+class Scorecard(Result):
     """The scores of a model on a data set, F1 first."""
 
     model: str

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from risk import store
+from risk.cli import Result
 from risk.config import Alarms, Config
 from risk.errors import ModelError
 from risk.ledger.ledger import Ledger
@@ -35,7 +36,7 @@ class Alarm:
 
 
 @dataclass(frozen=True)
-class Replay:
+class Replay(Result):
     """The alarms of a policy over the stored history."""
 
     alarms: tuple[Alarm, ...]
