@@ -127,8 +127,7 @@ def run(
     for reason in (*left_alone, *out_of_reach):
         log.warning(reason)
     result = Ingestion(tuple(intakes), tuple(left_alone), tuple(out_of_reach))
-    if result.quarantined:
-        log.warning(requeueing.ADVICE)
+    requeueing.advise(intakes)
     if requeue and not intakes:
         log.info("no row in quarantine is accepted with the settings in force")
     return result

@@ -123,6 +123,18 @@ def preview(
     return intake, pd.concat(frames, ignore_index=True)
 
 
+def is_accepted(config: Config, ledger: Ledger, drop: Drop, *, requeued: int) -> bool:
+    """Return whether a row or label of a quarantined drop would be accepted now; write nothing."""
+    known = ledger.ingestions.known_hashes
+    try:
+        with _opened(drop) as file:
+            reader = _reader(config, ledger, drop, requeued)
+            contents = reader.read(file, known=known, keep=lambda _: None)
+    except (DataError, drops.Changed):
+        return False
+    return _sum_up(drop, contents).rows_added > 0
+
+
 def _reader(
     config: Config, ledger: Ledger, drop: Drop | Fetch, requeued: int | None = None
 ) -> Reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Literal
 from risk import store
 from risk.config import Config
 from risk.data.drops import Drop, Signature
-from risk.data.intake import preview
+from risk.data.intake import Intake, is_accepted
 from risk.data.sql_sources import Fetch
 from risk.errors import UnknownName
 from risk.ledger.ledger import Ledger
@@ -23,10 +24,7 @@ MAX_PER_RUN = 100
 
 
 Found = Iterator[tuple[int | None, Drop | Fetch]]  # the ingestion that refused it, if one did
-ADVICE = (
-    "rows were refused: correct them, or the settings, and the next run reads those again that "
-    "are accepted then; python ingestion.py --check says why"
-)
+log = logging.getLogger("ingestion")
 
 
 def before(new: Iterable[Drop | Fetch], config: Config, ledger: Ledger) -> Found:
@@ -55,8 +53,7 @@ def acceptable(
     for number in ingestion_ids:
         if (path := _rows(config, number)).exists():
             drop = _drop(config, path)
-            intake, _ = preview(config, ledger, drop, seen=set(), requeued=number)
-            if intake.rows_added:
+            if is_accepted(config, ledger, drop, requeued=number):
                 yield number, drop
 
 
@@ -88,6 +85,15 @@ def note(config: Config, tried: Sequence[int]) -> None:
         state["tried_through"] = tried[-1]
     if _state(config) != state:
         store.write(config.quarantine_folder / RULES, json.dumps(state) + "\n")
+
+
+def advise(intakes: Iterable[Intake]) -> None:
+    """Say what to do about refused rows; labels that wait for their rows need nothing."""
+    if any(i.status == "refused" or i.rows_quarantined > i.labels_waiting for i in intakes):
+        log.warning(
+            "rows were refused: once corrected settings accept them, the next run reads them "
+            "again; python ingestion.py --check says what is wrong with them"
+        )
 
 
 def _current(config: Config) -> dict[str, Any]:

@@ -34,6 +34,17 @@ def test_corrected_settings_requeue_what_they_refused(refused, ledger):
     assert ingestion.run(mended, ledger).intakes == ()
 
 
+def test_refused_rows_come_with_one_advice(refused, ledger, caplog):
+    """However many drops they are of; a run that refuses nothing gives none."""
+    refused.drop("e.csv", HEADER + "e,many,2,3,0\n")
+    refused.drop("f.csv", HEADER + "f,many,2,3,0\n")
+    ingestion.run(refused.config, ledger)
+    refused.drop("g.csv", HEADER + "g,1,2,3,0\n")
+    ingestion.run(refused.config, ledger)
+
+    assert caplog.text.count("the next run reads them again") == 1
+
+
 def test_other_settings_requeue_nothing(refused, ledger):
     """A change of the model, or none at all, is no reason to read refused rows."""
     config = refused.set(training__estimator="GaussianNB")
