@@ -10,7 +10,7 @@ from pathlib import Path
 from risk import store
 from risk.admin import export
 from risk.config import Config, sqlite_url
-from risk.data import part_files
+from risk.data import part_files, requeueing
 from risk.errors import BusyError, StorageError, UsageError
 from risk.explain.plain_words import counted
 from risk.ledger import copies
@@ -87,6 +87,8 @@ def state(config: Config, numbers: list[int] | None = None) -> Iterator[tuple[st
     for name, folder in numbered_folders(config).items():
         for path in sorted(folder.glob("[0-9]*/[!.]*")):
             yield f"{name}/{path.parent.name}/{path.name}", path
+    if (path := config.quarantine_folder / requeueing.RULES).exists():
+        yield f"quarantine/{path.name}", path
     for name in model_files(config):
         if (path := config.model_folder / name).exists():
             yield f"models/{name}", path
