@@ -1,4 +1,5 @@
 import runpy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,17 @@ def test_the_dashboard_is_drawn_in_both_themes():
     )
 
     assert light > 200 > 60 > dark
+
+
+@pytest.mark.torture
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium: apt install chromium")
+def test_pictures_can_be_made_of_any_world(script, deployed, tmp_path_factory):
+    """Of one that had a single run, too."""
+    folder = tmp_path_factory.mktemp("pictures")
+    names = {"FOLDER": folder, "INPUTS": folder / "inputs.sha256"}
+    script["make"].__globals__.update(names)
+
+    script["make"](tmp_path_factory.mktemp("work"), deployed.folder)
+
+    made = {path.name for path in folder.iterdir()}
+    assert made == {"dashboard-light.png", "dashboard-dark.png", "report.png", "inputs.sha256"}

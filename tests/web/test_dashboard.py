@@ -1,5 +1,6 @@
 import html.parser
 import re
+from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import pytest
@@ -295,3 +296,10 @@ def test_the_page_works_under_its_other_address(client):
 
     inner = [link for link in page.links() if not link.startswith("#")]
     assert inner and all(link.startswith("/api/v1/") for link in inner)
+
+
+def test_the_page_is_of_the_time_of_the_clock_it_is_given(deployed):
+    """So that a picture of it is the same on another day."""
+    app = create_app(deployed.config, clock=lambda: datetime(2030, 1, 2, 3, 4, tzinfo=UTC))
+
+    assert 'datetime="2030-01-02T03:04' in app.test_client().get("/").text
