@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from risk import numerals
 from risk.config import Columns, Label
 from risk.errors import DataError
+from risk.numerals import MAX_NUMBER, with_points
 
 ROW_HASH = "row_hash"
 SHOWN_CHARACTERS = 40
@@ -28,9 +29,6 @@ NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can 
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 CANONICAL_TIME = r"\d{4}-\d\d-\d\d(?: (?!00:00:00)\d\d:\d\d:\d\d)?"
-DECIMALS = {".": "point", ",": "comma"}
-MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
-MAX_EXACT = 2.0**53  # from here on, different whole numbers become equal
 BELOW_MICROSECONDS = r"(\.\d{6})(\d+)"
 
 
@@ -108,13 +106,18 @@ def check(
     numbers to report. The index of the returned rows is their position in `records`.
     """
     records = records.apply(lambda cells: cells.str.strip())
-    typed: dict[str, pd.Series[Any]] = {}
+    typed: dict[str, pd.Series[Any]] = numerals.plain(records, columns) if decimal == "." else {}
     faults: list[tuple[str, str, pd.Series[bool]]] = []
+    stacked = pd.concat([records[name] for name in columns.required], ignore_index=True)
+    has_control = stacked.str.contains(CONTROL_CHARACTERS).any()
     for name in columns.required:
         cells = records[name]
-        faults.append((name, "control character", cells.str.contains(CONTROL_CHARACTERS)))
+        if has_control:
+            faults.append((name, "control character", cells.str.contains(CONTROL_CHARACTERS)))
+        if name in typed:
+            continue
         if name in columns.numeric:
-            numbers, broken = _numbers(cells, columns.missing_markers, decimal)
+            numbers, broken = numerals.parse(cells, columns.missing_markers, decimal)
             typed[name] = numbers
             faults += [(name, rule, mask) for rule, mask in broken.items()]
             faults += _outside_range(name, numbers, columns)
@@ -126,7 +129,7 @@ def check(
 
     problems = _collect(faults, records, np.asarray(lines))
     invalid = np.logical_or.reduce([mask.to_numpy() for _, _, mask in faults])
-    return Checked(pd.DataFrame(typed)[~invalid], problems)
+    return Checked(pd.DataFrame({name: typed[name] for name in columns.all})[~invalid], problems)
 
 
 def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
@@ -235,50 +238,6 @@ def _separator_hint(header: Sequence[str]) -> str:
         if len(header) == 1 and separator in header[0]:
             return f"; the file seems to be separated by {name}; if so, set ingestion.separator"
     return ""
-
-
-def with_points(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
-    """Return numbers with decimal points and without marks between thousands.
-
-    These are read only where they can be nothing else: 1.512,07 or 1.234.567, but not 1.512.
-    """
-    thousands = "," if decimal == "." else "."
-    marked = cells.str.contains(thousands, regex=False)
-    if not marked.any():  # nearly always, so that it is not to cost much
-        return cells if decimal == "." else cells.str.replace(decimal, ".", regex=False)
-    group = rf"[+-]?\d{{1,3}}(\{thousands}\d{{3}})"
-    is_grouped = cells.str.fullmatch(rf"{group}+\{decimal}\d+|{group}{{2,}}")
-    plain = cells.where(~is_grouped, cells.str.replace(thousands, "", regex=False))
-    return plain.mask(marked & ~is_grouped, "?").str.replace(decimal, ".", regex=False)
-
-
-def _numbers(
-    written: pd.Series[Any], missing_markers: Sequence[str], decimal: str
-) -> tuple[pd.Series[Any], dict[str, pd.Series[bool]]]:
-    missing = (written == "") | written.isin(missing_markers)
-    cells = with_points(written, decimal)
-    numbers = pd.to_numeric(cells.mask(missing), errors="coerce").astype("float64")
-    size = numbers.abs()
-    broken = numbers.isna() & ~missing
-    other = broken & written.str.fullmatch(r"[+-]?\d+[.,]\d+")
-    return numbers, {
-        "not a number": broken & ~other,
-        f"not a number with a decimal {DECIMALS[decimal]}; see ingestion.decimal": other,
-        "not finite": size == np.inf,
-        "more digits than can be kept": _inexact(cells, numbers),
-    }
-
-
-def _inexact(cells: pd.Series[Any], numbers: pd.Series[Any]) -> pd.Series[bool]:
-    """Return which numbers are so large that a neighbouring whole number would be equal.
-
-    Such a column holds identifiers; a number as a program writes it is always kept.
-    """
-    size, inexact = numbers.abs(), pd.Series(False, index=cells.index)
-    for i in cells.index[(size >= MAX_EXACT) & (size <= MAX_NUMBER)]:
-        written = Decimal(cells[i])
-        inexact[i] = written not in (Decimal(numbers[i]), Decimal(repr(float(numbers[i]))))
-    return inexact
 
 
 def _outside_range(

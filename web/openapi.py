@@ -7,7 +7,7 @@ from typing import Any
 
 from risk.config import Columns
 from risk.explain.prediction_notes import BANDS
-from risk.schema import MAX_NUMBER
+from risk.numerals import MAX_NUMBER
 from risk.store import csv_line
 from web.request_rows import JSON
 

@@ -31,7 +31,7 @@ from werkzeug.exceptions import (
 
 from risk import schema
 from risk.config import Api, Columns
-from risk.schema import MAX_EXACT, MAX_NUMBER
+from risk.numerals import MAX_EXACT, MAX_NUMBER
 from web.responses import problem
 
 JSON, CSV = "application/json", "text/csv"

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from risk.config import Label
 from risk.data.dialect import Dialect, read
 from risk.errors import DataError
-from risk.schema import with_points
+from risk.numerals import with_points
 
 TARGETS = "churn churned exited exit attrition left leave cancel canceled cancelled default \
 is_canceled subscribed response target label outcome y class".split()
@@ -248,7 +247,7 @@ def _leaks(found: _Findings, roles: dict[str, str], positive: pd.Series[bool]) -
 
 
 def _auc(score: pd.Series[Any], positive: pd.Series[bool]) -> float:
-    ranks, n = rankdata(score), int(positive.sum())
+    ranks, n = score.rank().to_numpy(), int(positive.sum())
     others = len(positive) - n
     return float((ranks[positive].sum() - n * (n + 1) / 2) / max(n * others, 1))
 

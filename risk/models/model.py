@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from risk.errors import ConfigError, ModelError
 from risk.models import estimators
 from risk.models.dating import Change
-from risk.schema import MAX_NUMBER
+from risk.numerals import MAX_NUMBER
 from risk.stats.scores import Estimate
 
 MANIFEST = "manifest.json"

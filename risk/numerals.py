@@ -1,0 +1,91 @@
+"""Numerals: the texts of a drop that are numbers, and what is wrong with the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from risk.config import Columns
+
+DECIMALS = {".": "point", ",": "comma"}
+CELLS_AT_ONCE = 100_000  # as objects they take 60 bytes each
+MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
+MAX_EXACT = 2.0**53  # from here on, different whole numbers become equal
+
+
+def with_points(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
+    """Return numbers with decimal points and without marks between thousands.
+
+    These are read only where they can be nothing else: 1.512,07 or 1.234.567, but not 1.512.
+    """
+    thousands = "," if decimal == "." else "."
+    marked = cells.str.contains(thousands, regex=False)
+    if not marked.any():  # nearly always, so that it is not to cost much
+        return cells if decimal == "." else cells.str.replace(decimal, ".", regex=False)
+    group = rf"[+-]?\d{{1,3}}(\{thousands}\d{{3}})"
+    is_grouped = cells.str.fullmatch(rf"{group}+\{decimal}\d+|{group}{{2,}}")
+    plain = cells.where(~is_grouped, cells.str.replace(thousands, "", regex=False))
+    return plain.mask(marked & ~is_grouped, "?").str.replace(decimal, ".", regex=False)
+
+
+def plain(records: pd.DataFrame, columns: Columns) -> dict[str, pd.Series[Any]]:
+    """Return the columns of numbers in which no cell can break a rule, many converted at once.
+
+    What this cannot say of a column for sure, it leaves to the rules one by one.
+    """
+    plain: dict[str, pd.Series[Any]] = {}
+    at_once = max(CELLS_AT_ONCE // max(len(records), 1), 1)
+    for start in range(0, len(columns.numeric), at_once):
+        names = columns.numeric[start : start + at_once]
+        cells = pd.concat([records[name] for name in names], ignore_index=True)
+        missing = cells.isin(["", *columns.missing_markers])
+        known = cells.mask(missing) if missing.any() else cells
+        converted = pd.to_numeric(known, errors="coerce").to_numpy("float64")
+        # -0 among whole numbers is 0, but not among others: whether it is depends on the column
+        is_plain = missing.to_numpy() | (
+            (np.abs(converted) < MAX_EXACT) & ~((converted == 0) & np.signbit(converted))
+        )
+        shape = (len(names), len(records))
+        of_columns = zip(names, converted.reshape(shape), is_plain.reshape(shape), strict=True)
+        for name, numbers, sure in of_columns:
+            low, high = columns.allowed_ranges.get(name, (None, None))
+            beyond = (numbers < (-np.inf if low is None else low)) | (
+                numbers > (np.inf if high is None else high)
+            )
+            if sure.all() and not beyond.any():
+                plain[name] = pd.Series(numbers, index=records.index)
+    return plain
+
+
+def parse(
+    written: pd.Series[Any], missing_markers: Sequence[str], decimal: str
+) -> tuple[pd.Series[Any], dict[str, pd.Series[bool]]]:
+    """Return the numbers that cells mean, and by rule which cells break it."""
+    missing = (written == "") | written.isin(missing_markers)
+    cells = with_points(written, decimal)
+    numbers = pd.to_numeric(cells.mask(missing), errors="coerce").astype("float64")
+    size = numbers.abs()
+    broken = numbers.isna() & ~missing
+    other = broken & written.str.fullmatch(r"[+-]?\d+[.,]\d+")
+    return numbers, {
+        "not a number": broken & ~other,
+        f"not a number with a decimal {DECIMALS[decimal]}; see ingestion.decimal": other,
+        "not finite": size == np.inf,
+        "more digits than can be kept": _inexact(cells, numbers),
+    }
+
+
+def _inexact(cells: pd.Series[Any], numbers: pd.Series[Any]) -> pd.Series[bool]:
+    """Return which numbers are so large that a neighbouring whole number would be equal.
+
+    Such a column holds identifiers; a number as a program writes it is always kept.
+    """
+    size, inexact = numbers.abs(), pd.Series(False, index=cells.index)
+    for i in cells.index[(size >= MAX_EXACT) & (size <= MAX_NUMBER)]:
+        written = Decimal(cells[i])
+        inexact[i] = written not in (Decimal(numbers[i]), Decimal(repr(float(numbers[i]))))
+    return inexact
