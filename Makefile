@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test torture lint types check serve demo drill servers evidence worth settings pictures lock
+.PHONY: help run quick test torture lint types check serve demo drill servers evidence bench worth settings pictures lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ servers: .venv/runtime  ## run the demo on SQLite, PostgreSQL and MariaDB, and c
 
 evidence: .venv/development  ## measure false alarms and delays by simulation, write docs/evidence.md
 	$(BIN)/python benchmarks/false_alarms.py $(ARGS)
+
+bench: .venv/runtime  ## measure the cost of the work of a run, write benchmarks/results.md
+	$(BIN)/python benchmarks/costs.py $(ARGS)
 
 worth: .venv/runtime  ## play streams of drops under four retraining policies, write docs/worth.md
 	$(BIN)/python benchmarks/worth.py $(ARGS)
