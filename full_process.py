@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-import api_calls
 import deployment
 import ingestion
 import reporting
@@ -144,6 +143,7 @@ def handle_incidents(config: Config, ledger: Ledger, *, through: int) -> Deploym
 
 def finish_deployment(config: Config, ledger: Ledger, decided: Deployment) -> Deployment:
     """Switch to a new release, plot, score and check the API; each step can be repeated."""
+    import api_calls
     import app
 
     if decided.version is None:
