@@ -1,0 +1,41 @@
+"""What `make bench` reports; the measurements themselves take minutes."""
+
+import time
+
+import pytest
+
+from benchmarks import costs
+
+
+def test_the_cost_of_work_is_its_processor_time():
+    """Waiting costs wall time only."""
+    found = costs.seconds(lambda: time.sleep(0.05))
+
+    assert found.wall >= 0.05
+    assert found.cpu < found.wall
+
+
+def test_a_line_holds_the_least_of_the_repeats_over_the_least_of_the_bare_work():
+    """Both were disturbed at different times."""
+    measured = {
+        ("look", "this"): [costs.Cost(3.0, 4.0, 50.0, 0.5), costs.Cost(2.0, 5.0, 60.0, 0.8)],
+        ("release", "this"): [costs.Cost(kilobytes=1234.0)],
+    }
+
+    _, _, look, release = costs.table(measured, ["this"])
+
+    assert [cell.strip() for cell in look.split("|")[2:9]] == [
+        "this", "2.00", "2.50", "4.00", "counting with numpy, 0.50 s", "4.0", "60",
+    ]  # fmt: skip
+    assert "1,234 kB" in release
+
+
+@pytest.mark.parametrize("columns", [15, 30])
+def test_customers_have_the_columns_asked_for(columns, tmp_path):
+    """Beside their name and label; the same again for the same seed."""
+    world = costs.World(tmp_path, columns=columns, rows=10)
+
+    first, again = world.customers(50, seed=1), world.customers(50, seed=1)
+
+    assert first.shape == (50, columns + 2)
+    assert first.equals(again)
