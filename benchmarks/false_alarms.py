@@ -586,51 +586,47 @@ def installation(
     return Detector(settle(reference, history, RULES), RULES).monitored
 
 
+Runs = tuple[list[bool], list[float]]
+
+
 def seasonal_columns(runs: int) -> pd.DataFrame:
     """Runs of 30 days with a false alarm; median batches to detect +.25 sd in one of ten columns.
 
     Two weeks of reference, a new one for each ten runs; the change occurs on day 2. With 50 and
     1000 rows a fifth of the runs.
     """
+    return _over_seasons(IN_COLUMNS, runs_of_columns, runs)
+
+
+def runs_of_columns(noise: Noise, n: int, rng: np.random.Generator) -> Runs:
+    """Simulate ten runs of ten columns against one reference."""
     names = [f"x{i}" for i in range(10)]
     described = Columns(
         identifier="id", target="y", positive_label=1, negative_label=0, numeric=tuple(names)
     )
+    past_when, size = moments(WEEKS * 7 * A_DAY), 20_000
+    spread = rng.choice(noise.draw(rng, past_when), size)[:, None]
+    sample = _frame(spread + rng.normal(size=(size, 10)))
+    chance = rng.beta(2, 6, size)
+    sample = sample.assign(**{PREDICTION: chance, "y": (rng.random(size) < chance) * 1.0})
+    edges = [np.array(numeric_column(name, sample[name]).edges) for name in names]
 
-    def drawn(
-        rng: np.random.Generator, edges: Floats, n: int, noise: Noise, when: Floats, shift: Floats
-    ) -> Floats:
-        mean = noise.draw(rng, when) + shift
-        below = ndtr(edges - mean[:, None])
-        inner = np.diff(below, axis=1)
-        chances = np.column_stack([below[:, 0], inner, 1 - below[:, -1], np.zeros(len(when))])
-        return rng.multinomial(n, np.clip(chances, 0, 1)).astype(float)
+    def drawn(when: Floats, shift: Floats) -> Table:
+        shifts = [shift] + [np.zeros(1)] * 9
+        means = [noise.draw(rng, when) + each for each in shifts]
+        return [_normal(rng, n, e, mean) for e, mean in zip(edges, means, strict=True)]
 
-    def tried(noise: Noise, n: int, rng: np.random.Generator) -> tuple[list[bool], list[float]]:
-        """Simulate ten runs against one reference."""
-        past_when, size = moments(WEEKS * 7 * A_DAY), 20_000
-        spread = rng.choice(noise.draw(rng, past_when), size)[:, None]
-        sample = _frame(spread + rng.normal(size=(size, 10)))
-        chance = rng.beta(2, 6, size)
-        sample = sample.assign(**{PREDICTION: chance, "y": (rng.random(size) < chance) * 1.0})
-        edges = [np.array(numeric_column(name, sample[name]).edges) for name in names]
-        past = {
-            name: drawn(rng, edge, n, noise, past_when, np.zeros(1))
-            for name, edge in zip(names, edges, strict=True)
-        }
-        monitored = installation(sample, described, past, past_when)
-        chosen = [monitored[name] for name in names]
+    past = dict(zip(names, drawn(past_when, np.zeros(1)), strict=True))
+    monitored = installation(sample, described, past, past_when)
+    return _ten_runs([monitored[name] for name in names], drawn, 0.25)
 
-        def run(when: Floats, shift: Floats) -> Table:
-            shifts = [shift] + [np.zeros(1)] * 9
-            return [
-                drawn(rng, edge, n, noise, when, each)
-                for edge, each in zip(edges, shifts, strict=True)
-            ]
 
-        return _ten_runs(chosen, run, 0.25)
-
-    return _over_seasons(IN_COLUMNS, tried, runs)
+def _normal(rng: np.random.Generator, n: int, edges: Floats, means: Floats) -> Floats:
+    """Draw batches of n rows of a normal column, each with its mean."""
+    below = ndtr(edges - means[:, None])
+    inner = np.diff(below, axis=1)
+    chances = np.column_stack([below[:, 0], inner, 1 - below[:, -1], np.zeros(len(means))])
+    return rng.multinomial(n, np.clip(chances, 0, 1)).astype(float)
 
 
 def seasonal_error(runs: int) -> pd.DataFrame:
@@ -639,50 +635,49 @@ def seasonal_error(runs: int) -> pd.DataFrame:
     Two weeks of reference, a new one for each ten runs; the change occurs on day 2. With 50 and
     1000 rows a fifth of the runs.
     """
+    return _over_seasons(IN_ERROR, runs_of_errors, runs)
+
+
+def runs_of_errors(noise: Noise, n: int, rng: np.random.Generator) -> Runs:
+    """Simulate ten runs of labelled rows against one reference."""
     described = Columns(
         identifier="id", target="y", positive_label=1, negative_label=0, numeric=("x",)
     )
+    past_when, size = moments(WEEKS * 7 * A_DAY), 2000
+    chance = rng.choice([0.2, 0.8], size)
+    sample = pd.DataFrame({"x": rng.normal(size=size), PREDICTION: chance})
+    sample["y"] = (rng.random(size) < chance) * 1.0
+    cells = numeric_column(PREDICTION, sample[PREDICTION])
+    edges = tuple(sorted({*(cells.edges or ()), float(np.nextafter(0.5, 0))}))
+    low, high = (2 * Column(PREDICTION, edges).codes(pd.Series([0.2, 0.8]))).tolist()
 
-    def tried(noise: Noise, n: int, rng: np.random.Generator) -> tuple[list[bool], list[float]]:
-        """Simulate ten runs against one reference."""
-        past_when, size = moments(WEEKS * 7 * A_DAY), 2000
-        chance = rng.choice([0.2, 0.8], size)
-        sample = pd.DataFrame({"x": rng.normal(size=size), PREDICTION: chance})
-        sample["y"] = (rng.random(size) < chance) * 1.0
-        cells = numeric_column(PREDICTION, sample[PREDICTION])
-        edges = tuple(sorted({*(cells.edges or ()), float(np.nextafter(0.5, 0))}))
-        used = Column(PREDICTION, edges).codes(pd.Series([0.2, 0.8]))
+    def drawn(when: Floats, shift: Floats) -> Table:
+        error = np.clip(0.2 + noise.draw(rng, when) + shift, 0.01, 0.9)[:, None] / 2
+        table = np.zeros((len(when), 2 * (len(edges) + 2)))
+        chances = np.hstack([0.5 - error, error, error, 0.5 - error])
+        table[:, [low, low + 1, high, high + 1]] = rng.multinomial(n, chances)
+        return [table]
 
-        def drawn(when: Floats, shift: Floats) -> Floats:
-            error = np.clip(0.2 + noise.draw(rng, when) + shift, 0.01, 0.9)[:, None] / 2
-            rows = rng.multinomial(n, np.hstack([0.5 - error, error, error, 0.5 - error]))
-            table = np.zeros((len(when), 2 * (len(edges) + 2)))
-            table[:, [2 * used[0], 2 * used[0] + 1, 2 * used[1], 2 * used[1] + 1]] = rows
-            return table
-
-        past = {LABELLED: drawn(past_when, np.zeros(1))}
-        chosen = [installation(sample, described, past, past_when)[LABELLED]]
-        return _ten_runs(chosen, lambda when, shift: [drawn(when, shift)], 0.08)
-
-    return _over_seasons(IN_ERROR, tried, runs)
+    past = {LABELLED: drawn(past_when, np.zeros(1))[0]}
+    return _ten_runs([installation(sample, described, past, past_when)[LABELLED]], drawn, 0.08)
 
 
 def _ten_runs(
-    monitored: Sequence[MonitoredSubject], run: Callable[[Floats, Floats], Table], shift: float
-) -> tuple[list[bool], list[float]]:
+    monitored: Sequence[MonitoredSubject], drawn: Callable[[Floats, Floats], Table], shift: float
+) -> Runs:
     """Return which of ten quiet months raise an alarm, and ten delays of a change on day 2."""
     starts = [(WEEKS * 7 + day) * A_DAY for day in range(10)]
     whens = [moments(A_MONTH, after=start) for start in starts]
-    quiet = first_alarms(monitored, [run(when, np.zeros(1)) for when in whens], whens)
+    quiet = first_alarms(monitored, [drawn(when, np.zeros(1)) for when in whens], whens)
     whens = [moments(5 * A_DAY, after=start) for start in starts]
     step = shift * (np.arange(5 * A_DAY) >= A_DAY)
-    moved = first_alarms(monitored, [run(when, step) for when in whens], whens)
+    moved = first_alarms(monitored, [drawn(when, step) for when in whens], whens)
     return [found > 0 for found in quiet], [found - A_DAY if found else np.inf for found in moved]
 
 
 def _over_seasons(
     noises: dict[str, Noise],
-    tried: Callable[[Noise, int, np.random.Generator], tuple[list[bool], list[float]]],
+    tried: Callable[[Noise, int, np.random.Generator], Runs],
     runs: int,
 ) -> pd.DataFrame:
     rows: dict[str, dict[str, str]] = {}

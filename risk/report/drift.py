@@ -47,7 +47,7 @@ def section(known: Context) -> Section:
         (
             Paragraph(_in_short(seen, features, still_open)),
             Paragraph(_assessed_by(known, seen), "aside"),
-            Paragraph(seasons.in_words(sentences.parsed(seen.assessment.facts)), "aside"),
+            *_expected(seen),
             table(features, "Features by drift, alarms first."),
             *_others(others),
             *_drawn(seen, features),
@@ -121,6 +121,11 @@ def _assessed_by(known: Context, seen: Seen) -> str:
         f"{compared}. Drift is measured in standard deviations (sd) of the training data; evidence "
         f"of 100 % raises an alarm.{not_drawn}"
     )
+
+
+def _expected(seen: Seen) -> tuple[Block, ...]:
+    words = seasons.in_words(sentences.parsed(seen.assessment.facts))
+    return (Paragraph(words, "aside"),) if words else ()
 
 
 def ranking(known: Context) -> Picture | None:

@@ -359,7 +359,8 @@ def wealth_over_time(grown: Floats, log_weights: Floats, *, log_mass: float) -> 
     summed = np.cumsum(grown.reshape(len(grown), -1), axis=0)  # (batches, bets)
     before = np.vstack([np.zeros((1, summed.shape[1])), summed[:-1]])
     wealth = summed + np.logaddexp.accumulate(-before, axis=0) + log_mass + log_weights.ravel()
-    total: Floats = np.logaddexp.reduce(wealth, axis=1)
+    most = wealth.max(axis=1)
+    total: Floats = most + np.log(np.exp(wealth - most[:, None]).sum(axis=1))
     return total
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import false_alarms
 from risk.stats.evidence import intraclass_correlation
+from tests.torture import in_full
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +83,27 @@ def test_batches_with_an_effect_of_their_own_do_not_alarm():
 
     assert false_alarms.first_alarm([naive], [month]) > 0
     assert false_alarms.first_alarm([settled], [month]) == 0
+
+
+@pytest.mark.parametrize("kind", ["weekly sine of .03", in_full("AR(1) .5 of .02")])
+def test_a_seasonal_error_raises_no_alarm_and_hides_none(kind):
+    """Ten quiet months of 200 labelled rows every ten minutes, then ten changes to .28."""
+    noise, rng = false_alarms.IN_ERROR[kind], np.random.default_rng(20261214)
+
+    alarmed, delays = false_alarms.runs_of_errors(noise, 200, rng)
+
+    assert sum(alarmed) <= 1
+    assert np.median(delays) <= 5 + 12
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("kind", false_alarms.IN_COLUMNS)
+def test_seasonal_columns_raise_no_alarm(kind):
+    """Ten months of ten columns; an AR(1) of .95 is more than two weeks of reference can know."""
+    rng = np.random.default_rng(20261215)
+
+    alarmed, delays = false_alarms.runs_of_columns(false_alarms.IN_COLUMNS[kind], 200, rng)
+
+    assert sum(alarmed) <= (5 if "AR(1) .95" in kind else 2)
+    if "AR" not in kind:
+        assert np.median(delays) <= 5 + (12 if "sine" in kind else 5)

@@ -1,8 +1,10 @@
+from datetime import UTC, datetime
+
 import pandas as pd
 import pytest
 
 from risk.models import dating
-from risk.models.dating import INGESTION, PLACE, Change
+from risk.models.dating import INGESTION, MOMENT, PLACE, Change
 
 ROWS = pd.DataFrame(
     {
@@ -61,3 +63,17 @@ def test_a_change_that_begins_with_a_row_has_its_date(event_time):
 
         assert dating.is_since(ROWS, change, event_time)[position]
         assert (change.ingestion_id, change.place) == tuple(ROWS[[INGESTION, PLACE]].loc[position])
+
+
+def test_rows_are_dated_by_their_event_time_else_by_their_arrival():
+    """In UTC without saying so, as arrays of numpy know no zones."""
+    arrived = [datetime(2026, 3, 9, hour, tzinfo=UTC) for hour in range(5)]
+
+    by_event, by_arrival, at_once = (
+        dating.with_moments(ROWS, event_time, at)[MOMENT].astype("str").tolist()
+        for event_time, at in (("at", arrived), (None, arrived), (None, arrived[0]))
+    )
+
+    assert by_event[3] == "2026-03-01 09:00:00"
+    assert by_arrival == [f"2026-03-09 0{hour}:00:00" for hour in range(5)]
+    assert len(set(at_once)) == 1

@@ -138,3 +138,16 @@ def test_a_model_drift_is_dated_by_the_rows_of_its_labels(feed):
 
     found = {i.kind: i.since_ingestion_id for i in feed.ledger.incidents.unresolved()}
     assert found["model_drift"] == first
+
+
+def test_late_labels_are_of_the_day_of_their_rows(feed):
+    """Rows of a Monday whose labels come on Saturday know nothing about weekends."""
+    feed.bring("rows.csv", customers("r", 100, seed=3, labelled=False))
+    feed.clock[0] += timedelta(days=4)
+
+    feed.bring("labels.csv", feed.labels("r", 100, seed=3))
+
+    newest = Profile.from_json(feed.ledger.assessments.history(newest=1)[-1].profile)
+    calendar = newest.when("labelled rows")
+    assert feed.clock[0].weekday() == 5
+    assert (calendar[9], calendar[10]) == (0, 1)  # no weekend, but a Monday

@@ -1,11 +1,13 @@
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
 from risk.config import Config
 from risk.ledger.ledger import Ledger
 from risk.report import appendix, context
+from risk.stats.seasons import DAY, WEEKEND, Curve
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +67,21 @@ def test_a_long_setting_is_cut():
 
     assert len(told["columns.numeric"]) <= appendix.MAX_CHARACTERS + 4
     assert told["columns.numeric"].endswith(" ...")
+
+
+def test_the_curves_of_the_live_release_are_listed(known, tables):
+    """By weekday and by hour, each with the subjects that follow it; none where there are none."""
+    before = [table.caption for table in tables(appendix.section(known))]
+    zero, name = (0.0,) * 16, "number_of_employees"
+    day, weekend = (0.0, 0.0, 0.0, -0.3, 0.0, 0.0), (0.7,)
+    slopes = {"higher": (*day, *weekend)}
+    curve = Curve((DAY, WEEKEND), zero, ((0.0,) * 7,) * 7, slopes, {}, 100)
+    reference = replace(known.monitored.reference, curves={name: curve})
+
+    monitored = replace(known.monitored, reference=reference)
+    found = tables(appendix.section(replace(known, monitored=monitored)))
+
+    week, hours = (table for table in found if table.caption not in before)
+    assert week.rows == ((name, "higher", *[-0.2] * 5, *[0.5] * 2),)
+    assert hours.columns[2:4] == ("00:00", "03:00")
+    assert hours.rows[0][2:7:4] == (-0.3, 0.3)

@@ -41,6 +41,11 @@ def test_what_moved_is_what_the_ledger_has(read, tables, words, sql):
     assert "Drift in 1 of 4 features (400 new rows): lastmonth_activity." in words(section)
 
 
+def test_how_to_get_a_seasonal_baseline_is_said(read, words):
+    """All drops of the first release arrived at once."""
+    assert "A release has one if columns.event_time is set" in words(drift.section(read(3)))
+
+
 def test_what_did_not_change_is_not_said_to_have(read):
     """A column of one value comes neither more often nor less."""
     same = (
