@@ -41,6 +41,7 @@ MAX_TOLERANCE = 1.0
 # they fit these batches better than those to come.
 QUIET_WEALTH = 0.1
 MAX_BATCHES = 4032  # four weeks of one every ten minutes, eleven years of daily ones
+MIN_ROWS = 10  # of a batch, on average: rows alone say nothing about how alike those of one are
 MAX_FOLDS = 4
 # Standard deviations between the rows before a change and those after it. What moved farther has
 # other ranks, in which the same season is another curve.
@@ -83,11 +84,17 @@ def cut(
 def _cut_by_event_time(
     reference: Reference, rows: pd.DataFrame, rules: Rules, own: bool
 ) -> History | None:
-    """Cut rows into intervals of the usual time between drops; None if these are too few."""
+    """Cut rows into intervals of the usual time between drops, or longer if they have few rows.
+
+    None if there are too few intervals.
+    """
     wanted = rows[rows[MOMENT].notna()]
-    moments = wanted[MOMENT].to_numpy("M8[s]")
+    seconds = wanted[MOMENT].to_numpy("M8[s]").astype("int64")
     step = max(round(60 * rules.alarms.usual_minutes_between_drops), 1)
-    intervals = moments.astype("int64") // step
+    intervals = seconds // step
+    while len(np.unique(intervals)) > max(len(wanted) / MIN_ROWS, evidence.MIN_BATCHES - 1):
+        step *= 2
+        intervals = seconds // step
     latest = np.unique(intervals)[-MAX_BATCHES:]
     if len(latest) < evidence.MIN_BATCHES:
         return None

@@ -202,7 +202,9 @@ class Curve:
         doubted = z * doubt * directions.spreads
         plain = z * directions.spreads / np.sqrt(self.rows)  # is in what was granted already
         slack = granted + np.maximum(doubted - plain, 0) if summed else np.maximum(granted, doubted)
-        means = directions.means + moved * directions.spreads
+        # a curve may overshoot: no share is below 0, and no null may be below every score
+        low, high = (end(directions.values, axis=1) for end in (np.nanmin, np.nanmax))
+        means = np.clip(directions.means + moved * directions.spreads, low, high)
         return replace(directions, means=means, null_means=means + slack)
 
 

@@ -160,6 +160,17 @@ def test_a_file_is_no_batch_where_rows_have_a_time():
     assert weekends == [0, 0, 0, 0, 0, 1, 1] * 4
 
 
+def test_days_of_few_rows_are_taken_together():
+    """Three rows a day say little about how alike those of a day are; four days of them do."""
+    frame = days(np.random.default_rng(20261216), 32, size=3)
+
+    found = cut(build(frame), frame, RULES, dated=True, own=True)
+
+    assert sum(batch.n for batch in found.batches) == 32 * 3
+    assert {batch.n for batch in found.batches[1:-1]} == {12}
+    assert cut(build(frame), frame[:30], RULES, dated=True, own=True).calendar == ""
+
+
 @pytest.mark.parametrize(("apart", "calendar"), [(86_400, ARRIVAL), (5, "")])
 def test_without_event_times_arrivals_date_the_rows_unless_all_came_at_once(apart, calendar):
     """Ten drops, a day or five seconds apart: a backlog says nothing about when rows were made."""

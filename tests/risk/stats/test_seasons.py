@@ -169,3 +169,16 @@ def test_a_direction_without_a_curve_stays_where_the_reference_is():
     found = curve.follow(up, np.ones(16), z=2.0, summed=False)
 
     assert (found.means, found.null_means) == (0, 1.1)
+
+
+def test_a_share_is_never_expected_to_be_below_zero():
+    """A curve that overshoots would let every row prove the event."""
+    more = Directions(
+        ("up",), np.array([[0.0, 1.0]]), *(np.array([v]) for v in (0.01, 0.1, 0.02, 1))
+    )
+    curve = Curve((WEEKEND,), (0.0,) * 16, ((0.0,),), {"up": (-0.5,)}, {"up": 1.0}, 1000)
+
+    found = curve.follow(more, np.ones(16), z=2.0, summed=False)
+
+    assert found.means == 0
+    assert found.null_means == pytest.approx(0.01)
