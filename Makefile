@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test torture lint types check serve demo drill servers evidence bench worth settings pictures lock
+.PHONY: help run quick test torture reliability lint types check serve demo drill servers evidence bench worth settings pictures lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -19,6 +19,9 @@ test: .venv/development  ## set up, then run the tests one waits for: less than 
 
 torture: .venv/development  ## set up, then try every crash, every server, every long simulation
 	$(PYTEST) --dist load -m torture $(ARGS)
+
+reliability: .venv/development  ## inject every fault that is counted, write docs/reliability.md
+	$(PYTEST) --dist load -m "torture or not torture" $(FAULTS) --reliability docs/reliability.md $(ARGS)
 
 lint: .venv/development  ## check style and formatting
 	$(BIN)/ruff check .
@@ -61,11 +64,13 @@ CORES := risk $(addprefix tests/risk/, stats models/test_model.py decisions/test
 	decisions/test_policy.py monitoring/test_detector.py monitoring/test_findings.py \
 	monitoring/test_profile.py monitoring/test_reference.py test_config.py test_overrides.py \
 	test_schema.py) tests/test_architecture.py
+FAULTS := $(addprefix tests/, test_crash.py risk/decisions/test_damage.py risk/admin/test_backup.py \
+	risk/admin/test_check.py risk/admin/test_forget.py)
 FIRST_RUN := tests/test_full_process.py::test_the_first_run_trains_and_deploys
 
 # Threads of one process that wait for each other cost more than they bring, with a process a core
-quick test torture: export OMP_NUM_THREADS := 1
-quick test torture: export OPENBLAS_NUM_THREADS := 1
+quick test torture reliability: export OMP_NUM_THREADS := 1
+quick test torture reliability: export OPENBLAS_NUM_THREADS := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 lock: .venv/development  ## update the locked requirements

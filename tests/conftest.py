@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 
 from risk.config import Config
 from risk.ledger.ledger import Ledger
-from tests import factories, forks, servers
+from tests import factories, forks, reliability, servers
 from tests.factories import World
 
 POLL_SECONDS = 0.02
@@ -25,6 +25,25 @@ LONGEST = {
     f"test_{name}.py"
     for name in ("robustness", "crash", "wsgi", "migrate", "lease", "full_process", "upgrade")
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make reliability` name the page that is written."""
+    parser.addoption("--reliability", metavar="FILE", help="write what was tried to this page")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Write the page about what was tried, by the reports of all processes."""
+    if file := config.getoption("--reliability"):
+        results = [
+            reliability.Tried(*value, passed=outcome == "passed")
+            for outcome in ("passed", "failed")
+            for report in terminalreporter.stats.get(outcome, [])
+            for name, value in report.user_properties
+            if name == reliability.PROPERTY and report.when == "call"
+        ]
+        every = int(os.environ.get("CRASH_EVERY", "1"))
+        Path(file).write_text(reliability.page(results, every=every), encoding="utf-8")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -91,6 +110,12 @@ def serve_world() -> Callable[[World], AbstractContextManager[str]]:
 def new_world() -> type[World]:
     """Give what makes a world, for those who share one between tests."""
     return World
+
+
+@pytest.fixture
+def tried(record_property: Callable[[str, object], None]) -> Callable[[str, str, int], None]:
+    """Give what counts faults that a test injected, for the page about reliability."""
+    return lambda *what: record_property(reliability.PROPERTY, what)
 
 
 class Receiver:

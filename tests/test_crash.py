@@ -51,7 +51,7 @@ def survive(world, workshop, *, work, first, every):
     ],
 )
 def test_the_next_run_repairs_a_crash_at_any_point(
-    world, first_run, tmp_path_factory, stage, first, every
+    world, first_run, tmp_path_factory, tried, stage, first, every
 ):
     """SIGKILL before every change of a file and every commit; the end is always the same."""
     if stage == "new data and drift":
@@ -70,6 +70,7 @@ def test_the_next_run_repairs_a_crash_at_any_point(
         every=every,
     )
 
+    tried(f"run killed ({stage})", "the next run completes it", n_crashes)
     assert state["live"] == (1 if stage == "first model" else 2)
     assert n_crashes >= len(range(first, 143, every))
 
@@ -102,13 +103,14 @@ def data_in_sql(world):
 @on_servers_in_turn
 @pytest.mark.parametrize(("first", "every"), [(13, 13), *(in_full(*points) for points in POINTS)])
 def test_the_data_set_in_sql_survives_a_crash_at_any_point(
-    data_in_sql, tmp_path_factory, first, every
+    data_in_sql, server, tmp_path_factory, tried, first, every
 ):
     """Nothing twice, nothing lost; the mark of the source moves with its rows."""
     workshop = tmp_path_factory.mktemp("crashes")
 
     state, n_crashes = survive(data_in_sql, workshop, work="ingestion", first=first, every=every)
 
+    tried(f"ingestion killed ({server.name})", "the next one completes it", n_crashes)
     assert [drop[1] for drop in state["drops"]] == [
         "inbox/a.csv",
         "inbox/b.csv",
@@ -122,7 +124,9 @@ def test_the_data_set_in_sql_survives_a_crash_at_any_point(
 
 @on_remote_servers_in_turn
 @pytest.mark.parametrize("every", [3, in_full(1)])
-def test_the_data_set_in_sql_survives_lost_answers_to_commit(data_in_sql, server, tmp_path, every):
+def test_the_data_set_in_sql_survives_lost_answers_to_commit(
+    data_in_sql, server, tmp_path, tried, every
+):
     """Committed or not, nobody knows; the source is read through the same bad line."""
     expected, lost = None, 0
     for at in range(0, 100, every):
@@ -144,6 +148,7 @@ def test_the_data_set_in_sql_survives_lost_answers_to_commit(data_in_sql, server
         expected = expected or found
         assert found == expected, f"lost the answer to commit {at}"
 
+    tried(f"answer to COMMIT lost ({server.name})", "no row twice, none missing", lost)
     assert lost > 2
 
 

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from risk import store
 from risk.admin import export
-from risk.config import Config, sqlite_url
+from risk.config import Config, ReportKind, sqlite_url
 from risk.data import part_files, requeueing
 from risk.errors import BusyError, StorageError, UsageError
 from risk.explain.plain_words import counted
@@ -114,8 +115,8 @@ def model_files(config: Config) -> list[str]:
         config.model_filename,
         config.score_filename,
         config.plot_filename,
-        config.report_filename,
         config.api_call_filename,
+        *(store.report_name(config, kind) for kind in get_args(ReportKind)),
     )
     own = (model.REFERENCE, model.DERIVED, model.SAMPLE, model.HELD_OUT, model.MANIFEST)
     return [*named, *own]

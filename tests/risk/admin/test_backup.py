@@ -196,7 +196,7 @@ ALL_POINTS = in_full(1, 3 * EVERY)
 
 @pytest.mark.parametrize(("first", "every"), [(100, 100), ALL_POINTS])
 def test_a_backup_that_is_killed_leaves_none_and_the_next_is_whole(
-    fresh, past, tmp_path_factory, first, every
+    fresh, past, tmp_path_factory, tried, first, every
 ):
     """A folder of the name that was given is always a complete backup."""
     world = World(tmp_path_factory.mktemp("past")).copy_of(past)
@@ -206,7 +206,9 @@ def test_a_backup_that_is_killed_leaves_none_and_the_next_is_whole(
         assert not to.exists(), point
         point += every
 
-    assert point > first
+    n = (point - first) // every
+    tried("backup killed", "no half of a backup; the next is whole", n)
+    assert n
     shutil.rmtree(fresh.folder / "db", ignore_errors=True)
     put_back(fresh, to)
     assert check.check(fresh.config).exit_code == 0
@@ -214,7 +216,7 @@ def test_a_backup_that_is_killed_leaves_none_and_the_next_is_whole(
 
 @pytest.mark.parametrize(("first", "every"), [(110, 120), ALL_POINTS])
 def test_a_restore_that_is_killed_is_completed_before_any_run(
-    new_world, tmp_path_factory, first_run, past, saved, first, every
+    new_world, tmp_path_factory, first_run, past, saved, tried, first, every
 ):
     """Until then a run is refused and says so; earlier nothing was replaced, later everything."""
     point, refused = first, 0
@@ -238,6 +240,8 @@ def test_a_restore_that_is_killed_is_completed_before_any_run(
         shutil.rmtree(world.folder)
         point += every
 
+    n = (point - first) // every
+    tried("restore killed", "no run before it is completed", n)
     assert refused
 
 

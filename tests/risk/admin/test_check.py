@@ -83,12 +83,13 @@ HARMS = {
 
 
 @pytest.mark.parametrize("name", HARMS)
-def test_each_fault_is_named_with_its_repair_and_exit_code(world, name):
+def test_each_fault_is_named_with_its_repair_and_exit_code(world, tried, name):
     harm, exit_code, said = HARMS[name]
     harm(world)
 
     found = check.check(world.config)
 
+    tried("file damaged, lost or exchanged", "`check` names it and its repair", 1)
     assert found.exit_code == exit_code, str(found)
     assert said in str(found)
 

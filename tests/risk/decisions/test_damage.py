@@ -52,13 +52,14 @@ NAMES = [
 
 @pytest.mark.parametrize("harm", [flip_a_bit, remove_by])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_quiet_run_restores_any_file_of_the_live_release(world, name, harm):
+def test_a_quiet_run_restores_any_file_of_the_live_release(world, tried, name, harm):
     """From the challenger, the recorded scores and the record of drops; and says so."""
     before = files(live(world))
     harm(live(world) / name)
 
     outcome = world.run()
 
+    tried("file of the live release damaged or lost", "a quiet run restores it", 1)
     assert outcome.line.startswith("Release 2 was damaged and has been restored.")
     assert files(live(world)) == before
     with world.open_ledger() as ledger:
