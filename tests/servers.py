@@ -89,7 +89,7 @@ def new_place(name: str, purpose: str) -> Iterator[Place]:
         yield Place(name)
         return
     if name == MYSQL_CONNECTOR:
-        pytest.importorskip("mysql.connector", reason="on purpose: an optional driver")
+        pytest.importorskip("mysql.connector", reason="needs mysql-connector-python")
     address, own = (REMOTE | OPTIONAL)[name]
     database = f"test_{purpose}_{os.getpid()}"
     force = " WITH (FORCE)" if name == POSTGRESQL else ""
