@@ -593,7 +593,8 @@ def seasonal_columns(runs: int) -> pd.DataFrame:
     """Runs of 30 days with a false alarm; median batches to detect +.25 sd in one of ten columns.
 
     Two weeks of reference, a new one for each ten runs; the change occurs on day 2. With 50 and
-    1000 rows a fifth of the runs.
+    1000 rows a fifth of the runs. Aims: at most 13 of 100 quiet months; delays within twice that
+    without a season, or a batch more, and within 2.5 times or 12 batches for a weekly sine.
     """
     return _over_seasons(IN_COLUMNS, runs_of_columns, runs)
 
@@ -613,8 +614,10 @@ def runs_of_columns(noise: Noise, n: int, rng: np.random.Generator) -> Runs:
 
     def drawn(when: Floats, shift: Floats) -> Table:
         shifts = [shift] + [np.zeros(1)] * 9
-        means = [noise.draw(rng, when) + each for each in shifts]
-        return [_normal(rng, n, e, mean) for e, mean in zip(edges, means, strict=True)]
+        return [
+            _normal(rng, n, edge, noise.draw(rng, when) + each)
+            for edge, each in zip(edges, shifts, strict=True)
+        ]
 
     past = dict(zip(names, drawn(past_when, np.zeros(1)), strict=True))
     monitored = installation(sample, described, past, past_when)
@@ -633,7 +636,7 @@ def seasonal_error(runs: int) -> pd.DataFrame:
     """Runs of 30 days with a false alarm; median labelled batches to detect error .20 -> .28.
 
     Two weeks of reference, a new one for each ten runs; the change occurs on day 2. With 50 and
-    1000 rows a fifth of the runs.
+    1000 rows a fifth of the runs. The aims are those of columns.
     """
     return _over_seasons(IN_ERROR, runs_of_errors, runs)
 
