@@ -201,8 +201,8 @@ def training(world: World) -> Cost:
     from risk.models import model
 
     try:
-        from risk.models import estimators as made
-    except ImportError:  # a checkout from before they had a module of their own
+        from risk.models import pipelines as made
+    except ImportError:  # a checkout from before there was such a module
         made = model  # type: ignore[assignment]
     columns, rows = world.config.columns, world.customers(world.rows, seed=7, levels=187)
     y = rows["left"].to_numpy()
@@ -288,7 +288,7 @@ def measure(work: Work, checkout: Path, folder: Path, rows: int) -> Cost:
     environment = os.environ | {"COSTS_ROOT": str(checkout), "OMP_NUM_THREADS": "1"}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(checkout)}
     command = [sys.executable, __file__, "--rows", str(rows), "--folder", folder, "--do", work.name]
-    done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
     return Cost(*json.loads(done.stdout.splitlines()[-1]))
 
 
