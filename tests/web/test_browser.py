@@ -44,6 +44,7 @@ def demo(tmp_path_factory):
     """Live through the sixty days of the demo as its user does."""
     folder = tmp_path_factory.mktemp("demo") / "world"
     command = [sys.executable, ROOT / "demo" / "replay.py", "--folder", folder, "--without-reports"]
+    command += ["--end", "2026-03-01"]
     subprocess.run(command, check=True, capture_output=True, timeout=1800)
     return Config.load(folder / "config.json")
 
@@ -126,12 +127,12 @@ def test_what_is_shown_is_what_the_ledger_says(visit, config):
 
 @pytest.mark.torture
 def test_the_demo_tells_its_story(visit, demo, serve_world):
-    """Sixty days, five switches, a broken feed; whoever looks in months sees that it is old."""
+    """Sixty days, late labels, a broken feed; whoever looks in months sees that it is old."""
     with serve_world(SimpleNamespace(config=demo)) as address:
         page = visit(address)
 
     alternative = page.locator("img.chart").get_attribute("alt")
-    for words_of_it in ("of 60 runs", "release 4 on 21 January 2026", "back to 3 on 1 February"):
+    for words_of_it in ("of 53 runs", "release 4 on 28 January 2026", "back to 3 on 8 February"):
         assert words_of_it in alternative
     assert "The last successful run was" in words(page, ".reasons")
     assert page.locator("td.alarm").count() >= 4  # of the four days of the broken feed, each
