@@ -267,7 +267,7 @@ def test_the_calendar_of_a_batch_is_the_sum_over_its_rows():
     minutes = rng.integers(0, 40_000, 500).astype("m8[m]")
     moments = (np.datetime64("1969-12-20", "m") + minutes).astype("M8[s]")
     batch = rng.integers(0, 3, 500)
-    unknown = np.append(moments, np.datetime64("NaT"))
+    unknown = np.append(moments, np.datetime64("NaT", "s"))
 
     found = calendar_by(np.append(batch, 1), 3, unknown)
 
