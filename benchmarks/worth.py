@@ -162,6 +162,8 @@ def _fit(config: Config, rows: pd.DataFrame) -> tuple[Any, float]:
 def _counts(config: Config, drop: pd.DataFrame, pipeline: Any, threshold: float) -> Counts:
     """Return the true positives, false positives and false negatives of a drop."""
     columns, rows = config.columns, _typed(config, drop)
+    if rows.empty:
+        return np.zeros(3, np.int64)
     features = model.as_features(rows, columns.numeric, columns.categorical)
     is_positive = model.positive_probability(pipeline, features) >= threshold
     leaves = rows[columns.target].to_numpy(dtype="float64") == 1

@@ -1,6 +1,7 @@
 import json
 import sqlite3
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -75,7 +76,7 @@ def ledger(world):
 
 def by_hand(world, query):
     """Ask the database itself."""
-    with sqlite3.connect(world.folder / "db" / "monitoring.sqlite") as connection:
+    with closing(sqlite3.connect(world.folder / "db" / "monitoring.sqlite")) as connection:
         return [value for (value,) in connection.execute(query)]
 
 
