@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from risk.config import Policy
 from risk.decisions.codes import Action, Grounds, ReasonCode, Response
+from risk.ledger.findings import BESIDE_A_FAULT
 from risk.models.dating import Change
 from risk.models.model import Manifest
 from risk.models.recalibration import Offer
@@ -68,7 +69,7 @@ def choose(
     known = {"incidents": described(open_incidents)}
     broken = [i for i in open_incidents if i.kind == "data_quality"]
     current = [i for i in broken if (i.last_ingestion_id or 0) >= through]
-    lasting = [i for i in current if _is_normal(i, policy)]
+    lasting = [i for i in current if _is_normal(i, policy) or _is_beside_a_fault(i)]
     if len(lasting) < len(current):
         return Choice(Response.ASK, Grounds(ReasonCode.BROKEN_FEED, known))
     if causes := [*incidents.of_kind(open_incidents, policy.retrain_on), *lasting]:
@@ -99,7 +100,8 @@ def answered(open_incidents: Sequence[Any], challenger: Manifest, policy: Policy
     if challenger.made_by != "retrain":
         answers = incidents.of_kind(open_incidents, ["calibration_drift"])
     else:
-        lasting = [i for i in open_incidents if i.kind == "data_quality" and _is_normal(i, policy)]
+        broken = [i for i in open_incidents if i.kind == "data_quality"]
+        lasting = [i for i in broken if _is_normal(i, policy) or _is_beside_a_fault(i)]
         kinds = ["data_drift", "damaged_release", *OF_THE_MODEL]
         answers = [*incidents.of_kind(open_incidents, kinds), *lasting]
     return [i.id for i in answers if (i.since_ingestion_id or 0) <= challenger.trained_through]
@@ -130,6 +132,12 @@ def _in_full(incident: Any) -> dict[str, Any]:
     facts = None if incident.facts is None else json.loads(incident.facts)
     text = {"detail": incident.detail} if facts is None else {}  # one opened before there were any
     return {"severity": incident.severity, **known, "facts": facts, **text}
+
+
+def _is_beside_a_fault(incident: Any) -> bool:
+    """Whether a column is suspected only because another one is broken: that one is asked about."""
+    facts = None if incident.facts is None else json.loads(incident.facts)
+    return bool((facts or {}).get(BESIDE_A_FAULT))
 
 
 def _is_normal(incident: Any, policy: Policy) -> bool:

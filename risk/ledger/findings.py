@@ -13,6 +13,13 @@ from risk.ledger.queries import NEWEST, Listing, Part, page
 from risk.ledger.tables import findings
 
 DETECTOR = "e_detector"
+BESIDE_A_FAULT = "beside_a_fault"  # a fact: suspected only because another column is broken
+FAULTS_OF_COLUMNS = (
+    (findings.c.check_name == "data_quality")
+    & findings.c.drift_detected
+    & findings.c.method.in_((DETECTOR, "constant"))
+    & sa.func.coalesce(findings.c.facts, "").not_like(f'%"{BESIDE_A_FAULT}"%')
+)
 MATRIX_COLUMNS = (
     "run_id",
     "found_at",

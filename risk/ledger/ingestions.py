@@ -17,6 +17,7 @@ from risk.errors import BusyError
 from risk.ledger import dataset_rows, labels, quarantine, watermarks
 from risk.ledger.database import Database, Query, Record, Row, Values, insert_rows
 from risk.ledger.dataset_rows import StoredRow
+from risk.ledger.findings import FAULTS_OF_COLUMNS
 from risk.ledger.queries import NEWEST, Listing, Part, page
 from risk.ledger.tables import (
     assessments,
@@ -283,13 +284,11 @@ class Ingestions:
 
         After `max_in_a_row` consecutive requests for attention it counts as normal.
         """
-        found = (findings.c.check_name == "data_quality") & findings.c.drift_detected
-        broken = found & findings.c.method.in_(("e_detector", "constant"))
         query = (
             sa.select(ingestions.c.id, findings.c.feature)
             .join_from(ingestions, assessments, ingestions.c.assessment_id == assessments.c.id)
             .join(findings, findings.c.run_id == assessments.c.run_id)
-            .where(broken)
+            .where(FAULTS_OF_COLUMNS)
         )
         normal = self._normal(max_in_a_row)
         rows = self.database.rows(query.distinct())

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from risk.ledger.findings import BESIDE_A_FAULT
 from risk.models.dating import INGESTION, LABELLED_BY
 from risk.monitoring.findings import CONSTANT, ENOUGH_FOR_A_RANGE, MOSTLY, UNSEEN, Finding
 from risk.monitoring.profile import Column
@@ -79,11 +80,20 @@ def suspected(
     if not any(each.is_broken_feed for each in named):
         return named
     return [
-        replace(each, check_name="data_quality")
-        if each.drift_detected and each.feature in known and each.severity == "large"
+        _beside(each)
+        if each.drift_detected
+        and each.feature in known
+        and each.severity == "large"
+        and not each.is_broken_feed
         else each
         for each in named
     ]
+
+
+def _beside(found: Finding) -> Finding:
+    """Suspect a finding only because of a fault of another column in the same rows."""
+    facts = {**found.facts, BESIDE_A_FAULT: True}
+    return replace(found, check_name="data_quality", facts=facts)
 
 
 def known_spellings(column: Column, values: pd.Series[Any]) -> dict[str, str]:

@@ -238,3 +238,14 @@ def test_going_back_answers_what_the_failed_release_did():
     ]
 
     assert policy.answered_by_rollback(known, 2) == [1]
+
+
+def test_a_column_suspected_beside_another_asks_nobody_once_that_one_is_normal():
+    """Each month another column moves beside the one that is beyond its range for good."""
+    normal = incident("data_quality", subject="price", seen=4)
+    beside = incident("data_quality", subject="age")
+    beside.facts = '{"beside_a_fault": true}'
+
+    assert chosen(normal, beside).action == "retrain"
+    assert chosen(incident("data_quality", subject="price"), beside).action == "ask"
+    assert chosen(normal, incident("data_quality", subject="age")).action == "ask"

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from risk.config import Columns
+from risk.ledger.findings import BESIDE_A_FAULT
 from risk.models.dating import INGESTION, LABELLED_BY
 from risk.monitoring import broken_feed
 from risk.monitoring.broken_feed import LABELS
@@ -205,6 +206,16 @@ def test_every_fault_of_a_broken_feed_is_named():
     found = suspected([missing, alarm("b", effect=10.0)], new_rows(50, a=np.nan, b=10.0))
 
     assert checks(found) == {"a": "data_quality", "b": "data_quality"}
+
+
+def test_what_moved_far_beside_a_fault_is_suspected_with_it_and_says_so():
+    """Its values are known ones: alone it would be drift."""
+    missing = alarm("a", direction=MISSING_MORE, check="data_quality")
+
+    found = suspected([missing, alarm("b", effect=10.0)], new_rows(50, a=np.nan))
+
+    assert checks(found) == {"a": "data_quality", "b": "data_quality"}
+    assert [each.facts.get(BESIDE_A_FAULT, False) for each in found] == [False, True]
 
 
 def test_what_moved_little_in_broken_rows_stays_drift():
