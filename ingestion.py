@@ -158,7 +158,7 @@ def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
     """Return the drops that are ready, and messages about files that are skipped."""
     new, skipped = inbox.find_new(config, ledger)
     ready, growing = inbox.settled(new, config.ingestion.settle_seconds)
-    return ready, [*skipped, *growing]
+    return ready, [str(each) for each in (*skipped, *growing)]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from risk.cli import Result
 from risk.config import Config
 from risk.data import drops, inbox, late_labels, requeueing
 from risk.data.drops import Changed, Drop, Piece, Signature
+from risk.data.inbox import LeftAlone
 from risk.decisions import run as decisions
 from risk.errors import DataError, LedgerError, NoLedger, RiskError, StorageError
 from risk.explain.plain_words import counted
@@ -99,7 +100,7 @@ class _Found:
         except DataError as error:
             self.refused[str(error)].append(drop.name)
         except Changed as change:
-            self.refused[str(change).removeprefix(f"{drop.name}: ")].append(drop.name)
+            self.refused[change.reason].append(drop.name)
 
     def faults(self) -> Iterator[Fault]:
         """Yield a fault for each kind of problem, those of whole files and the commonest first."""
@@ -152,8 +153,8 @@ def _read_test_data(config: Config, tests: _Found) -> None:
         tests.refused["there is no such file; it is the test data"].append(name)
 
 
-def _drops(config: Config) -> tuple[list[Drop], list[Drop], list[str]]:
-    """Return new drops, the refused rows of earlier ones, and messages about skipped files."""
+def _drops(config: Config) -> tuple[list[Drop], list[Drop], list[LeftAlone]]:
+    """Return new drops, the refused rows of earlier ones, and the files that are skipped."""
     try:
         with Ledger.open(config, upgrade=False) as ledger:
             new, skipped = inbox.find_new(config, ledger)
@@ -163,11 +164,11 @@ def _drops(config: Config) -> tuple[list[Drop], list[Drop], list[str]]:
         return new, [], skipped
 
 
-def _skipped(messages: Sequence[str]) -> Iterator[Fault]:
-    """Group the messages about files that are no drops, which make no run fail."""
+def _skipped(entries: Sequence[LeftAlone]) -> Iterator[Fault]:
+    """Group by reason the files that are no drops, which make no run fail."""
     names = defaultdict[str, list[str]](list)
-    for name, _, reason in (message.partition(": ") for message in messages):
-        names[reason].append(name)
+    for entry in entries:
+        names[entry.reason].append(entry.name)
     for reason, files in names.items():
         yield Fault(reason, exit_code=0, files=files)
 

@@ -75,6 +75,10 @@ class Piece:
 class Changed(Exception):
     """The file changed, vanished or failed while being read; a later run retries it."""
 
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.reason = reason
+
 
 @contextmanager
 def opened(drop: Drop) -> Iterator[BufferedReader]:
@@ -82,15 +86,15 @@ def opened(drop: Drop) -> Iterator[BufferedReader]:
     try:
         file = open(drop.path, "rb", opener=open_no_follow)
     except FileNotFoundError:
-        raise Changed(f"{drop.name}: vanished before it could be read") from None
+        raise Changed(drop.name, "vanished before it could be read") from None
     except OSError as error:
-        raise Changed(f"{drop.name}: cannot be opened ({error.strerror})") from None
+        raise Changed(drop.name, f"cannot be opened ({error.strerror})") from None
     with file:
         _require_unchanged(file, drop)
         try:
             yield file
         except OSError as error:
-            raise Changed(f"{drop.name}: cannot be read ({error.strerror})") from None
+            raise Changed(drop.name, f"cannot be read ({error.strerror})") from None
         _require_unchanged(file, drop)
 
 
@@ -282,4 +286,4 @@ def open_no_follow(path: str, flags: int) -> int:
 def _require_unchanged(file: BufferedReader, drop: Drop) -> None:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode) or Signature.of(status) != drop.signature:
-        raise Changed(f"{drop.name}: changed while it was read, left for a later run")
+        raise Changed(drop.name, "changed while it was read, left for a later run")

@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from risk.config import Config
@@ -20,8 +20,19 @@ from risk.schema import NAME_CHARACTERS
 UNFINISHED_RESTS_LONGER, MAX_WAIT = 10, 60
 
 
-def find(config: Config) -> tuple[list[Drop], list[str]]:
-    """Return the drops sorted by name, and a message for each entry that is skipped.
+@dataclass(frozen=True, order=True)
+class LeftAlone:
+    """A file or folder that is not read now, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+def find(config: Config) -> tuple[list[Drop], list[LeftAlone]]:
+    """Return the drops sorted by name, and the entries that are skipped.
 
     Hidden files are those of programs that are still writing, and are not mentioned.
     """
@@ -39,21 +50,23 @@ def find(config: Config) -> tuple[list[Drop], list[str]]:
             continue
         name = _recordable(config.name_of(Path(entry.path)))
         if stat.S_ISDIR(status.st_mode):
-            skipped.append(f"{name}: skipped, a folder; drops must be in the input folder itself")
+            reason = "skipped, a folder; drops must be in the input folder itself"
+            skipped.append(LeftAlone(name, reason))
         elif not entry.name.lower().endswith(".csv"):
-            skipped.append(f"{name}: skipped, {_advice(entry.name)}")
+            skipped.append(LeftAlone(name, f"skipped, {_advice(entry.name)}"))
         elif not stat.S_ISREG(status.st_mode):
-            skipped.append(f"{name}: skipped, not a regular file")
+            skipped.append(LeftAlone(name, "skipped, not a regular file"))
         elif status.st_size > config.ingestion.max_file_bytes:
             limit = config.ingestion.max_file_bytes
-            skipped.append(f"{name}: {status.st_size} bytes, more than max_file_bytes = {limit}")
+            reason = f"{status.st_size} bytes, more than max_file_bytes = {limit}"
+            skipped.append(LeftAlone(name, reason))
         else:
             found.append(Drop(Path(entry.path), name, Signature.of(status)))
     return found, skipped
 
 
-def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[str]]:
-    """Return the drops that no run has seen yet, and the messages of `find`."""
+def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[LeftAlone]]:
+    """Return the drops that no run has seen yet, and the entries that `find` skipped."""
     found, skipped = find(config)
     known = ledger.ingestions.known_signatures([drop.name for drop in found])
     return [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known], skipped
@@ -70,8 +83,8 @@ def _advice(name: str) -> str:
     return "only .csv files are read"
 
 
-def settled(found: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], list[str]]:
-    """Return the drops unchanged over `settle_seconds`, and a message for each of the others.
+def settled(found: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], list[LeftAlone]]:
+    """Return the drops unchanged over `settle_seconds`, and the others.
 
     A file whose last line has no line end must have rested longer: its writer may have paused in
     the middle of that line. It waits only if a file may have changed more recently, and no longer
@@ -92,8 +105,8 @@ def settled(found: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], l
     if longer > MAX_WAIT:
         rests = f"its last line has no line end; left until the file has rested {longer:g} seconds"
         left = dict.fromkeys(unfinished, rests) | left
-    names = sorted(f"{drop.name}: {why}" for drop, why in left.items())
-    return [drop for drop in found if drop not in left], names
+    others = sorted(LeftAlone(drop.name, why) for drop, why in left.items())
+    return [drop for drop in found if drop not in left], others
 
 
 def _recordable(name: str) -> str:

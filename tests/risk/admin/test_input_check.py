@@ -92,6 +92,15 @@ def test_files_that_are_no_drops_are_named_and_make_nothing_fail(world):
     assert found.exit_code == 0
 
 
+def test_a_file_name_may_hold_what_separates_it_from_a_reason(world):
+    """The name is a field of its own and is not cut out of a message."""
+    world.drop("a: b.txt", "x")
+
+    (fault,) = input_check.check(world.config).faults
+
+    assert fault.files == ["data/development/a: b.txt"]
+
+
 def test_refused_drops_are_checked_again_until_they_are_accepted(inbox, ledger, tree):
     """After a correction it says what is still wrong with what earlier runs refused."""
     inbox.drop("a.csv", customers("a", 60, seed=1) + "x,-1,2,3,0\ny,many,2,3,0\n")
