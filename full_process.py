@@ -43,7 +43,6 @@ from risk.monitoring import run as monitoring
 from risk.notify.send import register_recipients, send_notifications
 
 log = logging.getLogger("full_process")
-ASKED_TO_FAIL = 3
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def run(
         outcome = replace(outcome, line=line, exit_code=outcome.exit_code or failed)
     asked_for = {"drift": outcome.drift, "quarantine": outcome.quarantined}
     if fail_on and asked_for[fail_on] and not outcome.exit_code:
-        return replace(outcome, exit_code=ASKED_TO_FAIL)
+        return replace(outcome, exit_code=cli.ASKED_TO_FAIL)
     return outcome
 
 

@@ -202,10 +202,10 @@ def _write(rows: pd.DataFrame, path: Path) -> None:
     store.write(path, rows.to_csv(index=False))
 
 
-def of_data_set(folder: Path, kind: str, *, delay: int = 0) -> Stream:
-    """Read a stream of one of the data sets."""
+def columns_of(folder: Path) -> dict[str, Any]:
+    """Return the columns of a data set as the settings name them."""
     described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    columns = {
+    return {
         "identifier": described["id_column"],
         "target": described["target"],
         "positive_label": described["positive_label"],
@@ -214,11 +214,15 @@ def of_data_set(folder: Path, kind: str, *, delay: int = 0) -> Stream:
         "categorical": described["categorical_features"],
         "other": described["other_columns"],
     }
+
+
+def of_data_set(folder: Path, kind: str, *, delay: int = 0) -> Stream:
+    """Read a stream of one of the data sets."""
     drops = [_read(path) for path in sorted((folder / kind).glob("*.csv"))]
     return Stream(
         name=f"{folder.name}, {kind.removeprefix('prod_')}"
         + (f", labels {delay} drops late" if delay else ""),
-        settings={"columns": columns},
+        settings={"columns": columns_of(folder)},
         development=[_read(path) for path in sorted((folder / "development").glob("*.csv"))],
         test=_read(folder / "test" / "test_data.csv"),
         drops=drops,

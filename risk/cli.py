@@ -28,6 +28,7 @@ from risk.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
 Access = Literal["write", "read", "rehearse", "none"]
+ASKED_TO_FAIL = 3  # exit code of what --fail-on names
 MAX_NUMBER = 2**63 - 1  # largest integer a database can store
 COMMON_OPTIONS = {"config", "assignments", "print_config", "json", "log"}
 MAX_LOG_BYTES, KEPT_LOGS = 5_000_000, 5

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import full_process
+from benchmarks import worth
 from risk.config import Config
 from risk.explain import sentences
 from risk.ledger.ledger import Ledger
@@ -24,21 +25,12 @@ pytestmark = [
 
 def install(folder, name):
     """Write what a user would: a config for that table."""
-    described = json.loads((DATA / name / "config.json").read_text())
     settings = json.loads((Path(__file__).parents[1] / "config.json").read_text())
     settings |= {
         "input_folder_path": "inbox",
         "test_data_path": str(DATA / name / "test"),
         "ingestion": {"settle_seconds": 0},
-        "columns": {
-            "identifier": described["id_column"],
-            "target": described["target"],
-            "positive_label": described["positive_label"],
-            "negative_label": 0,
-            "numeric": described["numeric_features"],
-            "categorical": described["categorical_features"],
-            "other": described["other_columns"],
-        },
+        "columns": worth.columns_of(DATA / name),
     }
     (folder / "inbox").mkdir()
     (folder / "config.json").write_text(json.dumps(settings))

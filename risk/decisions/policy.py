@@ -69,7 +69,7 @@ def choose(
     known = {"incidents": described(open_incidents)}
     broken = [i for i in open_incidents if i.kind == "data_quality"]
     current = [i for i in broken if (i.last_ingestion_id or 0) >= through]
-    lasting = [i for i in current if _is_normal(i, policy) or _is_beside_a_fault(i)]
+    lasting = [i for i in current if _may_be_learnt(i, policy)]
     if len(lasting) < len(current):
         return Choice(Response.ASK, Grounds(ReasonCode.BROKEN_FEED, known))
     if causes := [*incidents.of_kind(open_incidents, policy.retrain_on), *lasting]:
@@ -101,7 +101,7 @@ def answered(open_incidents: Sequence[Any], challenger: Manifest, policy: Policy
         answers = incidents.of_kind(open_incidents, ["calibration_drift"])
     else:
         broken = [i for i in open_incidents if i.kind == "data_quality"]
-        lasting = [i for i in broken if _is_normal(i, policy) or _is_beside_a_fault(i)]
+        lasting = [i for i in broken if _may_be_learnt(i, policy)]
         kinds = ["data_drift", "damaged_release", *OF_THE_MODEL]
         answers = [*incidents.of_kind(open_incidents, kinds), *lasting]
     return [i.id for i in answers if (i.since_ingestion_id or 0) <= challenger.trained_through]
@@ -132,6 +132,10 @@ def _in_full(incident: Any) -> dict[str, Any]:
     facts = None if incident.facts is None else json.loads(incident.facts)
     text = {"detail": incident.detail} if facts is None else {}  # one opened before there were any
     return {"severity": incident.severity, **known, "facts": facts, **text}
+
+
+def _may_be_learnt(incident: Any, policy: Policy) -> bool:
+    return _is_normal(incident, policy) or _is_beside_a_fault(incident)
 
 
 def _is_beside_a_fault(incident: Any) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from risk.cli import ASKED_TO_FAIL
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
 from risk.monitoring.drill import MAX_DAYS, Drill, Obstacle, Result
 from risk.monitoring.reference import LABELLED
 
-ASKED_TO_FAIL = 3
 MAX_NAMED = 12
 CHANGES = {
     "shift": "+{:g} sd",

@@ -17,7 +17,7 @@ from risk.monitoring.detector import Detector
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.planted import Kind, Planted
 from risk.monitoring.profile import Profile
-from risk.monitoring.reference import LABELLED, Reference
+from risk.monitoring.reference import LABELLED, Reference, name_of_pair
 from risk.stats import evidence
 
 Obstacle = Literal["tolerance", "reference", "volume"]
@@ -82,7 +82,8 @@ def run(config: Config, ledger: Ledger) -> Drill:
     few = len(quiet) < MIN_BATCHES
     if few:
         quiet = _drawn(release.reference, _usual_rows(ledger), config.random_seed)
-    results = [_drilled(each, release, quiet, gap, rules) for each in planted.changes(release)]
+    monitor = Detector(release.reference, rules)
+    results = [_drilled(each, monitor, quiet, gap) for each in planted.changes(release)]
     delay = ledger.labels.usual_delay()
     return Drill(
         results=tuple(results),
@@ -96,30 +97,22 @@ def run(config: Config, ledger: Ledger) -> Drill:
 
 
 def _drilled(
-    change: Planted,
-    release: MonitoredRelease,
-    quiet: Sequence[Profile],
-    gap: timedelta,
-    rules: Rules,
+    change: Planted, monitor: Detector, quiet: Sequence[Profile], gap: timedelta
 ) -> Result:
     """Let the change begin at several moments of the history, and take the median."""
-    monitor = Detector(release.reference, rules)
-    changed = [
-        moved
-        for batch in quiet
-        if any(batch.counts.get(change.subject, ()))
-        for moved in [change.apply(batch)]
-    ]
+    concerned = [batch for batch in quiet if any(batch.counts.get(change.subject, ()))]
+    changed = [change.apply(batch) for batch in concerned]
     if not changed:
         return Result(change.subject, change.kind, change.size, None, None, 0.0, "volume")
     starts = np.linspace(0, len(changed), N_STARTS, endpoint=False).astype(int)
     found = [_first_alarm(monitor, changed, int(start), gap) for start in starts]
     drops = float(np.median([np.inf if drop is None else drop for drop, _ in found]))
     days = drops * gap.total_seconds() / 86_400
-    named = float(np.mean([_names(change.subject, blamed) for _, blamed in found]))
+    pairs = {name_of_pair(p) for p in monitor.reference.pairs if change.subject in p}
+    named = float(np.mean([bool(blamed & {change.subject, *pairs}) for _, blamed in found]))
     if days <= MAX_DAYS:
         return Result(change.subject, change.kind, change.size, drops, days, named)
-    obstacle, rows = _obstacle(change, monitor, release, changed, gap)
+    obstacle, rows = _obstacle(change, monitor, changed, gap)
     return Result(change.subject, change.kind, change.size, None, None, named, obstacle, rows)
 
 
@@ -148,11 +141,7 @@ def _first_alarm(
 
 
 def _obstacle(
-    change: Planted,
-    monitor: Detector,
-    release: MonitoredRelease,
-    changed: Sequence[Profile],
-    gap: timedelta,
+    change: Planted, monitor: Detector, changed: Sequence[Profile], gap: timedelta
 ) -> tuple[Obstacle, int | None]:
     """Say what keeps a change from being found: what is tolerated, doubted, or too few rows."""
     monitored, rules = monitor.monitored[change.subject], monitor.rules
@@ -174,12 +163,8 @@ def _obstacle(
             log_mass=mass,
             ladder=monitor.ladder,
         )
-    granted = granted_to(release.reference, change.subject, rules)
+    granted = granted_to(monitor.reference, change.subject, rules)
     return ("tolerance" if moved[best] <= granted else "reference"), None
-
-
-def _names(subject: str, blamed: set[str]) -> bool:
-    return any(subject == each or subject in each.split(" and ") for each in blamed)
 
 
 def _usual_gap(moments: Sequence[datetime], rules: Rules) -> timedelta:

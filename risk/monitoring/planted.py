@@ -42,6 +42,7 @@ class Planted:
 def changes(release: MonitoredRelease) -> list[Planted]:
     """Return the changes to plant: of each feature, of correlated pairs, and of the error."""
     reference, found = release.reference, []
+    predicted = pd.Series(release.champion.predict_proba(release.sample))
     for column in reference.columns:
         if column.name not in release.sample:
             continue
@@ -49,7 +50,7 @@ def changes(release: MonitoredRelease) -> list[Planted]:
         alter = _of_numbers(values) if column.edges is not None else _of_categories(values)
         alter |= {("missing", share): (share, _emptied) for share in MISSING}
         for (kind, size), (share, altered) in alter.items():
-            moves = _moves(release, column.name, altered, share)
+            moves = _moves(release, predicted, column.name, altered, share)
             found.append(Planted(column.name, kind, size, _moving(moves)))
     found += [
         Planted(name_of_pair(pair), "unrelated", 1.0, _separating(name_of_pair(pair)))
@@ -121,19 +122,20 @@ def _emptied(values: Values) -> Values:
     return values.where(pd.Series(False, index=values.index))
 
 
-def _moves(release: MonitoredRelease, name: str, alter: Alter, share: float) -> dict[str, Floats]:
-    """Return, for each subject concerned, the share of each cell's rows that moves to another."""
+def _moves(
+    release: MonitoredRelease, predicted: Values, name: str, alter: Alter, share: float
+) -> dict[str, Floats]:
+    """Return, for each subject concerned, the share of each cell's rows that moves to another.
+
+    `predicted` are the predictions of the sample as it is.
+    """
     reference, sample = release.reference, release.sample
     altered = sample.assign(**{name: alter(sample[name])})
     columns = {column.name: column for column in reference.columns}
     moves = {}
     for subject, before, after in (
         (name, sample[name], altered[name]),
-        (
-            PREDICTION,
-            pd.Series(release.champion.predict_proba(sample)),
-            pd.Series(release.champion.predict_proba(altered)),
-        ),
+        (PREDICTION, predicted, pd.Series(release.champion.predict_proba(altered))),
     ):
         column = columns[subject]
         moves[subject] = _transition(
