@@ -38,7 +38,7 @@ from risk.errors import ApiError, DataError
 from risk.explain import reasons, run_line, sentences
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
-from risk.monitoring import monitored_release
+from risk.monitoring import drill, monitored_release
 from risk.monitoring import run as monitoring
 from risk.notify.send import register_recipients, send_notifications
 
@@ -77,6 +77,7 @@ def run(
         raise
     ledger.runs.end("ok", outcome.line)
     send_notifications(config, ledger)
+    drill.keep_current(config, ledger)
     if failed := reporting.write_due_reports(config, ledger):
         line = run_line.ending(outcome.line, "A report could not be written; the log says why.")
         outcome = replace(outcome, line=line, exit_code=outcome.exit_code or failed)

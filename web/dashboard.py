@@ -103,6 +103,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
             ledger.findings.drift_matrix(dashboard_data.MAX_MOMENTS), config.columns
         ),
         "seasons": _seasons(ledger),
+        "drill": dashboard_data.drilled(ledger, known, config.alarms.must_find),
         "resolved": ledger.incidents.page(Part(page_size=MAX_RESOLVED), is_open=False),
         "max_incidents": MAX_INCIDENTS,
         "may_write": g.get("scope") in ("write", "admin"),

@@ -10,12 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from risk.config import Columns
+from risk.config import Columns, MustFind
 from risk.data.statistics import as_rows
-from risk.explain import events, plain_words
+from risk.explain import drill_table, events, plain_words
 from risk.explain.snapshot import Row, Snapshot
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
+from risk.monitoring import drill
 from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION
 
 MAX_FEATURES, MAX_MOMENTS, MAX_ROWS = 15, 16, 20
@@ -86,6 +87,31 @@ def runs(ledger: Ledger, known: Snapshot) -> list[Row]:
         | {"done": done[run["id"]], "stages": seconds[run["id"]], "reported": run["id"] in reported}
         for run in listed
     ]
+
+
+@dataclass(frozen=True)
+class Drilled:
+    """The newest fire drill in words, and its tables: changes across, what is changed down."""
+
+    in_short: str
+    tables: Sequence[tuple[Sequence[str], Sequence[tuple[str, Sequence[str]]]]]
+    remarks: Sequence[str]
+
+
+def drilled(ledger: Ledger, known: Snapshot, must_find: MustFind) -> Drilled | None:
+    """Return the newest drill of the live release, None before the first."""
+    done = drill.newest(ledger, known.release["version"] if known.release else None)
+    if done is None:
+        return None
+    tables = [
+        (
+            names,
+            [(drill_table.subject_of(row[0]), [*map(drill_table.in_drops, row)]) for row in rows],
+        )
+        for names, rows in drill_table.grouped(done.results)
+    ]
+    in_short = drill_table.in_short(done, drill.missed(done, must_find))
+    return Drilled(in_short, tables, drill_table.remarks(done))
 
 
 def drops(ledger: Ledger) -> list[Row]:

@@ -124,6 +124,12 @@ def decisions(query: request_models.OfDecisions) -> Response:
     return listed(found, query, name="decisions")
 
 
+@api.get("/drills", responses=pages_of(api, response_models.Drilled))
+def drills(query: Page) -> Response:
+    """List the fire drills: which planted changes the monitor of a release would find, and when."""
+    return listed(_ledger().drills.page(query.part), query, name="drills")
+
+
 @api.get("/drops", responses=pages_of(api, response_models.Drop))
 def drops(query: request_models.OfDrops) -> Response:
     """List the drops, with the outcome for their rows."""

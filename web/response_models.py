@@ -10,6 +10,7 @@ from flask_openapi.models import Schema
 from flask_openapi.types import ResponseDict
 from pydantic import BaseModel
 
+from risk.monitoring.drill import Drill
 from risk.stats.scores import Estimate
 from web.openapi import SCHEMAS
 
@@ -85,6 +86,17 @@ class Drop(BaseModel):
     rows_quarantined: int
     size_bytes: int
     undeclared: list[str] | None
+
+
+class Drilled(BaseModel):
+    """A fire drill of a release on its quiet batches, or on none but its training data."""
+
+    id: int
+    run_id: int | None
+    drilled_at: datetime
+    version: int
+    n_batches: int
+    drill: Drill
 
 
 class Finding(BaseModel):

@@ -54,8 +54,32 @@ class DrillReport:
             f"{counted(drill.n_batches, 'batch', 'batches')} {of}, about "
             f"{counted(drill.rows_per_drop, 'row')} every {every}."
         )
-        parts = [head, *_tables(drill.results), *_not_found(drill), _verdict(self.missed)]
-        return "\n\n".join(parts)
+        tables = [_table(names, rows) for names, rows in grouped(drill.results)]
+        return "\n\n".join([head, *tables, *remarks(drill), verdict(self.missed)])
+
+
+def in_short(drill: Drill, missed: Sequence[Result]) -> str:
+    """Say in one sentence how much would be found, and whether what must be."""
+    found = sum(result.drops is not None for result in drill.results)
+    share = f"{found} of {counted(len(drill.results), 'planted change')}"
+    return f"In a fire drill {share} would be found within {MAX_DAYS:g} days. {verdict(missed)}"
+
+
+def remarks(drill: Drill) -> list[str]:
+    """Say what is not found, and why, and what else limits the results."""
+    said = _not_found(drill)
+    if drill.label_days:
+        late = plain_words.duration(timedelta(days=drill.label_days))
+        said.append(
+            f"Labels come {late} after their rows, so errors are found that much later than the "
+            "table says; if they came 30 days late, 30 days later."
+        )
+    if drill.n_left_out:
+        said.append(
+            f"Left out: {counted(drill.n_left_out, 'change')}; `python diagnostics.py --drill` "
+            "plants all."
+        )
+    return said
 
 
 def name_of(result: Result) -> str:
@@ -69,20 +93,20 @@ def subject_of(result: Result) -> str:
     return "errors" if result.subject == LABELLED else plain_words.in_short(result.subject)
 
 
-def _tables(results: Sequence[Result]) -> list[str]:
-    """Write one table for each group of subjects with the same changes."""
+def grouped(results: Sequence[Result]) -> list[tuple[tuple[str, ...], list[list[Result]]]]:
+    """Group the subjects with the same changes; each group fits into one table."""
     by_subject: dict[str, list[Result]] = {}
     for result in results:
         by_subject.setdefault(result.subject, []).append(result)
     groups: dict[tuple[str, ...], list[list[Result]]] = {}
     for found in by_subject.values():
         groups.setdefault(tuple(map(name_of, found)), []).append(found)
-    return [_table(names, rows) for names, rows in groups.items()]
+    return list(groups.items())
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Result]]) -> str:
     lines = [["", *names]]
-    lines += [[subject_of(row[0]), *(_drops(result) for result in row)] for row in rows]
+    lines += [[subject_of(row[0]), *map(in_drops, row)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
@@ -90,7 +114,8 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[Result]]) -> str:
     )
 
 
-def _drops(result: Result) -> str:
+def in_drops(result: Result) -> str:
+    """Write after how many drops a change is found."""
     return "-" if result.drops is None else f"{result.drops:.0f}"
 
 
@@ -114,7 +139,8 @@ def _rows(result: Result) -> str:
     return f" (about {needed:,} rows)" if needed is not None and needed > 0 else ""
 
 
-def _verdict(missed: Sequence[Result]) -> str:
+def verdict(missed: Sequence[Result]) -> str:
+    """Say whether all that must be found in time would be."""
     if not missed:
         return "All changes of `alarms.must_find` would be found in time."
     names = [f"{subject_of(result)} {name_of(result)}" for result in missed]

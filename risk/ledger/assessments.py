@@ -80,6 +80,23 @@ class Assessments:
         rows = self.database.rows(query.order_by(assessments.c.id.desc()).limit(newest))
         return rows[::-1]
 
+    def quiet(self, version: int, *, newest: int) -> list[Record]:
+        """Return the newest assessments of a release that raised no alarm, oldest first."""
+        query = sa.select(assessments).where(_is_quiet(version))
+        rows = self.database.rows(query.order_by(assessments.c.id.desc()).limit(newest))
+        return rows[::-1]
+
+    def count_quiet(self, version: int) -> int:
+        """Count the assessments of a release that raised no alarm."""
+        count = sa.select(sa.func.count()).select_from(assessments)
+        return int(self.database.scalar(count.where(_is_quiet(version))))
+
+
+def _is_quiet(version: int) -> sa.ColumnElement[bool]:
+    same_run = findings.c.run_id == assessments.c.run_id
+    alarmed = sa.exists().where(same_run, findings.c.drift_detected)
+    return (assessments.c.version == version) & sa.not_(alarmed)
+
 
 def _store_state(connection: sa.Connection, case: Case, number: int) -> None:
     """Replace the stored state of a release's detectors."""

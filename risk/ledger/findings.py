@@ -64,11 +64,6 @@ class Findings:
             self.database, query, findings.c.id, part, **only, drift_detected=drift_detected
         )
 
-    def runs_with_alarms(self) -> set[int]:
-        """Return the runs that raised an alarm."""
-        query = sa.select(findings.c.run_id).where(findings.c.drift_detected).distinct()
-        return {row.run_id for row in self.database.rows(query) if row.run_id is not None}
-
     def drift_matrix(self, newest_runs: int = 30) -> pd.DataFrame:
         """Return the drift score of each subject in each of the newest runs, oldest first."""
         table, by_detector = findings.c, findings.c.method == DETECTOR

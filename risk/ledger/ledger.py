@@ -18,6 +18,7 @@ from risk.ledger.database import Database, utc_now
 from risk.ledger.dataset_rows import DatasetRows
 from risk.ledger.decisions import Decisions
 from risk.ledger.derived_files import DerivedFiles
+from risk.ledger.drills import Drills
 from risk.ledger.erasure import Erasure
 from risk.ledger.findings import Findings
 from risk.ledger.gauges import Gauges
@@ -55,6 +56,7 @@ class Ledger:
         self.releases = Releases(database)
         self.scores = Scores(database)
         self.trends = Trends(database)
+        self.drills = Drills(database)
         self.reports = Reports(database)
         self.outbox = Outbox(database)
         self.gauges = Gauges(database)

@@ -32,7 +32,7 @@ class Listing:
     total: int
 
 
-JSON_COLUMNS = {"distances", "comparison", "facts", "resolution_facts", "undeclared"}
+JSON_COLUMNS = {"distances", "comparison", "facts", "resolution_facts", "undeclared", "drill"}
 NEWEST, EVERY = Part(), Part(page_size=100_000)
 
 

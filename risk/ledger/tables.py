@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0011"
+REVISION = "0012"
 
 
 metadata = MetaData(
@@ -321,6 +321,17 @@ requests_for_change = Table(
     Column("method", Name(8), nullable=False),
     Column("path", Name(700), nullable=False),
     Column("status", Integer),
+)
+
+drills = Table(
+    "drills",
+    metadata,
+    _id(),
+    _run(),
+    Column("drilled_at", UtcDateTime, nullable=False),
+    Column("version", Integer, nullable=False, index=True),
+    Column("n_batches", Integer, nullable=False),
+    Column("drill", LongText, nullable=False),
 )
 
 reports = Table(

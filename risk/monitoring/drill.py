@@ -1,15 +1,25 @@
-"""Fire drill: plant changes in the stored quiet batches, and see which of them are found."""
+"""Fire drill: plant changes in the stored quiet batches, and see which of them are found.
+
+A run drills a new release by itself, briefly; again when the release has quiet batches of its own,
+and whenever their number has doubled.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Literal
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from risk.config import Config, MustFind
+from risk.errors import RiskError
 from risk.ledger.ledger import Ledger
 from risk.monitoring import detector, monitored_release, planted
 from risk.monitoring.alarm_budget import Rules, granted_to
@@ -20,11 +30,28 @@ from risk.monitoring.profile import Profile
 from risk.monitoring.reference import LABELLED, Reference, name_of_pair
 from risk.stats import evidence
 
+log = logging.getLogger(__name__)
 Obstacle = Literal["tolerance", "reference", "volume"]
-MAX_BATCHES, MIN_BATCHES = 200, 10
-MAX_DAYS, MAX_DROPS, N_STARTS = 60.0, 300, 10
+MIN_BATCHES, MAX_DAYS = 10, 60.0
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 USUAL_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is drilled.
+
+    `batches` are the newest ones taken, `starts` the moments at which each change begins, `drops`
+    those played before the rest is extrapolated, `changes` the most that are planted.
+    """
+
+    batches: int = 200
+    starts: int = 10
+    drops: int = 300
+    changes: int | None = None
+
+
+FULL, BRIEF = Extent(), Extent(batches=40, starts=3, drops=60, changes=200)
 
 
 @dataclass(frozen=True)
@@ -52,7 +79,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Drill:
-    """The results, and what they were found on."""
+    """The results, and what they were found on; `n_left_out` changes were not planted."""
 
     results: tuple[Result, ...]
     version: int
@@ -61,29 +88,70 @@ class Drill:
     days_per_drop: float
     is_optimistic: bool
     label_days: float | None = None
+    n_left_out: int = 0
+
+
+DRILL = TypeAdapter(Drill)
 
 
 def missed(drill: Drill, wanted: MustFind) -> tuple[Result, ...]:
     """Return the changes that must be found in time and would not be."""
-    size_of = {"missing": wanted.missing, "shift": wanted.shift, "errors": wanted.errors}
-    must = [r for r in drill.results if r.kind in size_of and r.size >= size_of[r.kind]]
+    must = (result for result in drill.results if _must_be_found(result, wanted))
     return tuple(result for result in must if not result.is_found_within(wanted.days))
 
 
-def run(config: Config, ledger: Ledger) -> Drill:
+def _must_be_found(change: Planted | Result, wanted: MustFind) -> bool:
+    sizes = {"missing": wanted.missing, "shift": wanted.shift, "errors": wanted.errors}
+    return change.size >= sizes.get(change.kind, math.inf)
+
+
+def keep_current(config: Config, ledger: Ledger) -> None:
+    """Drill the live release briefly and record the result, if there is something new to learn.
+
+    A drill that cannot be done keeps no run from its end; the next run tries again.
+    """
+    version = ledger.decisions.live_version()
+    if version is None or not _is_due(ledger, version):
+        return
+    try:
+        with ledger.runs.stage("drill"):
+            done = run(config, ledger, BRIEF)
+            own = 0 if done.is_optimistic else done.n_batches
+            ledger.drills.record(done.version, n_batches=own, drill=json.dumps(asdict(done)))
+    except Exception as error:  # a bug here must not hide the outcome of the run
+        is_foreseen = isinstance(error, RiskError)
+        log.error("no drill of release %d: %s", version, error, exc_info=not is_foreseen)
+
+
+def newest(ledger: Ledger, version: int | None) -> Drill | None:
+    """Return the newest recorded drill of a release."""
+    found = ledger.drills.newest(version) if version is not None else None
+    return DRILL.validate_json(found.drill) if found else None
+
+
+def _is_due(ledger: Ledger, version: int) -> bool:
+    last = ledger.drills.newest(version)
+    if last is None:
+        return True
+    quiet = min(ledger.assessments.count_quiet(version), BRIEF.batches)
+    return bool(quiet >= max(MIN_BATCHES, 2 * last.n_batches))
+
+
+def run(config: Config, ledger: Ledger, extent: Extent = FULL) -> Drill:
     """Drill the live release on its own quiet batches; write nothing."""
     release = monitored_release.load(config)
     version, rules = release.champion.manifest.version, Rules.of(config)
     assert version is not None
-    history = ledger.assessments.history(version, newest=MAX_BATCHES)
-    loud = ledger.findings.runs_with_alarms()
-    quiet = [Profile.from_json(look.profile) for look in history if look.run_id not in loud]
+    history = ledger.assessments.quiet(version, newest=extent.batches)
+    quiet = [Profile.from_json(look.profile) for look in history]
     gap = _usual_gap([look.assessed_at for look in history], rules)
     few = len(quiet) < MIN_BATCHES
     if few:
-        quiet = _drawn(release.reference, _usual_rows(ledger), config.random_seed)
+        quiet = _drawn(release.reference, _usual_rows(ledger), extent.batches, config.random_seed)
     monitor = Detector(release.reference, rules)
-    results = [_drilled(each, monitor, quiet, gap) for each in planted.changes(release)]
+    changes = planted.changes(release)
+    chosen = _most_wanted(changes, config.alarms.must_find, extent.changes)
+    results = [_drilled(each, monitor, quiet, gap, extent) for each in chosen]
     delay = ledger.labels.usual_delay()
     return Drill(
         results=tuple(results),
@@ -93,31 +161,43 @@ def run(config: Config, ledger: Ledger) -> Drill:
         days_per_drop=gap.total_seconds() / 86_400,
         is_optimistic=few,
         label_days=delay.total_seconds() / 86_400 if delay else None,
+        n_left_out=len(changes) - len(results),
     )
 
 
+def _most_wanted(changes: Sequence[Planted], wanted: MustFind, most: int | None) -> list[Planted]:
+    """Choose so many changes, those that must be found first, and leave them in their order."""
+    first = sorted(range(len(changes)), key=lambda i: not _must_be_found(changes[i], wanted))
+    return [changes[i] for i in sorted(first[:most])]
+
+
 def _drilled(
-    change: Planted, monitor: Detector, quiet: Sequence[Profile], gap: timedelta
+    change: Planted,
+    monitor: Detector,
+    quiet: Sequence[Profile],
+    gap: timedelta,
+    extent: Extent,
 ) -> Result:
     """Let the change begin at several moments of the history, and take the median."""
     concerned = [batch for batch in quiet if any(batch.counts.get(change.subject, ()))]
-    changed = [change.apply(batch) for batch in concerned]
-    if not changed:
+    if not concerned:
         return Result(change.subject, change.kind, change.size, None, None, 0.0, "volume")
-    starts = np.linspace(0, len(changed), N_STARTS, endpoint=False).astype(int)
-    found = [_first_alarm(monitor, changed, int(start), gap) for start in starts]
+    changed = cache(lambda number: change.apply(concerned[number % len(concerned)]))
+    starts = np.linspace(0, len(concerned), extent.starts, endpoint=False).astype(int)
+    found = [_first_alarm(monitor, changed, int(start), gap, extent.drops) for start in starts]
     drops = float(np.median([np.inf if drop is None else drop for drop, _ in found]))
     days = drops * gap.total_seconds() / 86_400
     pairs = {name_of_pair(p) for p in monitor.reference.pairs if change.subject in p}
     named = float(np.mean([bool(blamed & {change.subject, *pairs}) for _, blamed in found]))
     if days <= MAX_DAYS:
         return Result(change.subject, change.kind, change.size, drops, days, named)
-    obstacle, rows = _obstacle(change, monitor, changed, gap)
+    all_changed = [changed(number) for number in range(len(concerned))]
+    obstacle, rows = _obstacle(change, monitor, all_changed, gap)
     return Result(change.subject, change.kind, change.size, None, None, named, obstacle, rows)
 
 
 def _first_alarm(
-    monitor: Detector, changed: Sequence[Profile], start: int, gap: timedelta
+    monitor: Detector, changed: Callable[[int], Profile], start: int, gap: timedelta, drops: int
 ) -> tuple[float | None, set[str]]:
     """Return after how many batches the first alarm comes, and what it names.
 
@@ -126,15 +206,15 @@ def _first_alarm(
     """
     most = int(np.ceil(MAX_DAYS * 86_400 / gap.total_seconds()))
     state, log_wealth = detector.start(), []
-    for number in range(1, min(most, MAX_DROPS) + 1):
-        batch = changed[(start + number - 1) % len(changed)]
-        state, found = monitor.advance(state, batch, EPOCH + number * gap)
+    for number in range(1, min(most, drops) + 1):
+        moment = EPOCH + number * gap
+        state, found = monitor.advance(state, changed(start + number - 1), moment)
         if blamed := {each.subject for each in found if each.alarm}:
             return number, blamed
         log_wealth.append(float(np.log(max(each.e_value for each in found))))
     half = len(log_wealth) // 2
     growth = (log_wealth[-1] - log_wealth[half]) / max(len(log_wealth) - 1 - half, 1)
-    if most <= MAX_DROPS or growth <= 0:
+    if most <= drops or growth <= 0:
         return None, set()
     more = len(log_wealth) - log_wealth[-1] / growth
     return (more, set()) if more <= most else (None, set())
@@ -175,7 +255,7 @@ def _usual_gap(moments: Sequence[datetime], rules: Rules) -> timedelta:
 
 
 def _usual_rows(ledger: Ledger) -> int:
-    taken = ledger.ingestions.history(newest=MAX_BATCHES)
+    taken = ledger.ingestions.history(newest=BRIEF.batches)
     sizes = [n for n in taken["rows_added"].tolist() if n]
     return int(np.median(sizes)) if sizes else USUAL_ROWS
 
@@ -185,11 +265,11 @@ def _n_rows(batch: Profile, release: MonitoredRelease) -> int:
     return sum(batch.counts.get(release.champion.manifest.features[0], ()))
 
 
-def _drawn(reference: Reference, rows: int, seed: int) -> list[Profile]:
+def _drawn(reference: Reference, rows: int, batches: int, seed: int) -> list[Profile]:
     """Draw batches from the counts of the reference, where there are no batches yet."""
     rng, drawn = np.random.default_rng(seed), []
     labelled = sum(reference.profile.counts[LABELLED]) / max(reference.profile.n, 1)
-    for _ in range(MAX_BATCHES):
+    for _ in range(batches):
         counts = {}
         for subject, table in reference.profile.counts.items():
             total = sum(table)

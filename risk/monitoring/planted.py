@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -50,7 +50,7 @@ def changes(release: MonitoredRelease) -> list[Planted]:
         alter = _of_numbers(values) if column.edges is not None else _of_categories(values)
         alter |= {("missing", share): (share, _emptied) for share in MISSING}
         for (kind, size), (share, altered) in alter.items():
-            moves = _moves(release, predicted, column.name, altered, share)
+            moves = partial(_moves, release, predicted, column.name, altered, share)
             found.append(Planted(column.name, kind, size, _moving(moves)))
     found += [
         Planted(name_of_pair(pair), "unrelated", 1.0, _separating(name_of_pair(pair)))
@@ -170,9 +170,12 @@ def _of_pair(one: Floats, *, is_first: bool) -> Floats:
     return moved
 
 
-def _moving(moves: dict[str, Floats]) -> Callable[[Profile], Profile]:
+def _moving(moves: Callable[[], dict[str, Floats]]) -> Callable[[Profile], Profile]:
+    """Move the rows of a batch; how is found out when it is first needed."""
+    known = cache(moves)
+
     def apply(batch: Profile) -> Profile:
-        return _only(batch, {s: np.array(batch.counts[s]) @ m for s, m in moves.items()})
+        return _only(batch, {s: np.array(batch.counts[s]) @ m for s, m in known().items()})
 
     return apply
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from risk.explain import health
-from risk.report import drift, gate
+from risk.report import drift, gate, monitor
 from risk.report.context import Context
 from risk.report.document import Section
 from risk.report.summary import listed
@@ -18,7 +18,7 @@ def section(known: Context) -> Section:
         (
             Section(
                 "What has changed in the data?",
-                (listed(said.changed), *([moved] if moved else [])),
+                (listed([*said.changed, *monitor.in_short(known)]), *([moved] if moved else [])),
             ),
             Section(
                 "What did the system do, and why?",

@@ -14,6 +14,7 @@ from risk.report import (
     context,
     drift,
     gate,
+    monitor,
     operations,
     performance,
     quality,
@@ -24,7 +25,7 @@ from risk.report.context import Context
 from risk.report.document import Document
 
 PAGES = (summary, changes)
-CHAPTERS = (performance, drift, quality, gate, segments, operations, appendix)
+CHAPTERS = (performance, drift, monitor, quality, gate, segments, operations, appendix)
 
 
 def compose(

@@ -27,6 +27,7 @@ LISTS = {
     "findings": response_models.Finding,
     "incidents": response_models.Incident,
     "decisions": response_models.Decision,
+    "drills": response_models.Drilled,
     "drops": response_models.Drop,
     "quarantine": response_models.Refused,
     "models": response_models.Release,

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+from risk.explain import drill_table
 from risk.explain.drill_table import DrillReport
 from risk.monitoring.drill import Drill, Result
 from risk.monitoring.reference import LABELLED
@@ -39,3 +42,22 @@ def test_what_is_found_too_late_is_named():
     last = str(DrillReport(DRILL, (FOUND,))).splitlines()[-1]
 
     assert last == ("Not found in time, although `alarms.must_find` asks for it: tenure +0.5 sd.")
+
+
+def test_in_short_it_is_how_much_is_found_and_whether_what_must_be():
+    """For a report: five of seven here."""
+    assert drill_table.in_short(DRILL, ()) == (
+        "In a fire drill 5 of 7 planted changes would be found within 60 days. All changes of "
+        "`alarms.must_find` would be found in time."
+    )
+
+
+def test_what_limits_the_results_is_said():
+    """Labels that come late make errors visible late; what was left out can be drilled."""
+    late = replace(DRILL, results=(FOUND,), label_days=7.0, n_left_out=412)
+
+    assert drill_table.remarks(late) == [
+        "Labels come 7 days after their rows, so errors are found that much later than the table "
+        "says; if they came 30 days late, 30 days later.",
+        "Left out: 412 changes; `python diagnostics.py --drill` plants all.",
+    ]

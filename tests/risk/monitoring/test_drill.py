@@ -1,5 +1,7 @@
 """The drill against the truth: the same changes made to rows."""
 
+import shutil
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -9,8 +11,11 @@ import pytest
 import diagnostics
 from demo import customers, replay
 from demo.customers import Story
-from risk.config import MustFind
+from risk.config import Config, MustFind
+from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
+from risk.ledger.tables import drills
+from risk.models import releases
 from risk.monitoring import detector, drill, monitored_release, planted
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector
@@ -57,6 +62,12 @@ def asked(config):
 @pytest.fixture(scope="module")
 def drilled(asked):
     return asked.drill
+
+
+def load_copy(config, folder):
+    """Copy an installation, for a test that changes it."""
+    shutil.copytree(config.root, folder / "copy", symlinks=True)
+    return Config.load(folder / "copy" / config.file_name)
 
 
 def quiet_rows(size, *, seed=1):
@@ -193,6 +204,70 @@ def test_the_command_fails_if_it_is_to_and_something_is_found_too_late(asked):
     last = str(asked).split("\n\n")[-1]
     assert last.startswith("Not found in time, although `alarms.must_find` asks for it: ")
     assert "lastmonth_activity 5% missing" in last
+
+
+def recorded(config):
+    with Ledger.open(config, upgrade=False) as ledger:
+        return ledger.drills.page().items
+
+
+def test_a_run_that_makes_a_release_ends_with_a_drill_of_it(config):
+    """Of its training data at first, which is optimistic; a second run has nothing to add."""
+    (found,) = recorded(config)
+    assert (found["version"], found["n_batches"], found["run_id"]) == (1, 0, 1)
+    assert found["drill"]["is_optimistic"]
+
+    with Ledger.open(config) as ledger:
+        drill.keep_current(config, ledger)
+        told = drill.newest(ledger, 1)
+
+    assert len(recorded(config)) == 1
+    assert result_of(told, "support_tickets", "missing", 0.2).drops == 1.0
+
+
+def test_a_release_is_drilled_again_when_its_quiet_batches_have_doubled(config, release, tmp_path):
+    """From ten on; a batch with an alarm is not quiet."""
+    copy = load_copy(config, tmp_path)
+    profile = counted(release, quiet_rows(300)).to_json()
+    quiet = Case(1, 300, profile, detector.start().to_json(), None, [])
+    alarm = {"check_name": "x", "method": "y", "drift_detected": True, "n": 1, "detail": "x moved"}
+    with Ledger.open(copy) as ledger:
+        for number in range(1, 26):
+            ledger.runs.start()
+            ledger.assessments.record(replace(quiet, findings=[alarm] if number == 3 else []))
+            drill.keep_current(copy, ledger)
+        done = ledger.drills.page().items
+
+    assert [(each["run_id"], each["n_batches"]) for each in done] == [(22, 20), (12, 10), (1, 0)]
+    assert not done[0]["drill"]["is_optimistic"]
+
+
+def test_where_there_is_too_much_to_drill_what_must_be_found_is_planted(config):
+    """The others are counted, and keep their order."""
+    with Ledger.open(config, upgrade=False) as ledger:
+        whole = drill.run(config, ledger, drill.BRIEF)
+        must_find = {(r.subject, r.kind, r.size) for r in drill.missed(whole, MustFind(days=1e-9))}
+        some = drill.run(config, ledger, replace(drill.BRIEF, changes=len(must_find)))
+
+    assert {(r.subject, r.kind, r.size) for r in some.results} == must_find
+    assert some.n_left_out == len(whole.results) - len(must_find)
+    order = [r.subject for r in whole.results]
+    assert [*map(order.index, (r.subject for r in some.results))] == sorted(
+        map(order.index, (r.subject for r in some.results))
+    )
+
+
+def test_a_drill_that_cannot_be_done_keeps_no_run_from_its_end(config, tmp_path, caplog):
+    """It says why, and the next run tries again."""
+    copy = load_copy(config, tmp_path)
+    with Ledger.open(copy) as ledger:
+        with ledger.database.begin() as connection:
+            connection.execute(drills.delete())
+        (releases.live_folder(copy.deployment_folder) / "trained_model.pkl").write_bytes(b"x")
+        drill.keep_current(copy, ledger)
+
+        assert ledger.drills.page().items == []
+    assert "no drill of release 1: " in caplog.text
 
 
 @pytest.mark.torture
