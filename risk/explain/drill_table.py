@@ -24,7 +24,7 @@ CHANGES = {
     "errors": "+{:g} points",
 }
 OBSTACLES: Mapping[Obstacle, str] = {
-    "tolerance": "so small a change is tolerated; a smaller `alarms.tolerance` would find it",
+    "tolerance": "so small a change is tolerated; a smaller alarms.tolerance would find it",
     "reference": "the training data are too few to tell it from chance; a release trained on more "
     "rows would find it",
     "volume": "too few rows arrive in time",
@@ -76,7 +76,7 @@ def remarks(drill: Drill) -> list[str]:
         )
     if drill.n_left_out:
         said.append(
-            f"Left out: {counted(drill.n_left_out, 'change')}; `python diagnostics.py --drill` "
+            f"Left out: {counted(drill.n_left_out, 'change')}; python diagnostics.py --drill "
             "plants all."
         )
     return said
@@ -142,7 +142,7 @@ def _rows(result: Result) -> str:
 def verdict(missed: Sequence[Result]) -> str:
     """Say whether all that must be found in time would be."""
     if not missed:
-        return "All changes of `alarms.must_find` would be found in time."
+        return "All that the setting alarms.must_find names would be found in time."
     names = [f"{subject_of(result)} {name_of(result)}" for result in missed]
-    asked = "Not found in time, although `alarms.must_find` asks for it"
+    asked = "Not found in time, although the setting alarms.must_find names it"
     return f"{asked}: {plain_words.listed(names, most=MAX_NAMED)}."

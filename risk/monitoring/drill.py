@@ -118,9 +118,8 @@ def keep_current(config: Config, ledger: Ledger) -> None:
             done = run(config, ledger, BRIEF)
             own = 0 if done.is_optimistic else done.n_batches
             ledger.drills.record(done.version, n_batches=own, drill=json.dumps(asdict(done)))
-    except Exception as error:  # a bug here must not hide the outcome of the run
-        is_foreseen = isinstance(error, RiskError)
-        log.error("no drill of release %d: %s", version, error, exc_info=not is_foreseen)
+    except RiskError as error:
+        log.error("no drill of release %d: %s", version, error)
 
 
 def newest(ledger: Ledger, version: int | None) -> Drill | None:

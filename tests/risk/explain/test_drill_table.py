@@ -29,10 +29,10 @@ def test_a_drill_is_a_table_and_what_would_not_be_found_with_the_reason():
             "age          41        2            1",
             "        +2 points\nerrors          -",
             "Not found within 60 days, because so small a change is tolerated; a smaller "
-            "`alarms.tolerance` would find it: errors +2 points.",
+            "alarms.tolerance would find it: errors +2 points.",
             "Not found within 60 days, because too few rows arrive in time: tenure +0.1 sd (about "
             "90,000 rows).",
-            "All changes of `alarms.must_find` would be found in time.",
+            "All that the setting alarms.must_find names would be found in time.",
         ]
     )
 
@@ -41,14 +41,16 @@ def test_what_is_found_too_late_is_named():
     """It is what a person has to know."""
     last = str(DrillReport(DRILL, (FOUND,))).splitlines()[-1]
 
-    assert last == ("Not found in time, although `alarms.must_find` asks for it: tenure +0.5 sd.")
+    assert last == (
+        "Not found in time, although the setting alarms.must_find names it: tenure +0.5 sd."
+    )
 
 
 def test_in_short_it_is_how_much_is_found_and_whether_what_must_be():
     """For a report: five of seven here."""
     assert drill_table.in_short(DRILL, ()) == (
-        "In a fire drill 5 of 7 planted changes would be found within 60 days. All changes of "
-        "`alarms.must_find` would be found in time."
+        "In a fire drill 5 of 7 planted changes would be found within 60 days. All that the "
+        "setting alarms.must_find names would be found in time."
     )
 
 
@@ -59,5 +61,5 @@ def test_what_limits_the_results_is_said():
     assert drill_table.remarks(late) == [
         "Labels come 7 days after their rows, so errors are found that much later than the table "
         "says; if they came 30 days late, 30 days later.",
-        "Left out: 412 changes; `python diagnostics.py --drill` plants all.",
+        "Left out: 412 changes; python diagnostics.py --drill plants all.",
     ]
