@@ -34,6 +34,7 @@ from web import (
     dashboard,
     docs,
     document,
+    feature_page,
     health,
     ledger_endpoints,
     metrics,
@@ -79,10 +80,10 @@ def create_app(
     responses.add_to(app)
     for module in (model_endpoints, predictions, ledger_endpoints, reports, health, metrics):
         app.register_api(module.api)
-    for pages in (dashboard.pages, customer_page.pages, docs.pages):
+    for pages in (dashboard.pages, feature_page.pages, customer_page.pages, docs.pages):
         app.register_blueprint(pages)
     access.describe(app, config)
-    document.complete(app.api_doc)
+    document.complete(app.api_doc, config.columns.features)
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {PREFIX: app.wsgi_app})  # type: ignore
     return app
 

@@ -33,6 +33,7 @@ HEADERS = {
     "script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 }
 POINT = ["at", "kind", "value", "lower", "upper", "n"]
+RANGES = {"7": "7 days", "30": "30 days", "": "all"}
 MAX_INCIDENTS, MAX_RESOLVED, MAX_POINTS = 50, 20, 60
 pages.record_once(lambda state: state.app.jinja_env.filters.update(FILTERS))
 
@@ -56,7 +57,7 @@ def score_trend() -> BaseResponse:
     if theme not in ("light", "dark") or shape not in ("wide", "narrow"):
         raise UnknownName("a theme is light or dark, a shape wide or narrow")
     metric = service().config.checks.metric
-    shown = score_history.trend(service().ledger(), metric)
+    shown = score_history.trend(service().ledger(), metric, days=_days())
     data = _frozen(shown.points[POINT]), _frozen(shown.changes)
     drawing = _draw(data, metric, theme, shape)
     answer = Response(drawing, mimetype="image/svg+xml", headers={"Cache-Control": "no-cache"})
@@ -87,7 +88,8 @@ def _frozen(table: pd.DataFrame) -> tuple[tuple[Any, ...], ...]:
 
 def _content(ledger: Ledger) -> dict[str, Any]:
     config = service().config
-    metric, shown = config.checks.metric, score_history.trend(ledger, config.checks.metric)
+    metric, days = config.checks.metric, _days()
+    shown = score_history.trend(ledger, metric, days=days)
     known = snapshot.look(config, ledger, fault=_fault())
     judged = ledger.decisions.last_comparison()
     return {
@@ -98,6 +100,8 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "trend_in_words": score_history.in_words(shown, metric),
         "changes_in_words": score_history.changes_in_words(shown),
         "has_trend": len(shown.points) > 1,
+        "days": days,
+        "ranges": RANGES,
         "points": as_rows(shown.points.tail(MAX_POINTS))[::-1],
         "heat": dashboard_data.heat_map(
             ledger.findings.drift_matrix(dashboard_data.MAX_MOMENTS), config.columns
@@ -117,6 +121,12 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "confidence": config.scoring.confidence,
         "has_report": (config.model_folder / config.report_filename).exists(),
     }
+
+
+def _days() -> int | None:
+    """Return for how many days the score was asked for; None, or anything else, is all."""
+    asked = request.args.get("days", "")
+    return int(asked) if asked and asked in RANGES else None
 
 
 def _seasons(ledger: Ledger) -> str:

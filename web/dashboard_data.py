@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,11 +34,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Subjects in rows, runs in columns; `others` counts the features that drifted less."""
+    """Subjects in rows, runs in columns; `others` counts the features that drifted less.
+
+    `pages` has the column of each subject that has a page of its own.
+    """
 
     runs: Sequence[tuple[int, datetime]]
     rows: Sequence[tuple[str, Sequence[Cell | None]]]
     others: int
+    pages: Mapping[str, str]
+
+    @property
+    def several_a_day(self) -> bool:
+        """Whether days alone do not tell the runs apart."""
+        return len({at.date() for _, at in self.runs}) < len(self.runs)
 
 
 def heat_map(found: pd.DataFrame, columns: Columns) -> HeatMap:
@@ -61,6 +70,7 @@ def heat_map(found: pd.DataFrame, columns: Columns) -> HeatMap:
             for name in [*own, *shown[:MAX_FEATURES]]
         ],
         others=max(0, len(shown) - MAX_FEATURES),
+        pages={plain_words.subject(name): name for name in (*columns.features, PREDICTION)},
     )
 
 

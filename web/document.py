@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from web.openapi import SCHEMAS
@@ -36,7 +36,7 @@ BY_MEDIA_TYPE = {
 }
 
 
-def complete(document: dict[str, Any]) -> None:
+def complete(document: dict[str, Any], features: Sequence[str]) -> None:
     """Add what flask-openapi does not: schemas of errors, examples, names by which to call."""
     schemas = document["components"]["schemas"]
     for model in (Problem, Fault):
@@ -45,6 +45,9 @@ def complete(document: dict[str, Any]) -> None:
     schemas.pop("ValidationErrorModel", None)
     for name, operation in _operations(document):
         operation["operationId"] = name
+        for parameter in operation.get("parameters", ()):
+            if parameter["name"] == "feature":
+                parameter["schema"]["examples"] = [*features]
         if "422" in operation["responses"]:
             operation["responses"]["422"] = problems(422)[422]
         for response in operation["responses"].values():

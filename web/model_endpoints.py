@@ -11,12 +11,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from risk.data import statistics
-from risk.explain import customer
+from risk.data.statistics import as_rows
+from risk.explain import customer, distributions
 from risk.explain.customer import Explanation
 from risk.models import dependencies, evaluation
 from risk.models.evaluation import Scorecard
-from web import openapi
-from web.responses import classic_answer, html_table, json_answer, problems
+from web import openapi, request_models, response_models
+from web.response_models import Distribution
+from web.responses import (
+    classic_answer,
+    csv_answer,
+    html_table,
+    json_answer,
+    problems,
+    wants,
+)
 from web.service import service
 
 api = APIBlueprint(
@@ -98,6 +107,13 @@ COMPARED = answered("dependencies", "package", "required", "installed", text_htm
 REDIRECTED: ResponseDict = {302: {"description": "the timings"}, **TIMED}
 
 
+def distribution_of(feature: str) -> distributions.Distribution:
+    """Return how a feature is spread in the live release's reference and in the newest rows."""
+    live = service().live()
+    recent = distributions.newest_rows(service().ledger(), live.version)
+    return distributions.of_feature(live.reference, feature, recent)
+
+
 def explained(identifier: str) -> Explanation:
     """Explain the live model's prediction for a customer."""
     shared = service()
@@ -121,6 +137,19 @@ def explain(query: OfCustomer) -> Response:
     """Explain the live model's prediction for a customer, and how unusual the customer is."""
     explanation = explained(query.identifier)
     return json_answer(vars(explanation) | {"parts": statistics.as_rows(explanation.parts)})
+
+
+@api.get("/distributions/<feature>", responses=response_models.rows_of(api, Distribution))
+def distribution(path: request_models.ByFeature) -> Response:
+    """Return how a feature is spread in the live release's reference and in the newest rows."""
+    shown = distribution_of(path.feature)
+    cells = shown.cells.rename(columns={"left": "lower", "right": "upper"})
+    if not shown.n_current:
+        cells["current"] = None
+    if wants("text/csv"):
+        return csv_answer(cells, "distribution")
+    sizes = {name: getattr(shown, name) for name in ("feature", "n_reference", "n_current")}
+    return json_answer(sizes | {"version": service().live().version, "cells": as_rows(cells)})
 
 
 @api.get("/summarystats", responses=DESCRIBED)

@@ -43,6 +43,17 @@ class ByMetric(NoExtraFields):
     )
 
 
+class ByFeature(NoExtraFields):
+    """Selection of a monitored column."""
+
+    feature: str = Field(
+        min_length=1,
+        max_length=700,
+        pattern=r"^[^\x00]*$",
+        description="a feature of the model, or (predicted risk)",
+    )
+
+
 class OfRuns(Page):
     """Selection of runs."""
 

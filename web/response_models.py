@@ -99,6 +99,29 @@ class Drilled(BaseModel):
     drill: Drill
 
 
+class Share(BaseModel):
+    """The share of the rows in one cell: of a number between two bounds, or of one value.
+
+    An end without a bound is open; the cell of the missing values has neither.
+    """
+
+    lower: float | None = None
+    upper: float | None = None
+    value: str | None = None
+    reference: float
+    current: float | None
+
+
+class Distribution(BaseModel):
+    """How a column is spread in the reference of the live release, and in the newest rows."""
+
+    feature: str
+    version: int | None
+    n_reference: int
+    n_current: int
+    cells: list[Share]
+
+
 class Finding(BaseModel):
     """The result of one check, with its evidence."""
 

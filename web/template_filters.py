@@ -22,6 +22,11 @@ def day_and_month(moment: datetime) -> str:
     return f"{moment.day} {moment:%b}"
 
 
+def clock(moment: datetime) -> str:
+    """Format the time of a day."""
+    return f"{moment:%H:%M}"
+
+
 def decimals(value: float | None, places: int) -> str:
     """Format a number with a given number of decimals."""
     return "–" if value is None else f"{value:.{places}f}"
@@ -44,7 +49,7 @@ def distance(value: float) -> str:
 
 FILTERS = {
     function.__name__: function
-    for function in (iso, moment, day_and_month, decimals, figures, whole, distance)
+    for function in (iso, moment, day_and_month, clock, decimals, figures, whole, distance)
 } | {
     "of_incident": sentences.of_incident,
     "of_resolution": resolutions.of_resolution,

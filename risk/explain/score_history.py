@@ -22,10 +22,15 @@ class Trend:
     changes: pd.DataFrame
 
 
-def trend(ledger: Ledger, metric: str) -> Trend:
-    """Return the scores over time; on test data only those of the release that was live."""
+def trend(ledger: Ledger, metric: str, *, days: int | None = None) -> Trend:
+    """Return the scores over time; on test data only those of the release that was live.
+
+    With `days` only the newest, counted back from the last point.
+    """
     changes = _changes(ledger)
     points = ledger.trends.of(metric)
+    if days is not None:
+        points = points[points["at"] >= points["at"].max() - pd.Timedelta(days=days)]
     points = points.assign(kind=points["dataset"].map(KINDS).fillna(PROMISED))
     moments = [change["decided_at"] for change in changes]
     live = [

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from risk.explain import plain_words
-from risk.figures.canvas import LIGHT, Frame, canvas, in_percent, say_instead
+from risk.explain.distributions import Distribution
+from risk.figures.canvas import LIGHT, Frame, Theme, canvas, in_percent, say_instead
 from risk.figures.labels import fitted, inches, named, numbers, percent
 from risk.figures.rows import explain_above, rows_of
 
@@ -24,6 +25,18 @@ FRAME = Frame(height=3.0, right=0.45)
 ENDS = {"-inf": "lower", "inf": "higher"}
 MISSING_APART = 0.6  # of a bin
 Floats = NDArray[np.float64]
+
+
+def of_feature(distribution: Distribution, theme: Theme = LIGHT) -> Figure:
+    """Draw the distribution of a feature, of either kind."""
+    draw = numeric_feature if distribution.is_numeric else categorical_feature
+    return draw(
+        distribution.cells,
+        feature=distribution.feature,
+        n_reference=distribution.n_reference,
+        n_current=distribution.n_current,
+        theme=theme,
+    )
 
 
 def score_distribution(
@@ -47,7 +60,12 @@ def score_distribution(
 
 
 def numeric_feature(
-    bins: pd.DataFrame, *, feature: str, n_reference: int, n_current: int
+    bins: pd.DataFrame,
+    *,
+    feature: str,
+    n_reference: int,
+    n_current: int,
+    theme: Theme = LIGHT,
 ) -> Figure:
     """Draw the distribution of a numeric feature.
 
@@ -56,8 +74,9 @@ def numeric_feature(
     equal width, with their bounds as tick labels.
     """
     if bins.empty or not n_current:
-        return say_instead(f"not enough data: no values of {fitted(feature, 3.5)} to draw")
-    figure, axes = _draw_bins(bins, n_reference, n_current)
+        words = f"not enough data: no values of {fitted(feature, 3.5)} to draw"
+        return say_instead(words, theme=theme)
+    figure, axes = _draw_bins(bins, n_reference, n_current, theme)
     known = bins.dropna(subset=["left", "right"])
     bounds = numbers([*known["left"], *known["right"].tail(1)])
     _write_bounds(axes, bins, [ENDS.get(words, words) for words in bounds])
@@ -66,7 +85,12 @@ def numeric_feature(
 
 
 def categorical_feature(
-    shares: pd.DataFrame, *, feature: str, n_reference: int, n_current: int
+    shares: pd.DataFrame,
+    *,
+    feature: str,
+    n_reference: int,
+    n_current: int,
+    theme: Theme = LIGHT,
 ) -> Figure:
     """Draw the distribution of a categorical feature, values that changed most first.
 
@@ -74,25 +98,27 @@ def categorical_feature(
     values the rest is summarised in a note.
     """
     if shares.empty or not n_current:
-        return say_instead(f"not enough data: no values of {fitted(feature, 3.5)} to draw")
+        words = f"not enough data: no values of {fitted(feature, 3.5)} to draw"
+        return say_instead(words, theme=theme)
     before, now = _shares(shares)
     order = np.argsort(-np.abs(now - before), kind="stable")
     rows, rest = shares.iloc[order[:MAX_VALUES]], shares.iloc[order[MAX_VALUES:]]
     before, now = _shares(rows)
     changes = [f"{percent(b)} → {percent(c)}" for b, c in zip(before, now, strict=True)]
-    figure, axes = rows_of([named(value) for value in rows["value"]], changes, foot=_foot(rest))
+    names = [named(value) for value in rows["value"]]
+    figure, axes = rows_of(names, changes, theme=theme, foot=_foot(rest))
     places = np.arange(len(rows))
-    axes.hlines(places, before, now, color=LIGHT.quiet, linewidth=2.5)
-    look: dict[str, Any] = {"clip_on": False, "markeredgecolor": LIGHT.ink}
+    axes.hlines(places, before, now, color=theme.quiet, linewidth=2.5)
+    look: dict[str, Any] = {"clip_on": False, "markeredgecolor": theme.ink}
     label = f"training rows, n = {n_reference:,}"
     axes.plot(before, places, "o", markersize=7, markerfacecolor="white", label=label, **look)
-    look["markeredgecolor"] = LIGHT.measured
+    look["markeredgecolor"] = theme.measured
     label = f"newest rows, n = {n_current:,}"
-    axes.plot(now, places, "D", markersize=5, color=LIGHT.measured, label=label, **look)
+    axes.plot(now, places, "D", markersize=5, color=theme.measured, label=label, **look)
     axes.set_xlim(0, 1.05 * max(before.max(), now.max(), 1e-3))
     in_percent(axes.xaxis)
     axes.set_xlabel(f"share of the rows by {fitted(feature, 3)}")
-    explain_above(axes, axes.get_legend_handles_labels()[0])
+    explain_above(axes, axes.get_legend_handles_labels()[0], theme=theme)
     return figure
 
 
@@ -113,34 +139,36 @@ def _foot(rest: pd.DataFrame) -> str:
     return f"Not drawn: {values} that changed less, together {before} → {now}."
 
 
-def _draw_bins(bins: pd.DataFrame, n_reference: int, n_current: int) -> tuple[Figure, Axes]:
+def _draw_bins(
+    bins: pd.DataFrame, n_reference: int, n_current: int, theme: Theme = LIGHT
+) -> tuple[Figure, Axes]:
     """Draw the reference shares as grey bars, and the current shares as a line over them."""
-    figure, axes = canvas(FRAME)
+    figure, axes = canvas(FRAME, theme=theme)
     before, now = _shares(bins)
     is_missing = bins["left"].isna().to_numpy()
     places = _places(bins)
     label = f"training rows, n = {n_reference:,}"
-    look: dict[str, Any] = {"color": LIGHT.quiet, "edgecolor": "white", "linewidth": 0.8}
+    look: dict[str, Any] = {"color": theme.quiet, "edgecolor": "white", "linewidth": 0.8}
     axes.bar(places, before, 1, align="edge", label=label, **look)
     label = f"newest rows, n = {n_current:,}"
     for group in (np.flatnonzero(~is_missing), np.flatnonzero(is_missing)):
         if len(group):
             edges = [*places[group], places[group[-1]] + 1]
-            axes.stairs(now[group], edges, color=LIGHT.measured, linewidth=2, label=label)
+            axes.stairs(now[group], edges, color=theme.measured, linewidth=2, label=label)
             label = "_"  # one legend entry only
     axes.set_ylim(0, 1.08 * max(before.max(), now.max(), 1e-3))
     axes.set_xlim(-0.1, places[-1] + 1.1)
     in_percent(axes.yaxis)
     axes.set_ylabel("share of the rows")
-    _draw_legend(axes)
+    _draw_legend(axes, theme)
     return figure, axes
 
 
-def _draw_legend(axes: Axes) -> None:
+def _draw_legend(axes: Axes, theme: Theme = LIGHT) -> None:
     """Draw the legend, the reference first."""
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: not labels[i].startswith("training rows"))
-    explain_above(axes, [handles[i] for i in order])
+    explain_above(axes, [handles[i] for i in order], theme=theme)
 
 
 def _places(bins: pd.DataFrame) -> Floats:

@@ -51,12 +51,14 @@ class Incidents:
         """Return all incidents, oldest first."""
         return self.database.frame(sa.select(incidents).order_by(incidents.c.id))
 
-    def page(self, part: Part = NEWEST, *, is_open: bool | None = None) -> Listing:
-        """Return a page of incidents: open ones, resolved ones, or both."""
+    def page(
+        self, part: Part = NEWEST, *, is_open: bool | None = None, subject: str | None = None
+    ) -> Listing:
+        """Return a page of incidents: open ones, resolved ones, or both; of one subject or all."""
         query, resolved_at = sa.select(incidents), incidents.c.resolved_at
         if is_open is not None:
             query = query.where(resolved_at.is_(None) if is_open else resolved_at.is_not(None))
-        return page(self.database, query, incidents.c.id, part)
+        return page(self.database, query, incidents.c.id, part, subject=subject)
 
     def read(self, incident_id: int) -> dict[str, Any]:
         """Return one incident."""

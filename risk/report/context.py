@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from risk.config import Config
 from risk.data import drops
 from risk.errors import DataError, RiskError
-from risk.explain import snapshot
+from risk.explain import distributions, snapshot
 from risk.explain.snapshot import Row, Snapshot
 from risk.ledger.as_of import as_of
 from risk.ledger.ledger import Ledger
@@ -23,10 +23,9 @@ from risk.ledger.queries import Part
 from risk.models import model, releases, training_data
 from risk.models.dating import INGESTION
 from risk.models.evaluation import ripe
-from risk.monitoring import assessment, monitored_release
+from risk.monitoring import monitored_release
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Profile
-from risk.monitoring.reference import PREDICTION
 from risk.schema import ROW_HASH
 
 MAX_DROPS, MAX_RUNS = 200, 100
@@ -140,14 +139,11 @@ class Context:
         if not newest:
             return None
         version = newest[0].version
-        assessments = self.ledger.assessments.history(version, newest=assessment.MAX_POOLED)
-        profiles = [Profile.from_json(each.profile) for each in assessments]
         found = self.ledger.findings.history(run_id=newest[0].run_id)
-        with_rows = [profile for profile in profiles if PREDICTION in profile.counts]
-        if not with_rows:
+        recent = distributions.newest_rows(self.ledger, version)
+        if recent is None:
             only = f"only labels have arrived since release {version} went live"
-            return Seen(newest[0], found, profiles[-1], None, only)
-        recent = assessment.pool(with_rows)
+            return Seen(newest[0], found, Profile.from_json(newest[0].profile), None, only)
         try:
             return Seen(newest[0], found, recent, self._watch_of(version))
         except RiskError as error:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 
 from risk.data.statistics import as_rows
-from risk.explain import plain_words, reasons, seasons, sentences
+from risk.explain import distributions, plain_words, reasons, seasons, sentences
 from risk.explain.plain_words import counted
 from risk.monitoring.findings import METHOD
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Column, cells_moved
-from risk.report import distributions
 from risk.report.context import Context, Seen
 from risk.report.document import Block, Paragraph, Picture, Section, Table
 
@@ -200,21 +198,11 @@ def _drawn(seen: Seen, features: pd.DataFrame) -> tuple[Section, ...]:
 
 
 def _feature(seen: Seen, monitored: MonitoredRelease, column: Column, words: str) -> Section:
-    from risk.figures import distributions as distribution_figures
+    from risk.figures.distributions import of_feature
 
     name, reference = column.name, monitored.reference
     before, now = reference.profile.counts[name], seen.recent.counts[name]
-    sizes: dict[str, Any] = {
-        "feature": name,
-        "n_reference": reference.profile.n,
-        "n_current": seen.recent.n,
-    }
-    if column.edges is None:
-        cells = distributions.categorical(column, before, now)
-        figure = distribution_figures.categorical_feature(cells, **sizes)
-    else:
-        cells = distributions.numeric(column, before, now)
-        figure = distribution_figures.numeric_feature(cells, **sizes)
+    figure = of_feature(distributions.of_feature(reference, name, seen.recent))
     shares = [cell._asdict() for cell in cells_moved(column, before, now)]
     text = f"{words} Largest changes: {reasons.cells_in_words(shares)}."
     caption = (

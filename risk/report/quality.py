@@ -7,11 +7,11 @@ import pandas as pd
 
 from risk.data.statistics import as_rows
 from risk.explain import plain_words, sentences
+from risk.explain.distributions import shares
 from risk.explain.plain_words import counted, sentence
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Column
 from risk.report.context import MAX_DROPS, Context, Seen
-from risk.report.distributions import shares
 from risk.report.document import Block, Bullets, Paragraph, Picture, Section, Table
 
 TITLE = "How good are the data?"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from risk.explain import distributions
 from risk.explain.plain_words import counted
-from risk.report import curves, distributions
+from risk.report import curves
 from risk.report.context import Context, Labelled
 from risk.report.document import Paragraph, Picture, Section, Table
 from risk.stats.scores import Costs

@@ -1,6 +1,6 @@
 import html.parser
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
@@ -55,8 +55,8 @@ class Page(html.parser.HTMLParser):
         return [attributes["href"] for attributes in self.all("a")]
 
 
-def page_of(client, **headers):
-    answer = client.get("/", headers=headers)
+def page_of(client, path="/", **headers):
+    answer = client.get(path, headers=headers)
     assert answer.status_code == 200, answer.text
     return Page(answer.text)
 
@@ -303,3 +303,19 @@ def test_the_page_is_of_the_time_of_the_clock_it_is_given(deployed):
     app = create_app(deployed.config, clock=lambda: datetime(2030, 1, 2, 3, 4, tzinfo=UTC))
 
     assert 'datetime="2030-01-02T03:04' in app.test_client().get("/").text
+
+
+def test_the_score_can_be_asked_for_some_days(client, ledger):
+    """Counted back from the newest point; anything else is all of it."""
+    score = {"dataset": "realised on new rows", "metric": "f1", "model_sha256": "0" * 64}
+    now = ledger.now()
+    for days, value in ((20, 0.25), (2, 0.5), (0, 0.75)):
+        ledger.database.run_id, ledger.database.now = None, lambda d=days: now - timedelta(days=d)
+        ledger.scores.record([score | {"version": 1, "value": value, "n": 1234}])
+
+    shown = {n: page_of(client, f"/?days={n}").texts["score"] for n in ("7", "30", "", "x")}
+
+    assert "of 3 runs" in shown["7"]
+    assert all("of 4 runs" in shown[days] for days in ("30", "", "x"))
+    path = "/charts/score-trend.svg?days="
+    assert client.get(f"{path}7").headers["ETag"] != client.get(f"{path}30").headers["ETag"]

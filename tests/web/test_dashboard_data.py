@@ -83,3 +83,12 @@ def test_without_findings_the_map_is_empty(ledger):
     heat = dashboard_data.heat_map(ledger.findings.drift_matrix(16), columns("a"))
 
     assert (heat.runs, heat.rows, heat.others) == ([], [], 0)
+
+
+def test_runs_of_one_day_are_told_apart_by_the_hour():
+    """Days alone are enough where there is one run a day."""
+    daily = pd.DataFrame([found("a", run=1), found("a", run=2)])
+    hourly = daily.assign(found_at=[FIRST, FIRST + timedelta(hours=1)])
+
+    assert not dashboard_data.heat_map(daily, columns("a")).several_a_day
+    assert dashboard_data.heat_map(hourly, columns("a")).several_a_day

@@ -2,6 +2,7 @@
 const forms = {
   full: { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" },
   day: { day: "numeric", month: "short" },
+  hour: { hour: "2-digit", minute: "2-digit" },
 };
 for (const time of document.querySelectorAll("time[datetime]")) {
   const form = forms[time.dataset.form || "full"];

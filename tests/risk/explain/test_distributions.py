@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
 
+from risk.explain import distributions
 from risk.monitoring.profile import Column
-from risk.report import distributions
 
 
 def test_each_cell_of_a_number_has_its_bounds_and_shares():
