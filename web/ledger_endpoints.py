@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 import deployment
 from risk.data.statistics import as_rows
-from risk.explain import resolutions
+from risk.explain import resolutions, score_change
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
@@ -185,6 +185,15 @@ def scores(query: request_models.OfScores) -> Response:
         query.part, metric=query.metric, dataset=query.dataset, version=query.version
     )
     return listed(found, query, name="scores")
+
+
+@api.get("/scores/change", responses={200: response_models.ScoreExplained})
+def score_changed() -> Response:
+    """Say why the live release scores other than it promised, on the newest labelled rows."""
+    live = releases.live_version(service().config.deployment_folder)
+    change = _ledger().assessments.score_change(live)
+    said, offered = score_change.in_words(change), score_change.offers(change)
+    return json_answer({"change": change, "text": said, "offered": offered})
 
 
 @api.get("/trends/<metric>", responses=response_models.rows_of(api, response_models.Trend))

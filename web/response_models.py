@@ -8,7 +8,7 @@ from typing import Any
 from flask_openapi import APIBlueprint
 from flask_openapi.models import Schema
 from flask_openapi.types import ResponseDict
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from risk.monitoring.drill import Drill
 from risk.stats.scores import Estimate
@@ -198,6 +198,71 @@ class RunInFull(Run):
     drops: list[Drop]
     findings: list[Finding]
     decisions: list[Decision]
+
+
+class Part(BaseModel):
+    """A part of a change of the score, in units of the score, with its interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+class BaseRates(BaseModel):
+    """The share of positives in the training data, expected of the new rows, and found in them."""
+
+    reference: float
+    expected: float
+    realised: float
+
+
+class ScoreChange(BaseModel):
+    """By how much the score differs from the promise, and the parts that add up to it.
+
+    Where chance explains the difference there are no parts and no base rates.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "metric": "f1",
+                "n": 980,
+                "at": "2026-03-02T06:00:00+00:00",
+                "before": 0.74,
+                "after": 0.64,
+                "is_beyond_chance": True,
+                "parts": {
+                    "covariates": {"value": 0.0, "lower": -0.02, "upper": 0.03},
+                    "base_rate": {"value": -0.08, "lower": -0.11, "upper": -0.05},
+                    "relation": {"value": -0.03, "lower": -0.05, "upper": -0.01},
+                    "chance": {"value": 0.01, "lower": -0.04, "upper": 0.04},
+                },
+                "cause": "base_rate",
+                "base_rates": {"reference": 0.53, "expected": 0.49, "realised": 0.42},
+            }
+        }
+    )
+
+    metric: str
+    n: int
+    at: datetime
+    before: float
+    after: float
+    is_beyond_chance: bool
+    parts: dict[str, Part]
+    cause: str
+    base_rates: BaseRates | None = None
+
+
+class ScoreExplained(BaseModel):
+    """Why the score of the live release differs from its promise, and what may bring it back.
+
+    `change` is None as long as too few labels have come.
+    """
+
+    change: ScoreChange | None
+    text: str
+    offered: list[str]
 
 
 class Release(BaseModel):

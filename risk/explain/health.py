@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Literal
 
-from risk.explain import events, plain_words
+from risk.explain import events, plain_words, score_change
 from risk.explain.plain_words import ADVICE, ESTIMATED, MEASURED, PROMISED, day, sentence
 from risk.explain.snapshot import Row, Snapshot
 
@@ -215,7 +215,7 @@ def _doubt(score: Row, snapshot: Snapshot) -> str | None:
 
 
 def _score(snapshot: Snapshot) -> list[str]:
-    """Describe the newest score of the live release, and what the test data promised."""
+    """Describe the newest score of the live release, what was promised, and why it differs."""
     newest, said = snapshot.newest_scores, []
     if score := newest.get(MEASURED):
         rows = f"measured on the newest {score['n']:,} labelled rows"
@@ -224,4 +224,7 @@ def _score(snapshot: Snapshot) -> list[str]:
         said.append(f"{plain_words.score(score)} estimated for {score['n']:,} rows without labels")
     if score := newest.get(PROMISED):
         said.append(f"{plain_words.score(score)} on {score['n']:,} rows of test data")
-    return [f"{plain_words.metric(snapshot.metric)} is {'; '.join(said)}."] if said else []
+    measured = [f"{plain_words.metric(snapshot.metric)} is {'; '.join(said)}."] if said else []
+    change = snapshot.score_change
+    why = [score_change.in_words(change)] if change and change["is_beyond_chance"] else []
+    return [*measured, *why]

@@ -11,7 +11,7 @@ from typing import Any
 
 from risk.decisions.codes import QUIET, Action, ReasonCode, Response, VerdictCode
 from risk.decisions.gate import GAIN_WORTH_PROVING, Ruling
-from risk.explain import plain_words
+from risk.explain import plain_words, score_change
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, of_finding, parsed, subject
 from risk.ledger.decisions import Reason
@@ -133,8 +133,10 @@ def of_strongest(facts: Row) -> str:
 
 
 def of_cause(facts: Row) -> list[str]:
-    """Say what moved the predicted risk and the expected loss, and how."""
-    said = [of_mean("predicted risk", facts["risk"])] if facts.get("risk") else []
+    """Say why the score changed, and what moved predicted risk and expected loss, and how."""
+    change = facts.get("score_change") or {}
+    said = [score_change.in_words(change)] if change.get("is_beyond_chance") else []
+    said += [of_mean("predicted risk", facts["risk"])] if facts.get("risk") else []
     for name, cells in (facts.get("moved") or {}).items():
         said.append(f"Shares of {subject(name)}: {cells_in_words(cells)}.")
     return said + ([of_mean("expected loss", facts["loss"])] if facts.get("loss") else [])

@@ -8,7 +8,7 @@ from typing import Any
 
 from risk.data.intake import Intake
 from risk.decisions.codes import QUIET, Action, ReasonCode, VerdictCode
-from risk.explain import plain_words, reasons
+from risk.explain import plain_words, reasons, score_change
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, parsed
 
@@ -76,7 +76,8 @@ def of_decision(decision: Row) -> list[Wordings]:
             return [("No incident; the live release stays.",)]
         case _:
             done = f"The live release stays. {reasons.main_reason(decision)}"
-    return [(done,), *_causes(facts.get("incidents") or ())]
+    why = score_change.in_short(facts.get("score_change"))
+    return [(done,), *_causes(facts.get("incidents") or ()), *([(why,)] if why else [])]
 
 
 def of_damage(version: int, target: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from risk.explain import plain_words
+from risk.explain import plain_words, score_change
 from risk.explain.plain_words import counted
 from risk.monitoring.broken_feed import LABELS
 from risk.monitoring.data_quality import (
@@ -93,8 +93,10 @@ def of_finding(row: Row) -> str:
 
 
 def of_incident(row: Row) -> str:
-    """Say what an incident is about, as a sentence."""
-    return of_finding(_as_finding(row))
+    """Say what an incident is about, and why the score changed, if it did."""
+    facts = parsed(row.get("facts")) or {}
+    why = score_change.in_words(facts.get("score_change"))
+    return " ".join(filter(None, [of_finding(_as_finding(row)), why]))
 
 
 def incident_clause(row: Row) -> str:

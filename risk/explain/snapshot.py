@@ -32,7 +32,7 @@ class Snapshot:
 
     Of open incidents it has all. `scores` are those of the metric, the newest last; `fault` is
     why no live model can be trusted; `risk` is the mean predicted risk before and after, with
-    each feature's part in the change.
+    each feature's part in the change, and `score_change` that of the score with its parts.
     """
 
     now: datetime
@@ -49,6 +49,7 @@ class Snapshot:
     scores: pd.DataFrame | None = None
     positives: Mapping[str, int] = field(default_factory=dict)
     risk: Row | None = None
+    score_change: Row | None = None
 
     @property
     def open_incidents(self) -> list[Row]:
@@ -110,6 +111,7 @@ def look(
         scores=ledger.trends.of(config.checks.metric),
         positives=ledger.scores.positives(live, config.checks.metric) if live else {},
         risk=json.loads(stored) if stored else None,
+        score_change=ledger.assessments.score_change(live),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -90,6 +92,15 @@ class Assessments:
         """Count the assessments of a release that raised no alarm."""
         count = sa.select(sa.func.count()).select_from(assessments)
         return int(self.database.scalar(count.where(_is_quiet(version))))
+
+    def score_change(self, version: int | None) -> Any:
+        """Return how the score of a release differs from its promise, as far as it is known.
+
+        It is that of the newest assessment, None if that is of another release.
+        """
+        seen = self.history(newest=1)
+        is_of_release = seen and seen[-1].version == version and seen[-1].facts
+        return json.loads(seen[-1].facts).get("score_change") if is_of_release else None
 
 
 def _is_quiet(version: int) -> sa.ColumnElement[bool]:

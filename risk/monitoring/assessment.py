@@ -71,6 +71,7 @@ class Assessment:
     cause: Mapping[str, Any] = field(default_factory=dict)
     n_positive: int | None = None
     seasons: Mapping[str, Any] = field(default_factory=dict)
+    score_change: Mapping[str, Any] | None = None
 
     @property
     def alarms(self) -> list[Finding]:
@@ -88,12 +89,12 @@ class Assessment:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return the strongest evidence, what changed the predicted risk, and the seasons."""
+        """Return the strongest evidence, what changed risk and score, and the seasons."""
         known = [finding for finding in self.findings if finding.e_value is not None]
         most = max(known, key=lambda finding: finding.e_value or 0.0, default=None)
         moved = _largest(self.attribution) if self.attribution else None
         found = {"strongest": most.evidence() if most else None, "risk": moved, **self.cause}
-        return found | {"seasons": self.seasons}
+        return found | {"seasons": self.seasons, "score_change": self.score_change}
 
     def score_rows(self) -> list[dict[str, Any]]:
         """Return one row per score under the ledger's column names."""

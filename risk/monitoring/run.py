@@ -24,6 +24,8 @@ from risk.monitoring import (
     incidents,
     late_labels,
     monitored_release,
+    outcomes,
+    score_changes,
 )
 from risk.monitoring.assessment import Assessment, Batch
 from risk.monitoring.detector import State
@@ -61,6 +63,7 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
         batch = _batch(config, ledger, live, new, late)
         found = assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
         found = found.with_findings(data_quality.check_drops(config, ledger, new))
+        found = score_changes.added(found, _score_change(config, ledger, live, batch))
         found = found.described(describe.finding)
         case = _case(live, found, new, _changes(config, ledger, found, batch, new))
         case = replace(case, scores=[*case.scores, *late.earlier_scores])
@@ -138,6 +141,17 @@ def _batch(
         earlier=[Profile.from_json(look.profile) for look in seen],
         limit=data_quality.History.before(config, ledger, first_new).limit,
     )
+
+
+def _score_change(
+    config: Config, ledger: Ledger, live: MonitoredRelease, batch: Batch
+) -> dict[str, Any] | None:
+    """Say why the score changed; without new labels, what was known of the live release."""
+    if len(outcomes.labels_of(batch.rows, batch.labels, config.columns.target)):
+        rows = score_changes.newest_labelled(config, ledger, live)
+        return score_changes.explain(live, rows, config, now=ledger.now())
+    known: dict[str, Any] | None = ledger.assessments.score_change(live.champion.manifest.version)
+    return known
 
 
 def _before(config: Config, ledger: Ledger, seen: int, new: Sequence[int]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from risk.errors import RiskError
-from risk.explain import plain_words, score_history
+from risk.explain import plain_words, score_change, score_history
 from risk.explain.plain_words import counted
 from risk.report import curves, risks
 from risk.report.context import ENOUGH_ROWS, Context, Labelled
@@ -28,7 +28,7 @@ MEANING = {
 
 def section(known: Context) -> Section:
     """Report the score over time, then the errors of the live release."""
-    history = (Paragraph(_history(known)),)
+    history: tuple[Block, ...] = (Paragraph(_history(known)), *_why(known))
     if known.monitored is None:
         missing = f"No further analysis is possible: {known.snapshot.fault}."
         return Section(TITLE, (*history, Paragraph(missing, "bad")))
@@ -84,6 +84,20 @@ def _history(known: Context) -> str:
     shown = score_history.trend(known.ledger, metric)
     words, went_live = score_history.in_words(shown, metric), score_history.changes_in_words(shown)
     return f"{plain_words.metric(metric)} is {MEANING[metric]}. {words} {went_live}".strip()
+
+
+def _why(known: Context) -> tuple[Section, ...]:
+    """Say why the score differs from the promise, and list the parts that add up to it."""
+    change = known.snapshot.score_change
+    if not change:
+        return ()
+    blocks: list[Block] = [Paragraph(score_change.in_words(change))]
+    whole = f"{change['after'] - change['before']:+.3f}"
+    caption = f"The parts add up to the change of {plain_words.metric(change['metric'])}, {whole}."
+    columns = ("part", "meaning", "value", "lower", "upper")
+    if rows := score_change.rows_of_table(change):
+        blocks.append(Table(columns, tuple(rows), caption))
+    return (Section("Why does it differ from the promise?", tuple(blocks)),)
 
 
 def _scores(known: Context) -> tuple[Table, ...]:
