@@ -30,7 +30,7 @@ MAX_DROPS, MAX_ROWS_READ = 20, 50_000  # looked back to for labels, so that a ru
 
 
 def newest_labelled(config: Config, ledger: Ledger, live: MonitoredRelease) -> pd.DataFrame:
-    """Return the rows of the newest labels, of its world, that the live release was not trained on."""
+    """Return the rows of the newest labels that the release was not trained on, of its time."""
     manifest, event_time = live.champion.manifest, config.columns.event_time
     start = manifest.reference_since or Change(manifest.trained_through + 1)
     drops = ledger.ingestions.history(newest=MAX_DROPS)

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 
 from app import create_app
 from risk import store
+from risk.explain import score_change
 from risk.ledger import file_lock
+from risk.ledger.assessments import Case
 from risk.ledger.tables import decisions, requests_for_change, stage_timings
 from risk.models import model
 from web import api_keys, response_models
@@ -421,3 +423,26 @@ def test_before_there_is_a_ledger_the_answer_is_503(new_world, tmp_path):
     assert {client.get(f"/{name}").status_code for name in LISTS} == {503}
     assert client.get("/models/champion").status_code == 503
     assert not (world.folder / "db").exists()
+
+
+FALL = response_models.ScoreChange.model_config["json_schema_extra"]["example"]
+
+
+def test_why_the_score_changed_is_what_the_newest_assessment_found(world, tmp_path):
+    """On the dashboard in the same words; nothing is known before enough labels came."""
+    twin = copy_of(world, tmp_path)
+    client = create_app(twin.config).test_client()
+    before = client.get("/scores/change").json
+
+    with twin.open_ledger() as ledger:
+        facts = json.dumps({"score_change": FALL})
+        ledger.assessments.record(Case(2, 980, "{}", "{}", None, [], facts=facts))
+    after, page = client.get("/scores/change").json, client.get("/").text
+
+    assert before == {"change": None, "text": "", "offered": ["nothing"]}
+    assert after["change"] == FALL
+    assert after["text"] == score_change.in_words(FALL)
+    assert after["offered"] == ["move_threshold", "recalibrate"]
+    assert response_models.ScoreExplained.model_validate_json(json.dumps(after))
+    assert "Retraining would not bring it back" in page
+    assert "Parts of the change" in page
