@@ -71,9 +71,14 @@ def explain(
     if promised.value is None or realised.value is None:
         return None
     known = {"metric": metric, "n": len(rows), "at": now.isoformat(timespec="seconds")}
-    same = {"before": promised.value, "after": realised.value, "is_beyond_chance": False}
+    same: dict[str, Any] = {
+        "before": promised.value,
+        "after": realised.value,
+        "is_beyond_chance": False,
+    }
+    same |= {"parts": {}, "cause": CHANCE}
     if performance_estimation.reliable(promised, realised):
-        return {**known, **same, "parts": {}, "cause": CHANCE}
+        return {**known, **same}
     proba = predicted["y_pred_proba"].to_numpy()
     change = split(
         _reference(live, promised.value, metric),
@@ -87,7 +92,9 @@ def explain(
         confidence=config.scoring.confidence,
         random_seed=config.random_seed,
     )
-    return {**known, **_facts(change)} if change else None
+    if change is None:
+        return None
+    return {**known, **(_facts(change) if change.is_beyond_chance else same)}
 
 
 def added(found: Assessment, change: dict[str, Any] | None) -> Assessment:
@@ -126,9 +133,9 @@ def _facts(change: ScoreChange) -> dict[str, Any]:
     return {
         "before": change.before,
         "after": change.after,
-        "is_beyond_chance": change.is_beyond_chance,
+        "is_beyond_chance": True,
         "parts": parts,
-        "cause": cause if change.is_beyond_chance else CHANCE,
+        "cause": cause,
         "base_rates": dict(
             zip(("reference", "expected", "realised"), change.base_rates, strict=True)
         ),
