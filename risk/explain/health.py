@@ -225,6 +225,6 @@ def _score(snapshot: Snapshot) -> list[str]:
     if score := newest.get(PROMISED):
         said.append(f"{plain_words.score(score)} on {score['n']:,} rows of test data")
     measured = [f"{plain_words.metric(snapshot.metric)} is {'; '.join(said)}."] if said else []
-    change = snapshot.score_change
-    why = [score_change.in_words(change)] if change and change["is_beyond_chance"] else []
-    return [*measured, *why]
+    why = score_change.in_short(snapshot.score_change)
+    advice = score_change.advice(snapshot.score_change)
+    return [*measured, *([f"{why} {advice}".strip()] if why else [])]

@@ -33,7 +33,7 @@ OFFERS = {
 }
 ADVICE = {
     COVARIATES: "Retraining on the new rows may bring it back.",
-    BASE_RATE: "Retraining would not bring it back; another threshold or a recalibration may.",
+    BASE_RATE: "Retraining would not bring it back; another threshold or recalibration may.",
     RELATION: "Retraining on rows since the change may bring it back.",
 }
 
@@ -62,7 +62,8 @@ def in_short(change: Change | None) -> str:
     part = abs(change["parts"][change["cause"]]["value"])
     whole = abs(change["after"] - change["before"])
     way = "rise" if rose else "fall"
-    return f"{part:.2f} of the {way} of {name} by {whole:.2f}: {_why(change['cause'], change)}."
+    why = _why(change["cause"], change)
+    return f"{part:.2f} of the {way} of {name} by {whole:.2f} is because {why}."
 
 
 def advice(change: Change | None) -> str:

@@ -25,7 +25,7 @@ def test_the_sentence_names_the_parts_and_what_would_bring_the_score_back():
         "are positive than expected (42% instead of 49%) and 0.03 because the features say "
         "something else about the label than before; in the other direction, 0.01 because the "
         "rows differ from the training data. Retraining would not bring it back; another threshold "
-        "or a recalibration may."
+        "or recalibration may."
     )
 
 
@@ -86,3 +86,11 @@ def test_an_incident_says_why_the_score_fell():
         f"F1 fell from 0.74 to 0.62 on 60 labelled rows. {score_change.in_words(FALL)}"
     )
     assert score_change.in_words(FALL) not in sentences.incident_clause(incident)
+
+
+def test_in_short_it_is_the_largest_part():
+    assert score_change.in_short(FALL) == (
+        "0.08 of the fall of F1 by 0.10 is because fewer rows are positive than expected "
+        "(42% instead of 49%)."
+    )
+    assert score_change.in_short(FALL | {"is_beyond_chance": False}) == ""
