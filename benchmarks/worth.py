@@ -218,19 +218,25 @@ def columns_of(folder: Path) -> dict[str, Any]:
 
 def of_data_set(folder: Path, kind: str, *, delay: int = 0) -> Stream:
     """Read a stream of one of the data sets."""
-    drops = [_read(path) for path in sorted((folder / kind).glob("*.csv"))]
+    paths = sorted((folder / kind).glob("*.csv"))
     return Stream(
         name=f"{folder.name}, {kind.removeprefix('prod_')}"
         + (f", labels {delay} drops late" if delay else ""),
         settings={"columns": columns_of(folder)},
         development=[_read(path) for path in sorted((folder / "development").glob("*.csv"))],
         test=_read(folder / "test" / "test_data.csv"),
-        drops=drops,
+        drops=[_read(path) for path in paths],
         delay=delay,
-        broken=frozenset(range(len(drops) // 2, len(drops)))
-        if kind == "prod_quality"
-        else frozenset(),
+        broken=_broken(folder, paths),
     )
+
+
+def _broken(folder: Path, paths: Sequence[Path]) -> frozenset[int]:
+    """Return the places of the drops whose feed was broken, as the data set's manifest says."""
+    known = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    done = {entry["file"]: entry.get("injected", "clean") for entry in known}
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    return frozenset(n for n, name in enumerate(names) if done[name].startswith("quality"))
 
 
 def of_generator(*, days: int = 60, delay: int = 0, rows: int = 400, seed: int = 7) -> Stream:
