@@ -135,18 +135,11 @@ def _in_full(incident: Any) -> dict[str, Any]:
 
 
 def _may_be_learnt(incident: Any, policy: Policy) -> bool:
-    return _is_normal(incident, policy) or _is_beside_a_fault(incident)
+    normal = incidents.is_normal(incident.subject, incident.times_seen, policy.ask_first_batches)
+    return normal or _is_beside_a_fault(incident)
 
 
 def _is_beside_a_fault(incident: Any) -> bool:
     """Whether a column is suspected only because another one is broken: that one is asked about."""
     facts = None if incident.facts is None else json.loads(incident.facts)
     return bool((facts or {}).get(BESIDE_A_FAULT))
-
-
-def _is_normal(incident: Any, policy: Policy) -> bool:
-    """Whether a fault was seen for so long that it must be the new normal.
-
-    Only the values of a column can become normal, not what is odd about a drop or its labels.
-    """
-    return incident.times_seen > policy.ask_first_batches and not incident.subject.startswith("(")

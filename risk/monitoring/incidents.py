@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from risk.ledger.findings import BESIDE_A_FAULT
 from risk.monitoring.findings import CONSTANT, OF_DATA, Finding
 
 OF_LABELS = {"model_drift", "calibration_drift", "label_drift"}
@@ -50,14 +51,27 @@ def update(
     now: datetime,
     days_until_resolved: float,
     spans: Spans,
+    ask_first_batches: int,
 ) -> Changes:
     """Open one incident per cause, update those still seen, and resolve those long quiet.
 
     A cause is a kind of finding on one subject; if the feed is broken, it is the cause of all other
-    findings on the same rows.
+    findings on the same rows. A column that was so for more than `ask_first_batches` in a row is
+    the new normal: it explains nothing away, least of all that the model does worse.
     """
     known = {(incident.kind, incident.subject): incident for incident in open_incidents}
-    broken = [alarm for alarm in alarms if alarm.is_broken_feed]
+
+    def times_seen(alarm: Finding) -> int:
+        before = known.get((alarm.check_name, alarm.feature or ""))
+        return 1 + before.times_seen * _in_a_row(before, spans.of(alarm)) if before else 1
+
+    broken = [
+        alarm
+        for alarm in alarms
+        if alarm.is_broken_feed
+        and not alarm.facts.get(BESIDE_A_FAULT)
+        and not is_normal(alarm.feature or "", times_seen(alarm), ask_first_batches)
+    ]
     relevant = [a for a in alarms if a.check_name == "data_quality"] if broken else alarms
     causes: dict[tuple[str, str], Finding] = {}
     for alarm in sorted(relevant, key=_place_among_alarms):
@@ -79,7 +93,7 @@ def update(
             "id": known[cause].id,
             "severity": _worse(known[cause].severity, alarm.severity),
             **evidence_of(alarm),
-            "times_seen": 1 + known[cause].times_seen * _in_a_row(known[cause], spans.of(alarm)),
+            "times_seen": times_seen(alarm),
             "last_ingestion_id": spans.of(alarm).last,
         }
         for cause, alarm in causes.items()
@@ -92,6 +106,14 @@ def update(
         if cause not in causes and incident.last_seen_at <= limit
     ]
     return Changes(tuple(opened), tuple(again), tuple(over))
+
+
+def is_normal(subject: str, times_seen: int, ask_first_batches: int) -> bool:
+    """Whether a fault was seen for so long that it must be the new normal.
+
+    Only the values of a column can become normal, not what is odd about a drop or its labels.
+    """
+    return times_seen > ask_first_batches and not subject.startswith("(")
 
 
 def of_kind(open_incidents: Sequence[Any], wanted: Sequence[str]) -> list[Any]:

@@ -183,6 +183,7 @@ def _changes(
         now=ledger.now(),
         days_until_resolved=config.alarms.days_until_resolved,
         spans=Spans(span(came), span(dated_by_labels)),
+        ask_first_batches=config.policy.ask_first_batches,
     )
 
 

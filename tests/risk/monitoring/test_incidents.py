@@ -1,8 +1,10 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
+from risk.ledger.findings import BESIDE_A_FAULT
 from risk.monitoring import incidents
 from risk.monitoring.findings import CONSTANT, METHOD, Finding
 from risk.monitoring.incidents import Span, Spans
@@ -35,8 +37,14 @@ BATCH = Span(9, 10, before=8)
 
 
 def updated(known, alarms, *, batch=BATCH, labels=None, days=7.0):
-    spans = Spans(batch, labels or batch)
-    return incidents.update(known, alarms, now=NOW, days_until_resolved=days, spans=spans)
+    return incidents.update(
+        known,
+        alarms,
+        now=NOW,
+        days_until_resolved=days,
+        spans=Spans(batch, labels or batch),
+        ask_first_batches=3,
+    )
 
 
 def test_each_cause_opens_one_incident():
@@ -207,6 +215,50 @@ def test_a_broken_feed_is_the_one_cause(broken):
     changes = updated([], found)
 
     assert [(i["kind"], i["subject"]) for i in changes.opened] == [("data_quality", "b")]
+
+
+@pytest.mark.parametrize(
+    ("seen", "last", "kinds"),
+    [
+        (2, 8, set()),
+        (3, 8, {"model_drift", "data_drift"}),
+        (3, 6, set()),
+        (30, 8, {"model_drift", "data_drift"}),
+    ],
+)
+def test_what_became_normal_hides_nothing(seen, last, kinds):
+    """Values beyond the reference for the fourth batch in a row are no broken feed any more.
+
+    Else a model that does worse on them, as labels say, would go unnoticed until somebody looks.
+    """
+    known = [incident(kind="data_quality", severity="large", seen=seen, last=last)]
+    found = [alarm(check="data_quality", score=6.0), alarm("(errors)", check="model_drift")]
+
+    changes = updated(known, [*found, alarm("b")])
+
+    assert {opened["kind"] for opened in changes.opened} == kinds
+    assert [again["id"] for again in changes.seen_again] == [1]
+
+
+def test_beside_what_became_normal_another_fault_still_hides_what_follows_from_it():
+    """It is the fourth batch of one column and the first of another."""
+    known = [incident(kind="data_quality", severity="large", seen=9)]
+    found = [alarm(name, check="data_quality", score=6.0) for name in ("a", "b")]
+
+    opened = updated(known, [*found, alarm("(errors)", check="model_drift")]).opened
+
+    assert [(each["kind"], each["subject"]) for each in opened] == [("data_quality", "b")]
+
+
+def test_a_column_suspected_only_beside_another_hides_nothing_of_its_own():
+    """The other one is normal by now."""
+    known = [incident(kind="data_quality", severity="large", seen=9)]
+    beside = replace(alarm("b", check="data_quality", score=6.0), facts={BESIDE_A_FAULT: True})
+    found = [alarm(check="data_quality", score=6.0), beside, alarm(None, check="model_drift")]
+
+    opened = updated(known, found).opened
+
+    assert {each["kind"] for each in opened} == {"data_quality", "model_drift"}
 
 
 def test_other_faults_of_the_feed_are_told_beside_a_broken_one():
