@@ -24,9 +24,9 @@ from risk.config import Config
 from risk.data import drops
 from risk.decisions.policy import How
 from risk.ledger.ledger import Ledger
-from risk.models import model, pipelines, releases, training_data
+from risk.models import model, pipelines, releases, rolling, training_data
 from risk.models.dating import Change, is_since
-from risk.models.fitting import Fitted, fit, min_class_size
+from risk.models.fitting import Fitted, fit, is_enough
 from risk.models.model import Manifest
 from risk.models.training_data import Split
 from risk.monitoring import monitored_release
@@ -45,12 +45,16 @@ MADE: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """The rows to train on, when the change began, why, and the release whose reference stays."""
+    """The rows to train on, when the change began, why, and the release whose reference stays.
+
+    `rolled` are predictions of new rows by models of those before them, for the gate.
+    """
 
     rows: pd.DataFrame
     since: Change | None
     reason: str
     kept: MonitoredRelease | None = None
+    rolled: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,14 @@ def run(
     with ledger.runs.stage("training"):
         split = training_data.split(config, ledger, since=since)
         if how in ("retrain", "refresh"):
-            chosen, fitted = _retrain(config, split, since)
+            chosen, fitted = _retrain(config, split.rows, since)
             kept = monitored_release.to_keep(config) if how == "refresh" else None
-            chosen = replace(chosen, kept=kept)
+
+            def learn(rows: pd.DataFrame) -> Fitted:
+                return _retrain(config, rows, since)[1]
+
+            rolled = rolling.predict(split.rows, split.changed, learn, config.columns)
+            chosen = replace(chosen, kept=kept, rolled=rolled)
         else:
             chosen = Chosen(split.recent, since, "rows since the release")
             fitted = fit(_adjusted(config, how), chosen.rows, config)
@@ -94,13 +103,12 @@ def run(
     return Challenger(manifest, pipelines.pooled_levels(fitted.pipeline))
 
 
-def _retrain(config: Config, split: Split, since: Change | None) -> tuple[Chosen, Fitted]:
+def _retrain(config: Config, rows: pd.DataFrame, since: Change | None) -> tuple[Chosen, Fitted]:
     """Fit to all rows and, after a change, to the rows since then; return the better fit."""
-    rows, everything = split.rows, _unfitted(config)
-    fitted = fit(everything, rows, config)
+    fitted = fit(_unfitted(config), rows, config)
     changed = is_since(rows, since, config.columns.event_time)
     recent = rows[changed]
-    if since is None or changed.all() or not _is_enough(recent, config):
+    if since is None or changed.all() or not is_enough(recent, config):
         return Chosen(rows, since, "all rows"), fitted
     fitted_recently = fit(_unfitted(config), recent, config)
     y_true = recent[config.columns.target].to_numpy(dtype="float64")
@@ -131,6 +139,8 @@ def _write(
         **monitored_release.files(record, config),
         model.HELD_OUT: training_data.to_list(split.held_out).encode(),
     }
+    if chosen.rolled is not None and len(chosen.rolled):
+        files[model.ROLLING] = store.parquet_bytes(chosen.rolled)
     for name, content in files.items():
         store.write(config.model_folder / name, content)
     columns = {"numeric", "categorical", "target", "positive_label", "negative_label"}
@@ -177,13 +187,6 @@ def _adjusted(config: Config, how: How) -> Any:
 
     frozen = FrozenEstimator(releases.load_champion(config).pipeline)
     return CalibratedClassifierCV(frozen, method="sigmoid") if how == "recalibrate" else frozen
-
-
-def _is_enough(rows: pd.DataFrame, config: Config) -> bool:
-    """Whether there are enough rows to fit a model and choose its threshold."""
-    smallest_class = min_class_size(rows[config.columns.target].to_numpy(dtype="int8"))
-    enough = len(rows) >= config.training.minimum_rows
-    return enough and smallest_class >= config.training.minimum_held_out_per_class
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -118,8 +118,8 @@ def model_files(config: Config) -> list[str]:
         config.api_call_filename,
         *(store.report_name(config, kind) for kind in get_args(ReportKind)),
     )
-    own = (model.REFERENCE, model.DERIVED, model.SAMPLE, model.HELD_OUT, model.MANIFEST)
-    return [*named, *own]
+    own = (model.REFERENCE, model.DERIVED, model.SAMPLE, model.HELD_OUT)
+    return [*named, *own, model.ROLLING, model.MANIFEST]
 
 
 def _attempt(config: Config, ledger: Ledger, unfinished: Path) -> Mapping[str, str] | None:

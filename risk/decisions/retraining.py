@@ -15,10 +15,12 @@ from risk.config import Config
 from risk.decisions.codes import ReasonCode, Response
 from risk.decisions.policy import Choice
 from risk.ledger.ledger import Ledger
-from risk.models import dating, model, training_data
+from risk.models import dating, evaluation, model, training_data
 from risk.models.dating import INGESTION, Change
+from risk.models.evaluation import ripe
 from risk.monitoring import change_point
 from risk.monitoring.monitored_release import MonitoredRelease, rows_to_remember
+from risk.stats.scores import BIGGER_IS_BETTER, is_worse
 
 MAX_ROWS = 50_000  # the newest, among which a change is looked for
 MIN_ROWS = 30
@@ -39,6 +41,7 @@ def consider(config: Config, ledger: Ledger, live: MonitoredRelease, choice: Cho
     since = _dated(config, live, rows, choice)
     if since is None:
         return choice
+    since = _newest_change(config, ledger, live, rows, since)
     after = rows[dating.is_since(rows, since, config.columns.event_time)]
     n_labelled = int(after[config.columns.target].notna().sum())
     known: dict[str, Any] = {"labelled": n_labelled, "rows": len(after), "change": asdict(since)}
@@ -102,6 +105,36 @@ def _dated(
     if place is None:
         return choice.since
     return dating.date_of(rows, place, config.columns.event_time)
+
+
+def _newest_change(
+    config: Config, ledger: Ledger, live: MonitoredRelease, rows: pd.DataFrame, since: Change
+) -> Change:
+    """Return since when the live release does worse still than it did for the newest challenger.
+
+    Where all rows are unlike the reference, the change is dated to the first of them, however the
+    world goes on. A challenger from before a further change is no answer to it, and rows from
+    before say little of those to come.
+    """
+    earlier = [facts for facts in _earlier(ledger) if facts["labels_through"] >= since.ingestion_id]
+    if not earlier:
+        return since
+    answered = Change(**earlier[0]["change"])
+    if answered.ingestion_id > since.ingestion_id:
+        since = answered
+    further = Change(earlier[0]["labels_through"] + 1)
+    known = ripe(rows, config.columns.target)
+    known = known[dating.is_since(known, since, config.columns.event_time)]
+    is_later = dating.is_since(known, further, config.columns.event_time)
+    if is_later.all() or not is_later.any():
+        return since
+    metric = config.checks.metric
+    before, now = (
+        evaluation.score(live.champion, part, config=config)[metric]
+        for part in (known[~is_later], known[is_later])
+    )
+    bigger = BIGGER_IS_BETTER[metric]
+    return further if is_worse(before, now, bigger_is_better=bigger) else since
 
 
 def _earlier(ledger: Ledger) -> Sequence[Mapping[str, Any]]:

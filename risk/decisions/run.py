@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from risk import store
@@ -18,13 +20,22 @@ from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standin
 from risk.decisions.policy import Choice
 from risk.errors import DataError, ModelError, RiskError
 from risk.ledger.ledger import Ledger
-from risk.models import evaluation, model, pipelines, recalibration, releases, training_data
+from risk.models import (
+    evaluation,
+    model,
+    pipelines,
+    recalibration,
+    releases,
+    rolling,
+    training_data,
+)
 from risk.models.dating import is_since
 from risk.models.evaluation import ripe
 from risk.models.fitting import fit
 from risk.models.model import Manifest, Model
 from risk.monitoring import incidents
 from risk.monitoring.monitored_release import MonitoredRelease
+from risk.schema import ROW_HASH
 
 
 def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
@@ -95,8 +106,8 @@ def last_seen(ledger: Ledger) -> dict[str, Any]:
 def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool) -> Verdict:
     """Compare the challenger with the champion on rows neither of them was trained on.
 
-    These are the test data and the newest ripe rows; once the model is known to do worse, the old
-    test data no longer represent the world it lives in, and only the rows since the change count.
+    These are the newest ripe rows and the test data. After a change the test data no longer
+    represent the world the model lives in, and only the rows since then count.
     """
     test = ripe(drops.read_whole(config, config.test_data), challenger.manifest.target)
     metric = config.checks.metric
@@ -114,17 +125,16 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
     open_incidents = ledger.incidents.unresolved()
     harm = bool(incidents.of_kind(open_incidents, ["model_drift"]))
     drift = bool(incidents.of_kind(open_incidents, config.policy.retrain_on))
-    kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
-    new = training_data.unlearnt(config, ledger, challenger.manifest, kept)
+    new, rolled = _unlearnt(config, ledger, challenger)
     since = challenger.manifest.changed_at
     changed = new[is_since(new, since, config.columns.event_time)]
-    if harm and len(changed):
-        sources = {"newest": len(changed)}
-        predicted = predict_with_both(champion, challenger, changed, metric=metric, sources=sources)
+    if (since or harm) and len(changed):
+        rows, sources = changed, {"newest": len(changed)}
     else:
-        both = pd.concat([test, new], ignore_index=True)
+        rows = pd.concat([test, new], ignore_index=True)
         sources = {"test_data": len(test), "newest": len(new)}
-        predicted = predict_with_both(champion, challenger, both, metric=metric, sources=sources)
+    predicted = predict_with_both(champion, challenger, rows, metric=metric, sources=sources)
+    predicted = _as_rolled(predicted, rows, rolled)
     standing = Standing(drift=drift or harm, harm=harm, first_look=first_look)
     return gate.compare(predicted, config.gate, by=criteria(config), standing=standing)
 
@@ -133,13 +143,13 @@ def _judge_refresh(
     config: Config, ledger: Ledger, champion: Model, challenger: Model, test: pd.DataFrame
 ) -> Verdict:
     """Compare a refresh with the best release so far, and with the live one lest it be worse."""
-    kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
-    new = training_data.unlearnt(config, ledger, challenger.manifest, kept)
+    new, rolled = _unlearnt(config, ledger, challenger)
     rows = pd.concat([test, new], ignore_index=True)
 
     def compared(before: Model, standing: Standing) -> Verdict:
         metric, sources = config.checks.metric, {"test_data": len(test), "newest": len(new)}
         predicted = predict_with_both(before, challenger, rows, metric=metric, sources=sources)
+        predicted = _as_rolled(predicted, rows, rolled)
         return gate.compare(predicted, config.gate, by=criteria(config), standing=standing)
 
     best = refreshing.best_so_far(config, ledger, champion)
@@ -150,6 +160,33 @@ def _judge_refresh(
         return verdict
     now = compared(champion, Standing())
     return now if now.verdict in (VerdictCode.WORSE, VerdictCode.WORSE_BEYOND_CHANCE) else verdict
+
+
+def _unlearnt(
+    config: Config, ledger: Ledger, challenger: Model
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows to compare on, and what was said of those that the challenger learnt since.
+
+    That is what models said that were trained on what came before these rows.
+    """
+    folder, manifest = config.model_folder, challenger.manifest
+    rolled = rolling.read(folder, manifest)
+    kept = model.read_checked(folder, model.HELD_OUT, manifest)
+    kept += training_data.to_list(rolled.reset_index()).encode()
+    return training_data.unlearnt(config, ledger, manifest, kept), rolled
+
+
+def _as_rolled(
+    predicted: PairedPredictions, rows: pd.DataFrame, rolled: pd.DataFrame
+) -> PairedPredictions:
+    """Replace what the challenger says of rows it learnt by what was predicted before it had."""
+    if rolled.empty:
+        return predicted
+    said = rolled.reindex(rows[ROW_HASH])
+    learnt, now = said["y_pred"].notna().to_numpy(), predicted.challenger
+    proba = np.where(learnt, said["y_pred_proba"].to_numpy("float64"), now.y_pred_proba)
+    y_pred = np.where(learnt, said["y_pred"].fillna(0).to_numpy("int8"), now.y_pred)
+    return replace(predicted, challenger=Prediction(proba, y_pred))
 
 
 def criteria(config: Config) -> Criteria:

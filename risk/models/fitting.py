@@ -163,6 +163,13 @@ def _require_enough(y_true: Array, training: Training) -> int:
     return smallest
 
 
+def is_enough(rows: pd.DataFrame, config: Config) -> bool:
+    """Whether there are enough rows to fit a model and choose its threshold."""
+    smallest_class = min_class_size(rows[config.columns.target].to_numpy(dtype="int8"))
+    enough = len(rows) >= config.training.minimum_rows
+    return enough and smallest_class >= config.training.minimum_held_out_per_class
+
+
 def min_class_size(y_true: Array) -> int:
     """Return the number of rows of the rarer class."""
     return int(min(np.sum(y_true == 0), np.sum(y_true == 1)))

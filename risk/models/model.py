@@ -31,6 +31,7 @@ REFERENCE = "reference.json"
 DERIVED = "derived_columns.pkl"
 SAMPLE = "reference_rows.parquet"
 HELD_OUT = "held_out_rows.txt"
+ROLLING = "rolling_predictions.parquet"
 PACKAGES = ("scikit-learn", "numpy", "pandas")
 TOLERANT = ("numpy", "pandas")  # other versions of these read the same pickles
 TRAIN_AGAIN = "python training.py, then python deployment.py --force"

@@ -14,7 +14,7 @@ from risk import store
 from risk.config import Config
 from risk.errors import ModelError
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import model, releases, rolling
 from risk.models.model import Manifest
 
 
@@ -71,7 +71,7 @@ def _erase_from_challenger(config: Config, rows: pd.DataFrame, hashes: Sequence[
         manifest = model.load_manifest(folder, key)
         replaced = _without(folder, manifest, rows, hashes)
     except ModelError as error:  # also after a crash between the files below
-        for name in (model.SAMPLE, model.HELD_OUT):
+        for name in (model.SAMPLE, model.HELD_OUT, model.ROLLING):
             store.remove(folder / name)
         return [f"the rest of the challenger, which is damaged ({error}); run: python training.py"]
     for name, content in replaced.items():
@@ -95,6 +95,10 @@ def _without(
         lines = model.read_checked(folder, model.HELD_OUT, manifest).decode().splitlines()
         if len(others := [line for line in lines if int(line) not in {*hashes}]) < len(lines):
             files[model.HELD_OUT] = "".join(f"{line}\n" for line in others).encode()
+    if model.ROLLING in manifest.files:
+        predicted = rolling.read(folder, manifest)
+        if (forgotten := predicted.index.isin([*hashes])).any():
+            files[model.ROLLING] = store.parquet_bytes(predicted[~forgotten].reset_index())
     return files
 
 

@@ -26,12 +26,14 @@ MAX_KEPT = 5000
 class Split:
     """Labelled rows to train on, and the newest ones held out for the gate.
 
-    `recent` are the training rows that the champion has not seen.
+    `recent` are the training rows that the champion has not seen, `changed` those of them that are
+    dated after the change.
     """
 
     rows: pd.DataFrame
     held_out: pd.DataFrame
     recent: pd.DataFrame
+    changed: pd.DataFrame
     rows_left_out: int
     through: int
 
@@ -111,6 +113,7 @@ def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Spl
         rows=rows.drop(index=kept),
         held_out=rows.loc[kept],
         recent=rows[is_unseen].drop(index=kept),
+        changed=rows.loc[unseen[: len(unseen) - n_kept]],
         rows_left_out=len(labelled) - len(rows),
         through=through,
     )
@@ -122,7 +125,7 @@ def without_test(config: Config, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def unlearnt(config: Config, ledger: Ledger, challenger: Manifest, kept: bytes) -> pd.DataFrame:
-    """Return the labelled rows neither model was trained on: those `kept`, and all newer ones."""
+    """Return the labelled rows the champion has not learnt: those `kept`, and all newer ones."""
     champion = _champion(config)
     rows = sound_rows(config, ledger, labelled_after=champion.trained_through if champion else 0)
     hashes = np.array(kept.decode().split(), dtype="int64")

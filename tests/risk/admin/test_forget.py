@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+import ingestion
+import training
 from risk import store
 from risk.admin import check
 from risk.admin.forget import forget
 from risk.config import Config
 from risk.ledger.ledger import Ledger
-from risk.models import releases
+from risk.models import model, releases, rolling
 from tests import forks, servers
 from tests.factories import HEADER, UNLABELLED, customers, once
 from tests.torture import in_full
@@ -114,6 +116,21 @@ def test_the_rows_of_others_and_the_counts_stay_right(world):
     assert changed[:5] == [(1, 1, 0, 0), (1, 1, 0, 0), (1, 0, 0, 1), (1, 1, 0, 0), changed[4]]
     assert changed[4][0] == sum(changed[4][1:])
     assert check.check(world.config).exit_code == 0
+
+
+def test_what_was_predicted_of_a_person_for_the_gate_is_forgotten(world):
+    """A challenger keeps what was said of new rows before it learnt them, by their hashes."""
+    world.drop("7.csv", customers("e", 300, seed=3))
+    folder = world.config.model_folder
+    with world.open_ledger() as ledger:
+        ingestion.run(world.config, ledger)
+        manifest = training.run(world.config, ledger).manifest
+        before = rolling.read(folder, manifest)
+        forget(world.config, ledger, "e200")
+
+    found = rolling.read(folder, model.load_manifest(folder, store.signing_key(world.config)))
+    assert len(found) == len(before) - 1
+    assert set(found.index) < set(before.index)
 
 
 def test_releases_are_valid_and_runs_go_on(world):

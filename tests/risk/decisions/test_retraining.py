@@ -1,9 +1,13 @@
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
+from risk import store
+from risk.decisions import run as decisions
 from risk.decisions.codes import Response
-from risk.monitoring import monitored_release
+from risk.models import model
+from risk.schema import ROW_HASH
 from tests.factories import customers
 from tests.risk.decisions.days import labels_of, mixed, without_labels
 from tests.torture import sampled
@@ -13,12 +17,12 @@ CHANGES = {"column": {"grown": 40}, "concept": {"sign": -1}, "small": {"grown": 
 
 @pytest.mark.parametrize("kind", ["column", "concept"])
 def test_a_change_in_the_middle_of_a_drop_is_dated_to_its_row(loop, kind):
-    """The reference of the next release begins there, so that the change is not half in it."""
+    """The reference of the challenger begins there, so that the change is not half in it."""
     loop.day(d1=customers("q", 300, seed=1))
     loop.day(d2=mixed("m", 600, usual=200, seed=2, **CHANGES[kind]))
 
-    assert loop.releases
-    since = monitored_release.load(loop.config).champion.manifest.changed_at
+    challenger = model.load(loop.config.model_folder, store.signing_key(loop.config))
+    since = challenger.manifest.changed_at
 
     assert since.ingestion_id == 3
     assert 195 <= since.place <= 215
@@ -117,3 +121,51 @@ def test_labels_that_are_missing_are_named_also_before_the_cool_down_is_over(loo
 
     assert choice.grounds.code == "few_rows_since"
     assert choice.grounds.facts["labelled"] == 0
+
+
+def test_after_a_change_the_gate_compares_on_the_rows_since_then_alone(loop):
+    """A fifth is held out, and of the rest two thirds are predicted before they are learnt."""
+    loop.config = loop.world.set(gate__when_unsure="keep", gate__alpha=1e-9)
+
+    choice = loop.day(d1=customers("c", 900, seed=1, grown=40))
+
+    known = choice.grounds.facts["labelled"]
+    compared = loop.ledger.decisions.last_comparison()["comparison"]
+    held_out = round(0.2 * known)
+    first_part = -(-(known - held_out) // 3)
+    assert compared["sources"] == {"newest": known - first_part}
+    assert compared["n"] == known - first_part
+
+
+def test_predictions_made_before_rows_were_learnt_take_the_place_of_later_ones(loop):
+    """Those of the challenger itself would flatter it: it has learnt the rows."""
+    loop.config = loop.world.set(gate__when_unsure="keep", gate__alpha=1e-9)
+    loop.day(d1=customers("c", 900, seed=1, grown=40))
+    challenger = model.load(loop.config.model_folder, store.signing_key(loop.config))
+
+    rows, rolled = decisions._unlearnt(loop.config, loop.ledger, challenger)
+    both = decisions.predict_with_both(challenger, challenger, rows, metric="f1", sources={})
+    found = decisions._as_rolled(both, rows, rolled)
+
+    before = rows[ROW_HASH].isin(rolled.index).to_numpy()
+    assert 0 < before.sum() < len(rows)
+    said = rolled.loc[rows.loc[before, ROW_HASH]]
+    assert found.challenger.y_pred_proba[before].tolist() == said["y_pred_proba"].tolist()
+    assert found.challenger.y_pred[before].tolist() == said["y_pred"].tolist()
+    np.testing.assert_array_equal(
+        found.challenger.y_pred_proba[~before], both.challenger.y_pred_proba[~before]
+    )
+    np.testing.assert_array_equal(found.champion.y_pred, both.champion.y_pred)
+
+
+@pytest.mark.parametrize(("sign", "action", "begins"), [(1, "judge", 2), (-1, "retrain", 3)])
+def test_what_changes_further_is_answered_by_another_challenger(loop, sign, action, begins):
+    """Its rows are those since then; without it twice as many rows are needed."""
+    loop.config = loop.world.set(gate__when_unsure="keep", gate__alpha=1e-300)
+    loop.day(d1=customers("c", 600, seed=1, grown=40))
+
+    choice = loop.day(d2=customers("d", 300, seed=2, grown=40, sign=sign))
+
+    assert loop.releases == []
+    assert choice.action == action
+    assert choice.grounds.facts["change"]["ingestion_id"] == begins

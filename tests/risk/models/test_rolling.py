@@ -1,0 +1,143 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+from sklearn.naive_bayes import GaussianNB
+
+from risk.config import Gate
+from risk.decisions import gate
+from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing
+from risk.errors import DataError
+from risk.models import rolling
+from risk.schema import ROW_HASH
+from tests.torture import sampled
+
+COLUMNS = SimpleNamespace(numeric=("activity",), categorical=())
+COST = (0.0, 1.0, 5.0, 0.0)
+
+
+def rows(n, *, rng, slope=2.0):
+    activity = rng.normal(0, 1, n)
+    left = (rng.random(n) < 1 / (1 + np.exp(slope * activity))).astype("int8")
+    hashes = rng.integers(0, 2**62, n)
+    return pd.DataFrame({ROW_HASH: hashes, "activity": activity, "left": left})
+
+
+def fitted(known, threshold=0.5):
+    return SimpleNamespace(
+        pipeline=GaussianNB().fit(known[["activity"]], known["left"]),
+        threshold=SimpleNamespace(value=threshold),
+    )
+
+
+def test_each_part_is_predicted_by_what_came_before_it():
+    """The oracle: by hand, of 300 new rows the second hundred by 600 rows, the third by 700."""
+    everything = rows(800, rng=np.random.default_rng(0))
+
+    found = rolling.predict(everything, everything.iloc[500:], fitted, COLUMNS)
+
+    assert found[ROW_HASH].tolist() == everything[ROW_HASH].iloc[600:].tolist()
+    for i, start in enumerate((600, 700)):
+        known, unknown = everything.iloc[:start], everything.iloc[start : start + 100]
+        by_hand = fitted(known).pipeline.predict_proba(unknown[["activity"]])[:, 1]
+        part = found.iloc[100 * i : 100 * (i + 1)]
+        np.testing.assert_allclose(part["y_pred_proba"], by_hand)
+        assert part["y_pred"].tolist() == (by_hand >= 0.5).astype(int).tolist()
+
+
+def test_the_threshold_is_that_of_the_time():
+    """Chosen without the rows it is applied to."""
+    everything = rows(300, rng=np.random.default_rng(1))
+
+    found = rolling.predict(
+        everything, everything, lambda known: fitted(known, len(known) / 250), COLUMNS
+    )
+
+    thresholds = np.repeat([100 / 250, 200 / 250], 100)
+    assert (found["y_pred"] == (found["y_pred_proba"] >= thresholds)).all()
+
+
+def test_rows_before_the_new_ones_are_learnt_wherever_they_are():
+    """Late labels mix old rows and new ones."""
+    everything = rows(400, rng=np.random.default_rng(2))
+    learnt = []
+
+    def learn(known):
+        learnt.append(set(known.index))
+        return fitted(known)
+
+    rolling.predict(everything, everything.iloc[::2], learn, COLUMNS)
+
+    odd, even = range(1, 400, 2), list(range(0, 400, 2))
+    assert learnt == [{*odd, *even[:67]}, {*odd, *even[:134]}]
+
+
+@pytest.mark.parametrize("n", [0, 1, 99])
+def test_of_few_rows_nothing_is_said(n):
+    """A training for each part would not be worth it."""
+    everything = rows(200, rng=np.random.default_rng(3))
+
+    found = rolling.predict(everything, everything.iloc[200 - n :], fitted, COLUMNS)
+
+    assert found.empty
+    assert list(found) == [ROW_HASH, "y_pred_proba", "y_pred"]
+
+
+def test_a_part_before_which_nothing_can_be_learnt_is_left_out():
+    """One class only, say; the next one may have both."""
+    everything = rows(300, rng=np.random.default_rng(4))
+
+    def learn(known):
+        if len(known) < 150:
+            raise DataError("one class")
+        return fitted(known)
+
+    found = rolling.predict(everything, everything, learn, COLUMNS)
+
+    assert found[ROW_HASH].tolist() == everything[ROW_HASH].iloc[200:].tolist()
+
+
+def judged(seed, *, learn, n=600, slope=2.0, metric="accuracy"):
+    """Judge by rolling predictions against a champion of 3000 rows of the old world."""
+    rng = np.random.default_rng(seed)
+    champion = fitted(rows(3000, rng=rng))
+    new = rows(n, rng=rng, slope=slope)
+    found = rolling.predict(new, new, learn, COLUMNS)
+    there = new.iloc[n - len(found) :]
+    proba = champion.pipeline.predict_proba(there[["activity"]])[:, 1]
+    paired = PairedPredictions(
+        y_true=there["left"].to_numpy(),
+        champion=Prediction(proba, (proba >= 0.5).astype(int)),
+        challenger=Prediction(found["y_pred_proba"].to_numpy(), found["y_pred"].to_numpy(int)),
+        promise=0.7,
+    )
+    by = Criteria(metric, COST)
+    return gate.compare(paired, Gate(when_unsure="keep"), by=by, standing=Standing())
+
+
+@pytest.mark.parametrize("metric", sampled(["f1", "accuracy", "brier"], every=3))
+def test_training_again_that_gains_nothing_is_let_in_no_more_often_than_alpha(metric):
+    """A model of the newest thirty rows only is worse or, by luck, about as good."""
+    let_in = sum(
+        judged(seed, learn=lambda known: fitted(known.iloc[-30:]), metric=metric).deploy
+        for seed in range(80)
+    )
+
+    assert binomtest(let_in, 80, 0.05, alternative="greater").pvalue > 0.01
+
+
+def test_after_a_change_the_rows_that_are_learnt_prove_the_challenger_too():
+    """Labels the other way round: 400 of 600 rows are evidence, and not one is lost to training."""
+    verdict = judged(0, learn=fitted, slope=-2.0)
+
+    assert (verdict.deploy, verdict.proven, verdict.n) == (True, True, 400)
+
+
+def test_a_challenger_made_before_there_were_any_has_none(tmp_path):
+    """Nothing is read of it, and it is judged on what it left out."""
+    found = rolling.read(tmp_path, SimpleNamespace(files={}))
+
+    assert found.empty
+    assert found.index.name == ROW_HASH
