@@ -74,6 +74,8 @@ def _erase_from_challenger(config: Config, rows: pd.DataFrame, hashes: Sequence[
         for name in (model.SAMPLE, model.HELD_OUT, model.ROLLING):
             store.remove(folder / name)
         return [f"the rest of the challenger, which is damaged ({error}); run: python training.py"]
+    if model.ROLLING not in manifest.files:  # left there by an earlier challenger
+        store.remove(folder / model.ROLLING)
     for name, content in replaced.items():
         store.write(folder / name, content)
     if replaced:

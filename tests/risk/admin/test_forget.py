@@ -133,6 +133,16 @@ def test_what_was_predicted_of_a_person_for_the_gate_is_forgotten(world):
     assert set(found.index) < set(before.index)
 
 
+def test_what_an_earlier_challenger_left_is_removed(world):
+    """Its predictions may be of the person; the challenger there is made none."""
+    left = world.config.model_folder / model.ROLLING
+    left.write_bytes(b"predictions of an earlier challenger")
+
+    erase(world)
+
+    assert not left.exists()
+
+
 def test_releases_are_valid_and_runs_go_on(world):
     """Signed again, as the ledger recorded; the model itself is the same."""
     before = releases.load_champion(world.config)
