@@ -17,7 +17,7 @@ from risk.models.fitting import Fitted
 from risk.models.model import Manifest
 from risk.schema import ROW_HASH
 
-PARTS = 3  # the first is only learnt; each further one costs a training
+PARTS = 3  # the first is only trained on; each further one costs a training
 MIN_ROWS = 100  # a part of fewer than some thirty rows says nothing
 NAMES = [ROW_HASH, "y_pred_proba", "y_pred"]
 
@@ -32,7 +32,8 @@ def predict(
 
     Each part of them is predicted by the model that would have been trained just before it, with
     the threshold of that time: as a bet is placed before the rows it is about, so the gate may
-    bet on them as on rows that came after the training. What could not be learnt from is left out.
+    bet on them as on rows that came after the training. A part is left out if no model could be
+    trained before it.
     """
     if len(new) < MIN_ROWS:
         return pd.DataFrame(columns=NAMES)

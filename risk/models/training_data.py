@@ -125,7 +125,7 @@ def without_test(config: Config, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def unlearnt(config: Config, ledger: Ledger, challenger: Manifest, kept: bytes) -> pd.DataFrame:
-    """Return the labelled rows the champion has not learnt: those `kept`, and all newer ones."""
+    """Return the labelled rows the champion was not trained on: `kept` ones and all newer ones."""
     champion = _champion(config)
     rows = sound_rows(config, ledger, labelled_after=champion.trained_through if champion else 0)
     hashes = np.array(kept.decode().split(), dtype="int64")

@@ -36,6 +36,14 @@ class Spans:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """After how many quiet days an incident is over, and how many batches of a fault are asked."""
+
+    days_until_resolved: float
+    ask_first_batches: int
+
+
+@dataclass(frozen=True)
 class Changes:
     """The changes to incidents made by one assessment."""
 
@@ -49,9 +57,8 @@ def update(
     alarms: Sequence[Finding],
     *,
     now: datetime,
-    days_until_resolved: float,
+    limits: Limits,
     spans: Spans,
-    ask_first_batches: int,
 ) -> Changes:
     """Open one incident per cause, update those still seen, and resolve those long quiet.
 
@@ -70,7 +77,7 @@ def update(
         for alarm in alarms
         if alarm.is_broken_feed
         and not alarm.facts.get(BESIDE_A_FAULT)
-        and not is_normal(alarm.feature or "", times_seen(alarm), ask_first_batches)
+        and not is_normal(alarm.feature or "", times_seen(alarm), limits.ask_first_batches)
     ]
     relevant = [a for a in alarms if a.check_name == "data_quality"] if broken else alarms
     causes: dict[tuple[str, str], Finding] = {}
@@ -99,7 +106,7 @@ def update(
         for cause, alarm in causes.items()
         if cause in known
     ]
-    limit = now - timedelta(days=days_until_resolved)
+    limit = now - timedelta(days=limits.days_until_resolved)
     over = [
         incident.id
         for cause, incident in known.items()

@@ -30,7 +30,7 @@ from risk.monitoring import (
 from risk.monitoring.assessment import Assessment, Batch
 from risk.monitoring.detector import State
 from risk.monitoring.findings import Finding
-from risk.monitoring.incidents import Changes, Span, Spans
+from risk.monitoring.incidents import Changes, Limits, Span, Spans
 from risk.monitoring.late_labels import LateLabels
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Profile
@@ -181,9 +181,8 @@ def _changes(
         ledger.incidents.unresolved(),
         found.alarms,
         now=ledger.now(),
-        days_until_resolved=config.alarms.days_until_resolved,
+        limits=Limits(config.alarms.days_until_resolved, config.policy.ask_first_batches),
         spans=Spans(span(came), span(dated_by_labels)),
-        ask_first_batches=config.policy.ask_first_batches,
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from risk.ledger.findings import BESIDE_A_FAULT
 from risk.monitoring import incidents
 from risk.monitoring.findings import CONSTANT, METHOD, Finding
-from risk.monitoring.incidents import Span, Spans
+from risk.monitoring.incidents import Limits, Span, Spans
 from tests.servers import on_servers_in_turn
 
 pytestmark = on_servers_in_turn
@@ -41,9 +41,8 @@ def updated(known, alarms, *, batch=BATCH, labels=None, days=7.0):
         known,
         alarms,
         now=NOW,
-        days_until_resolved=days,
+        limits=Limits(days, 3),
         spans=Spans(batch, labels or batch),
-        ask_first_batches=3,
     )
 
 
