@@ -24,7 +24,7 @@ from risk.config import Config
 from risk.data import drops
 from risk.decisions.policy import How
 from risk.ledger.ledger import Ledger
-from risk.models import model, pipelines, releases, rolling, training_data
+from risk.models import model, pipelines, recalibration, releases, rolling, training_data
 from risk.models.dating import Change, is_since
 from risk.models.fitting import Fitted, fit, is_enough
 from risk.models.model import Manifest
@@ -95,7 +95,8 @@ def run(
             chosen = replace(chosen, kept=kept, rolled=rolled)
         else:
             chosen = Chosen(split.recent, since, "rows since the release")
-            fitted = fit(_adjusted(config, how), chosen.rows, config)
+            champion = releases.load_champion(config).pipeline
+            fitted = fit(recalibration.adjustable(champion, how), chosen.rows, config)
         content = _write(config, ledger, split, chosen, fitted)
         manifest = content.model_copy(update={"made_by": how, "rows_chosen": chosen.reason})
         signed = model.sign(manifest, store.signing_key(config))
@@ -178,15 +179,6 @@ def _predicted_test_data(config: Config, fitted: Fitted) -> pd.DataFrame:
 
 def _unfitted(config: Config) -> Any:
     return pipelines.build(config.columns, config.training, random_seed=config.random_seed)
-
-
-def _adjusted(config: Config, how: How) -> Any:
-    """Wrap the champion so that only its calibration, or only its threshold, is fitted."""
-    from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.frozen import FrozenEstimator
-
-    frozen = FrozenEstimator(releases.load_champion(config).pipeline)
-    return CalibratedClassifierCV(frozen, method="sigmoid") if how == "recalibrate" else frozen
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

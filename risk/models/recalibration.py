@@ -21,6 +21,15 @@ MIN_ROWS, MIN_OF_A_CLASS = 60, 10  # in each half: two parameters and a threshol
 MIN_PROBABILITY = 1e-6  # 0 and 1 have infinite log-odds; these are 13.8
 
 
+def adjustable(pipeline: Any, how: str) -> Any:
+    """Wrap a fitted pipeline so that only its calibration, or only its threshold, is fitted."""
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+
+    frozen = FrozenEstimator(pipeline)
+    return CalibratedClassifierCV(frozen, method="sigmoid") if how == "recalibrate" else frozen
+
+
 @dataclass(frozen=True)
 class Offer:
     """The gain of an action that only adjusts the champion, on the latest labelled rows."""
