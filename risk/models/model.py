@@ -21,8 +21,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from risk.errors import ConfigError, ModelError
-from risk.models import estimators
+from risk.models import estimators, watched
 from risk.models.dating import Change
+from risk.models.watched import Predictions
 from risk.numerals import MAX_NUMBER
 from risk.stats.scores import Estimate
 
@@ -94,6 +95,11 @@ class Manifest(BaseModel):
         """The labelled rows it was trained on or judged by."""
         return self.rows_trained + self.rows_held_out
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether the predictions are made elsewhere, and this is only their reference."""
+        return self.estimator == watched.ESTIMATOR
+
 
 @dataclass(frozen=True)
 class Model:
@@ -109,6 +115,8 @@ class Model:
 
     def predict_proba(self, rows: pd.DataFrame) -> Floats:
         """Return the probability of the positive label for each row."""
+        if isinstance(self.pipeline, Predictions):
+            return self.pipeline.of(rows)
         numeric, categorical = self.manifest.numeric, self.manifest.categorical
         # in blocks, as the prepared features of all rows would take far more memory than the rows
         blocks = (
@@ -174,6 +182,8 @@ def load(folder: Path, key: bytes) -> Model:
                 f"install that version, or run: {TRAIN_AGAIN}"
             )
     try:
+        if manifest.is_watched:
+            return Model(Predictions.from_json(content), manifest)
         if Path(name).suffix == ".skops":
             skops = _skops()
             trusted = skops.get_untrusted_types(data=content)
