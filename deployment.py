@@ -4,7 +4,7 @@ Reads   the challenger, the champion, the test data, the newest labelled rows, o
 Writes  the decision and its reason to the ledger; on "deploy" a release below
         prod_deployment_path, made live by one rename; on --rollback only that rename;
         on --new-reference a release with the newest rows as the reference of predictions
-        that are made elsewhere
+        that are made elsewhere; on --adopt a release of a model trained elsewhere
 Exits   0 success (also: the champion stays), 64 no such release, 65 unusable test data,
         69 database unavailable, 74 storage error, 75 another run is in progress, 76 no trusted
         model, 78 invalid configuration
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 from risk import cli, store
@@ -30,7 +31,8 @@ from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.model import Model
 from risk.models.watched import require_model
-from risk.monitoring import monitored_release, watching
+from risk.monitoring import adopting, monitored_release, watching
+from risk.monitoring.adopting import Wanted
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.watching import Chosen
 
@@ -104,21 +106,23 @@ def refer(
     kept: MonitoredRelease | None = None,
 ) -> Deployment:
     """Commit a new reference of predictions made elsewhere."""
-    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
     manifest = watching.write(config, ledger, chosen, kept=kept)
     facts = {"rows": manifest.rows_trained, "chosen": manifest.rows_chosen}
-    ruling = Ruling(Action.DEPLOY, Grounds(why, facts))
-    challenger = model.load(config.model_folder, store.signing_key(config))
-    return _deploy(config, ledger, challenger, ruling, through=chosen.through)
+    return _deploy_untried(config, ledger, Ruling(Action.DEPLOY, Grounds(why, facts)))
 
 
 def force(config: Config, ledger: Ledger) -> Deployment:
     """Commit the deployment of the challenger, regardless of the gate."""
     require_model(config, "no challenger can be deployed")
-    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
-    challenger = model.load(config.model_folder, store.signing_key(config))
     verdict = Verdict(deploy=True, proven=False, verdict=VerdictCode.FORCED)
     ruling = Ruling(Action.DEPLOY, Grounds(ReasonCode.FORCED, {}), verdict)
+    return _deploy_untried(config, ledger, ruling)
+
+
+def _deploy_untried(config: Config, ledger: Ledger, ruling: Ruling) -> Deployment:
+    """Deploy what is in place of the challenger without asking the gate."""
+    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
+    challenger = model.load(config.model_folder, store.signing_key(config))
     through = challenger.manifest.trained_through
     return _deploy(config, ledger, challenger, ruling, through=through)
 
@@ -179,23 +183,29 @@ def run(
     return decided
 
 
-def declare_reference(config: Config, ledger: Ledger) -> Deployment:
-    """Make the newest rows the reference of predictions made elsewhere."""
-    with ledger.runs.stage("deployment"):
-        chosen = watching.newest(config, ledger)
-        decided = refer(config, ledger, chosen, ReasonCode.NEW_REFERENCE)
-        carry_out(config, decided.version or 0)
-        ledger.decisions.complete(decided.decision_id)
-    return decided
+def adopt_model(config: Config, ledger: Ledger, wanted: Wanted) -> Deployment:
+    """Commit the deployment of a model trained elsewhere."""
+    manifest = adopting.write(config, ledger, wanted)
+    grounds = Grounds(ReasonCode.ADOPTED, manifest.parameters)
+    return _deploy_untried(config, ledger, Ruling(Action.DEPLOY, grounds))
 
 
 def from_options(
-    config: Config, ledger: Ledger, *, new_reference: bool, **options: Any
+    config: Config, ledger: Ledger, *, new_reference: bool, adopt: Path | None, **options: Any
 ) -> Deployment | str:
     """Do what the options of the command line request."""
-    if new_reference:
-        return declare_reference(config, ledger)
-    return run(config, ledger, **options)
+    wanted = Wanted.of(adopt, options.pop("like"), options.pop("trust"))
+    if not new_reference and wanted is None:
+        return run(config, ledger, **options)
+    with ledger.runs.stage("deployment"):
+        if wanted is not None:
+            decided = adopt_model(config, ledger, wanted)
+        else:
+            chosen = watching.newest(config, ledger)
+            decided = refer(config, ledger, chosen, ReasonCode.NEW_REFERENCE)
+        carry_out(config, decided.version or 0)
+        ledger.decisions.complete(decided.decision_id)
+    return decided
 
 
 if __name__ == "__main__":

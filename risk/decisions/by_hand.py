@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from risk import cli
 from risk.config import Config
@@ -41,7 +42,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="make an earlier release live again (default: the previous one)",
     )
     parser.add_argument("--list", dest="show", action="store_true", help="list the releases")
+    parser.add_argument(
+        "--like", type=Path, metavar="CSV", help="with --adopt: labelled rows it has not learnt"
+    )
+    parser.add_argument(
+        "--trust", metavar="SHA256", help="with --adopt: the digest of the file, once you trust it"
+    )
     by_hand = parser.add_mutually_exclusive_group()
+    by_hand.add_argument(
+        "--adopt",
+        type=Path,
+        metavar="FILE",
+        help="deploy a model trained elsewhere: a pickle, joblib or skops file, or an MLflow "
+        "folder; without --trust say what reading it would import",
+    )
     by_hand.add_argument(
         "--force",
         dest="by_force",

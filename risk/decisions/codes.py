@@ -55,6 +55,7 @@ class ReasonCode(StrEnum):
     REFERENCE = "reference"
     NEW_REFERENCE = "new_reference"
     WATCHED = "watched"
+    ADOPTED = "adopted"
 
 
 QUIET = (ReasonCode.NO_INCIDENT, ReasonCode.SOUND_AGAIN)

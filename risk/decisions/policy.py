@@ -10,7 +10,7 @@ from typing import Any, Literal
 from risk.config import Policy
 from risk.decisions.codes import Action, Grounds, ReasonCode, Response
 from risk.ledger.findings import BESIDE_A_FAULT
-from risk.models import watched
+from risk.models import model, watched
 from risk.models.dating import Change
 from risk.models.model import Manifest
 from risk.models.recalibration import Offer
@@ -106,9 +106,9 @@ def answered(open_incidents: Sequence[Any], challenger: Manifest, policy: Policy
     seen for so long that they are normal; an adjusted one answers its calibration. A feed that
     seems broken, a refused file or a late drop is nothing a model could answer.
     """
-    if challenger.is_watched and challenger.reference_of is not None:
+    if challenger.made_by == watched.MADE_BY and challenger.reference_of is not None:
         return []  # the same rows, with their labels
-    if challenger.made_by not in ("retrain", watched.MADE_BY):
+    if challenger.made_by not in ("retrain", *model.FOREIGN):
         answers = incidents.of_kind(open_incidents, ["calibration_drift"])
     else:
         broken = [i for i in open_incidents if i.kind == "data_quality"]

@@ -24,7 +24,8 @@ def publish(config: Config, challenger: Model, version: int) -> dict[str, object
     record = config.ingested_folder / config.compilation_record_filename
     files = {name: model.read_checked(folder, name, manifest) for name in manifest.files}
     files[config.score_filename] = scores.to_csv().encode()
-    files[config.compilation_record_filename] = store.read(record)
+    if record.exists():  # a model may be adopted before the first ingestion
+        files[config.compilation_record_filename] = store.read(record)
     digests = {name: model.digest(content) for name, content in files.items()}
     complete = manifest.model_copy(
         update={"version": version, "files": digests, "test_scores": estimates}

@@ -69,6 +69,9 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
     ),
     ReasonCode.REFERENCE: lambda facts: _reference(facts),
     ReasonCode.NEW_REFERENCE: lambda facts: f"A person declared it. {_reference(facts)}",
+    ReasonCode.ADOPTED: lambda facts: (
+        f"A person adopted {facts['file']}, which was trained elsewhere and is unproven here."
+    ),
     ReasonCode.WATCHED: lambda _: (
         "The model is trained elsewhere, so a person has to decide what to do about it."
     ),

@@ -32,6 +32,8 @@ REFERENCE = "reference.json"
 DERIVED = "derived_columns.pkl"
 SAMPLE = "reference_rows.parquet"
 HELD_OUT = "held_out_rows.txt"
+ADOPTED = "adopt"
+FOREIGN = (watched.MADE_BY, ADOPTED)  # how a model is made that was trained elsewhere
 PACKAGES = ("scikit-learn", "numpy", "pandas")
 TOLERANT = ("numpy", "pandas")  # other versions of these read the same pickles
 TRAIN_AGAIN = "python training.py, then python deployment.py --force"
@@ -94,6 +96,11 @@ class Manifest(BaseModel):
     def rows_used(self) -> int:
         """The labelled rows it was trained on or judged by."""
         return self.rows_trained + self.rows_held_out
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the model was trained elsewhere, so that another kind must not replace it."""
+        return self.made_by in FOREIGN
 
     @property
     def is_watched(self) -> bool:
@@ -160,7 +167,7 @@ def positive_probability(pipeline: Any, features: pd.DataFrame) -> Floats:
 def dumps(pipeline: Any, name: str) -> bytes:
     """Serialise a pipeline: as skops if the file name ends in .skops, else as a pickle."""
     if Path(name).suffix == ".skops":
-        return bytes(_skops().dumps(pipeline))
+        return bytes(skops().dumps(pipeline))
     return pickle.dumps(pipeline, protocol=5)
 
 
@@ -185,9 +192,8 @@ def load(folder: Path, key: bytes) -> Model:
         if manifest.is_watched:
             return Model(Predictions.from_json(content), manifest)
         if Path(name).suffix == ".skops":
-            skops = _skops()
-            trusted = skops.get_untrusted_types(data=content)
-            return Model(skops.loads(content, trusted=trusted), manifest)
+            trusted = skops().get_untrusted_types(data=content)
+            return Model(skops().loads(content, trusted=trusted), manifest)
         return Model(pickle.loads(content), manifest)
     except UNREADABLE as error:
         raise ModelError(
@@ -258,9 +264,10 @@ def _installed(package: str) -> str:
         return "none"
 
 
-def _skops() -> Any:
+def skops() -> Any:
+    """Return the module of skops; ConfigError if it is not installed."""
     try:
         import skops.io
     except ImportError:
-        raise ConfigError("model_filename ends in .skops; run: pip install skops") from None
+        raise ConfigError("a model file ends in .skops; run: pip install skops") from None
     return skops.io

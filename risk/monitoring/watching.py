@@ -5,8 +5,10 @@ It is written like a challenger: the same files and signature, but a column inst
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,8 +95,7 @@ def completed(config: Config, ledger: Ledger, live: MonitoredRelease) -> Chosen 
     enough = max(MIN_ROWS, ENOUGH_LABELLED * len(rows))
     if len(labels) < enough or min_class_size(labels) < MIN_OF_A_CLASS:
         return None
-    waiting = ledger.ingestions.unassessed()
-    through = waiting[0].id - 1 if waiting else ledger.ingestions.last_id()
+    through = assessed_through(ledger)
     return Chosen(rows, parts, through, "the same drops, with their labels")
 
 
@@ -111,8 +112,30 @@ def write(
     cut, reason = watched.threshold(config, rows)
     record = TrainingRecord(rows, proba, proba >= cut, cut, None, pd.DataFrame(), kept)
     known = {"drops": [*chosen.parts], "made_at": ledger.now().isoformat()}
+    own = {
+        "estimator": watched.ESTIMATOR,
+        "parameters": {"probability": columns.probability, "drops": [*chosen.parts]},
+        "threshold_reason": reason,
+        "made_by": watched.MADE_BY,
+        "rows_chosen": chosen.reason,
+        "trained_through": chosen.through,
+        **model.environment(),
+    }
+    stands_for_it = (watched.FILE_NAME, predictions.to_json(**known).encode())
+    return write_challenger(config, ledger, record, stands_for_it, own)
+
+
+def write_challenger(
+    config: Config,
+    ledger: Ledger,
+    record: TrainingRecord,
+    named: tuple[str, bytes],
+    own: Mapping[str, Any],
+) -> Manifest:
+    """Write a model that nobody trained here, its `named` file first, its manifest last."""
+    columns, rows = config.columns, record.rows
     files = {
-        watched.FILE_NAME: predictions.to_json(**known).encode(),
+        named[0]: named[1],
         **monitored_release.files(record, config),
         model.HELD_OUT: b"",
     }
@@ -120,25 +143,19 @@ def write(
         store.write(config.model_folder / name, content)
     described = {"numeric", "categorical", "target", "positive_label", "negative_label"}
     manifest = Manifest(
-        model_name=watched.FILE_NAME,
+        model_name=named[0],
         created_at=ledger.now(),
         run_id=ledger.database.run_id,
         **columns.model_dump(include=described),
-        estimator=watched.ESTIMATOR,
-        parameters={"probability": columns.probability, "drops": [*chosen.parts]},
         random_seed=config.random_seed,
-        threshold=cut,
-        threshold_reason=reason,
-        made_by=watched.MADE_BY,
-        rows_chosen=chosen.reason,
+        threshold=record.threshold,
         rows_trained=len(rows),
         rows_held_out=0,
         rows_left_out=0,
-        trained_through=chosen.through,
         **monitored_release.origin(record, config),
-        held_out_scores=_promise(config, rows, proba, cut),
-        **model.environment(),
+        held_out_scores=_promise(config, rows, record.out_of_fold, record.threshold),
         files={name: model.digest(content) for name, content in files.items()},
+        **own,
     )
     signed = model.sign(manifest, store.signing_key(config))
     store.write(config.model_folder / model.MANIFEST, signed)
@@ -153,16 +170,28 @@ def _promise(config: Config, rows: pd.DataFrame, proba: Floats, cut: float) -> d
 
 
 def _of_file(config: Config, ledger: Ledger) -> pd.DataFrame:
-    """Read the reference file, as if it was an ingestion before the first."""
+    """Read the reference file; DataError if it has too few rows."""
     path = config.root / (config.model.reference_file or "")
-    rows, event_time = drops.read_whole(config, path), config.columns.event_time
+    rows = rows_of_file(config, ledger, path)
     if len(rows) < config.model.reference_rows:
         raise DataError(
             f"{config.name_of(path)} has {len(rows)} rows, model.reference_rows is "
             f"{config.model.reference_rows}"
         )
+    return rows
+
+
+def rows_of_file(config: Config, ledger: Ledger, path: Path) -> pd.DataFrame:
+    """Read rows to compare with, as if they were an ingestion before the first."""
+    rows, event_time = drops.read_whole(config, path), config.columns.event_time
     places = {INGESTION: np.zeros(len(rows), "int64"), PLACE: np.arange(len(rows))}
     rows = rows.assign(**{ROW_HASH: fingerprints(rows, event_time)}, **places)
     rows = with_moments(rows, event_time, ledger.now())
     came = pd.Series(0, rows.index, dtype="Int64").where(rows[config.columns.target].notna())
     return rows.assign(**{LABELLED_BY: came})
+
+
+def assessed_through(ledger: Ledger) -> int:
+    """Return the last ingestion that has been assessed; what came later is still to be."""
+    waiting = ledger.ingestions.unassessed()
+    return int(waiting[0].id) - 1 if waiting else ledger.ingestions.last_id()
