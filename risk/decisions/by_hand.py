@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", dest="show", action="store_true", help="list the releases")
     parser.add_argument(
-        "--like", type=Path, metavar="CSV", help="with --adopt: labelled rows it has not learnt"
+        "--like", type=Path, metavar="CSV", help="with --adopt: labelled rows it was not trained on"
     )
     parser.add_argument(
         "--trust", metavar="SHA256", help="with --adopt: the digest of the file, once you trust it"

@@ -48,7 +48,7 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
         growth=growth,
         through=max(ledger.ingestions.parts(), default=0),
     )
-    if manifest.is_foreign:
+    if config.watches_only or manifest.is_foreign:
         return policy.notify(choice)
     if choice.action is Response.RETRAIN:
         return retraining.consider(config, ledger, live, choice)

@@ -23,7 +23,7 @@ FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 
 
 class Wanted(NamedTuple):
-    """The file of a model, labelled rows it has not learnt, and the digest a person confirmed."""
+    """The file of a model, labelled rows it was not trained on, and the digest confirmed."""
 
     path: Path
     like: Path | None
@@ -43,7 +43,7 @@ def write(config: Config, ledger: Ledger, wanted: Wanted) -> Manifest:
     path, content = adoption.read(wanted.path)
     found = adoption.trusted(path, content, wanted.trust)
     if wanted.like is None:
-        raise UsageError("--adopt requires --like, a CSV file of labelled rows it has not learnt")
+        raise UsageError("--adopt requires --like, a CSV of labelled rows it was not trained on")
     fitted = adoption.fitted_to(found, config.columns)
     rows = ripe(watching.rows_of_file(config, ledger, wanted.like), config.columns.target)
     labels = rows[config.columns.target].to_numpy(dtype="int8")
