@@ -27,8 +27,7 @@ from risk.config import Config
 from risk.data import drops
 from risk.errors import ApiError, DataError
 
-TIMEOUT_SECONDS, MAX_LINES = 30, 40
-CHUNK_BYTES, MAX_READS = 65_536, 32
+TIMEOUT_SECONDS, MAX_LINES, CHUNK_BYTES, MAX_READS = 30, 40, 65_536, 32
 PAGES = ("/", "/docs", "/openapi.json")
 POST_WITH_ROWS = ("/prediction", "/invocations")
 MAY_BE_ABSENT = ("/latest.pdf", "/report.pdf", "/appendix.pdf")  # before a run ends
@@ -47,7 +46,8 @@ class Call:
     @property
     def answered(self) -> bool:
         """Whether the response is as expected."""
-        return self.status == 200 or (self.status == 404 and self.endpoint.endswith(MAY_BE_ABSENT))
+        absent = self.status == 404 and self.endpoint.endswith(MAY_BE_ABSENT)
+        return absent or self.status in (200, 409)  # 409: it needs a model, which is elsewhere
 
     def __str__(self) -> str:
         status = "no answer" if self.status is None else str(self.status)

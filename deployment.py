@@ -2,7 +2,9 @@
 
 Reads   the challenger, the champion, the test data, the newest labelled rows, open incidents
 Writes  the decision and its reason to the ledger; on "deploy" a release below
-        prod_deployment_path, made live by one rename; on --rollback only that rename
+        prod_deployment_path, made live by one rename; on --rollback only that rename;
+        on --new-reference a release with the newest rows as the reference of predictions
+        that are made elsewhere; on --adopt a release of a model trained elsewhere
 Exits   0 success (also: the champion stays), 64 no such release, 65 unusable test data,
         69 database unavailable, 74 storage error, 75 another run is in progress, 76 no trusted
         model, 78 invalid configuration
@@ -10,27 +12,29 @@ Exits   0 success (also: the champion stays), 64 no such release, 65 unusable te
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 from risk import cli, store
 from risk.config import Config
-from risk.data import drops
-from risk.decisions import damage
+from risk.decisions import by_hand, publishing
 from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode, VerdictCode
 from risk.decisions.gate import Ruling, Verdict
 from risk.decisions.rollback_watch import Failure
-from risk.errors import ModelError, UnknownName
 from risk.explain import reasons, run_line
 from risk.ledger.database import Record
 from risk.ledger.decisions import Judgement
 from risk.ledger.ledger import Ledger
-from risk.models import evaluation, model, releases
-from risk.models.evaluation import Scorecard
+from risk.models import model, releases
 from risk.models.model import Model
+from risk.models.watched import require_model
+from risk.monitoring import adopting, monitored_release, watching
+from risk.monitoring.adopting import Wanted
+from risk.monitoring.monitored_release import MonitoredRelease
+from risk.monitoring.watching import Chosen
 
 BY_HAND = Grounds(ReasonCode.BY_HAND, {})
 
@@ -66,6 +70,7 @@ def decide(
 
     `through` is the last ingestion the decision considers; `why` is the reason for the challenger.
     """
+    require_model(config, "there is no challenger to compare")
     releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
     challenger = model.load(config.model_folder, store.signing_key(config))
     verdict = decisions.judge(config, ledger, challenger, first_look=first_look)
@@ -76,12 +81,48 @@ def decide(
     return _deploy(config, ledger, challenger, ruling, through=through)
 
 
+def watch(config: Config, ledger: Ledger) -> Deployment | None:
+    """Commit the first reference of predictions made elsewhere, or the same with its labels.
+
+    None if there is nothing to do, or if rows are still missing.
+    """
+    live, kept = releases.live_version(config.deployment_folder), None
+    if live is None:
+        chosen = watching.first(config, ledger)
+    else:
+        kept = monitored_release.load(config)
+        chosen = watching.completed(config, ledger, kept)
+    if chosen is None:
+        return None
+    return refer(config, ledger, chosen, ReasonCode.REFERENCE, kept=kept)
+
+
+def refer(
+    config: Config,
+    ledger: Ledger,
+    chosen: Chosen,
+    why: ReasonCode,
+    *,
+    kept: MonitoredRelease | None = None,
+) -> Deployment:
+    """Commit a new reference of predictions made elsewhere."""
+    manifest = watching.write(config, ledger, chosen, kept=kept)
+    facts = {"rows": manifest.rows_trained, "chosen": manifest.rows_chosen}
+    return _deploy_untried(config, ledger, Ruling(Action.DEPLOY, Grounds(why, facts)))
+
+
 def force(config: Config, ledger: Ledger) -> Deployment:
     """Commit the deployment of the challenger, regardless of the gate."""
-    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
-    challenger = model.load(config.model_folder, store.signing_key(config))
+    require_model(config, "no challenger can be deployed")
     verdict = Verdict(deploy=True, proven=False, verdict=VerdictCode.FORCED)
     ruling = Ruling(Action.DEPLOY, Grounds(ReasonCode.FORCED, {}), verdict)
+    return _deploy_untried(config, ledger, ruling)
+
+
+def _deploy_untried(config: Config, ledger: Ledger, ruling: Ruling) -> Deployment:
+    """Deploy what is in place of the challenger without asking the gate."""
+    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
+    challenger = model.load(config.model_folder, store.signing_key(config))
     through = challenger.manifest.trained_through
     return _deploy(config, ledger, challenger, ruling, through=through)
 
@@ -91,7 +132,7 @@ def _deploy(
 ) -> Deployment:
     version = ledger.releases.last_version() + 1
     proven = bool(ruling.verdict and ruling.verdict.proven)
-    release = _publish(config, challenger, version) | {"proven": proven}
+    release = publishing.publish(config, challenger, version) | {"proven": proven}
     answered = decisions.answered(config, ledger, challenger.manifest)
     ruling = replace(ruling, version=version, release=release, answered=answered)
     return record(ledger, ruling, through=through)
@@ -133,7 +174,7 @@ def run(
         return releases.listed(ledger.releases.history(), releases.live_version(root))
     with ledger.runs.stage("deployment"):
         if rollback is not None:
-            decided = _decide_rollback(config, ledger, rollback)
+            decided = record(ledger, by_hand.rollback(config, ledger, rollback))
         else:
             decided = force(config, ledger) if by_force else decide(config, ledger)
         if decided.version is not None:
@@ -142,61 +183,32 @@ def run(
     return decided
 
 
-def _publish(config: Config, challenger: Model, version: int) -> dict[str, object]:
-    """Publish the challenger with the record of its data and its score."""
-    rows = drops.read_whole(config, config.test_data)
-    estimates = evaluation.score(challenger, rows, config=config)
-    scores = Scorecard(f"release {version}", config.name_of(config.test_data), estimates)
-    folder, manifest = config.model_folder, challenger.manifest
-    record = config.ingested_folder / config.compilation_record_filename
-    files = {name: model.read_checked(folder, name, manifest) for name in manifest.files}
-    files[config.score_filename] = scores.to_csv().encode()
-    files[config.compilation_record_filename] = store.read(record)
-    digests = {name: model.digest(content) for name, content in files.items()}
-    complete = manifest.model_copy(
-        update={"version": version, "files": digests, "test_scores": estimates}
-    )
-    files[model.MANIFEST] = model.sign(complete, store.signing_key(config)).encode()
-    releases.publish(config.deployment_folder, version, files)
-    return {
-        "model_sha256": challenger.sha256,
-        "rows_trained": manifest.rows_trained,
-        "manifest": complete.model_dump_json(),
-    }
+def adopt_model(config: Config, ledger: Ledger, wanted: Wanted) -> Deployment:
+    """Commit the deployment of a model trained elsewhere."""
+    manifest = adopting.write(config, ledger, wanted)
+    grounds = Grounds(ReasonCode.ADOPTED, manifest.parameters)
+    return _deploy_untried(config, ledger, Ruling(Action.DEPLOY, grounds))
 
 
-def _decide_rollback(config: Config, ledger: Ledger, version: int) -> Deployment:
-    root = config.deployment_folder
-    live = releases.live_version(root)
-    if live is None:
-        raise ModelError("no release is deployed, so there is nothing to roll back")
-    target = version or max((v for v in releases.versions(root) if v < live), default=0)
-    if not target:
-        raise UnknownName(f"there is no release before {live}; --list shows the releases")
-    damage.require_usable(config, ledger, target)
-    grounds = Grounds(ReasonCode.ROLLED_BACK_BY_HAND, {"from": live, "to": target})
-    answered = decisions.answered_by_rollback(ledger, live)
-    return record(ledger, Ruling(Action.ROLLBACK, grounds, version=target, answered=answered))
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this stage."""
-    parser.add_argument(
-        "--rollback",
-        type=cli.row_number,
-        nargs="?",
-        const=0,
-        metavar="VERSION",
-        help="make an earlier release live again (default: the previous one)",
-    )
-    parser.add_argument("--list", dest="show", action="store_true", help="list the releases")
-    parser.add_argument(
-        "--force",
-        dest="by_force",
-        action="store_true",
-        help="deploy the challenger regardless of the gate; this is recorded",
-    )
+def from_options(
+    config: Config, ledger: Ledger, *, new_reference: bool, adopt: Path | None, **options: Any
+) -> Deployment | str:
+    """Do what the options of the command line request."""
+    wanted = Wanted.of(adopt, options.pop("like"), options.pop("trust"))
+    if not new_reference and wanted is None:
+        return run(config, ledger, **options)
+    with ledger.runs.stage("deployment"):
+        if wanted is not None:
+            decided = adopt_model(config, ledger, wanted)
+        else:
+            chosen = watching.newest(config, ledger)
+            decided = refer(config, ledger, chosen, ReasonCode.NEW_REFERENCE)
+        carry_out(config, decided.version or 0)
+        ledger.decisions.complete(decided.decision_id)
+    return decided
 
 
 if __name__ == "__main__":
-    cli.main(run, __doc__, add_options=add_options, access=cli.unless("show", "read"))
+    cli.main(
+        from_options, __doc__, add_options=by_hand.add_options, access=cli.unless("show", "read")
+    )

@@ -48,7 +48,7 @@ class Diagnosis(cli.Result):
     def __str__(self) -> str:
         titles = {
             "incidents": "Incidents, open and resolved",
-            "predictions": "Predictions of the live model on the test data",
+            "predictions": "Predictions of the live model",
             "statistics": "Accepted rows, column by column",
             "timings": "Seconds per stage",
             "dependencies": "Dependencies",
@@ -80,7 +80,7 @@ def run(
         )
     champion = releases.load_champion(config)
     rows = part_files.read(config, ledger, ledger.ingestions.parts())
-    test_data = drops.read_whole(config, config.test_data)
+    test_data = rows if config.watches_only else drops.read_whole(config, config.test_data)
     return Diagnosis(
         incidents=ledger.incidents.history(),
         predictions=evaluation.predict(champion, test_data, config.columns.identifier),

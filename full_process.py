@@ -35,10 +35,10 @@ from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode
 from risk.decisions.gate import Ruling
 from risk.errors import ApiError, DataError
-from risk.explain import reasons, run_line, sentences
+from risk.explain import reasons, run_line
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
-from risk.monitoring import drill, monitored_release
+from risk.models import releases
+from risk.monitoring import drill, monitored_release, watching
 from risk.monitoring import run as monitoring
 from risk.notify.send import register_recipients, send_notifications
 
@@ -92,10 +92,11 @@ def process(config: Config, ledger: Ledger) -> Outcome:
     resumed = resume_interrupted(config, ledger)
     ingested = ingestion.run(config, ledger)
     intakes, failures = ingested.intakes, ingested.out_of_reach
+    resumed += watch_elsewhere(config, ledger) if config.watches_only else []
     live = releases.live_version(config.deployment_folder)
     seen = monitoring.assess(config, ledger, describe=reasons.WRITER) if live else None
     batch = ledger.ingestions.pending()
-    if not batch:
+    if not batch or (config.watches_only and not live):
         late = monitoring.note_arrival(config, ledger, describe=reasons.WRITER) if live else []
         alarms = [f"Alarm: {alarm.detail}" for alarm in [*(seen.alarms if seen else []), *late]]
         line = run_line.of_run(intakes, first=[*resumed, *alarms], failures=failures)
@@ -117,6 +118,13 @@ def train_first_release(config: Config, ledger: Ledger, *, through: int) -> Depl
         grounds = Grounds(ReasonCode.FIRST_MODEL, {})
         decided = deployment.decide(config, ledger, through, why=grounds)
     return finish_deployment(config, ledger, decided)
+
+
+def watch_elsewhere(config: Config, ledger: Ledger) -> list[str]:
+    """Make the reference of predictions made elsewhere, once there are enough rows or labels."""
+    if decided := deployment.watch(config, ledger):
+        return [str(finish_deployment(config, ledger, decided)).partition("\n")[0]]
+    return watching.waiting(config, ledger)
 
 
 def handle_incidents(config: Config, ledger: Ledger, *, through: int) -> Deployment:
@@ -150,8 +158,7 @@ def finish_deployment(config: Config, ledger: Ledger, decided: Deployment) -> De
         return decided
     deployment.carry_out(config, decided.version)
     log.info(reporting.draw(config, ledger))
-    has_challenger = (config.model_folder / model.MANIFEST).exists()
-    log.info(scoring.run(config, ledger, name="challenger" if has_challenger else "champion"))
+    log.info(scoring.score_deployed(config, ledger))
     with ledger.runs.stage("api_calls"), app.answering(config) as (url, key):
         calls = api_calls.run(config, url=url, key=key)
     log.info(calls)
@@ -185,10 +192,7 @@ def rehearse(config: Config, ledger: Ledger) -> Outcome:
     if not releases.live_version(config.deployment_folder):
         return Outcome(f"{taken}; {decisions.rehearse_first(config, rows)}")
     found = monitoring.rehearse(config, ledger, rows)
-    would = f"would act on: {sentences.worst(found.alarms)}"
-    if not found.alarms:
-        would = f"would keep the champion: {reasons.of_strongest(found.facts)}"
-    return Outcome(f"{taken}; {would}", drift=bool(found.alarms))
+    return Outcome(f"{taken}; {run_line.of_rehearsal(found)}", drift=bool(found.alarms))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -17,9 +17,10 @@ from risk.config import Config
 from risk.data import drops
 from risk.errors import UsageError
 from risk.ledger.ledger import Ledger
-from risk.models import evaluation, model, releases
+from risk.models import evaluation, model, releases, watched
 from risk.models.evaluation import Scorecard
 from risk.models.model import Model
+from risk.models.watched import require_model
 
 
 def evaluate(config: Config, trusted: Model, name: str, data: Path | None = None) -> Scorecard:
@@ -46,6 +47,8 @@ def run(
     config: Config, ledger: Ledger, *, name: str = "challenger", data: Path | None = None
 ) -> Scorecard:
     """Score and record; for the challenger on the test data also write latest_score.csv."""
+    if data is None:
+        require_model(config, "there are no test data to score on; name a file with --data")
     with ledger.runs.stage("scoring"):
         trusted = model.load(find_model(config, name), store.signing_key(config))
         scores = evaluate(config, trusted, name, data)
@@ -54,6 +57,18 @@ def run(
         ledger.scores.record([scored | row for row in scores.as_rows()])
         if name == "challenger" and data is None:
             store.write(config.model_folder / config.score_filename, scores.to_csv())
+    return scores
+
+
+def score_deployed(config: Config, ledger: Ledger) -> Scorecard:
+    """Score what was just deployed; of predictions made elsewhere record what they promise."""
+    if not config.watches_only:
+        has_challenger = (config.model_folder / model.MANIFEST).exists()
+        return run(config, ledger, name="challenger" if has_challenger else "champion")
+    live = releases.load_champion(config)
+    scores = Scorecard("champion", watched.REFERENCE_ROWS, live.manifest.held_out_scores)
+    scored = {"model_sha256": live.sha256, "version": live.manifest.version}
+    ledger.scores.record([scored | row for row in scores.as_rows()])
     return scores
 
 

@@ -29,6 +29,7 @@ from risk.models.dating import Change, is_since
 from risk.models.fitting import Fitted, fit, is_enough
 from risk.models.model import Manifest
 from risk.models.training_data import Split
+from risk.models.watched import require_model
 from risk.monitoring import monitored_release
 from risk.monitoring.monitored_release import MonitoredRelease, TrainingRecord
 from risk.monitoring.reference import PREDICTION
@@ -82,6 +83,7 @@ def run(
     `since` is when a change began. If a model fitted to the rows since then
     predicts them significantly better than a model fitted to all rows, only these are used.
     """
+    require_model(config, "nothing can be trained")
     with ledger.runs.stage("training"):
         split = training_data.split(config, ledger, since=since)
         if how in ("retrain", "refresh"):

@@ -29,6 +29,7 @@ from pydantic import (
 
 from risk import overrides
 from risk.errors import ConfigError
+from risk.overrides import days_per_alarm
 
 FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=300)]
@@ -60,19 +61,6 @@ ESTIMATORS = (
 DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-DAYS_PER = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
-BUDGET_IN_WORDS = re.compile(
-    r"(?P<alarms>\d+(\.\d+)?)( false alarms?)? (per|in|a|every) "
-    r"((?P<periods>\d+(\.\d+)?) )?(?P<unit>day|week|month|quarter|year)s?"
-)
-
-
-def days_per_alarm(words: str) -> float:
-    """Return the days between two false alarms; ValueError if the text cannot be parsed."""
-    read = BUDGET_IN_WORDS.fullmatch(words.strip().lower())
-    if read is None or not float(read["alarms"]) or not float(read["periods"] or 1):
-        raise ValueError(f'must read like "1 per 90 days" or "2 per year", not {words!r}')
-    return DAYS_PER[read["unit"]] * float(read["periods"] or 1) / float(read["alarms"])
 
 
 def _plain_label(label: Any) -> Any:
@@ -215,6 +203,12 @@ class Columns(Section):
     """Column with the time of a row (ISO 8601), which late labels are matched by."""
     other: tuple[ColumnName, ...] = Field((), examples=[["comment"]])
     """Columns that every file has and that are stored but not used by the model."""
+    probability: ColumnName | None = Field(None, examples=["churn_probability"])
+    """Column with the probability that a model elsewhere predicted, with `model.source` set to
+    predictions.
+    """
+    decision: ColumnName | None = Field(None, examples=["flagged"])
+    """Column with the label that a model elsewhere predicted."""
     allowed_ranges: dict[str, tuple[float | None, float | None]] = {}
     """Lowest and highest allowed value of numeric features; null is no limit. A row outside is
     quarantined.
@@ -237,14 +231,25 @@ class Columns(Section):
         return f"{self.target} = {self.negative_label}", f"{self.target} = {self.positive_label}"
 
     @property
+    def predicted(self) -> list[str]:
+        """The columns with what a model elsewhere predicted."""
+        return [name for name in (self.probability, self.decision) if name]
+
+    @property
+    def numbers(self) -> list[str]:
+        """The columns that are stored as numbers."""
+        return [*self.numeric, *([self.probability] if self.probability else [])]
+
+    @property
     def required(self) -> list[str]:
         """The columns every drop must have; labels may arrive late."""
         event_time = [self.event_time] if self.event_time else []
-        return [self.identifier, *event_time, *self.features, *self.other]
+        return [self.identifier, *event_time, *self.features, *self.predicted, *self.other]
 
     def of_labels(self, header: Container[str]) -> Self:
         """Return the columns of a drop that contains only late labels; its times are optional."""
         update: dict[str, Any] = {"numeric": (), "categorical": (), "other": ()}
+        update |= {"probability": None, "decision": None}
         if self.event_time not in header:
             update["event_time"] = None
         return self.model_copy(update=update | {"allowed_ranges": {}, "allowed_values": {}})
@@ -338,6 +343,23 @@ class Training(Section):
                 f"{', '.join(self.estimator_packages) or 'none'}"
             )
         return self
+
+
+class ModelSource(Section):
+    """Whether models are trained here, or predictions made elsewhere are watched."""
+
+    source: Literal["trained", "predictions"] = "trained"
+    """Models are trained here; or a model elsewhere wrote its predictions into the drops, and is
+    only watched.
+    """
+    threshold: Fraction | None = Field(None, examples=[0.4])
+    """Probability from which a model elsewhere predicts the positive label; by default that which
+    agrees best with `columns.decision`.
+    """
+    reference_rows: int = Field(1000, ge=50)
+    """Rows that later ones are compared with: the first drops that have so many together."""
+    reference_file: Path | None = Field(None, examples=["data/reference.csv"])
+    """File of the rows to compare with instead, with predictions and labels."""
 
 
 class Scoring(Section):
@@ -520,6 +542,7 @@ class Config(Section):
         {}, examples=[{"crm": {"table": "customers", "high_water_mark": "updated_at"}}]
     )
     """SQL tables or queries, by name, whose new rows are ingested like files."""
+    model: ModelSource = ModelSource()
     training: Training = Training()
     scoring: Scoring = Scoring()
     checks: Checks = Checks()
@@ -597,6 +620,11 @@ class Config(Section):
         return self.root / self.test_data_path / self.test_data_filename
 
     @property
+    def watches_only(self) -> bool:
+        """Whether the predictions of a model elsewhere are watched, and none is trained."""
+        return self.model.source == "predictions"
+
+    @property
     def model_folder(self) -> Path:
         """Where the challenger and the outputs of the stages are stored."""
         return self.root / self.output_model_path
@@ -634,6 +662,18 @@ class Config(Section):
     def _a_webhook_is_signed(self) -> Self:
         if self.webhook_url and not self.webhook_secret:
             raise ValueError("webhook_url requires webhook_secret; set RISK_WEBHOOK_SECRET")
+        return self
+
+    @model_validator(mode="after")
+    def _predictions_have_columns(self) -> Self:
+        columns, given = self.columns, "model.source is predictions, which requires"
+        if not self.watches_only:
+            if columns.predicted:
+                raise ValueError("columns.probability and columns.decision require model.source")
+        elif columns.probability is None:
+            raise ValueError(f"{given} columns.probability")
+        elif columns.decision is None and self.model.threshold is None:
+            raise ValueError(f"{given} columns.decision or model.threshold")
         return self
 
     @field_serializer("database_url")

@@ -3,6 +3,7 @@
 * RiskError             1  500  base class; a bug if raised directly
   - UsageError         64  400  the command or the request cannot be understood
   - UnknownName        64  404  the named object does not exist
+  - WatchedOnly        64  409  that needs a model, and the predictions are made elsewhere
   - DataError          65  422  the data cannot be used for this request
   - LedgerError        69  503  the database is unavailable or has another schema version
   - NoLedger           69  503  there is no ledger yet
@@ -33,6 +34,15 @@ class UnknownName(UsageError):
     """A request or command names a data set, release or drop that does not exist."""
 
     http_status = 404
+
+
+class WatchedOnly(UsageError):
+    """The request needs a model, but only predictions that are made elsewhere are watched."""
+
+    http_status = 409
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: model.source is predictions, so the model is elsewhere")
 
 
 class DataError(RiskError):

@@ -25,6 +25,11 @@ ENV_LINE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)")
 # cron jobs, systemd, docker and shells read these differently
 AMBIGUOUS = re.compile(r"^[\s\"']|\s$|\s#|[\\$`]")
 ADDRESS = re.compile(r"://|@|passw(or)?d=", re.IGNORECASE)
+DAYS_PER = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
+BUDGET_IN_WORDS = re.compile(
+    r"(?P<alarms>\d+(\.\d+)?)( false alarms?)? (per|in|a|every) "
+    r"((?P<periods>\d+(\.\d+)?) )?(?P<unit>day|week|month|quarter|year)s?"
+)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -147,3 +152,11 @@ def describe(path: Path, error: ValidationError) -> str:
 def _shown(text: object) -> str:
     """Mask text that looks like an address, which may contain a password or token."""
     return "***" if ADDRESS.search(str(text)) else str(text)
+
+
+def days_per_alarm(words: str) -> float:
+    """Return the days between two false alarms; ValueError if the text cannot be parsed."""
+    read = BUDGET_IN_WORDS.fullmatch(words.strip().lower())
+    if read is None or not float(read["alarms"]) or not float(read["periods"] or 1):
+        raise ValueError(f'must read like "1 per 90 days" or "2 per year", not {words!r}')
+    return DAYS_PER[read["unit"]] * float(read["periods"] or 1) / float(read["alarms"])

@@ -116,11 +116,18 @@ def check(
             faults.append((name, "control character", cells.str.contains(CONTROL_CHARACTERS)))
         if name in typed:
             continue
-        if name in columns.numeric:
+        if name in columns.predicted:
+            missing = cells.isin(["", *columns.missing_markers])
+            faults.append((name, "empty", missing))
+        if name in columns.numbers:
             numbers, broken = numerals.parse(cells, columns.missing_markers, decimal)
             typed[name] = numbers
             faults += [(name, rule, mask) for rule, mask in broken.items()]
             faults += _outside_range(name, numbers, columns)
+        elif name == columns.decision:
+            typed[name] = cells
+            unknown = ~is_label(cells, columns, decimal) & ~missing
+            faults.append((name, f"decision other than {_both(columns)}", unknown))
         else:
             typed[name] = cells.where(cells != "")
             faults += _unexpected_text(name, cells, columns)
@@ -154,6 +161,16 @@ def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
     is_footer = last[columns.target].isna() & ((n_known == 0) | is_total)
     n = int(is_footer[::-1].cumprod().sum())
     return n if n < len(last) else 0
+
+
+def is_label(cells: pd.Series[Any], columns: Columns, decimal: str = ".") -> pd.Series[bool]:
+    """Say which cells are one of the two labels."""
+    return is_positive(cells, columns, decimal) | _equals(cells, columns.negative_label, decimal)
+
+
+def is_positive(cells: pd.Series[Any], columns: Columns, decimal: str = ".") -> pd.Series[bool]:
+    """Say which cells are the positive label."""
+    return _equals(cells, columns.positive_label, decimal)
 
 
 def fingerprints(
@@ -243,7 +260,8 @@ def _separator_hint(header: Sequence[str]) -> str:
 def _outside_range(
     name: str, numbers: pd.Series[Any], columns: Columns
 ) -> list[tuple[str, str, pd.Series[bool]]]:
-    low, high = columns.allowed_ranges.get(name, (None, None))
+    default = (0.0, 1.0) if name == columns.probability else (None, None)
+    low, high = columns.allowed_ranges.get(name, default)
     is_finite, beyond = numbers.abs() < np.inf, f"beyond {MAX_NUMBER:g}"
     too_small = (beyond, (numbers < -MAX_NUMBER) & is_finite)
     too_large = (beyond, (numbers > MAX_NUMBER) & is_finite)

@@ -263,7 +263,7 @@ def parquet_bytes(rows: pd.DataFrame) -> bytes:
 def to_csv(rows: pd.DataFrame, columns: Columns) -> str:
     """Return typed rows as CSV: whole numbers without a decimal point, labels as configured."""
     shown = rows[columns.all].copy()
-    for name in columns.numeric:
+    for name in columns.numbers:
         numbers = rows[name]
         if (numbers.dropna() % 1 == 0).all() and (
             numbers.abs().max() < 2**53 or numbers.isna().all()
@@ -338,7 +338,7 @@ def _lost_key(config: Config, fault: str) -> str:
 
 
 def _part_schema(columns: Columns) -> pa.Schema:
-    kinds = dict.fromkeys(columns.numeric, pa.float64()) | {columns.target: pa.int8()}
+    kinds = dict.fromkeys(columns.numbers, pa.float64()) | {columns.target: pa.int8()}
     fields = [(name, kinds.get(name, pa.string())) for name in columns.all]
     return pa.schema([*fields, (ROW_HASH, pa.int64())])
 

@@ -37,7 +37,7 @@ api = APIBlueprint(
             description="classic endpoints on the live model, the data and the system",
         )
     ],
-    abp_responses=problems(400, 404, 422, 503, 507),
+    abp_responses=problems(400, 404, 409, 422, 503, 507),
 )
 
 

@@ -17,6 +17,7 @@ from risk.data import statistics
 from risk.explain.prediction_notes import risk_bands, warnings
 from risk.models import evaluation
 from risk.models.model import Floats
+from risk.models.watched import require_model
 from web import openapi, request_rows
 from web.model_endpoints import Named, answered
 from web.request_rows import CSV, JSON, Chunk, Deadline, Fault, Part, refuse
@@ -41,7 +42,7 @@ api = APIBlueprint(
     "predictions",
     __name__,
     abp_tags=[Tag(name="predictions", description="predictions of the live model")],
-    abp_responses=problems(400, 422, 503),
+    abp_responses=problems(400, 409, 422, 503),
 )
 
 
@@ -107,6 +108,7 @@ def _predict(
     config: Config, from_json: Callable[[Any, Columns, Api], Iterator[Part]]
 ) -> tuple[Live, Predicted]:
     """Read and check all rows of the body; predict them with one release within the deadline."""
+    require_model(config, "rows cannot be predicted")
     columns, limits = config.columns, config.api
     body = request_rows.read_body(columns, limits)
     deadline = Deadline(limits.max_seconds)

@@ -21,6 +21,7 @@ from risk.ledger.engines import Away
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.model import Model
+from risk.models.watched import require_model
 from risk.monitoring.reference import Reference
 
 NAME = "risk"
@@ -110,6 +111,8 @@ class Service:
     def dataset(self, name: str | None, *, default: Path) -> Path:
         """Return the path of a data set by name; the name itself is never used as a path."""
         if name is None:
+            if default == self.config.test_data:
+                require_model(self.config, "there are no test data; name a data set")
             return default
         known = self.known_datasets()
         if name not in known:

@@ -77,8 +77,11 @@ def _caught(examine: Callable[[Config], object], config: Config) -> Iterator[Fau
 
 
 def _settings(config: Config) -> None:
-    pipelines.build(config.columns, config.training, random_seed=config.random_seed)
-    for path in (config.input_folder, config.test_data):
+    needed = [config.input_folder]
+    if not config.watches_only:
+        pipelines.build(config.columns, config.training, random_seed=config.random_seed)
+        needed.append(config.test_data)
+    for path in needed:
         if not path.exists():
             raise ConfigError(f"{config.name_of(path)} does not exist; correct the settings")
 

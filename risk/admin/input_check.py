@@ -121,7 +121,8 @@ class _Found:
 def check(config: Config) -> InputCheck:
     """Read the test data and the new drops as a run would, and group what it would refuse."""
     tests, found, notes = _Found(), _Found(), list[str]()
-    _read_test_data(config, tests)
+    if not config.watches_only:
+        _read_test_data(config, tests)
     faults = [*tests.faults()]
     try:
         new, refused, skipped = _drops(config)
@@ -136,6 +137,8 @@ def check(config: Config) -> InputCheck:
     if found.n_of_labels:
         notes.append("whether late labels belong to known rows is checked by the run itself")
     is_first = releases.live_version(config.deployment_folder) is None
+    if config.watches_only:
+        return InputCheck(len(new), len(refused), faults, notes)
     if is_first and found.rows and not (tests.refused or tests.cells):
         try:
             n_rows = decisions.first_training(config, _as_accepted(config, found.rows))

@@ -14,7 +14,7 @@ import pandas as pd
 from risk import store
 from risk.config import Config
 from risk.data.dialect import ENCODINGS, SEPARATORS
-from risk.data.proposal import Proposal, propose
+from risk.data.proposal import Named, Proposal, propose
 from risk.errors import DataError, UsageError
 from risk.overrides import SECRETS
 
@@ -38,7 +38,7 @@ class Installation:
         return "\n".join(
             [
                 f"wrote {self.config_path}: {self._columns()}",
-                f"{self.n_rows:,} rows are in {INBOX}/, {self.n_test:,} are kept as test data; "
+                f"{self.n_rows:,} rows are in {INBOX}/, {self._use()}; "
                 f"what each column seems to be is in {NOTES}",
                 *(["please check:", *doubts] if doubts else []),
                 "next:",
@@ -79,6 +79,12 @@ class Installation:
         ]
         return "\n".join(lines)
 
+    def _use(self) -> str:
+        if self.found.model:
+            n_rows = self.found.model["reference_rows"]
+            return f"of which the first file with {n_rows:,} becomes the reference"
+        return f"{self.n_test:,} are kept as test data"
+
     def _columns(self) -> str:
         columns = self.found.columns
         return (
@@ -100,12 +106,23 @@ def add_options(parser: argparse.ArgumentParser, other: argparse._MutuallyExclus
     new.add_argument("--folder", type=Path, help="where to write (default: the folder of the CSV)")
     new.add_argument("--target", help="the column to predict (default: by its name and values)")
     new.add_argument("--identifier", help="the column that identifies a row (default: likewise)")
+    new.add_argument(
+        "--predictions",
+        metavar="COLUMN",
+        help="watch a model elsewhere: the column with the probability it predicted",
+    )
+    new.add_argument(
+        "--decision", metavar="COLUMN", help="with --predictions: the column with what it decided"
+    )
     new.add_argument("--force", action="store_true", help="replace an existing config.json")
 
 
 def from_options(*, init: Path | None, **options: Any) -> Installation | None:
     """Describe the file of --init, which needs no settings; None without it."""
-    own = {name: options[name] for name in ("folder", "target", "identifier", "force")}
+    names = {name: options[name] for name in Named._fields}
+    own = names | {name: options[name] for name in ("folder", "force")}
+    if names["decision"] and not names["predictions"]:
+        raise UsageError("--decision requires --predictions")
     if init is not None:
         return initialise(init, **own)
     if given := [f"--{name}" for name, value in own.items() if value]:
@@ -117,25 +134,27 @@ def initialise(
     path: Path,
     *,
     folder: Path | None = None,
-    target: str | None = None,
-    identifier: str | None = None,
     force: bool = False,
+    **names: str | None,
 ) -> Installation:
     """Describe a CSV file in a new config.json, which is written last, in its folder.
 
-    Rows go to the inbox, where the first run finds them; a fifth is kept as test data.
+    Rows go to the inbox, where the first run finds them; a fifth is kept as test data, unless
+    predictions made elsewhere are only watched.
     """
     folder = (folder or path.parent).resolve()
     config_path = folder / CONFIG
     if config_path.exists() and not force:
         raise UsageError(f"{config_path} exists; --force replaces it, --folder names another place")
-    found = propose(path, target=target, identifier=identifier)
+    found = propose(path, **names)
     settings = _settings(folder, found)
     is_test = _kept_for_tests(found)
     inbox, tests = folder / INBOX / f"{path.stem}.csv", folder / "data" / "test" / TEST_DATA
     if inbox.resolve() == path.resolve():
         raise UsageError(f"{path} is in the inbox already; name another --folder")
     for file, rows in ((inbox, found.rows[~is_test]), (tests, found.rows[is_test])):
+        if rows.empty:
+            continue
         file.parent.mkdir(parents=True, exist_ok=True)
         store.write(
             file, rows.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
@@ -157,6 +176,7 @@ def _settings(folder: Path, found: Proposal) -> dict[str, Any]:
         "output_model_path": "models",
         "prod_deployment_path": "deployment",
         "columns": found.columns,
+        "model": found.model,
         "ingestion": {
             "separator": found.dialect.separator,
             "decimal": found.dialect.decimal,
@@ -168,8 +188,13 @@ def _settings(folder: Path, found: Proposal) -> dict[str, Any]:
 
 
 def _kept_for_tests(found: Proposal) -> pd.Series[bool]:
-    """Choose labelled rows for tests: the newest fifth, or else a fifth by a hash of the key."""
+    """Choose labelled rows for tests: the newest fifth, or else a fifth by a hash of the key.
+
+    None if no model is trained.
+    """
     columns, rows = found.columns, found.rows
+    if found.model:
+        return pd.Series(False, rows.index)
     labels = rows[columns["target"]]
     known = labels.isin([str(columns[name]) for name in ("positive_label", "negative_label")])
     if columns["event_time"]:

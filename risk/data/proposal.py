@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,17 @@ MAX_CODES = 10  # whole numbers with so few values are more often codes than qua
 MAX_LEVELS = 0.2  # share of rows above which different texts are no categories
 MIN_LEVELS = 50
 LEAKING_AUC = 0.99
+REFERENCE_ROWS, MIN_REFERENCE_ROWS = 1000, 50
 OTHER_DATE = r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?"
+
+
+class Named(NamedTuple):
+    """The columns that the user names."""
+
+    target: str | None = None
+    identifier: str | None = None
+    predictions: str | None = None
+    decision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class Proposal:
 
     dialect: Dialect
     columns: dict[str, Any]
+    model: dict[str, Any]
     rows: pd.DataFrame
     notes: tuple[str, ...]
     doubts: tuple[str, ...]
@@ -67,18 +78,24 @@ class _Findings:
         return _as_numbers(self.cells(name), self.decimal)
 
 
-def propose(path: Path, *, target: str | None = None, identifier: str | None = None) -> Proposal:
+def propose(path: Path, **names: str | None) -> Proposal:
     """Look at a CSV file and propose its settings; raise DataError if it cannot be used."""
+    named = Named(**names)
     dialect, text = read(path)
     found = _Findings(text, dialect.decimal)
-    for named, option in ((target, "--target"), (identifier, "--identifier")):
-        if named is not None and named not in text:
-            raise DataError(f"{option}: {path.name} has no column {named!r}; it has {list(text)}")
-    label = target or _target(found)
-    negative, positive = _labels(found, label)
-    known = _identifier(found, label, identifier)
-    roles = _roles(found, [name for name in found.names if name not in (label, known)])
-    for name in _leaks(found, roles, found.text[label] == positive):
+    for option, name in named._asdict().items():
+        is_later = option == "target" and named.predictions  # labels may come in other files
+        if name is not None and name not in text and not is_later:
+            raise DataError(f"--{option}: {path.name} has no column {name!r}; it has {list(text)}")
+    elsewhere = [name for name in (named.predictions, named.decision) if name]
+    label = named.target or _target(found, besides=elsewhere)
+    negative, positive = _labels(found, label if label in text else named.decision)
+    known = _identifier(found, label, named.identifier)
+    taken = {label, known, *elsewhere}
+    roles = _roles(found, [name for name in found.names if name not in taken])
+    model = _model(found, named) if named.predictions else {}
+    is_positive = found.text[label] == positive if label in text else pd.Series(False, text.index)
+    for name in _leaks(found, roles, is_positive) if is_positive.any() else ():
         found.doubts.append(
             f"{name} alone predicts {label} almost perfectly (AUC above {LEAKING_AUC}): it is "
             "probably known only afterwards, so the model does not use it. If it is known in "
@@ -103,20 +120,40 @@ def propose(path: Path, *, target: str | None = None, identifier: str | None = N
         "missing_markers": markers,
         **of_role,
     }
+    if model:
+        columns |= {"probability": named.predictions, "decision": named.decision}
     if not (of_role["numeric"] or of_role["categorical"]):
         raise DataError(f"{path.name}: no column can serve as a feature")
-    return Proposal(dialect, columns, found.text, tuple(found.notes), tuple(found.doubts))
+    return Proposal(dialect, columns, model, found.text, tuple(found.notes), tuple(found.doubts))
 
 
 def _as_numbers(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
     return pd.to_numeric(with_points(cells, decimal), errors="coerce")
 
 
-def _target(found: _Findings) -> str:
+def _model(found: _Findings, named: Named) -> dict[str, Any]:
+    """Describe the model elsewhere by its predictions."""
+    numbers = found.numbers(str(named.predictions))
+    if not numbers.between(0, 1).all():
+        raise DataError(f"--predictions: {named.predictions} has values that are no probabilities")
+    own: dict[str, Any] = {"source": "predictions", "threshold": None}
+    own["reference_rows"] = max(min(REFERENCE_ROWS, len(found.text)), MIN_REFERENCE_ROWS)
+    found.notes.append(f"{named.predictions}: probability that a model elsewhere predicted")
+    if named.decision:
+        found.notes.append(f"{named.decision}: its decision, from which its threshold is found")
+    else:
+        own["threshold"] = 0.5
+        found.doubts.append("the threshold is a guess: 0.5; set model.threshold, or use --decision")
+    return own
+
+
+def _target(found: _Findings, *, besides: Sequence[str] = ()) -> str:
     """Choose a column of two values; by its name, or else the last one."""
-    binary = [name for name in found.names if found.cells(name).nunique() == 2]
+    names = [name for name in found.names if name not in besides]
+    binary = [name for name in names if found.cells(name).nunique() == 2]
     if not binary:
-        raise DataError("no column has exactly two values, so none can be the target")
+        later = "; name that of later labels with --target" if besides else ""
+        raise DataError(f"no column has exactly two values, so none can be the target{later}")
     rank = {name: place for place, name in enumerate(TARGETS)}
     named = [
         (rank[word], name)
@@ -134,8 +171,11 @@ def _target(found: _Findings) -> str:
     return chosen
 
 
-def _labels(found: _Findings, target: str) -> tuple[str, str]:
+def _labels(found: _Findings, target: str | None) -> tuple[str, str]:
     """Return the negative and the positive label of a target."""
+    if target is None:
+        found.doubts.append("the labels are a guess, 0 and 1: no column has any yet")
+        return "0", "1"
     counts = found.cells(target).value_counts()
     if len(counts) != 2:
         shown = ", ".join(map(str, counts.index[:5]))

@@ -52,6 +52,10 @@ class ReasonCode(StrEnum):
     ROLLED_BACK_BY_HAND = "rolled_back_by_hand"
     DAMAGED = "damaged"
     RESTORED = "restored"
+    REFERENCE = "reference"
+    NEW_REFERENCE = "new_reference"
+    WATCHED = "watched"
+    ADOPTED = "adopted"
 
 
 QUIET = (ReasonCode.NO_INCIDENT, ReasonCode.SOUND_AGAIN)

@@ -15,6 +15,7 @@ from typing import Any
 
 from risk import store
 from risk.config import Config
+from risk.decisions import publishing
 from risk.decisions.codes import Grounds, ReasonCode
 from risk.decisions.rollback_watch import Failure
 from risk.errors import ModelError, StorageError
@@ -132,7 +133,7 @@ def _signed_manifest(config: Config, recorded: dict[str, Any], version: int) -> 
 def _copies(config: Config, version: int, name: str, manifest: Manifest) -> Iterator[bytes]:
     """Yield each candidate for the content of a file."""
     if name == config.score_filename and manifest.test_scores:
-        dataset = config.name_of(config.test_data)
+        dataset = publishing.tested_on(config, manifest)
         yield Scorecard(f"release {version}", dataset, manifest.test_scores).to_csv().encode()
     for folder in _folders(config, version):
         if (content := _read(folder / name)) is not None:

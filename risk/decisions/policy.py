@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from risk.config import Policy
 from risk.decisions.codes import Action, Grounds, ReasonCode, Response
 from risk.ledger.findings import BESIDE_A_FAULT
+from risk.models import model, watched
 from risk.models.dating import Change
 from risk.models.model import Manifest
 from risk.models.recalibration import Offer
@@ -90,6 +91,14 @@ def choose(
     return Choice(Response.ASK, Grounds(ReasonCode.NO_REMEDY, known))
 
 
+def notify(choice: Choice) -> Choice:
+    """Ask a person instead of training or adjusting a model that is made elsewhere."""
+    if choice.action in (Response.NOTHING, Response.ASK):
+        return choice
+    grounds = replace(choice.grounds, code=ReasonCode.WATCHED)
+    return replace(choice, action=Response.ASK, grounds=grounds)
+
+
 def answered(open_incidents: Sequence[Any], challenger: Manifest, policy: Policy) -> list[int]:
     """Return the incidents that are over once a challenger is live.
 
@@ -97,7 +106,9 @@ def answered(open_incidents: Sequence[Any], challenger: Manifest, policy: Policy
     seen for so long that they are normal; an adjusted one answers its calibration. A feed that
     seems broken, a refused file or a late drop is nothing a model could answer.
     """
-    if challenger.made_by != "retrain":
+    if challenger.made_by == watched.MADE_BY and challenger.reference_of is not None:
+        return []  # the same rows, with their labels
+    if challenger.made_by not in ("retrain", *model.FOREIGN):
         answers = incidents.of_kind(open_incidents, ["calibration_drift"])
     else:
         broken = [i for i in open_incidents if i.kind == "data_quality"]

@@ -53,6 +53,8 @@ def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failu
     score of the one before to be better. What a rollback made live is not on probation, so none
     follows another.
     """
+    if monitored.champion.manifest.is_watched:
+        return None  # the one before it is an earlier reference of the same predictions
     deployed = ledger.decisions.last("deploy", "rollback")
     live = monitored.champion.manifest.version or 0
     days = timedelta(days=config.policy.watch_days)

@@ -59,6 +59,8 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
         growth=growth,
         through=max(ledger.ingestions.parts(), default=0),
     )
+    if config.watches_only or manifest.is_foreign:
+        return policy.notify(choice)
     if choice.action is Response.RETRAIN:
         return retraining.consider(config, ledger, live, choice)
     if choice.action is Response.JUDGE and retraining.is_older(config, choice.since):
@@ -68,6 +70,8 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
 
 def rehearse_first(config: Config, rows: pd.DataFrame) -> str:
     """Say whether a run would train a first model on rows."""
+    if config.watches_only:
+        return "would make a reference, if there are enough rows, and watch the others"
     try:
         n_rows = first_training(config, rows)
     except RiskError as error:

@@ -21,6 +21,7 @@ from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.attribution import Contributions, attribute_row
 from risk.models.model import Model
+from risk.models.watched import require_model
 from risk.monitoring.profile import Column
 from risk.monitoring.reference import Reference
 from risk.schema import shorten
@@ -122,6 +123,7 @@ def explain(
     config: Config, ledger: Ledger, identifier: str, *, champion: Model | None = None
 ) -> Explanation:
     """Explain what the live model, or another `champion`, says of a customer's last row."""
+    require_model(config, "a prediction cannot be explained")
     known = find_latest(config, ledger, identifier)
     memory = remember(config, champion or releases.load_champion(config))
     manifest = memory.model.manifest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from risk.decisions.codes import Action
+from risk.decisions.codes import Action, ReasonCode
 from risk.explain import plain_words, reasons, sentences
 from risk.explain.plain_words import counted, day
 from risk.explain.snapshot import Row, Snapshot
@@ -85,6 +85,8 @@ def decided(decision: Row, snapshot: Snapshot) -> list[str]:
         case Action.ASK:
             done = "asked for a decision, and did not train on the new data"
             done = "asked for approval to change the model" if comparison else done
+            if decision.get("reason_code") == ReasonCode.WATCHED:
+                done = "asked for a decision, as the model is trained elsewhere"
         case _ if comparison:
             done = "compared a new model with the live one, and kept the live one"
         case _:

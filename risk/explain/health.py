@@ -11,7 +11,7 @@ from typing import Literal
 
 from risk.explain import events, plain_words, score_change
 from risk.explain.plain_words import ADVICE, ESTIMATED, MEASURED, PROMISED, day, sentence
-from risk.explain.snapshot import Row, Snapshot
+from risk.explain.snapshot import Row, Snapshot, is_watched
 
 Fitness = Literal["fit", "fit with care", "too little data", "not fit"]
 HEADLINES: dict[Fitness, str] = {
@@ -114,7 +114,8 @@ def _of_incidents(snapshot: Snapshot) -> list[Concern]:
         words = f"Something is odd about the data: {_subjects(odd)}."
         concerns.append(Concern(words, ADVICE["data_quality"]))
     if moved := [i for i in others if i not in odd]:
-        words = f"The data differ from the training data: {_subjects(moved)}."
+        known = "reference" if is_watched(snapshot.release) else "training data"
+        words = f"The data differ from the {known}: {_subjects(moved)}."
         concerns.append(Concern(words, ADVICE["data_drift"]))
     return concerns
 
@@ -139,7 +140,7 @@ def _asked_about(snapshot: Snapshot) -> list[Row]:
 
 def _of_the_release(snapshot: Snapshot) -> list[Concern]:
     release = snapshot.release
-    if release is None or release["proven"]:
+    if release is None or release["proven"] or is_watched(release):
         return []
     words = f"Release {release['version']} was never proven better than the one before it."
     if release["version"] == 1:
@@ -223,7 +224,8 @@ def _score(snapshot: Snapshot) -> list[str]:
     elif score := newest.get(ESTIMATED):
         said.append(f"{plain_words.score(score)} estimated for {score['n']:,} rows without labels")
     if score := newest.get(PROMISED):
-        said.append(f"{plain_words.score(score)} on {score['n']:,} rows of test data")
+        rows = plain_words.rows_of(score["dataset"])
+        said.append(f"{plain_words.score(score)} on {score['n']:,} {rows}")
     measured = [f"{plain_words.metric(snapshot.metric)} is {'; '.join(said)}."] if said else []
     why = score_change.in_short(snapshot.score_change)
     advice = score_change.advice(snapshot.score_change)

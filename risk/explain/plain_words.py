@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from risk.models.watched import REFERENCE_ROWS
 from risk.monitoring.detector import DOMAIN
 from risk.monitoring.findings import OF_DATA
 from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION
@@ -120,6 +121,11 @@ def details(words: Sequence[str], *, most: int) -> str:
     """Write what has commas of its own, and how much more there is."""
     rest = len(words) - most
     return "; ".join(words[:most]) + (f" (and {rest} more)" if rest > 0 else "")
+
+
+def rows_of(dataset: str) -> str:
+    """Return what the rows of a promise are called."""
+    return "rows of the reference" if dataset == REFERENCE_ROWS else "rows of test data"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -67,6 +67,14 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
         f"The files of the live release were damaged ({facts['fault']}) and were restored from "
         "undamaged copies."
     ),
+    ReasonCode.REFERENCE: lambda facts: _reference(facts),
+    ReasonCode.NEW_REFERENCE: lambda facts: f"A person declared it. {_reference(facts)}",
+    ReasonCode.ADOPTED: lambda facts: (
+        f"A person adopted {facts['file']}, which was trained elsewhere and is unproven here."
+    ),
+    ReasonCode.WATCHED: lambda _: (
+        "The model is trained elsewhere, so a person has to decide what to do about it."
+    ),
     ReasonCode.ROLLED_BACK_BY_HAND: lambda facts: (
         f"A person went back from release {facts['from']}."
     ),
@@ -234,6 +242,10 @@ def _without_evidence(decision: Row, comparison: Row) -> str:
     if comparison["because_drifted"]:
         return "The champion has drifted and the challenger is not worse, so it goes live unproven."
     return "Approval is needed." if decision["action"] == Action.ASK else "The champion stays."
+
+
+def _reference(facts: Row) -> str:
+    return f"Predictions are compared with {facts['chosen']}: {counted(facts['rows'], 'row')}."
 
 
 def _few_rows_since(facts: Row) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 from risk.data.intake import Intake
 from risk.decisions.codes import QUIET, Action, ReasonCode, VerdictCode
-from risk.explain import plain_words, reasons, score_change
+from risk.explain import plain_words, reasons, score_change, sentences
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, parsed
+from risk.monitoring.assessment import Assessment
 
 Row = Mapping[str, Any]
 Wordings = Sequence[str]
@@ -28,6 +29,7 @@ OF_QUESTIONS = {
     "trained on them.",
     ReasonCode.NO_ADJUSTMENT: "Action needed: no adjustment of the live model is expected to pay.",
     ReasonCode.NO_REMEDY: "Action needed: a new model would not help.",
+    ReasonCode.WATCHED: "Action needed: the model is trained elsewhere.",
 }
 
 
@@ -80,6 +82,13 @@ def of_decision(decision: Row) -> list[Wordings]:
     return [(done,), *_causes(facts.get("incidents") or ()), *([(why,)] if why else [])]
 
 
+def of_rehearsal(found: Assessment) -> str:
+    """Say what a run would do about new rows."""
+    if found.alarms:
+        return f"would act on: {sentences.worst(found.alarms)}"
+    return f"would keep the champion: {reasons.of_strongest(found.facts)}"
+
+
 def of_damage(version: int, target: int) -> str:
     """Say what a run did about a damaged live release."""
     if target == version:
@@ -113,6 +122,9 @@ def ending(line: str, words: str) -> str:
 
 def _deployed(decision: Row, comparison: Row | None) -> str:
     live = f"Release {decision['version']} is live"
+    if decision["reason_code"] in (ReasonCode.REFERENCE, ReasonCode.NEW_REFERENCE):
+        rows = (parsed(decision.get("facts")) or {})["rows"]
+        return f"{live}, a reference of {counted(rows, 'row')} for predictions made elsewhere."
     if comparison is None:
         return f"{live}, deployed by hand."
     if comparison["champion"] is None:

@@ -16,7 +16,7 @@ from risk.data.statistics import as_rows
 from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import EVERY, Part
-from risk.models import releases
+from risk.models import releases, watched
 from risk.monitoring import outcomes
 from risk.monitoring.incidents import rank
 
@@ -113,6 +113,11 @@ def look(
         risk=json.loads(stored) if stored else None,
         score_change=ledger.assessments.score_change(live),
     )
+
+
+def is_watched(release: Row | None) -> bool:
+    """Whether a release only watches predictions that are made elsewhere."""
+    return release is not None and release.get("made_by") == watched.MADE_BY
 
 
 def worst_first(incidents: Sequence[Row]) -> list[Row]:

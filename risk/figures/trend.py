@@ -168,5 +168,5 @@ def _explanation(points: pd.DataFrame) -> str:
         for kind, words in ((MEASURED, "labelled"), (ESTIMATED, "all"))
         if len(n := _of_kind(points, kind)["n"])
     ]
-    tested = "" if _of_kind(points, PROMISED).empty else " Diamonds: on the test data."
+    tested = "" if _of_kind(points, PROMISED).empty else " Diamonds: before it went live."
     return f"Rows per point: {'; '.join(parts)}.\nBands: confidence intervals.{tested}"

@@ -21,8 +21,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from risk.errors import ConfigError, ModelError
-from risk.models import estimators
+from risk.models import estimators, watched
 from risk.models.dating import Change
+from risk.models.watched import Predictions
 from risk.numerals import MAX_NUMBER
 from risk.stats.scores import Estimate
 
@@ -32,6 +33,8 @@ DERIVED = "derived_columns.pkl"
 SAMPLE = "reference_rows.parquet"
 HELD_OUT = "held_out_rows.txt"
 ROLLING = "rolling_predictions.parquet"
+ADOPTED = "adopt"
+FOREIGN = (watched.MADE_BY, ADOPTED)  # how a model is made that was trained elsewhere
 PACKAGES = ("scikit-learn", "numpy", "pandas")
 TOLERANT = ("numpy", "pandas")  # other versions of these read the same pickles
 TRAIN_AGAIN = "python training.py, then python deployment.py --force"
@@ -95,6 +98,16 @@ class Manifest(BaseModel):
         """The labelled rows it was trained on or judged by."""
         return self.rows_trained + self.rows_held_out
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the model was trained elsewhere, so that another kind must not replace it."""
+        return self.made_by in FOREIGN
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the predictions are made elsewhere, and this is only their reference."""
+        return self.estimator == watched.ESTIMATOR
+
 
 @dataclass(frozen=True)
 class Model:
@@ -110,6 +123,8 @@ class Model:
 
     def predict_proba(self, rows: pd.DataFrame) -> Floats:
         """Return the probability of the positive label for each row."""
+        if isinstance(self.pipeline, Predictions):
+            return self.pipeline.of(rows)
         numeric, categorical = self.manifest.numeric, self.manifest.categorical
         # in blocks, as the prepared features of all rows would take far more memory than the rows
         blocks = (
@@ -153,7 +168,7 @@ def positive_probability(pipeline: Any, features: pd.DataFrame) -> Floats:
 def dumps(pipeline: Any, name: str) -> bytes:
     """Serialise a pipeline: as skops if the file name ends in .skops, else as a pickle."""
     if Path(name).suffix == ".skops":
-        return bytes(_skops().dumps(pipeline))
+        return bytes(skops().dumps(pipeline))
     return pickle.dumps(pipeline, protocol=5)
 
 
@@ -175,10 +190,11 @@ def load(folder: Path, key: bytes) -> Model:
                 f"install that version, or run: {TRAIN_AGAIN}"
             )
     try:
+        if manifest.is_watched:
+            return Model(Predictions.from_json(content), manifest)
         if Path(name).suffix == ".skops":
-            skops = _skops()
-            trusted = skops.get_untrusted_types(data=content)
-            return Model(skops.loads(content, trusted=trusted), manifest)
+            trusted = skops().get_untrusted_types(data=content)
+            return Model(skops().loads(content, trusted=trusted), manifest)
         return Model(pickle.loads(content), manifest)
     except UNREADABLE as error:
         raise ModelError(
@@ -249,9 +265,10 @@ def _installed(package: str) -> str:
         return "none"
 
 
-def _skops() -> Any:
+def skops() -> Any:
+    """Return the module of skops; ConfigError if it is not installed."""
     try:
         import skops.io
     except ImportError:
-        raise ConfigError("model_filename ends in .skops; run: pip install skops") from None
+        raise ConfigError("a model file ends in .skops; run: pip install skops") from None
     return skops.io

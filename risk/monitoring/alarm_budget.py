@@ -183,13 +183,14 @@ def granted_to(reference: Reference, subject: str, rules: Rules) -> float:
 def shares_of(reference: Reference) -> dict[str, float]:
     """Divide a family's budget: three tenths for pairs, one each for labels and predictions."""
     pairs = {name_of_pair(pair) for pair in reference.pairs}
-    prominent = dict.fromkeys((reference.target, PREDICTION), PROMINENT_SHARE)
+    both = [name for name in (reference.target, PREDICTION) if name in reference.subjects]
+    prominent = dict.fromkeys(both, PROMINENT_SHARE)
     single = [
         subject
         for subject in reference.subjects
         if family_of(subject) == "data" and subject not in {*pairs, *prominent}
     ]
-    left = 1 - 2 * PROMINENT_SHARE - (PAIRS_SHARE if pairs else 0.0)
+    left = 1 - len(both) * PROMINENT_SHARE - (PAIRS_SHARE if pairs else 0.0)
     own = {subject: left / len(single) for subject in single} | prominent
     # 1.0 remains for labelled scores and expected loss, each alone in its family
     return (

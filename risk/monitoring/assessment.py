@@ -137,7 +137,8 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
         *outcomes.estimate_and_truth(labelled, manifest.threshold, config),
     ]
     alarmed = any(each.drift_detected for each in found)
-    changes = explain(monitored, rows, predictions, config, thorough=alarmed) if len(rows) else []
+    explained = len(rows) and not manifest.is_watched  # what features do needs the model
+    changes = explain(monitored, rows, predictions, config, thorough=alarmed) if explained else []
     return Assessment(
         findings=tuple(found),
         state=state,

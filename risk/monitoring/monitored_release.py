@@ -154,7 +154,8 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     before = settling.cut(reference, frame[~known], rules, dated=dated, own=False)
     settled = settling.settle(reference, own, rules, before=before)
     n_sample = min(SAMPLE_ROWS, max(MIN_SAMPLE_ROWS, SAMPLE_CELLS // len(columns.features)))
-    sample = rows[known].nsmallest(n_sample, ROW_HASH)[columns.features]
+    kept_columns = [*columns.features, *columns.predicted]
+    sample = rows[known].nsmallest(n_sample, ROW_HASH)[kept_columns]
     if record.kept:
         settled, sample = settled.keeping(record.kept.reference), record.kept.sample
     return {
@@ -199,6 +200,8 @@ def rows_to_remember(before: int) -> int:
 
 def _optimism(record: TrainingRecord, known: Mask, config: Config) -> dict[str, float]:
     """Return what the choice of the threshold adds to the scores of the rows that chose it."""
+    if (record.y_pred == (record.out_of_fold >= record.threshold)).all():
+        return {}  # these rows did not choose it, and labels may be missing
     return loss_ratios.optimism(
         record.rows[config.columns.target].to_numpy("float64")[known],
         record.out_of_fold[known],
@@ -214,9 +217,10 @@ def _with(profile: Profile, outcomes: Profile) -> Profile:
 
 def _calibration(rows: pd.DataFrame, out_of_fold: Floats, config: Config) -> Calibration | None:
     """Estimate each row's probability to be positive from the latest rows, which are enough."""
-    latest = rows.tail(MAX_TO_CALIBRATE)
+    known = rows[config.columns.target].notna().to_numpy(dtype=bool)
+    latest = rows[known].tail(MAX_TO_CALIBRATE)
     y_true = latest[config.columns.target].to_numpy(dtype="float64")
-    proba = out_of_fold[-len(latest) :]
+    proba = out_of_fold[known][-len(latest) :] if len(latest) else out_of_fold[:0]
     with threadpool_limits(1):  # threads of two such fits at once wait for each other for minutes
         return performance_estimation.fit(
             latest, y_true, proba, config.columns, random_seed=config.random_seed

@@ -150,7 +150,14 @@ class Reference:
         """The subjects that are counted, with the column of those that are one."""
         single: dict[str, Column | None] = {column.name: column for column in self.columns}
         several = [self.target, *(name_of_pair(pair) for pair in self.pairs), LABELLED]
+        if not self.has_labels:  # nothing to compare labels with
+            several = several[1:-1]
         return single | dict.fromkeys(several)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether any row of the reference is labelled."""
+        return any(self.profile.counts.get(LABELLED, (1,)))
 
     def count(self, frame: pd.DataFrame, *, own: bool = False) -> Profile:
         """Count rows in every monitored cell; columns that `frame` lacks are left out.

@@ -108,6 +108,8 @@ def _files(known: Context) -> Section:
 
 
 def _test_data(known: Context) -> Paragraph:
+    if known.config.watches_only:
+        return Paragraph("There are no test data, as the predictions are made elsewhere.")
     path = known.config.test_data
     try:
         digest = model.digest(store.read(path))
@@ -130,8 +132,10 @@ def _model(known: Context) -> Section:
     blocks: list[Block] = [
         Table(("field", "value"), tuple(flat(content)), caption="The signed manifest."),
     ]
-    names = ("in cross-validation", "on the test data")
-    for name, estimates in zip(names, scores, strict=True):
+    names = ["in cross-validation", "on the test data"]
+    if manifest.is_watched:
+        names = ["on the reference"]
+    for name, estimates in zip(names, scores, strict=False):
         if estimates:
             rows = tuple((metric, *estimate.values()) for metric, estimate in estimates.items())
             caption = f"Scores {name} at the time of training."

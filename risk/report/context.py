@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from risk.config import Config
 from risk.data import drops
-from risk.errors import DataError, RiskError
+from risk.errors import DataError, RiskError, WatchedOnly
 from risk.explain import distributions, snapshot
 from risk.explain.snapshot import Row, Snapshot
 from risk.ledger.as_of import as_of
@@ -104,6 +104,8 @@ class Context:
     def test(self) -> Labelled | RiskError:
         """The test data, or the error that makes them unusable."""
         config = self.config
+        if config.watches_only:
+            return WatchedOnly("there are no test data")
         try:
             rows = drops.read_whole(config, config.test_data)
         except RiskError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from risk.errors import RiskError
+from risk.errors import RiskError, WatchedOnly
 from risk.explain import plain_words, score_change, score_history
 from risk.explain.plain_words import counted
 from risk.report import curves, risks
@@ -123,7 +123,8 @@ def _drawn_from(known: Context, found: Labelled) -> tuple[Block, ...]:
     unlearnt = known.unlearnt
     text = f"The rest of this chapter is based on {found.name} ({counted(len(found), 'row')})"
     if found is unlearnt:
-        text += ", which are more recent than the test data"
+        tested = not isinstance(known.test, WatchedOnly)
+        text += ", which are more recent than the test data" if tested else ""
     elif isinstance(unlearnt, Labelled):
         text += f"; there are only {counted(len(unlearnt), 'newer labelled row')}"
     elif unlearnt is None:
@@ -141,7 +142,7 @@ def _unusable(known: Context) -> list[Block]:
     return [
         Paragraph(f"{name} cannot be used: {error}.", "warning")
         for name, error in rows
-        if isinstance(error, RiskError)
+        if isinstance(error, RiskError) and not isinstance(error, WatchedOnly)
     ]
 
 

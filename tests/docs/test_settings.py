@@ -62,6 +62,9 @@ def test_an_example_is_a_valid_setting(tmp_path, key):
     place[name] = example
     if key == "columns.allowed_values":
         settings["columns"]["categorical"] = list(example)
+    if key in ("columns.probability", "columns.decision"):
+        settings["model"] |= {"source": "predictions", "threshold": 0.5}
+        settings["columns"]["probability"] = "churn_probability"
     path = tmp_path / "config.json"
     path.write_text(json.dumps(settings))
 

@@ -346,3 +346,19 @@ def test_settings_nested_too_deeply_are_refused(tmp_path):
 
     with pytest.raises(ConfigError, match="nested too deeply"):
         Config.load(path)
+
+
+@pytest.mark.parametrize(
+    ("model", "columns", "words"),
+    [
+        ({"source": "predictions"}, {}, "requires columns.probability"),
+        ({"source": "predictions"}, {"probability": "p"}, "columns.decision or model.threshold"),
+        ({}, {"probability": "p"}, "require model.source"),
+        ({"source": "predictions", "threshold": 0.5}, {"probability": "exited"}, "more than once"),
+    ],
+)
+def test_predictions_made_elsewhere_need_their_columns(world, model, columns, words):
+    world.settings["columns"] |= columns
+
+    with pytest.raises(ConfigError, match=words):
+        world.set(model=model)

@@ -1,6 +1,6 @@
 import pytest
 
-from risk.config import days_per_alarm
+from risk.overrides import days_per_alarm
 
 
 @pytest.mark.parametrize(

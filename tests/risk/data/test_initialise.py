@@ -7,6 +7,7 @@ import pytest
 import full_process
 from risk.config import Config
 from risk.data.initialise import CONFIG, NOTES, from_options, initialise
+from risk.data.proposal import Named
 from risk.errors import DataError, UsageError
 from risk.ledger.ledger import Ledger
 
@@ -113,5 +114,5 @@ def test_the_command_needs_no_settings(world, export):
 
 def test_without_the_option_there_is_no_new_installation():
     """The stage runs as ever."""
-    options = dict.fromkeys(["folder", "target", "identifier", "force"])
+    options = dict.fromkeys([*Named._fields, "folder", "force"])
     assert from_options(init=None, **options) is None

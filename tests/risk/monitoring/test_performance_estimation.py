@@ -6,6 +6,8 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.isotonic import IsotonicRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.naive_bayes import GaussianNB
 from threadpoolctl import threadpool_limits
 
 from risk.config import Columns
@@ -329,3 +331,31 @@ def test_an_estimate_is_reliable_while_chance_explains_its_error(realised, expec
 
     assert reliable(estimate, realised) == expected
     assert reliable(realised, estimate) == expected
+
+
+def test_a_badly_calibrated_classifier_is_estimated_well():
+    """Six copies of one number make naive Bayes far too sure; the labels are the oracle."""
+    rng = np.random.default_rng(0)
+    names = tuple(f"x{number}" for number in range(6))
+    columns = COLUMNS.model_copy(update={"numeric": names, "categorical": ()})
+
+    def drawn(n, shift):
+        z = rng.normal(shift, 1, n)
+        copies = z[:, None] + 0.3 * rng.normal(size=(n, 6))
+        return pd.DataFrame(copies, columns=names), (rng.random(n) < expit(z)).astype(int)
+
+    rows, labels = drawn(3000, 0.0)
+    out_of_fold = cross_val_predict(GaussianNB(), rows, labels, method="predict_proba")[:, 1]
+    found = performance_estimation.fit(rows, labels, out_of_fold, columns, random_seed=0)
+    classifier = GaussianNB().fit(rows, labels)
+
+    for shift in (0.0, 0.7):
+        new, truth = drawn(1000, shift)
+        proba = classifier.predict_proba(new)[:, 1]
+        y_pred, chance = (proba >= 0.5).astype(int), found.expected(new, proba)
+        realised = score_all(truth, proba, y_pred)["f1"].value
+        estimated, believed = (
+            expected_scores(proba, y_pred, p)["f1"].value for p in (chance, proba)
+        )
+        assert abs(estimated - realised) < 0.04
+        assert believed - realised > 0.1
