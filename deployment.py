@@ -18,7 +18,7 @@ from typing import Any, Self
 from risk import cli, store
 from risk.config import Config
 from risk.data import drops
-from risk.decisions import damage
+from risk.decisions import cases, damage
 from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode, VerdictCode
 from risk.decisions.gate import Ruling, Verdict
@@ -26,7 +26,6 @@ from risk.decisions.rollback_watch import Failure
 from risk.errors import ModelError, UnknownName
 from risk.explain import reasons, run_line
 from risk.ledger.database import Record
-from risk.ledger.decisions import Judgement
 from risk.ledger.ledger import Ledger
 from risk.models import evaluation, model, releases
 from risk.models.evaluation import Scorecard
@@ -66,34 +65,44 @@ def decide(
 
     `through` is the last ingestion the decision considers; `why` is the reason for the challenger.
     """
-    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
-    challenger = model.load(config.model_folder, store.signing_key(config))
+    challenger = _challenger(config, ledger)
     verdict = decisions.judge(config, ledger, challenger, first_look=first_look)
-    ruling = Ruling(verdict.action, why, verdict)
-    if not verdict.deploy:
+    ruling = cases.weighed(config, ledger, Ruling(verdict.action, why, verdict), challenger)
+    if ruling.action != Action.DEPLOY:
         return record(ledger, ruling, through=through)
-    through = max(challenger.manifest.trained_through, through or 0)
-    return _deploy(config, ledger, challenger, ruling, through=through)
+    return _deploy(config, ledger, challenger, ruling, through=through or 0)
 
 
 def force(config: Config, ledger: Ledger) -> Deployment:
     """Commit the deployment of the challenger, regardless of the gate."""
-    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
-    challenger = model.load(config.model_folder, store.signing_key(config))
+    challenger = _challenger(config, ledger)
     verdict = Verdict(deploy=True, proven=False, verdict=VerdictCode.FORCED)
     ruling = Ruling(Action.DEPLOY, Grounds(ReasonCode.FORCED, {}), verdict)
-    through = challenger.manifest.trained_through
-    return _deploy(config, ledger, challenger, ruling, through=through)
+    return _deploy(config, ledger, challenger, ruling)
+
+
+def approved(config: Config, ledger: Ledger) -> Deployment | None:
+    """Commit the deployment of the challenger that a person approved, None if there is none."""
+    if ruling := cases.approved(config, ledger):
+        return _deploy(config, ledger, _challenger(config, ledger), ruling)
+    return None
+
+
+def _challenger(config: Config, ledger: Ledger) -> Model:
+    """Remove what a crash left among the releases, and return the challenger."""
+    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
+    return model.load(config.model_folder, store.signing_key(config))
 
 
 def _deploy(
-    config: Config, ledger: Ledger, challenger: Model, ruling: Ruling, *, through: int
+    config: Config, ledger: Ledger, challenger: Model, ruling: Ruling, *, through: int = 0
 ) -> Deployment:
     version = ledger.releases.last_version() + 1
     proven = bool(ruling.verdict and ruling.verdict.proven)
     release = _publish(config, challenger, version) | {"proven": proven}
     answered = decisions.answered(config, ledger, challenger.manifest)
     ruling = replace(ruling, version=version, release=release, answered=answered)
+    through = max(challenger.manifest.trained_through, through)
     return record(ledger, ruling, through=through)
 
 
@@ -105,11 +114,9 @@ def fall_back(ledger: Ledger, failure: Failure, *, through: int | None = None) -
 
 def record(ledger: Ledger, ruling: Ruling, *, through: int | None = None) -> Deployment:
     """Commit a decision, its reason and the resulting release."""
-    reason, verdict, version = reasons.reason(ruling), ruling.verdict, ruling.version
-    comparison = verdict.comparison() if verdict else None
-    judgement = Judgement(comparison, ruling.release, ruling.answered)
+    reason, version = reasons.reason(ruling), ruling.version
     decision_id = ledger.decisions.record(
-        ruling.action, reason, version=version, through=through, judgement=judgement
+        ruling.action, reason, version=version, through=through, judgement=ruling.judgement
     )
     return Deployment(ruling.action, version, reason.text, decision_id, reasons.as_row(ruling))
 
@@ -199,4 +206,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    cli.main(run, __doc__, add_options=add_options, access=cli.unless("show", "read"))
+    cli.main(run, __doc__, add_options=add_options, access=cli.unless(show="read"))

@@ -402,6 +402,8 @@ class Alarms(Section):
 class Policy(Section):
     """What triggers retraining, how often, and how long a release is on probation."""
 
+    mode: Literal["act", "propose"] = "act"
+    """Whether a challenger that passes the gate is deployed, or proposed to a person first."""
     retrain_on: tuple[Literal["data_drift", "model_drift"], ...] = ("data_drift", "model_drift")
     """Incidents that train a challenger."""
     cool_down_growth: float = Field(0.05, ge=0)

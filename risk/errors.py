@@ -3,6 +3,7 @@
 * RiskError             1  500  base class; a bug if raised directly
   - UsageError         64  400  the command or the request cannot be understood
   - UnknownName        64  404  the named object does not exist
+  - NotPending         64  409  the question was answered already, or is no longer asked
   - DataError          65  422  the data cannot be used for this request
   - LedgerError        69  503  the database is unavailable or has another schema version
   - NoLedger           69  503  there is no ledger yet
@@ -33,6 +34,12 @@ class UnknownName(UsageError):
     """A request or command names a data set, release or drop that does not exist."""
 
     http_status = 404
+
+
+class NotPending(UsageError):
+    """A case that was answered already, or closed because its cause is gone."""
+
+    http_status = 409
 
 
 class DataError(RiskError):

@@ -104,6 +104,7 @@ HTTP = {
     401: "a key is required",
     403: "the scope of the key does not allow this",
     404: "not found",
+    409: "it was answered already, or is no longer asked",
     413: "the body is too large",
     415: "the media type of the body is not supported",
     416: "the requested part does not exist",

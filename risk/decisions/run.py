@@ -113,7 +113,7 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
         return _judge_refresh(config, ledger, champion, challenger, test)
     open_incidents = ledger.incidents.unresolved()
     harm = bool(incidents.of_kind(open_incidents, ["model_drift"]))
-    drift = bool(incidents.of_kind(open_incidents, config.policy.retrain_on))
+    drift = bool(policy.drifted(open_incidents, config.policy))
     kept = model.read_checked(config.model_folder, model.HELD_OUT, challenger.manifest)
     new = training_data.unlearnt(config, ledger, challenger.manifest, kept)
     since = challenger.manifest.changed_at

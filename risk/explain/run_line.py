@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from risk import cli
 from risk.data.intake import Intake
 from risk.decisions.codes import QUIET, Action, ReasonCode, VerdictCode
-from risk.explain import plain_words, reasons
+from risk.explain import plain_words, reasons, sentences
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, parsed
+from risk.monitoring.assessment import Assessment
 
 Row = Mapping[str, Any]
 Wordings = Sequence[str]
@@ -29,6 +32,20 @@ OF_QUESTIONS = {
     ReasonCode.NO_ADJUSTMENT: "Action needed: no adjustment of the live model is expected to pay.",
     ReasonCode.NO_REMEDY: "Action needed: a new model would not help.",
 }
+
+
+@dataclass(frozen=True)
+class Outcome(cli.Result):
+    """What a run did, in the one line that is recorded and mailed; the log has the details."""
+
+    line: str
+    drift: bool = False
+    quarantined: bool = False
+    needs_a_person: bool = False
+    exit_code: int = 0
+
+    def __str__(self) -> str:
+        return self.line
 
 
 def of_run(
@@ -69,6 +86,8 @@ def of_decision(decision: Row) -> list[Wordings]:
             done = f"Action needed: deploy the challenger? {_scores(comparison)}."
         case Action.ASK:
             done = OF_QUESTIONS.get(code) or f"Action needed: {reasons.main_reason(decision)}"
+        case _ if held := facts.get("held_case"):
+            done = f"The live release stays: the challenger was {held['state']}."
         case _ if verdict:
             scores = f" ({_scores(comparison)})" if comparison else ""
             done = f"{OF_VERDICTS.get(VerdictCode(verdict), STAYS)}{scores}."
@@ -77,6 +96,18 @@ def of_decision(decision: Row) -> list[Wordings]:
         case _:
             done = f"The live release stays. {reasons.main_reason(decision)}"
     return [(done,), *_causes(facts.get("incidents") or ())]
+
+
+def of_rehearsal(taken: object, found: Assessment) -> str:
+    """Say what a run would take, and what it would do about what it would find."""
+    if found.alarms:
+        return f"{taken}; would act on: {sentences.worst(found.alarms)}"
+    return f"{taken}; would keep the champion: {reasons.of_strongest(found.facts)}"
+
+
+def of_approval(version: int, case_id: int | None) -> str:
+    """Say that a run deployed what a person approved."""
+    return f"Release {version} is live: case {case_id} was approved."
 
 
 def of_damage(version: int, target: int) -> str:
