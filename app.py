@@ -30,6 +30,7 @@ from risk.ledger.database import utc_now
 from web import (
     access,
     api_keys,
+    case_endpoints,
     customer_page,
     dashboard,
     docs,
@@ -78,7 +79,8 @@ def create_app(
     metrics.add_to(app)
     access.add_to(app, config, keyring or Keyring(config))
     responses.add_to(app)
-    for module in (model_endpoints, predictions, ledger_endpoints, reports, health, metrics):
+    ledgers = (ledger_endpoints, case_endpoints)
+    for module in (model_endpoints, predictions, *ledgers, reports, health, metrics):
         app.register_api(module.api)
     for pages in (dashboard.pages, feature_page.pages, customer_page.pages, docs.pages):
         app.register_blueprint(pages)

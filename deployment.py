@@ -19,14 +19,13 @@ from typing import Any, Self
 
 from risk import cli, store
 from risk.config import Config
-from risk.decisions import by_hand, publishing
+from risk.decisions import by_hand, cases, publishing
 from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode, VerdictCode
 from risk.decisions.gate import Ruling, Verdict
 from risk.decisions.rollback_watch import Failure
 from risk.explain import reasons, run_line
 from risk.ledger.database import Record
-from risk.ledger.decisions import Judgement
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.model import Model
@@ -71,14 +70,12 @@ def decide(
     `through` is the last ingestion the decision considers; `why` is the reason for the challenger.
     """
     require_model(config, "there is no challenger to compare")
-    releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
-    challenger = model.load(config.model_folder, store.signing_key(config))
+    challenger = _challenger(config, ledger)
     verdict = decisions.judge(config, ledger, challenger, first_look=first_look)
-    ruling = Ruling(verdict.action, why, verdict)
-    if not verdict.deploy:
+    ruling = cases.weighed(config, ledger, Ruling(verdict.action, why, verdict), challenger)
+    if ruling.action != Action.DEPLOY:
         return record(ledger, ruling, through=through)
-    through = max(challenger.manifest.trained_through, through or 0)
-    return _deploy(config, ledger, challenger, ruling, through=through)
+    return _deploy(config, ledger, challenger, ruling, through=through or 0)
 
 
 def watch(config: Config, ledger: Ledger) -> Deployment | None:
@@ -108,7 +105,8 @@ def refer(
     """Commit a new reference of predictions made elsewhere."""
     manifest = watching.write(config, ledger, chosen, kept=kept)
     facts = {"rows": manifest.rows_trained, "chosen": manifest.rows_chosen}
-    return _deploy_untried(config, ledger, Ruling(Action.DEPLOY, Grounds(why, facts)))
+    ruling = Ruling(Action.DEPLOY, Grounds(why, facts))
+    return _deploy(config, ledger, _challenger(config, ledger), ruling)
 
 
 def force(config: Config, ledger: Ledger) -> Deployment:
@@ -116,25 +114,31 @@ def force(config: Config, ledger: Ledger) -> Deployment:
     require_model(config, "no challenger can be deployed")
     verdict = Verdict(deploy=True, proven=False, verdict=VerdictCode.FORCED)
     ruling = Ruling(Action.DEPLOY, Grounds(ReasonCode.FORCED, {}), verdict)
-    return _deploy_untried(config, ledger, ruling)
+    return _deploy(config, ledger, _challenger(config, ledger), ruling)
 
 
-def _deploy_untried(config: Config, ledger: Ledger, ruling: Ruling) -> Deployment:
-    """Deploy what is in place of the challenger without asking the gate."""
+def approved(config: Config, ledger: Ledger) -> Deployment | None:
+    """Commit the deployment of the challenger that a person approved, None if there is none."""
+    if ruling := cases.approved(config, ledger):
+        return _deploy(config, ledger, _challenger(config, ledger), ruling)
+    return None
+
+
+def _challenger(config: Config, ledger: Ledger) -> Model:
+    """Remove what a crash left among the releases, and return the challenger."""
     releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
-    challenger = model.load(config.model_folder, store.signing_key(config))
-    through = challenger.manifest.trained_through
-    return _deploy(config, ledger, challenger, ruling, through=through)
+    return model.load(config.model_folder, store.signing_key(config))
 
 
 def _deploy(
-    config: Config, ledger: Ledger, challenger: Model, ruling: Ruling, *, through: int
+    config: Config, ledger: Ledger, challenger: Model, ruling: Ruling, *, through: int = 0
 ) -> Deployment:
     version = ledger.releases.last_version() + 1
     proven = bool(ruling.verdict and ruling.verdict.proven)
     release = publishing.publish(config, challenger, version) | {"proven": proven}
     answered = decisions.answered(config, ledger, challenger.manifest)
     ruling = replace(ruling, version=version, release=release, answered=answered)
+    through = max(challenger.manifest.trained_through, through)
     return record(ledger, ruling, through=through)
 
 
@@ -146,11 +150,9 @@ def fall_back(ledger: Ledger, failure: Failure, *, through: int | None = None) -
 
 def record(ledger: Ledger, ruling: Ruling, *, through: int | None = None) -> Deployment:
     """Commit a decision, its reason and the resulting release."""
-    reason, verdict, version = reasons.reason(ruling), ruling.verdict, ruling.version
-    comparison = verdict.comparison() if verdict else None
-    judgement = Judgement(comparison, ruling.release, ruling.answered)
+    reason, version = reasons.reason(ruling), ruling.version
     decision_id = ledger.decisions.record(
-        ruling.action, reason, version=version, through=through, judgement=judgement
+        ruling.action, reason, version=version, through=through, judgement=ruling.judgement
     )
     return Deployment(ruling.action, version, reason.text, decision_id, reasons.as_row(ruling))
 
@@ -186,8 +188,8 @@ def run(
 def adopt_model(config: Config, ledger: Ledger, wanted: Wanted) -> Deployment:
     """Commit the deployment of a model trained elsewhere."""
     manifest = adopting.write(config, ledger, wanted)
-    grounds = Grounds(ReasonCode.ADOPTED, manifest.parameters)
-    return _deploy_untried(config, ledger, Ruling(Action.DEPLOY, grounds))
+    ruling = Ruling(Action.DEPLOY, Grounds(ReasonCode.ADOPTED, manifest.parameters))
+    return _deploy(config, ledger, _challenger(config, ledger), ruling)
 
 
 def from_options(
@@ -209,6 +211,4 @@ def from_options(
 
 
 if __name__ == "__main__":
-    cli.main(
-        from_options, __doc__, add_options=by_hand.add_options, access=cli.unless("show", "read")
-    )
+    cli.main(from_options, __doc__, add_options=by_hand.add_options, access=cli.unless(show="read"))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
@@ -30,12 +30,13 @@ from risk import cli
 from risk.admin.retention import prune
 from risk.config import Config
 from risk.data import part_files
-from risk.decisions import damage, rollback_watch
+from risk.decisions import answers, cases, damage, rollback_watch
 from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode
 from risk.decisions.gate import Ruling
 from risk.errors import ApiError, DataError
-from risk.explain import reasons, run_line
+from risk.explain import case_words, reasons, run_line
+from risk.explain.run_line import Outcome
 from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.monitoring import drill, monitored_release, watching
@@ -43,20 +44,6 @@ from risk.monitoring import run as monitoring
 from risk.notify.send import register_recipients, send_notifications
 
 log = logging.getLogger("full_process")
-
-
-@dataclass(frozen=True)
-class Outcome(cli.Result):
-    """What a run did, in the one line that is recorded and mailed; the log has the details."""
-
-    line: str
-    drift: bool = False
-    quarantined: bool = False
-    needs_a_person: bool = False
-    exit_code: int = 0
-
-    def __str__(self) -> str:
-        return self.line
 
 
 def run(
@@ -69,6 +56,7 @@ def run(
     ledger.runs.start()
     try:
         outcome = process(config, ledger)
+        cases.update(config, ledger)
         if (pruned := prune(config, ledger)).anything:
             log.info(pruned)
     except Exception as error:
@@ -79,12 +67,8 @@ def run(
     send_notifications(config, ledger)
     drill.keep_current(config, ledger)
     if failed := reporting.write_due_reports(config, ledger):
-        line = run_line.ending(outcome.line, "A report could not be written; the log says why.")
-        outcome = replace(outcome, line=line, exit_code=outcome.exit_code or failed)
-    asked_for = {"drift": outcome.drift, "quarantine": outcome.quarantined}
-    if fail_on and asked_for[fail_on] and not outcome.exit_code:
-        return replace(outcome, exit_code=cli.ASKED_TO_FAIL)
-    return outcome
+        outcome = outcome.without_report(failed)
+    return outcome.failing_on(fail_on)
 
 
 def process(config: Config, ledger: Ledger) -> Outcome:
@@ -96,7 +80,8 @@ def process(config: Config, ledger: Ledger) -> Outcome:
     live = releases.live_version(config.deployment_folder)
     seen = monitoring.assess(config, ledger, describe=reasons.WRITER) if live else None
     batch = ledger.ingestions.pending()
-    if not batch or (config.watches_only and not live):
+    has_work = batch or cases.has_approval(ledger)
+    if not has_work or (config.watches_only and not live):
         late = monitoring.note_arrival(config, ledger, describe=reasons.WRITER) if live else []
         alarms = [f"Alarm: {alarm.detail}" for alarm in [*(seen.alarms if seen else []), *late]]
         line = run_line.of_run(intakes, first=[*resumed, *alarms], failures=failures)
@@ -105,7 +90,7 @@ def process(config: Config, ledger: Ledger) -> Outcome:
     log.info(ingested)
     monitoring.record_statistics(config, ledger, batch)
     answer = handle_incidents if live else train_first_release
-    decided = answer(config, ledger, through=batch[-1])
+    decided = answer(config, ledger, through=max(batch, default=ledger.ingestions.last_id()))
     line = run_line.of_run(intakes, decided.decision, first=resumed, failures=failures)
     found = bool(seen and seen.alarms), ingested.quarantined, decided.action == Action.ASK
     return Outcome(line, *found, ingested.exit_code)
@@ -115,8 +100,8 @@ def train_first_release(config: Config, ledger: Ledger, *, through: int) -> Depl
     """Train the first model and deploy it; there is no champion to compare it with."""
     log.info(training.run(config, ledger))
     with ledger.runs.stage("deployment"):
-        grounds = Grounds(ReasonCode.FIRST_MODEL, {})
-        decided = deployment.decide(config, ledger, through, why=grounds)
+        why = Grounds(ReasonCode.FIRST_MODEL, {})
+        decided = deployment.decide(config, ledger, through, why=why)
     return finish_deployment(config, ledger, decided)
 
 
@@ -141,8 +126,8 @@ def handle_incidents(config: Config, ledger: Ledger, *, through: int) -> Deploym
         if choice.how:
             log.info(training.run(config, ledger, how=choice.how, since=choice.since))
     except DataError as error:
-        failed = Ruling(Action.KEEP, grounds.failed(error))
-        return deployment.record(ledger, failed, through=through)
+        failed = grounds.failed(error)
+        return deployment.record(ledger, Ruling(Action.KEEP, failed), through=through)
     with ledger.runs.stage("deployment"):
         is_new = choice.how is not None
         decided = deployment.decide(config, ledger, through, why=grounds, first_look=is_new)
@@ -171,14 +156,16 @@ def finish_deployment(config: Config, ledger: Ledger, decided: Deployment) -> De
 def resume_interrupted(config: Config, ledger: Ledger) -> list[str]:
     """Repair the live release; carry out an interrupted decision; make the decided release live."""
     if failure := damage.repair(config, ledger):
-        decided = deployment.fall_back(ledger, failure)
-        finish_deployment(config, ledger, decided)
+        finish_deployment(config, ledger, deployment.fall_back(ledger, failure))
         return [run_line.of_damage(failure.version, failure.target)]
     decision = ledger.decisions.unfinished()
     if decision is not None:
         log.warning("resuming decision %d, which was interrupted", decision.id)
         done = finish_deployment(config, ledger, Deployment.from_ledger(decision))
         return [f"Release {done.version} is live: its deployment was interrupted, now it is done."]
+    if approved := deployment.approved(config, ledger):
+        done = finish_deployment(config, ledger, approved)
+        return [run_line.of_approval(done.version or 0, done.decision["facts"]["case"])]
     return [run_line.of_relinking(version) for version in damage.relink(config, ledger)]
 
 
@@ -192,14 +179,24 @@ def rehearse(config: Config, ledger: Ledger) -> Outcome:
     if not releases.live_version(config.deployment_folder):
         return Outcome(f"{taken}; {decisions.rehearse_first(config, rows)}")
     found = monitoring.rehearse(config, ledger, rows)
-    return Outcome(f"{taken}; {run_line.of_rehearsal(found)}", drift=bool(found.alarms))
+    return Outcome(run_line.of_rehearsal(taken, found), drift=bool(found.alarms))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this script can do."""
     parser.add_argument("--dry-run", action="store_true", help="only say what a run would do")
     parser.add_argument("--fail-on", choices=["drift", "quarantine"], help="exit 3 if it is found")
+    answers.add_options(parser)
+
+
+def from_options(
+    config: Config, ledger: Ledger, *, dry_run: bool, fail_on: str | None, **answer: Any
+) -> cli.Result:
+    """List cases or answer one if the options say so, else do a run."""
+    asked = case_words.from_options(ledger, answer)
+    return asked or run(config, ledger, dry_run=dry_run, fail_on=fail_on)
 
 
 if __name__ == "__main__":
-    cli.main(run, __doc__, add_options=add_options, access=cli.unless("dry_run", "rehearse"))
+    access = cli.unless(cases="read", dry_run="rehearse")
+    cli.main(from_options, __doc__, add_options=add_options, access=access)

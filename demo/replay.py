@@ -33,6 +33,7 @@ import full_process  # noqa: E402
 from demo import customers  # noqa: E402
 from risk.config import Config  # noqa: E402
 from risk.errors import NoLedger, RiskError, UsageError  # noqa: E402
+from risk.explain.run_line import Outcome  # noqa: E402
 from risk.ledger import lease  # noqa: E402
 from risk.ledger.ledger import Ledger  # noqa: E402
 
@@ -65,7 +66,7 @@ def build_world(folder: Path, script: Script) -> Config:
     return Config.load(folder / "config.json")
 
 
-def run_at(config: Config, moment: datetime) -> full_process.Outcome:
+def run_at(config: Config, moment: datetime) -> Outcome:
     """Do one run with the clock of the ledger set to `moment`."""
     with lease.only_writer(config, holder="demo", clock=lambda: moment) as ledger:
         return full_process.run(config, ledger)

@@ -166,9 +166,13 @@ def row_number(text: str) -> int:
     return number
 
 
-def unless(option: str, access: Access) -> Callable[[Mapping[str, Any]], Access]:
-    """Return the access of a stage that writes, but with one option only answers a question."""
-    return lambda options: access if options[option] else "write"
+def unless(**questions: Access) -> Callable[[Mapping[str, Any]], Access]:
+    """Return the access of a stage that writes, but with some options only answers a question."""
+
+    def needed(options: Mapping[str, Any]) -> Access:
+        return next((questions[name] for name in questions if options[name]), "write")
+
+    return needed
 
 
 def _has_ledger(config: Config) -> bool:

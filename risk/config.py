@@ -7,7 +7,6 @@ config.json > default.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import re
 from collections.abc import Container, Iterable, Mapping
@@ -16,7 +15,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -29,6 +27,7 @@ from pydantic import (
 
 from risk import overrides
 from risk.errors import ConfigError
+from risk.labels import Label, as_cell
 from risk.overrides import days_per_alarm
 
 FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
@@ -61,28 +60,6 @@ ESTIMATORS = (
 DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-
-
-def _plain_label(label: Any) -> Any:
-    """Return a label; ValueError if no cell can ever equal it."""
-    if isinstance(label, bool):
-        raise ValueError(f'must be a number or a text, such as 1 or "{str(label).lower()}"')
-    if isinstance(label, float) and not math.isfinite(label):
-        raise ValueError("must be a finite number or a text")
-    if isinstance(label, str) and (not label or label != label.strip()):
-        raise ValueError("must not be empty, or begin or end with a blank: cells are stripped")
-    return label
-
-
-Label = Annotated[int | float | str, BeforeValidator(_plain_label)]
-
-
-def _as_cell(label: Any) -> float | str:
-    """Return a label as a cell is compared with it: 1, "1" and "1.0" are the same."""
-    try:
-        return float(label)
-    except ValueError:
-        return str(label)
 
 
 class Section(BaseModel):
@@ -265,7 +242,7 @@ class Columns(Section):
             raise ValueError(f"columns declared more than once: {repeated}")
         if not self.features:
             raise ValueError("at least one numeric or categorical feature must be declared")
-        if _as_cell(self.positive_label) == _as_cell(self.negative_label):
+        if as_cell(self.positive_label) == as_cell(self.negative_label):
             raise ValueError("positive_label and negative_label must differ, also as text")
         for label in (self.positive_label, self.negative_label):
             if str(label) in self.missing_markers:
@@ -424,6 +401,8 @@ class Alarms(Section):
 class Policy(Section):
     """What triggers retraining, how often, and how long a release is on probation."""
 
+    mode: Literal["act", "propose"] = "act"
+    """Whether a challenger that passes the gate is deployed, or proposed to a person first."""
     retrain_on: tuple[Literal["data_drift", "model_drift"], ...] = ("data_drift", "model_drift")
     """Incidents that train a challenger."""
     cool_down_growth: float = Field(0.05, ge=0)

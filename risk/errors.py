@@ -4,6 +4,7 @@
   - UsageError         64  400  the command or the request cannot be understood
   - UnknownName        64  404  the named object does not exist
   - WatchedOnly        64  409  that needs a model, and the predictions are made elsewhere
+  - NotPending         64  409  the question was answered already, or is no longer asked
   - DataError          65  422  the data cannot be used for this request
   - LedgerError        69  503  the database is unavailable or has another schema version
   - NoLedger           69  503  there is no ledger yet
@@ -43,6 +44,12 @@ class WatchedOnly(UsageError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}: model.source is predictions, so the model is elsewhere")
+
+
+class NotPending(UsageError):
+    """A case that was answered already, or closed because its cause is gone."""
+
+    http_status = 409
 
 
 class DataError(RiskError):

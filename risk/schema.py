@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from risk import numerals
-from risk.config import Columns, Label
+from risk.config import Columns
 from risk.errors import DataError
+from risk.labels import Label
 from risk.numerals import MAX_NUMBER, with_points
 
 ROW_HASH = "row_hash"

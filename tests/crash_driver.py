@@ -133,6 +133,7 @@ def state(world: Path) -> dict[str, object]:
             "undecided": ask("SELECT count(*) FROM ingestions WHERE decision_id IS NULL"),
             "hashes": ask("SELECT count(*), sum(row_hash % 1000) FROM row_hashes"),
             "decisions": ask("SELECT action, version, reason FROM decisions ORDER BY id"),
+            "cases": ask("SELECT state, closed_because FROM cases ORDER BY id"),
             "open": ask("SELECT count(*) FROM decisions WHERE completed_at IS NULL"),
             "releases": ask("SELECT version, rows_trained FROM releases ORDER BY version"),
             "running": ask("SELECT count(*) FROM runs WHERE status = 'running'"),

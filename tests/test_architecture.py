@@ -18,7 +18,7 @@ LAYERS = [
     ["risk"],
     ["risk.errors"],
     ["risk.stats"],
-    ["risk.overrides"],
+    ["risk.overrides", "risk.labels"],
     ["risk.config"],
     ["risk.numerals"],
     ["risk.schema"],

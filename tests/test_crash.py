@@ -8,12 +8,16 @@ import sqlalchemy as sa
 
 import ingestion
 from risk.config import Config
+from risk.decisions import answers
 from risk.errors import LedgerError
+from risk.ledger.cases import Answer, CaseState
 from risk.ledger.engines import make_engine
 from risk.ledger.ledger import Ledger
 from tests import forks
 from tests.crash_driver import data_set
+from tests.factories import once
 from tests.servers import Proxy, on_remote_servers_in_turn, on_servers_in_turn
+from tests.test_cases import propose_a_challenger
 from tests.torture import in_full
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
@@ -73,6 +77,30 @@ def test_the_next_run_repairs_a_crash_at_any_point(
     tried(f"run killed ({stage})", "the next run completes it", n_crashes)
     assert state["live"] == (1 if stage == "first model" else 2)
     assert n_crashes >= len(range(first, 143, every))
+
+
+@pytest.mark.parametrize(("first", "every"), [(29, 29), *(in_full(*points) for points in POINTS)])
+def test_an_approved_deployment_is_carried_out_once_whatever_is_interrupted(
+    world, shared, tmp_path_factory, tried, first, every
+):
+    """Neither twice nor never, and the case is closed with it."""
+    world.copy_of(once(shared, "proposed_a_challenger", propose_a_challenger))
+    with world.open_ledger() as ledger:
+        answers.give(ledger, 1, Answer(CaseState.APPROVED, "anna", "command line"))
+
+    state, n_crashes = survive(
+        world,
+        tmp_path_factory.mktemp("crashes"),
+        work="full_process",
+        first=first,
+        every=every,
+    )
+
+    tried("run killed (approved deployment)", "the next run completes it", n_crashes)
+    assert state["live"] == 2
+    assert [action for action, *_ in state["decisions"]] == ["deploy", "ask", "deploy"]
+    assert state["cases"] == [["approved", "carried_out"]]
+    assert n_crashes >= len(range(first, 80, every))
 
 
 @pytest.fixture

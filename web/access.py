@@ -57,6 +57,9 @@ CHANGING: dict[str, Scope] = {
     "records.acknowledge": "write",
     "records.resolve": "write",
     "records.choose_champion": "admin",
+    "cases.approve": "write",  # and admin if it deploys a release
+    "cases.decline": "write",
+    "cases.snooze": "write",
 }
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="risk"'}
 SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from risk.data.statistics import as_rows
 from risk.errors import LedgerError, ModelError, NoLedger, StorageError, UnknownName
 from risk.explain import (
+    case_words,
     events,
     health,
     plain_words,
@@ -113,6 +114,8 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "drill": dashboard_data.drilled(ledger, known, config.alarms.must_find),
         "resolved": ledger.incidents.page(Part(page_size=MAX_RESOLVED), is_open=False),
         "max_incidents": MAX_INCIDENTS,
+        "cases": _cases(ledger),
+        "may_deploy": g.get("scope") == "admin",
         "may_write": g.get("scope") in ("write", "admin"),
         "judged": judged,
         "judgement": events.judged(judged, known) if judged else "",
@@ -130,6 +133,11 @@ def _days() -> int | None:
     """Return for how many days the score was asked for; None, or anything else, is all."""
     asked = request.args.get("days", "")
     return int(asked) if asked and asked in RANGES else None
+
+
+def _cases(ledger: Ledger) -> dict[str, Any]:
+    found = ledger.cases.page(Part(page_size=MAX_INCIDENTS), waiting=True)
+    return {"items": [case_words.described(case) for case in found.items]}
 
 
 def _seasons(ledger: Ledger) -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from flask import Response, abort, g, redirect, request
+from flask import Response, redirect, request
 from flask_openapi import APIBlueprint, Tag
-from flask_openapi.types import ResponseDict
-from pydantic import BaseModel, ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
 import deployment
@@ -21,8 +19,9 @@ from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.models.model import Manifest
 from web import request_models, response_models
-from web.response_models import described, pages_of
-from web.responses import Page, csv_answer, json_answer, listed, problems, refuse_invalid, wants
+from web.bodies import FORM, REDIRECT_TO_DASHBOARD, body, content_of, who
+from web.response_models import pages_of
+from web.responses import Page, csv_answer, json_answer, listed, problems, wants
 from web.service import service
 
 api = APIBlueprint(
@@ -36,14 +35,6 @@ api = APIBlueprint(
     ],
     abp_responses=problems(400, 404, 422, 503),
 )
-Body = TypeVar("Body", bound=BaseModel)
-FORM = "application/x-www-form-urlencoded"
-REDIRECT_TO_DASHBOARD: ResponseDict = {
-    303: {
-        "description": "redirect to the dashboard, for requests from its forms",
-        "content": {"text/html": {"schema": response_models.TEXT}},
-    }
-}
 
 
 @api.get("/runs", responses=pages_of(api, response_models.Run))
@@ -85,35 +76,27 @@ def incident(path: request_models.ById) -> Response:
     return _incident(path.id)
 
 
-def _content_of(*bodies: tuple[str, type[BaseModel]]) -> dict[str, Any]:
-    return {"content": {kind: {"schema": described(api, model)} for kind, model in bodies}}
-
-
 @api.post(
     "/incidents/<id>/acknowledge",
-    request_body=_content_of(
-        ("application/json", request_models.Nothing), (FORM, request_models.Nothing)
-    ),
+    request_body=content_of(api, request_models.Nothing),
     responses={200: response_models.Incident, **REDIRECT_TO_DASHBOARD, **problems(413, 415)},
 )
 def acknowledge(path: request_models.ById) -> BaseResponse:
     """Acknowledge an open incident."""
-    _body(request_models.Nothing, form=True)
+    body(request_models.Nothing, form=True)
     _ledger().incidents.acknowledge(path.id)
     return _handled(path.id)
 
 
 @api.post(
     "/incidents/<id>/resolve",
-    request_body=_content_of(
-        ("application/json", request_models.Resolution), (FORM, request_models.Resolution)
-    ),
+    request_body=content_of(api, request_models.Resolution),
     responses={200: response_models.Incident, **REDIRECT_TO_DASHBOARD, **problems(413, 415)},
 )
 def resolve(path: request_models.ById) -> BaseResponse:
     """Resolve an open incident; the ledger records who did, and why."""
-    reason = _body(request_models.Resolution, form=True).reason.strip()
-    _ledger().incidents.resolve(path.id, reason, key=_who())
+    reason = body(request_models.Resolution, form=True).reason.strip()
+    _ledger().incidents.resolve(path.id, reason, key=who())
     return _handled(path.id)
 
 
@@ -166,13 +149,13 @@ def release(path: request_models.ByVersion) -> Response:
 
 @api.post(
     "/models/champion",
-    request_body=_content_of(("application/json", request_models.Choice)) | {"required": True},
+    request_body=content_of(api, request_models.Choice, form=False) | {"required": True},
     responses={200: response_models.Deployed, **problems(413, 415)},
 )
 def choose_champion() -> Response:
     """Roll back to an earlier release, like deployment.py --rollback."""
-    version, config = _body(request_models.Choice).version, service().config
-    holder = f"the API, for {_who()}, since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
+    version, config = body(request_models.Choice).version, service().config
+    holder = f"the API, for {who()}, since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
     with lease.only_writer(config, holder=holder, upgrade=False) as ledger:
         done = deployment.run(config, ledger, rollback=version)
     return json_answer(vars(done))
@@ -210,10 +193,6 @@ def _ledger() -> Ledger:
     return service().ledger()
 
 
-def _who() -> str:
-    return g.get("key_name") or "an unknown caller"
-
-
 def _boolean(word: request_models.YesOrNo | None) -> bool | None:
     return None if word is None else word == "true"
 
@@ -221,19 +200,6 @@ def _boolean(word: request_models.YesOrNo | None) -> bool | None:
 def _moment(ago: str) -> datetime:
     unit = {"d": "days", "h": "hours"}[ago[-1]]
     return _ledger().now() - timedelta(**{unit: int(ago[:-1])})
-
-
-def _body(model: type[Body], *, form: bool = False) -> Body:
-    """Return the validated body, of JSON or, if allowed, of a form; an empty one counts as {}."""
-    content = request.get_data()
-    try:
-        if form and request.mimetype == FORM:
-            return model.model_validate(request.form.to_dict())
-        if content and request.mimetype != "application/json":
-            abort(415)
-        return model.model_validate_json(content or b"{}")
-    except ValidationError as error:
-        abort(refuse_invalid(error))
 
 
 def _handled(incident_id: int) -> BaseResponse:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from risk.config import Metric
+from risk.decisions.answers import MAX_NOTE, Because
 from risk.ledger.trends import MEASURES
 from risk.monitoring.findings import Check
 from web.responses import MAX_ID, Format, Page
@@ -77,6 +78,15 @@ class OfIncidents(Page):
     open: YesOrNo | None = Field(None, description="only incidents that are open, or resolved")
 
 
+class OfCases(Page):
+    """Selection of cases."""
+
+    waiting: YesOrNo | None = Field(None, description="only cases that are not closed, or closed")
+    state: Literal["open", "snoozed", "approved", "declined", "closed"] | None = Field(
+        None, description="only cases in this state"
+    )
+
+
 class OfScores(Page):
     """Selection of scores."""
 
@@ -128,6 +138,31 @@ class Resolution(NoExtraFields):
     model_config = ConfigDict(strict=True)
 
     reason: str = Field("", max_length=500, pattern=r"^[^\x00]*$")
+
+
+class Approval(NoExtraFields):
+    """The reason for an answer to a case, if there is one."""
+
+    model_config = ConfigDict(strict=True)
+
+    because: Because | None = None
+    note: str = Field("", max_length=MAX_NOTE, pattern=r"^[^\x00]*$")
+
+
+class Refusal(Approval):
+    """The reason for declining a case."""
+
+    because: Because
+
+
+class Snooze(Refusal):
+    """When a case comes back, and why not now."""
+
+    until: str = Field(
+        max_length=40,
+        description="a date, from its beginning in UTC, or a time with its offset from UTC",
+        examples=["2027-01-04", "2027-01-04T08:00+13:00"],
+    )
 
 
 class Nothing(NoExtraFields):

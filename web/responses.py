@@ -104,7 +104,7 @@ HTTP = {
     401: "a key is required",
     403: "the scope of the key does not allow this",
     404: "not found",
-    409: "it needs a model, and only predictions made elsewhere are watched",
+    409: "it was answered already, or needs a model where only predictions are watched",
     413: "the body is too large",
     415: "the media type of the body is not supported",
     416: "the requested part does not exist",

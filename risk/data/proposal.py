@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from risk.config import Label
 from risk.data.dialect import Dialect, read
 from risk.errors import DataError
+from risk.labels import Label
 from risk.numerals import with_points
 
 TARGETS = "churn churned exited exit attrition left leave cancel canceled cancelled default \

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from risk.config import Gate, Metric
 from risk.decisions.codes import Action, Grounds, VerdictCode
+from risk.ledger.decisions import Judgement
 from risk.monitoring.loss_ratios import ratios
 from risk.stats.evidence import paired_evidence
 from risk.stats.paired import difference
@@ -122,6 +123,14 @@ class Verdict:
         """Write the scores and the evidence as JSON; None where there was nothing to compare."""
         return None if self.challenger is None else json.dumps(self.facts())
 
+    @classmethod
+    def approved(cls, comparison: str) -> Self:
+        """Return a recorded comparison as the verdict of a person who approved its challenger."""
+        content = json.loads(comparison)
+        for name in ("champion", "challenger", "difference"):
+            content[name] = content.get(name) and Estimate(**content[name])
+        return cls(deploy=True, action=Action.DEPLOY, **content)
+
     def facts(self) -> dict[str, Any]:
         """Return what was compared and found, without what follows from it."""
         content = asdict(self)
@@ -134,7 +143,8 @@ class Verdict:
 class Ruling:
     """What is decided, why, on what verdict if the gate was asked, and what is live afterwards.
 
-    `release` is the row of a new one, `answered` are the incidents that are over with it.
+    `release` is the row of a new one, `answered` are the incidents that are over with it; `case_id`
+    is the case whose approval this carries out.
     """
 
     action: Action
@@ -143,6 +153,13 @@ class Ruling:
     version: int | None = None
     release: Mapping[str, Any] | None = None
     answered: Sequence[int] = ()
+    case_id: int | None = None
+
+    @property
+    def judgement(self) -> Judgement:
+        """Return what the ledger records beside the reason."""
+        comparison = self.verdict.comparison() if self.verdict else None
+        return Judgement(comparison, self.release, self.answered, self.case_id)
 
 
 def compare(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from risk.config import Policy
 from risk.decisions.codes import Action, Grounds, ReasonCode, Response
+from risk.ledger.cases import CaseState
 from risk.ledger.findings import BESIDE_A_FAULT
 from risk.models import model, watched
 from risk.models.dating import Change
@@ -60,10 +61,11 @@ def choose(
 
     No model is trained on a feed that seems broken: a person decides first, until the same was
     seen so often that it must be the new normal. Drift of data or model, as `retrain_on` has it,
-    leads to a challenger: training is cheap, it is the deployment that needs evidence. Until the
-    labelled rows have grown by a share that is worth another one, the challenger there is goes
-    on collecting that evidence. A model whose probabilities alone are off is adjusted, where that
-    is expected to pay. What a new model cannot cure is for a person.
+    leads to a challenger, and so does what a person approved: training is cheap, it is the
+    deployment that needs evidence. Until the labelled rows have grown by a share that is worth
+    another one, the challenger there is goes on collecting that evidence. A model whose
+    probabilities alone are off is adjusted, where that is expected to pay. What a new model cannot
+    cure is for a person. A question that was snoozed or declined is not asked again.
     """
     if not open_incidents:
         return Choice(Response.NOTHING, Grounds(ReasonCode.NO_INCIDENT, {}))
@@ -71,24 +73,44 @@ def choose(
     broken = [i for i in open_incidents if i.kind == "data_quality"]
     current = [i for i in broken if (i.last_ingestion_id or 0) >= through]
     lasting = [i for i in current if _may_be_learnt(i, policy)]
-    if len(lasting) < len(current):
-        return Choice(Response.ASK, Grounds(ReasonCode.BROKEN_FEED, known))
-    if causes := [*incidents.of_kind(open_incidents, policy.retrain_on), *lasting]:
+    if doubtful := [i for i in current if i not in lasting]:
+        return _ask(ReasonCode.BROKEN_FEED, doubtful, known)
+    wanted = [*drifted(open_incidents, policy), *lasting]
+    if causes := [i for i in open_incidents if i in wanted]:
         first = min((i.since_ingestion_id for i in causes if i.since_ingestion_id), default=None)
         since = Change(first) if first else None
-        if growth < policy.cool_down_growth:
+        if growth < policy.cool_down_growth and not _approved(causes):
             few = Grounds(ReasonCode.FEW_NEW_ROWS, known | {"growth": growth})
             return Choice(Response.JUDGE, few, since, causes)
         return Choice(Response.RETRAIN, Grounds(ReasonCode.DRIFT, known), since, causes)
-    if incidents.of_kind(open_incidents, ["calibration_drift"]):
+    if miscalibrated := incidents.of_kind(open_incidents, ["calibration_drift"]):
         best = max(offers, key=lambda offer: offer.gain, default=None)
         if best and best.gain > 0:
             offer = Grounds(ReasonCode.ADJUSTMENT, known | {"offer": asdict(best)})
             return Choice(Response(best.action), offer)
-        return Choice(Response.ASK, Grounds(ReasonCode.NO_ADJUSTMENT, known))
+        return _ask(ReasonCode.NO_ADJUSTMENT, miscalibrated, known)
     if len(broken) == len(open_incidents):
         return Choice(Response.NOTHING, Grounds(ReasonCode.SOUND_AGAIN, known))
-    return Choice(Response.ASK, Grounds(ReasonCode.NO_REMEDY, known))
+    return _ask(ReasonCode.NO_REMEDY, [i for i in open_incidents if i not in broken], known)
+
+
+def drifted(open_incidents: Sequence[Any], policy: Policy) -> list[Any]:
+    """Return the incidents that a new model shall answer: drift, and what a person approved."""
+    return [*incidents.of_kind(open_incidents, policy.retrain_on), *_approved(open_incidents)]
+
+
+def is_normal(incident: Any, policy: Policy) -> bool:
+    """Whether a fault has become the new normal, and no person has taken it in hand."""
+    in_hand = incident.case_state in (CaseState.SNOOZED, CaseState.DECLINED)
+    in_hand |= incident.case_snoozed_until is not None
+    normal = incidents.is_normal(incident.subject, incident.times_seen, policy.ask_first_batches)
+    return normal and not in_hand
+
+
+def is_held(incident: Any) -> bool:
+    """Whether a person snoozed or declined the question, and it has not become worse since."""
+    held = incident.case_state in (CaseState.SNOOZED, CaseState.DECLINED)
+    return held and not incidents.is_worse(incident.severity, incident.case_severity)
 
 
 def notify(choice: Choice) -> Choice:
@@ -114,8 +136,9 @@ def answered(open_incidents: Sequence[Any], challenger: Manifest, policy: Policy
         broken = [i for i in open_incidents if i.kind == "data_quality"]
         lasting = [i for i in broken if _may_be_learnt(i, policy)]
         kinds = ["data_drift", "damaged_release", *OF_THE_MODEL]
-        answers = [*incidents.of_kind(open_incidents, kinds), *lasting]
-    return [i.id for i in answers if (i.since_ingestion_id or 0) <= challenger.trained_through]
+        answers = [*incidents.of_kind(open_incidents, kinds), *lasting, *_approved(open_incidents)]
+    ids = [i.id for i in answers if (i.since_ingestion_id or 0) <= challenger.trained_through]
+    return list(dict.fromkeys(ids))
 
 
 def answered_by_rollback(open_incidents: Sequence[Any], version: int) -> list[int]:
@@ -145,12 +168,25 @@ def _in_full(incident: Any) -> dict[str, Any]:
     return {"severity": incident.severity, **known, "facts": facts, **text}
 
 
+def _ask(code: ReasonCode, questions: Sequence[Any], known: dict[str, Any]) -> Choice:
+    """Ask about these incidents, but those that a person snoozed or declined."""
+    asked = [incident.id for incident in questions if not is_held(incident)]
+    if not asked:
+        held = {"held": [incident.id for incident in questions]}
+        return Choice(Response.NOTHING, Grounds(ReasonCode.HELD, known | held))
+    return Choice(Response.ASK, Grounds(code, known | {"asked": asked}))
+
+
+def _approved(open_incidents: Sequence[Any]) -> list[Any]:
+    return [i for i in open_incidents if i.case_state == CaseState.APPROVED]
+
+
 def _may_be_learnt(incident: Any, policy: Policy) -> bool:
-    normal = incidents.is_normal(incident.subject, incident.times_seen, policy.ask_first_batches)
-    return normal or _is_beside_a_fault(incident)
+    """Whether a fault is normal, or only beside another one, which is asked about instead."""
+    approved = incident.case_state == CaseState.APPROVED
+    return approved or is_normal(incident, policy) or _is_beside_a_fault(incident)
 
 
 def _is_beside_a_fault(incident: Any) -> bool:
-    """Whether a column is suspected only because another one is broken: that one is asked about."""
     facts = None if incident.facts is None else json.loads(incident.facts)
     return bool((facts or {}).get(BESIDE_A_FAULT))

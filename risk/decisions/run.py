@@ -128,7 +128,7 @@ def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool
         return _judge_refresh(config, ledger, champion, challenger, test)
     open_incidents = ledger.incidents.unresolved()
     harm = bool(incidents.of_kind(open_incidents, ["model_drift"]))
-    drift = bool(incidents.of_kind(open_incidents, config.policy.retrain_on))
+    drift = bool(policy.drifted(open_incidents, config.policy))
     new, rolled = _unlearnt(config, ledger, challenger)
     since = challenger.manifest.changed_at
     changed = new[is_since(new, since, config.columns.event_time)]

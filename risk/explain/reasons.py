@@ -33,6 +33,7 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
         "quiet for long enough."
     ),
     ReasonCode.BROKEN_FEED: lambda _: "No model is trained on data that may be broken.",
+    ReasonCode.HELD: lambda _: "A person snoozed or declined this, and it is no worse since.",
     ReasonCode.DRIFT: lambda _: "A challenger was trained to answer that.",
     ReasonCode.FEW_NEW_ROWS: lambda facts: (
         f"There are only {facts['growth']:.1%} more labelled rows than at the last training, "
@@ -60,6 +61,7 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
     ReasonCode.FIRST_MODEL: lambda _: "There was no model before.",
     ReasonCode.BY_HAND: lambda _: "A person asked for the comparison.",
     ReasonCode.FORCED: lambda _: "A person deployed it by hand, so it is unproven.",
+    ReasonCode.APPROVED: lambda facts: f"{facts['by']} approved it (case {facts['case']}).",
     ReasonCode.WORSE_THAN_BEFORE: lambda facts: _worse_than_before(facts),
     ReasonCode.ESTIMATED_WORSE: lambda facts: _estimated_worse(facts),
     ReasonCode.DAMAGED: lambda facts: f"Release {facts['from']} was damaged: {facts['fault']}.",
@@ -214,15 +216,16 @@ def _of_gate(decision: Row, facts: Row) -> list[str]:
     said = f"{OF_VERDICTS[VerdictCode(code)]}: {compared(comparison)}"
     if code in WORSE:
         return [f"{said}."]
+    person = _of_person(decision, facts)
     if code == VerdictCode.ONE_CLASS:
-        return [f"{said}.", _without_evidence(decision, comparison)]
+        return [f"{said}.", *(person or [_without_evidence(comparison)])]
     chance = f"Chance alone would do as well in {plain_words.chance_share(comparison['e_value'])}"
     if code != VerdictCode.NOT_ENOUGH_EVIDENCE:
-        return [f"{said}.", f"{chance} of all comparisons."]
+        return [f"{said}.", f"{chance} of all comparisons.", *person]
     allowed = f"{1 / comparison['evidence_needed']:.0%}"
     doubt = f"{chance} of all comparisons, where {allowed} is allowed."
     more = _of_possible_gain(comparison)
-    return [f"{said}.", doubt, more, _without_evidence(decision, comparison)]
+    return [f"{said}.", doubt, more, *(person or [_without_evidence(comparison)])]
 
 
 def _of_possible_gain(comparison: Row) -> str:
@@ -238,10 +241,19 @@ def _of_possible_gain(comparison: Row) -> str:
     )
 
 
-def _without_evidence(decision: Row, comparison: Row) -> str:
+def _of_person(decision: Row, facts: Row) -> list[str]:
+    """Say what is asked of a person, or what a person said."""
+    if held := facts.get("held_case"):
+        return [f"Case {held['id']} about it was {held['state']}, so the champion stays."]
+    if decision["reason_code"] == ReasonCode.APPROVED:
+        return ["It goes live because a person approved it."]
+    return ["Approval is needed."] if decision["action"] == Action.ASK else []
+
+
+def _without_evidence(comparison: Row) -> str:
     if comparison["because_drifted"]:
         return "The champion has drifted and the challenger is not worse, so it goes live unproven."
-    return "Approval is needed." if decision["action"] == Action.ASK else "The champion stays."
+    return "The champion stays."
 
 
 def _reference(facts: Row) -> str:

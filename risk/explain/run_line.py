@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from risk import cli
 from risk.data.intake import Intake
 from risk.decisions.codes import QUIET, Action, ReasonCode, VerdictCode
 from risk.explain import plain_words, reasons, score_change, sentences
@@ -31,6 +33,31 @@ OF_QUESTIONS = {
     ReasonCode.NO_REMEDY: "Action needed: a new model would not help.",
     ReasonCode.WATCHED: "Action needed: the model is trained elsewhere.",
 }
+
+
+@dataclass(frozen=True)
+class Outcome(cli.Result):
+    """What a run did, in the one line that is recorded and mailed; the log has the details."""
+
+    line: str
+    drift: bool = False
+    quarantined: bool = False
+    needs_a_person: bool = False
+    exit_code: int = 0
+
+    def __str__(self) -> str:
+        return self.line
+
+    def without_report(self, exit_code: int) -> Outcome:
+        """Return the outcome of the same run, a report of which could not be written."""
+        line = ending(self.line, "A report could not be written; the log says why.")
+        return replace(self, line=line, exit_code=self.exit_code or exit_code)
+
+    def failing_on(self, found: str | None) -> Outcome:
+        """Return the outcome with an exit code of its own if what --fail-on names was found."""
+        asked_for = {"drift": self.drift, "quarantine": self.quarantined}
+        is_found = found is not None and asked_for[found] and not self.exit_code
+        return replace(self, exit_code=cli.ASKED_TO_FAIL) if is_found else self
 
 
 def of_run(
@@ -71,6 +98,8 @@ def of_decision(decision: Row) -> list[Wordings]:
             done = f"Action needed: deploy the challenger? {_scores(comparison)}."
         case Action.ASK:
             done = OF_QUESTIONS.get(code) or f"Action needed: {reasons.main_reason(decision)}"
+        case _ if held := facts.get("held_case"):
+            done = f"The live release stays: the challenger was {held['state']}."
         case _ if verdict:
             scores = f" ({_scores(comparison)})" if comparison else ""
             done = f"{OF_VERDICTS.get(VerdictCode(verdict), STAYS)}{scores}."
@@ -82,11 +111,16 @@ def of_decision(decision: Row) -> list[Wordings]:
     return [(done,), *_causes(facts.get("incidents") or ()), *([(why,)] if why else [])]
 
 
-def of_rehearsal(found: Assessment) -> str:
-    """Say what a run would do about new rows."""
+def of_rehearsal(taken: object, found: Assessment) -> str:
+    """Say what a run would take, and what it would do about what it would find."""
     if found.alarms:
-        return f"would act on: {sentences.worst(found.alarms)}"
-    return f"would keep the champion: {reasons.of_strongest(found.facts)}"
+        return f"{taken}; would act on: {sentences.worst(found.alarms)}"
+    return f"{taken}; would keep the champion: {reasons.of_strongest(found.facts)}"
+
+
+def of_approval(version: int, case_id: int | None) -> str:
+    """Say that a run deployed what a person approved."""
+    return f"Release {version} is live: case {case_id} was approved."
 
 
 def of_damage(version: int, target: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from risk.ledger import incidents, ingestions
+from risk.ledger import cases, incidents, ingestions
 from risk.ledger.database import Database, Record, Row, insert
 from risk.ledger.queries import NEWEST, Listing, Part, page
 from risk.ledger.tables import decisions, releases
@@ -17,11 +17,15 @@ from risk.ledger.tables import decisions, releases
 
 @dataclass(frozen=True)
 class Judgement:
-    """The gate's comparison, as JSON, the resulting release, and the incidents it answers."""
+    """The gate's comparison, as JSON, the resulting release, and the incidents it answers.
+
+    `case_id` is the approved case that the decision carries out.
+    """
 
     comparison: str | None = None
     release: Row | None = None
     answered: Sequence[int] = ()
+    case_id: int | None = None
 
 
 NOT_JUDGED = Judgement()
@@ -81,6 +85,8 @@ class Decisions:
                 incidents.resolve_answered(
                     connection, judgement.answered, action, at=now(), **release
                 )
+            if judgement.case_id is not None:
+                cases.carry_out(connection, judgement.case_id, at=now())
             if through is not None:
                 ingestions.mark_decided(connection, through=through, decision_id=decision_id)
             return decision_id
@@ -94,6 +100,17 @@ class Decisions:
         """Return the newest decision if a crash interrupted it before it was carried out."""
         newest = self.database.first(sa.select(decisions).order_by(decisions.c.id.desc()))
         return newest if newest and newest.completed_at is None else None
+
+    def newest(self, *, judged: bool = False) -> Record | None:
+        """Return the newest decision, or the newest for which the gate compared two models."""
+        query = sa.select(decisions).order_by(decisions.c.id.desc())
+        return self.database.first(
+            query.where(decisions.c.comparison.is_not(None)) if judged else query
+        )
+
+    def read(self, decision_id: int) -> Record:
+        """Return one decision that is known to exist."""
+        return self.database.rows(sa.select(decisions).where(decisions.c.id == decision_id))[0]
 
     def last(self, *actions: str) -> Record | None:
         """Return the newest decision with one of these actions."""

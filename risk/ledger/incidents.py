@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from risk.errors import UnknownName
 from risk.ledger.database import Database, Record, Row, insert_many
 from risk.ledger.queries import NEWEST, Listing, Part, only_item, page
-from risk.ledger.tables import incidents
+from risk.ledger.tables import cases, incidents
 
 
 class ResolutionCode(StrEnum):
@@ -43,8 +43,16 @@ class Incidents:
             open_all(connection, [row], run_id=self.database.run_id, at=self.database.now())
 
     def unresolved(self) -> list[Record]:
-        """Return the incidents that are not resolved, oldest first."""
-        query = sa.select(incidents).where(incidents.c.resolved_at.is_(None))
+        """Return the incidents that are not resolved, oldest first, with their newest cases."""
+        newest = sa.select(sa.func.max(cases.c.id)).group_by(cases.c.incident_id)
+        own = (cases.c.incident_id == incidents.c.id) & cases.c.id.in_(newest)
+        columns = (
+            cases.c.state.label("case_state"),
+            cases.c.severity.label("case_severity"),
+            cases.c.snoozed_until.label("case_snoozed_until"),
+        )
+        query = sa.select(incidents, *columns).outerjoin_from(incidents, cases, own)
+        query = query.where(incidents.c.resolved_at.is_(None))
         return self.database.rows(query.order_by(incidents.c.id))
 
     def history(self) -> pd.DataFrame:
@@ -86,6 +94,28 @@ class Incidents:
                 raise UnknownName(f"there is no open incident {incident_id}")
 
 
+def normal(database: Database, max_in_a_row: int) -> set[tuple[str, int]]:
+    """Return (feature, ingestion) where a feature's fault is the new normal.
+
+    A person approved it, or it was there for more than `max_in_a_row` batches and no person has
+    snoozed or declined it.
+    """
+    table = incidents.c
+    lasting = table.times_seen > max_in_a_row
+    # of what is no column, in brackets, nothing can be learnt however often it is seen
+    lasting &= table.subject.not_like("(%")
+    in_hand = cases.c.state.in_(("snoozed", "declined")) | cases.c.snoozed_until.is_not(None)
+    lasting &= table.id.not_in(_with_case(in_hand))
+    is_normal = lasting | table.id.in_(_with_case(cases.c.state == "approved"))
+    is_normal &= (table.kind == "data_quality") & table.since_ingestion_id.is_not(None)
+    ranges = sa.select(table.subject, table.since_ingestion_id, table.last_ingestion_id)
+    return {
+        (feature, number)
+        for feature, first, last in database.rows(ranges.where(is_normal))
+        for number in range(first, last + 1)
+    }
+
+
 def open_all(
     connection: sa.Connection, rows: Iterable[Row], *, run_id: int | None, at: datetime
 ) -> None:
@@ -120,6 +150,24 @@ def resolve_answered(
     values = _resolution(BY_RELEASE[action], **release)
     is_open = incidents.c.resolved_at.is_(None)
     _close(connection, incidents.c.id.in_(numbers) & is_open, values, at)
+
+
+def resolve_by_person(
+    connection: sa.Connection,
+    which: sa.Select[Any],
+    why: str,
+    *,
+    key: str,
+    at: datetime,
+) -> None:
+    """Resolve the incidents that a query selects, in the transaction of a person's answer."""
+    values = _resolution(ResolutionCode.BY_PERSON, key=key) | {"resolution": why or None}
+    _close(connection, incidents.c.id.in_(which) & incidents.c.resolved_at.is_(None), values, at)
+
+
+def _with_case(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Select the incidents with such a case."""
+    return sa.select(cases.c.incident_id).where(cases.c.incident_id.is_not(None) & condition)
 
 
 def _resolution(code: ResolutionCode, **facts: Any) -> dict[str, Any]:

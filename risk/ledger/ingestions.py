@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from risk.errors import BusyError
-from risk.ledger import dataset_rows, labels, quarantine, watermarks
+from risk.ledger import dataset_rows, incidents, labels, quarantine, watermarks
 from risk.ledger.database import Database, Query, Record, Row, Values, insert_rows
 from risk.ledger.dataset_rows import StoredRow
 from risk.ledger.findings import FAULTS_OF_COLUMNS
@@ -22,7 +22,6 @@ from risk.ledger.queries import NEWEST, Listing, Part, page
 from risk.ledger.tables import (
     assessments,
     findings,
-    incidents,
     ingestions,
     row_hashes,
     superseded_rows,
@@ -290,7 +289,7 @@ class Ingestions:
             .join(findings, findings.c.run_id == assessments.c.run_id)
             .where(FAULTS_OF_COLUMNS)
         )
-        normal = self._normal(max_in_a_row)
+        normal = incidents.normal(self.database, max_in_a_row)
         rows = self.database.rows(query.distinct())
         return {number for number, feature in rows if (feature, number) not in normal}
 
@@ -308,21 +307,6 @@ class Ingestions:
 
     def _ids(self, query: Query) -> list[int]:
         return [row[0] for row in self.database.rows(query.order_by(ingestions.c.id))]
-
-    def _normal(self, max_in_a_row: int) -> set[tuple[str, int]]:
-        """Return (feature, ingestion) where a feature was broken for so long that it is normal."""
-        table = incidents.c
-        lasting = (table.kind == "data_quality") & (table.times_seen > max_in_a_row)
-        # of what is no column, in brackets, nothing can be learnt however often it is seen
-        lasting &= table.subject.not_like("(%")
-        ranges = sa.select(table.subject, table.since_ingestion_id, table.last_ingestion_id)
-        return {
-            (feature, number)
-            for feature, first, last in self.database.rows(
-                ranges.where(lasting & table.since_ingestion_id.is_not(None))
-            )
-            for number in range(first, last + 1)
-        }
 
 
 def mark_assessed(connection: sa.Connection, numbers: Sequence[int], *, assessment_id: int) -> None:

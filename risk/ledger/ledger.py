@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from risk.config import Config
 from risk.ledger import database
 from risk.ledger.assessments import Assessments
+from risk.ledger.cases import Cases
 from risk.ledger.change_requests import ChangeRequests
 from risk.ledger.column_statistics import ColumnStatistics
 from risk.ledger.database import Database, utc_now
@@ -53,6 +54,7 @@ class Ledger:
         self.findings = Findings(database)
         self.incidents = Incidents(database)
         self.decisions = Decisions(database)
+        self.cases = Cases(database)
         self.releases = Releases(database)
         self.scores = Scores(database)
         self.trends = Trends(database)

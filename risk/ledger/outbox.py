@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from risk.ledger.cases import CaseState
 from risk.ledger.database import Database, Record, Row
-from risk.ledger.tables import decisions, incidents, ingestions, messages, runs
+from risk.ledger.tables import cases, decisions, incidents, ingestions, messages, runs
 
 INTRODUCTION = "introduction"
 OPENED, RESOLVED, FAILED = "incident_opened", "incident_resolved", "run_failed"
+REMINDED = "case_reminder"
+DAILY, WEEKLY = timedelta(days=1), timedelta(days=7)
 DECIDED = {
     "deploy": "deployed",
     "rollback": "rolled_back",
@@ -77,7 +80,8 @@ class Outbox:
         incident_id, decision_id, run_id = (last or 0 for last in self.database.rows(query)[0])
         opened, resolved = self._new_incidents(target, incident_id)
         decided, failed = self._new_decisions(decision_id), self._new_failures(run_id)
-        return [*opened, *decided, *resolved, *failed]
+        reminders = self._reminders(target, [*opened, *decided])
+        return [*opened, *decided, *resolved, *reminders, *failed]
 
     def record(self, rows: Sequence[Row]) -> None:
         """Add messages to be sent."""
@@ -138,6 +142,27 @@ class Outbox:
             for fact in self.database.rows(query.order_by(decisions.c.id))
         ]
 
+    def _reminders(self, target: str, reported: Sequence[News]) -> list[News]:
+        """Return the open cases to be reminded of, and new ones not reported with what they ask."""
+        now, table = self.database.now(), messages.c
+        said = {(news.about, news.fact.id) for news in reported}
+        newest = sa.select(sa.func.max(table.happened_at)).where(
+            table.target == target, table.case_id == cases.c.id
+        )
+        query = sa.select(cases, newest.correlate(cases).scalar_subquery().label("last_message"))
+        query = query.where(cases.c.state == str(CaseState.OPEN)).order_by(cases.c.id)
+        return [
+            News(REMINDED, now, "case_id", fact)
+            for fact in self.database.rows(query)
+            if is_reminder_due(fact, now) or self._is_unreported(fact, said)
+        ]
+
+    def _is_unreported(self, case: Record, said: set[tuple[str, int]]) -> bool:
+        """Whether this run opened a case, and its question repeats an earlier one."""
+        is_new = case.run_id is not None and case.run_id == self.database.run_id
+        own = {("decision_id", case.decision_id), ("incident_id", case.incident_id)}
+        return is_new and case.last_message is None and not own & said
+
     def _new_failures(self, last: int) -> list[News]:
         """Return runs that failed or were interrupted, unless the previous one did the same way."""
         previous, is_previous = _previous(runs)
@@ -149,6 +174,19 @@ class Outbox:
             News(FAILED, fact.ended_at, "run_id", fact)
             for fact in self.database.rows(query.order_by(runs.c.id))
         ]
+
+
+def is_reminder_due(case: Any, now: datetime) -> bool:
+    """Whether it is time to remind of a case: daily, after a week weekly, after a snooze at once.
+
+    Its opening was announced by the decision that asked.
+    """
+    last = max(case.asked_at, case.last_message or case.asked_at)
+    came_back = case.asked_at > case.opened_at
+    if came_back and (case.last_message is None or case.last_message < case.asked_at):
+        return True
+    pause = DAILY if now - case.asked_at < WEEKLY else WEEKLY
+    return bool(now - last >= pause)
 
 
 def _previous(table: sa.Table) -> tuple[sa.FromClause, sa.ColumnElement[bool]]:

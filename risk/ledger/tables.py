@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0012"
+REVISION = "0013"
 
 
 metadata = MetaData(
@@ -334,6 +334,42 @@ drills = Table(
     Column("drill", LongText, nullable=False),
 )
 
+cases = Table(
+    "cases",
+    metadata,
+    _id(),
+    _run(),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),  # again when a snoozed one comes back
+    Column("answered_at", UtcDateTime),
+    Column("snoozed_until", UtcDateTime),
+    Column("closed_at", UtcDateTime, index=True),
+    Column("closed_because", Name(32)),
+    Column("state", Name(16), nullable=False),
+    Column("kind", Name(32), nullable=False),
+    Column("subject", Name(700), nullable=False, index=True),
+    Column("severity", Name(16)),
+    Column("version", Integer, nullable=False),
+    Column("challenger", Name(128), index=True),
+    Column("incident_id", Identity, ForeignKey("incidents.id"), index=True),
+    Column("decision_id", Identity, ForeignKey("decisions.id"), nullable=False, index=True),
+    Column("facts", LongText, nullable=False),
+)
+
+case_answers = Table(
+    "case_answers",
+    metadata,
+    _id(),
+    Column("case_id", Identity, ForeignKey("cases.id"), nullable=False, index=True),
+    Column("answered_at", UtcDateTime, nullable=False),
+    Column("answered_by", Name(64), nullable=False),
+    Column("via", Name(16), nullable=False),
+    Column("answer", Name(16), nullable=False),
+    Column("because", Name(16)),
+    Column("note", LongText),
+    Column("until", UtcDateTime),
+)
+
 reports = Table(
     "reports",
     metadata,
@@ -354,6 +390,7 @@ messages = Table(
     _run(),
     Column("incident_id", Identity, ForeignKey("incidents.id")),
     Column("decision_id", Identity, ForeignKey("decisions.id")),
+    Column("case_id", Identity, ForeignKey("cases.id"), index=True),
     Column("target", Name(255), nullable=False),
     Column("event", Name(32), nullable=False),
     Column("title", LongText, nullable=False),

@@ -143,6 +143,11 @@ def rank(severity: str, kind: str) -> tuple[int, int]:
     return -SEVERITIES.index(severity), {"data_quality": 0, "joint_drift": 2}.get(kind, 1)
 
 
+def is_worse(severity: str, before: str | None) -> bool:
+    """Whether a severity is above that of before."""
+    return before is not None and SEVERITIES.index(severity) > SEVERITIES.index(before)
+
+
 def evidence_of(alarm: Finding) -> dict[str, Any]:
     """Return the finding of an alarm under the column names of an incident."""
     row = alarm.as_row()

@@ -73,7 +73,9 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
 
 
 def record_statistics(config: Config, ledger: Ledger, batch: Sequence[int]) -> None:
-    """Record the column statistics of these ingestions."""
+    """Record the column statistics of these ingestions, if there are any."""
+    if not batch:
+        return
     rows = part_files.read(config, ledger, batch)
     ledger.column_statistics.record(as_rows(summarise(rows, config.columns)))
 

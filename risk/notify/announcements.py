@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import socket
 import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from risk.config import Config
 from risk.decisions.codes import Action
-from risk.explain import reasons, resolutions, sentences
+from risk.explain import case_words, reasons, resolutions, sentences
 from risk.explain.plain_words import ADVICE, by_chance, subject
 from risk.ledger.database import Record
-from risk.ledger.outbox import INTRODUCTION, OPENED, RESOLVED, News
+from risk.ledger.outbox import INTRODUCTION, OPENED, REMINDED, RESOLVED, News
 
 ANSWERS = {
     Action.DEPLOY: "release {version} was deployed",
@@ -34,15 +35,17 @@ class Announcement:
     content: dict[str, Any]
 
 
-def announce(config: Config, news: News, answer: Record | None) -> Announcement:
-    """Describe an event; `answer` is the decision of the run it belongs to."""
+def announce(
+    config: Config, news: News, answer: Record | None = None, *, cases: Sequence[int] = ()
+) -> Announcement:
+    """Describe an event; `answer` is the decision of the run it belongs to, `cases` wait for it."""
     fact = news.fact
     if news.event == OPENED:
-        title, detail, text = _opened(fact, answer, config)
+        title, detail, text = _opened(fact, answer, config, cases)
     elif news.event == RESOLVED:
         title, detail, text = _resolved(fact)
     elif news.about == "decision_id":
-        title, detail, text = _decided(fact, config)
+        title, detail, text = _decided(fact, config, cases)
     else:
         title, detail, text = _failed(fact)
     about = news.about.removesuffix("_id")
@@ -51,12 +54,21 @@ def announce(config: Config, news: News, answer: Record | None) -> Announcement:
     return _announcement(config, title, text, _when(news.event, news.happened_at) | facts)
 
 
+def remind(config: Config, case: Mapping[str, Any], now: datetime) -> Announcement:
+    """Describe a case that still waits for an answer."""
+    title = f"Case {case['id']} waits for an answer: {case_words.OF_KINDS[case['kind']]}"
+    text = f"{case_words.as_text(case)}\nTo do: decide.\n{case_words.commands([case['id']])}"
+    facts = {"detail": case["words"]["question"], "run_id": case["run_id"], "case": _json(case)}
+    return _announcement(config, title, text, _when(REMINDED, now) | facts)
+
+
 def introduction(config: Config, now: datetime) -> Announcement:
     """Return the first message to a new target."""
     text = (
         "This channel receives notifications when an incident is opened or resolved, when a "
         "release is deployed or rolled back, when a challenger is refused, when approval or "
-        "attention is needed, and when a run fails. Open incidents follow.\nTo do: nothing."
+        "attention is needed or still is, and when a run fails. Open incidents follow.\n"
+        "To do: nothing."
     )
     return _announcement(config, "Notifications enabled", text, _when(INTRODUCTION, now))
 
@@ -68,7 +80,9 @@ def footer(config: Config) -> str:
     return f"Dashboard: http://{host}:{config.api.port}/ on {machine}"
 
 
-def _opened(incident: Record, answer: Record | None, config: Config) -> tuple[str, str, str]:
+def _opened(
+    incident: Record, answer: Record | None, config: Config, cases: Sequence[int]
+) -> tuple[str, str, str]:
     number, kind = incident.id, incident.kind.replace("_", " ")
     said = sentences.of_incident(dict(incident._mapping))
     title = f"Incident {number}: {kind} ({incident.severity}): {subject(incident.subject)}"
@@ -84,6 +98,7 @@ def _opened(incident: Record, answer: Record | None, config: Config) -> tuple[st
             f"  python diagnostics.py --acknowledge {number}   marks it as under investigation\n"
             f"  python diagnostics.py --resolve {number}       closes it once it is explained"
         )
+        to_do += f"\n{case_words.commands(cases)}" if cases else ""
     chance = by_chance(incident.e_value, config.alarms.days_per_false_alarm)
     text = (
         f"{' '.join(filter(None, [said, chance]))}\n"
@@ -106,7 +121,7 @@ def _resolved(incident: Record) -> tuple[str, str, str]:
     return title, said, text
 
 
-def _decided(decision: Record, config: Config) -> tuple[str, str, str]:
+def _decided(decision: Record, config: Config, cases: Sequence[int]) -> tuple[str, str, str]:
     tried = decision.comparison is not None
     match decision.action:
         case Action.DEPLOY if decision.version == 1:
@@ -123,10 +138,9 @@ def _decided(decision: Record, config: Config) -> tuple[str, str, str]:
             to_do = "nothing.\n  python deployment.py --list   shows all releases"
         case Action.ASK if tried:
             title = "Approval needed: deploy the challenger?"
-            to_do = (
-                "decide; until then the live release is kept.\n"
-                "  python deployment.py --force   deploys the challenger"
-            )
+            force = "  python deployment.py --force   deploys the challenger"
+            how = case_words.commands(cases) or force
+            to_do = f"decide; until then the live release is kept.\n{how}"
         case Action.ASK:
             title = "Attention needed: the live release is kept"
             to_do = (
@@ -134,6 +148,7 @@ def _decided(decision: Record, config: Config) -> tuple[str, str, str]:
                 "  python diagnostics.py                lists the incidents\n"
                 "  python diagnostics.py --resolve ID   resolves one"
             )
+            to_do = f"{to_do}\n{case_words.commands(cases)}".rstrip()
         case _:
             title = "Challenger refused, the live release is kept"
             to_do = (
@@ -187,6 +202,15 @@ def _fields(fact: Record) -> dict[str, Any]:
         name: _iso(value) if isinstance(value, datetime) else value
         for name, value in values.items()
     }
+
+
+def _json(value: Any) -> Any:
+    """Return nested values as JSON has them."""
+    if isinstance(value, Mapping):
+        return {name: _json(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_json(inner) for inner in value]
+    return _iso(value) if isinstance(value, datetime) else value
 
 
 def _iso(moment: datetime) -> str:

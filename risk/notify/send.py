@@ -12,10 +12,12 @@ from collections.abc import Sequence
 
 from risk.config import Config
 from risk.errors import LedgerError
+from risk.explain import case_words
 from risk.ledger.database import Record, Row
 from risk.ledger.ledger import Ledger
 from risk.ledger.outbox import News
 from risk.notify import announcements
+from risk.notify.announcements import Announcement
 from risk.notify.channels import Target, targets
 
 log = logging.getLogger("messages")
@@ -46,9 +48,8 @@ def send_notifications(config: Config, ledger: Ledger) -> None:
 
 
 def _message(config: Config, ledger: Ledger, target: Target, news: News) -> Row:
-    answer = ledger.decisions.of_run(news.fact.run_id) if news.about == "incident_id" else None
-    said = announcements.announce(config, news, answer)
-    return dict.fromkeys(("run_id", "incident_id", "decision_id")) | {
+    said = _announcement(config, ledger, news)
+    return dict.fromkeys(("run_id", "incident_id", "decision_id", "case_id")) | {
         news.about: news.fact.id,
         "target": target.name,
         "event": news.event,
@@ -56,6 +57,19 @@ def _message(config: Config, ledger: Ledger, target: Target, news: News) -> Row:
         "body": target.write(said),
         "happened_at": news.happened_at,
     }
+
+
+def _announcement(config: Config, ledger: Ledger, news: News) -> Announcement:
+    fact = news.fact
+    if news.about == "case_id":
+        case = case_words.described(ledger.cases.read(fact.id))
+        return announcements.remind(config, case, news.happened_at)
+    if news.about == "incident_id":
+        asked = ledger.cases.about(incident_id=fact.id)
+        answer = ledger.decisions.of_run(fact.run_id)
+        return announcements.announce(config, news, answer, cases=asked)
+    asked = ledger.cases.about(decision_id=fact.id) if news.about == "decision_id" else []
+    return announcements.announce(config, news, cases=asked)
 
 
 def _deliver(config: Config, ledger: Ledger, target: Target, *, deadline: float) -> None:

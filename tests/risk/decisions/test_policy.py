@@ -30,6 +30,9 @@ def incident(kind, *, subject="a", since=5, last=THROUGH, seen=1, severity="larg
         since_ingestion_id=since,
         last_ingestion_id=last,
         times_seen=seen,
+        case_state=more.get("case_state"),
+        case_severity=more.get("case_severity"),
+        case_snoozed_until=more.get("case_snoozed_until"),
     )
 
 
@@ -249,3 +252,42 @@ def test_a_column_suspected_beside_another_asks_nobody_once_that_one_is_normal()
     assert chosen(normal, beside).action == "retrain"
     assert chosen(incident("data_quality", subject="price"), beside).action == "ask"
     assert chosen(normal, incident("data_quality", subject="age")).action == "ask"
+
+
+@pytest.mark.parametrize("kind", ["data_quality", "suspected_harm", "calibration_drift"])
+def test_what_a_person_approved_is_a_cause_like_drift(kind):
+    """A challenger is trained, without waiting for the cool-down, and answers the incident."""
+    approved = incident(kind, case_state="approved", case_severity="large")
+
+    choice = chosen(approved, growth=0.0)
+
+    assert (choice.action, choice.since) == ("retrain", Change(5))
+    manifest = SimpleNamespace(made_by="retrain", trained_through=THROUGH)
+    assert policy.answered([approved], manifest, Policy()) == [7]
+
+
+@pytest.mark.parametrize("kind", ["data_quality", "suspected_harm", "calibration_drift"])
+@pytest.mark.parametrize("state", ["snoozed", "declined"])
+def test_what_a_person_snoozed_or_declined_is_asked_again_only_if_it_is_worse(kind, state):
+    """By a severity, however often it was seen: it no longer becomes normal."""
+    same = incident(kind, seen=99, case_state=state, case_severity="large")
+    worse = incident(kind, seen=99, case_state=state, case_severity="moderate")
+
+    assert (chosen(same).action, chosen(same).grounds.code) == ("nothing", "held")
+    assert (chosen(worse).action, chosen(worse).grounds.facts["asked"]) == ("ask", [7])
+
+
+def test_a_column_beside_a_declined_one_is_still_asked_about():
+    """An answer is about one subject."""
+    declined = incident("data_quality", case_state="declined", case_severity="large")
+    other = incident("data_quality", subject="b", number=8)
+
+    assert chosen(declined, other).grounds.facts["asked"] == [8]
+
+
+def test_what_came_back_from_a_snooze_does_not_become_normal_by_itself():
+    """A person has it in hand."""
+    back = incident("data_quality", seen=99, case_state="open", case_snoozed_until="yesterday")
+
+    assert chosen(back).action == "ask"
+    assert chosen(incident("data_quality", seen=99, case_state="open")).action == "retrain"

@@ -1,8 +1,11 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 import sqlalchemy as sa
 
 from risk.errors import LedgerError
 from risk.ledger import tables
+from risk.ledger.cases import Change
 from risk.ledger.decisions import Judgement
 from tests.servers import on_servers_in_turn
 
@@ -36,7 +39,7 @@ def introduce(ledger, target="mail"):
 def send(ledger, target="mail"):
     """Take the news of a target down as messages, and return what they are about."""
     news = ledger.outbox.news(target)
-    nothing = dict.fromkeys(("run_id", "incident_id", "decision_id"))
+    nothing = dict.fromkeys(("run_id", "incident_id", "decision_id", "case_id"))
     common = {"target": target, "title": "", "body": ""}
     ledger.outbox.record(
         [
@@ -238,3 +241,41 @@ def test_messages_wait_until_they_are_taken_or_given_up(ledger):
         rows = list(connection.execute(sa.select(tables.messages).order_by(tables.messages.c.id)))
     assert [(row.attempts, row.last_error) for row in rows] == [(2, "it answers 500"), (1, None)]
     assert [row.sent_at is None for row in rows] == [True, False]
+
+
+def test_a_case_is_reminded_of_daily_and_after_a_week_weekly(world):
+    """And at once when it comes back from a snooze; runs come every ten minutes."""
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    clock = [start]
+    with world.open_ledger(clock=lambda: clock[0]) as ledger:
+        introduce(ledger)
+        row = {"kind": "deployment", "subject": "", "version": 1, "facts": "{}"}
+        decision = ledger.decisions.record("ask", "because", judgement=TRIED)
+        ledger.cases.apply([row | {"decision_id": decision}], [])
+        send(ledger)
+        days = []
+        for hour in range(24 * 30):
+            clock[0] = start + timedelta(hours=hour)
+            if "case_reminder" in [event for event, *_ in send(ledger)]:
+                days.append((clock[0] - start).days)
+        back = {"state": "open", "asked_at": clock[0]}
+        ledger.cases.apply([], [Change(1, "open", back)])
+        at_once = send(ledger)
+
+    assert days == [1, 2, 3, 4, 5, 6, 13, 20, 27]
+    assert len(at_once) == 1
+
+
+def test_a_new_case_is_reported_even_if_a_question_like_it_was_asked_before(ledger):
+    """Once: with the decision that asks, or alone if that is a repetition."""
+    introduce(ledger)
+    row = {"kind": "deployment", "subject": "", "version": 1, "facts": "{}"}
+    told = []
+    for _ in range(2):
+        ledger.runs.start()
+        decision = ledger.decisions.record("ask", "because", judgement=TRIED)
+        ledger.cases.apply([row | {"decision_id": decision}], [])
+        told.append(send(ledger) + send(ledger))
+        ledger.runs.end("ok", "")
+
+    assert told == [[("person_asked", 1)], [("case_reminder", 2)]]

@@ -56,3 +56,19 @@ def test_rows_that_wait_for_their_labels_say_nothing(waiting):
 def test_no_row_need_be_known():
     """Then nothing is."""
     assert change_point.begin([np.full(9, -1)], [[5, 5]]) is None
+    assert change_point.bounds([np.full(9, -1)], [[5, 5]]) is None
+
+
+@pytest.mark.parametrize("shift", [3.0, 1.0, 0.5])
+def test_the_interval_of_the_date_has_the_change_in_it(shift):
+    """In about 95 % of the draws, and it is the narrower, the larger the change is."""
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(100):
+        rows = np.concatenate([shifted(rng, 400, 0), shifted(rng, 300, shift)])
+        found.append(change_point.bounds([rows], [reference()]))
+    first, likeliest, last = np.array(found).T
+
+    assert np.mean((first <= 400) & (400 <= last)) >= 0.92  # 95 %, less 1.5 standard errors
+    assert np.all((first <= likeliest) & (likeliest <= last))
+    assert np.median(last - first) <= 4 + 20 / shift**2
