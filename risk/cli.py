@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import date
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -38,6 +39,10 @@ NOBODY_IS_NEEDED = (0, BusyError.exit_code)
 
 class Result:
     """What a stage returns: its text is the message, on the command line and in a notebook."""
+
+    def content(self) -> Any:
+        """Return what is printed as JSON."""
+        return self
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
@@ -211,9 +216,9 @@ def _parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def _as_json(outcome: object) -> str:
-    content: Any = outcome
-    if dataclasses.is_dataclass(outcome) and not isinstance(outcome, type):
-        content = {f.name: getattr(outcome, f.name) for f in dataclasses.fields(outcome)}
+    content: Any = outcome.content() if isinstance(outcome, Result) else outcome
+    if dataclasses.is_dataclass(content) and not isinstance(content, type):
+        content = {f.name: getattr(content, f.name) for f in dataclasses.fields(content)}
     return json.dumps(content, indent=2, default=_plain)
 
 
@@ -224,4 +229,4 @@ def _plain(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, pd.DataFrame):
         return json.loads(value.to_json(orient="records", date_format="iso"))
-    return str(value)
+    return value.isoformat() if isinstance(value, date) else str(value)

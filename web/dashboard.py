@@ -10,7 +10,9 @@ from flask import Blueprint, Response, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from risk.data.statistics import as_rows
+from risk.decisions import account
 from risk.errors import LedgerError, ModelError, NoLedger, StorageError, UnknownName
+from risk.explain import account as explained
 from risk.explain import (
     events,
     health,
@@ -90,6 +92,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
     metric, shown = config.checks.metric, score_history.trend(ledger, config.checks.metric)
     known = snapshot.look(config, ledger, fault=_fault())
     judged = ledger.decisions.last_comparison()
+    accounted = account.gather(config, ledger)
     return {
         "status": health.assess(known),
         "situation": known,
@@ -105,6 +108,8 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "seasons": _seasons(ledger),
         "resolved": ledger.incidents.page(Part(page_size=MAX_RESOLVED), is_open=False),
         "max_incidents": MAX_INCIDENTS,
+        "account": accounted,
+        "account_in_words": explained.in_words(accounted),
         "may_write": g.get("scope") in ("write", "admin"),
         "judged": judged,
         "judgement": events.judged(judged, known) if judged else "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 import deployment
 from risk.data.statistics import as_rows
+from risk.decisions import account as accounting
 from risk.explain import resolutions
 from risk.ledger import lease
 from risk.ledger.database import utc_now
@@ -122,6 +123,12 @@ def decisions(query: request_models.OfDecisions) -> Response:
     """List the decisions, with reasons and the gate's comparisons."""
     found = _ledger().decisions.page(query.part, run_id=query.run_id, action=query.action)
     return listed(found, query, name="decisions")
+
+
+@api.get("/account", responses={200: response_models.Account})
+def account() -> Response:
+    """Return how the alarms turned out by what came after them, and what the releases gained."""
+    return json_answer(asdict(accounting.gather(service().config, _ledger())))
 
 
 @api.get("/drops", responses=pages_of(api, response_models.Drop))

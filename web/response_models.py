@@ -10,6 +10,7 @@ from flask_openapi.models import Schema
 from flask_openapi.types import ResponseDict
 from pydantic import BaseModel
 
+from risk.decisions.account import Verdict, Why
 from risk.stats.scores import Estimate
 from web.openapi import SCHEMAS
 
@@ -241,6 +242,55 @@ class Deployed(BaseModel):
     version: int
     reason: str
     decision_id: int
+
+
+class JudgedAlarm(BaseModel):
+    """An alarm, and what later rows say of it."""
+
+    incident_id: int
+    opened_at: datetime
+    version: int
+    kind: str
+    subject: str
+    verdict: Verdict
+    why: Why
+    drops: int
+    shift: Estimate | None
+
+
+class Warned(BaseModel):
+    """Early warnings, and those that became alarms."""
+
+    warnings: int
+    became_alarms: int
+
+
+class Gain(BaseModel):
+    """What the releases gained against keeping the first one."""
+
+    first_version: int
+    since: datetime
+    f1: Estimate
+    rows: int
+    drops: int
+    errors_avoided: int
+    cost_saved: float
+    not_known_before: datetime | None
+
+
+class Account(BaseModel):
+    """How the alarms turned out, and what the releases gained."""
+
+    since: datetime | None
+    until: datetime
+    days: float
+    alarms: list[JudgedAlarm]
+    alarms_allowed: float
+    warned: Warned | None
+    challengers: int
+    releases: int
+    rolled_back: int
+    gain: Gain | None
 
 
 def described(api: APIBlueprint, model: type[BaseModel]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from risk.config import PRODUCT, Config, ReportKind
 from risk.explain import plain_words
 from risk.ledger.ledger import Ledger
 from risk.report import (
+    account,
     appendix,
     changes,
     context,
@@ -24,7 +25,7 @@ from risk.report.context import Context
 from risk.report.document import Document
 
 PAGES = (summary, changes)
-CHAPTERS = (performance, drift, quality, gate, segments, operations, appendix)
+CHAPTERS = (performance, drift, quality, gate, segments, account, operations, appendix)
 
 
 def compose(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from risk.explain import health, plain_words
+from risk.explain import account, health, plain_words
 from risk.explain.plain_words import MEASURED, counted
 from risk.explain.snapshot import Row, worst_first
 from risk.report import performance
@@ -59,7 +59,7 @@ def happened(known: Context) -> list[str]:
     if failed:
         was = "was" if failed == 1 else "were"
         said.append(f"{counted(failed, 'run')} failed or {was} interrupted.")
-    return said
+    return [*said, account.in_words(known.account)[0]]
 
 
 def _looking_back(known: Context) -> tuple[Block, ...]:

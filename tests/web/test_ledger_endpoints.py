@@ -420,3 +420,13 @@ def test_before_there_is_a_ledger_the_answer_is_503(new_world, tmp_path):
     assert {client.get(f"/{name}").status_code for name in LISTS} == {503}
     assert client.get("/models/champion").status_code == 503
     assert not (world.folder / "db").exists()
+
+
+def test_the_account_says_how_each_alarm_turned_out(client):
+    """As reporting.py --account --json does; the schema is checked by its model."""
+    told = client.get("/account").json
+
+    found = response_models.Account.model_validate(told)
+    own = [alarm for alarm in found.alarms if alarm.subject == "tenure"]
+    assert {(alarm.verdict, alarm.why) for alarm in own} == {("undecided", "not_followed")}
+    assert found.since is not None
