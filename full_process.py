@@ -35,7 +35,7 @@ from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode
 from risk.decisions.gate import Ruling
 from risk.errors import ApiError, DataError
-from risk.explain import reasons, run_line, sentences
+from risk.explain import reasons, run_line, sentences, verdicts
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.monitoring import monitored_release
@@ -54,6 +54,7 @@ class Outcome(cli.Result):
     quarantined: bool = False
     needs_a_person: bool = False
     exit_code: int = 0
+    told = verdicts.of_run
 
     def __str__(self) -> str:
         return self.line
@@ -113,8 +114,8 @@ def train_first_release(config: Config, ledger: Ledger, *, through: int) -> Depl
     """Train the first model and deploy it; there is no champion to compare it with."""
     log.info(training.run(config, ledger))
     with ledger.runs.stage("deployment"):
-        grounds = Grounds(ReasonCode.FIRST_MODEL, {})
-        decided = deployment.decide(config, ledger, through, why=grounds)
+        why = Grounds(ReasonCode.FIRST_MODEL, {})
+        decided = deployment.decide(config, ledger, through, why=why)
     return finish_deployment(config, ledger, decided)
 
 

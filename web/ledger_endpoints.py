@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 import deployment
 from risk.data.statistics import as_rows
 from risk.decisions import account as accounting
-from risk.explain import resolutions
+from risk.explain import verdicts
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
@@ -56,7 +57,8 @@ def runs(query: request_models.OfRuns) -> Response:
 @api.get("/runs/<id>", responses={200: response_models.RunInFull})
 def run(path: request_models.ById) -> Response:
     """Return a run with its stages, drops, drift findings and decisions, up to 100 of each."""
-    return json_answer(_ledger().runs.read(path.id))
+    found = _ledger().runs.read(path.id)
+    return json_answer(found | {"findings": _complete(found["findings"])})
 
 
 @api.get("/findings", responses=pages_of(api, response_models.Finding))
@@ -69,14 +71,16 @@ def findings(query: request_models.OfFindings) -> Response:
         check_name=query.check_name,
         drift_detected=_boolean(query.drift_detected),
     )
-    return listed(found, query, name="findings")
+    columns = [*found.columns, *(name for name in verdicts.ADDED if name not in found.columns)]
+    told = replace(found, items=_complete(found.items), columns=columns)
+    return listed(told, query, name="findings")
 
 
 @api.get("/incidents", responses=pages_of(api, response_models.Incident))
 def incidents(query: request_models.OfIncidents) -> Response:
     """List the incidents, open and resolved."""
     found = _ledger().incidents.page(query.part, is_open=_boolean(query.open))
-    worded = replace(found, items=[_worded(item) for item in found.items])
+    worded = replace(found, items=[verdicts.worded(item) for item in found.items])
     return listed(worded, query, name="incidents")
 
 
@@ -235,9 +239,8 @@ def _handled(incident_id: int) -> BaseResponse:
 
 
 def _incident(number: int) -> Response:
-    return json_answer(_worded(_ledger().incidents.read(number)))
+    return json_answer(verdicts.worded(_ledger().incidents.read(number)))
 
 
-def _worded(incident: dict[str, Any]) -> dict[str, Any]:
-    """Return an incident with the sentence that says why it was resolved."""
-    return incident | {"resolution": resolutions.of_resolution(incident) or None}
+def _complete(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return verdicts.complete(found, _ledger().findings, service().config)

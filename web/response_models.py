@@ -8,7 +8,7 @@ from typing import Any
 from flask_openapi import APIBlueprint
 from flask_openapi.models import Schema
 from flask_openapi.types import ResponseDict
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from risk.decisions.account import Verdict, Why
 from risk.stats.scores import Estimate
@@ -88,6 +88,13 @@ class Drop(BaseModel):
     undeclared: list[str] | None
 
 
+class Began(BaseModel):
+    """Between which assessments a change began to show; where `from` is null it is not known."""
+
+    from_: datetime | None = Field(alias="from")
+    to: datetime
+
+
 class Finding(BaseModel):
     """The result of one check, with its evidence."""
 
@@ -110,6 +117,11 @@ class Finding(BaseModel):
     value_before: float | None
     value_after: float | None
     facts: dict[str, Any] | None
+    tier: str
+    guarantee: str | None
+    assumptions: list[str]
+    since: Began | None
+    rows_seen: int
 
 
 class Incident(BaseModel):
@@ -155,6 +167,20 @@ class Decision(BaseModel):
     completed_at: datetime | None
     reason_code: str | None
     facts: dict[str, Any] | None
+
+
+class Outcome(BaseModel):
+    """What full_process.py --json prints: the alarms of a run, open incidents, the decision."""
+
+    run_id: int | None
+    line: str
+    drift: bool
+    quarantined: bool
+    needs_a_person: bool
+    exit_code: int
+    findings: list[Finding]
+    incidents: list[Incident]
+    decision: Decision | None
 
 
 class RunInFull(Run):

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from risk.cli import Result
+from risk.config import Config
 from risk.decisions.account import Account, Gain, Judged, Verdict, Why
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
+from risk.ledger.ledger import Ledger
 
 OF_WHY: Mapping[Why, str] = {
     Why.PERSISTS: "later rows show the change too",
@@ -30,7 +32,7 @@ class AccountReport(Result):
 
     account: Account
 
-    def content(self) -> dict[str, Any]:
+    def told(self, config: Config, ledger: Ledger) -> dict[str, Any]:
         """Return the account itself, as the API does."""
         return asdict(self.account)
 
