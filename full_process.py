@@ -54,7 +54,7 @@ class Outcome(cli.Result):
     quarantined: bool = False
     needs_a_person: bool = False
     exit_code: int = 0
-    told = verdicts.of_run
+    in_full = verdicts.of_run
 
     def __str__(self) -> str:
         return self.line

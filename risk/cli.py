@@ -41,7 +41,7 @@ NOBODY_IS_NEEDED = (0, BusyError.exit_code)
 class Result:
     """What a stage returns: its text is the message, on the command line and in a notebook."""
 
-    def told(self, config: Config, ledger: Ledger) -> Any:
+    def in_full(self, config: Config, ledger: Ledger) -> Any:
         """Return what is printed as JSON."""
         return self
 
@@ -78,7 +78,7 @@ def main(
         add_options(parser)
     arguments = vars(parser.parse_intermixed_args())
     options = {name: value for name, value in arguments.items() if name not in COMMON_OPTIONS}
-    told: Any = None
+    content: Any = None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if (outcome := alone(**options)) is not None:
@@ -96,7 +96,7 @@ def main(
             with _opened(config, wanted) as ledger:
                 outcome = run(config, ledger, **options)
                 if arguments["json"] and isinstance(outcome, Result):
-                    told = outcome.told(config, ledger)
+                    content = outcome.in_full(config, ledger)
     except RiskError as error:
         if arguments["log"]:
             log.error(error)
@@ -110,7 +110,7 @@ def main(
         sys.exit(StorageError.exit_code)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-    text = _as_json(outcome if told is None else told) if arguments["json"] else str(outcome)
+    text = _as_json(outcome if content is None else content) if arguments["json"] else str(outcome)
     _finish(outcome, text, is_logged=arguments["log"] is not None)
 
 

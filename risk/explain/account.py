@@ -32,7 +32,7 @@ class AccountReport(Result):
 
     account: Account
 
-    def told(self, config: Config, ledger: Ledger) -> dict[str, Any]:
+    def in_full(self, config: Config, ledger: Ledger) -> dict[str, Any]:
         """Return the account itself, as the API does."""
         return asdict(self.account)
 
