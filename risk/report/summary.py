@@ -43,6 +43,7 @@ def section(known: Context) -> Section:
             ),
             Section("What should you do?", (listed(said.advice),)),
             Section(_since(known), (listed(happened(known)),)),
+            *_account(known),
             Paragraph(_brackets(known), "aside"),
         ),
     )
@@ -59,7 +60,7 @@ def happened(known: Context) -> list[str]:
     if failed:
         was = "was" if failed == 1 else "were"
         said.append(f"{counted(failed, 'run')} failed or {was} interrupted.")
-    return [*said, account.in_words(known.account)[0]]
+    return said
 
 
 def _looking_back(known: Context) -> tuple[Block, ...]:
@@ -88,6 +89,13 @@ def _on_new_rows(known: Context) -> list[str]:
 def _brackets(known: Context) -> str:
     confidence = known.config.scoring.confidence
     return f"Brackets give the range that contains the true value with {confidence:.0%} confidence."
+
+
+def _account(known: Context) -> tuple[Block, ...]:
+    """Say in one line how the alarms turned out, once a model has been live for a day."""
+    if known.account.days < 1:
+        return ()
+    return (Paragraph(account.in_words(known.account)[0]),)
 
 
 def _since(known: Context) -> str:
