@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test torture reliability lint types check serve demo drill servers evidence bench worth settings pictures lock
+.PHONY: help run quick test torture reliability lint types check serve demo drill servers evidence bench worth settings schemas pictures lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,9 @@ worth: .venv/runtime  ## play streams of drops under four retraining policies, w
 
 settings: .venv/runtime  ## write docs/settings.md, the reference of all settings
 	$(BIN)/python docs/settings.py
+
+schemas: .venv/runtime  ## write docs/schemas, the JSON Schemas of findings, decisions, runs and others
+	$(BIN)/python docs/schemas.py
 
 pictures: .venv/runtime  ## make the pictures of the README from a new demo; ten minutes
 	$(BIN)/python docs/pictures.py $(ARGS)

@@ -3,7 +3,7 @@
 Reads   the champion, the test data, the newest rows, the ledger
 Writes  confusion_matrix.png, report.pdf (two pages) and report-appendix.pdf (the details) to
         output_model_path, the report on each run to report_folder_path; on an older run, or with
-        --since, only there; with --trend nothing
+        --since, only there; with --trend or --account nothing
 Exits   0 success, 64 no such run or trend, 65 unusable test data, 69 database unavailable,
         74 storage error, 75 another run is in progress, 76 no trusted model, 78 invalid
         configuration
@@ -21,8 +21,10 @@ from typing import Any, get_args
 from risk import cli, store
 from risk.config import Config, ReportFormat, ReportKind
 from risk.data import drops
+from risk.decisions import account as accounting
 from risk.errors import DataError, RiskError, UsageError
 from risk.explain import trend_table
+from risk.explain.account import AccountReport
 from risk.explain.trend_table import Trend
 from risk.ledger.ledger import Ledger
 from risk.models import releases
@@ -122,6 +124,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="write report and appendix as one PDF, report-full.pdf",
     )
     trend_table.add_options(parser)
+    parser.add_argument(
+        "--account",
+        action="store_true",
+        help="say how the alarms turned out and what the releases gained; write nothing",
+    )
 
 
 def from_options(
@@ -132,8 +139,10 @@ def from_options(
     since: str | None,
     format: ReportKind | None,
     **trend_options: Any,
-) -> Report | Trend:
+) -> Report | Trend | AccountReport:
     """Write what the options of the command line request."""
+    if trend_options.pop("account"):
+        return AccountReport(accounting.gather(config, ledger))
     if trend_options["trend"]:
         return trend_table.from_options(ledger, since=since, **trend_options)
     if trend_options["csv"]:
@@ -148,7 +157,7 @@ def from_options(
 
 def needed_access(options: Mapping[str, Any]) -> cli.Access:
     """Take the lock only for options that write."""
-    return "read" if options["trend"] else "write"
+    return "read" if options["trend"] or options["account"] else "write"
 
 
 if __name__ == "__main__":

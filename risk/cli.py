@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import date
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -38,6 +40,10 @@ NOBODY_IS_NEEDED = (0, BusyError.exit_code)
 
 class Result:
     """What a stage returns: its text is the message, on the command line and in a notebook."""
+
+    def in_full(self, config: Config, ledger: Ledger) -> Any:
+        """Return what is printed as JSON."""
+        return self
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
@@ -72,6 +78,7 @@ def main(
         add_options(parser)
     arguments = vars(parser.parse_intermixed_args())
     options = {name: value for name, value in arguments.items() if name not in COMMON_OPTIONS}
+    content: Any = None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if (outcome := alone(**options)) is not None:
@@ -85,13 +92,11 @@ def main(
             outcome = config.model_dump_json(indent=4)
         elif wanted == "none":
             outcome = run(config, **options)
-        elif wanted == "read":
-            with Ledger.open(config, upgrade=False) as ledger:
-                outcome = run(config, ledger, **options)
         else:
-            holder = f"{Path(sys.argv[0]).stem} since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
-            with lease.only_writer(config, holder=holder) as ledger:
+            with _opened(config, wanted) as ledger:
                 outcome = run(config, ledger, **options)
+                if arguments["json"] and isinstance(outcome, Result):
+                    content = outcome.in_full(config, ledger)
     except RiskError as error:
         if arguments["log"]:
             log.error(error)
@@ -105,18 +110,27 @@ def main(
         sys.exit(StorageError.exit_code)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-    _finish(outcome, as_json=arguments["json"], is_logged=arguments["log"] is not None)
+    text = _as_json(outcome if content is None else content) if arguments["json"] else str(outcome)
+    _finish(outcome, text, is_logged=arguments["log"] is not None)
 
 
-def _finish(outcome: object, *, as_json: bool, is_logged: bool) -> NoReturn:
+def _finish(outcome: object, text: str, *, is_logged: bool) -> NoReturn:
     """Print the outcome, with a log only if it needs a person, and exit."""
     exit_code = getattr(outcome, "exit_code", 0)
     is_needed = exit_code not in NOBODY_IS_NEEDED or getattr(outcome, "needs_a_person", False)
     if is_logged and outcome is not None:
         log.info(outcome)
     if outcome is not None and (is_needed or not is_logged):
-        print(_as_json(outcome) if as_json else outcome)
+        print(text)
     sys.exit(exit_code)
+
+
+def _opened(config: Config, access: Access) -> AbstractContextManager[Ledger]:
+    """Open the ledger, under the lock if the stage writes."""
+    if access == "read":
+        return Ledger.open(config, upgrade=False)
+    holder = f"{Path(sys.argv[0]).stem} since {utc_now():%Y-%m-%d %H:%M:%S} UTC"
+    return lease.only_writer(config, holder=holder)
 
 
 def load(path: Path, assignments: list[str], log_file: Path | None = None) -> Config:
@@ -228,4 +242,4 @@ def _plain(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, pd.DataFrame):
         return json.loads(value.to_json(orient="records", date_format="iso"))
-    return str(value)
+    return value.isoformat() if isinstance(value, date) else str(value)

@@ -144,7 +144,7 @@ class Keeping(Section):
     keep_quarantine: int | None = Field(None, ge=0, examples=[500])
     """Newest drops with refused rows of which these rows are kept; null keeps all."""
     keep_releases: int | None = Field(None, ge=3, examples=[20])
-    """Newest releases to keep, besides the live one and its predecessor; null keeps all."""
+    """Newest releases to keep, besides the first, the live and the previous one; null keeps all."""
 
     @property
     def everything(self) -> bool:

@@ -233,11 +233,11 @@ def body_lines(function):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_stay_small(path):
-    """150 code lines for a stage, 250 for a module, 400 where it mostly declares.
+    """150 code lines for a stage, 250 for a module, 450 where it mostly declares.
 
     docs/adr/0009 names the exception.
     """
-    exceptions = {"api_calls.py": 160} | dict.fromkeys(DECLARATIONS, 400)
+    exceptions = {"api_calls.py": 160} | dict.fromkeys(DECLARATIONS, 450)
     limit = exceptions.get(name_of(path), 150 if path.parent == ROOT else 250)
 
     assert code_lines(path) <= limit

@@ -10,7 +10,9 @@ from flask import Blueprint, Response, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from risk.data.statistics import as_rows
+from risk.decisions import account
 from risk.errors import LedgerError, ModelError, NoLedger, StorageError, UnknownName
+from risk.explain import account as explained
 from risk.explain import (
     case_words,
     events,
@@ -94,6 +96,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
     shown = score_history.trend(ledger, metric, days=days)
     known = snapshot.look(config, ledger, fault=_fault())
     judged = ledger.decisions.last_comparison()
+    accounted = account.gather(config, ledger)
     return {
         "status": health.assess(known),
         "situation": known,
@@ -116,6 +119,8 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "max_incidents": MAX_INCIDENTS,
         "cases": _cases(ledger),
         "may_deploy": g.get("scope") == "admin",
+        "account": accounted,
+        "account_in_words": explained.in_words(accounted),
         "may_write": g.get("scope") in ("write", "admin"),
         "judged": judged,
         "judgement": events.judged(judged, known) if judged else "",

@@ -9,6 +9,8 @@ import flask_openapi_swagger
 from flask import Blueprint, Response, current_app, g, render_template, send_from_directory
 from flask_openapi import OpenAPI
 
+from risk.errors import UnknownName
+from web import schemas
 from web.responses import json_answer
 
 SWAGGER = Path(flask_openapi_swagger.__file__).parent / "templates" / "swagger"
@@ -24,6 +26,14 @@ pages = Blueprint("documentation", __name__)
 def document() -> Response:
     """Return the OpenAPI document."""
     return json_answer(cast(OpenAPI, current_app).api_doc)
+
+
+@pages.get("/schemas/<name>.json")
+def published(name: str) -> Response:
+    """Return the JSON Schema of one kind of answer."""
+    if name not in schemas.MODELS:
+        raise UnknownName(f"there is no schema {name}; available: {', '.join(schemas.MODELS)}")
+    return json_answer(schemas.schema(name))
 
 
 @pages.get("/docs")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 import deployment
 from risk.data.statistics import as_rows
-from risk.explain import resolutions, score_change
+from risk.decisions import account as accounting
+from risk.explain import score_change, verdicts
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
@@ -46,7 +48,8 @@ def runs(query: request_models.OfRuns) -> Response:
 @api.get("/runs/<id>", responses={200: response_models.RunInFull})
 def run(path: request_models.ById) -> Response:
     """Return a run with its stages, drops, drift findings and decisions, up to 100 of each."""
-    return json_answer(_ledger().runs.read(path.id))
+    found = _ledger().runs.read(path.id)
+    return json_answer(found | {"findings": _complete(found["findings"])})
 
 
 @api.get("/findings", responses=pages_of(api, response_models.Finding))
@@ -59,14 +62,16 @@ def findings(query: request_models.OfFindings) -> Response:
         check_name=query.check_name,
         drift_detected=_boolean(query.drift_detected),
     )
-    return listed(found, query, name="findings")
+    columns = [*found.columns, *(name for name in verdicts.ADDED if name not in found.columns)]
+    told = replace(found, items=_complete(found.items), columns=columns)
+    return listed(told, query, name="findings")
 
 
 @api.get("/incidents", responses=pages_of(api, response_models.Incident))
 def incidents(query: request_models.OfIncidents) -> Response:
     """List the incidents, open and resolved."""
     found = _ledger().incidents.page(query.part, is_open=_boolean(query.open))
-    worded = replace(found, items=[_worded(item) for item in found.items])
+    worded = replace(found, items=[verdicts.worded(item) for item in found.items])
     return listed(worded, query, name="incidents")
 
 
@@ -111,6 +116,12 @@ def decisions(query: request_models.OfDecisions) -> Response:
 def drills(query: Page) -> Response:
     """List the fire drills: which planted changes the monitor of a release would find, and when."""
     return listed(_ledger().drills.page(query.part), query, name="drills")
+
+
+@api.get("/account", responses={200: response_models.Account})
+def account() -> Response:
+    """Return how the alarms turned out by what came after them, and what the releases gained."""
+    return json_answer(asdict(accounting.gather(service().config, _ledger())))
 
 
 @api.get("/drops", responses=pages_of(api, response_models.Drop))
@@ -209,9 +220,8 @@ def _handled(incident_id: int) -> BaseResponse:
 
 
 def _incident(number: int) -> Response:
-    return json_answer(_worded(_ledger().incidents.read(number)))
+    return json_answer(verdicts.worded(_ledger().incidents.read(number)))
 
 
-def _worded(incident: dict[str, Any]) -> dict[str, Any]:
-    """Return an incident with the sentence that says why it was resolved."""
-    return incident | {"resolution": resolutions.of_resolution(incident) or None}
+def _complete(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return verdicts.complete(found, _ledger().findings, service().config)

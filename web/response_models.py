@@ -8,8 +8,9 @@ from typing import Any
 from flask_openapi import APIBlueprint
 from flask_openapi.models import Schema
 from flask_openapi.types import ResponseDict
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from risk.decisions.account import Verdict, Why
 from risk.monitoring.drill import Drill
 from risk.stats.scores import Estimate
 from web.openapi import SCHEMAS
@@ -122,6 +123,13 @@ class Distribution(BaseModel):
     cells: list[Share]
 
 
+class Began(BaseModel):
+    """Between which assessments a change began to show; where `from` is null it is not known."""
+
+    from_: datetime | None = Field(alias="from")
+    to: datetime
+
+
 class Finding(BaseModel):
     """The result of one check, with its evidence."""
 
@@ -144,6 +152,11 @@ class Finding(BaseModel):
     value_before: float | None
     value_after: float | None
     facts: dict[str, Any] | None
+    tier: str
+    guarantee: str | None
+    assumptions: list[str]
+    since: Began | None
+    rows_seen: int
 
 
 class Incident(BaseModel):
@@ -189,6 +202,20 @@ class Decision(BaseModel):
     completed_at: datetime | None
     reason_code: str | None
     facts: dict[str, Any] | None
+
+
+class Outcome(BaseModel):
+    """What full_process.py --json prints: the alarms of a run, open incidents, the decision."""
+
+    run_id: int | None
+    line: str
+    drift: bool
+    quarantined: bool
+    needs_a_person: bool
+    exit_code: int
+    findings: list[Finding]
+    incidents: list[Incident]
+    decision: Decision | None
 
 
 class RunInFull(Run):
@@ -341,6 +368,55 @@ class Deployed(BaseModel):
     version: int
     reason: str
     decision_id: int
+
+
+class JudgedAlarm(BaseModel):
+    """An alarm, and what later rows say of it."""
+
+    incident_id: int
+    opened_at: datetime
+    version: int
+    kind: str
+    subject: str
+    verdict: Verdict
+    why: Why
+    drops: int
+    shift: Estimate | None
+
+
+class Warned(BaseModel):
+    """Early warnings, and those that became alarms."""
+
+    warnings: int
+    became_alarms: int
+
+
+class Gain(BaseModel):
+    """What the releases gained against keeping the first one."""
+
+    first_version: int
+    since: datetime
+    f1: Estimate
+    rows: int
+    drops: int
+    errors_avoided: int
+    cost_saved: float
+    not_known_before: datetime | None
+
+
+class Account(BaseModel):
+    """How the alarms turned out, and what the releases gained."""
+
+    since: datetime | None
+    until: datetime
+    days: float
+    alarms: list[JudgedAlarm]
+    alarms_allowed: float
+    warned: Warned | None
+    challengers: int
+    releases: int
+    rolled_back: int
+    gain: Gain | None
 
 
 def described(api: APIBlueprint, model: type[BaseModel]) -> dict[str, str]:

@@ -284,4 +284,5 @@ def _plain(value: Any) -> Any:
 def _cell(value: Any) -> Any:
     if isinstance(value, datetime) and value is not pd.NaT:
         return _plain(value)
-    return json.dumps(value) if isinstance(value, dict) else harmless(value)
+    is_json = isinstance(value, dict | list)
+    return json.dumps(value, default=_plain) if is_json else harmless(value)

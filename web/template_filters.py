@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from risk.explain import plain_words, resolutions, sentences
+from risk.explain import account, plain_words, resolutions, sentences
 
 
 def iso(moment: datetime) -> str:
@@ -54,6 +54,8 @@ FILTERS = {
     "of_incident": sentences.of_incident,
     "of_resolution": resolutions.of_resolution,
     "subject": plain_words.subject,
+    "verdict": account.verdict,
+    "shift": account.shift,
     "evidence": plain_words.evidence,
     "metric": plain_words.metric,
 }

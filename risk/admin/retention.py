@@ -6,7 +6,7 @@ Accepted rows, drops, decisions, alarms, incidents, scores and messages are neve
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from risk.ledger.tables import (
     stage_timings,
 )
 from risk.models import releases
+from risk.monitoring import follow_up
 
 Deletions = Mapping[sa.Table, sa.ColumnElement[bool]]
 
@@ -121,7 +122,7 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
         return Pruned(dry_run=dry_run)
     expired = Expired(ledger.database)
     live = ledger.decisions.live_version()
-    unused = _unused(config, live)
+    unused = _unused(config, live, follow_up.versions_followed(ledger, ledger.now()))
     oldest_refused = expired.refused_before(config.keeping.keep_quarantine)
     refused = _numbered_before(config.quarantine_folder, oldest_refused)
     oldest_run = expired.before(config.keeping.keep_runs)
@@ -143,13 +144,16 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
     return pruned
 
 
-def _unused(config: Config, decided: int | None) -> list[int]:
-    """List the releases to delete: not the newest, the live one, or its rollback target."""
+def _unused(config: Config, decided: int | None, followed: Collection[int]) -> list[int]:
+    """List the releases to delete: not the first, the newest, the live one, its rollback target.
+
+    Nor one whose alarms are followed up: later rows are compared with its reference.
+    """
     keep, root = config.keeping.keep_releases, config.deployment_folder
     existing = releases.versions(root)
     if keep is None:
         return []
-    kept = {*existing[-keep:]}
+    kept = {*existing[:1], *existing[-keep:], *followed}
     for live in filter(None, (decided, releases.live_version(root))):
         kept |= {live, *[version for version in existing if version < live][-1:]}
     return [version for version in existing if version not in kept]

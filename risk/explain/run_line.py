@@ -10,7 +10,7 @@ from typing import Any
 from risk import cli
 from risk.data.intake import Intake
 from risk.decisions.codes import QUIET, Action, ReasonCode, VerdictCode
-from risk.explain import plain_words, reasons, score_change, sentences
+from risk.explain import plain_words, reasons, score_change, sentences, verdicts
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, parsed
 from risk.monitoring.assessment import Assessment
@@ -44,6 +44,7 @@ class Outcome(cli.Result):
     quarantined: bool = False
     needs_a_person: bool = False
     exit_code: int = 0
+    in_full = verdicts.of_run
 
     def __str__(self) -> str:
         return self.line

@@ -11,7 +11,15 @@ import sqlalchemy as sa
 
 from risk.ledger import incidents, ingestions
 from risk.ledger.database import Database, Record, Row, insert, insert_many
-from risk.ledger.tables import assessments, detectors, findings, predictions, scores
+from risk.ledger.tables import (
+    assessments,
+    detectors,
+    findings,
+    first_release_outcomes,
+    follow_ups,
+    predictions,
+    scores,
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class Case:
     opened: Sequence[Row] = ()
     seen_again: Sequence[Row] = ()
     resolved: Sequence[int] = field(default=())
+    follow_ups: Sequence[Row] = ()
+    against_first: Sequence[Row] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,9 @@ class Assessments:
             incidents.open_all(connection, opened, run_id=run_id, at=now)
             incidents.see_again(connection, case.seen_again, at=now)
             incidents.resolve_passed(connection, case.resolved, at=now)
+            insert_many(connection, follow_ups, case.follow_ups, run_id=run_id, followed_at=now)
+            against = case.against_first
+            insert_many(connection, first_release_outcomes, against, run_id=run_id, compared_at=now)
             ingestions.mark_assessed(connection, case.ingestion_ids, assessment_id=number)
 
     def detector_state(self, version: int) -> str | None:

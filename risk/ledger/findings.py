@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from risk.ledger.queries import NEWEST, Listing, Part, page
 from risk.ledger.tables import findings
 
 DETECTOR = "e_detector"
+NEXT_TO_NO_EVIDENCE = 0.01  # of 1, which raises an alarm
 BESIDE_A_FAULT = "beside_a_fault"  # a fact: suspected only because another column is broken
 FAULTS_OF_COLUMNS = (
     (findings.c.check_name == "data_quality")
@@ -63,6 +65,14 @@ class Findings:
         return page(
             self.database, query, findings.c.id, part, **only, drift_detected=drift_detected
         )
+
+    def last_quiet(self, finding_id: int, feature: str | None) -> datetime | None:
+        """Return when there last was next to no evidence of a subject before a finding."""
+        table = findings.c
+        earlier = (table.id < finding_id) & (table.feature == feature)
+        query = sa.select(table.found_at).where(earlier, table.e_value < NEXT_TO_NO_EVIDENCE)
+        found = self.database.first(query.order_by(table.id.desc()))
+        return found[0] if found else None
 
     def drift_matrix(self, newest_runs: int = 30) -> pd.DataFrame:
         """Return the drift score of each subject in each of the newest runs, oldest first."""

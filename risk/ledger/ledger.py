@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from risk.config import Config
 from risk.ledger import database
+from risk.ledger.account import Account
 from risk.ledger.assessments import Assessments
 from risk.ledger.cases import Cases
 from risk.ledger.change_requests import ChangeRequests
@@ -51,6 +52,7 @@ class Ledger:
         self.watermarks = Watermarks(database)
         self.column_statistics = ColumnStatistics(database)
         self.assessments = Assessments(database)
+        self.account = Account(database)
         self.findings = Findings(database)
         self.incidents = Incidents(database)
         self.decisions = Decisions(database)

@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0013"
+REVISION = "0014"
 
 
 metadata = MetaData(
@@ -233,6 +233,36 @@ incidents = Table(
     Column("e_value", Number),
     Column("resolution_code", Name(32)),
     Column("resolution_facts", LongText),
+)
+
+follow_ups = Table(
+    "follow_ups",
+    metadata,
+    _id(),
+    _run(),
+    Column("incident_id", Identity, ForeignKey("incidents.id"), nullable=False, index=True),
+    Column("followed_at", UtcDateTime, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("shift", Number, nullable=False),
+    Column("tolerated", Number, nullable=False),
+    Column("standard_error", Number, nullable=False),
+)
+
+first_release_outcomes = Table(
+    "first_release_outcomes",
+    metadata,
+    _id(),
+    _run(),
+    Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False, index=True),
+    Column("compared_at", UtcDateTime, nullable=False),
+    Column("first_version", Integer, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("true_positives", BigInteger, nullable=False),
+    Column("false_positives", BigInteger, nullable=False),
+    Column("false_negatives", BigInteger, nullable=False),
+    Column("first_true_positives", BigInteger, nullable=False),
+    Column("first_false_positives", BigInteger, nullable=False),
+    Column("first_false_negatives", BigInteger, nullable=False),
 )
 
 derived_files = Table(

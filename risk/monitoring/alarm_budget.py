@@ -175,6 +175,16 @@ def _number_of_directions(reference: Reference) -> int:
     return sum(columns) + 2 * len(reference.pairs)
 
 
+def unit_of(chosen: Directions, i: int) -> float:
+    """Return what the shifts of a direction are multiples of: its spread, which is never tiny.
+
+    A tenth of the range is the spread of an event with a share of 1 %: of one that was never seen
+    any share would be an infinite effect. A score without a range has no spread at all.
+    """
+    span = float(np.nanmax(chosen.values[i]) - np.nanmin(chosen.values[i]))
+    return max(float(chosen.spreads[i]), 0.1 * span) or 1.0
+
+
 def granted_to(reference: Reference, subject: str, rules: Rules) -> float:
     """Return the tolerance in the settings, or what the subject's history requires."""
     return max(reference.tolerances.get(subject, 0.0), rules.alarms.tolerance)

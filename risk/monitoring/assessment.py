@@ -46,7 +46,8 @@ class Batch:
     `before` are rows that arrived before these, for the domain classifier; `ripened` are labels
     with the live release's predictions, `version` being the release that predicted when the row
     arrived; `labels` are all labels that arrived late; `earlier` are the profiles of earlier
-    batches, newest last; `limit` is the p-value below which a check of the feed raises an alarm.
+    batches, newest last; `limit` is the p-value below which a check of the feed raises an alarm;
+    `ingestion_ids` brought the rows and the labels.
     """
 
     rows: pd.DataFrame
@@ -56,6 +57,7 @@ class Batch:
     earlier: Sequence[Profile]
     labels: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"y_true": []}))
     limit: float = 0.0
+    ingestion_ids: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from risk.monitoring.alarm_budget import (
     dated_by,
     monitor,
     shares_of,
+    unit_of,
 )
 from risk.monitoring.profile import Profile
 from risk.monitoring.reference import Reference
@@ -200,10 +201,7 @@ class Detector:
         n = int(rows[counted].sum())
         now = float(np.nan_to_num(chosen.values[leading]) @ rows / max(n, 1))
         before = float(chosen.means[leading])
-        # A tenth of the range is the spread of an event with a share of 1 %: of one that was never
-        # seen any share would be an infinite effect. A score without a range has none at all.
-        span = float(np.nanmax(chosen.values[leading]) - np.nanmin(chosen.values[leading]))
-        unit = max(float(chosen.spreads[leading]), 0.1 * span) or 1.0
+        unit = unit_of(chosen, leading)
         total = min(evidence.log_total(logs), MAX_WEALTH)
         return Evidence(
             family=monitored.family,

@@ -21,6 +21,8 @@ from risk.monitoring import (
     assessment,
     data_quality,
     detector,
+    first_release,
+    follow_up,
     incidents,
     late_labels,
     monitored_release,
@@ -67,6 +69,11 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
         found = found.described(describe.finding)
         case = _case(live, found, new, _changes(config, ledger, found, batch, new))
         case = replace(case, scores=[*case.scores, *late.earlier_scores])
+        case = replace(
+            case,
+            follow_ups=follow_up.of_batch(config, ledger, live, batch, found),
+            against_first=first_release.compare(config, ledger, live, batch, found),
+        )
         summary, cause = describe.summary(found.facts), describe.cause(found.facts)
         ledger.assessments.record(replace(case, summary=summary, cause=cause))
     return found
@@ -142,6 +149,7 @@ def _batch(
         arrived_at=ledger.now(),
         earlier=[Profile.from_json(look.profile) for look in seen],
         limit=data_quality.History.before(config, ledger, first_new).limit,
+        ingestion_ids=[ingestion.id for ingestion in new],
     )
 
 

@@ -9,6 +9,7 @@ from risk.config import PRODUCT, Config, ReportKind
 from risk.explain import plain_words
 from risk.ledger.ledger import Ledger
 from risk.report import (
+    account,
     appendix,
     changes,
     context,
@@ -25,7 +26,7 @@ from risk.report.context import Context
 from risk.report.document import Document
 
 PAGES = (summary, changes)
-CHAPTERS = (performance, drift, monitor, quality, gate, segments, operations, appendix)
+CHAPTERS = (performance, drift, monitor, quality, gate, segments, account, operations, appendix)
 
 
 def compose(

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from risk.config import Config
 from risk.data import drops
+from risk.decisions import account
+from risk.decisions.account import Account
 from risk.errors import DataError, RiskError, WatchedOnly
 from risk.explain import distributions, snapshot
 from risk.explain.snapshot import Row, Snapshot
@@ -88,6 +90,11 @@ class Context:
     def reported_at(self) -> datetime:
         """The time of the state reported: when the run ended or decided."""
         return self.snapshot.now
+
+    @cached_property
+    def account(self) -> Account:
+        """How the alarms turned out, and what the releases gained."""
+        return account.gather(self.config, self.ledger, now=self.reported_at)
 
     @property
     def release_name(self) -> str:

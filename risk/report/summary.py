@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from risk.explain import health, plain_words
+from risk.explain import account, health, plain_words
 from risk.explain.plain_words import MEASURED, counted
 from risk.explain.snapshot import Row, worst_first
 from risk.report import performance
@@ -43,6 +43,7 @@ def section(known: Context) -> Section:
             ),
             Section("What should you do?", (listed(said.advice),)),
             Section(_since(known), (listed(happened(known)),)),
+            *_account(known),
             Paragraph(_brackets(known), "aside"),
         ),
     )
@@ -88,6 +89,13 @@ def _on_new_rows(known: Context) -> list[str]:
 def _brackets(known: Context) -> str:
     confidence = known.config.scoring.confidence
     return f"Brackets give the range that contains the true value with {confidence:.0%} confidence."
+
+
+def _account(known: Context) -> tuple[Block, ...]:
+    """Say in one line how the alarms turned out, once a model has been live for a day."""
+    if known.account.days < 1:
+        return ()
+    return (Paragraph(account.in_words(known.account)[0]),)
 
 
 def _since(known: Context) -> str:

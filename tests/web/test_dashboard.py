@@ -20,7 +20,7 @@ INCIDENT = {
     "severity": "moderate",
     "detail": "tenure higher by 0.40 sd",
 }
-SECTIONS = ["score", "drift", "drill", "cases", "incidents", "gate", "data", "runs"]
+SECTIONS = ["score", "drift", "drill", "cases", "incidents", "account", "gate", "data", "runs"]
 FORM = "application/x-www-form-urlencoded"
 VOID = {"meta", "link", "img", "source", "input", "br"}
 
@@ -106,7 +106,7 @@ def test_sections_come_in_order_each_with_its_heading(client):
     page = page_of(client)
 
     assert [a["id"] for a in page.all("section") if "id" in a] == SECTIONS
-    assert page.links()[2:9] == [f"#{name}" for name in SECTIONS if name != "drill"]
+    assert page.links()[2:10] == [f"#{name}" for name in SECTIONS if name != "drill"]
     assert len(page.all("h1")) == 1
     assert len(page.all("h2")) == 3 + len(SECTIONS)
 

@@ -446,3 +446,13 @@ def test_why_the_score_changed_is_what_the_newest_assessment_found(world, tmp_pa
     assert response_models.ScoreExplained.model_validate_json(json.dumps(after))
     assert "Retraining would not bring it back" in page
     assert "Parts of the change" in page
+
+
+def test_the_account_says_how_each_alarm_turned_out(client):
+    """As reporting.py --account --json does; the schema is checked by its model."""
+    told = client.get("/account").json
+
+    found = response_models.Account.model_validate(told)
+    own = [alarm for alarm in found.alarms if alarm.subject == "tenure"]
+    assert {(alarm.verdict, alarm.why) for alarm in own} == {("undecided", "not_followed")}
+    assert found.since is not None

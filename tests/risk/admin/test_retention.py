@@ -256,7 +256,7 @@ def test_a_rehearsal_tells_what_would_go_and_lets_nothing_go(history, ledger, tr
     assert (counts_of(ledger), tree()) == (before, files)
     done = prune(config, ledger)
     assert str(rehearsed) == str(done).replace("pruned", "would prune")
-    assert done.releases == [1, 2, 3]
+    assert done.releases == [2, 3]
 
 
 def test_what_a_crash_cut_off_is_found_again(history, ledger):
@@ -264,10 +264,30 @@ def test_what_a_crash_cut_off_is_found_again(history, ledger):
     config = history.set(**KEEP)
     prune(config, ledger)
     store.quarantine_rows(store.quarantine_path(config, 1), [["age"], ["old"]], [], ",")
-    releases.publish(config.deployment_folder, 1, {"trained_model.pkl": b"model"})
+    releases.publish(config.deployment_folder, 2, {"trained_model.pkl": b"model"})
     store.write(store.report_path(config, 1, "pdf"), b"")
 
     pruned = prune(config, ledger)
 
-    assert pruned == Pruned(quarantine=[1], reports=[1], releases=[1])
+    assert pruned == Pruned(quarantine=[1], reports=[1], releases=[2])
     assert prune(config, ledger).anything is False
+
+
+def test_the_first_release_is_never_deleted(history, ledger):
+    """The account says what the others gained against it."""
+    config = history.config.model_copy(update={"keeping": Keeping(keep_releases=3)})
+
+    prune(config, ledger)
+
+    assert releases.versions(config.deployment_folder) == [1, 4, 5, 6]
+
+
+def test_a_release_whose_alarms_are_followed_up_is_kept(history, ledger):
+    """The rows of the next drops are compared with its reference."""
+    incident = {"kind": "data_drift", "subject": "age", "severity": "small", "detail": "older"}
+    ledger.incidents.open(incident | {"version": 2})
+    config = history.config.model_copy(update={"keeping": Keeping(keep_releases=3)})
+
+    prune(config, ledger)
+
+    assert releases.versions(config.deployment_folder) == [1, 2, 4, 5, 6]

@@ -106,7 +106,7 @@ def test_rows_that_cannot_be_read_are_said_to_be_so(first_day, ledger_of, words,
     with ledger_of(told) as ledger:
         known = context.gather(told.config, ledger)
         said = words(performance.section(known))
-        assert len(compose(told.config, ledger).details) == 7
+        assert len(compose(told.config, ledger).details) == 8
 
     assert known.judged_on is known.test
     assert "The rows not used for training cannot be used: " in said
@@ -152,7 +152,7 @@ def test_labels_that_come_alone_are_no_rows_to_compare_and_not_known_before(firs
 
     with ledger_of(told) as ledger:
         known = context.gather(told.config, ledger)
-        assert len(compose(told.config, ledger).details) == 7
+        assert len(compose(told.config, ledger).details) == 8
         before = context.gather(told.config, ledger, run_id=2)
 
     assert known.seen.recent.n == 300
@@ -169,6 +169,6 @@ def test_a_release_that_only_saw_labels_has_no_rows_to_compare(first_day, ledger
 
     with ledger_of(told) as ledger:
         known = context.gather(told.config, ledger)
-        assert len(compose(told.config, ledger).details) == 7
+        assert len(compose(told.config, ledger).details) == 8
 
     assert known.seen.fault == "only labels have arrived since release 1 went live"

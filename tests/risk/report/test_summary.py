@@ -91,3 +91,11 @@ def test_who_looks_back_is_told_so(known, words):
         summary.section(known(2))
     )
     assert "looks back" not in words(summary.section(known()))
+
+
+def test_one_line_says_how_the_alarms_turned_out(known, words):
+    """From the second day on; the details are in the appendix."""
+    said = "the budget allowed"
+
+    assert words(summary.section(known())).count(said) == 1
+    assert said not in words(summary.section(known(1)))

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+
+from risk.explain import verdicts
+from risk.explain.verdicts import assumptions, complete, guarantee
+
+FINDING = {
+    "check_name": "data_drift",
+    "feature": "age",
+    "method": "e_detector",
+    "drift_score": 0.5,
+    "threshold": 0.05,
+    "e_value": 2.0,
+    "drift_detected": True,
+    "n": 100,
+    "rows_needed": 300,
+    "detail": "age moved",
+    "facts": None,
+}
+
+
+def resting_on(guaranteed):
+    return FINDING | {"facts": json.dumps({"guarantee": guaranteed})}
+
+
+@pytest.mark.parametrize("guaranteed", ["exact", "independent rows only"])
+def test_without_estimated_seasons_the_budget_holds_at_any_time(guaranteed):
+    said = guarantee(resting_on(guaranteed), "1 per 90 days")
+
+    assert said == "anytime-valid, 1 per 90 days over all checks"
+
+
+def test_where_a_season_or_likeness_is_estimated_simulation_says_so():
+    assert guarantee(resting_on("by simulation"), "1 per 90 days") == "by simulation"
+    assert guarantee(FINDING | {"method": "usual_before"}, "1 per 90 days") == "by simulation"
+
+
+@pytest.mark.parametrize("method", ["fact", "estimate"])
+def test_where_no_chance_is_limited_nothing_is_promised_or_assumed(method):
+    found = FINDING | {"method": method}
+
+    assert (guarantee(found, "1 per 90 days"), assumptions(found)) == (None, [])
+
+
+def test_each_guarantee_names_what_it_assumes():
+    """Of rows, of what is tolerated, and of labels where it is about them."""
+    of_rows = [set(assumptions(resting_on(g))) for g in verdicts.ON_ROWS]
+
+    assert all("0.05 standard deviations" in " ".join(said) for said in of_rows)
+    assert len(set.union(*of_rows)) == 2 + len(verdicts.ON_ROWS)
+    assert verdicts.OF_LABELS in assumptions(FINDING | {"feature": "(predicted risk by label)"})
+    assert verdicts.OF_ESTIMATES in assumptions(FINDING | {"feature": "(expected loss)"})
+
+
+def test_a_change_began_after_there_was_next_to_no_evidence_of_it(world, ledger):
+    """And at the latest when the alarm was raised; of what raised none nothing began."""
+    for e_value in (0.001, 0.2, 2.0):
+        ledger.runs.start()
+        ledger.findings.record([FINDING | {"e_value": e_value, "drift_detected": e_value > 1}])
+        ledger.findings.record([FINDING | {"feature": "other", "e_value": 1e-6}])
+    items = [i for i in ledger.findings.page().items if i["feature"] == "age"][::-1]
+
+    told = complete(items, ledger.findings, world.config)
+
+    assert [finding["since"] for finding in told[:2]] == [None, None]
+    assert told[2]["since"] == {"from": items[0]["found_at"], "to": items[2]["found_at"]}
+    assert [finding["tier"] for finding in told] == ["quiet", "quiet", "alarm"]
+    assert (told[2]["rows_seen"], told[2]["rows_needed"]) == (100, 300)
+
+
+def test_a_tier_of_the_ledger_is_not_overruled(world, ledger):
+    """Where there are early warnings the ledger knows them."""
+    warning = FINDING | {"id": 5, "tier": "warning", "drift_detected": False}
+
+    assert complete([warning], ledger.findings, world.config)[0]["tier"] == "warning"
