@@ -32,7 +32,7 @@ REMOTE = {
 }
 MYSQL_CONNECTOR = "mysqlconnector"
 OPTIONAL = {MYSQL_CONNECTOR: ("mysql+mysqlconnector://root@127.0.0.1:3306", "mysql")}
-NEXT = "0012"
+NEXT = "0013"
 NEXT_REVISION = Path(__file__).parent / "fixtures" / "next_revision.py"
 on_every_server = pytest.mark.on(SQLITE, *REMOTE)
 on_servers_in_turn = pytest.mark.on(SQLITE, *REMOTE, in_turn=True)

@@ -67,6 +67,7 @@ def findings(query: request_models.OfFindings) -> Response:
         feature=query.feature,
         check_name=query.check_name,
         drift_detected=_boolean(query.drift_detected),
+        tier=query.tier,
     )
     return listed(found, query, name="findings")
 

@@ -10,6 +10,7 @@ from flask_openapi.models import Schema
 from flask_openapi.types import ResponseDict
 from pydantic import BaseModel
 
+from risk.monitoring.findings import Tier
 from risk.stats.scores import Estimate
 from web.openapi import SCHEMAS
 
@@ -101,6 +102,7 @@ class Finding(BaseModel):
     p_value: float | None
     e_value: float | None
     drift_detected: bool
+    tier: Tier
     n: int
     rows_needed: int | None
     distances: dict[str, Any] | None

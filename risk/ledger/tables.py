@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0011"
+REVISION = "0012"
 
 
 metadata = MetaData(
@@ -310,6 +310,7 @@ findings = Table(
     Column("distances", LongText),
     Column("detail", LongText, nullable=False),
     *_found(),
+    Column("tier", Name(16), nullable=False, server_default="none", index=True),
 )
 
 requests_for_change = Table(

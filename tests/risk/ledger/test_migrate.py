@@ -188,7 +188,7 @@ def test_before_an_upgrade_the_file_is_copied_beside_itself(world, old):
     with Ledger.open(world.config):
         pass
 
-    copy = world.folder / "db" / "monitoring.0011.sqlite"
+    copy = world.folder / "db" / "monitoring.0012.sqlite"
     engine = make_engine(f"sqlite:///{copy}")
     assert migrate.found_revision(engine) == tables.REVISION
     assert content(engine, ROWS) == before
@@ -198,9 +198,9 @@ def test_before_an_upgrade_the_file_is_copied_beside_itself(world, old):
 
 def test_without_room_for_the_copy_nothing_is_upgraded(world, old):
     """The copy is what makes an upgrade safe."""
-    (world.folder / "db" / "monitoring.0011.sqlite").mkdir()
+    (world.folder / "db" / "monitoring.0012.sqlite").mkdir()
 
-    with pytest.raises(Exception, match="monitoring.0011.sqlite"), Ledger.open(world.config):
+    with pytest.raises(Exception, match="monitoring.0012.sqlite"), Ledger.open(world.config):
         pass
 
     assert migrate.found_revision(old.engine) == tables.REVISION
@@ -221,7 +221,7 @@ def test_an_older_ledger_is_not_upgraded_by_a_question(world, old):
 def test_an_older_ledger_on_a_server_is_refused_with_the_command(world, old):
     """Other machines may be at work with the older program: a person says when."""
     with (
-        pytest.raises(LedgerError, match="revision 0011.*needs 0012.*python -m risk.admin upgrade"),
+        pytest.raises(LedgerError, match="revision 0012.*needs 0013.*python -m risk.admin upgrade"),
         Ledger.open(world.config),
     ):
         pass

@@ -18,7 +18,17 @@ def alarm(feature="a", *, check="data_drift", score=0.2, method=METHOD, detail="
     return Finding(check, feature, method, True, 100, detail, drift_score=score, **moved)
 
 
-def incident(number=1, *, kind="data_drift", subject="a", severity="small", seen=1, last=8, ago=1):
+def incident(
+    number=1,
+    *,
+    kind="data_drift",
+    subject="a",
+    severity="small",
+    seen=1,
+    last=8,
+    ago=1,
+    facts=None,
+):
     return SimpleNamespace(
         id=number,
         kind=kind,
@@ -28,6 +38,7 @@ def incident(number=1, *, kind="data_drift", subject="a", severity="small", seen
         times_seen=seen,
         last_ingestion_id=last,
         last_seen_at=NOW - timedelta(days=ago),
+        facts=facts,
     )
 
 
