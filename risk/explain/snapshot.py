@@ -17,7 +17,7 @@ from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import EVERY, Part
 from risk.models import releases
-from risk.monitoring import outcomes
+from risk.monitoring import outcomes, warnings
 from risk.monitoring.incidents import rank
 
 Row = Mapping[str, Any]
@@ -32,7 +32,7 @@ class Snapshot:
 
     Of open incidents it has all. `scores` are those of the metric, the newest last; `fault` is
     why no live model can be trusted; `risk` is the mean predicted risk before and after, with
-    each feature's part in the change.
+    each feature's part in the change; `warnings` are the early warnings that stand.
     """
 
     now: datetime
@@ -49,6 +49,7 @@ class Snapshot:
     scores: pd.DataFrame | None = None
     positives: Mapping[str, int] = field(default_factory=dict)
     risk: Row | None = None
+    warnings: Sequence[Row] = ()
 
     @property
     def open_incidents(self) -> list[Row]:
@@ -110,6 +111,7 @@ def look(
         scores=ledger.trends.of(config.checks.metric),
         positives=ledger.scores.positives(live, config.checks.metric) if live else {},
         risk=json.loads(stored) if stored else None,
+        warnings=warnings.standing(ledger, live),
     )
 
 
