@@ -346,3 +346,17 @@ def test_settings_nested_too_deeply_are_refused(tmp_path):
 
     with pytest.raises(ConfigError, match="nested too deeply"):
         Config.load(path)
+
+
+def test_warnings_may_not_be_rarer_than_alarms(write):
+    """Exit 78; not set, the budget of warnings gives way, as settings of before lack it."""
+    alarms = {"false_alarm_budget": "1 per week"}
+    assert Config.load(write(alarms=alarms)).alarms.days_per_warning == 7
+    alarms["false_alarm_budget"] = "1 per year"
+    assert Config.load(write(alarms=alarms)).alarms.days_per_warning == 30
+
+    alarms["warning_budget"] = "1 warning per 400 days"
+    with pytest.raises(ConfigError, match="warning_budget '1 warning per 400 days' is rarer") as no:
+        Config.load(write(alarms=alarms))
+
+    assert no.value.exit_code == 78

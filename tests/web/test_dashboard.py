@@ -10,6 +10,7 @@ from app import create_app
 from risk.explain import health, snapshot
 from risk.ledger.ledger import Ledger
 from risk.models import releases
+from tests.factories import warn
 from web import api_keys
 
 HOSTILE = ["<script>alert(1)</script>", "{{7*7}}", "\u202egnp.exe", "x" * 600, "'\"><b onclick=1>"]
@@ -303,3 +304,16 @@ def test_the_page_is_of_the_time_of_the_clock_it_is_given(deployed):
     app = create_app(deployed.config, clock=lambda: datetime(2030, 1, 2, 3, 4, tzinfo=UTC))
 
     assert 'datetime="2030-01-02T03:04' in app.test_client().get("/").text
+
+
+def test_early_warnings_are_shown_as_what_they_may_be(client, ledger):
+    """Until an incident is open about the same, which says more."""
+    warn(ledger, "tenure", version=2)
+
+    shown = page_of(client).texts["incidents"]
+    ledger.incidents.open(INCIDENT | {"subject": "tenure"})
+    then = page_of(client).texts["incidents"]
+
+    assert "Early, may be nothing: column tenure is higher by 0.30 standard deviations." in shown
+    assert "Early, may be nothing" not in then
+    assert page_of(client).texts["verdict"] != "The model is not fit to use"

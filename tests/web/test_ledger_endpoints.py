@@ -13,6 +13,7 @@ from risk import store
 from risk.ledger import file_lock
 from risk.ledger.tables import decisions, requests_for_change, stage_timings
 from risk.models import model
+from tests.factories import warn
 from web import api_keys, response_models
 
 INCIDENT = {
@@ -420,3 +421,17 @@ def test_before_there_is_a_ledger_the_answer_is_503(new_world, tmp_path):
     assert {client.get(f"/{name}").status_code for name in LISTS} == {503}
     assert client.get("/models/champion").status_code == 503
     assert not (world.folder / "db").exists()
+
+
+def test_early_warnings_are_listed_apart(world, client):
+    """As findings with that tier; alarms have theirs."""
+    with world.open_ledger() as ledger:
+        ledger.runs.start()
+        warn(ledger, "tenure", version=2)
+
+    (warning,) = client.get("/findings?tier=warning").json["items"]
+    alarms = client.get("/findings?drift_detected=true").json["items"]
+
+    assert (warning["feature"], warning["drift_detected"]) == ("tenure", False)
+    assert {alarm["tier"] for alarm in alarms} == {"alarm"}
+    assert client.get("/findings?tier=loud").status_code == 422

@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -283,3 +285,16 @@ def test_the_worst_come_first():
     found = [i.subject for i in incidents.worst_first(known)]
 
     assert found == ["broken", "b", "pair", "a", "d", "c"]
+
+
+def test_an_incident_keeps_since_when_it_was_warned_of():
+    """Once it is open, a warning says nothing new, and the next alarm may have had another."""
+    first, later = ({"warned_since": f"2026-03-0{day}T12:00:00+00:00"} for day in (1, 9))
+    again = replace(alarm(), facts=later)
+
+    (dated,) = updated([incident(facts=json.dumps(first))], [again]).seen_again
+    (undated,) = updated([incident()], [again]).seen_again
+    (opened,) = updated([], [again]).opened
+
+    assert (json.loads(dated["facts"]), undated["facts"]) == (first, "{}")
+    assert json.loads(opened["facts"]) == later
