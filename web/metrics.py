@@ -25,7 +25,7 @@ from risk.config import Config
 from risk.errors import LedgerError, RiskError
 from risk.ledger.gauges import Gauges
 from risk.models import releases
-from risk.monitoring import detector, findings, outcomes, reference, warnings
+from risk.monitoring import detector, early_warnings, findings, outcomes, reference
 from web.service import Service, service
 
 NAME = "metrics"
@@ -146,7 +146,7 @@ class Newest(Collector):
         try:
             ledger = self.shared.ledger()
             newest, live = ledger.gauges, releases.live_version(config.deployment_folder)
-            standing = len(warnings.standing(ledger, live))
+            standing = len(early_warnings.standing(ledger, live))
             return [
                 *_of_runs(newest, standing),
                 *_of_data(newest, config),

@@ -17,7 +17,7 @@ from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import EVERY, Part
 from risk.models import releases
-from risk.monitoring import outcomes, warnings
+from risk.monitoring import early_warnings, outcomes
 from risk.monitoring.incidents import rank
 
 Row = Mapping[str, Any]
@@ -111,7 +111,7 @@ def look(
         scores=ledger.trends.of(config.checks.metric),
         positives=ledger.scores.positives(live, config.checks.metric) if live else {},
         risk=json.loads(stored) if stored else None,
-        warnings=warnings.standing(ledger, live),
+        warnings=early_warnings.standing(ledger, live),
     )
 
 
