@@ -31,6 +31,7 @@ from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
 from risk.monitoring import detector
 from risk.monitoring.findings import METHOD, WARNED_SINCE, Finding
+from risk.monitoring.profile import Profile
 from tests import forks
 
 ROOT = Path(__file__).parents[1]
@@ -204,5 +205,6 @@ def warn(ledger: Ledger, feature: str, *, version: int = 1, at: datetime | None 
         warned=True,
     )
     state = detector.State({}, {}, warned={feature: detector.Warned(at, 0.4)})
-    case = Case(version, 200, "{}", state.to_json(), None, [], findings=[warning.as_row()])
+    profile = Profile(0, {}).to_json()
+    case = Case(version, 0, profile, state.to_json(), None, [], findings=[warning.as_row()])
     ledger.assessments.record(case)
