@@ -30,7 +30,7 @@ from risk.explain.drill_table import DrillReport
 from risk.ledger.ledger import Ledger
 from risk.models import dependencies, evaluation, releases
 from risk.monitoring import drill
-from risk.monitoring.backtest import Replay, replay
+from risk.monitoring.backtest import Replay, policy_with, replay
 
 POLICY_OPTIONS = {"false_alarm_budget": "--budget", "tolerance": "--tolerance"}
 
@@ -92,7 +92,7 @@ def run(
 
 def _policy(config: Config, changes: Mapping[str, Any]) -> Alarms:
     try:
-        return Alarms.model_validate({**dict(config.alarms), **changes})
+        return policy_with(config.alarms, changes)
     except ValidationError as error:
         problem = error.errors()[0]
         option = POLICY_OPTIONS[str(problem["loc"][0])]

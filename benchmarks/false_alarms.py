@@ -587,6 +587,7 @@ def installation(
 
 
 Runs = tuple[list[bool], list[float]]
+Drawn = Callable[[Floats, Floats], Table]  # the calendar of the batches, and by how much one moves
 
 
 def seasonal_columns(runs: int) -> pd.DataFrame:
@@ -601,6 +602,13 @@ def seasonal_columns(runs: int) -> pd.DataFrame:
 
 def runs_of_columns(noise: Noise, n: int, rng: np.random.Generator) -> Runs:
     """Simulate ten runs of ten columns against one reference."""
+    return _ten_runs(*_columns(noise, n, rng), 0.25)
+
+
+def _columns(
+    noise: Noise, n: int, rng: np.random.Generator
+) -> tuple[list[MonitoredSubject], Drawn]:
+    """Monitor ten columns against two weeks of reference, of which the first may move later."""
     names = [f"x{i}" for i in range(10)]
     described = Columns(
         identifier="id", target="y", positive_label=1, negative_label=0, numeric=tuple(names)
@@ -621,7 +629,7 @@ def runs_of_columns(noise: Noise, n: int, rng: np.random.Generator) -> Runs:
 
     past = dict(zip(names, drawn(past_when, np.zeros(1)), strict=True))
     monitored = installation(sample, described, past, past_when)
-    return _ten_runs([monitored[name] for name in names], drawn, 0.25)
+    return [monitored[name] for name in names], drawn
 
 
 def _normal(rng: np.random.Generator, n: int, edges: Floats, means: Floats) -> Floats:
@@ -696,6 +704,107 @@ def _over_seasons(
     return pd.DataFrame(rows).T
 
 
+# Early warnings -------------------------------------------------------------------------------
+
+WARNING_ROWS = 200
+SHIFTS = (0.1, 0.25, 0.5)
+DEFAULTS = replace(RULES, alarms=Alarms())  # with their budgets
+
+
+def early_warnings(runs: int) -> pd.DataFrame:
+    """Warnings about nothing in quiet months, and how much earlier than alarms they come.
+
+    Default budgets: a warning in 30 days and an alarm in 90. In quiet months: the warnings about
+    ten columns, and those that their share of the budget allows; two standard deviations of a
+    Poisson count more are the aim. For each shift of one column the median batches to the warning,
+    to the alarm, and between them. Two weeks of reference, a new one for each ten runs.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    total, allowed = 0, 0.0
+    for kind, noise in IN_COLUMNS.items():
+        rng, quiet, found = np.random.default_rng(14), [], {shift: [] for shift in SHIFTS}
+        for _ in tqdm(range(max(runs // 10, 1)), desc=f"warnings, {kind}", disable=None):
+            monitored, drawn = _columns(noise, WARNING_ROWS, rng)
+            budget = (
+                sum(np.exp(each.log_share) for each in monitored)
+                * 30
+                / DEFAULTS.days_per_warning("data")
+            )
+            quiet += _in_quiet_months(monitored, drawn)
+            for shift in SHIFTS:
+                found[shift] += _leads(monitored, drawn, shift)
+        total, allowed = total + sum(quiet), allowed + budget * len(quiet)
+        row = {"quiet months": f"{sum(quiet)} in {len(quiet)}; {budget * len(quiet):.1f} allowed"}
+        for shift, pairs in found.items():
+            to_warning, to_alarm = np.transpose(pairs)
+            between = in_words([b - a for a, b in pairs if np.isfinite(b)])
+            row[f"+{shift} sd"] = f"{in_words(to_warning)} / {in_words(to_alarm)}; {between}"
+        rows[kind] = row
+    rows["all"] = {"quiet months": f"{total}; {allowed:.1f} allowed"}
+    return pd.DataFrame(rows).T.fillna("")
+
+
+def reached(
+    monitored: Sequence[MonitoredSubject], growths: Sequence[Floats], days: float
+) -> list[int]:
+    """Return the number of the batch of each warning; who reaches 1 begins again thereafter.
+
+    `days` is that between two of them, by the budget.
+    """
+    mass, n = np.log(10 / 1440 / days), len(growths[0])
+    wealth, begun, found = np.full((len(monitored), n), -np.inf), [0] * len(monitored), []
+    again = list(range(len(monitored)))
+    while True:
+        for i in again:
+            wealth[i, begun[i] :] = evidence.wealth_over_time(
+                growths[i][begun[i] :],
+                monitored[i].bets.log_weights,
+                log_mass=float(mass + monitored[i].log_share),
+            )
+        over = np.flatnonzero(np.logaddexp.reduce(wealth, axis=0) >= 0)
+        over = over[over >= (found[-1] if found else 0)]
+        if not len(over) or over[0] + 1 >= n:
+            return [*found, *(over[:1] + 1)]
+        at = int(over[0])
+        alone = [i for i in range(len(monitored)) if wealth[i, at] >= 0]
+        found += [at + 1] * max(len(alone), 1)
+        again = alone or list(range(len(monitored)))
+        for i in again:
+            begun[i], wealth[i] = at + 1, -np.inf
+
+
+def _grown(monitored: Sequence[MonitoredSubject], table: Table, when: Floats) -> list[Floats]:
+    return [_growth(column, rows, when) for column, rows in zip(monitored, table, strict=True)]
+
+
+def _in_quiet_months(monitored: Sequence[MonitoredSubject], drawn: Drawn) -> list[int]:
+    """Return the number of warnings in each of ten quiet months."""
+    numbers = []
+    for day in range(10):
+        when = moments(A_MONTH, after=(WEEKS * 7 + day) * A_DAY)
+        growths = _grown(monitored, drawn(when, np.zeros(1)), when)
+        numbers.append(len(reached(monitored, growths, DEFAULTS.days_per_warning("data"))))
+    return numbers
+
+
+def _leads(
+    monitored: Sequence[MonitoredSubject], drawn: Drawn, shift: float
+) -> list[tuple[float, float]]:
+    """Return the batches from a change on day 2 to the warning, and to the alarm, in ten runs."""
+    pairs = []
+    for day in range(10):
+        when = moments(5 * A_DAY, after=(WEEKS * 7 + day) * A_DAY)
+        step = shift * (np.arange(5 * A_DAY) >= A_DAY)
+        growths = _grown(monitored, drawn(when, step), when)
+        both = DEFAULTS.days_per_alarm("data"), DEFAULTS.days_per_warning("data")
+        alarm, warning = (
+            next((n - A_DAY for n in reached(monitored, growths, days) if n > A_DAY), np.inf)
+            for days in both
+        )
+        pairs.append((float(min(warning, alarm)), float(alarm)))
+    return pairs
+
+
 # The gate -------------------------------------------------------------------------------------
 
 TRUTHS = {
@@ -746,6 +855,7 @@ TABLES: dict[str, tuple[str, Callable[[int], pd.DataFrame]]] = {
     "Batch effects": ("", batch_effects),
     "Seasons of columns": ("10 normal columns, a batch every ten minutes.", seasonal_columns),
     "Seasons of the error": ("", seasonal_error),
+    "Early warnings": ("200 rows every ten minutes.", early_warnings),
     "Gate": ("", gate),
     "Without labels": (
         "Mean absolute error x 100 against realised scores, chunks of 5000 rows.",

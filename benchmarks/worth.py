@@ -43,8 +43,10 @@ from risk.config import Config  # noqa: E402
 from risk.decisions.codes import Action  # noqa: E402
 from risk.errors import RiskError  # noqa: E402
 from risk.ledger import lease  # noqa: E402
+from risk.ledger.findings import WARNING  # noqa: E402
 from risk.ledger.ledger import Ledger  # noqa: E402
 from risk.models import fitting, model, pipelines, releases  # noqa: E402
+from risk.monitoring.findings import METHOD, WARNED_SINCE  # noqa: E402
 
 Labels = NDArray[np.int8]
 Counts = NDArray[np.int64]  # true positives, false positives, false negatives of a drop
@@ -79,6 +81,8 @@ class Result:
     trainings: int = 0
     releases: int = 0
     questions: int = 0
+    warnings: int = 0
+    leads: list[float] = field(default_factory=list)  # drops from the warning to the incident
 
 
 def play(stream: Stream, policy: str) -> Result:
@@ -126,7 +130,22 @@ def _play_system(config: Config, stream: Stream) -> Result:
         result.trainings = int((stages["stage"] == "training").sum()) - 1
         result.releases = len(releases.versions(config.deployment_folder)) - 1
         result.questions = ledger.decisions.page(action=Action.ASK).total
+        result.warnings = ledger.findings.page(tier=WARNING).total
+        incidents = ledger.incidents.history()
+        result.leads = [
+            _lead(json.loads(facts), opened_at)
+            for facts, opened_at, method in zip(
+                incidents["facts"], incidents["opened_at"], incidents["method"], strict=True
+            )
+            if method == METHOD
+        ]
     return result
+
+
+def _lead(facts: dict[str, Any], opened_at: datetime) -> float:
+    """Return how many days, which are drops, before an incident it was warned of."""
+    since = facts.get(WARNED_SINCE)
+    return (opened_at - datetime.fromisoformat(since)).days if since else 0.0
 
 
 def _run(config: Config, number: int) -> None:
@@ -313,6 +332,10 @@ def compare(stream: Stream) -> dict[str, Any]:
         f"{results['every drop'].releases}, {results['psi'].releases}, {ours.releases}"
     )
     row["trainings"], row["questions"] = ours.trainings, ours.questions
+    earlier = [lead for lead in ours.leads if lead > 0]
+    of_all = f"{len(earlier)} of {len(ours.leads)}"
+    median = f", {np.median(earlier):g} drops" if earlier else ""
+    row["warnings; incidents warned of before"] = f"{ours.warnings}; {of_all}{median}"
     return row
 
 
@@ -324,7 +347,8 @@ labelled rows with each drop that brings labels, `psi` does so when the populati
 of a feature reaches 0.2, and `this system` is `full_process.py` with default settings. The columns
 with these names hold F1 over all drops whose feed is not broken; differences have paired 95 %
 intervals, by resampling drops. Releases, trainings and questions to a person do not count the first
-model.
+model. The last column counts early warnings, and the incidents of detectors that were warned of at
+least a drop before they opened, with the median number of drops.
 """
 
 

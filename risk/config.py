@@ -159,6 +159,10 @@ class Messages(Section):
     """How long a recipient may take to accept a notification."""
     max_attempts: int = Field(432, ge=1)
     """Runs that try to deliver a notification before it is given up; 432 are three days of cron."""
+    warnings_to: tuple[str, ...] = Field(("mailto", "mailtos", "webhook"), examples=[["slack"]])
+    """Kinds of channels that receive early warnings, at most one message a day: the scheme of an
+    apprise URL, or `webhook`.
+    """
 
 
 class Columns(Section):
@@ -375,6 +379,10 @@ class Alarms(Section):
 
     false_alarm_budget: str = Field("1 per 90 days", examples=["2 per year"])
     """Acceptable number of false alarms, over all checks together."""
+    warning_budget: str = Field("1 per 30 days", examples=["1 per week"])
+    """Acceptable number of early warnings about nothing, over all checks together; not fewer than
+    of false alarms.
+    """
     tolerance: float = Field(0.05, ge=0, le=1)
     """A smaller change never raises an alarm; in reference standard deviations."""
     effect_of_interest: float = Field(0.25, gt=0)
@@ -391,11 +399,28 @@ class Alarms(Section):
         """The budget as a number: days between two false alarms, over all checks together."""
         return days_per_alarm(self.false_alarm_budget)
 
-    @field_validator("false_alarm_budget")
+    @property
+    def days_per_warning(self) -> float:
+        """Days between two warnings about nothing; not more than between two false alarms."""
+        return min(days_per_alarm(self.warning_budget), self.days_per_false_alarm)
+
+    @field_validator("false_alarm_budget", "warning_budget")
     @classmethod
     def _must_be_in_plain_words(cls, words: str) -> str:
         days_per_alarm(words)
         return words
+
+    @model_validator(mode="after")
+    def _warnings_are_not_rarer_than_alarms(self) -> Self:
+        # the default gives way: settings that were made before there were warnings stay valid
+        is_set = "warning_budget" in self.model_fields_set
+        if is_set and days_per_alarm(self.warning_budget) > self.days_per_false_alarm:
+            raise ValueError(
+                f"warning_budget {self.warning_budget!r} is rarer than false_alarm_budget "
+                f"{self.false_alarm_budget!r}: a warning comes before an alarm, so allow at least "
+                "as many"
+            )
+        return self
 
 
 class Policy(Section):

@@ -27,7 +27,7 @@ AMBIGUOUS = re.compile(r"^[\s\"']|\s$|\s#|[\\$`]")
 ADDRESS = re.compile(r"://|@|passw(or)?d=", re.IGNORECASE)
 DAYS_PER = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
 BUDGET_IN_WORDS = re.compile(
-    r"(?P<alarms>\d+(\.\d+)?)( false alarms?)? (per|in|a|every) "
+    r"(?P<alarms>\d+(\.\d+)?)( (false alarm|warning)s?)? (per|in|a|every) "
     r"((?P<periods>\d+(\.\d+)?) )?(?P<unit>day|week|month|quarter|year)s?"
 )
 
@@ -155,7 +155,7 @@ def _shown(text: object) -> str:
 
 
 def days_per_alarm(words: str) -> float:
-    """Return the days between two false alarms; ValueError if the text cannot be parsed."""
+    """Return the days between two alarms by chance; ValueError if the text cannot be parsed."""
     read = BUDGET_IN_WORDS.fullmatch(words.strip().lower())
     if read is None or not float(read["alarms"]) or not float(read["periods"] or 1):
         raise ValueError(f'must read like "1 per 90 days" or "2 per year", not {words!r}')

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +27,11 @@ import ingestion
 import training
 from risk.config import Config
 from risk.data.intake import Intake
+from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
+from risk.monitoring import detector
+from risk.monitoring.findings import METHOD, WARNED_SINCE, Finding
+from risk.monitoring.profile import Profile
 from tests import forks
 
 ROOT = Path(__file__).parents[1]
@@ -182,3 +187,24 @@ def two_releases(world: World) -> None:
     world.run()
     world.switch_to_production()
     world.run()
+
+
+def warn(ledger: Ledger, feature: str, *, version: int = 1, at: datetime | None = None) -> None:
+    """Record an assessment that warns early of a feature, as a run would."""
+    at = at or ledger.now()
+    warning = Finding(
+        "data_drift",
+        feature,
+        METHOD,
+        drift_detected=False,
+        n=200,
+        direction="higher",
+        facts={WARNED_SINCE: at.isoformat()},
+        drift_score=0.3,
+        e_value=0.4,
+        warned=True,
+    )
+    state = detector.State({}, {}, warned={feature: detector.Warned(at, 0.4)})
+    profile = Profile(0, {}).to_json()
+    case = Case(version, 0, profile, state.to_json(), None, [], findings=[warning.as_row()])
+    ledger.assessments.record(case)

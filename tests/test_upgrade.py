@@ -141,6 +141,18 @@ def test_the_detectors_go_on_from_the_evidence_they_had(more):
     assert told_alike(evidence, then)
 
 
+def test_warnings_begin_and_findings_of_then_have_a_tier(installation, more):
+    """The state of then has no wealth of warnings, and no finding of then was one."""
+    query = "SELECT drift_detected, tier, COUNT(*) FROM findings GROUP BY 1, 2"
+    tiers = made.asked(installation, query)
+    states = dict(made.asked(installation, "SELECT version, state FROM detectors"))
+    live = json.loads(states[2])
+
+    assert {(alarm, tier) for alarm, tier, _ in tiers} >= {(1, "alarm"), (0, "none")}
+    assert {tier for alarm, tier, _ in tiers if alarm} == {"alarm"}
+    assert live["warning_wealth"] and live["warning_wealth"].keys() <= live["wealth"].keys()
+
+
 def test_a_release_keeps_the_bets_it_was_made_with(installation, turned_round):
     """Four on each direction, until another release takes its place, which has six."""
     live = json.loads((installation / "deployment" / "current" / "reference.json").read_text())

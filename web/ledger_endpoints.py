@@ -61,6 +61,7 @@ def findings(query: request_models.OfFindings) -> Response:
         feature=query.feature,
         check_name=query.check_name,
         drift_detected=_boolean(query.drift_detected),
+        tier=query.tier,
     )
     columns = [*found.columns, *(name for name in verdicts.ADDED if name not in found.columns)]
     told = replace(found, items=_complete(found.items), columns=columns)

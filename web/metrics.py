@@ -24,7 +24,8 @@ from prometheus_client.registry import Collector
 from risk.config import Config
 from risk.errors import LedgerError, RiskError
 from risk.ledger.gauges import Gauges
-from risk.monitoring import detector, findings, outcomes, reference
+from risk.models import releases
+from risk.monitoring import detector, early_warnings, findings, outcomes, reference
 from web.service import Service, service
 
 NAME = "metrics"
@@ -143,13 +144,19 @@ class Newest(Collector):
     def _of_ledger(self) -> list[Metric]:
         config = self.shared.config
         try:
-            newest = self.shared.ledger().gauges
-            return [*_of_runs(newest), *_of_data(newest, config), *_of_scores(newest, config)]
+            ledger = self.shared.ledger()
+            newest, live = ledger.gauges, releases.live_version(config.deployment_folder)
+            standing = len(early_warnings.standing(ledger, live))
+            return [
+                *_of_runs(newest, standing),
+                *_of_data(newest, config),
+                *_of_scores(newest, config),
+            ]
         except LedgerError:
             return []
 
 
-def _of_runs(newest: Gauges) -> Iterator[Metric]:
+def _of_runs(newest: Gauges, standing: int) -> Iterator[Metric]:
     """Yield metrics of recent runs, and of what is waiting for a person."""
     began, succeeded = newest.last_run(), newest.last_success()
     durations = [(stage, newest.stage_duration(stage)) for stage in STAGES]
@@ -173,6 +180,11 @@ def _of_runs(newest: Gauges) -> Iterator[Metric]:
         "severity",
     )
     yield _gauge(
+        "risk_standing_warnings",
+        "Early warnings that stand and may be nothing.",
+        [(standing,)],
+    )
+    yield _gauge(
         "risk_messages_unsent",
         "Messages of the last 7 days that are pending or were given up.",
         [(newest.messages_unsent(),)],
@@ -186,6 +198,8 @@ def _of_data(newest: Gauges, config: Config) -> Iterator[Metric]:
     alarms = {check: 0 for check in get_args(findings.Check)} | newest.alarms_by_check()
     yield _counter("risk_rows", "Rows received.", newest.rows_by_outcome(), "outcome")
     yield _counter("risk_findings", "Findings that were alarms.", alarms, "check")
+    early = {check: 0 for check in get_args(findings.Check)} | newest.warnings_by_check()
+    yield _counter("risk_warnings", "Findings that were early warnings.", early, "check")
     yield _gauge(
         "risk_missing_ratio",
         "Missing values in the newest batch.",

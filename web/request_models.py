@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from risk.config import Metric
 from risk.decisions.answers import MAX_NOTE, Because
 from risk.ledger.trends import MEASURES
-from risk.monitoring.findings import Check
+from risk.monitoring.findings import Check, Tier
 from web.responses import MAX_ID, Format, Page
 
 Number = Annotated[int, Field(ge=1, le=MAX_ID)]
@@ -70,6 +70,7 @@ class OfFindings(Page):
     feature: Name | None = Field(None, description="only findings on this column or subject")
     check_name: Check | None = Field(None, description="only findings of this check")
     drift_detected: YesOrNo | None = Field(None, description="only findings with an alarm, or none")
+    tier: Tier | None = Field(None, description="only alarms, early warnings, or what is neither")
 
 
 class OfIncidents(Page):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from risk.decisions.account import Verdict, Why
 from risk.monitoring.drill import Drill
+from risk.monitoring.findings import Tier
 from risk.stats.scores import Estimate
 from web.openapi import SCHEMAS
 
@@ -144,6 +145,7 @@ class Finding(BaseModel):
     p_value: float | None
     e_value: float | None
     drift_detected: bool
+    tier: Tier
     n: int
     rows_needed: int | None
     distances: dict[str, Any] | None
@@ -152,7 +154,6 @@ class Finding(BaseModel):
     value_before: float | None
     value_after: float | None
     facts: dict[str, Any] | None
-    tier: str
     guarantee: str | None
     assumptions: list[str]
     since: Began | None
@@ -412,7 +413,7 @@ class Account(BaseModel):
     days: float
     alarms: list[JudgedAlarm]
     alarms_allowed: float
-    warned: Warned | None
+    warned: Warned
     challengers: int
     releases: int
     rolled_back: int

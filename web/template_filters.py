@@ -51,6 +51,7 @@ FILTERS = {
     function.__name__: function
     for function in (iso, moment, day_and_month, clock, decimals, figures, whole, distance)
 } | {
+    "of_finding": sentences.of_finding,
     "of_incident": sentences.of_incident,
     "of_resolution": resolutions.of_resolution,
     "subject": plain_words.subject,

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from risk import store
 from risk.config import Config
 from risk.ledger.database import Database
+from risk.ledger.findings import WARNING
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import (
     column_statistics,
@@ -79,13 +80,15 @@ class Expired:
     def details_of_runs(self, before: int) -> Deletions:
         """Select details of earlier runs that no decision depends on, and unreferenced runs.
 
-        Alarms are kept, because training excludes their rows.
+        Alarms are kept, because training excludes their rows, and warnings, to be counted.
         """
         details = {
             stage_timings: stage_timings.c.run_id < before,
             column_statistics: column_statistics.c.run_id < before,
             reports: reports.c.run_id < before,
-            findings: (findings.c.run_id < before) & sa.not_(findings.c.drift_detected),
+            findings: (findings.c.run_id < before)
+            & sa.not_(findings.c.drift_detected)
+            & (findings.c.tier != WARNING),
         }
         kept = [
             sa.exists().where(table.c.run_id == runs.c.id, sa.not_(details.get(table, sa.false())))

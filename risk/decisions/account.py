@@ -110,7 +110,7 @@ class Account:
     days: float
     alarms: tuple[Judged, ...]
     alarms_allowed: float
-    warned: Warned | None
+    warned: Warned
     challengers: int
     releases: int
     rolled_back: int
@@ -137,7 +137,7 @@ def gather(config: Config, ledger: Ledger, *, now: datetime | None = None) -> Ac
             judge(each, looks.get(each["id"]), came=_came(ledger, each), now=now) for each in opened
         ),
         alarms_allowed=days / config.alarms.days_per_false_alarm,
-        warned=_warned(ledger),
+        warned=warned(ledger.account.warnings(), ledger.incidents.history()),
         challengers=decided.challengers,
         releases=decided.releases,
         rolled_back=decided.rolled_back,
@@ -212,12 +212,6 @@ def _came(ledger: Ledger, incident: Row) -> datetime | None:
     if incident["subject"] != ARRIVAL:
         return None
     return ledger.account.arrival_after(incident["opened_at"])
-
-
-def _warned(ledger: Ledger) -> Warned | None:
-    """Count the early warnings, None where findings have no tier."""
-    found = ledger.account.warnings()
-    return None if found is None else warned(found, ledger.incidents.history())
 
 
 def warned(found: pd.DataFrame, opened: pd.DataFrame) -> Warned:

@@ -79,10 +79,10 @@ def _of_alarms(account: Account) -> str:
 
 
 def _of_warnings(account: Account) -> list[str]:
-    if account.warned is None:
-        return []
-    became = f"{account.warned.became_alarms:,} became alarms"
-    return [f"{counted(account.warned.warnings, 'early warning')}, of which {became}."]
+    given, became = account.warned.warnings, account.warned.became_alarms
+    return (
+        [f"{counted(given, 'early warning')}, of which {became:,} became alarms."] if given else []
+    )
 
 
 def _of_releases(account: Account) -> str:

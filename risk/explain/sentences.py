@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from risk.explain import plain_words, score_change
-from risk.explain.plain_words import counted
+from risk.explain.plain_words import counted, day
+from risk.ledger.findings import WARNING
 from risk.monitoring.broken_feed import LABELS
 from risk.monitoring.data_quality import (
     ARRIVAL,
@@ -37,6 +38,7 @@ from risk.monitoring.findings import (
     OTHERS_LESS,
     OTHERS_MORE,
     UNSEEN,
+    WARNED_SINCE,
     Finding,
 )
 from risk.monitoring.loss_ratios import FEWER
@@ -45,6 +47,7 @@ from risk.monitoring.reference import EXPECTED_LOSS, LABELLED
 from risk.stats.directions import AGAINST, TOGETHER
 
 Row = Mapping[str, Any]
+EARLY = "early, may be nothing"
 SHARES = {  # what a share is of, and whether it went up
     MISSING_MORE: ("is missing", True),
     MISSING_LESS: ("is missing", False),
@@ -89,7 +92,10 @@ def of_finding(row: Row) -> str:
     found = _clause(row)
     if found is None:
         return str(row["detail"])
-    return plain_words.sentence(f"{found.noun} {found}".strip())
+    early = f"{EARLY}: " if row.get("tier") == WARNING else ""
+    said = plain_words.sentence(f"{early}{found.noun} {found}".strip())
+    since = parsed(row["facts"]).get(WARNED_SINCE) if row["drift_detected"] else None
+    return f"{said} Warned of since {day(datetime.fromisoformat(since))}." if since else said
 
 
 def of_incident(row: Row) -> str:
@@ -195,7 +201,7 @@ def _share(row: Row, what: str) -> str:
     """Say how often something is now; a batch may contradict the evidence of all of them."""
     before, after, rows = row["value_before"], row["value_after"], counted(row["n"], "row")
     is_up = SHARES[row["direction"]][1] if row["direction"] in SHARES else _is_more(row)
-    if row["drift_detected"] and (after > before) is not is_up:
+    if _is_reported(row) and (after > before) is not is_up:
         over = f"{what} {'more' if is_up else 'less'} often over several batches"
         return f"{over}: {before:.1%} before, {after:.1%} of the newest {rows}"
     whole = rows if row["n"] == 1 else f"all {rows}"
@@ -204,6 +210,10 @@ def _share(row: Row, what: str) -> str:
     if f"{before:.1%}" == f"{after:.1%}":
         return f"{what} in {part}, as before"
     return f"{what} in {part}, {'up' if after > before else 'down'} from {earlier}"
+
+
+def _is_reported(row: Row) -> bool:
+    return bool(row["drift_detected"]) or row.get("tier") == WARNING
 
 
 def _is_more(row: Row) -> bool:
@@ -225,7 +235,7 @@ def _of_score(row: Row, facts: Row) -> Clause:
         return Clause("", f"{name} has {worse} by {by} on {rows}")
     earlier, later = plain_words.distinct(before, after)
     is_worse = after < before if should_rise else after > before
-    if row["drift_detected"] and not is_worse:
+    if _is_reported(row) and not is_worse:
         newest = f"on the newest {rows} it is {later}, where {earlier} was promised"
         return Clause("", f"{name} has {worse} over several batches; {newest}")
     if earlier == later:

@@ -17,7 +17,7 @@ from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import EVERY, Part
 from risk.models import releases, watched
-from risk.monitoring import outcomes
+from risk.monitoring import early_warnings, outcomes
 from risk.monitoring.incidents import rank
 
 Row = Mapping[str, Any]
@@ -32,7 +32,8 @@ class Snapshot:
 
     Of open incidents it has all. `scores` are those of the metric, the newest last; `fault` is
     why no live model can be trusted; `risk` is the mean predicted risk before and after, with
-    each feature's part in the change, and `score_change` that of the score with its parts.
+    each feature's part in the change, and `score_change` that of the score with its parts;
+    `warnings` are the early warnings that stand.
     """
 
     now: datetime
@@ -50,6 +51,7 @@ class Snapshot:
     positives: Mapping[str, int] = field(default_factory=dict)
     risk: Row | None = None
     score_change: Row | None = None
+    warnings: Sequence[Row] = ()
 
     @property
     def open_incidents(self) -> list[Row]:
@@ -112,6 +114,7 @@ def look(
         positives=ledger.scores.positives(live, config.checks.metric) if live else {},
         risk=json.loads(stored) if stored else None,
         score_change=ledger.assessments.score_change(live),
+        warnings=early_warnings.standing(ledger, live),
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from risk.cli import Result
-from risk.config import Config
+from risk.config import Alarms, Config
 from risk.explain import resolutions
 from risk.explain.sentences import parsed
-from risk.ledger.findings import Findings
+from risk.ledger.findings import WARNING, Findings
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.monitoring.data_quality import USUAL
@@ -18,8 +18,7 @@ from risk.monitoring.findings import CONSTANT, METHOD
 from risk.monitoring.reference import EXPECTED_LOSS, LABELLED
 
 Row = Mapping[str, Any]
-ALARM, QUIET = "alarm", "quiet"
-ADDED = ("tier", "guarantee", "assumptions", "since", "rows_seen")
+ADDED = ("guarantee", "assumptions", "since", "rows_seen")
 REFERENCE = "The training rows show the world as it should be."
 ON_ROWS = {
     EXACT: "Rows are independent: the training rows show no season and no likeness within a drop.",
@@ -34,12 +33,11 @@ MOST = Part(page_size=100)
 
 
 def complete(found: Sequence[Row], findings: Findings, config: Config) -> list[dict[str, Any]]:
-    """Add to findings their tier, guarantee, assumptions, and since when the change is seen."""
+    """Add to findings their guarantee, assumptions, and since when the change is seen."""
     return [
         {
             **finding,
-            "tier": finding.get("tier") or (ALARM if finding["drift_detected"] else QUIET),
-            "guarantee": guarantee(finding, config.alarms.false_alarm_budget),
+            "guarantee": guarantee(finding, config.alarms),
             "assumptions": assumptions(finding),
             "since": _since(finding, findings),
             "rows_seen": finding["n"],
@@ -48,7 +46,7 @@ def complete(found: Sequence[Row], findings: Findings, config: Config) -> list[d
     ]
 
 
-def guarantee(finding: Row, budget: str) -> str | None:
+def guarantee(finding: Row, alarms: Alarms) -> str | None:
     """Say on what the limit of false alarms rests; None where no chance is involved."""
     by_method = {
         METHOD: _facts(finding).get("guarantee", INDEPENDENT_ROWS),
@@ -57,6 +55,8 @@ def guarantee(finding: Row, budget: str) -> str | None:
     }
     rests_on = by_method.get(finding["method"])
     if rests_on in (EXACT, INDEPENDENT_ROWS):
+        is_warning = finding["tier"] == WARNING
+        budget = alarms.warning_budget if is_warning else alarms.false_alarm_budget
         return f"anytime-valid, {budget} over all checks"
     return rests_on
 
@@ -74,11 +74,12 @@ def assumptions(finding: Row) -> list[str]:
 
 
 def of_run(outcome: Result, config: Config, ledger: Ledger) -> dict[str, Any]:
-    """Return the outcome of a run: its alarms, the open incidents and the decision."""
+    """Return the outcome of a run: its alarms and warnings, the open incidents, the decision."""
     run_id = ledger.database.run_id
     found, decided = [], []
     if run_id is not None:  # a rehearsal is no run
-        found = ledger.findings.page(MOST, run_id=run_id, drift_detected=True).items
+        tiers = ("alarm", WARNING)
+        found = [f for t in tiers for f in ledger.findings.page(MOST, run_id=run_id, tier=t).items]
         decided = ledger.decisions.page(Part(page_size=1), run_id=run_id).items
     incidents = ledger.incidents.page(MOST, is_open=True).items
     return {

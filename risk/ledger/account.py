@@ -11,6 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from risk.ledger.database import Database, Record
+from risk.ledger.findings import WARNING
 from risk.ledger.tables import (
     decisions,
     findings,
@@ -116,11 +117,9 @@ class Account:
             ),
         )
 
-    def warnings(self) -> pd.DataFrame | None:
-        """Return found_at and feature of the early warnings, None where findings have no tier."""
-        if "tier" not in findings.c:
-            return None
-        early = findings.c.tier == "warning"
+    def warnings(self) -> pd.DataFrame:
+        """Return found_at and feature of the early warnings."""
+        early = findings.c.tier == WARNING
         query = sa.select(findings.c.found_at, findings.c.feature).where(early)
         return self.database.frame(query.order_by(findings.c.id))
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from risk.ledger.database import Database, Row
+from risk.ledger.database import Database, Record, Row
 from risk.ledger.queries import NEWEST, Listing, Part, page
-from risk.ledger.tables import findings
+from risk.ledger.tables import findings, incidents
 
 DETECTOR = "e_detector"
 NEXT_TO_NO_EVIDENCE = 0.01  # of 1, which raises an alarm
+WARNING = "warning"  # the tier
 BESIDE_A_FAULT = "beside_a_fault"  # a fact: suspected only because another column is broken
 FAULTS_OF_COLUMNS = (
     (findings.c.check_name == "data_quality")
@@ -50,21 +52,22 @@ class Findings:
         query = query if run_id is None else query.where(findings.c.run_id == run_id)
         return self.database.frame(query.order_by(findings.c.id))
 
-    def page(
-        self,
-        part: Part = NEWEST,
-        *,
-        run_id: int | None = None,
-        feature: str | None = None,
-        check_name: str | None = None,
-        drift_detected: bool | None = None,
-    ) -> Listing:
-        """Return a page of findings; `distances` describe the change, by name."""
-        only = {"run_id": run_id, "feature": feature, "check_name": check_name}
-        query = sa.select(findings)
-        return page(
-            self.database, query, findings.c.id, part, **only, drift_detected=drift_detected
+    def page(self, part: Part = NEWEST, **only: Any) -> Listing:
+        """Return a page of findings, of those with these values; `distances` are by name."""
+        return page(self.database, sa.select(findings), findings.c.id, part, **only)
+
+    def newest_warnings(self, subjects: Collection[str]) -> list[Record]:
+        """Return the newest early warning about each of these subjects, the newest first.
+
+        Subjects of open incidents are left out: what they warn of is known.
+        """
+        about, table = incidents.c, findings.c
+        known = sa.select(about.subject).where(about.resolved_at.is_(None))
+        newest = sa.select(sa.func.max(table.id)).where(
+            table.tier == WARNING, table.feature.in_(subjects), table.feature.not_in(known)
         )
+        query = sa.select(findings).where(table.id.in_(newest.group_by(table.feature)))
+        return self.database.rows(query.order_by(table.id.desc()))
 
     def last_quiet(self, finding_id: int, feature: str | None) -> datetime | None:
         """Return when there last was next to no evidence of a subject before a finding."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from risk.config import Metric
 from risk.ledger.database import Database, Record
+from risk.ledger.findings import WARNING
 from risk.ledger.tables import (
     assessments,
     column_statistics,
@@ -69,6 +70,13 @@ class Gauges:
         """Count all findings that were alarms, by check."""
         table = findings.c
         query = sa.select(table.check_name, sa.func.count()).where(table.drift_detected)
+        found = self.database.rows(query.group_by(table.check_name))
+        return {check: int(number) for check, number in found}
+
+    def warnings_by_check(self) -> dict[str, int]:
+        """Count all findings that were early warnings, by check."""
+        table = findings.c
+        query = sa.select(table.check_name, sa.func.count()).where(table.tier == WARNING)
         found = self.database.rows(query.group_by(table.check_name))
         return {check: int(number) for check, number in found}
 

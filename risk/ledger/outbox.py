@@ -11,12 +11,14 @@ import sqlalchemy as sa
 
 from risk.ledger.cases import CaseState
 from risk.ledger.database import Database, Record, Row
-from risk.ledger.tables import cases, decisions, incidents, ingestions, messages, runs
+from risk.ledger.findings import WARNING
+from risk.ledger.tables import cases, decisions, findings, incidents, ingestions, messages, runs
 
 INTRODUCTION = "introduction"
+A_DAY, A_WEEK = timedelta(days=1), timedelta(days=7)
+WARNINGS = "warnings"
 OPENED, RESOLVED, FAILED = "incident_opened", "incident_resolved", "run_failed"
 REMINDED = "case_reminder"
-DAILY, WEEKLY = timedelta(days=1), timedelta(days=7)
 DECIDED = {
     "deploy": "deployed",
     "rollback": "rolled_back",
@@ -29,13 +31,15 @@ DECIDED = {
 class News:
     """An event not yet sent to a target, with the row of the ledger it is about.
 
-    `about` is the column of `messages` that refers to that row.
+    `about` is the column of `messages` that refers to that row; `warnings` are the findings that a
+    digest is about.
     """
 
     event: str
     happened_at: datetime
     about: str
     fact: Record
+    warnings: Sequence[Record] = ()
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,36 @@ class Outbox:
         """
         table = messages.c
         at_introduction = sa.case((table.event == INTRODUCTION, table.incident_id))
-        columns = (at_introduction, table.decision_id, table.run_id)
+        # a digest is about warnings up to its run, which may be interrupted thereafter
+        of_runs = sa.case((table.event != WARNINGS, table.run_id))
+        columns = (at_introduction, table.decision_id, of_runs)
         query = sa.select(*map(sa.func.max, columns)).where(table.target == target)
         incident_id, decision_id, run_id = (last or 0 for last in self.database.rows(query)[0])
         opened, resolved = self._new_incidents(target, incident_id)
         decided, failed = self._new_decisions(decision_id), self._new_failures(run_id)
         reminders = self._reminders(target, [*opened, *decided])
         return [*opened, *decided, *resolved, *reminders, *failed]
+
+    def digest(self, target: str) -> list[News]:
+        """Return the early warnings not sent to this target yet, once a day and as one event.
+
+        What an incident has been opened for since is left out.
+        """
+        table, found = messages.c, findings.c
+        sent_at = sa.case((table.event == WARNINGS, table.happened_at))
+        mine = sa.select(sa.func.max(table.run_id), sa.func.max(sent_at))
+        mine = mine.where(table.target == target, table.event.in_((INTRODUCTION, WARNINGS)))
+        (last, newest), now = self.database.rows(mine)[0], self.database.now()
+        if newest is not None and now - newest < A_DAY:
+            return []
+        known = sa.select(incidents.c.subject).where(incidents.c.resolved_at.is_(None))
+        query = sa.select(findings).where(found.tier == WARNING, found.run_id > (last or 0))
+        query = query.where(found.found_at > now - A_WEEK)  # older ones are no news
+        warnings = self.database.rows(query.where(found.feature.not_in(known)).order_by(found.id))
+        if not warnings:
+            return []
+        newest_run = sa.select(runs).where(runs.c.id == warnings[-1].run_id)
+        return [News(WARNINGS, now, "run_id", self.database.rows(newest_run)[0], warnings)]
 
     def record(self, rows: Sequence[Row]) -> None:
         """Add messages to be sent."""
@@ -185,7 +212,7 @@ def is_reminder_due(case: Any, now: datetime) -> bool:
     came_back = case.asked_at > case.opened_at
     if came_back and (case.last_message is None or case.last_message < case.asked_at):
         return True
-    pause = DAILY if now - case.asked_at < WEEKLY else WEEKLY
+    pause = A_DAY if now - case.asked_at < A_WEEK else A_WEEK
     return bool(now - last >= pause)
 
 

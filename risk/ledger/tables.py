@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0014"
+REVISION = "0015"
 
 
 metadata = MetaData(
@@ -340,6 +340,7 @@ findings = Table(
     Column("distances", LongText),
     Column("detail", LongText, nullable=False),
     *_found(),
+    Column("tier", Name(16), nullable=False, server_default="none", index=True),
 )
 
 requests_for_change = Table(

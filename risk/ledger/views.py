@@ -48,6 +48,7 @@ drift_trend = _view(
     direction=TEXT,
     value_before=NUMBER,
     value_after=NUMBER,
+    tier=TEXT,
 )
 
 column_trend = _view(

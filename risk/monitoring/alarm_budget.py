@@ -88,6 +88,10 @@ class Rules:
         # a tenth of one alarm in 90 days is one in 900
         return self.alarms.days_per_false_alarm / FAMILY_SHARES[family]
 
+    def days_per_warning(self, family: str) -> float:
+        """Return the days between two warnings about nothing of one family of checks."""
+        return self.alarms.days_per_warning / FAMILY_SHARES[family]
+
 
 def family_of(subject: str) -> str:
     """Return the family of checks whose share of the budget a subject uses."""

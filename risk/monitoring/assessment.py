@@ -129,7 +129,10 @@ def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Conf
     seen = outcomes.labelled(rows, predictions, informing, manifest.target)
     found = [
         findings.of_evidence(
-            told, monitored.reference, recent, described=i < MAX_DESCRIBED or told.alarm
+            told,
+            monitored.reference,
+            recent,
+            described=i < MAX_DESCRIBED or told.alarm or told.warning,
         )
         for i, told in enumerate(_worth_telling(evidence))
     ]
@@ -244,9 +247,9 @@ def _no_predictions() -> pd.DataFrame:
 
 
 def _worth_telling(evidence: Sequence[detector.Evidence]) -> list[detector.Evidence]:
-    """Return all findings on single subjects, and of pairs the alarms and the strongest."""
+    """Return all findings on single subjects, of pairs the alarms, warnings and the strongest."""
     pairs = [e for e in evidence if e.direction in (AGAINST, TOGETHER)]
-    dull = [e for e in pairs[1:] if not e.alarm]
+    dull = [e for e in pairs[1:] if not (e.alarm or e.warning)]
     return [e for e in evidence if e not in dull]
 
 

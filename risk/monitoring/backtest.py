@@ -43,6 +43,7 @@ class Replay(Result):
     policy: Alarms
     n_batches: int
     days: float
+    n_warnings: int = 0
 
     def __str__(self) -> str:
         causes = {
@@ -52,10 +53,20 @@ class Replay(Result):
         first = sorted(causes.values(), key=lambda alarm: alarm.at)
         head = (
             f'with a budget of "{self.policy.false_alarm_budget}" and a tolerance of '
-            f"{self.policy.tolerance:g} sd: {len(self.alarms)} alarms of {len(first)} causes "
-            f"in {self.n_batches} batches over {self.days:.1f} days"
+            f"{self.policy.tolerance:g} sd: {len(self.alarms)} alarms of {len(first)} causes and "
+            f"{self.n_warnings} early warnings in {self.n_batches} batches over "
+            f"{self.days:.1f} days"
         )
         return "\n".join([head, *map(str, first)])
+
+
+def policy_with(alarms: Alarms, changes: Mapping[str, Any]) -> Alarms:
+    """Return an alarm policy with some changes; ValidationError if one is invalid.
+
+    The budget of warnings gives way to a larger one of false alarms, as its default does.
+    """
+    checked = Alarms(**changes)
+    return alarms.model_copy(update={name: getattr(checked, name) for name in changes})
 
 
 def replay(
@@ -70,6 +81,7 @@ def replay(
     existing = releases.versions(config.deployment_folder)
     seen = [batch for batch in ledger.assessments.history() if batch.version in existing]
     alarms: list[Alarm] = []
+    n_warnings = 0
     for version in sorted({look.version for look in seen}):
         reference = _reference(config, version)
         monitor, state, earlier = Detector(reference, rules), detector.start(), []
@@ -77,6 +89,7 @@ def replay(
             batch = Profile.from_json(look.profile)
             earlier.append(batch)
             state, evidence = monitor.advance(state, batch, look.assessed_at)
+            n_warnings += sum(e.warning for e in evidence)
             recent = assessment.pool(earlier[-assessment.MAX_POOLED :])
             found = [findings.of_evidence(e, reference, recent) for e in evidence if e.alarm]
             alarms += [
@@ -84,7 +97,7 @@ def replay(
                 for f in found
             ]
     days = (seen[-1].assessed_at - seen[0].assessed_at).total_seconds() / 86_400 if seen else 0.0
-    return Replay(tuple(alarms), policy, len(seen), days)
+    return Replay(tuple(alarms), policy, len(seen), days, n_warnings)
 
 
 def _reference(config: Config, version: int) -> Reference:

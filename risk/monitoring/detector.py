@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ BACKLOG = timedelta(minutes=1)  # drops this close waited together: arrival is n
 # The largest e-value reported is 1e300, so that a sum over subjects is finite too: floats end
 # at 1.8e308, and JSON knows no infinity.
 MAX_WEALTH = 300 * np.log(10)
+# A warning ends without an alarm once its evidence has shrunk to a tenth. A change that is real
+# survives that nine times in ten: evidence shrinks so far before it grows by what is missing.
+WITHDRAWN = 0.1
 EXACT, BY_SIMULATION, INDEPENDENT_ROWS = "exact", "by simulation", "independent rows only"
 
 
@@ -45,7 +48,8 @@ class Evidence:
 
     `e_value` is the detector's wealth: by chance it reaches 1 no more often than the budget allows.
     `effect` is the shift of the latest batch from what is expected at its time, in reference
-    standard deviations. `guarantee` says on what the budget of false alarms rests.
+    standard deviations. `guarantee` says on what the budget of false alarms rests. `warning` is
+    whether this batch gives an early warning, `warned_since` when a warning that stands was given.
     """
 
     family: str
@@ -60,6 +64,8 @@ class Evidence:
     rows_needed: int
     alarm: bool = False
     guarantee: str = INDEPENDENT_ROWS
+    warning: bool = False
+    warned_since: datetime | None = None
 
 
 class Wealth(NamedTuple):
@@ -69,36 +75,72 @@ class Wealth(NamedTuple):
     logs: Floats
 
 
+class Warned(NamedTuple):
+    """When a warning that stands was given, and the e-value of the alarm when it was last given."""
+
+    since: datetime
+    e_value: float
+
+
 @dataclass(frozen=True)
 class State:
-    """The wealth of every bet, and when each family was last updated."""
+    """The wealth of every bet, and when each family was last updated.
+
+    Warnings have a wealth of their own, fed by their own budget; it is taken away by each warning.
+    `warned` are the subjects of the warnings that stand.
+    """
 
     wealth: Mapping[str, Wealth]
     fed_at: Mapping[str, datetime]
+    warning_wealth: Mapping[str, Wealth] = field(default_factory=dict)
+    warned: Mapping[str, Warned] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the state as JSON, without loss."""
-        wealth = {
-            subject: dict(zip(own.names, evidence.as_lists(own.logs), strict=True))
-            for subject, own in self.wealth.items()
+        content = {
+            "wealth": _as_lists(self.wealth),
+            "fed_at": {family: moment.isoformat() for family, moment in self.fed_at.items()},
+            "warning_wealth": _as_lists(self.warning_wealth),
+            "warned": {s: [own.since.isoformat(), own.e_value] for s, own in self.warned.items()},
         }
-        fed_at = {family: moment.isoformat() for family, moment in self.fed_at.items()}
-        return json.dumps({"wealth": wealth, "fed_at": fed_at})
+        return json.dumps(content)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Parse what `to_json` returned."""
+        """Parse what `to_json` returned, also before there were warnings."""
         content = json.loads(text)
-        wealth = {
-            subject: Wealth(tuple(own), evidence.from_lists(list(own.values())))
-            for subject, own in content["wealth"].items()
-        }
-        fed_at = {f: datetime.fromisoformat(at) for f, at in content["fed_at"].items()}
-        return cls(wealth, fed_at)
+        return cls(
+            wealth=_from_lists(content["wealth"]),
+            fed_at={f: datetime.fromisoformat(at) for f, at in content["fed_at"].items()},
+            warning_wealth=_from_lists(content.get("warning_wealth", {})),
+            warned={
+                subject: Warned(datetime.fromisoformat(since), e_value)
+                for subject, (since, e_value) in content.get("warned", {}).items()
+            },
+        )
 
     def without(self, subjects: Sequence[str]) -> Self:
         """Reset the evidence about some subjects."""
-        return replace(self, wealth={k: v for k, v in self.wealth.items() if k not in subjects})
+        own = {"wealth": self.wealth, "warning_wealth": self.warning_wealth, "warned": self.warned}
+        kept: dict[str, Any] = {
+            name: {subject: of for subject, of in each.items() if subject not in subjects}
+            for name, each in own.items()
+        }
+        return replace(self, **kept)
+
+
+def _as_lists(wealth: Mapping[str, Wealth]) -> dict[str, Any]:
+    return {
+        subject: dict(zip(own.names, evidence.as_lists(own.logs), strict=True))
+        for subject, own in wealth.items()
+    }
+
+
+def _from_lists(content: Mapping[str, Any]) -> dict[str, Wealth]:
+    return {
+        subject: Wealth(tuple(own), evidence.from_lists(list(own.values())))
+        for subject, own in content.items()
+    }
 
 
 class Detector:
@@ -143,12 +185,15 @@ class Detector:
         """Update with a batch; return the evidence on its subjects, strongest first.
 
         Subjects that raise an alarm are reset; if only all subjects together raise an alarm, all
-        are.
+        are. The wealth of the warnings is reset likewise by each warning, and by each alarm, which
+        gives none. So both numbers keep to their budgets (`evidence.advance`).
         """
-        wealth, fed_at, found = dict(state.wealth), dict(state.fed_at), []
+        wealth, early, warned = dict(state.wealth), dict(state.warning_wealth), dict(state.warned)
+        fed_at, found = dict(state.fed_at), []
         for family in FAMILY_SHARES:
+            masses = self._log_masses(family, state, now)
             weighed = [
-                self._weigh(subject, wealth, batch, self._log_mass(family, state, now))
+                self._weigh(subject, wealth, early, batch, masses)
                 for subject, counts in batch.counts.items()
                 if subject in self.monitored and self.monitored[subject].family == family
                 if any(counts)
@@ -157,44 +202,60 @@ class Detector:
                 continue  # the clock of a family stands still until it is fed, as labels come late
             fed_at[family] = now
             # An alarm is about the sum of a family's wealth: all are weighed before any is reset.
-            blamed = _blame(weighed)
-            weighed = [replace(e, alarm=e.subject in blamed) for e in weighed]
-            for subject in self._to_forget(family, weighed):
+            values = {e.subject: e.e_value for e in weighed}
+            alarms = _blame(values)
+            ended = self._to_forget(family, values, alarms)
+            for subject in ended:
                 wealth.pop(subject, None)
-            found += weighed
-        return State(wealth, fed_at), sorted(found, key=lambda e: (not e.alarm, -e.e_value))
+                early.pop(subject, None)
+            values = {s: _e_value(early[s].logs) for s in values if s in early}
+            warnings = _blame(values)
+            for subject in self._to_forget(family, values, warnings):
+                early.pop(subject, None)
+            for e in weighed:
+                of = replace(e, alarm=e.subject in alarms, warning=e.subject in warnings)
+                found.append(_date(of, warned, now))
+            for subject in ended:
+                warned.pop(subject, None)
+        found.sort(key=lambda e: (not e.alarm, -e.e_value))
+        return State(wealth, fed_at, early, warned), found
 
-    def _log_mass(self, family: str, state: State, now: datetime) -> float:
-        """Return the logarithm of the false alarms the family may raise in the elapsed time.
+    def _log_masses(self, family: str, state: State, now: datetime) -> tuple[float, float]:
+        """Return the logarithms of the false alarms and of the warnings the family may give.
 
-        For a first batch or a backlog, where the clock cannot tell, it is the usual time.
+        They are those of the elapsed time. For a first batch or a backlog, where the clock cannot
+        tell, it is the usual time.
         """
         since = now - state.fed_at.get(family, now)
         if since < BACKLOG:  # also a clock that was set back: no mass is below 0
             since = timedelta(minutes=self.rules.alarms.usual_minutes_between_drops)
+        days = since.total_seconds() / 86_400
         # days over days per alarm: the alarms that are due by chance, a pure number
-        share = since.total_seconds() / 86_400 / self.rules.days_per_alarm(family)
-        return float(np.log(min(share, 1 / MIN_FEEDINGS)))
+        alarms = min(days / self.rules.days_per_alarm(family), 1 / MIN_FEEDINGS)
+        warnings = min(days / self.rules.days_per_warning(family), 1 / MIN_FEEDINGS)
+        return float(np.log(alarms)), float(np.log(warnings))
 
     def _weigh(
-        self, subject: str, wealth: dict[str, Wealth], batch: Profile, log_mass: float
+        self,
+        subject: str,
+        wealth: dict[str, Wealth],
+        early: dict[str, Wealth],
+        batch: Profile,
+        log_masses: tuple[float, float],
     ) -> Evidence:
         when = batch.when(dated_by(self.reference, subject))
         monitored = self.monitored[subject].at(when)
         chosen, bets = monitored.directions, monitored.bets
         rows = np.asarray(batch.counts[subject], np.float64)
-        mass = log_mass + monitored.log_share
-        owned = wealth.get(subject, Wealth((), np.empty(0)))
-        # Other names are other bets, after a change of the metric or the tolerance. Wealth must not
-        # pass from one bet to another: that one would have been chosen after the rows.
-        logs = evidence.advance(
-            owned.logs if owned.names == chosen.names else evidence.start(bets),
-            bets,
-            rows,
-            log_mass=mass,
-            correlation=monitored.correlation,
-        )
-        wealth[subject] = Wealth(chosen.names, logs)
+        mass, early_mass = (each + monitored.log_share for each in log_masses)
+        grown = evidence.growth(bets, rows[None], monitored.correlation)[0]
+        for accounts, fed in ((wealth, mass), (early, early_mass)):
+            owned = accounts.get(subject, Wealth((), np.empty(0)))
+            # Other names are other bets, after a change of the metric or the tolerance. Wealth must
+            # not pass from one bet to another: that one would have been chosen after the rows.
+            logs = owned.logs if owned.names == chosen.names else evidence.start(bets)
+            accounts[subject] = Wealth(chosen.names, evidence.feed(logs, bets, grown, log_mass=fed))
+        logs = wealth[subject].logs
         # The direction is chosen by all evidence so far; effect and mean are those of this batch.
         leading = int(np.argmax([evidence.log_total(row) for row in logs]))
         counted = ~np.isnan(chosen.values[leading])
@@ -202,12 +263,11 @@ class Detector:
         now = float(np.nan_to_num(chosen.values[leading]) @ rows / max(n, 1))
         before = float(chosen.means[leading])
         unit = unit_of(chosen, leading)
-        total = min(evidence.log_total(logs), MAX_WEALTH)
         return Evidence(
             family=monitored.family,
             subject=subject,
             direction=chosen.names[leading],
-            e_value=float(np.exp(total)),
+            e_value=_e_value(logs),
             effect=(now - before) / unit,
             tolerance=monitored.tolerance,
             before=before,
@@ -235,13 +295,14 @@ class Detector:
             ladder=self.ladder,
         )
 
-    def _to_forget(self, family: str, found: Sequence[Evidence]) -> list[str]:
+    def _to_forget(
+        self, family: str, values: Mapping[str, float], blamed: set[str]
+    ) -> Collection[str]:
         # An alarm of all together has spent the wealth of all: were only the one that is blamed to
         # start again, the others would raise the same alarm with the next batch.
-        alarms = [e for e in found if e.alarm]
-        if alarms and sum(e.e_value for e in alarms) < 1:
+        if blamed and sum(values[subject] for subject in blamed) < 1:
             return [s for s, monitored in self.monitored.items() if monitored.family == family]
-        return [e.subject for e in alarms]
+        return blamed
 
 
 def start() -> State:
@@ -249,11 +310,30 @@ def start() -> State:
     return State({}, {})
 
 
-def _blame(found: Sequence[Evidence]) -> set[str]:
+def _e_value(logs: Floats) -> float:
+    return float(np.exp(min(evidence.log_total(logs), MAX_WEALTH)))
+
+
+def _blame(values: Mapping[str, float]) -> set[str]:
     """Return the subjects that raised an alarm: those at 1 alone, else the first of all."""
     # The budget is for the sum, which is 1 whenever a part is. So who reaches 1 alone is named with
     # the confidence of the alarm itself; the first of a sum is only the likeliest.
-    alone = {e.subject for e in found if e.e_value >= 1}
-    if alone or sum(e.e_value for e in found) < 1:
+    alone = {subject for subject, value in values.items() if value >= 1}
+    if alone or sum(values.values()) < 1:
         return alone
-    return {max(found, key=lambda e: e.e_value).subject}
+    return {max(values, key=lambda subject: values[subject])}
+
+
+def _date(found: Evidence, warned: dict[str, Warned], now: datetime) -> Evidence:
+    """Say since when a subject is warned about; an alarm ends its warning, and so does quiet."""
+    known = warned.pop(found.subject, None)
+    since = known.since if known else now if found.warning else None
+    if found.alarm or since is None:
+        return replace(found, warned_since=since)
+    if known and not found.warning:
+        if found.e_value < WITHDRAWN * known.e_value:
+            return found
+        warned[found.subject] = known
+    else:
+        warned[found.subject] = Warned(since, found.e_value)
+    return replace(found, warned_since=since)

@@ -29,6 +29,7 @@ Check = Literal[
     "estimate",
     "data_quality",
 ]
+Tier = Literal["alarm", "warning", "none"]
 Floats = NDArray[np.float64]
 Values = tuple[float | None, float | None]
 HIGHER, LOWER = "higher", "lower"
@@ -43,6 +44,7 @@ SHARES |= {ABOVE, BELOW, LOWEST, HIGHEST}
 POSITIVE = "positive"
 OF_DATA = {"data_drift", "joint_drift", "prediction_drift", "label_drift"}
 METHOD, CONSTANT = "e_detector", "constant"
+WARNED_SINCE = "warned_since"  # a fact, while a warning stands and of the alarm that ends it
 MOSTLY, ENOUGH_FOR_A_RANGE = 0.5, 200
 
 
@@ -55,6 +57,7 @@ class Finding:
     by `risk.explain`. `drift_score` and `threshold` are in the unit of the method: standard
     deviations of the reference for `e_detector`, whose `e_value` reaches 1 by chance no more often
     than the false-alarm budget allows. `distances` describe the change, they never raise an alarm.
+    `warned` is whether it is an early warning, unless it is an alarm.
     """
 
     check_name: Check
@@ -73,6 +76,12 @@ class Finding:
     e_value: float | None = None
     rows_needed: int | None = None
     distances: Mapping[str, Distance] | None = None
+    warned: bool = False
+
+    @property
+    def tier(self) -> Tier:
+        """An alarm, an early warning, or neither."""
+        return "alarm" if self.drift_detected else "warning" if self.warned else "none"
 
     @property
     def severity(self) -> str:
@@ -93,13 +102,14 @@ class Finding:
         """Return the finding under the ledger's column names."""
         distances = {name: asdict(found) for name, found in (self.distances or {}).items()}
         row = asdict(self) | {"distances": json.dumps(distances) if distances else None}
-        row["facts"] = json.dumps(self.facts)
+        row["facts"], row["tier"] = json.dumps(self.facts), self.tier
+        del row["warned"]
         return row
 
     def evidence(self) -> dict[str, Any]:
         """Return the finding without distances and text."""
         kept = asdict(replace(self, distances=None))
-        for name in ("distances", "detail", "p_value", "threshold"):
+        for name in ("distances", "detail", "p_value", "threshold", "warned"):
             del kept[name]
         return kept
 
@@ -120,11 +130,12 @@ def of_evidence(
         feature=evidence.subject,
         method=METHOD,
         drift_detected=evidence.alarm,
+        warned=evidence.warning,
         n=evidence.n,
         direction=moved.direction,
         value_before=moved.values[0],
         value_after=moved.values[1],
-        facts={**moved.facts, "guarantee": evidence.guarantee},
+        facts={**moved.facts, "guarantee": evidence.guarantee, **_since(evidence)},
         drift_score=evidence.effect,
         threshold=evidence.tolerance,
         p_value=p_value,
@@ -132,6 +143,11 @@ def of_evidence(
         rows_needed=evidence.rows_needed,
         distances=distances,
     )
+
+
+def _since(evidence: Evidence) -> dict[str, str]:
+    since = evidence.warned_since
+    return {WARNED_SINCE: since.isoformat(timespec="seconds")} if since else {}
 
 
 def _check(evidence: Evidence, target: str) -> Check:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from risk.ledger.findings import BESIDE_A_FAULT
-from risk.monitoring.findings import CONSTANT, OF_DATA, Finding
+from risk.monitoring.findings import CONSTANT, OF_DATA, WARNED_SINCE, Finding
 
 OF_LABELS = {"model_drift", "calibration_drift", "label_drift"}
 SEVERITIES = ("negligible", "small", "moderate", "large")
@@ -99,7 +100,7 @@ def update(
         {
             "id": known[cause].id,
             "severity": _worse(known[cause].severity, alarm.severity),
-            **evidence_of(alarm),
+            **evidence_of(_as_first_warned(alarm, known[cause])),
             "times_seen": times_seen(alarm),
             "last_ingestion_id": spans.of(alarm).last,
         }
@@ -153,6 +154,13 @@ def evidence_of(alarm: Finding) -> dict[str, Any]:
     row = alarm.as_row()
     names = ("detail", "direction", "value_before", "value_after", "facts", "method", "n")
     return {name: row[name] for name in (*names, "e_value")} | {"effect": alarm.drift_score}
+
+
+def _as_first_warned(alarm: Finding, incident: Any) -> Finding:
+    """Date the warning before an incident opened; while it is open, warnings say nothing new."""
+    facts = {name: fact for name, fact in alarm.facts.items() if name != WARNED_SINCE}
+    first = json.loads(incident.facts or "{}").get(WARNED_SINCE)
+    return replace(alarm, facts=facts | ({WARNED_SINCE: first} if first else {}))
 
 
 def _place_among_alarms(alarm: Finding) -> tuple[int, bool]:

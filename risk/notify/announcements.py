@@ -13,9 +13,9 @@ from typing import Any
 from risk.config import Config
 from risk.decisions.codes import Action
 from risk.explain import case_words, reasons, resolutions, sentences
-from risk.explain.plain_words import ADVICE, by_chance, subject
+from risk.explain.plain_words import ADVICE, by_chance, counted, subject
 from risk.ledger.database import Record
-from risk.ledger.outbox import INTRODUCTION, OPENED, REMINDED, RESOLVED, News
+from risk.ledger.outbox import INTRODUCTION, OPENED, REMINDED, RESOLVED, WARNINGS, News
 
 ANSWERS = {
     Action.DEPLOY: "release {version} was deployed",
@@ -44,6 +44,8 @@ def announce(
         title, detail, text = _opened(fact, answer, config, cases)
     elif news.event == RESOLVED:
         title, detail, text = _resolved(fact)
+    elif news.event == WARNINGS:
+        title, detail, text = _warned(news)
     elif news.about == "decision_id":
         title, detail, text = _decided(fact, config, cases)
     else:
@@ -51,6 +53,8 @@ def announce(
     about = news.about.removesuffix("_id")
     run_id = fact.id if about == "run" else fact.run_id
     facts = {"detail": detail, "run_id": run_id, about: _fields(fact)}
+    if news.warnings:
+        facts["warnings"] = [_fields(warning) for warning in news.warnings]
     return _announcement(config, title, text, _when(news.event, news.happened_at) | facts)
 
 
@@ -119,6 +123,18 @@ def _resolved(incident: Record) -> tuple[str, str, str]:
         "To do: nothing."
     )
     return title, said, text
+
+
+def _warned(news: News) -> tuple[str, str, str]:
+    """Describe the warnings of a day."""
+    said = {sentences.of_finding(dict(each._mapping)): each for each in news.warnings}
+    title = f"{counted(len(said), 'early warning')}, may be nothing"
+    lines = "\n".join(f"- {_minute(each.found_at)}: {words}" for words, each in said.items())
+    text = (
+        f"{lines}\n"
+        "To do: nothing. If the evidence grows, an incident is opened; otherwise the warning ends."
+    )
+    return title, " ".join(said), text
 
 
 def _decided(decision: Record, config: Config, cases: Sequence[int]) -> tuple[str, str, str]:
@@ -195,7 +211,7 @@ def _when(event: str, happened_at: datetime) -> dict[str, Any]:
 def _fields(fact: Record) -> dict[str, Any]:
     """Return a row as JSON values."""
     values = dict(fact._mapping)
-    for name in values.keys() & {"comparison", "facts", "resolution_facts"}:
+    for name in values.keys() & {"comparison", "facts", "resolution_facts", "distances"}:
         if values[name]:
             values[name] = json.loads(values[name], parse_constant=lambda _: None)
     return {

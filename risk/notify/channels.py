@@ -36,6 +36,11 @@ class People:
     footer: str
     max_at_once: int = 20
 
+    @property
+    def kind(self) -> str:
+        """The scheme of the address."""
+        return self.name.split()[0]
+
     def write(self, announcement: Announcement) -> str:
         """Return the text for a person."""
         return announcement.text
@@ -87,6 +92,7 @@ class Machine:
     address: SecretStr
     secret: SecretStr
     max_at_once: int = 1
+    kind: str = "webhook"
 
     def write(self, announcement: Announcement) -> str:
         """Return the fields for a program, as JSON."""

@@ -40,7 +40,10 @@ def send_notifications(config: Config, ledger: Ledger) -> None:
     deadline = time.monotonic() + MAX_SECONDS
     try:
         for target in targets(config):
-            if news := ledger.outbox.news(target.name):
+            news = ledger.outbox.news(target.name)
+            if target.kind in config.messages.warnings_to:
+                news += ledger.outbox.digest(target.name)
+            if news:
                 ledger.outbox.record([_message(config, ledger, target, one) for one in news])
             _deliver(config, ledger, target, deadline=deadline)
     except LedgerError as error:

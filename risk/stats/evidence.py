@@ -269,6 +269,13 @@ def advance(
     This is a Shiryaev-Roberts e-detector [1]_ whose starting mass is calendar time:
     :math:`M \leftarrow (M + \Delta t / T) L`. The sum of all M minus the elapsed time over T is a
     supermartingale, so within a time s it reaches 1 by chance with probability at most s / T.
+
+    Whoever takes wealth of 1 or more away each time it is reached, and counts, bounds the number
+    too: the sum of all M plus the count N minus the elapsed time over T is still a supermartingale,
+    as N grows by 1 where at least 1 is lost. All M are positive, so :math:`E[N] \le s / T` after a
+    time s, at any time to stop. A lower threshold without taking away bounds no number: wealth
+    that has crossed it may stay above.
+
     The evidence of n rows that are alike within their batch is divided by the design effect
     1 + (n - 1) correlation, which keeps the promise for independent rows too.
 
@@ -288,6 +295,36 @@ def advance(
     True
     """
     grown = growth(bets, np.asarray(counts)[None], correlation)[0]
+    return feed(log_wealth, bets, grown, log_mass=log_mass)
+
+
+def feed(log_wealth: Floats, bets: Bets, grown: Floats, *, log_mass: float) -> Floats:
+    """Feed the budget of the time that passed, then add what a batch did to every bet.
+
+    Parameters
+    ----------
+    log_wealth : ndarray of shape (n_directions, n_bets)
+        Before the batch.
+    bets : Bets
+        From `place`.
+    grown : ndarray of shape (n_directions, n_bets)
+        Of the batch, from `growth`; several budgets may be fed with the same.
+    log_mass : float
+        As in `advance`.
+
+    Returns
+    -------
+    ndarray of shape (n_directions, n_bets)
+        Logarithm of the wealth after the batch.
+
+    Examples
+    --------
+    >>> up = Directions(("up",), np.array([[0.0, 1.0]]), *[np.full(1, 0.5)] * 3, np.ones(1))
+    >>> bets = place(up)
+    >>> unmoved = growth(bets, [[0, 0]], np.zeros(1))[0]
+    >>> round(log_total(feed(start(bets), bets, unmoved, log_mass=-2.0)), 9)
+    -2.0
+    """
     # First the mass, then the rows: fed afterwards it could not bet on this batch. In logarithms,
     # as wealth may fall below 1e-15000.
     wealth: Floats = np.logaddexp(log_wealth, log_mass + bets.log_weights) + grown

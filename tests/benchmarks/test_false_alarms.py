@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import false_alarms
-from risk.stats.evidence import intraclass_correlation
+from risk.stats.evidence import feed, growth, intraclass_correlation, log_total, start
 from tests.torture import in_full
 
 
@@ -107,3 +107,59 @@ def test_seasonal_columns_raise_no_alarm(kind):
     assert sum(alarmed) <= (5 if "AR(1) .95" in kind else 2)
     if "AR" not in kind:
         assert np.median(delays) <= 5 + (12 if "sine" in kind else 5)
+
+
+def test_warnings_begin_again_after_each(made):
+    """The oracle goes from batch to batch and takes away what warned."""
+    rng = np.random.default_rng(9)
+    table = false_alarms.normal(made, rng, 200, 400, shift=0.12)
+    growths = [
+        growth(each.bets, counts, each.correlation)
+        for each, counts in zip(made.monitored, table, strict=True)
+    ]
+    mass, expected = np.log(10 / 1440 / 2), []
+    wealth = [start(each.bets) for each in made.monitored]
+    for batch in range(400):
+        for i, each in enumerate(made.monitored):
+            own, fed = growths[i][batch], float(mass + each.log_share)
+            wealth[i] = feed(wealth[i], each.bets, own, log_mass=fed)
+        totals = np.array([log_total(logs) for logs in wealth])
+        if np.logaddexp.reduce(totals) >= 0:
+            gone = np.flatnonzero(totals >= 0)
+            expected += [batch + 1] * max(len(gone), 1)
+            for i in gone if len(gone) else range(len(wealth)):
+                wealth[i] = start(made.monitored[i].bets)
+
+    found = false_alarms.reached(made.monitored, growths, days=2)
+
+    assert found == expected
+    assert len(found) > 3
+
+
+@pytest.mark.parametrize(
+    ("seasons", "references"),
+    [(("weekends .5 sd higher",), 1), in_full(tuple(false_alarms.IN_COLUMNS), 3)],
+)
+def test_the_warnings_of_quiet_months_keep_to_their_budget(seasons, references):
+    """Ten months for each reference: 240 in full; at most two standard deviations more."""
+    rng, warned, allowed = np.random.default_rng(15), 0, 0.0
+    for season in seasons:
+        for _ in range(references):
+            noise = false_alarms.IN_COLUMNS[season]
+            monitored, drawn = false_alarms._columns(noise, 200, rng)
+            warned += sum(false_alarms._in_quiet_months(monitored, drawn))
+            # one in 30 days, two fifths of it for the data, and of that half for these columns
+            allowed += 10 * 0.4 * 0.5
+
+    assert warned <= allowed + 2 * np.sqrt(allowed)
+
+
+def test_a_small_shift_is_warned_of_before_the_alarm():
+    """A tenth of a standard deviation, every ten minutes: some batches earlier, never later."""
+    noise, rng = false_alarms.IN_COLUMNS["none"], np.random.default_rng(16)
+    monitored, drawn = false_alarms._columns(noise, 200, rng)
+
+    leads = false_alarms._leads(monitored, drawn, 0.1)
+
+    assert all(warning <= alarm for warning, alarm in leads)
+    assert np.median([alarm - warning for warning, alarm in leads]) >= 1

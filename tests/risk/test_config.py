@@ -362,3 +362,17 @@ def test_predictions_made_elsewhere_need_their_columns(world, model, columns, wo
 
     with pytest.raises(ConfigError, match=words):
         world.set(model=model)
+
+
+def test_warnings_may_not_be_rarer_than_alarms(write):
+    """Exit 78; not set, the budget of warnings gives way, as settings of before lack it."""
+    alarms = {"false_alarm_budget": "1 per week"}
+    assert Config.load(write(alarms=alarms)).alarms.days_per_warning == 7
+    alarms["false_alarm_budget"] = "1 per year"
+    assert Config.load(write(alarms=alarms)).alarms.days_per_warning == 30
+
+    alarms["warning_budget"] = "1 warning per 400 days"
+    with pytest.raises(ConfigError, match="warning_budget '1 warning per 400 days' is rarer") as no:
+        Config.load(write(alarms=alarms))
+
+    assert no.value.exit_code == 78

@@ -10,6 +10,7 @@ from app import create_app
 from risk.explain import health, snapshot
 from risk.ledger.ledger import Ledger
 from risk.models import releases
+from tests.factories import warn
 from web import api_keys
 
 HOSTILE = ["<script>alert(1)</script>", "{{7*7}}", "\u202egnp.exe", "x" * 600, "'\"><b onclick=1>"]
@@ -319,3 +320,16 @@ def test_the_score_can_be_asked_for_some_days(client, ledger):
     assert all("of 4 runs" in shown[days] for days in ("30", "", "x"))
     path = "/charts/score-trend.svg?days="
     assert client.get(f"{path}7").headers["ETag"] != client.get(f"{path}30").headers["ETag"]
+
+
+def test_early_warnings_are_shown_as_what_they_may_be(client, ledger):
+    """Until an incident is open about the same, which says more."""
+    warn(ledger, "tenure", version=2)
+
+    shown = page_of(client).texts["incidents"]
+    ledger.incidents.open(INCIDENT | {"subject": "tenure"})
+    then = page_of(client).texts["incidents"]
+
+    assert "Early, may be nothing: column tenure is higher by 0.30 standard deviations." in shown
+    assert "Early, may be nothing" not in then
+    assert page_of(client).texts["verdict"] != "The model is not fit to use"

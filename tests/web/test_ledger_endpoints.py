@@ -15,6 +15,7 @@ from risk.ledger import file_lock
 from risk.ledger.assessments import Case
 from risk.ledger.tables import decisions, requests_for_change, stage_timings
 from risk.models import model
+from tests.factories import warn
 from web import api_keys, response_models
 
 INCIDENT = {
@@ -456,3 +457,17 @@ def test_the_account_says_how_each_alarm_turned_out(client):
     own = [alarm for alarm in found.alarms if alarm.subject == "tenure"]
     assert {(alarm.verdict, alarm.why) for alarm in own} == {("undecided", "not_followed")}
     assert found.since is not None
+
+
+def test_early_warnings_are_listed_apart(world, client):
+    """As findings with that tier; alarms have theirs."""
+    with world.open_ledger() as ledger:
+        ledger.runs.start()
+        warn(ledger, "tenure", version=2)
+
+    (warning,) = client.get("/findings?tier=warning").json["items"]
+    alarms = client.get("/findings?drift_detected=true").json["items"]
+
+    assert (warning["feature"], warning["drift_detected"]) == ("tenure", False)
+    assert {alarm["tier"] for alarm in alarms} == {"alarm"}
+    assert client.get("/findings?tier=loud").status_code == 422

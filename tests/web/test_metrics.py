@@ -5,6 +5,7 @@ from sqlalchemy import text
 import full_process
 from app import create_app
 from risk.ledger.ledger import Ledger
+from tests.factories import warn
 from web import api_keys, metrics
 
 FEATURES = {"lastmonth_activity", "lastyear_activity", "number_of_employees"}
@@ -185,3 +186,18 @@ def test_prometheus_gets_the_format_it_asks_for(client):
         ["text/plain", " version=0.0.4"],
     ]
     assert client.get("/metrics", headers={"Accept": kinds[0]}).text.endswith("# EOF\n")
+
+
+def test_early_warnings_are_counted_apart_from_alarms(new_world, tmp_path, ran):
+    """Those so far, and those that stand."""
+    world = new_world(tmp_path / "world").copy_of(ran.folder)
+    client = create_app(world.config).test_client()
+    assert value(client, "risk_standing_warnings") == 0
+    alarms = value(client, "risk_findings_total", check="data_drift")
+
+    with world.open_ledger() as ledger:
+        warn(ledger, "lastmonth_activity", version=2)
+
+    assert value(client, "risk_standing_warnings") == 1
+    assert value(client, "risk_warnings_total", check="data_drift") == 1
+    assert value(client, "risk_findings_total", check="data_drift") == alarms

@@ -14,6 +14,7 @@ from risk.ledger.ingestions import Taken
 from risk.models import releases
 from risk.report import archive
 from risk.schema import Problem
+from tests.factories import warn
 from tests.servers import on_servers_in_turn
 
 pytestmark = on_servers_in_turn
@@ -291,3 +292,15 @@ def test_a_release_whose_alarms_are_followed_up_is_kept(history, ledger):
     prune(config, ledger)
 
     assert releases.versions(config.deployment_folder) == [1, 2, 4, 5, 6]
+
+
+def test_early_warnings_are_kept_to_be_counted(history, ledger):
+    """As alarms are; what was neither goes."""
+    ledger.runs.start()
+    warn(ledger, "age", version=DAYS)
+    live_a_day(history.config, ledger, DAYS + 1, findings=[FINDING])
+
+    prune(history.set(keeping__keep_runs=1), ledger)
+
+    kept = ledger.findings.history().groupby("tier").size()
+    assert kept.to_dict() == {"none": 2, "warning": 1}  # BROKEN, and that of the newest run

@@ -24,7 +24,7 @@ LIVED = Account(
         alarm(5, Verdict.UNDECIDED, Why.FEW_DROPS),
     ),
     alarms_allowed=412 / 90,
-    warned=None,
+    warned=Warned(0, 0),
     challengers=9,
     releases=4,
     rolled_back=1,

@@ -295,3 +295,17 @@ def test_undeclared_columns_are_named(columns, sentence):
     found = row | {"check_name": "data_quality", "method": "fact"}
 
     assert sentences.of_finding(found) == sentence
+
+
+def test_an_early_warning_says_that_it_may_be_nothing():
+    """And the alarm that it becomes says since when."""
+    since = {"warned_since": "2026-03-01T12:00:00+00:00"}
+    row = finding(facts=since)
+
+    early = sentences.of_finding(row | {"drift_detected": False, "tier": "warning"})
+    quiet = sentences.of_finding(row | {"drift_detected": False, "tier": "none"})
+
+    moved = "column tenure is higher by 0.57 standard deviations."
+    assert early == f"Early, may be nothing: {moved}"
+    assert quiet == moved.capitalize()
+    assert sentences.of_finding(row) == f"{moved.capitalize()} Warned of since 1 March 2026."

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from risk.config import Alarms
 from risk.explain import verdicts
 from risk.explain.verdicts import assumptions, complete, guarantee
 
@@ -17,7 +18,9 @@ FINDING = {
     "rows_needed": 300,
     "detail": "age moved",
     "facts": None,
+    "tier": "alarm",
 }
+ALARMS = Alarms(false_alarm_budget="1 per 90 days", warning_budget="1 per week")
 
 
 def resting_on(guaranteed):
@@ -26,21 +29,21 @@ def resting_on(guaranteed):
 
 @pytest.mark.parametrize("guaranteed", ["exact", "independent rows only"])
 def test_without_estimated_seasons_the_budget_holds_at_any_time(guaranteed):
-    said = guarantee(resting_on(guaranteed), "1 per 90 days")
+    said = guarantee(resting_on(guaranteed), ALARMS)
 
     assert said == "anytime-valid, 1 per 90 days over all checks"
 
 
 def test_where_a_season_or_likeness_is_estimated_simulation_says_so():
-    assert guarantee(resting_on("by simulation"), "1 per 90 days") == "by simulation"
-    assert guarantee(FINDING | {"method": "usual_before"}, "1 per 90 days") == "by simulation"
+    assert guarantee(resting_on("by simulation"), ALARMS) == "by simulation"
+    assert guarantee(FINDING | {"method": "usual_before"}, ALARMS) == "by simulation"
 
 
 @pytest.mark.parametrize("method", ["fact", "estimate"])
 def test_where_no_chance_is_limited_nothing_is_promised_or_assumed(method):
     found = FINDING | {"method": method}
 
-    assert (guarantee(found, "1 per 90 days"), assumptions(found)) == (None, [])
+    assert (guarantee(found, ALARMS), assumptions(found)) == (None, [])
 
 
 def test_each_guarantee_names_what_it_assumes():
@@ -65,12 +68,11 @@ def test_a_change_began_after_there_was_next_to_no_evidence_of_it(world, ledger)
 
     assert [finding["since"] for finding in told[:2]] == [None, None]
     assert told[2]["since"] == {"from": items[0]["found_at"], "to": items[2]["found_at"]}
-    assert [finding["tier"] for finding in told] == ["quiet", "quiet", "alarm"]
     assert (told[2]["rows_seen"], told[2]["rows_needed"]) == (100, 300)
 
 
-def test_a_tier_of_the_ledger_is_not_overruled(world, ledger):
-    """Where there are early warnings the ledger knows them."""
-    warning = FINDING | {"id": 5, "tier": "warning", "drift_detected": False}
+def test_a_warning_is_within_the_budget_of_warnings():
+    """Which is another one than that of alarms."""
+    warning = resting_on("exact") | {"tier": "warning", "drift_detected": False}
 
-    assert complete([warning], ledger.findings, world.config)[0]["tier"] == "warning"
+    assert guarantee(warning, ALARMS) == "anytime-valid, 1 per week over all checks"

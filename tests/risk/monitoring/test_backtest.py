@@ -6,12 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 import ingestion
-from risk.config import Alarms
 from risk.ledger import tables
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 from risk.monitoring import run as monitoring
-from risk.monitoring.backtest import replay
+from risk.monitoring.backtest import policy_with, replay
 from tests.factories import customers, first_release
 
 REPLAY = ("--replay", "--budget", "1 per 90 days", "--tolerance", "0.15")
@@ -52,8 +51,7 @@ def counts_of(ledger):
 
 
 def alarms(world, ledger, **changes):
-    policy = Alarms.model_validate({**dict(world.config.alarms), **changes})
-    return replay(world.config, ledger, policy).alarms
+    return replay(world.config, ledger, policy_with(world.config.alarms, changes)).alarms
 
 
 def test_under_the_policy_in_force_the_replay_raises_the_alarms_there_were(monitored, ledger):
@@ -102,7 +100,8 @@ def test_a_history_of_nothing_has_no_alarms(world, ledger):
     told = replay(world.config, ledger, world.config.alarms)
 
     assert (told.alarms, told.n_batches, told.days) == ((), 0, 0.0)
-    assert str(told).endswith("0 alarms of 0 causes in 0 batches over 0.0 days")
+    counted = "0 alarms of 0 causes and 0 early warnings in 0 batches over 0.0 days"
+    assert str(told).endswith(counted)
 
 
 def test_the_command_replays_and_writes_nothing(monitored, ledger, tree):

@@ -1,3 +1,4 @@
+import json
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -415,3 +416,121 @@ def test_the_commonest_of_many_levels_raise_no_alarm_about_their_own_choice(leve
         alarmed += first_alarm(told, drops) is not None
 
     assert alarmed <= 1  # by the budget .4 x 60 / 90 of an alarm in each; the bound is not tight
+
+
+def warnings_of(found):
+    """Return batch, subject and since when it is warned of, of each warning."""
+    return [
+        (i, e.subject, e.warned_since) for i, told in enumerate(found) for e in told if e.warning
+    ]
+
+
+GENEROUS = replace(
+    RULES, alarms=Alarms(false_alarm_budget="1 per year", warning_budget="1 per week")
+)
+
+
+def test_a_warning_comes_before_the_alarm_which_says_since_when(settled):
+    """The alarm needs ln(365 / 7) = 4 nats more, and comes when it came without warnings."""
+    rng, told = np.random.default_rng(20260601), Detector(settled, GENEROUS)
+    batches = [settled.count(rows(rng, 200, shift=0.15 * (i >= 5))) for i in range(40)]
+
+    _, found = run(told, batches)
+
+    warned, alarmed = warnings_of(found)[0], alarms(found)[0]
+    of_alarm = next(e for e in found[alarmed[0]] if e.alarm)
+    assert warned[1] == alarmed[1] == "x3"
+    assert 5 <= warned[0] < alarmed[0]
+    assert of_alarm.warned_since == warned[2] == NOW + warned[0] * DAY
+    equal = Alarms(false_alarm_budget="1 per year", warning_budget="1 per year")
+    _, without = run(Detector(settled, replace(RULES, alarms=equal)), batches)
+    assert (alarms(without)[0], warnings_of(without)) == (alarmed, [])
+
+
+def test_a_warning_takes_its_wealth_and_an_alarm_does_too(settled):
+    """By hand: after a warning its subject has none, while that of the alarm goes on."""
+    rng, told = np.random.default_rng(20260602), Detector(settled, GENEROUS)
+    state, seen = detector.start(), {"warning": 0, "alarm": 0}
+    for i in range(40):
+        before, batch = state, settled.count(rows(rng, 200, shift=0.15))
+        state, found = told.advance(state, batch, NOW + i * DAY)
+        for e in found:
+            seen["warning"] += e.warning
+            seen["alarm"] += e.alarm
+            assert (e.subject in state.warning_wealth) is not (e.warning or e.alarm)
+            assert (e.subject in state.wealth) is not e.alarm
+            assert not (e.warning and e.alarm)
+            assert (e.subject in state.warned) is (e.warned_since is not None and not e.alarm)
+        assert before.fed_at.keys() <= state.fed_at.keys()
+
+    assert min(seen.values()) > 0
+
+
+def test_a_warning_ends_when_the_evidence_is_gone(settled):
+    """A passing shift: it is warned of, and no more when the rows are as before."""
+    rng, told = np.random.default_rng(20260603), Detector(settled, GENEROUS)
+    state, until = detector.start(), 0
+    while not state.warned:
+        state, found = told.advance(
+            state, settled.count(rows(rng, 200, shift=0.15)), NOW + until * DAY
+        )
+        until += 1
+    stands = []
+    for i in range(until, until + 30):
+        state, found = told.advance(state, settled.count(rows(rng, 200)), NOW + i * DAY)
+        stands.append(any(e.warned_since for e in found))
+
+    assert not any(e.alarm for e in found)
+    assert stands[0] and not stands[-1] and not state.warned
+    assert sorted(stands, reverse=True) == stands
+
+
+def test_the_state_of_before_there_were_warnings_goes_on(settled):
+    """It has no second wealth: that one starts at nothing, the alarms keep their evidence."""
+    rng, told = np.random.default_rng(20260604), Detector(settled, GENEROUS)
+    state, _ = run(told, [settled.count(rows(rng, 200)) for _ in range(3)])
+    old = json.loads(state.to_json())
+    del old["warning_wealth"], old["warned"]
+    batch = settled.count(rows(rng, 200))
+
+    after, found = told.advance(State.from_json(json.dumps(old)), batch, NOW + 3 * DAY)
+    new, same = told.advance(state, batch, NOW + 3 * DAY)
+
+    assert [(e.subject, e.e_value) for e in found] == [(e.subject, e.e_value) for e in same]
+    assert after.warning_wealth.keys() == new.warning_wealth.keys()
+    assert all(
+        (after.warning_wealth[s].logs <= new.warning_wealth[s].logs).all()
+        for s in after.warning_wealth
+    )
+
+
+def test_a_state_with_warnings_survives_as_json(settled):
+    """To the bit, also what stands."""
+    rng, told = np.random.default_rng(20260605), Detector(settled, GENEROUS)
+    state = detector.start()
+    for i in range(40):
+        state, _ = told.advance(state, settled.count(rows(rng, 200, shift=0.15)), NOW + i * DAY)
+        if state.warned:
+            break
+
+    again = State.from_json(state.to_json())
+
+    assert state.warned and again.warned == state.warned
+    assert all(
+        np.array_equal(again.warning_wealth[s].logs, own.logs)
+        for s, own in state.warning_wealth.items()
+    )
+    assert not again.without(["x3"]).warned
+    assert "x3" not in again.without(["x3"]).warning_wealth
+
+
+@pytest.mark.parametrize("months", [4, in_full(200)])
+def test_the_number_of_warnings_in_quiet_months_keeps_to_the_budget(settled, months):
+    """One a month is the default; at most that and two standard deviations of a Poisson count."""
+    rng, told = np.random.default_rng(20260606), Detector(settled, RULES)
+    numbers = []
+    for _ in range(months):
+        quiet = [settled.count(rows(rng, 200)) for _ in range(30)]
+        numbers.append(len(warnings_of(run(told, quiet)[1])))
+
+    assert sum(numbers) <= months + 2 * math.sqrt(months)

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -312,3 +312,14 @@ def test_a_row_writes_distances_as_json_and_none_as_nothing(reference):
     assert written["psi"] == asdict(made.distances["psi"])
     assert finding().as_row()["distances"] is None
     assert finding(distances={}).as_row()["distances"] is None
+
+
+def test_a_tier_is_an_alarm_a_warning_or_none():
+    """An alarm that another finding explains is none, and the ledger has no other word for it."""
+    found = Finding("data_drift", "age", METHOD, drift_detected=True, n=5)
+
+    assert found.tier == found.as_row()["tier"] == "alarm"
+    assert replace(found, warned=True).tier == "alarm"
+    assert replace(found, drift_detected=False, warned=True).as_row()["tier"] == "warning"
+    assert replace(found, drift_detected=False).as_row()["tier"] == "none"
+    assert "warned" not in found.as_row()

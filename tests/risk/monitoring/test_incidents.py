@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -20,7 +21,17 @@ def alarm(feature="a", *, check="data_drift", score=0.2, method=METHOD, detail="
     return Finding(check, feature, method, True, 100, detail, drift_score=score, **moved)
 
 
-def incident(number=1, *, kind="data_drift", subject="a", severity="small", seen=1, last=8, ago=1):
+def incident(
+    number=1,
+    *,
+    kind="data_drift",
+    subject="a",
+    severity="small",
+    seen=1,
+    last=8,
+    ago=1,
+    facts=None,
+):
     return SimpleNamespace(
         id=number,
         kind=kind,
@@ -30,6 +41,7 @@ def incident(number=1, *, kind="data_drift", subject="a", severity="small", seen
         times_seen=seen,
         last_ingestion_id=last,
         last_seen_at=NOW - timedelta(days=ago),
+        facts=facts,
     )
 
 
@@ -323,3 +335,16 @@ def test_the_worst_come_first():
     found = [i.subject for i in incidents.worst_first(known)]
 
     assert found == ["broken", "b", "pair", "a", "d", "c"]
+
+
+def test_an_incident_keeps_since_when_it_was_warned_of():
+    """Once it is open, a warning says nothing new, and the next alarm may have had another."""
+    first, later = ({"warned_since": f"2026-03-0{day}T12:00:00+00:00"} for day in (1, 9))
+    again = replace(alarm(), facts=later)
+
+    (dated,) = updated([incident(facts=json.dumps(first))], [again]).seen_again
+    (undated,) = updated([incident()], [again]).seen_again
+    (opened,) = updated([], [again]).opened
+
+    assert (json.loads(dated["facts"]), undated["facts"]) == (first, "{}")
+    assert json.loads(opened["facts"]) == later

@@ -1,11 +1,15 @@
 import logging
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from risk.config import Config
 from risk.ledger import tables
+from risk.ledger.database import Database
+from risk.ledger.ledger import Ledger
 from risk.notify import send
+from tests.factories import warn
 from tests.servers import on_servers_in_turn
 
 pytestmark = on_servers_in_turn
@@ -215,3 +219,61 @@ def test_no_log_and_no_row_tells_a_secret(configure, ledger, receiver, caplog):
     assert len(rows_of(ledger)) == 8
     assert "geheim" not in caplog.text + str(rows_of(ledger))
     assert SECRET not in caplog.text + str(rows_of(ledger))
+
+
+def warned_run(config, ledger, feature, at):
+    """Do what a run does that warns early, at that time."""
+    later = Ledger(Database(ledger.engine, lambda: at))
+    send.register_recipients(config, later)
+    later.runs.start()
+    warn(later, feature)
+    later.runs.end("ok", "done")
+    send.send_notifications(config, later)
+
+
+def test_early_warnings_come_once_a_day_together(configure, ledger, receiver):
+    """The second of a day waits for the next one; nobody is asked to do anything."""
+    start = ledger.now()
+    for hours, feature in ((0, "age"), (1, "tenure"), (23, "spend"), (25, "visits")):
+        warned_run(configure(), ledger, feature, start + timedelta(hours=hours))
+
+    first, second = [p for p in receiver.to("/hook") if p["event"] == "warnings"]
+
+    assert [warning["feature"] for warning in first["warnings"]] == ["age"]
+    assert [w["feature"] for w in second["warnings"]] == ["tenure", "spend", "visits"]
+    assert second["title"] == "3 early warnings, may be nothing"
+    assert "Early, may be nothing: column tenure is higher by 0.30" in second["detail"]
+
+
+def test_a_channel_that_pages_receives_no_warnings(configure, ledger, receiver):
+    """Mail and webhook do unless the settings say otherwise."""
+    pager = {"RISK_NOTIFY_URLS": f"json://{receiver.address}/people"}
+    warned_run(configure(**pager), ledger, "age", ledger.now())
+    assert "warning" not in str(receiver.to("/people"))
+
+    wanted = configure('messages.warnings_to=["json"]', **pager)
+    send.send_notifications(wanted, ledger)
+
+    (digest,) = [post for post in receiver.to("/people") if "warning" in post["title"]]
+    assert "To do: nothing." in digest["message"]
+
+
+def test_what_became_an_incident_is_no_early_warning(configure, ledger, receiver):
+    """It is reported as that, and says since when it was warned of."""
+    ledger.incidents.open(INCIDENT)
+
+    warned_run(configure(), ledger, INCIDENT["subject"], ledger.now())
+
+    assert "warnings" not in events(receiver)
+
+
+def test_a_digest_hides_no_failure(configure, ledger, receiver):
+    """A run that was killed after its digest is reported by the next one."""
+    config = configure()
+    warned_run(config, ledger, "age", ledger.now())
+    with ledger.database.begin() as connection:
+        connection.execute(tables.runs.update().values(status="aborted", outcome="killed"))
+
+    send.send_notifications(config, ledger)
+
+    assert events(receiver) == ["introduction", "warnings", "run_failed"]

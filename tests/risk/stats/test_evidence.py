@@ -22,6 +22,7 @@ from risk.stats.evidence import (
     Directions,
     advance,
     as_lists,
+    feed,
     from_lists,
     growth,
     intraclass_correlation,
@@ -455,3 +456,42 @@ def test_an_empty_batch_only_feeds():
     found = advance(start(bets), bets, [0] * 2, log_mass=math.log(0.25), correlation=np.ones(1))
 
     assert log_total(found) == pytest.approx(math.log(0.25))
+
+
+def times_reached(level, *, mass, take, runs=100, batches=1000, rows=20):
+    """Count, in runs of a fifth of events, how often the wealth gets to a level from below."""
+    fifth = Directions(
+        ("more often",),
+        np.array([[0.0, 1.0]]),
+        np.array([0.2]),
+        np.array([0.4]),
+        np.array([0.2]),
+        np.ones(1),
+    )
+    bets, rng = place(fifth), np.random.default_rng(20260607)
+    wealth = np.full((runs, *bets.log_weights.shape), -np.inf)
+    numbers, above = np.zeros(runs), np.zeros(runs, bool)
+    for _ in range(batches):
+        events = rng.binomial(rows, 0.2, runs)
+        grown = growth(bets, np.stack([rows - events, events], axis=1), np.zeros(1))
+        wealth = feed(wealth, bets, grown, log_mass=np.log(mass))
+        reached = np.exp(np.logaddexp.reduce(wealth, axis=(1, 2))) >= level
+        numbers += reached & ~above
+        above = reached & (not take)
+        wealth[reached & take] = -np.inf
+    return numbers
+
+
+def test_wealth_that_is_taken_away_bounds_how_often_it_is_reached():
+    """At the very bound of the null, a budget of 20 in 1000 batches of 20 rows.
+
+    It is used: two thirds of it come. A third as a threshold on a third of the wealth, which is
+    left there, is reached half as often again as it may be.
+    """
+    taken = times_reached(1.0, mass=0.02, take=True)
+    left = times_reached(1 / 3, mass=0.02 / 3, take=False)
+
+    error = 3 / np.sqrt(len(taken))
+    assert 10 < taken.mean() <= 20
+    assert taken.std() <= np.sqrt(20)
+    assert left.mean() - error * left.std() > 20
