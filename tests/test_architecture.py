@@ -53,7 +53,7 @@ FAR_PACKAGES = {  # what only some packages know: SQL, HTTP, drawing
     "matplotlib": ("risk.figures", "risk.report"),
     "reportlab": ("risk.figures", "risk.report"),
 }
-DECLARATIONS = ["risk/config.py", "risk/ledger/tables.py"]
+DECLARATIONS = ["risk/config.py", "risk/ledger/tables.py", "web/response_models.py"]
 WITHOUT_IMPORT = {"wsgi"}  # reads the settings when imported: that is what it is for
 
 

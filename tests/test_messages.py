@@ -99,7 +99,7 @@ def test_a_quiet_run_imports_neither_what_sends_nor_what_serves(world, receiver)
         "from risk import cli\n"
         "atexit.register(lambda: print({'apprise', 'flask', 'matplotlib'} & sys.modules.keys()))\n"
         f"sys.argv[1:] = ['--config', {str(config)!r}]\n"
-        "cli.main(full_process.run, '', add_options=full_process.add_options)\n"
+        "cli.main(full_process.from_options, '', add_options=full_process.add_options)\n"
     )
 
     quiet = subprocess.run(

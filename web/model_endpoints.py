@@ -139,7 +139,7 @@ def explain(query: OfCustomer) -> Response:
     return json_answer(vars(explanation) | {"parts": statistics.as_rows(explanation.parts)})
 
 
-@api.get("/distributions/<feature>", responses=response_models.rows_of(api, Distribution))
+@api.get("/distributions/<path:feature>", responses=response_models.rows_of(api, Distribution))
 def distribution(path: request_models.ByFeature) -> Response:
     """Return how a feature is spread in the live release's reference and in the newest rows."""
     shown = distribution_of(path.feature)

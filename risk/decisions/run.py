@@ -169,7 +169,7 @@ def _judge_refresh(
 def _unlearnt(
     config: Config, ledger: Ledger, challenger: Model
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows to compare on, and what was said of those that the challenger learnt since.
+    """Return the rows to compare on, and what was said of those it was trained on since.
 
     That is what models said that were trained on what came before these rows.
     """
@@ -183,7 +183,7 @@ def _unlearnt(
 def _as_rolled(
     predicted: PairedPredictions, rows: pd.DataFrame, rolled: pd.DataFrame
 ) -> PairedPredictions:
-    """Replace what the challenger says of rows it learnt by what was predicted before it had."""
+    """Replace what the challenger says of rows it was trained on by what was predicted before."""
     if rolled.empty:
         return predicted
     said = rolled.reindex(rows[ROW_HASH])

@@ -171,10 +171,11 @@ class Outbox:
 
     def _reminders(self, target: str, reported: Sequence[News]) -> list[News]:
         """Return the open cases to be reminded of, and new ones not reported with what they ask."""
-        now, table = self.database.now(), messages.c
+        now, table = self.database.now(), messages
         said = {(news.about, news.fact.id) for news in reported}
-        newest = sa.select(sa.func.max(table.happened_at)).where(
-            table.target == target, table.case_id == cases.c.id
+        about = [table.c[name] == cases.c[name] for name in ("decision_id", "incident_id")]
+        newest = sa.select(sa.func.max(table.c.happened_at)).where(
+            table.c.target == target, sa.or_(table.c.case_id == cases.c.id, *about)
         )
         query = sa.select(cases, newest.correlate(cases).scalar_subquery().label("last_message"))
         query = query.where(cases.c.state == str(CaseState.OPEN)).order_by(cases.c.id)

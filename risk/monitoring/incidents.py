@@ -81,9 +81,7 @@ def update(
         and not is_normal(alarm.feature or "", times_seen(alarm), limits.ask_first_batches)
     ]
     relevant = [a for a in alarms if a.check_name == "data_quality"] if broken else alarms
-    causes: dict[tuple[str, str], Finding] = {}
-    for alarm in sorted(relevant, key=_place_among_alarms):
-        causes.setdefault((alarm.check_name, alarm.feature or ""), alarm)
+    causes = _strongest(relevant)
     opened = [
         {
             "kind": kind,
@@ -161,6 +159,14 @@ def _as_first_warned(alarm: Finding, incident: Any) -> Finding:
     facts = {name: fact for name, fact in alarm.facts.items() if name != WARNED_SINCE}
     first = json.loads(incident.facts or "{}").get(WARNED_SINCE)
     return replace(alarm, facts=facts | ({WARNED_SINCE: first} if first else {}))
+
+
+def _strongest(alarms: Sequence[Finding]) -> dict[tuple[str, str], Finding]:
+    """Return the alarm that says most of each kind and subject, the strongest first."""
+    causes: dict[tuple[str, str], Finding] = {}
+    for alarm in sorted(alarms, key=_place_among_alarms):
+        causes.setdefault((alarm.check_name, alarm.feature or ""), alarm)
+    return causes
 
 
 def _place_among_alarms(alarm: Finding) -> tuple[int, bool]:

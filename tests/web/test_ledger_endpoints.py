@@ -15,6 +15,7 @@ from risk.ledger import file_lock
 from risk.ledger.assessments import Case
 from risk.ledger.tables import decisions, requests_for_change, stage_timings
 from risk.models import model
+from risk.monitoring import detector
 from tests.factories import warn
 from web import api_keys, response_models
 
@@ -437,7 +438,9 @@ def test_why_the_score_changed_is_what_the_newest_assessment_found(world, tmp_pa
 
     with twin.open_ledger() as ledger:
         facts = json.dumps({"score_change": FALL})
-        ledger.assessments.record(Case(2, 980, "{}", "{}", None, [], facts=facts))
+        ledger.assessments.record(
+            Case(2, 980, "{}", detector.start().to_json(), None, [], facts=facts)
+        )
     after, page = client.get("/scores/change").json, client.get("/").text
 
     assert before == {"change": None, "text": "", "offered": ["nothing"]}

@@ -80,7 +80,7 @@ def test_a_quiet_run_sends_and_writes_nothing(configure, ledger, receiver):
 
     assert events(receiver) == ["introduction"]
     assert {statement.split()[0] for statement in asked} == {"BEGIN", "SELECT"}
-    assert len(asked) < 20
+    assert len(asked) < 24
 
 
 def test_people_and_machines_are_told_of_an_incident(configure, ledger, receiver):

@@ -49,7 +49,7 @@ class Story:
         """Let the first drop come, and the first run."""
         world = self.world
         columns = world.settings["columns"] | {"categorical": ["region"]}
-        world.set(columns=columns, checks__metric="f1")
+        world.set(columns=columns, checks__metric="f1", gate__when_unsure="keep")
         for path in world.config.input_folder.glob("*.csv"):
             path.unlink()
         world.config.test_data.write_text(customers(300, seed=1).to_csv(index=False))

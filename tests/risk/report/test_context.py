@@ -7,9 +7,10 @@ from risk import store
 from risk.errors import DataError, UnknownName
 from risk.ledger.assessments import Case
 from risk.models import training_data
+from risk.monitoring import detector
 from risk.monitoring.profile import Profile
 from risk.report import context, performance
-from risk.report.compose import compose
+from risk.report.compose import CHAPTERS, compose
 from risk.schema import ROW_HASH
 from tests.risk.report.conftest import customers
 
@@ -106,7 +107,7 @@ def test_rows_that_cannot_be_read_are_said_to_be_so(first_day, ledger_of, words,
     with ledger_of(told) as ledger:
         known = context.gather(told.config, ledger)
         said = words(performance.section(known))
-        assert len(compose(told.config, ledger).details) == 8
+        assert len(compose(told.config, ledger).details) == len(CHAPTERS)
 
     assert known.judged_on is known.test
     assert "The rows not used for training cannot be used: " in said
@@ -152,7 +153,7 @@ def test_labels_that_come_alone_are_no_rows_to_compare_and_not_known_before(firs
 
     with ledger_of(told) as ledger:
         known = context.gather(told.config, ledger)
-        assert len(compose(told.config, ledger).details) == 8
+        assert len(compose(told.config, ledger).details) == len(CHAPTERS)
         before = context.gather(told.config, ledger, run_id=2)
 
     assert known.seen.recent.n == 300
@@ -165,10 +166,10 @@ def test_a_release_that_only_saw_labels_has_no_rows_to_compare(first_day, ledger
     told = first_day
     of_labels = Profile(0, {"exited": (3, 2)}).to_json()
     with told.world.open_ledger() as ledger:
-        ledger.assessments.record(Case(1, 0, of_labels, "{}", None, []))
+        ledger.assessments.record(Case(1, 0, of_labels, detector.start().to_json(), None, []))
 
     with ledger_of(told) as ledger:
         known = context.gather(told.config, ledger)
-        assert len(compose(told.config, ledger).details) == 8
+        assert len(compose(told.config, ledger).details) == len(CHAPTERS)
 
     assert known.seen.fault == "only labels have arrived since release 1 went live"

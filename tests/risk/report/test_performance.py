@@ -20,7 +20,8 @@ def test_the_scores_are_those_of_scikit_learn(read, tables):
     """On the newest rows first, then on the test data."""
     known = read()
 
-    newest, tested = tables(performance.section(known))[:2]
+    found = tables(performance.section(known))
+    newest, tested = [table for table in found if table.rows[0][0] == "F1"]
 
     for table, found in ((newest, known.unlearnt), (tested, known.test)):
         value = {row[0]: row[2] for row in table.rows}
