@@ -71,7 +71,7 @@ def test_production_data_lead_to_a_decision_with_its_reason_in_words(deployed):
     assert decision.reason.startswith(
         "Data drift (large): number_of_employees is above every value of the training data"
     )
-    assert "5 of the test data and 5 of the newest" in decision.reason
+    assert "on 5 rows (5 of the newest)" in decision.reason
     assert "Shares of number_of_employees: above" in decision.reason
     assert "About 580 rows would prove a gain of 4 points" in decision.reason
 
