@@ -219,13 +219,31 @@ def _of_gate(decision: Row, facts: Row) -> list[str]:
     person = _of_person(decision, facts)
     if code == VerdictCode.ONE_CLASS:
         return [f"{said}.", *(person or [_without_evidence(comparison)])]
-    chance = f"Chance alone would do as well in {plain_words.chance_share(comparison['e_value'])}"
+    chance = by_luck(comparison)
     if code != VerdictCode.NOT_ENOUGH_EVIDENCE:
-        return [f"{said}.", f"{chance} of all comparisons.", *person]
+        return [f"{said}.", plain_words.sentence(chance), *person]
     allowed = f"{1 / comparison['evidence_needed']:.0%}"
-    doubt = f"{chance} of all comparisons, where {allowed} is allowed."
+    doubt = plain_words.sentence(f"{chance}, where {allowed} is allowed")
     more = _of_possible_gain(comparison)
     return [f"{said}.", doubt, more, *(person or [_without_evidence(comparison)])]
+
+
+def by_luck(comparison: Row) -> str:
+    """Say how often a challenger that should not pass would do as well, as a clause."""
+    margin, share = comparison.get("margin"), plain_words.chance_share(comparison["e_value"])
+    who = f"a model that is worse by {margin:g}" if margin else "chance alone"
+    return f"{who} would do as well in {share} of all comparisons"
+
+
+def evidence_of_gate(comparison: Row, needed: float) -> str:
+    """Say of what there is evidence, how much, and how much is required."""
+    margin = comparison.get("margin")  # None: compared before it was recorded
+    what = "for the challenger" if margin is None else "that the challenger is better"
+    if margin:
+        what = f"that the challenger is at most {margin:g} worse"
+    and_more = ", and a score that is not lower" if margin else ""
+    known = plain_words.evidence(comparison["e_value"])
+    return f"Evidence {what} (e-value): {known}; {needed:g} is required{and_more}."
 
 
 def _of_possible_gain(comparison: Row) -> str:
