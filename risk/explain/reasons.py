@@ -115,7 +115,8 @@ def reasons_of(decision: Row) -> list[str]:
     if facts is None:
         return [str(decision["reason"])]
     is_quiet = decision["reason_code"] in QUIET
-    seen = [of_strongest(facts)] if is_quiet else of_cause(facts)
+    is_incident = bool(facts.get("incidents"))
+    seen = [of_strongest(facts)] if is_quiet else of_cause(facts, is_incident=is_incident)
     return [*_open(facts), main_reason(decision), *seen, *_of_gate(decision, facts)]
 
 
@@ -142,10 +143,11 @@ def of_strongest(facts: Row) -> str:
     return said
 
 
-def of_cause(facts: Row) -> list[str]:
+def of_cause(facts: Row, *, is_incident: bool = True) -> list[str]:
     """Say why the score changed, and what moved predicted risk and expected loss, and how."""
     change = facts.get("score_change") or {}
-    said = [score_change.in_words(change)] if change.get("is_beyond_chance") else []
+    why = score_change.in_words(change, is_incident=is_incident)
+    said = [why] if change.get("is_beyond_chance") else []
     said += [of_mean("predicted risk", facts["risk"])] if facts.get("risk") else []
     for name, cells in (facts.get("moved") or {}).items():
         said.append(f"Shares of {subject(name)}: {cells_in_words(cells)}.")
