@@ -217,7 +217,7 @@ def _came(ledger: Ledger, incident: Row) -> datetime | None:
 def warned(found: pd.DataFrame, opened: pd.DataFrame) -> Warned:
     """Count warnings, and those after which an alarm on the same subject followed in time.
 
-    What warns of a subject whose incident is open is not counted: nobody is told of it.
+    A warning about the subject of an open incident is not counted: nobody sees it.
     """
     limit, became = timedelta(days=DAYS_A_WARNING_HOLDS), []
     alarms: dict[str, list[Row]] = {}

@@ -46,7 +46,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PairedPredictions:
-    """Both models on the same rows, predicted before they were learnt; and where these are from.
+    """Both models on the same rows, predicted before any training on them; where these are from.
 
     `promise` is the champion's score on older rows, about which a ratio is made a sum over rows;
     `sources` counts the rows by where they are from.
@@ -215,15 +215,13 @@ def compare(
     if _point_is_worse(before, now, metric):
         return replace(found, verdict=VerdictCode.WORSE)
     if e_better >= 1 / gate.alpha and not (standing.margin_counts and _lost_more(found)):
-        passed = replace(found, deploy=True, proven=True, action=Action.DEPLOY)
-        return _beyond_chance(passed, gains, gate, standing)
-    needed, possible = rows_needed(gains, gate.alpha)
-    unsure = replace(found, rows_needed=needed, gain_possible=possible)
-    return _without_evidence(unsure, gate, standing)
+        return _beyond_chance(found, gains, gate, standing)
+    return _without_evidence(found, gains, gate, standing)
 
 
-def _beyond_chance(passed: Verdict, gains: Array, gate: Gate, standing: Standing) -> Verdict:
+def _beyond_chance(found: Verdict, gains: Array, gate: Gate, standing: Standing) -> Verdict:
     """Say what is proven of a challenger that is not inferior by the margin there was."""
+    passed = replace(found, deploy=True, proven=True, action=Action.DEPLOY)
     if not standing.margin_counts:
         return replace(passed, verdict=VerdictCode.BETTER)
     # A refresh that is better even without the margin is the mark for those to come.
@@ -233,7 +231,9 @@ def _beyond_chance(passed: Verdict, gains: Array, gate: Gate, standing: Standing
     return replace(passed, verdict=VerdictCode.NOT_INFERIOR)
 
 
-def _without_evidence(unsure: Verdict, gate: Gate, standing: Standing) -> Verdict:
+def _without_evidence(found: Verdict, gains: Array, gate: Gate, standing: Standing) -> Verdict:
+    needed, possible = rows_needed(gains, gate.alpha)
+    unsure = replace(found, rows_needed=needed, gain_possible=possible)
     # At the first look only: scores of equal models cross again and again as rows come, so a rule
     # that needs no evidence would let any challenger in if it were asked often enough.
     drifted = standing.drift and standing.first_look and not _lost_more(unsure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from risk.decisions.codes import Action, ReasonCode
-from risk.explain import plain_words, reasons, sentences
+from risk.explain import gate_words, plain_words, reasons, sentences
 from risk.explain.plain_words import counted, day
 from risk.explain.snapshot import Row, Snapshot
 from risk.stats.scores import BIGGER_IS_BETTER
@@ -119,7 +119,7 @@ def judged(decision: Row, snapshot: Snapshot) -> str:
     )
     if _is_worse(now["value"], before["value"], metric):
         return f"{said}: the new one did worse on these."
-    allowed, chance = f"{1 / snapshot.evidence_needed:.0%}", reasons.by_luck(comparison)
+    allowed, chance = f"{1 / snapshot.evidence_needed:.0%}", gate_words.by_luck(comparison)
     if comparison["proven"]:
         what = " not to be worse by more than that" if comparison.get("margin") else ""
         return f"{said}; {chance}, so it is proven{what}."

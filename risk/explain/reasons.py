@@ -11,7 +11,7 @@ from typing import Any
 
 from risk.decisions.codes import QUIET, Action, ReasonCode, Response, VerdictCode
 from risk.decisions.gate import GAIN_WORTH_PROVING, Ruling
-from risk.explain import plain_words, score_change
+from risk.explain import gate_words, plain_words, score_change
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, of_finding, parsed, subject
 from risk.ledger.decisions import Reason
@@ -221,31 +221,13 @@ def _of_gate(decision: Row, facts: Row) -> list[str]:
     person = _of_person(decision, facts)
     if code == VerdictCode.ONE_CLASS:
         return [f"{said}.", *(person or [_without_evidence(comparison)])]
-    chance = by_luck(comparison)
+    chance = gate_words.by_luck(comparison)
     if code != VerdictCode.NOT_ENOUGH_EVIDENCE:
         return [f"{said}.", plain_words.sentence(chance), *person]
     allowed = f"{1 / comparison['evidence_needed']:.0%}"
     doubt = plain_words.sentence(f"{chance}, where {allowed} is allowed")
     more = _of_possible_gain(comparison)
     return [f"{said}.", doubt, more, *(person or [_without_evidence(comparison)])]
-
-
-def by_luck(comparison: Row) -> str:
-    """Say how often a challenger that should not pass would do as well, as a clause."""
-    margin, share = comparison.get("margin"), plain_words.chance_share(comparison["e_value"])
-    who = f"a model that is worse by {margin:g}" if margin else "chance alone"
-    return f"{who} would do as well in {share} of all comparisons"
-
-
-def evidence_of_gate(comparison: Row, needed: float) -> str:
-    """Say of what there is evidence, how much, and how much is required."""
-    margin = comparison.get("margin")  # None: compared before it was recorded
-    what = "for the challenger" if margin is None else "that the challenger is better"
-    if margin:
-        what = f"that the challenger is at most {margin:g} worse"
-    and_more = ", and a score that is not lower" if margin else ""
-    known = plain_words.evidence(comparison["e_value"])
-    return f"Evidence {what} (e-value): {known}; {needed:g} is required{and_more}."
 
 
 def _of_possible_gain(comparison: Row) -> str:

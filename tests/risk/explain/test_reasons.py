@@ -253,32 +253,3 @@ def test_taking_a_sentence_apart_would_be_found():
         "outcome.lines[0].startswith('release')",
     ):
         assert takes_apart(ast.parse(guilty).body[0].value), guilty
-
-
-@pytest.mark.parametrize(
-    ("margin", "evidence", "luck"),
-    [
-        (
-            {},
-            "Evidence for the challenger (e-value): 400; 20 is required.",
-            "chance alone would do as well in up to 1 in 400 of all comparisons",
-        ),
-        (
-            {"margin": 0.0},
-            "Evidence that the challenger is better (e-value): 400; 20 is required.",
-            "chance alone would do as well in up to 1 in 400 of all comparisons",
-        ),
-        (
-            {"margin": 0.01},
-            "Evidence that the challenger is at most 0.01 worse (e-value): 400; 20 is required, "
-            "and a score that is not lower.",
-            "a model that is worse by 0.01 would do as well in up to 1 in 400 of all comparisons",
-        ),
-    ],
-)
-def test_evidence_says_of_what_it_is(margin, evidence, luck):
-    """That a refresh is not much worse is no evidence that it is better."""
-    comparison = COMPARISON | {"e_value": 400.0} | margin
-
-    assert reasons.evidence_of_gate(comparison, 20.0) == evidence
-    assert reasons.by_luck(comparison) == luck
