@@ -135,7 +135,7 @@ def _is_due(ledger: Ledger, version: int) -> bool:
     needed = max(MIN_BATCHES, 2 * last.n_batches)
     if needed > BRIEF.batches:
         return False
-    return ledger.assessments.count_quiet(version, most=needed) == needed
+    return bool(ledger.assessments.count_quiet(version, most=needed) == needed)
 
 
 def run(config: Config, ledger: Ledger, extent: Extent = FULL) -> Drill:
