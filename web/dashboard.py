@@ -104,7 +104,9 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "metric_key": metric,
         "trend_in_words": score_history.in_words(shown, metric),
         "changes_in_words": score_history.changes_in_words(shown),
-        "change_in_words": score_change.in_words(known.score_change),
+        "change_in_words": score_change.in_words(
+            known.score_change, is_incident=bool(known.open_incidents)
+        ),
         "parts_of_change": score_change.rows_of_table(known.score_change),
         "has_trend": len(shown.points) > 1,
         "days": days,

@@ -187,7 +187,9 @@ def score_changed() -> Response:
     """Say why the live release scores other than it promised, on the newest labelled rows."""
     live = releases.live_version(service().config.deployment_folder)
     change = _ledger().assessments.score_change(live)
-    said, offered = score_change.in_words(change), score_change.offers(change)
+    is_incident = bool(_ledger().incidents.unresolved())
+    said = score_change.in_words(change, is_incident=is_incident)
+    offered = score_change.offers(change, is_incident=is_incident)
     return json_answer({"change": change, "text": said, "offered": offered})
 
 

@@ -37,6 +37,7 @@ class Comparison(BaseModel):
     rows_needed: int | None = None
     gain_possible: float | None = None
     evidence_needed: float | None = None
+    margin: float | None = None
     sources: dict[str, int] | None = None
     because_drifted: bool | None = None
 

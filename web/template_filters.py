@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from risk.explain import account, plain_words, resolutions, sentences
+from risk.explain import account, gate_words, plain_words, resolutions, sentences
 
 
 def iso(moment: datetime) -> str:
@@ -57,6 +57,6 @@ FILTERS = {
     "subject": plain_words.subject,
     "verdict": account.verdict,
     "shift": account.shift,
-    "evidence": plain_words.evidence,
+    "evidence_of_gate": gate_words.evidence_of_gate,
     "metric": plain_words.metric,
 }

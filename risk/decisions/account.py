@@ -215,14 +215,24 @@ def _came(ledger: Ledger, incident: Row) -> datetime | None:
 
 
 def warned(found: pd.DataFrame, opened: pd.DataFrame) -> Warned:
-    """Count warnings, and those after which an alarm on the same subject followed in time."""
-    limit = timedelta(days=DAYS_A_WARNING_HOLDS)
-    alarms = {s: list(each) for s, each in opened.groupby("subject")["opened_at"]}
-    became = [
-        any(at <= opened_at <= at + limit for opened_at in alarms.get(subject, ()))
-        for at, subject in zip(found["found_at"], found["feature"], strict=True)
-    ]
+    """Count warnings, and those after which an alarm on the same subject followed in time.
+
+    A warning about the subject of an open incident is not counted: nobody sees it.
+    """
+    limit, became = timedelta(days=DAYS_A_WARNING_HOLDS), []
+    alarms: dict[str, list[Row]] = {}
+    for row in as_rows(opened):
+        alarms.setdefault(row["subject"], []).append(row)
+    for at, subject in zip(found["found_at"], found["feature"], strict=True):
+        own = alarms.get(subject, [])
+        if not any(_is_open(row, at) for row in own):
+            became.append(any(at <= row["opened_at"] <= at + limit for row in own))
     return Warned(len(became), sum(became))
+
+
+def _is_open(incident: Row, at: datetime) -> bool:
+    is_over = incident["resolved_at"] is not None and incident["resolved_at"] <= at
+    return bool(incident["opened_at"] <= at and not is_over)
 
 
 def _gain(config: Config, ledger: Ledger) -> Gain | None:

@@ -46,7 +46,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PairedPredictions:
-    """Both models on the same rows, which neither was trained on; and where the rows are from.
+    """Both models on the same rows, predicted before any training on them; where these are from.
 
     `promise` is the champion's score on older rows, about which a ratio is made a sum over rows;
     `sources` counts the rows by where they are from.
@@ -92,6 +92,7 @@ class Verdict:
     """Whether the challenger may replace the champion, on what evidence, and why.
 
     `against` is the release a refresh was compared with, if it is not simply the live one.
+    `e_value` is the evidence against a challenger that is worse by the `margin`.
     `wins` and `losses` count the rows on which it did better and worse. `rows_needed` is about how
     many would prove `gain_possible`: a gain of four points, or all that the models differ by if
     that is less; None if they never do. `confidence` is that of the intervals of both scores and
@@ -116,6 +117,7 @@ class Verdict:
     gain_possible: float | None = None
     sources: Mapping[str, int] = field(default_factory=dict)
     evidence_needed: float | None = None
+    margin: float = 0.0
     because_drifted: bool = False
     against: int | None = None
 
@@ -199,6 +201,7 @@ def compare(
         losses=int(np.sum(gains < 0)),
         sources=predicted.sources,
         evidence_needed=1 / gate.alpha,
+        margin=margin,
         against=standing.refresh,
     )
     # Rows of one class cannot say which model tells the classes apart, however many there are.
@@ -212,24 +215,25 @@ def compare(
     if _point_is_worse(before, now, metric):
         return replace(found, verdict=VerdictCode.WORSE)
     if e_better >= 1 / gate.alpha and not (standing.margin_counts and _lost_more(found)):
-        verdict = _beyond_chance(gains, gate, standing)
-        return replace(found, verdict=verdict, deploy=True, proven=True, action=Action.DEPLOY)
+        return _beyond_chance(found, gains, gate, standing)
+    return _without_evidence(found, gains, gate, standing)
+
+
+def _beyond_chance(found: Verdict, gains: Array, gate: Gate, standing: Standing) -> Verdict:
+    """Say what is proven of a challenger that is not inferior by the margin there was."""
+    passed = replace(found, deploy=True, proven=True, action=Action.DEPLOY)
+    if not standing.margin_counts:
+        return replace(passed, verdict=VerdictCode.BETTER)
+    # A refresh that is better even without the margin is the mark for those to come.
+    e_value = paired_evidence(gains, np.ones(len(gains)))
+    if not standing.harm and e_value >= 1 / gate.alpha:
+        return replace(passed, verdict=VerdictCode.BETTER, e_value=e_value, margin=0.0)
+    return replace(passed, verdict=VerdictCode.NOT_INFERIOR)
+
+
+def _without_evidence(found: Verdict, gains: Array, gate: Gate, standing: Standing) -> Verdict:
     needed, possible = rows_needed(gains, gate.alpha)
     unsure = replace(found, rows_needed=needed, gain_possible=possible)
-    return _without_evidence(unsure, gate, standing)
-
-
-def _beyond_chance(gains: Array, gate: Gate, standing: Standing) -> VerdictCode:
-    """Say what is proven of a challenger, given that it is not inferior by the margin there was."""
-    if not standing.margin_counts:
-        return VerdictCode.BETTER
-    # A refresh that is better even without the margin is the mark for those to come.
-    is_refresh = not standing.harm
-    is_better = is_refresh and paired_evidence(gains, np.ones(len(gains))) >= 1 / gate.alpha
-    return VerdictCode.BETTER if is_better else VerdictCode.NOT_INFERIOR
-
-
-def _without_evidence(unsure: Verdict, gate: Gate, standing: Standing) -> Verdict:
     # At the first look only: scores of equal models cross again and again as rows come, so a rule
     # that needs no evidence would let any challenger in if it were asked often enough.
     drifted = standing.drift and standing.first_look and not _lost_more(unsure)

@@ -108,7 +108,7 @@ def last_seen(ledger: Ledger) -> dict[str, Any]:
 
 
 def judge(config: Config, ledger: Ledger, challenger: Model, *, first_look: bool) -> Verdict:
-    """Compare the challenger with the champion on rows neither of them was trained on.
+    """Compare the challenger with the champion on rows predicted before any training on them.
 
     These are the newest ripe rows and the test data. After a change the test data no longer
     represent the world the model lives in, and only the rows since then count.

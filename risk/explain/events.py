@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from risk.decisions.codes import Action, ReasonCode
-from risk.explain import plain_words, reasons, sentences
+from risk.explain import gate_words, plain_words, reasons, sentences
 from risk.explain.plain_words import counted, day
 from risk.explain.snapshot import Row, Snapshot
 from risk.stats.scores import BIGGER_IS_BETTER
@@ -119,11 +119,10 @@ def judged(decision: Row, snapshot: Snapshot) -> str:
     )
     if _is_worse(now["value"], before["value"], metric):
         return f"{said}: the new one did worse on these."
-    share = plain_words.chance_share(comparison["e_value"])
-    allowed = f"{1 / snapshot.evidence_needed:.0%}"
-    chance = f"chance alone would do as well in {share} of all comparisons"
+    allowed, chance = f"{1 / snapshot.evidence_needed:.0%}", gate_words.by_luck(comparison)
     if comparison["proven"]:
-        return f"{said}; {chance}, so it is proven."
+        what = " not to be worse by more than that" if comparison.get("margin") else ""
+        return f"{said}; {chance}, so it is proven{what}."
     made_live = decision["action"] == Action.DEPLOY
     yet = "; it went live because the old one had drifted" if made_live else ""
     return f"{said}; {chance}, where {allowed} is allowed, so it is not proven{yet}."

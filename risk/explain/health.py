@@ -227,6 +227,8 @@ def _score(snapshot: Snapshot) -> list[str]:
         rows = plain_words.rows_of(score["dataset"])
         said.append(f"{plain_words.score(score)} on {score['n']:,} {rows}")
     measured = [f"{plain_words.metric(snapshot.metric)} is {'; '.join(said)}."] if said else []
+    if not snapshot.open_incidents:  # without an alarm the difference may well be chance
+        return measured
     why = score_change.in_short(snapshot.score_change)
     advice = score_change.advice(snapshot.score_change)
     return [*measured, *([f"{why} {advice}".strip()] if why else [])]

@@ -11,7 +11,7 @@ from typing import Any
 
 from risk.decisions.codes import QUIET, Action, ReasonCode, Response, VerdictCode
 from risk.decisions.gate import GAIN_WORTH_PROVING, Ruling
-from risk.explain import plain_words, score_change
+from risk.explain import gate_words, plain_words, score_change
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, of_finding, parsed, subject
 from risk.ledger.decisions import Reason
@@ -115,7 +115,8 @@ def reasons_of(decision: Row) -> list[str]:
     if facts is None:
         return [str(decision["reason"])]
     is_quiet = decision["reason_code"] in QUIET
-    seen = [of_strongest(facts)] if is_quiet else of_cause(facts)
+    is_incident = bool(facts.get("incidents"))
+    seen = [of_strongest(facts)] if is_quiet else of_cause(facts, is_incident=is_incident)
     return [*_open(facts), main_reason(decision), *seen, *_of_gate(decision, facts)]
 
 
@@ -142,10 +143,11 @@ def of_strongest(facts: Row) -> str:
     return said
 
 
-def of_cause(facts: Row) -> list[str]:
+def of_cause(facts: Row, *, is_incident: bool = True) -> list[str]:
     """Say why the score changed, and what moved predicted risk and expected loss, and how."""
     change = facts.get("score_change") or {}
-    said = [score_change.in_words(change)] if change.get("is_beyond_chance") else []
+    why = score_change.in_words(change, is_incident=is_incident)
+    said = [why] if change.get("is_beyond_chance") else []
     said += [of_mean("predicted risk", facts["risk"])] if facts.get("risk") else []
     for name, cells in (facts.get("moved") or {}).items():
         said.append(f"Shares of {subject(name)}: {cells_in_words(cells)}.")
@@ -219,11 +221,11 @@ def _of_gate(decision: Row, facts: Row) -> list[str]:
     person = _of_person(decision, facts)
     if code == VerdictCode.ONE_CLASS:
         return [f"{said}.", *(person or [_without_evidence(comparison)])]
-    chance = f"Chance alone would do as well in {plain_words.chance_share(comparison['e_value'])}"
+    chance = gate_words.by_luck(comparison)
     if code != VerdictCode.NOT_ENOUGH_EVIDENCE:
-        return [f"{said}.", f"{chance} of all comparisons.", *person]
+        return [f"{said}.", plain_words.sentence(chance), *person]
     allowed = f"{1 / comparison['evidence_needed']:.0%}"
-    doubt = f"{chance} of all comparisons, where {allowed} is allowed."
+    doubt = plain_words.sentence(f"{chance}, where {allowed} is allowed")
     more = _of_possible_gain(comparison)
     return [f"{said}.", doubt, more, *(person or [_without_evidence(comparison)])]
 

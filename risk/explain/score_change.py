@@ -36,10 +36,15 @@ ADVICE = {
     BASE_RATE: "Retraining would not bring it back; another threshold or recalibration may.",
     RELATION: "Retraining on rows since the change may bring it back.",
 }
+NO_INCIDENT = "No incident is open: this may be chance, or be within what is tolerated."
 
 
-def in_words(change: Change | None) -> str:
-    """Say by how much the score differs from the promise, why, and what may bring it back."""
+def in_words(change: Change | None, *, is_incident: bool = True) -> str:
+    """Say by how much the score differs from the promise, why, and what may bring it back.
+
+    Every assessment looks, and one look in twenty finds a difference that is chance: where no
+    incident is open, that is said, and nothing is advised.
+    """
     if not change:
         return ""
     name, rows = plain_words.metric(change["metric"]), _rows(change)
@@ -51,7 +56,8 @@ def in_words(change: Change | None) -> str:
     along, against = _parts(change, rose=rose), _parts(change, rose=not rose)
     why = f": {_first(along)}" if along else ""
     offset = f"; in the other direction, {plain_words.listed(against, most=4)}" if against else ""
-    return " ".join(filter(None, [f"{said}{why}{offset}.", advice(change)]))
+    advised = advice(change) if is_incident else NO_INCIDENT
+    return " ".join(filter(None, [f"{said}{why}{offset}.", advised]))
 
 
 def in_short(change: Change | None) -> str:
@@ -74,9 +80,9 @@ def advice(change: Change | None) -> str:
     return "" if is_better else ADVICE.get(change["cause"], "")
 
 
-def offers(change: Change | None) -> list[str]:
+def offers(change: Change | None, *, is_incident: bool = True) -> list[str]:
     """Return the actions that may bring back what was lost, as the ledger calls them."""
-    known = change if change and advice(change) else {"cause": CHANCE}
+    known = change if change and is_incident and advice(change) else {"cause": CHANCE}
     return [str(action) for action in OFFERS[known["cause"]]]
 
 

@@ -101,10 +101,11 @@ class Assessments:
         rows = self.database.rows(query.order_by(assessments.c.id.desc()).limit(newest))
         return rows[::-1]
 
-    def count_quiet(self, version: int) -> int:
-        """Count the assessments of a release that raised no alarm."""
-        count = sa.select(sa.func.count()).select_from(assessments)
-        return int(self.database.scalar(count.where(_is_quiet(version))))
+    def count_quiet(self, version: int, *, most: int) -> int:
+        """Count the assessments of a release that raised no alarm, up to so many."""
+        newest = sa.select(assessments.c.id).where(_is_quiet(version))
+        newest = newest.order_by(assessments.c.id.desc()).limit(most)
+        return int(self.database.scalar(sa.select(sa.func.count()).select_from(newest.subquery())))
 
     def score_change(self, version: int | None) -> Any:
         """Return how the score of a release differs from its promise, as far as it is known.
@@ -118,7 +119,9 @@ class Assessments:
 
 def _is_quiet(version: int) -> sa.ColumnElement[bool]:
     same_run = findings.c.run_id == assessments.c.run_id
-    alarmed = sa.exists().where(same_run, findings.c.drift_detected)
+    # diagnostics.py assesses by hand without a run, and records its findings at that moment
+    by_hand = findings.c.run_id.is_(None) & (findings.c.found_at == assessments.c.assessed_at)
+    alarmed = sa.exists().where(same_run | by_hand, findings.c.drift_detected)
     return (assessments.c.version == version) & sa.not_(alarmed)
 
 

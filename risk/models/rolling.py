@@ -19,6 +19,9 @@ from risk.schema import ROW_HASH
 
 PARTS = 3  # the first is only trained on; each further one costs a training
 MIN_ROWS = 100  # a part of fewer than some thirty rows says nothing
+# Of more new rows than this thousands are held out, which is evidence enough; and two more
+# trainings on more rows in all would keep a run for minutes.
+MAX_NEW_ROWS, MAX_ROWS = 20_000, 100_000
 NAMES = [ROW_HASH, "y_pred_proba", "y_pred"]
 
 
@@ -33,9 +36,9 @@ def predict(
     Each part of them is predicted by the model that would have been trained just before it, with
     the threshold of that time: as a bet is placed before the rows it is about, so the gate may
     bet on them as on rows that came after the training. A part is left out if no model could be
-    trained before it.
+    trained before it, and all are where the trainings cost more than they tell.
     """
-    if len(new) < MIN_ROWS:
+    if not MIN_ROWS <= len(new) <= MAX_NEW_ROWS or len(rows) > MAX_ROWS:
         return pd.DataFrame(columns=NAMES)
     found = []
     for part in np.array_split(np.arange(len(new)), PARTS)[1:]:

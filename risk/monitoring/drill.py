@@ -132,8 +132,10 @@ def _is_due(ledger: Ledger, version: int) -> bool:
     last = ledger.drills.newest(version)
     if last is None:
         return True
-    quiet = min(ledger.assessments.count_quiet(version), BRIEF.batches)
-    return bool(quiet >= max(MIN_BATCHES, 2 * last.n_batches))
+    needed = max(MIN_BATCHES, 2 * last.n_batches)
+    if needed > BRIEF.batches:
+        return False
+    return bool(ledger.assessments.count_quiet(version, most=needed) == needed)
 
 
 def run(config: Config, ledger: Ledger, extent: Extent = FULL) -> Drill:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from risk.data.statistics import as_rows
 from risk.decisions.codes import Action
-from risk.explain import events, plain_words, reasons
+from risk.explain import events, gate_words, plain_words, reasons
 from risk.explain.plain_words import counted
 from risk.explain.snapshot import Row
 from risk.report.context import Context
@@ -16,7 +16,7 @@ from risk.stats.scores import BIGGER_IS_BETTER
 TITLE = "Did the newest model deserve to go live?"
 NEVER = (
     "No new model has been compared with a live one yet. When one is trained, it is compared with "
-    "the live one on the same rows, on which neither was trained."
+    "the live one on the same rows, predicted before either was trained on them."
 )
 CHANGED = {
     Action.DEPLOY: "the new model went live",
@@ -92,18 +92,19 @@ def _weighed(known: Context, judged: Row) -> tuple[Block, ...]:
     needed = known.snapshot.evidence_needed
     margin = known.config.gate.margin
     rules = (
-        f"Compared on {counted(comparison['n'], 'row')} on which neither model was trained.",
+        f"Compared on {counted(comparison['n'], 'row')}, predicted before either model was trained "
+        "on them.",
         f"A new model is proven better with evidence of {needed:.0f} or more; a worse one reaches "
         f"that in at most {1 / needed:.0%} of all cases, however often one looks.",
-        "Against a live model that is known to do worse, not being inferior by more than "
-        f"{margin:g} is enough.",
+        "Against a live model that is known to do worse, and for a scheduled refresh, not being "
+        f"inferior by more than {margin:g} is enough, if the score is not lower.",
     )
     confidence = comparison.get("confidence", 0.95)
     table = Table(
         ("model", plain_words.metric(comparison["metric"]), "from", "to"),
         tuple(tuple(row.values()) for row in as_rows(rows)),
-        caption=f"Intervals hold with {confidence:.0%} confidence. Evidence: "
-        f"{plain_words.evidence(comparison['e_value'])}; p-value of McNemar's exact test: "
+        caption=f"Intervals hold with {confidence:.0%} confidence. "
+        f"{gate_words.evidence_of_gate(comparison, needed)} p-value of McNemar's exact test: "
         f"{_short(comparison['p_value'])}.",
     )
     why = Bullets(tuple(reasons.reasons_of(judged)))

@@ -91,7 +91,9 @@ def _why(known: Context) -> tuple[Section, ...]:
     change = known.snapshot.score_change
     if not change:
         return ()
-    blocks: list[Block] = [Paragraph(score_change.in_words(change))]
+    is_incident = bool(known.snapshot.open_incidents)
+    words = score_change.in_words(change, is_incident=is_incident)
+    blocks: list[Block] = [Paragraph(words)]
     whole = f"{change['after'] - change['before']:+.3f}"
     caption = f"The parts add up to the change of {plain_words.metric(change['metric'])}, {whole}."
     columns = ("part", "meaning", "value", "lower", "upper")

@@ -451,6 +451,16 @@ def test_why_the_score_changed_is_what_the_newest_assessment_found(world, tmp_pa
     assert "Retraining would not bring it back" in page
     assert "Parts of the change" in page
 
+    with twin.open_ledger() as ledger:
+        for incident in ledger.incidents.unresolved():
+            ledger.incidents.resolve(incident.id, "explained")
+    over, page = client.get("/scores/change").json, client.get("/").text
+
+    assert over["text"] == score_change.in_words(FALL, is_incident=False)
+    assert over["offered"] == ["nothing"]
+    assert "No incident is open: this may be chance" in page
+    assert "Retraining would not bring it back" not in page
+
 
 def test_the_account_says_how_each_alarm_turned_out(client):
     """As reporting.py --account --json does; the schema is checked by its model."""

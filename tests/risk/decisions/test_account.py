@@ -166,10 +166,32 @@ def test_a_warning_becomes_an_alarm_only_on_its_subject_and_after_it():
         {
             "subject": ["age", "income"],
             "opened_at": [MONDAY + timedelta(days=3), MONDAY - timedelta(days=3)],
+            "resolved_at": [None, MONDAY - timedelta(days=1)],
         }
     )
 
     assert warned(early, opened) == Warned(3, 1)
+
+
+def test_a_warning_while_the_incident_is_open_is_not_counted():
+    """Neither dashboard nor digest shows it; the next alarm on the subject opens no incident."""
+    early = pd.DataFrame(
+        {
+            "found_at": [MONDAY + timedelta(days=days) for days in (1, 3, 5)],
+            "feature": ["age"] * 3,
+        }
+    )
+    opened = pd.DataFrame(
+        {
+            "subject": ["age"],
+            "opened_at": [MONDAY + timedelta(days=2)],
+            "resolved_at": [MONDAY + timedelta(days=4)],
+        }
+    )
+
+    assert warned(early, opened) == Warned(2, 1)
+    assert warned(early, opened.assign(resolved_at=pd.NaT)) == Warned(1, 1)
+    assert warned(early, opened.head(0)) == Warned(3, 0)
 
 
 def test_before_the_first_release_there_is_nothing_to_account_for(world, ledger):

@@ -489,3 +489,16 @@ def test_the_first_model_goes_live_unproven():
 
     assert (verdict.deploy, verdict.proven, verdict.action) == (True, False, "deploy")
     assert (verdict.verdict, verdict.challenger.value) == ("first", 0.8)
+
+
+@pytest.mark.parametrize(
+    ("wins", "verdict", "margin"), [(100, "not_inferior", 0.01), (200, "better", 0)]
+)
+def test_the_evidence_is_recorded_with_what_it_is_about(wins, verdict, margin):
+    """A refresh may be worse by the margin; one that is better is said to be by its own wins."""
+    found = judge(won_and_lost(5000, wins, 95), standing=Standing(refresh=1))
+
+    assert (found.verdict, found.margin) == (verdict, margin)
+    counts = [wins, 95, 5000 - wins - 95]
+    assert found.e_value == pytest.approx(paired_evidence([1, -1, 0], counts, margin=margin))
+    assert found.facts()["margin"] == margin

@@ -214,3 +214,24 @@ def test_no_run_and_no_model_still_get_an_answer():
 
     assert told.reasons == ("No model can be trusted: no model is deployed.",)
     assert (told.changed, told.done) == (("Nothing is known yet.",), ("Nothing yet.",))
+
+
+def test_why_the_score_fell_is_told_once_an_incident_is_open():
+    """A model that is fit to use gets no advice to retrain it."""
+    fell = {
+        "metric": "f1",
+        "before": 0.74,
+        "after": 0.64,
+        "is_beyond_chance": True,
+        "cause": "relation",
+        "base_rates": {"reference": 0.5, "expected": 0.5, "realised": 0.5},
+        "parts": {"relation": {"value": -0.1, "lower": -0.15, "upper": -0.05}},
+    }
+    quiet, alarmed = (
+        " ".join(health.assess(snapshot(score_change=fell, incidents=found)).reasons)
+        for found in ([], [incident("model_drift", subject="(labelled)")])
+    )
+
+    assert "Retraining" not in quiet
+    assert "0.10 of the fall of F1 by 0.10" in alarmed
+    assert "Retraining on rows since the change may bring it back." in alarmed

@@ -94,3 +94,14 @@ def test_in_short_it_is_the_largest_part():
         "(42% instead of 49%)."
     )
     assert score_change.in_short(FALL | {"is_beyond_chance": False}) == ""
+
+
+def test_without_an_incident_a_fall_may_be_chance_and_nothing_is_advised():
+    """Each assessment looks again, and one look in twenty finds what is none."""
+    words = score_change.in_words(FALL, is_incident=False)
+
+    assert words.startswith("F1 fell from 0.74 to 0.64 on the newest 980 labelled rows: 0.08 of it")
+    assert words.endswith(
+        "No incident is open: this may be chance, or be within what is tolerated."
+    )
+    assert score_change.offers(FALL, is_incident=False) == ["nothing"]

@@ -303,6 +303,19 @@ def test_findings_of_a_run_are_kept_apart_from_those_of_others(ledger):
     assert ledger.findings.history()["detail"].tolist() == ["first", "second"]
 
 
+def test_an_assessment_is_quiet_unless_it_raised_an_alarm(ledger):
+    """Also one made by hand, which belongs to no run."""
+    for number, found in enumerate(([], [FINDING], [], [FINDING | {"drift_detected": False}])):
+        pass_time(ledger, hours=number)
+        ledger.assessments.record(case(findings=found))
+    ledger.runs.start()
+    ledger.assessments.record(case(findings=[FINDING]))
+    ledger.assessments.record(case(version=2))
+
+    assert [seen.id for seen in ledger.assessments.quiet(1, newest=10)] == [1, 3, 4]
+    assert [ledger.assessments.count_quiet(1, most=most) for most in (2, 3, 9)] == [2, 3, 3]
+
+
 def test_an_incident_without_rows_knows_no_ingestion(ledger):
     """Drops that stay away are a cause too."""
     late = {"kind": "data_quality", "subject": "arrival", "severity": "large", "detail": "late"}

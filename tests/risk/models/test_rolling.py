@@ -11,7 +11,9 @@ from risk.decisions import gate
 from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing
 from risk.errors import DataError
 from risk.models import rolling
+from risk.monitoring import change_point
 from risk.schema import ROW_HASH
+from risk.stats.evidence import paired_evidence
 from tests.torture import sampled
 
 COLUMNS = SimpleNamespace(numeric=("activity",), categorical=())
@@ -85,6 +87,16 @@ def test_of_few_rows_nothing_is_said(n):
     assert list(found) == [ROW_HASH, "y_pred_proba", "y_pred"]
 
 
+@pytest.mark.parametrize(("n", "n_new"), [(20_002, 20_001), (100_001, 300)])
+def test_where_trainings_are_dear_or_rows_are_plenty_none_is_added(n, n_new):
+    """The rows held out are then the evidence, as they were before."""
+    everything = rows(n, rng=np.random.default_rng(6))
+
+    found = rolling.predict(everything, everything.iloc[n - n_new :], fitted, COLUMNS)
+
+    assert found.empty
+
+
 def test_a_part_before_which_nothing_can_be_learnt_is_left_out():
     """One class only, say; the next one may have both."""
     everything = rows(300, rng=np.random.default_rng(4))
@@ -126,6 +138,28 @@ def test_training_again_that_gains_nothing_is_let_in_no_more_often_than_alpha(me
     )
 
     assert binomtest(let_in, 80, 0.05, alternative="greater").pvalue > 0.01
+
+
+def errors(n, share, *, rng, apart=0.15):
+    """Let two models err equally often, and each alone on half of the rows that set them apart."""
+    drawn, both = rng.random(n), share - apart / 2
+    champion, challenger = drawn < share, (drawn < both) | (drawn >= share)
+    return champion.astype(int), (challenger & (drawn < share + apart / 2)).astype(int)
+
+
+def test_dating_the_change_by_the_champions_errors_lets_in_no_more_than_alpha():
+    """The rows compared on are those on which it errs more often; no model can help that."""
+    let_in = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        before, after = errors(1000, 0.2, rng=rng), errors(600, 0.3, rng=rng)
+        champion, challenger = (np.concatenate(both) for both in zip(before, after, strict=True))
+        start = change_point.begin([champion], [[3200, 800]])
+        first = start + round((len(champion) - start) * 0.8 / 3)
+        gains = (champion - challenger)[first:]
+        let_in += paired_evidence(gains, np.ones(len(gains))) >= 20
+
+    assert binomtest(let_in, 300, 0.05, alternative="greater").pvalue > 0.01
 
 
 def test_after_a_change_the_rows_that_are_learnt_prove_the_challenger_too():
