@@ -57,6 +57,7 @@ def run(
     try:
         outcome = process(config, ledger)
         cases.update(config, ledger)
+        drill.keep_current(config, ledger)
         if (pruned := prune(config, ledger)).anything:
             log.info(pruned)
     except Exception as error:
@@ -65,7 +66,6 @@ def run(
         raise
     ledger.runs.end("ok", outcome.line)
     send_notifications(config, ledger)
-    drill.keep_current(config, ledger)
     if failed := reporting.write_due_reports(config, ledger):
         outcome = outcome.without_report(failed)
     return outcome.failing_on(fail_on)
