@@ -6,11 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+import sqlalchemy as sa
 from sklearn.metrics import f1_score
 
 from risk.explain import health, snapshot
+from risk.ledger.outbox import News
+from risk.ledger.queries import Part
+from risk.ledger.tables import decisions
 from risk.monitoring import drill, monitored_release
 from risk.monitoring.backtest import replay
+from risk.notify import announcements
 from risk.report import compose
 from tests import factories
 
@@ -50,6 +55,12 @@ def bring(world, name, rows):
     """Let a drop come, and run."""
     world.drop(f"{name}.csv", rows.to_csv(index=False))
     return world.run().line
+
+
+def a_decision(ledger, number):
+    """Return a decision as an event."""
+    (fact,) = ledger.database.rows(sa.select(decisions).where(decisions.c.id == number))
+    return News("release_deployed", fact.decided_at, "decision_id", fact)
 
 
 def past(world):
@@ -227,6 +238,56 @@ def test_a_person_declares_a_new_reference(watched):
     with watched.open_ledger() as ledger:
         assert ledger.incidents.unresolved() == []
     assert line.startswith("No incident")
+
+
+def test_a_drift_is_a_case_and_its_approval_makes_the_newest_rows_the_reference(watched):
+    """Nothing is trained; the drift is the new normal, and every question about it is over."""
+    watched.set(model__reference_rows=300)
+    asked = json.loads(watched.command("full_process.py", "--cases", "--json").stdout)["cases"]
+    case = next(case for case in asked if case["subject"] == "lastmonth_activity")
+    watched.command("full_process.py", "--approve", str(case["id"]))
+
+    outcome = watched.run()
+
+    assert {case["kind"] for case in asked} == {"watched"}
+    assert "Is this the new normal?" in case["words"]["question"]
+    assert "the newest drops with 400 rows become the reference" in case["words"]["expected"][0]
+    assert outcome.line.startswith("Release 2 is live, a reference of 300 rows")
+    with watched.open_ledger() as ledger:
+        assert (ledger.cases.waiting(), ledger.incidents.unresolved()) == ([], [])
+        (decision,) = ledger.decisions.page(Part(page_size=1)).items
+        closed = {case["closed_because"] for case in ledger.cases.page().items}
+        told = announcements.announce(watched.config, a_decision(ledger, decision["id"])).text
+    assert decision["reason_code"] == "new_reference"
+    assert closed == {"carried_out", "deployed"}
+    assert "rolled back automatically" not in told  # a reference is not on probation
+
+
+def test_a_declined_drift_of_a_watched_model_is_not_asked_about_again(watched):
+    with watched.open_ledger() as ledger:
+        numbers = [str(case.id) for case in ledger.cases.waiting()]
+    for number in numbers:
+        watched.command("full_process.py", "--decline", number, "--because", "seasonal")
+
+    line = bring(watched, "same", scored("d", 300, seed=21, shift=-1).drop(columns="exited"))
+
+    assert line.startswith("The live release stays. A person snoozed or declined this")
+
+
+def test_an_approved_reference_that_cannot_be_made_keeps_the_live_one(watched):
+    """The run goes on, and the reason names what to set."""
+    rows = scored("d", 300, seed=21, shift=-1).drop(columns="exited")
+    rows["flagged"] = np.arange(len(rows)) % 2
+    bring(watched, "undecided", rows)
+    watched.set(model__reference_rows=300)
+    with watched.open_ledger() as ledger:
+        number = ledger.cases.waiting()[0].id
+    watched.command("full_process.py", "--approve", str(number))
+
+    outcome = watched.run()
+
+    assert "No reference was made: flagged follows no threshold of score" in outcome.line
+    assert monitored_release.load(watched.config).champion.manifest.version == 1
 
 
 def test_labels_that_come_later_complete_the_reference(world):

@@ -35,12 +35,23 @@ ENOUGH_LABELLED = 0.5  # of the rows of a reference, before it is made again wit
 
 @dataclass(frozen=True)
 class Chosen:
-    """The rows to compare with, the drops they are from, and the last ingestion that is over."""
+    """The rows to compare with, the drops they are from, and the last ingestion that is over.
+
+    `kept` is the release whose evidence goes on about everything but the predictions.
+    """
 
     rows: pd.DataFrame
     parts: Sequence[int]
     through: int
     reason: str
+    kept: MonitoredRelease | None = None
+
+
+def due(config: Config, ledger: Ledger) -> Chosen | None:
+    """Return the first reference or what completes the live one; None if rows are missing yet."""
+    if releases.live_version(config.deployment_folder) is None:
+        return first(config, ledger)
+    return completed(config, ledger, monitored_release.load(config))
 
 
 def first(config: Config, ledger: Ledger) -> Chosen | None:
@@ -96,21 +107,16 @@ def completed(config: Config, ledger: Ledger, live: MonitoredRelease) -> Chosen 
     if len(labels) < enough or min_class_size(labels) < MIN_OF_A_CLASS:
         return None
     through = assessed_through(ledger)
-    return Chosen(rows, parts, through, "the same drops, with their labels")
+    return Chosen(rows, parts, through, "the same drops, with their labels", kept=live)
 
 
-def write(
-    config: Config, ledger: Ledger, chosen: Chosen, *, kept: MonitoredRelease | None = None
-) -> Manifest:
-    """Write the files of a reference in place of a challenger, the signed manifest last.
-
-    `kept` is the release whose evidence goes on about everything but the predictions.
-    """
+def write(config: Config, ledger: Ledger, chosen: Chosen) -> Manifest:
+    """Write the files of a reference in place of a challenger, the signed manifest last."""
     rows, columns = chosen.rows, config.columns
     predictions = Predictions(columns.probability or "")
     proba = predictions.of(rows)
     cut, reason = watched.threshold(config, rows)
-    record = TrainingRecord(rows, proba, proba >= cut, cut, None, pd.DataFrame(), kept)
+    record = TrainingRecord(rows, proba, proba >= cut, cut, None, pd.DataFrame(), chosen.kept)
     known = {"drops": [*chosen.parts], "made_at": ledger.now().isoformat()}
     own = {
         "estimator": watched.ESTIMATOR,
