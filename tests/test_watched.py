@@ -9,7 +9,9 @@ import requests
 import sqlalchemy as sa
 from sklearn.metrics import f1_score
 
+from risk.decisions import account
 from risk.explain import health, snapshot
+from risk.explain.account import in_words
 from risk.ledger.outbox import News
 from risk.ledger.queries import Part
 from risk.ledger.tables import decisions
@@ -119,6 +121,14 @@ def test_labels_by_identifier_score_the_predictions_that_were_made(of_watched):
     estimated = found[found["dataset"] == "estimated on new rows"]
     quiet = estimated["value"].iloc[0]
     assert quiet == pytest.approx(expected[0], abs=0.1)
+
+
+def test_references_gain_nothing(watched, of_watched):
+    """They predict nothing, however many of their labels are known."""
+    found = account.gather(watched.config, of_watched)
+
+    assert (found.gain, found.challengers) == (None, 0)
+    assert "no two models predicted the same labelled rows" in in_words(found)[-1]
 
 
 def test_a_drift_asks_a_person_instead_of_training(watched, of_watched):
