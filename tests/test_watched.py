@@ -321,6 +321,21 @@ def test_labels_that_come_later_complete_the_reference(world):
         assert "lastmonth_activity" in {i.subject for i in ledger.incidents.unresolved()}
 
 
+def test_a_reference_that_a_person_went_back_to_stays(world):
+    """It is not completed with the same labels again."""
+    watch(world)
+    rows = scored("a", 400, seed=1)
+    bring(world, "first", rows.drop(columns="exited"))
+    completed = bring(world, "labels", rows[BY_ID])
+    world.command("deployment.py", "--rollback")
+
+    line = bring(world, "quiet", scored("b", 200, seed=2).drop(columns="exited"))
+
+    assert completed.startswith("Release 2 is live")
+    assert line.startswith("No incident")
+    assert monitored_release.load(world.config).champion.manifest.version == 1
+
+
 def test_a_reference_waits_for_enough_rows(world):
     """Nothing is compared before, and no drop is lost."""
     watch(world)

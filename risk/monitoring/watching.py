@@ -96,10 +96,16 @@ def waiting(config: Config, ledger: Ledger) -> list[str]:
 
 
 def completed(config: Config, ledger: Ledger, live: MonitoredRelease) -> Chosen | None:
-    """Return the rows of the live reference again, once it can promise what it could not before."""
+    """Return the rows of the live reference again, once it can promise what it could not before.
+
+    Not after a person went back to it.
+    """
     manifest = live.champion.manifest
     parts = manifest.parameters.get("drops") or []
     if not manifest.is_watched or live.calibration is not None or not parts:
+        return None
+    was_live = ledger.decisions.last("deploy", "rollback")
+    if was_live and was_live.action == "rollback":
         return None
     rows = training_data.accepted(config, ledger, parts)
     labels = ripe(rows, manifest.target)[manifest.target].to_numpy(dtype="int8")
