@@ -127,6 +127,7 @@ def test_references_gain_nothing(watched, of_watched):
     """They predict nothing, however many of their labels are known."""
     found = account.gather(watched.config, of_watched)
 
+    assert {alarm.why for alarm in found.alarms} == {"few_drops"}  # they are from the last one
     assert (found.gain, found.challengers) == (None, 0)
     assert "no two models predicted the same labelled rows" in in_words(found)[-1]
 
@@ -261,7 +262,10 @@ def test_a_drift_is_a_case_and_its_approval_makes_the_newest_rows_the_reference(
 
     assert {case["kind"] for case in asked} == {"watched"}
     assert "Is this the new normal?" in case["words"]["question"]
-    assert "the newest drops with 400 rows become the reference" in case["words"]["expected"][0]
+    assert case["words"]["expected"][0] == (  # 300 rows came since
+        "Approve: the newest drops with 400 rows become the reference, older ones than the change "
+        "too."
+    )
     assert outcome.line.startswith("Release 2 is live, a reference of 300 rows")
     with watched.open_ledger() as ledger:
         assert (ledger.cases.waiting(), ledger.incidents.unresolved()) == ([], [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from risk import cli
@@ -191,10 +191,10 @@ def _expected(known: Row) -> str:
             needed = f"{known['rows_needed']:,} rows since the change have labels{there}"
             return f"Approve: a challenger is trained once about {needed}; the gate compares it."
         case "refer":
-            rows = f"{known['rows_needed']:,} rows"
-            return (
-                f"Approve: the newest drops with {rows} become the reference; nothing is trained."
-            )
+            rows, came = f"{known['rows_needed']:,} rows", known["rows"]
+            said = f"Approve: the newest drops with {rows} become the reference"
+            few = came is not None and came < known["rows_needed"]
+            return f"{said}, older ones than the change too." if few else f"{said}."
         case "deploy":
             return f"Approve: the challenger goes live{_gained(known['difference'], name)}."
         case _:
@@ -226,7 +226,8 @@ def _drill(results: Sequence[Row]) -> str:
         return ""
     days = sorted(result["days"] for result in results if result["days"] is not None)
     of = f"{len(days)} of {counted(len(results), 'planted change')} of this subject"
-    soon = f", the slowest after {plain_words.about_value(days[-1])} days" if days else ""
+    slowest = plain_words.duration(timedelta(days=days[-1])) if days else ""
+    soon = f", the slowest after {slowest}" if days else ""
     return f"Fire drill: {of} would be found{soon}."
 
 
