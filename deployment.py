@@ -24,15 +24,15 @@ from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode, VerdictCode
 from risk.decisions.gate import Ruling, Verdict
 from risk.decisions.rollback_watch import Failure
+from risk.errors import DataError
 from risk.explain import reasons, run_line
 from risk.ledger.database import Record
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.model import Model
 from risk.models.watched import require_model
-from risk.monitoring import adopting, monitored_release, watching
+from risk.monitoring import adopting, watching
 from risk.monitoring.adopting import Wanted
-from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.watching import Chosen
 
 BY_HAND = Grounds(ReasonCode.BY_HAND, {})
@@ -83,30 +83,25 @@ def watch(config: Config, ledger: Ledger) -> Deployment | None:
 
     None if there is nothing to do, or if rows are still missing.
     """
-    live, kept = releases.live_version(config.deployment_folder), None
-    if live is None:
-        chosen = watching.first(config, ledger)
-    else:
-        kept = monitored_release.load(config)
-        chosen = watching.completed(config, ledger, kept)
-    if chosen is None:
-        return None
-    return refer(config, ledger, chosen, ReasonCode.REFERENCE, kept=kept)
+    chosen = watching.due(config, ledger)
+    return refer(config, ledger, chosen, Grounds(ReasonCode.REFERENCE, {})) if chosen else None
 
 
-def refer(
-    config: Config,
-    ledger: Ledger,
-    chosen: Chosen,
-    why: ReasonCode,
-    *,
-    kept: MonitoredRelease | None = None,
-) -> Deployment:
+def renew(config: Config, ledger: Ledger, through: int, grounds: Grounds) -> Deployment:
+    """Commit the newest rows as the reference, as a person approved; keep the live one if unfit."""
+    why = replace(grounds, code=ReasonCode.NEW_REFERENCE)
+    try:
+        return refer(config, ledger, watching.newest(config, ledger), why)
+    except DataError as error:
+        return record(ledger, Ruling(Action.KEEP, why.failed(error)), through=through)
+
+
+def refer(config: Config, ledger: Ledger, chosen: Chosen, why: Grounds) -> Deployment:
     """Commit a new reference of predictions made elsewhere."""
-    manifest = watching.write(config, ledger, chosen, kept=kept)
-    facts = {"rows": manifest.rows_trained, "chosen": manifest.rows_chosen}
-    ruling = Ruling(Action.DEPLOY, Grounds(why, facts))
-    return _deploy(config, ledger, _challenger(config, ledger), ruling)
+    manifest = watching.write(config, ledger, chosen)
+    grounds = why.with_facts(rows=manifest.rows_trained, chosen=manifest.rows_chosen)
+    challenger = _challenger(config, ledger)
+    return _deploy(config, ledger, challenger, Ruling(Action.DEPLOY, grounds))
 
 
 def force(config: Config, ledger: Ledger) -> Deployment:
@@ -203,8 +198,8 @@ def from_options(
         if wanted is not None:
             decided = adopt_model(config, ledger, wanted)
         else:
-            chosen = watching.newest(config, ledger)
-            decided = refer(config, ledger, chosen, ReasonCode.NEW_REFERENCE)
+            why = Grounds(ReasonCode.NEW_REFERENCE, {})
+            decided = refer(config, ledger, watching.newest(config, ledger), why)
         carry_out(config, decided.version or 0)
         ledger.decisions.complete(decided.decision_id)
     return decided

@@ -32,7 +32,7 @@ from risk.config import Config
 from risk.data import part_files
 from risk.decisions import answers, cases, damage, rollback_watch
 from risk.decisions import run as decisions
-from risk.decisions.codes import Action, Grounds, ReasonCode
+from risk.decisions.codes import Action, Grounds, ReasonCode, Response
 from risk.decisions.gate import Ruling
 from risk.errors import ApiError, DataError
 from risk.explain import case_words, reasons, run_line
@@ -80,8 +80,7 @@ def process(config: Config, ledger: Ledger) -> Outcome:
     live = releases.live_version(config.deployment_folder)
     seen = monitoring.assess(config, ledger, describe=reasons.WRITER) if live else None
     batch = ledger.ingestions.pending()
-    has_work = batch or cases.has_approval(ledger)
-    if not has_work or (config.watches_only and not live):
+    if not (batch or cases.has_approval(ledger)) or (config.watches_only and not live):
         late = monitoring.note_arrival(config, ledger, describe=reasons.WRITER) if live else []
         alarms = [f"Alarm: {alarm.detail}" for alarm in [*(seen.alarms if seen else []), *late]]
         line = run_line.of_run(intakes, first=[*resumed, *alarms], failures=failures)
@@ -122,15 +121,16 @@ def handle_incidents(config: Config, ledger: Ledger, *, through: int) -> Deploym
     grounds = choice.grounds.with_facts(**decisions.last_seen(ledger))
     if action := choice.without_challenger:
         return deployment.record(ledger, Ruling(action, grounds), through=through)
+    if choice.action is Response.REFER:
+        return finish_deployment(config, ledger, deployment.renew(config, ledger, through, grounds))
     try:
-        if choice.how:
-            log.info(training.run(config, ledger, how=choice.how, since=choice.since))
+        if how := choice.how:
+            log.info(training.run(config, ledger, how=how, since=choice.since))
     except DataError as error:
         failed = grounds.failed(error)
         return deployment.record(ledger, Ruling(Action.KEEP, failed), through=through)
     with ledger.runs.stage("deployment"):
-        is_new = choice.how is not None
-        decided = deployment.decide(config, ledger, through, why=grounds, first_look=is_new)
+        decided = deployment.decide(config, ledger, through, why=grounds, first_look=bool(how))
     return finish_deployment(config, ledger, decided)
 
 

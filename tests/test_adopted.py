@@ -14,6 +14,7 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from risk.ledger.queries import Part
 from risk.models import model
 from risk.monitoring import monitored_release
 from tests import factories
@@ -132,6 +133,7 @@ def test_a_trusted_model_is_released_and_serves(world, like, elsewhere, serve_wo
 
 
 def test_drift_asks_a_person_as_a_challenger_would_be_another_kind_of_model(world, like, elsewhere):
+    """Approving lets one be trained here, for the gate to compare."""
     named, path = saved(world.folder / "foreign", elsewhere, "pkl")
     world.take_from_inbox()
     adopt(world, named, like, model.digest(path.read_bytes()))
@@ -147,7 +149,16 @@ def test_drift_asks_a_person_as_a_challenger_would_be_another_kind_of_model(worl
     assert drifted.startswith("Action needed: the model is trained elsewhere.")
     with world.open_ledger() as ledger:
         reasons = [decision["reason_code"] for decision in ledger.decisions.page().items]
+        asked = ledger.cases.page().items
     assert reasons == ["watched", "no_incident", "adopted"]
+    assert {case["kind"] for case in asked} == {"watched"}
+
+    world.command("full_process.py", "--approve", str(asked[0]["id"]))
+    world.run()
+
+    with world.open_ledger() as ledger:
+        (answered,) = ledger.decisions.page(Part(page_size=1)).items
+    assert answered["comparison"]["challenger"]["n"] > 0  # one trained here, for the gate
 
 
 def test_a_model_of_other_columns_or_labels_is_refused(world, like, elsewhere):

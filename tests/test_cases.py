@@ -6,6 +6,7 @@ import json
 import pytest
 import sqlalchemy as sa
 
+from risk.decisions import account
 from risk.ledger import tables
 from risk.models import releases
 from tests.factories import customers, once
@@ -144,6 +145,9 @@ def test_a_proposed_challenger_goes_live_once_it_is_approved(proposing):
     assert outcome.line.startswith("Release 2 is live: case 1 was approved.")
     assert case_of(proposing)["closed_because"] == "carried_out"
     assert f"{getpass.getuser()} approved it (case 1)" in deployed.reason
+    with proposing.open_ledger() as ledger:
+        counted = account.gather(proposing.config, ledger)
+    assert (counted.challengers, counted.releases) == (1, 1)  # the same, asked about and approved
 
 
 def test_a_declined_challenger_is_not_proposed_again(proposing):

@@ -6,11 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+import sqlalchemy as sa
 from sklearn.metrics import f1_score
 
+from risk.decisions import account
 from risk.explain import health, snapshot
+from risk.explain.account import in_words
+from risk.ledger.outbox import News
+from risk.ledger.queries import Part
+from risk.ledger.tables import decisions
 from risk.monitoring import drill, monitored_release
 from risk.monitoring.backtest import replay
+from risk.notify import announcements
 from risk.report import compose
 from tests import factories
 
@@ -50,6 +57,12 @@ def bring(world, name, rows):
     """Let a drop come, and run."""
     world.drop(f"{name}.csv", rows.to_csv(index=False))
     return world.run().line
+
+
+def a_decision(ledger, number):
+    """Return a decision as an event."""
+    (fact,) = ledger.database.rows(sa.select(decisions).where(decisions.c.id == number))
+    return News("release_deployed", fact.decided_at, "decision_id", fact)
 
 
 def past(world):
@@ -108,6 +121,15 @@ def test_labels_by_identifier_score_the_predictions_that_were_made(of_watched):
     estimated = found[found["dataset"] == "estimated on new rows"]
     quiet = estimated["value"].iloc[0]
     assert quiet == pytest.approx(expected[0], abs=0.1)
+
+
+def test_references_gain_nothing(watched, of_watched):
+    """They predict nothing, however many of their labels are known."""
+    found = account.gather(watched.config, of_watched)
+
+    assert {alarm.why for alarm in found.alarms} == {"few_drops"}  # they are from the last one
+    assert (found.gain, found.challengers) == (None, 0)
+    assert "no two models predicted the same labelled rows" in in_words(found)[-1]
 
 
 def test_a_drift_asks_a_person_instead_of_training(watched, of_watched):
@@ -229,6 +251,59 @@ def test_a_person_declares_a_new_reference(watched):
     assert line.startswith("No incident")
 
 
+def test_a_drift_is_a_case_and_its_approval_makes_the_newest_rows_the_reference(watched):
+    """Nothing is trained; the drift is the new normal, and every question about it is over."""
+    watched.set(model__reference_rows=300)
+    asked = json.loads(watched.command("full_process.py", "--cases", "--json").stdout)["cases"]
+    case = next(case for case in asked if case["subject"] == "lastmonth_activity")
+    watched.command("full_process.py", "--approve", str(case["id"]))
+
+    outcome = watched.run()
+
+    assert {case["kind"] for case in asked} == {"watched"}
+    assert "Is this the new normal?" in case["words"]["question"]
+    assert case["words"]["expected"][0] == (  # 300 rows came since
+        "Approve: the newest drops with 400 rows become the reference, older ones than the change "
+        "too."
+    )
+    assert outcome.line.startswith("Release 2 is live, a reference of 300 rows")
+    with watched.open_ledger() as ledger:
+        assert (ledger.cases.waiting(), ledger.incidents.unresolved()) == ([], [])
+        (decision,) = ledger.decisions.page(Part(page_size=1)).items
+        closed = {case["closed_because"] for case in ledger.cases.page().items}
+        told = announcements.announce(watched.config, a_decision(ledger, decision["id"])).text
+    assert decision["reason_code"] == "new_reference"
+    assert closed == {"carried_out", "deployed"}
+    assert "rolled back automatically" not in told  # a reference is not on probation
+
+
+def test_a_declined_drift_of_a_watched_model_is_not_asked_about_again(watched):
+    with watched.open_ledger() as ledger:
+        numbers = [str(case.id) for case in ledger.cases.waiting()]
+    for number in numbers:
+        watched.command("full_process.py", "--decline", number, "--because", "seasonal")
+
+    line = bring(watched, "same", scored("d", 300, seed=21, shift=-1).drop(columns="exited"))
+
+    assert line.startswith("The live release stays. A person snoozed or declined this")
+
+
+def test_an_approved_reference_that_cannot_be_made_keeps_the_live_one(watched):
+    """The run goes on, and the reason names what to set."""
+    rows = scored("d", 300, seed=21, shift=-1).drop(columns="exited")
+    rows["flagged"] = np.arange(len(rows)) % 2
+    bring(watched, "undecided", rows)
+    watched.set(model__reference_rows=300)
+    with watched.open_ledger() as ledger:
+        number = ledger.cases.waiting()[0].id
+    watched.command("full_process.py", "--approve", str(number))
+
+    outcome = watched.run()
+
+    assert "No reference was made: flagged follows no threshold of score" in outcome.line
+    assert monitored_release.load(watched.config).champion.manifest.version == 1
+
+
 def test_labels_that_come_later_complete_the_reference(world):
     """Without them there is no promise and no estimate, and drift is watched all the same."""
     watch(world)
@@ -248,6 +323,21 @@ def test_labels_that_come_later_complete_the_reference(world):
     assert after.calibration is not None
     with world.open_ledger() as ledger:  # labels are no answer to the drift
         assert "lastmonth_activity" in {i.subject for i in ledger.incidents.unresolved()}
+
+
+def test_a_reference_that_a_person_went_back_to_stays(world):
+    """It is not completed with the same labels again."""
+    watch(world)
+    rows = scored("a", 400, seed=1)
+    bring(world, "first", rows.drop(columns="exited"))
+    completed = bring(world, "labels", rows[BY_ID])
+    world.command("deployment.py", "--rollback")
+
+    line = bring(world, "quiet", scored("b", 200, seed=2).drop(columns="exited"))
+
+    assert completed.startswith("Release 2 is live")
+    assert line.startswith("No incident")
+    assert monitored_release.load(world.config).champion.manifest.version == 1
 
 
 def test_a_reference_waits_for_enough_rows(world):

@@ -128,13 +128,21 @@ def gather(config: Config, ledger: Ledger, *, now: datetime | None = None) -> Ac
     days = (now - since) / timedelta(days=1) if since else 0.0
     looks = dict(iter(known.looks().groupby("incident_id")))
     opened = [i for i in as_rows(ledger.incidents.history()) if i["kind"] in get_args(Check)]
-    decided = known.decided()
+    decided, seen = known.decided(), ledger.assessments.history(newest=1)
+    newest = seen[-1].assessed_at if seen else None
     return Account(
         since=since,
         until=now,
         days=days,
         alarms=tuple(
-            judge(each, looks.get(each["id"]), came=_came(ledger, each), now=now) for each in opened
+            judge(
+                each,
+                looks.get(each["id"]),
+                came=_came(ledger, each),
+                now=now,
+                is_newest=newest is not None and each["opened_at"] >= newest,
+            )
+            for each in opened
         ),
         alarms_allowed=days / config.alarms.days_per_false_alarm,
         warned=warned(ledger.account.warnings(), ledger.incidents.history()),
@@ -146,16 +154,24 @@ def gather(config: Config, ledger: Ledger, *, now: datetime | None = None) -> Ac
 
 
 def judge(
-    incident: Row, looks: pd.DataFrame | None, *, came: datetime | None, now: datetime
+    incident: Row,
+    looks: pd.DataFrame | None,
+    *,
+    came: datetime | None,
+    now: datetime,
+    is_newest: bool = False,
 ) -> Judged:
-    """Judge an alarm by its follow-ups; `came` is when the next drop did."""
+    """Judge an alarm by its follow-ups; `came` is when the next drop did.
+
+    No rows were looked at after one that `is_newest`.
+    """
     shift, n_drops = None, 0
     if incident["method"] == FACT:
         verdict, why = Verdict.CONFIRMED, Why.FACT
     elif incident["subject"] == ARRIVAL:
         verdict, why = _of_absence(incident, came or now, is_over=came is not None)
     elif looks is None:
-        verdict, why = Verdict.UNDECIDED, Why.NOT_FOLLOWED
+        verdict, why = Verdict.UNDECIDED, Why.FEW_DROPS if is_newest else Why.NOT_FOLLOWED
     else:
         n_drops = len(looks)
         shift = mean_of_batches(

@@ -43,6 +43,8 @@ def gather(
     if not is_of_drops(incident.kind, incident.subject):
         needed = rows_to_remember(live.reference.profile.n) / (1 - config.test_size)
         approved |= {"action": "learn", "rows_needed": int(np.ceil(needed))}
+        if config.watches_only:
+            approved |= {"action": "refer", "rows_needed": config.model.reference_rows}
         approved |= {name: since and since[name] for name in ("rows", "labelled")}
     declined = {"answer": "decline", "action": "keep"} | _scores(config, ledger, live)
     drilled = _drill(ledger, live, incident.subject)

@@ -179,8 +179,9 @@ def _over(case: Any, known: Situation, rules: Policy) -> str | None:
     if _is_approved(case):
         return None
     about = next((i for i in known.open_incidents if i.id == case.incident_id), None)
-    is_normal = about is not None and case.kind == ReasonCode.BROKEN_FEED
-    return CaseClosure.BECAME_NORMAL if is_normal and policy.is_normal(about, rules) else None
+    if about is None or case.kind != ReasonCode.BROKEN_FEED or _is_asked(case, known.newest):
+        return None
+    return CaseClosure.BECAME_NORMAL if policy.is_normal(about, rules) else None
 
 
 def _challenger_is_gone(case: Any, known: Situation) -> str | None:
@@ -205,13 +206,19 @@ def _is_due(case: Any, now: datetime) -> bool:
 
 def _asks_again(case: Any, newest: Record | None) -> int | None:
     """Return the newest decision if it asks this question again."""
-    if newest is None or newest.action != Action.ASK or newest.id == case.decision_id:
+    if newest is None or newest.id == case.decision_id or not _is_asked(case, newest):
         return None
+    return int(newest.id)
+
+
+def _is_asked(case: Any, newest: Record | None) -> bool:
+    """Whether the newest decision asks the question of a case."""
+    if newest is None or newest.action != Action.ASK:
+        return False
     facts = _facts(newest)
-    is_same = facts.get("challenger") == case.challenger
-    if case.kind != DEPLOYMENT:
-        is_same = case.incident_id in (facts.get("asked") or ())
-    return int(newest.id) if is_same else None
+    if case.kind == DEPLOYMENT:
+        return bool(facts.get("challenger") == case.challenger)
+    return case.incident_id in (facts.get("asked") or ())
 
 
 def _is_there(config: Config, case: Any) -> bool:

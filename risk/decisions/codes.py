@@ -27,6 +27,7 @@ class Response(StrEnum):
     REFRESH = "refresh"
     RECALIBRATE = "recalibrate"
     MOVE_THRESHOLD = "move_threshold"
+    REFER = "refer"
 
 
 class ReasonCode(StrEnum):

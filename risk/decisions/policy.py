@@ -113,12 +113,18 @@ def is_held(incident: Any) -> bool:
     return held and not incidents.is_worse(incident.severity, incident.case_severity)
 
 
-def notify(choice: Choice) -> Choice:
-    """Ask a person instead of training or adjusting a model that is made elsewhere."""
-    if choice.action in (Response.NOTHING, Response.ASK):
+def elsewhere(choice: Choice, open_incidents: Sequence[Any], *, trains_here: bool) -> Choice:
+    """Ask a person instead of training or adjusting a model that is made elsewhere.
+
+    What a person approved is done: a challenger is trained here or, where none is, the newest rows
+    become the reference.
+    """
+    if choice.action is Response.NOTHING or choice.grounds.code is ReasonCode.BROKEN_FEED:
         return choice
-    grounds = replace(choice.grounds, code=ReasonCode.WATCHED)
-    return replace(choice, action=Response.ASK, grounds=grounds)
+    if _approved(choice.causes):
+        return choice if trains_here else replace(choice, action=Response.REFER)
+    questions = [i for i in open_incidents if i.kind != "data_quality" or i in choice.causes]
+    return _ask(ReasonCode.WATCHED, questions, {"incidents": described(open_incidents)})
 
 
 def answered(open_incidents: Sequence[Any], challenger: Manifest, policy: Policy) -> list[int]:

@@ -60,7 +60,10 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
         through=max(ledger.ingestions.parts(), default=0),
     )
     if config.watches_only or manifest.is_foreign:
-        return policy.notify(choice)
+        trains = not config.watches_only
+        choice = policy.elsewhere(choice, open_incidents, trains_here=trains)
+        if choice.action in (Response.NOTHING, Response.ASK, Response.REFER):
+            return choice
     if choice.action is Response.RETRAIN:
         return retraining.consider(config, ledger, live, choice)
     if choice.action is Response.JUDGE and retraining.is_older(config, choice.since):

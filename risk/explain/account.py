@@ -96,7 +96,9 @@ def _of_releases(account: Account) -> str:
 def _of_gain(account: Account) -> list[str]:
     gain = account.gain
     if gain is None:
-        return ["What the releases gained is not known: no labelled row was compared yet."]
+        return [
+            "What the releases gained is not known: no two models predicted the same labelled rows."
+        ]
     rows = f"{counted(gain.rows, 'labelled row')} of {counted(gain.drops, 'drop')}"
     if gain.f1.lower is None:
         said = f"On {rows} the live model judged every customer as the first model would."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from risk import cli
@@ -22,12 +22,17 @@ PLANNED, SEASONAL = "take_rows_since_as_reference", "declare_longer_reference"
 OFFERS = {
     PLANNED: "It was planned: approve the case to take the rows since then as the new reference.",
     SEASONAL: "It was called seasonal {times} times: declare a longer reference. Put drops of a "
-    "whole season into the input folder, then run training.py and deployment.py --force.",
+    "whole season into the input folder, then {how}.",
 }
+TRAINED_HERE = "run training.py and deployment.py --force"
+WATCHED = (
+    "set model.reference_rows to the number of their rows and run deployment.py --new-reference"
+)
 OF_KINDS = {
     "broken_feed": "Are the new data right?",
     "no_adjustment": "No adjustment of the live model is expected to pay. Shall it be retrained?",
     "no_remedy": "No rule retrains the model for this. Shall it be retrained?",
+    "watched": "The model is trained elsewhere. Is this the new normal?",
     DEPLOYMENT: "Deploy the challenger?",
 }
 CLOSED = {
@@ -185,6 +190,11 @@ def _expected(known: Row) -> str:
             there = "" if known["labelled"] is None else f" ({known['labelled']:,} are there)"
             needed = f"{known['rows_needed']:,} rows since the change have labels{there}"
             return f"Approve: a challenger is trained once about {needed}; the gate compares it."
+        case "refer":
+            rows, came = f"{known['rows_needed']:,} rows", known["rows"]
+            said = f"Approve: the newest drops with {rows} become the reference"
+            few = came is not None and came < known["rows_needed"]
+            return f"{said}, older ones than the change too." if few else f"{said}."
         case "deploy":
             return f"Approve: the challenger goes live{_gained(known['difference'], name)}."
         case _:
@@ -216,7 +226,8 @@ def _drill(results: Sequence[Row]) -> str:
         return ""
     days = sorted(result["days"] for result in results if result["days"] is not None)
     of = f"{len(days)} of {counted(len(results), 'planted change')} of this subject"
-    soon = f", the slowest after {plain_words.about_value(days[-1])} days" if days else ""
+    slowest = plain_words.duration(timedelta(days=days[-1])) if days else ""
+    soon = f", the slowest after {slowest}" if days else ""
     return f"Fire drill: {of} would be found{soon}."
 
 
@@ -228,5 +239,7 @@ def _offers(case: Row) -> list[dict[str, str]]:
     if last.get("because") == "planned" and may_approve and case["incident"]:
         found[PLANNED] = OFFERS[PLANNED]
     if case["seasonal_answers"] >= MIN_SEASONAL:
-        found[SEASONAL] = OFFERS[SEASONAL].format(times=case["seasonal_answers"])
+        actions = [each["action"] for each in case["facts"]["expected"]]
+        how = WATCHED if "refer" in actions else TRAINED_HERE
+        found[SEASONAL] = OFFERS[SEASONAL].format(times=case["seasonal_answers"], how=how)
     return [{"code": code, "text": text} for code, text in found.items()]

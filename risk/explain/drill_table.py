@@ -25,7 +25,7 @@ CHANGES = {
 }
 OBSTACLES: Mapping[Obstacle, str] = {
     "tolerance": "so small a change is tolerated; a smaller alarms.tolerance would find it",
-    "reference": "the training data are too few to tell it from chance; a release trained on more "
+    "reference": "the reference is too small to tell it from chance; a release with more reference "
     "rows would find it",
     "volume": "too few rows arrive in time",
 }
@@ -47,7 +47,7 @@ class DrillReport:
     def __str__(self) -> str:
         drill = self.drill
         every = plain_words.duration(timedelta(days=drill.days_per_drop))
-        drawn = "drawn from the training data, so the results are optimistic"
+        drawn = "drawn from the reference, so the results are optimistic"
         of = drawn if drill.is_optimistic else "of this release's quiet history"
         head = (
             f"Fire drill of release {drill.version}: drops until a change is found, in the median; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from risk.decisions.codes import Action, ReasonCode
 from risk.explain import gate_words, plain_words, reasons, sentences
 from risk.explain.plain_words import counted, day
-from risk.explain.snapshot import Row, Snapshot
+from risk.explain.snapshot import Row, Snapshot, is_watched
 from risk.stats.scores import BIGGER_IS_BETTER
 
 MAX_NAMED = 3
@@ -46,8 +46,8 @@ def _risk(snapshot: Snapshot) -> list[str]:
         return []
     before, after = snapshot.risk["before"], snapshot.risk["after"]
     if abs(after - before) < MAX_USUAL_CHANGE:
-        trained = f"it was {before:.2f} in the training data"
-        return [f"The mean predicted risk is {after:.2f}; {trained}."]
+        known = "reference" if is_watched(snapshot.release) else "training data"
+        return [f"The mean predicted risk is {after:.2f}; it was {before:.2f} in the {known}."]
     return [reasons.of_mean("predicted risk", snapshot.risk)]
 
 

@@ -56,7 +56,7 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
     ReasonCode.NO_ADJUSTMENT: lambda _: "No adjustment of the live model is expected to pay.",
     ReasonCode.NO_REMEDY: lambda _: "A new model is no answer to that; a person has to look.",
     ReasonCode.TRAINING_FAILED: lambda facts: plain_words.sentence(
-        f"no challenger was trained: {facts['error']}"
+        f"{_unmade(facts)}: {facts['error']}"
     ),
     ReasonCode.FIRST_MODEL: lambda _: "There was no model before.",
     ReasonCode.BY_HAND: lambda _: "A person asked for the comparison.",
@@ -71,9 +71,7 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
     ),
     ReasonCode.REFERENCE: lambda facts: _reference(facts),
     ReasonCode.NEW_REFERENCE: lambda facts: f"A person declared it. {_reference(facts)}",
-    ReasonCode.ADOPTED: lambda facts: (
-        f"A person adopted {facts['file']}, which was trained elsewhere and is unproven here."
-    ),
+    ReasonCode.ADOPTED: lambda facts: _adopted(facts),
     ReasonCode.WATCHED: lambda _: (
         "The model is trained elsewhere, so a person has to decide what to do about it."
     ),
@@ -260,6 +258,17 @@ def _without_evidence(comparison: Row) -> str:
 
 def _reference(facts: Row) -> str:
     return f"Predictions are compared with {facts['chosen']}: {counted(facts['rows'], 'row')}."
+
+
+def _unmade(facts: Row) -> str:
+    is_reference = facts.get("asked_for") == ReasonCode.NEW_REFERENCE
+    return f"no {'reference was made' if is_reference else 'challenger was trained'}"
+
+
+def _adopted(facts: Row) -> str:
+    said = f"A person adopted {facts['file']}, which was trained elsewhere and is unproven here."
+    replaced = " and ".join(facts.get("replaced") or ())
+    return f"{said} It refuses {replaced}; usual values replace them." if replaced else said
 
 
 def _few_rows_since(facts: Row) -> str:

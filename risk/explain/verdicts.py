@@ -19,14 +19,14 @@ from risk.monitoring.reference import EXPECTED_LOSS, LABELLED
 
 Row = Mapping[str, Any]
 ADDED = ("guarantee", "assumptions", "since", "rows_seen")
-REFERENCE = "The training rows show the world as it should be."
+REFERENCE = "The reference rows show the world as it should be."
 ON_ROWS = {
-    EXACT: "Rows are independent: the training rows show no season and no likeness within a drop.",
-    BY_SIMULATION: "Season and likeness within a drop stay as the training rows show them.",
-    INDEPENDENT_ROWS: "Rows are independent; training rows without dates cannot show it.",
+    EXACT: "Rows are independent: the reference shows no season and no likeness within a drop.",
+    BY_SIMULATION: "Season and likeness within a drop stay as the reference rows show them.",
+    INDEPENDENT_ROWS: "Rows are independent; reference rows without dates cannot show it.",
 }
 OF_LABELS = "Whether a row is labelled does not depend on its label."
-OF_ESTIMATES = "Given the features, positives are as frequent as among the training rows."
+OF_ESTIMATES = "Given the features, positives are as frequent as among the reference rows."
 OF_DROPS = "Drops vary as the latest ones did, on a logarithmic scale."
 OF_CONSTANTS = "The rows of a drop are independent of each other."
 MOST = Part(page_size=100)

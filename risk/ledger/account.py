@@ -33,7 +33,8 @@ COUNTS = (
 )
 
 
-SEEN_BEFORE = ("few_new_rows", "refresh_again")  # reasons to look at a challenger once more
+# reasons to look at a challenger once more, or to deploy the one that a person was asked about
+SEEN_BEFORE = ("few_new_rows", "refresh_again", "approved")
 
 
 @dataclass(frozen=True)

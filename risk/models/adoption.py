@@ -10,8 +10,8 @@ import io
 import pickletools
 import re
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,24 @@ MLFLOW, OUTSIDE = "MLmodel", re.compile(r"[\\/:]|^\.")
 MAX_NAMED = 40
 STORES = ("MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT")
 LOADS = ("BINGET", "LONG_BINGET", "GET")
+NEVER_SEEN = "\N{SYMBOL FOR NULL}"
+FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)  # of predicting
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Adopted:
-    """A classifier made elsewhere, with the columns it takes in its order."""
+    """A classifier made elsewhere, with the columns it takes in its order.
+
+    `usual` are values in place of missing ones, `known` the categories it knows, the most frequent
+    one first, in place of new ones; each only if the classifier refuses such rows.
+    """
 
     estimator: Any
     names: tuple[str, ...]
     positive: int
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    known: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def classes_(self) -> list[int]:
@@ -48,7 +56,11 @@ class Adopted:
 
     def predict_proba(self, features: pd.DataFrame) -> Floats:
         """Return the probability of both labels for each row."""
-        both = self.estimator.predict_proba(features[[*self.names]])
+        taken = features[[*self.names]]
+        for name, levels in self.known.items():
+            is_known = taken[name].isin(levels) | taken[name].isna()
+            taken = taken.assign(**{name: taken[name].where(is_known, levels[0])})
+        both = self.estimator.predict_proba(taken.fillna({**self.usual}) if self.usual else taken)
         positive = np.asarray(both, dtype="float64")[:, self.positive]
         return np.column_stack([1 - positive, positive])
 
@@ -92,6 +104,29 @@ def fitted_to(found: Any, columns: Columns) -> Adopted:
     return Adopted(found, tuple(names), int(positive[0]))
 
 
+def for_every_row(
+    fitted: Adopted, features: pd.DataFrame, categorical: Sequence[str]
+) -> tuple[Adopted, list[str]]:
+    """Return a model that predicts every row a drop may hold, and what is replaced for it.
+
+    Drops may hold missing values and new categories, which many classifiers refuse. These are
+    replaced by the median or the most frequent value of `features`.
+    """
+    texts, replaced = [name for name in fitted.names if name in categorical], list[str]()
+    if not all(_takes(fitted, features, name, None) for name in fitted.names):
+        replaced.append("missing values")
+        usual: dict[str, list[Any]] = {}
+        usual |= {name: _by_frequency(features[name])[:1] for name in texts}
+        usual |= {name: [features[name].median()] for name in fitted.names if name not in texts}
+        known = {name: found[0] for name, found in usual.items() if found}
+        fitted = replace(fitted, usual=known)
+    if not all(_takes(fitted, features, name, NEVER_SEEN) for name in texts):
+        replaced.append("new categories")
+        levels = {name: tuple(_by_frequency(features[name])) for name in texts}
+        fitted = replace(fitted, known={name: each for name, each in levels.items() if each})
+    return fitted, replaced
+
+
 def imports(content: bytes) -> Iterator[str]:
     """Yield what a pickle imports, by its opcodes alone; ValueError where these end.
 
@@ -130,6 +165,20 @@ def described(path: Path, content: bytes) -> str:
     names = sorted(set(found))
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return f"It imports at least: {', '.join(names[:MAX_NAMED]) or 'nothing'}{more}{ending}."
+
+
+def _takes(fitted: Adopted, features: pd.DataFrame, name: str, value: str | None) -> bool:
+    """Whether a model predicts a row with this value in a column."""
+    row = features.head(1)
+    row = row.assign(**{name: row[name].where(row[name].isna(), value)})
+    try:
+        return bool(np.isfinite(fitted.predict_proba(row)).all())
+    except FAULTS:
+        return False
+
+
+def _by_frequency(texts: pd.Series[Any]) -> list[str]:
+    return [*texts.value_counts().index]
 
 
 def _pickled_model(text: str) -> str:

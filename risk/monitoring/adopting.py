@@ -19,8 +19,6 @@ from risk.models.watched import require_model
 from risk.monitoring import watching
 from risk.monitoring.monitored_release import TrainingRecord
 
-FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
-
 
 class Wanted(NamedTuple):
     """The file of a model, labelled rows it was not trained on, and the digest confirmed."""
@@ -49,14 +47,16 @@ def write(config: Config, ledger: Ledger, wanted: Wanted) -> Manifest:
     labels = rows[config.columns.target].to_numpy(dtype="int8")
     if len(rows) < config.training.minimum_rows or min_class_size(labels) < 2:
         raise DataError(f"{wanted.like} has too few labelled rows of each class for a reference")
-    proba = _predicted(config, fitted, rows, wanted.like)
+    features = model.as_features(rows, config.columns.numeric, config.columns.categorical)
+    proba = _predicted(fitted, features, wanted.like)
+    fitted, replaced = adoption.for_every_row(fitted, features, config.columns.categorical)
     cut, reason = config.model.threshold, "fixed in the settings"
     if cut is None:
         cut, reason = 0.5, "that of the model itself"
     name = f"{type(found).__module__}.{type(found).__qualname__}"
     own = {
         "estimator": name,
-        "parameters": {"file": path.name, "sha256": model.digest(content)},
+        "parameters": {"file": path.name, "sha256": model.digest(content), "replaced": replaced},
         "threshold_reason": reason,
         "made_by": model.ADOPTED,
         "rows_chosen": f"the rows of {wanted.like.name}",
@@ -68,12 +68,11 @@ def write(config: Config, ledger: Ledger, wanted: Wanted) -> Manifest:
     return watching.write_challenger(config, ledger, record, pickled, own)
 
 
-def _predicted(config: Config, fitted: Adopted, rows: pd.DataFrame, like: Path) -> Floats:
+def _predicted(fitted: Adopted, features: pd.DataFrame, like: Path) -> Floats:
     """Let the model predict, as a test that it can."""
-    features = model.as_features(rows, config.columns.numeric, config.columns.categorical)
     try:
         proba = model.positive_probability(fitted, features)
-    except FAULTS as error:
+    except adoption.FAULTS as error:
         raise DataError(f"the model cannot predict the rows of {like}: {error}") from None
     if not ((proba >= 0) & (proba <= 1)).all():
         raise DataError(f"the model predicts values for the rows of {like} that are no probability")

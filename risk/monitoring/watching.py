@@ -35,12 +35,23 @@ ENOUGH_LABELLED = 0.5  # of the rows of a reference, before it is made again wit
 
 @dataclass(frozen=True)
 class Chosen:
-    """The rows to compare with, the drops they are from, and the last ingestion that is over."""
+    """The rows to compare with, the drops they are from, and the last ingestion that is over.
+
+    `kept` is the release whose evidence goes on about everything but the predictions.
+    """
 
     rows: pd.DataFrame
     parts: Sequence[int]
     through: int
     reason: str
+    kept: MonitoredRelease | None = None
+
+
+def due(config: Config, ledger: Ledger) -> Chosen | None:
+    """Return the first reference or what completes the live one; None if rows are missing yet."""
+    if releases.live_version(config.deployment_folder) is None:
+        return first(config, ledger)
+    return completed(config, ledger, monitored_release.load(config))
 
 
 def first(config: Config, ledger: Ledger) -> Chosen | None:
@@ -85,10 +96,16 @@ def waiting(config: Config, ledger: Ledger) -> list[str]:
 
 
 def completed(config: Config, ledger: Ledger, live: MonitoredRelease) -> Chosen | None:
-    """Return the rows of the live reference again, once it can promise what it could not before."""
+    """Return the rows of the live reference again, once it can promise what it could not before.
+
+    Not after a person went back to it.
+    """
     manifest = live.champion.manifest
     parts = manifest.parameters.get("drops") or []
     if not manifest.is_watched or live.calibration is not None or not parts:
+        return None
+    was_live = ledger.decisions.last("deploy", "rollback")
+    if was_live and was_live.action == "rollback":
         return None
     rows = training_data.accepted(config, ledger, parts)
     labels = ripe(rows, manifest.target)[manifest.target].to_numpy(dtype="int8")
@@ -96,21 +113,16 @@ def completed(config: Config, ledger: Ledger, live: MonitoredRelease) -> Chosen 
     if len(labels) < enough or min_class_size(labels) < MIN_OF_A_CLASS:
         return None
     through = assessed_through(ledger)
-    return Chosen(rows, parts, through, "the same drops, with their labels")
+    return Chosen(rows, parts, through, "the same drops, with their labels", kept=live)
 
 
-def write(
-    config: Config, ledger: Ledger, chosen: Chosen, *, kept: MonitoredRelease | None = None
-) -> Manifest:
-    """Write the files of a reference in place of a challenger, the signed manifest last.
-
-    `kept` is the release whose evidence goes on about everything but the predictions.
-    """
+def write(config: Config, ledger: Ledger, chosen: Chosen) -> Manifest:
+    """Write the files of a reference in place of a challenger, the signed manifest last."""
     rows, columns = chosen.rows, config.columns
     predictions = Predictions(columns.probability or "")
     proba = predictions.of(rows)
     cut, reason = watched.threshold(config, rows)
-    record = TrainingRecord(rows, proba, proba >= cut, cut, None, pd.DataFrame(), kept)
+    record = TrainingRecord(rows, proba, proba >= cut, cut, None, pd.DataFrame(), chosen.kept)
     known = {"drops": [*chosen.parts], "made_at": ledger.now().isoformat()}
     own = {
         "estimator": watched.ESTIMATOR,

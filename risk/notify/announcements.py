@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from risk.config import Config
-from risk.decisions.codes import Action
+from risk.decisions.codes import Action, ReasonCode
 from risk.explain import case_words, reasons, resolutions, sentences
 from risk.explain.plain_words import ADVICE, by_chance, counted, subject
 from risk.ledger.database import Record
@@ -23,6 +23,7 @@ ANSWERS = {
     Action.ASK: "approval or attention was requested",
     Action.KEEP: "the live release was kept",
 }
+OF_REFERENCES = (ReasonCode.REFERENCE, ReasonCode.NEW_REFERENCE)  # never on probation
 MAX_TITLE_LENGTH = 150
 
 
@@ -140,8 +141,8 @@ def _warned(news: News) -> tuple[str, str, str]:
 def _decided(decision: Record, config: Config, cases: Sequence[int]) -> tuple[str, str, str]:
     tried = decision.comparison is not None
     match decision.action:
-        case Action.DEPLOY if decision.version == 1:
-            title, to_do = "Release 1 is live", "nothing."
+        case Action.DEPLOY if decision.version == 1 or decision.reason_code in OF_REFERENCES:
+            title, to_do = f"Release {decision.version} is live", "nothing."
         case Action.DEPLOY:
             title = f"Release {decision.version} is live"
             to_do = (

@@ -72,7 +72,11 @@ def _words(known: Context) -> Section:
             "evidence",
             "how strongly the data speak for a change, as a share of what raises an alarm",
         ),
-        ("training data", "the rows a release was trained on; new rows are compared with them"),
+        (
+            "training data",
+            "the rows a release was trained on, or the reference of a model made elsewhere; new "
+            "rows are compared with them",
+        ),
         ("test data", "labelled rows that no model is ever trained on"),
         ("rows not used for training", "labelled rows held out from training, or newer"),
         ("at risk", known.config.columns.classes[1]),

@@ -35,8 +35,8 @@ def looks(*shifts, n=100, tolerated=0.1):
     return pd.DataFrame(known, index=range(len(shifts)))
 
 
-def of(incident, found=None, *, came=None, now=MONDAY + timedelta(days=30)):
-    judged = judge(incident, found, came=came, now=now)
+def of(incident, found=None, *, came=None, now=MONDAY + timedelta(days=30), **known):
+    judged = judge(incident, found, came=came, now=now, **known)
     return judged.verdict, judged.why
 
 
@@ -62,6 +62,7 @@ def test_one_or_two_drops_are_too_few(n_drops):
 
 def test_an_alarm_nothing_followed_is_undecided():
     assert of(SHIFTED) == (Verdict.UNDECIDED, Why.NOT_FOLLOWED)
+    assert of(SHIFTED, is_newest=True) == (Verdict.UNDECIDED, Why.FEW_DROPS)  # none came since
 
 
 def test_a_feed_that_recovers_by_itself_was_broken():

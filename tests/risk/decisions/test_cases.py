@@ -87,12 +87,17 @@ def test_a_case_closes_when_its_incident_is_resolved(about, code):
 
 
 def test_a_feed_that_became_normal_is_no_longer_asked_about():
-    """Unless a person has taken it in hand."""
+    """Unless a person has taken it in hand, or it is asked about all the same."""
     seen = an_incident(times_seen=4)
     in_hand = an_incident(times_seen=4, case_snoozed_until=NOW)
 
-    assert changes(a_case(), incidents=[seen])[0][1]["closed_because"] == "became_normal"
-    assert changes(a_case(), incidents=[in_hand]) == []
+    def left(incident, newest):
+        return changes(a_case(), incidents=[incident], newest=newest)
+
+    learnt, asks_on = a_decision(4, "deploy", "{}"), a_decision(4)
+    assert left(seen, learnt)[0][1]["closed_because"] == "became_normal"
+    assert left(in_hand, learnt) == []
+    assert left(seen, asks_on) == [("open", {"decision_id": 4})]  # nothing is trained here
 
 
 @pytest.mark.parametrize(

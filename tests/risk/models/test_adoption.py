@@ -2,8 +2,13 @@ import io
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from risk.config import Columns
 from risk.errors import DataError, UsageError
@@ -63,3 +68,35 @@ def test_an_mlflow_folder_without_scikit_learn_is_refused(tmp_path):
 
     with pytest.raises(UsageError, match="no flavour sklearn"):
         adoption.read(tmp_path)
+
+
+def people(ages, plans):
+    return pd.DataFrame({"age": ages, "plan": pd.Series(plans, dtype=object)})
+
+
+PEOPLE = people([20.0, 30.0, 40.0, 50.0, 30.0], ["a", "a", "b", "b", "a"])
+ODD, PLAIN = people([np.nan, 30.0, 30.0], ["b", None, "z"]), people([30.0] * 3, ["b", "a", "a"])
+
+
+def adopted(encoder, number="passthrough"):
+    """Fit a classifier elsewhere; return it and what is adopted."""
+    prepared = make_column_transformer((number, ["age"]), (encoder, ["plan"]))
+    own = make_pipeline(prepared, LogisticRegression()).fit(PEOPLE, [0, 1, 0, 1, 0])
+    columns = COLUMNS.model_copy(update={"numeric": ("age",), "categorical": ("plan",)})
+    return own, *adoption.for_every_row(adoption.fitted_to(own, columns), PEOPLE, ["plan"])
+
+
+def test_what_a_classifier_refuses_is_replaced_by_what_is_usual():
+    """Drops may hold missing values and new categories; the median age is 30, the usual plan a."""
+    own, found, replaced = adopted(OneHotEncoder())
+
+    assert replaced == ["missing values", "new categories"]
+    assert found.predict_proba(ODD) == pytest.approx(own.predict_proba(PLAIN))
+    assert found.predict_proba(PEOPLE) == pytest.approx(own.predict_proba(PEOPLE))
+
+
+def test_what_a_classifier_takes_is_left_to_it():
+    own, found, replaced = adopted(OneHotEncoder(handle_unknown="ignore"), SimpleImputer())
+
+    assert replaced == []
+    assert found.predict_proba(ODD) == pytest.approx(own.predict_proba(ODD))
