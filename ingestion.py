@@ -25,7 +25,6 @@ from itertools import chain, islice, repeat
 from typing import Any, Literal
 
 import pandas as pd
-from tqdm import tqdm
 
 from risk import cli, store
 from risk.admin import input_check
@@ -37,6 +36,7 @@ from risk.data.intake import Intake, preview, take
 from risk.data.rehash import rehash
 from risk.errors import DataError, SourceError
 from risk.ledger.ledger import Ledger
+from risk.progress import track
 from risk.schema import ROW_HASH
 
 log = logging.getLogger("ingestion")
@@ -114,8 +114,8 @@ def run(
     intakes, first = [], list(islice(found, 1))
     with ledger.runs.stage("ingestion") if first else nullcontext():
         total = len(files) or None
-        progress = tqdm(chain(first, found), "ingestion", total, unit="drop", disable=None)
-        for quarantined, drop in progress:
+        every = chain(first, found)
+        for quarantined, drop in track(every, "ingestion", unit="drop", total=total):
             try:
                 if intake := take(config, ledger, drop, requeued=quarantined):
                     intakes.append(replace(intake, requeued=quarantined is not None))

@@ -29,6 +29,7 @@ from risk.explain.trend_table import Trend
 from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.models.evaluation import count_outcomes, ripe
+from risk.progress import track
 from risk.report import archive
 
 log = logging.getLogger("reporting")
@@ -84,7 +85,8 @@ def report(
         document = compose(config, ledger, run_id=run_id, since=since)
         kinds: list[ReportKind] = [*(formats or config.report_formats)]
         kinds += ["appendix"] if "pdf" in kinds else []
-        contents = {kind: written(document, kind) for kind in kinds}
+        files = track(kinds, "report", unit="file")
+        contents = {kind: written(document, kind) for kind in files}
         paths = archive.keep(config, ledger, contents, run_id=run_id, since=since)
     return Report(tuple(config.name_of(path) for path in paths))
 

@@ -27,6 +27,7 @@ from risk.errors import BusyError, NoLedger, RiskError, StorageError, UsageError
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
+from risk.progress import LogHandler
 
 log = logging.getLogger(__name__)
 Access = Literal["write", "read", "rehearse", "none"]
@@ -136,7 +137,7 @@ def _opened(config: Config, access: Access) -> AbstractContextManager[Ledger]:
 def load(path: Path, assignments: list[str], log_file: Path | None = None) -> Config:
     """Load the settings with their overrides, and configure logging, to a file if one is given."""
     config = Config.load(path, environment=os.environ, command_line=assignments)
-    handler = _file_handler(config.root / log_file) if log_file else logging.StreamHandler()
+    handler = _file_handler(config.root / log_file) if log_file else LogHandler()
     if config.log_format == "json":
         from pythonjsonlogger.json import JsonFormatter
 

@@ -16,7 +16,7 @@ STAGES = ["ingestion", "training", "scoring", "deployment", "diagnostics", "repo
 # from the ground up: each may import only what stands before it
 LAYERS = [
     ["risk"],
-    ["risk.errors"],
+    ["risk.errors", "risk.progress"],
     ["risk.stats"],
     ["risk.overrides", "risk.labels"],
     ["risk.config"],

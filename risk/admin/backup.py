@@ -18,6 +18,7 @@ from risk.ledger import copies
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import REVISION
 from risk.models import model
+from risk.progress import track
 
 LEDGER = "ledger.sqlite"
 MANIFEST = "backup.json"
@@ -135,7 +136,8 @@ def _attempt(config: Config, ledger: Ledger, unfinished: Path) -> Mapping[str, s
     files = dict(state(config, numbers))
     try:
         before = {name: _signature(path) for name, path in files.items()}
-        digests = {name: store.copy(path, unfinished / name) for name, path in files.items()}
+        copied_files = track(files.items(), "backup", unit="file")
+        digests = {name: store.copy(path, unfinished / name) for name, path in copied_files}
         unchanged = before == {name: _signature(path) for name, path in files.items()}
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError):

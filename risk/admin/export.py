@@ -21,6 +21,7 @@ from risk.ledger import database, views
 from risk.ledger.database import Record, database_faults, insert_many
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import leases, metadata
+from risk.progress import track
 
 ROWS_AT_ONCE = 1000
 RISKY = r"^[=+\-@\t\r']"
@@ -59,7 +60,7 @@ def export(
     with _snapshot(ledger.engine) as connection:
         rows = {
             name: _to_file(connection, known[name], folder / f"{name}.{kind}")
-            for name in names or known
+            for name in track(names or [*known], "export", unit="table")
         }
     return Transferred(rows, str(folder))
 
@@ -81,7 +82,7 @@ def copy(config: Config, ledger: Ledger, url: str, *, replace: bool = False) -> 
             raise UsageError(
                 f"--to: the database is not empty; tables with rows: {', '.join(filled)}"
             )
-        for table in TABLES:
+        for table in track(TABLES, "copy", unit="table"):
             _copy_table(source, target, table)
         rows = {table.name: _count(target, table) for table in TABLES}
         expected = {table.name: _count(source, table) for table in TABLES}
@@ -166,7 +167,7 @@ def _refer(source: sa.Connection, target: sa.Connection, column: sa.Column[Any])
 def _read(connection: sa.Connection, table: sa.Table) -> Iterator[Sequence[Record]]:
     order = list(table.primary_key) or [next(iter(table.c))]
     query = sa.select(table).order_by(*order).execution_options(yield_per=ROWS_AT_ONCE)
-    yield from connection.execute(query).partitions()
+    yield from track(connection.execute(query).partitions(), table.name, unit="k rows")
 
 
 def _count(connection: sa.Connection, table: sa.Table) -> int:

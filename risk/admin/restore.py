@@ -22,6 +22,7 @@ from risk.ledger import copies, database, file_lock, lease, migrate
 from risk.ledger.engines import address_of
 from risk.ledger.ledger import Ledger
 from risk.models import releases
+from risk.progress import track
 
 STAGED = ".restored.tmp"
 
@@ -141,7 +142,7 @@ def _stage(source: Path, files: Mapping[str, str], targets: Mapping[str, Target]
     """Copy the files of a backup to the file systems of their targets, and verify the copies."""
     for folder in {target.folder for target in targets.values()}:
         store.remove(folder / STAGED)
-    for name, target in targets.items():
+    for name, target in track(targets.items(), "restore", unit="file"):
         if store.copy(source / name, target.staged) != files[name]:
             raise StorageError(f"{source / name} is damaged; nothing was replaced")
 

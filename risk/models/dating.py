@@ -66,4 +66,5 @@ def with_moments(
         dated = moments(rows, event_time)
     else:
         dated = pd.Series(arrived_at, index=rows.index, dtype="datetime64[us, UTC]")
-    return rows.assign(**{MOMENT: dated.dt.tz_localize(None)})
+    dated = pd.Series(dated.dt.tz_localize(None), name=MOMENT)
+    return pd.concat([rows, dated], axis="columns")  # at once: pandas warns of a 101st block

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 from packaging.requirements import InvalidRequirement, Requirement
-from tqdm import tqdm
 
 from risk import store
 from risk.config import Config
+from risk.progress import track
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements.txt"
 LATEST_VERSIONS = "latest_versions.json"
@@ -34,7 +34,7 @@ def look_up_latest(requirements: str) -> dict[str, str]:
     """Return the newest version of each package in the package index; empty if offline."""
     latest = {}
     names = check(requirements, {})["package"].tolist()
-    for name in tqdm(names, desc="package index", unit="package", disable=None):
+    for name in track(names, "package index", unit="package"):
         command = [sys.executable, "-m", "pip", "index", "versions", "--retries", "1", "--", name]
         try:
             output = subprocess.run(

@@ -16,6 +16,7 @@ from risk.config import Config, Training
 from risk.errors import ConfigError, DataError
 from risk.models import model
 from risk.models.estimators import errors_of_fitting
+from risk.progress import track
 from risk.stats.scores import Estimate, score_all
 from risk.stats.threshold import highest_f1, lowest_cost
 
@@ -54,7 +55,8 @@ class Fitted:
 
 def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     """Fit to all `rows`; compute scores and choose the threshold by cross-validation."""
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.base import clone
+    from sklearn.model_selection import StratifiedKFold
 
     columns = config.columns
     y_true = rows[columns.target].to_numpy(dtype="int8")
@@ -64,15 +66,18 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     parts = list(folds.split(features, y_true))
     unfit: tuple[type[Exception], ...] = (*UNFIT, *errors_of_fitting(config.training.estimator))
     try:
-        both = cross_val_predict(pipeline, features, y_true, cv=parts, method="predict_proba")
+        out_of_fold = np.empty(len(y_true))
+        for others, left in track(parts, "cross-validation", unit="fold"):
+            fold = clone(pipeline).fit(features.iloc[others], y_true[others])
+            out_of_fold[left] = model.positive_probability(fold, features.iloc[left])
         pipeline.fit(features, y_true)
-        out_of_fold = np.clip(both[:, 1].astype("float64"), 0, 1)
     except unfit as error:
         if not config.training.parameters and not config.training.is_own:
             raise
         raise _unfit(config.training, str(error).partition("Stack trace")[0]) from None
     if not np.isfinite(out_of_fold).all():
         raise _unfit(config.training, "some predicted probabilities are not finite")
+    out_of_fold = np.clip(out_of_fold, 0, 1)
     threshold = choose_threshold(y_true, out_of_fold, config.training)
     y_pred = labelled_by_others(y_true, out_of_fold, [left for _, left in parts], config.training)
     scores = promised_scores(y_true, out_of_fold, threshold.value, y_pred, config)

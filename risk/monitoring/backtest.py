@@ -19,6 +19,7 @@ from risk.monitoring.detector import Detector
 from risk.monitoring.findings import Finding
 from risk.monitoring.profile import Profile
 from risk.monitoring.reference import Reference
+from risk.progress import track
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def replay(
     for version in sorted({look.version for look in seen}):
         reference = _reference(config, version)
         monitor, state, earlier = Detector(reference, rules), detector.start(), []
-        for look in (look for look in seen if look.version == version):
+        looks = [look for look in seen if look.version == version]
+        for look in track(looks, f"backtest of release {version}", unit="batch"):
             batch = Profile.from_json(look.profile)
             earlier.append(batch)
             state, evidence = monitor.advance(state, batch, look.assessed_at)

@@ -28,6 +28,7 @@ from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.planted import Kind, Planted
 from risk.monitoring.profile import Profile
 from risk.monitoring.reference import LABELLED, Reference, name_of_pair
+from risk.progress import track
 from risk.stats import evidence
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,10 @@ def run(config: Config, ledger: Ledger, extent: Extent = FULL) -> Drill:
     monitor = Detector(release.reference, rules)
     changes = planted.changes(release)
     chosen = _most_wanted(changes, config.alarms.must_find, extent.changes)
-    results = [_drilled(each, monitor, quiet, gap, extent) for each in chosen]
+    results = [
+        _drilled(each, monitor, quiet, gap, extent)
+        for each in track(chosen, "fire drill", unit="change")
+    ]
     delay = ledger.labels.usual_delay()
     return Drill(
         results=tuple(results),

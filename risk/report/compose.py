@@ -8,6 +8,7 @@ from datetime import datetime
 from risk.config import PRODUCT, Config, ReportKind
 from risk.explain import plain_words
 from risk.ledger.ledger import Ledger
+from risk.progress import track
 from risk.report import (
     account,
     appendix,
@@ -37,12 +38,14 @@ def compose(
     `since` is where the report begins; by default at the previous run that made a decision.
     """
     known = context.gather(config, ledger, run_id=run_id, since=since)
+    chapters = track((*PAGES, *CHAPTERS), "report", unit="chapter")
+    sections = [chapter.section(known) for chapter in chapters]
     return Document(
         title=PRODUCT,
         subtitle=_subtitle(known),
         reported_at=known.reported_at,
-        sections=tuple(page.section(known) for page in PAGES),
-        details=tuple(chapter.section(known) for chapter in CHAPTERS),
+        sections=tuple(sections[: len(PAGES)]),
+        details=tuple(sections[len(PAGES) :]),
     )
 
 

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from risk.models import dating
@@ -77,3 +78,14 @@ def test_rows_are_dated_by_their_event_time_else_by_their_arrival():
     assert by_event[3] == "2026-03-01 09:00:00"
     assert by_arrival == [f"2026-03-09 0{hour}:00:00" for hour in range(5)]
     assert len(set(at_once)) == 1
+
+
+def test_rows_of_many_columns_are_dated_without_a_warning(recwarn):
+    """Pandas warns of frames that grow by a column, as accepted rows are one block a column."""
+    table = pa.table({f"x{number}": [0.5] for number in range(200)})
+    rows = table.to_pandas(split_blocks=True)
+
+    dated = dating.with_moments(rows, None, datetime(2026, 3, 7, tzinfo=UTC))
+
+    assert dated.columns[-1] == MOMENT
+    assert not recwarn.list
