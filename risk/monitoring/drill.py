@@ -52,7 +52,7 @@ class Extent:
     changes: int | None = None
 
 
-FULL, BRIEF = Extent(), Extent(batches=40, starts=3, drops=60, changes=200)
+FULL, BRIEF = Extent(), Extent(batches=40, starts=2, drops=20, changes=200)
 
 
 @dataclass(frozen=True)

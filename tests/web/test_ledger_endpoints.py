@@ -468,7 +468,7 @@ def test_the_account_says_how_each_alarm_turned_out(client):
 
     found = response_models.Account.model_validate(told)
     own = [alarm for alarm in found.alarms if alarm.subject == "tenure"]
-    assert {(alarm.verdict, alarm.why) for alarm in own} == {("undecided", "not_followed")}
+    assert {(alarm.verdict, alarm.why) for alarm in own} == {("undecided", "few_drops")}
     assert found.since is not None
 
 
