@@ -281,7 +281,7 @@ def _few_rows_since(facts: Row) -> str:
     if missing <= 0:
         return known
     due = facts.get("due")
-    when = f"due from {plain_words.day(date.fromisoformat(due))} on" if due else "due at an unknown time"
+    when = f"due from {plain_words.day(date.fromisoformat(due))} on" if due else "no date known"
     return f"{known} The labels of {counted(missing, 'new row')} are missing, {when}."
 
 
