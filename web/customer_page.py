@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from risk.data.statistics import as_rows
 from risk.errors import RiskError, UnknownName
 from web.dashboard import HEADERS
 from web.model_endpoints import explained
-from web.responses import without_paths
+from web.responses import svg_answer, without_paths
 from web.service import service
 
 pages = Blueprint("customers", __name__)
@@ -52,6 +52,4 @@ def contributions() -> BaseResponse:
         theme=canvas.THEMES[theme],
     )
     drawing = canvas.as_svg(figure)
-    answer = Response(drawing, mimetype="image/svg+xml", headers={"Cache-Control": "no-cache"})
-    answer.add_etag()
-    return answer.make_conditional(request)
+    return svg_answer(drawing)

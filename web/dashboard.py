@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import pandas as pd
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from risk.data.statistics import as_rows
@@ -27,7 +27,7 @@ from risk.explain import (
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from web import dashboard_data
-from web.responses import without_paths
+from web.responses import svg_answer, without_paths
 from web.service import service
 from web.template_filters import FILTERS
 
@@ -64,9 +64,7 @@ def score_trend() -> BaseResponse:
     shown = score_history.trend(service().ledger(), metric, days=_days())
     data = _frozen(shown.points[POINT]), _frozen(shown.changes)
     drawing = _draw(data, metric, theme, shape)
-    answer = Response(drawing, mimetype="image/svg+xml", headers={"Cache-Control": "no-cache"})
-    answer.add_etag()
-    return answer.make_conditional(request)
+    return svg_answer(drawing)
 
 
 @lru_cache(maxsize=16)

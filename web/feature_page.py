@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from risk.data.statistics import as_rows
@@ -10,7 +10,7 @@ from risk.errors import RiskError, UnknownName
 from risk.ledger.queries import Part
 from web.dashboard import HEADERS
 from web.model_endpoints import distribution_of
-from web.responses import without_paths
+from web.responses import svg_answer, without_paths
 from web.service import service
 
 pages = Blueprint("features", __name__)
@@ -49,6 +49,4 @@ def chart() -> BaseResponse:
         raise UnknownName(f"unknown theme {theme[:80]!r}; available: light, dark")
     shown = distribution_of(request.args.get("name", ""))
     drawing = canvas.as_svg(of_feature(shown, canvas.THEMES[theme]))
-    answer = Response(drawing, mimetype="image/svg+xml", headers={"Cache-Control": "no-cache"})
-    answer.add_etag()
-    return answer.make_conditional(request)
+    return svg_answer(drawing)

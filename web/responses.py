@@ -150,6 +150,13 @@ def csv_file(pieces: Iterable[str], name: str) -> Response:
     return answer
 
 
+def svg_answer(drawing: bytes) -> BaseResponse:
+    """Return a drawing, which is not sent again to those who have it."""
+    answer = Response(drawing, mimetype="image/svg+xml", headers={"Cache-Control": "no-cache"})
+    answer.add_etag()
+    return answer.make_conditional(request)
+
+
 def harmless(value: Any) -> Any:
     """Prefix a text that a spreadsheet would execute with an apostrophe."""
     risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
