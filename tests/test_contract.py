@@ -122,7 +122,13 @@ def test_every_get_of_a_generated_client_works(world, document, server, tmp_path
         auth_header_name="X-API-Key",
         follow_redirects=True,  # of /diagnostics
     )
-    needed = {"id": 1, "version": 1, "metric": "f1", "identifier": FIRST_CUSTOMER}
+    needed = {
+        "id": 1,
+        "version": 1,
+        "metric": "f1",
+        "identifier": FIRST_CUSTOMER,
+        "feature": "lastmonth_activity",
+    }
     called = {}
     for path in sorted((tmp_path / "generated_client" / "api").rglob("get_*.py")):
         name = ".".join(path.relative_to(tmp_path).with_suffix("").parts)

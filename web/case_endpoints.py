@@ -54,7 +54,7 @@ def approve(path: request_models.ById) -> BaseResponse:
     is_deployment = service().ledger().cases.read(path.id)["kind"] == DEPLOYMENT
     if is_deployment and not covers(g.scope, "admin"):
         abort(problem(403, "Forbidden", "approving a deployment requires a key with scope admin"))
-    answer = Answer(CaseState.APPROVED, who(), "API", given.because, given.note.strip())
+    answer = Answer(CaseState.APPROVED, who(), "API", given.because or None, given.note.strip())
     return _give(path.id, answer)
 
 

@@ -146,7 +146,7 @@ class Approval(NoExtraFields):
 
     model_config = ConfigDict(strict=True)
 
-    because: Because | None = None
+    because: Because | Literal[""] = ""
     note: str = Field("", max_length=MAX_NOTE, pattern=r"^[^\x00]*$")
 
 

@@ -189,7 +189,8 @@ def test_a_slow_drift_is_found_although_the_model_is_refreshed(loop):
         moved = []
         for line in lines:
             name, month, year, employees, label = line.split(",")
-            drifted = float(employees) + 0.02 * week * spread + rng.normal(0, 0.1)
+            # within the range of the reference, or the first value beyond it alarms
+            drifted = min(float(employees) + 0.02 * week * spread, 97) + rng.normal(0, 0.1)
             moved.append(f"{name},{month},{year},{drifted:.3f},{label}")
         loop.clock[0] += timedelta(days=6)
         loop.day(**{f"w{week}": "\n".join([header, *moved]) + "\n"})
