@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pandas as pd
 
 from risk import store
 from risk.config import Config
-from risk.data.dialect import ENCODINGS, SEPARATORS
-from risk.data.proposal import Named, Proposal, propose
+from risk.data import dates
+from risk.data.dialect import SEPARATORS
+from risk.data.proposal import NO_TIME, Named, Proposal, propose
+from risk.data.records import ENCODING_NAMES, ENCODINGS
 from risk.errors import DataError, UsageError
 from risk.overrides import SECRETS
 
@@ -63,7 +66,7 @@ class Installation:
             "# What was found",
             "",
             f"- separated by {SEPARATORS[dialect.separator]}, decimal `{dialect.decimal}`, "
-            f"{'UTF-8' if dialect.encoding == ENCODINGS[0] else 'Windows-1252'}",
+            f"{ENCODING_NAMES[dialect.encoding]}",
             *(f"- {note}" for note in self.found.notes),
             "",
             "## To check",
@@ -89,9 +92,14 @@ class Installation:
         columns = self.found.columns
         return (
             f"target {columns['target']} (positive: {columns['positive_label']}), "
-            f"identifier {columns['identifier']}, {len(columns['numeric'])} numbers, "
-            f"{len(columns['categorical'])} categories, {len(columns['other'])} columns not used"
+            f"identifier {columns['identifier']}, {_count(columns['numeric'], 'number')}, "
+            f"{_count(columns['categorical'], 'category', 'categories')}, "
+            f"{_count(columns['other'], 'column')} not used"
         )
+
+
+def _count(names: Sequence[str], noun: str, plural: str = "") -> str:
+    return f"{len(names)} {noun if len(names) == 1 else plural or f'{noun}s'}"
 
 
 def add_options(parser: argparse.ArgumentParser, other: argparse._MutuallyExclusiveGroup) -> None:
@@ -106,6 +114,11 @@ def add_options(parser: argparse.ArgumentParser, other: argparse._MutuallyExclus
     new.add_argument("--folder", type=Path, help="where to write (default: the folder of the CSV)")
     new.add_argument("--target", help="the column to predict (default: by its name and values)")
     new.add_argument("--identifier", help="the column that identifies a row (default: likewise)")
+    new.add_argument(
+        "--event-time",
+        metavar="COLUMN",
+        help=f"the column with the time of a row, or {NO_TIME} (default: likewise)",
+    )
     new.add_argument(
         "--predictions",
         metavar="COLUMN",
@@ -125,7 +138,7 @@ def from_options(*, init: Path | None, **options: Any) -> Installation | None:
         raise UsageError("--decision requires --predictions")
     if init is not None:
         return initialise(init, **own)
-    if given := [f"--{name}" for name, value in own.items() if value]:
+    if given := [f"--{name.replace('_', '-')}" for name, value in own.items() if value]:
         raise UsageError(f"{', '.join(given)}: requires --init")
     return None
 
@@ -156,9 +169,8 @@ def initialise(
         if rows.empty:
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
-        store.write(
-            file, rows.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
-        )
+        text = rows.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
+        store.write(file, text.encode(ENCODINGS[found.dialect.encoding].removesuffix("-sig")))
     made = Installation(config_path, found, int((~is_test).sum()), int(is_test.sum()))
     store.write(folder / NOTES, made.notes())
     store.write(config_path, json.dumps(settings, indent=4) + "\n")
@@ -177,10 +189,7 @@ def _settings(folder: Path, found: Proposal) -> dict[str, Any]:
         "prod_deployment_path": "deployment",
         "columns": found.columns,
         "model": found.model,
-        "ingestion": {
-            "separator": found.dialect.separator,
-            "decimal": found.dialect.decimal,
-        },
+        "ingestion": found.ingestion,
     }
     config = Config.model_validate(settings)
     complete: dict[str, Any] = config.model_dump(mode="json", exclude={*SECRETS})
@@ -188,7 +197,7 @@ def _settings(folder: Path, found: Proposal) -> dict[str, Any]:
 
 
 def _kept_for_tests(found: Proposal) -> pd.Series[bool]:
-    """Choose labelled rows for tests: the newest fifth, or else a fifth by a hash of the key.
+    """Choose labelled rows for tests: the newest fifth, or else a fifth by a hash.
 
     None if no model is trained.
     """
@@ -198,12 +207,15 @@ def _kept_for_tests(found: Proposal) -> pd.Series[bool]:
     labels = rows[columns["target"]]
     known = labels.isin([str(columns[name]) for name in ("positive_label", "negative_label")])
     if columns["event_time"]:
-        at = pd.to_datetime(rows[columns["event_time"]], format="ISO8601", utc=True)
+        cells, written = rows[columns["event_time"]], found.ingestion["dates"]
+        cells = cells if written == dates.ISO else dates.as_iso(cells, written)
+        at = pd.to_datetime(cells, format="ISO8601", utc=True)
         place = at[known].rank(method="first", ascending=False)
         chosen = place[place <= known.sum() // TEST_SHARE].index
         is_test = pd.Series(rows.index.isin(chosen), rows.index)
     else:
-        hashes = pd.util.hash_pandas_object(rows[columns["identifier"]], index=False)
+        key = columns["identifier"] if columns["identifier"] in rows else list(rows)
+        hashes = pd.util.hash_pandas_object(rows[key], index=False)  # equal rows are in one part
         is_test = pd.Series(known.to_numpy() & (hashes.to_numpy() % TEST_SHARE == 0), rows.index)
     left = [
         labels[known & own].value_counts().reindex(labels[known].unique(), fill_value=0)
