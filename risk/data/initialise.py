@@ -18,7 +18,7 @@ from risk.data import dates
 from risk.data.dialect import SEPARATORS
 from risk.data.proposal import NO_TIME, Named, Proposal, propose
 from risk.data.records import ENCODING_NAMES, ENCODINGS
-from risk.errors import DataError, UsageError
+from risk.errors import ConfigError, DataError, UsageError
 from risk.overrides import SECRETS
 
 CONFIG, NOTES = "config.json", "config-notes.md"
@@ -84,8 +84,7 @@ class Installation:
 
     def _use(self) -> str:
         if self.found.model:
-            n_rows = self.found.model["reference_rows"]
-            return f"of which the first file with {n_rows:,} becomes the reference"
+            return "which become the reference"
         return f"{self.n_test:,} are kept as test data"
 
     def _columns(self) -> str:
@@ -161,6 +160,7 @@ def initialise(
         raise UsageError(f"{config_path} exists; --force replaces it, --folder names another place")
     found = propose(path, **names)
     settings = _settings(folder, found)
+    _require_no_others(config_path, settings)
     is_test = _kept_for_tests(found)
     inbox, tests = folder / INBOX / f"{path.stem}.csv", folder / "data" / "test" / TEST_DATA
     if inbox.resolve() == path.resolve():
@@ -194,6 +194,25 @@ def _settings(folder: Path, found: Proposal) -> dict[str, Any]:
     config = Config.model_validate(settings)
     complete: dict[str, Any] = config.model_dump(mode="json", exclude={*SECRETS})
     return complete
+
+
+def _require_no_others(config_path: Path, settings: dict[str, Any]) -> None:
+    """Refuse other columns where rows and releases were made with those of before."""
+    new = Config.model_validate(settings | {"root": config_path.parent})
+    made = [new.ingested_folder, new.deployment_folder, new.root / "db"]
+    if not any(path.exists() for path in made) or not config_path.exists():
+        return
+    try:
+        before = Config.load(config_path)
+        is_same = (before.columns, before.model) == (new.columns, new.model)
+    except ConfigError:
+        is_same = False
+    if not is_same:
+        names = " ".join(str(path.relative_to(new.root)) for path in made if path.exists())
+        raise UsageError(
+            f"{new.root} has rows and releases with other columns; name another --folder, or "
+            f"remove them first: cd {new.root} && rm -r {names}"
+        )
 
 
 def _kept_for_tests(found: Proposal) -> pd.Series[bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +66,7 @@ def propose(path: Path, **names: str | None) -> Proposal:
     _require_columns(named, path.name, found.names)
     found.notes += [f"left out above the header: {line}" for line in dialect.above]
     elsewhere = [name for name in (named.predictions, named.decision) if name]
-    label = named.target or target.choose(found, besides=elsewhere)
+    label = named.target or target.choose(found, besides=elsewhere, decision=named.decision)
     negative, positive = target.labels(found, label if label in text else named.decision)
     known = _identifier(found, label, named.identifier)
     taken = {label, known, *elsewhere}
@@ -107,8 +108,11 @@ def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
         is_later = option == "target" and named.predictions  # labels may come in other files
         is_none = option == "event_time" and name == NO_TIME
         if name is not None and name not in names and not is_later and not is_none:
+            like = {other.casefold(): other for other in names}
+            close = get_close_matches(name.casefold(), [*like], n=1)
+            hint = f"did you mean {like[close[0]]!r}?" if close else f"it has {', '.join(names)}"
             shown = option.replace("_", "-")
-            raise DataError(f"--{shown}: {file} has no column {name!r}; it has {list(names)}")
+            raise DataError(f"--{shown}: {file} has no column {name!r}; {hint}")
 
 
 def _event_time(found: Findings, times: Sequence[str], named: str | None) -> tuple[str | None, str]:

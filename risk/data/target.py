@@ -55,10 +55,16 @@ def as_numbers(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
     return pd.to_numeric(with_points(cells, decimal), errors="coerce")
 
 
-def choose(found: Findings, *, besides: Sequence[str] = ()) -> str:
-    """Choose a column of two values; by its name, or else the last one."""
+def choose(found: Findings, *, besides: Sequence[str] = (), decision: str | None = None) -> str:
+    """Choose a column of two values; by its name, or else the last one.
+
+    A column of decisions of a model has the values of the target.
+    """
     names = [name for name in found.names if name not in besides]
     binary = [name for name in names if found.cells(name).nunique() == 2]
+    if decision:
+        decided = {*found.cells(decision)}
+        binary = [name for name in binary if {*found.cells(name)} == decided]
     if not binary:
         later = "; name that of later labels with --target" if besides else ""
         raise DataError(f"no column has exactly two values, so none can be the target{later}")
@@ -73,10 +79,9 @@ def choose(found: Findings, *, besides: Sequence[str] = ()) -> str:
     why = "the last column of two values" if others else "the only column of two values"
     found.notes.append(f"target: {chosen}, {'by its name' if named else why}")
     is_obvious = named and (min(named)[0] < OBVIOUS or len({name for _, name in named}) == 1)
-    if others and not is_obvious:
-        found.doubts.append(
-            f"the target is a guess: {chosen}; other columns of two values: {others} (use --target)"
-        )
+    if not is_obvious:
+        rest = f"other columns of two values: {others}" if others else "no other has two values"
+        found.doubts.append(f"the target is a guess: {chosen}; {rest} (use --target)")
     return chosen
 
 

@@ -115,6 +115,18 @@ def test_existing_settings_are_not_overwritten_unless_asked_to(export):
     assert Config.load(export.parent / CONFIG).columns.target == "churn"
 
 
+def test_other_columns_need_a_folder_without_rows_and_releases(export):
+    """A run could not go on with them; which folders to remove is said."""
+    config = Config.load(initialise(export).config_path)
+    with Ledger.open(config) as ledger:
+        ingestion.run(config, ledger)
+
+    initialise(export, force=True)
+    with pytest.raises(UsageError, match="remove them first: cd .* && rm -r data/ingested db"):
+        initialise(export, force=True, target="Vertrag")
+    assert Config.load(config.root / CONFIG).columns.target == "churn"
+
+
 def test_the_newest_rows_are_kept_for_tests_where_rows_have_a_time(tmp_path):
     """As a model is judged on what came after its training."""
     days = pd.date_range("2026-01-01", periods=100).strftime("%Y-%m-%d")

@@ -231,7 +231,8 @@ def test_missing_values_are_recognised(propose):
     ("columns", "options", "complaint"),
     [
         (table(Churn=[str(n % 3) for n in range(N)]), {"target": "Churn"}, "Churn is not binary"),
-        (table(), {"target": "gone"}, "--target: customers.csv has no column 'gone'"),
+        (table(), {"target": "gone"}, "--target: customers.csv has no column 'gone'; it has cust"),
+        (table(), {"target": "churn"}, "has no column 'churn'; did you mean 'Churn'?"),
         (table(), {"identifier": "gone"}, "--identifier: customers.csv has no column 'gone'"),
         ({"id": ["a", "b"], "churn": ["0", "1"]}, {}, "no column can serve as a feature"),
         ({"id": ["a", "b", "c"], "spend": ["1", "2", "3"]}, {}, "no column has exactly two values"),
