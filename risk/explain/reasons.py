@@ -214,6 +214,9 @@ def _of_gate(decision: Row, facts: Row) -> list[str]:
         name = plain_words.metric(comparison["metric"])
         return [f"The first model goes live unproven: {name} {score} on {rows} of test data."]
     said = f"{OF_VERDICTS[VerdictCode(code)]}: {compared(comparison)}"
+    if code == VerdictCode.WORSE:
+        values = (comparison[model]["value"] for model in ("challenger", "champion"))
+        said = said.replace("worse", plain_words.worse(*values, decimals=3), 1)
     if code in WORSE:
         return [f"{said}."]
     person = _of_person(decision, facts)

@@ -103,7 +103,7 @@ def of_decision(decision: Row) -> list[Wordings]:
             done = f"The live release stays: the challenger was {held['state']}."
         case _ if verdict:
             scores = f" ({_scores(comparison)})" if comparison else ""
-            done = f"{OF_VERDICTS.get(VerdictCode(verdict), STAYS)}{scores}."
+            done = f"{_of_verdict(VerdictCode(verdict), comparison)}{scores}."
         case _ if code == ReasonCode.NO_INCIDENT:
             return [("No incident; the live release stays.",)]
         case _:
@@ -167,6 +167,14 @@ def _deployed(decision: Row, comparison: Row | None) -> str:
         return f"{live}, the first model: {score} on {counted(comparison['n'], 'test row')}."
     proven = "" if comparison["proven"] else ", unproven"
     return f"{live}{proven}: {_scores(comparison)}."
+
+
+def _of_verdict(verdict: VerdictCode, comparison: Row | None) -> str:
+    said = OF_VERDICTS.get(verdict, STAYS)
+    if verdict != VerdictCode.WORSE or not comparison:
+        return said
+    values = (comparison[model]["value"] for model in ("challenger", "champion"))
+    return said.replace("worse", plain_words.worse(*values))
 
 
 def _scores(comparison: Row) -> str:
