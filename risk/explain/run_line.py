@@ -10,7 +10,7 @@ from typing import Any
 from risk import cli
 from risk.data.intake import Intake
 from risk.decisions.codes import QUIET, Action, ReasonCode, VerdictCode
-from risk.explain import plain_words, reasons, score_change, sentences, verdicts
+from risk.explain import gate_words, plain_words, reasons, score_change, sentences, verdicts
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, parsed
 from risk.monitoring.assessment import Assessment
@@ -173,8 +173,7 @@ def _of_verdict(verdict: VerdictCode, comparison: Row | None) -> str:
     said = OF_VERDICTS.get(verdict, STAYS)
     if verdict != VerdictCode.WORSE or not comparison:
         return said
-    values = (comparison[model]["value"] for model in ("challenger", "champion"))
-    return said.replace("worse", plain_words.worse(*values))
+    return said.replace("worse", gate_words.worse(comparison, decimals=4))
 
 
 def _scores(comparison: Row) -> str:

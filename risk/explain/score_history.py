@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.explain.snapshot import KINDS, Row
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
+from risk.monitoring.reference import LABELLED
 from risk.stats.scores import BIGGER_IS_BETTER
 
 
@@ -57,12 +59,14 @@ def trend(ledger: Ledger, metric: str, *, days: int | None = None) -> Trend:
 
 def _alarm_lines(ledger: Ledger, changes: Sequence[Row]) -> dict[int, float]:
     """Return the newest alarm line of each release, found in the runs in which it was live."""
-    found = ledger.findings.with_fact("alarm_line")
-    lines = {}
-    for run_id, facts in zip(found["run_id"], found["facts"], strict=True):
-        earlier = [change for change in changes if (change["run_id"] or 0) < run_id]
-        if earlier:
-            lines[int(earlier[-1]["version"])] = float(json.loads(facts)["alarm_line"])
+    found = ledger.findings.with_fact("alarm_line", feature=LABELLED)
+    runs, lines = found["run_id"].tolist(), {}
+    ends = [*(change["run_id"] or 0 for change in changes), math.inf][1:]
+    for change, end in zip(changes, ends, strict=True):
+        place = bisect_right(runs, end)  # the run that replaced it had begun with it
+        if place and runs[place - 1] > (change["run_id"] or 0):
+            line = json.loads(found["facts"].iloc[place - 1])["alarm_line"]
+            lines[int(change["version"])] = float(line)
     return lines
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ENDS = {MEASURED: "measured ●\non labelled rows", ESTIMATED: "estimated - -\nwithout labels"}
 MIN_POINTS = 2
+MAX_MARKED = 120  # points, more of which would be one thick line
 GAP = 3  # times the usual time between points, so that weekends of daily scores are none
 LABELS_APART, MARKS_APART, HEIGHT_OF_MARKS = 0.36, 0.66, 0.2  # inches
 ROWS_OF_MARKS = 3
@@ -71,10 +72,11 @@ def _of_kind(points: pd.DataFrame, kind: str) -> pd.DataFrame:
 def _draw_runs(axes: Axes, points: pd.DataFrame, colour: str, *, line: str) -> None:
     if points.empty:
         return
+    is_crowded = len(points) > MAX_MARKED
     for piece in _pieces(points):
         at, (value, lower, upper) = piece["at"], _numbers(piece, "value", "lower", "upper")
         axes.fill_between(at, lower, upper, color=colour, alpha=0.16, linewidth=0)
-        marker = "o" if line == "-" or len(piece) == 1 else "None"
+        marker = "o" if (line == "-" and not is_crowded) or len(piece) == 1 else "None"
         axes.plot(at, value, line, color=colour, linewidth=1.8, marker=marker, markersize=3.2)
 
 
@@ -182,6 +184,6 @@ def _explanation(points: pd.DataFrame) -> str:
         if len(n := _of_kind(points, kind)["n"])
     ]
     has_line = _has_alarm_line(_of_kind(points, MEASURED))
-    line = " Dotted: an alarm needs a score beyond it." if has_line else ""
+    line = "\nDotted: an alarm needs a score beyond it." if has_line else ""
     tested = "" if _of_kind(points, PROMISED).empty else " Diamonds: before it went live."
     return f"Rows per point: {'; '.join(parts)}.\nBands: confidence intervals.{tested}{line}"

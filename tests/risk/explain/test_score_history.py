@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 from risk.explain import score_history
 from risk.ledger.ledger import Ledger
+from risk.monitoring.reference import LABELLED
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 SCORE = {"metric": "f1", "model_sha256": "0" * 64, "value": 0.5, "lower": 0.4, "upper": 0.6, "n": 9}
@@ -38,6 +39,7 @@ def test_a_score_is_of_the_release_that_predicted_and_has_its_alarm_line(world):
     """Labels come late: they are about a release that may no longer be live."""
     moments = iter(FIRST + timedelta(hours=number) for number in range(100))
     facts = {"check_name": "model_drift", "method": "e_detector", "drift_detected": False, "n": 9}
+    facts |= {"feature": LABELLED}
     with Ledger.open(world.config, clock=lambda: next(moments)) as ledger:
         for version, line in ((1, 0.55), (2, 0.65)):
             ledger.runs.start()
