@@ -42,7 +42,7 @@ class Report(cli.Result):
     files: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"wrote {', '.join(self.files) or 'nothing'}"
+        return f"wrote {', '.join(self.files)}" if self.files else "no file to write"
 
 
 def draw(config: Config, ledger: Ledger) -> Report:

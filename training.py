@@ -69,7 +69,8 @@ class Challenger(cli.Result):
         pooled = "".join(f"; {n:,} rare levels of {name} pooled" for name, n in self.pooled.items())
         return (
             f"{MADE[self.manifest.made_by].format(self.manifest.estimator)} on "
-            f"{self.manifest.rows_trained:,} rows ({self.manifest.rows_chosen}): "
+            f"{self.manifest.rows_trained:,} rows ({self.manifest.rows_chosen})"
+            f"{', probabilities calibrated' if self.manifest.is_calibrated else ''}: "
             f"F1 {self.manifest.held_out_scores['f1']} in cross-validation, "
             f"threshold {self.manifest.threshold:.2f} ({self.manifest.threshold_reason}){pooled}"
         )
@@ -157,6 +158,7 @@ def _write(
         random_seed=config.random_seed,
         threshold=fitted.threshold.value,
         threshold_reason=fitted.threshold.reason,
+        is_calibrated=fitted.is_calibrated,
         rows_trained=len(chosen.rows),
         rows_held_out=len(split.held_out),
         rows_left_out=split.rows_left_out,

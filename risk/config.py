@@ -69,7 +69,7 @@ class Section(BaseModel):
 
 
 class Ingestion(Section):
-    """When a file counts as complete, its maximum size, and how cells and decimals are written."""
+    """When a file counts as complete, its maximum size, and how its cells are written."""
 
     settle_seconds: float = Field(2.0, ge=0, le=3600)
     """A file counts as complete if it has not changed for this long; ten times as long if its last
@@ -79,15 +79,28 @@ class Ingestion(Section):
     """A larger file is skipped."""
     max_line_characters: int = Field(1_000_000, gt=0)
     """A file with a longer line is refused."""
+    encoding: Literal["utf-8", "cp1252"] = "utf-8"
+    """Encoding of a file; cp1252 is that of Windows in Western Europe."""
     separator: Literal[",", ";", "\t", "|"] = ","
     """Character between the cells of a file."""
     decimal: Literal[".", ","] = "."
     """Decimal mark of the numbers in a file."""
+    dates: Literal["ISO 8601", "day first", "month first"] = "ISO 8601"
+    """How the times of `columns.event_time` are written: 2026-12-31, 31.12.2026 or 12/31/2026, with
+    or without a time of day. ISO 8601 is always read.
+    """
+    number_rows: bool = False
+    """Number the rows of a file without the column `columns.identifier`: `may-2` is line 2 of
+    may.csv. Labels cannot come later, and a row that comes again in another file is counted twice.
+    """
 
     @property
     def plain(self) -> Self:
-        """The same for text this program wrote: commas between cells, points in numbers."""
-        return self.model_copy(update={"separator": ",", "decimal": "."})
+        """The same for text this program wrote: a UTF-8 file of commas, points and ISO 8601."""
+        names = ("encoding", "separator", "decimal", "dates", "number_rows")
+        return self.model_copy(
+            update={name: Ingestion.model_fields[name].default for name in names}
+        )
 
 
 class Source(Section):
@@ -181,7 +194,7 @@ class Columns(Section):
     categorical: tuple[ColumnName, ...] = Field((), examples=[["country", "contract"]])
     """Features that are texts or codes."""
     event_time: ColumnName | None = Field(None, examples=["recorded_at"])
-    """Column with the time of a row (ISO 8601), which late labels are matched by."""
+    """Column with the time of a row, which late labels are matched by; see `ingestion.dates`."""
     other: tuple[ColumnName, ...] = Field((), examples=[["comment"]])
     """Columns that every file has and that are stored but not used by the model."""
     probability: ColumnName | None = Field(None, examples=["churn_probability"])

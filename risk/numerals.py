@@ -12,6 +12,10 @@ import pandas as pd
 from risk.config import Columns
 
 DECIMALS = {".": "point", ",": "comma"}
+UNIT = r"(?:[€$£¥%]|EUR|USD|GBP|CHF)"
+SPACES = "[ \u00a0\u202f'’]"  # between thousands; the middle two are spaces at which no line breaks
+MARKED = rf"{SPACES}|{UNIT}"
+WITH_UNIT = rf"(?P<before>{UNIT}?){SPACES}*(?P<number>[+-]?[\d.,]+){SPACES}*(?P<behind>{UNIT}?)"
 CELLS_AT_ONCE = 100_000  # as objects they take 60 bytes each
 MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
 MAX_EXACT = 2.0**53  # from here on, different whole numbers become equal
@@ -20,8 +24,12 @@ MAX_EXACT = 2.0**53  # from here on, different whole numbers become equal
 def with_points(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
     """Return numbers with decimal points and without marks between thousands.
 
-    These are read only where they can be nothing else: 1.512,07 or 1.234.567, but not 1.512.
+    These are read only where they can be nothing else: 1.512,07 or 1.234.567, but not 1.512. A
+    unit is left out if most cells with a number have it.
     """
+    if (marked := cells.str.contains(MARKED)).any():
+        cells = cells.where(~marked, _without_spaces(cells))
+        cells = _without_unit(cells)
     thousands = "," if decimal == "." else "."
     marked = cells.str.contains(thousands, regex=False)
     if not marked.any():  # nearly always, so that it is not to cost much
@@ -30,6 +38,21 @@ def with_points(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
     is_grouped = cells.str.fullmatch(rf"{group}+\{decimal}\d+|{group}{{2,}}")
     plain = cells.where(~is_grouped, cells.str.replace(thousands, "", regex=False))
     return plain.mask(marked & ~is_grouped, "?").str.replace(decimal, ".", regex=False)
+
+
+def _without_spaces(cells: pd.Series[Any]) -> pd.Series[Any]:
+    """Leave out the spaces or apostrophes between thousands."""
+    return cells.str.replace(rf"(?<=\d)(?<!\d{{4}}){SPACES}(?=\d{{3}}(?!\d))", "", regex=True)
+
+
+def _without_unit(cells: pd.Series[Any]) -> pd.Series[Any]:
+    """Leave out the unit of a column, but none of a few cells, which say something else."""
+    parts = cells.str.extract(rf"^{WITH_UNIT}$")
+    units = (parts["before"] + parts["behind"])[parts["number"].notna()]
+    if units.empty:
+        return cells
+    usual = units.value_counts().index[0]
+    return cells.mask(parts["before"] + parts["behind"] == usual, parts["number"])
 
 
 def plain(records: pd.DataFrame, columns: Columns) -> dict[str, pd.Series[Any]]:

@@ -284,10 +284,12 @@ def csv_line(cells: Sequence[Any], *, separator: str = ",") -> str:
     return text.getvalue().removesuffix(LINE_END) + "\n"
 
 
-def quarantine_rows(folder: Path, records: Records, reasons: Reasons, separator: str) -> None:
+def quarantine_rows(
+    folder: Path, records: Records, reasons: Reasons, *, separator: str, encoding: str
+) -> None:
     """Write the refused records of a drop unchanged, header first, and the reasons."""
     text = "".join(csv_line(record, separator=separator) for record in records)
-    quarantine_file(folder, io.BytesIO(text.encode()), reasons)
+    quarantine_file(folder, io.BytesIO(text.encode(encoding)), reasons)
 
 
 def quarantine_file(folder: Path, file: IO[bytes], reasons: Reasons) -> None:

@@ -354,8 +354,8 @@ def test_a_drop_that_changes_while_it_is_read_leaves_nothing_behind(world, ledge
     world.drop("b.csv", HEADER + "c,1,2,3,0\n")
     read = drops.read
 
-    def read_and_touch(file, *arguments):
-        yield from read(file, *arguments)
+    def read_and_touch(file, *arguments, **options):
+        yield from read(file, *arguments, **options)
         os.utime(changing)
 
     monkeypatch.setattr(drops, "read", read_and_touch)

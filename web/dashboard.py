@@ -36,7 +36,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
     "script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 }
-POINT = ["at", "kind", "value", "lower", "upper", "n"]
+POINT = ["at", "kind", "value", "lower", "upper", "n", "version", "alarm_line"]
 RANGES = {"7": "7 days", "30": "30 days", "": "all"}
 MAX_INCIDENTS, MAX_RESOLVED, MAX_POINTS = 50, 20, 60
 pages.record_once(lambda state: state.app.jinja_env.filters.update(FILTERS))

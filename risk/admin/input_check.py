@@ -89,10 +89,10 @@ class _Found:
         self.n_files += 1
         try:
             with drops.opened(drop) as file:
-                header = drops.header_of(file, config.ingestion)
+                header = drops.header_of(file, config.columns, config.ingestion)
                 has_rows = not late_labels.has_only_labels(header, config.columns)
                 columns = config.columns if has_rows else config.columns.of_labels(header)
-                for piece in drops.read(file, columns, config.ingestion):
+                for piece in drops.read(file, columns, config.ingestion, name=drop.name):
                     self._add(piece, drop.name)
                     if has_rows:
                         self.rows.append(piece.rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -96,32 +96,32 @@ class Sorted:
         return int(self.fresh[ROW_HASH].iloc[-1])
 
 
+@dataclass
 class Reader:
     """Reads one drop and compares it with the ledger; writes nothing.
 
     `requeued` is the ingestion whose quarantined rows are read again; `ahead` are the problems of
     rows of an SQL source, by position, whose marks are in the future, None for a file; `settings`
-    say how its text is written.
+    say how its text is written, and `name` is that of its file.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        ledger: Ledger,
-        *,
-        requeued: int | None = None,
-        ahead: Mapping[int, Problem] | None = None,
-        settings: Ingestion,
-    ) -> None:
-        self.config, self.ledger, self.requeued = config, ledger, requeued
-        self.ingestion_id = ledger.ingestions.last_id() + 1
-        self.ahead, self.settings, self.is_file = ahead or {}, settings, ahead is None
-        self.contents = Contents()
-        self.seen: set[int] = set()
+    config: Config
+    ledger: Ledger
+    _: KW_ONLY
+    settings: Ingestion
+    name: str | None = None
+    requeued: int | None = None
+    ahead: Mapping[int, Problem] | None = None
+    contents: Contents = field(default_factory=Contents)
+    seen: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.ingestion_id = self.ledger.ingestions.last_id() + 1
 
     def read(self, file: Bytes, *, known: Known, keep: Keep) -> Contents:
         """Read a drop of labels, or of rows; `keep` is called with rows not `known` by hash."""
-        header, is_unfinished = drops.header_of(file, self.settings), drops.is_unfinished(file)
+        header = drops.header_of(file, self.config.columns, self.settings)
+        is_unfinished = drops.is_unfinished(file)
         if late_labels.has_only_labels(header, self.config.columns):
             columns = self.config.columns.of_labels(header)
             self.contents.kind = "labels"
@@ -132,7 +132,8 @@ class Reader:
             return self.contents
         holds_early = self.ledger.labels.count_early() > 0
         beginnings = self._beginnings(file)
-        for whole in drops.read(file, self.config.columns, self.settings, self.is_file):
+        how: dict[str, Any] = {"footers": self.ahead is None, "name": self.name}
+        for whole in drops.read(file, self.config.columns, self.settings, **how):
             piece = self._without_ahead(whole)
             found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
             beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}
@@ -142,12 +143,13 @@ class Reader:
 
     def _without_ahead(self, piece: Piece) -> Piece:
         """Refuse the rows of a source whose marks are in the future."""
+        ahead = self.ahead or {}
         positions = [self.contents.n_read + int(place) for place in piece.rows.index]
-        late = [i for i, position in enumerate(positions) if position in self.ahead]
+        late = [i for i, position in enumerate(positions) if position in ahead]
         if not late:
             return piece
-        rest = [i for i, position in enumerate(positions) if position not in self.ahead]
-        found = [self.ahead[positions[i]]._replace(line=piece.lines[i]) for i in late]
+        rest = [i for i, position in enumerate(positions) if position not in ahead]
+        found = [ahead[positions[i]]._replace(line=piece.lines[i]) for i in late]
         return replace(
             piece,
             rows=piece.rows.iloc[rest],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +14,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from risk.data.records import ENCODINGS, MAX_ABOVE
 from risk.errors import DataError
+from risk.numerals import SPACES, UNIT
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-ENCODINGS = ("utf-8-sig", "cp1252")
-COMMA_NUMBER = r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?"
+COMMA_NUMBER = rf"[+-]?(\d{{1,3}}((\.|{SPACES})\d{{3}})+|\d+)(,\d+)?{SPACES}*{UNIT}?"
+NO_TEXT = {
+    b"PK\x03\x04": "a packed file or a spreadsheet",
+    b"\x1f\x8b": "a packed file",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"PAR1": "a Parquet file",
+    codecs.BOM_UTF16_LE: "UTF-16 text",
+    codecs.BOM_UTF16_BE: "UTF-16 text",
+}
 
 
 @dataclass(frozen=True)
@@ -25,44 +37,84 @@ class Dialect:
     encoding: str
     separator: str
     decimal: str
+    above: tuple[str, ...] = ()  # the lines above the header
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings that say so, of those of ingestion."""
+        names = ("encoding", "separator", "decimal")
+        return {name: getattr(self, name) for name in names}
 
 
 def read(path: Path) -> tuple[Dialect, pd.DataFrame]:
-    """Read a CSV file as text, with the encoding and the separator it seems to have."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    for encoding in ENCODINGS:
-        try:
-            text = content.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise DataError(f"{path.name}: neither UTF-8 nor Windows-1252 text; save it as UTF-8")
+    """Read a CSV file as text, with the encoding, separator and header it seems to have."""
+    encoding, text = _decoded(path)
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) < 2:
         raise DataError(f"{path.name}: no rows below the header")
     separator = max(SEPARATORS, key=lambda mark: _regularity(lines[:100], mark))
+    n_above = _n_above(lines[:100], separator)
     try:
         rows = pd.read_csv(
-            io.StringIO(text), sep=separator, dtype="str", keep_default_na=False, engine="c"
+            io.StringIO(text[text.index(lines[n_above]) :]),
+            sep=separator,
+            dtype="str",
+            keep_default_na=False,
+            engine="c",
         )
     except (pd.errors.ParserError, ValueError) as error:
-        raise DataError(f"{path.name}: not a regular CSV file: {error}") from None
+        told = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        raise DataError(f"{path.name}: not a regular CSV file: {told}") from None
+    if not isinstance(rows.index, pd.RangeIndex):
+        raise DataError(f"{path.name}: the rows have more cells than the header has names")
     rows.columns = [str(name).strip() for name in rows.columns]
     rows = rows.fillna("").apply(lambda cells: cells.str.strip())
     is_left_over = [name.startswith("Unnamed:") and rows[name].eq("").all() for name in rows]
     rows = rows.loc[:, [not left_over for left_over in is_left_over]]
     decimal = "," if separator != "," and _has_decimal_commas(rows) else "."
-    return Dialect(encoding, separator, decimal), rows
+    return Dialect(encoding, separator, decimal, tuple(lines[:n_above])), rows
+
+
+def _decoded(path: Path) -> tuple[str, str]:
+    """Return the encoding of a file, and its text."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    if what := next((what for start, what in NO_TEXT.items() if content.startswith(start)), None):
+        raise DataError(f"{path.name} is {what}; save it as a CSV file in UTF-8")
+    for encoding, codec in ENCODINGS.items():
+        try:
+            return encoding, content.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    raise DataError(f"{path.name}: neither UTF-8 nor Windows-1252 text; save it as UTF-8")
 
 
 def _regularity(lines: Sequence[str], separator: str) -> tuple[bool, int]:
     """Prefer the separator that gives every line the same number of fields, and many."""
     counts = [len(record) for record in csv.reader(lines, delimiter=separator) if record]
-    return len(set(counts)) == 1 and counts[0] > 1, min(counts)
+    below = counts[MAX_ABOVE:] if len(counts) > 2 * MAX_ABOVE else counts
+    return len(set(below)) == 1 and below[0] > 1, min(below)
+
+
+def _n_above(lines: Sequence[str], separator: str) -> int:
+    """Return how many lines are above the header: titles, `sep=;`, or a first row of short names.
+
+    The header has a name for each cell of the lines below it, and none that is a number.
+    """
+    records = [[cell.strip() for cell in line] for line in csv.reader(lines, delimiter=separator)]
+    usual = Counter(map(len, records[len(records) // 2 :])).most_common(1)[0][0]
+    for n_above, record in enumerate(records[: MAX_ABOVE + 1]):
+        names = [cell for cell in record if cell]
+        is_number = [bool(re.fullmatch(r"[\d.,:-]+", name)) for name in names]
+        if len(record) == len({*names}) == usual and not any(is_number):
+            return n_above
+        is_title = len(record) != usual or len(names) <= usual / 2
+        lacks_the_first = len(names) == usual - 1 and not record[0]
+        if not is_title and not lacks_the_first:
+            break
+    return 0
 
 
 def _has_decimal_commas(rows: pd.DataFrame) -> bool:

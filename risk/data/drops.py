@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,8 @@ from pathlib import Path
 import pandas as pd
 
 from risk.config import Columns, Config, Ingestion
+from risk.data import dates, records
+from risk.data.records import Numbered
 from risk.errors import BusyError, DataError
 from risk.schema import (
     Problem,
@@ -128,39 +129,44 @@ def sha256(file: Bytes) -> str:
     return digest
 
 
-def header_of(file: Bytes, settings: Ingestion) -> list[str]:
+def header_of(file: Bytes, columns: Columns, settings: Ingestion) -> list[str]:
     """Return the column names of an open file, empty if it has no header; rewind it."""
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    text = records.decoded(file, settings)
     try:
-        _, header = next(_records(text, settings), (0, []))
+        header, _ = records.of(text, columns, settings)
     except (UnicodeDecodeError, csv.Error, DataError):
         header = []
     text.detach()
     file.seek(0)
-    return [name.strip() for name in header]
+    return header
 
 
 def read(
-    file: Bytes, columns: Columns, settings: Ingestion, footers: bool = True
+    file: Bytes,
+    columns: Columns,
+    settings: Ingestion,
+    *,
+    footers: bool = True,
+    name: str | None = None,
 ) -> Iterator[Piece]:
     """Yield the records in pieces; raise DataError if the whole file cannot be read.
 
-    With `footers` totals below the rows are refused.
+    With `footers` totals below the rows are refused; with `name` rows without identifier may be
+    named by the file and their line.
     """
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    text = records.decoded(file, settings)
     try:
-        records = _records(text, settings)
-        _, header = next(records, (0, []))
+        header, rest = records.of(text, columns, settings)
         if not header:
             raise DataError("the file is empty: it has no header line")
-        header = [name.strip() for name in header]
+        if name and settings.number_rows and columns.identifier not in header:
+            header, rest = [columns.identifier, *header], records.numbered(rest, Path(name).stem)
         check_header(header, columns)
-        for piece, is_last in _pieces(records, header, columns, settings.decimal):
+        for piece, is_last in _pieces(rest, header, columns, settings):
             whole = _without_footers(piece, columns) if is_last and footers else piece
             yield replace(whole, is_last=is_last)
     except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise DataError(f"not UTF-8 text: byte 0x{byte:02x} cannot be decoded") from None
+        raise DataError(records.not_text(error, settings)) from None
     except csv.Error as error:
         raise DataError(f"not CSV: {error}") from None
     finally:
@@ -174,7 +180,7 @@ def read_whole(config: Config, path: Path) -> pd.DataFrame:
     try:
         signature = Signature.of(path.lstat())
         with opened(Drop(path, name, signature)) as file:
-            pieces = list(read(file, config.columns, config.ingestion))
+            pieces = list(read(file, config.columns, config.ingestion, name=name))
     except FileNotFoundError:
         raise DataError(f"{name}: there is no such file") from None
     except Changed as change:
@@ -193,38 +199,20 @@ def read_whole(config: Config, path: Path) -> pd.DataFrame:
     return pd.concat([piece.rows for piece in pieces], ignore_index=True)
 
 
-def _records(text: io.TextIOWrapper, settings: Ingestion) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the number of its first line; blank lines are skipped."""
-    lines = _lines(text, settings.max_line_characters)
-    reader = csv.reader(lines, delimiter=settings.separator, strict=True)
-    line = 1
-    for record in reader:
-        if record:
-            yield line, record
-        line = reader.line_num + 1
-
-
-def _lines(text: io.TextIOWrapper, limit: int) -> Iterator[str]:
-    while line := text.readline(limit + 1):
-        if len(line) > limit:
-            raise DataError(f"a line is longer than max_line_characters = {limit}")
-        yield line
-
-
 def _pieces(
-    records: Iterator[tuple[int, list[str]]], header: list[str], columns: Columns, decimal: str
+    rest: Iterator[Numbered], header: list[str], columns: Columns, settings: Ingestion
 ) -> Iterator[tuple[Piece, bool]]:
     """Yield the pieces, and of each whether it is the last one."""
     size = max(min(ROWS_PER_PIECE, CELLS_PER_PIECE // len(header)), 1)
-    some = list(islice(records, size))
+    some = list(islice(rest, size))
     while some:
-        following = list(islice(records, size))
-        yield _piece(some, header, columns, decimal), not following
+        following = list(islice(rest, size))
+        yield _piece(some, header, columns, settings), not following
         some = following
 
 
 def _piece(
-    some: Sequence[tuple[int, list[str]]], header: list[str], columns: Columns, decimal: str
+    some: Sequence[Numbered], header: list[str], columns: Columns, settings: Ingestion
 ) -> Piece:
     lines, cells = [line for line, _ in some], [record for _, record in some]
     n_named = len(header)
@@ -234,8 +222,10 @@ def _piece(
     complete = list(compress(cells, is_complete))
     complete_lines = list(compress(lines, is_complete))
     used = [i for i, name in enumerate(header) if name in columns.all]
-    table = {header[i]: [record[i] for record in complete] for i in used}
-    checked = check(pd.DataFrame(table, dtype="str"), complete_lines, columns, decimal)
+    table = pd.DataFrame({header[i]: [record[i] for record in complete] for i in used}, dtype="str")
+    if settings.dates != dates.ISO and columns.event_time in table:
+        table[columns.event_time] = dates.as_iso(table[columns.event_time], settings.dates)
+    checked = check(table, complete_lines, columns, settings.decimal)
     valid = checked.rows.index.tolist()
     ragged = [
         Problem(line, "", f"{len(record)} fields, the header has {len(header)}", shorten(record[0]))

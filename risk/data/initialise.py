@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import pandas as pd
 
 from risk import store
 from risk.config import Config
-from risk.data.dialect import ENCODINGS, SEPARATORS
-from risk.data.proposal import Named, Proposal, propose
-from risk.errors import DataError, UsageError
+from risk.data import dates
+from risk.data.dialect import SEPARATORS
+from risk.data.proposal import NO_TIME, Named, Proposal, propose
+from risk.data.records import ENCODING_NAMES, ENCODINGS
+from risk.errors import ConfigError, DataError, UsageError
 from risk.overrides import SECRETS
 
 CONFIG, NOTES = "config.json", "config-notes.md"
@@ -63,7 +66,7 @@ class Installation:
             "# What was found",
             "",
             f"- separated by {SEPARATORS[dialect.separator]}, decimal `{dialect.decimal}`, "
-            f"{'UTF-8' if dialect.encoding == ENCODINGS[0] else 'Windows-1252'}",
+            f"{ENCODING_NAMES[dialect.encoding]}",
             *(f"- {note}" for note in self.found.notes),
             "",
             "## To check",
@@ -81,17 +84,21 @@ class Installation:
 
     def _use(self) -> str:
         if self.found.model:
-            n_rows = self.found.model["reference_rows"]
-            return f"of which the first file with {n_rows:,} becomes the reference"
+            return "which become the reference"
         return f"{self.n_test:,} are kept as test data"
 
     def _columns(self) -> str:
         columns = self.found.columns
         return (
             f"target {columns['target']} (positive: {columns['positive_label']}), "
-            f"identifier {columns['identifier']}, {len(columns['numeric'])} numbers, "
-            f"{len(columns['categorical'])} categories, {len(columns['other'])} columns not used"
+            f"identifier {columns['identifier']}, {_count(columns['numeric'], 'number')}, "
+            f"{_count(columns['categorical'], 'category', 'categories')}, "
+            f"{_count(columns['other'], 'column')} not used"
         )
+
+
+def _count(names: Sequence[str], noun: str, plural: str = "") -> str:
+    return f"{len(names)} {noun if len(names) == 1 else plural or f'{noun}s'}"
 
 
 def add_options(parser: argparse.ArgumentParser, other: argparse._MutuallyExclusiveGroup) -> None:
@@ -106,6 +113,11 @@ def add_options(parser: argparse.ArgumentParser, other: argparse._MutuallyExclus
     new.add_argument("--folder", type=Path, help="where to write (default: the folder of the CSV)")
     new.add_argument("--target", help="the column to predict (default: by its name and values)")
     new.add_argument("--identifier", help="the column that identifies a row (default: likewise)")
+    new.add_argument(
+        "--event-time",
+        metavar="COLUMN",
+        help=f"the column with the time of a row, or {NO_TIME} (default: likewise)",
+    )
     new.add_argument(
         "--predictions",
         metavar="COLUMN",
@@ -125,7 +137,7 @@ def from_options(*, init: Path | None, **options: Any) -> Installation | None:
         raise UsageError("--decision requires --predictions")
     if init is not None:
         return initialise(init, **own)
-    if given := [f"--{name}" for name, value in own.items() if value]:
+    if given := [f"--{name.replace('_', '-')}" for name, value in own.items() if value]:
         raise UsageError(f"{', '.join(given)}: requires --init")
     return None
 
@@ -148,6 +160,7 @@ def initialise(
         raise UsageError(f"{config_path} exists; --force replaces it, --folder names another place")
     found = propose(path, **names)
     settings = _settings(folder, found)
+    _require_no_others(config_path, settings)
     is_test = _kept_for_tests(found)
     inbox, tests = folder / INBOX / f"{path.stem}.csv", folder / "data" / "test" / TEST_DATA
     if inbox.resolve() == path.resolve():
@@ -156,9 +169,8 @@ def initialise(
         if rows.empty:
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
-        store.write(
-            file, rows.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
-        )
+        text = rows.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
+        store.write(file, text.encode(ENCODINGS[found.dialect.encoding].removesuffix("-sig")))
     made = Installation(config_path, found, int((~is_test).sum()), int(is_test.sum()))
     store.write(folder / NOTES, made.notes())
     store.write(config_path, json.dumps(settings, indent=4) + "\n")
@@ -177,18 +189,34 @@ def _settings(folder: Path, found: Proposal) -> dict[str, Any]:
         "prod_deployment_path": "deployment",
         "columns": found.columns,
         "model": found.model,
-        "ingestion": {
-            "separator": found.dialect.separator,
-            "decimal": found.dialect.decimal,
-        },
+        "ingestion": found.ingestion,
     }
     config = Config.model_validate(settings)
     complete: dict[str, Any] = config.model_dump(mode="json", exclude={*SECRETS})
     return complete
 
 
+def _require_no_others(config_path: Path, settings: dict[str, Any]) -> None:
+    """Refuse other columns where rows and releases were made with those of before."""
+    new = Config.model_validate(settings | {"root": config_path.parent})
+    made = [new.ingested_folder, new.deployment_folder, new.root / "db"]
+    if not any(path.exists() for path in made) or not config_path.exists():
+        return
+    try:
+        before = Config.load(config_path)
+        is_same = (before.columns, before.model) == (new.columns, new.model)
+    except ConfigError:
+        is_same = False
+    if not is_same:
+        names = " ".join(str(path.relative_to(new.root)) for path in made if path.exists())
+        raise UsageError(
+            f"{new.root} has rows and releases with other columns; name another --folder, or "
+            f"remove them first: cd {new.root} && rm -r {names}"
+        )
+
+
 def _kept_for_tests(found: Proposal) -> pd.Series[bool]:
-    """Choose labelled rows for tests: the newest fifth, or else a fifth by a hash of the key.
+    """Choose labelled rows for tests: the newest fifth, or else a fifth by a hash.
 
     None if no model is trained.
     """
@@ -198,12 +226,15 @@ def _kept_for_tests(found: Proposal) -> pd.Series[bool]:
     labels = rows[columns["target"]]
     known = labels.isin([str(columns[name]) for name in ("positive_label", "negative_label")])
     if columns["event_time"]:
-        at = pd.to_datetime(rows[columns["event_time"]], format="ISO8601", utc=True)
+        cells, written = rows[columns["event_time"]], found.ingestion["dates"]
+        cells = cells if written == dates.ISO else dates.as_iso(cells, written)
+        at = pd.to_datetime(cells, format="ISO8601", utc=True)
         place = at[known].rank(method="first", ascending=False)
         chosen = place[place <= known.sum() // TEST_SHARE].index
         is_test = pd.Series(rows.index.isin(chosen), rows.index)
     else:
-        hashes = pd.util.hash_pandas_object(rows[columns["identifier"]], index=False)
+        key = columns["identifier"] if columns["identifier"] in rows else list(rows)
+        hashes = pd.util.hash_pandas_object(rows[key], index=False)  # equal rows are in one part
         is_test = pd.Series(known.to_numpy() & (hashes.to_numpy() % TEST_SHARE == 0), rows.index)
     left = [
         labels[known & own].value_counts().reindex(labels[known].unique(), fill_value=0)

@@ -93,8 +93,10 @@ def take(
     if contents.early:
         log.info("%s: labels that wait for their rows: %d", drop.name, len(contents.early))
     if problems := [problem for problem in contents.problems if problem.rule != EARLY]:
-        first = f"line {problems[0].line}: {problems[0].column} {problems[0].rule}"
-        log.warning("%s: %d problems, first %s", drop.name, len(problems), first)
+        line, column, rule, _ = problems[0]
+        first = f"line {line}: {f'{column}: ' if column else ''}{rule}"
+        number = f"{len(problems):,} problem{'s' * (len(problems) > 1)}"
+        log.warning("%s: %s, first in %s", drop.name, number, first)
     return intake
 
 
@@ -144,7 +146,7 @@ def _reader(
     if came_from.startswith(FROM_SQL):
         plain = config.ingestion.plain
         return Reader(config, ledger, requeued=requeued, ahead={}, settings=plain)
-    return Reader(config, ledger, requeued=requeued, settings=config.ingestion)
+    return Reader(config, ledger, requeued=requeued, settings=config.ingestion, name=came_from)
 
 
 def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:
@@ -170,8 +172,8 @@ def _write(config: Config, reader: Reader, drop: Drop | Fetch, file: Bytes) -> C
     if not contents.hashes:
         part.unlink()
     if contents.refused:
-        reasons, separator = _reasons(drop, contents), reader.settings.separator
-        store.quarantine_rows(folder, contents.refused, reasons, separator)
+        written = {"separator": reader.settings.separator, "encoding": reader.settings.encoding}
+        store.quarantine_rows(folder, contents.refused, _reasons(drop, contents), **written)
     return contents
 
 

@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from risk.data import dates, target
+from risk.data.dates import ISO
 from risk.data.dialect import Dialect, read
+from risk.data.target import MARKERS, Findings
 from risk.errors import DataError
 from risk.labels import Label
-from risk.numerals import with_points
+from risk.numerals import UNIT
 
-TARGETS = "churn churned exited exit attrition left leave cancel canceled cancelled default \
-is_canceled subscribed response target label outcome y class".split()
-OBVIOUS = TARGETS.index("left")  # names before it are hardly those of a feature
-POSITIVES = "1 yes true y t ja oui si sí churn churned exited left leave attrited cancelled \
-canceled default positive bad".split()
-NEGATIVES = "0 no false n f nein non stayed stay existing retained active negative good".split()
 IDENTIFIERS = re.compile(r"(^|_)(id|identifier|no|number|nr|key|customer|client|account)s?($|_)")
-MARKERS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-", "#N/A")
 ROW_NUMBER = "row_id"
 MAX_CODES = 10  # whole numbers with so few values are more often codes than quantities
 MAX_LEVELS = 0.2  # share of rows above which different texts are no categories
 MIN_LEVELS = 50
 LEAKING_AUC = 0.99
 REFERENCE_ROWS, MIN_REFERENCE_ROWS = 1000, 50
-OTHER_DATE = r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?"
+NO_TIME = "none"  # of --event-time
+OF_ROWS = re.compile(  # names of a column that says when a row is from
+    r"((event|snapshot|record|recorded|created|updated|order|invoice|transaction|as_of)_?)?"
+    r"(date|datum|time|timestamp|at|on|day|month)"
+)
+OF_PEOPLE = re.compile(r"birth|geburt|naissance|nacimiento|nascita|(^|_)dob($|_)")
 
 
 class Named(NamedTuple):
@@ -40,6 +42,7 @@ class Named(NamedTuple):
     identifier: str | None = None
     predictions: str | None = None
     decision: str | None = None
+    event_time: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Proposal:
     """The settings proposed for a table, and why; `rows` are the table's, as text."""
 
     dialect: Dialect
+    ingestion: dict[str, Any]
     columns: dict[str, Any]
     model: dict[str, Any]
     rows: pd.DataFrame
@@ -54,42 +58,16 @@ class Proposal:
     doubts: tuple[str, ...]
 
 
-@dataclass
-class _Findings:
-    """What is known so far."""
-
-    text: pd.DataFrame
-    decimal: str
-    notes: list[str] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the columns."""
-        return list(map(str, self.text))
-
-    def cells(self, name: str) -> pd.Series[Any]:
-        """Return the cells of a column that are not missing."""
-        cells = self.text[name]
-        return cells[(cells != "") & ~cells.isin(MARKERS)]
-
-    def numbers(self, name: str) -> pd.Series[Any]:
-        """Return the numbers of a column, NaN where a cell is none."""
-        return _as_numbers(self.cells(name), self.decimal)
-
-
 def propose(path: Path, **names: str | None) -> Proposal:
     """Look at a CSV file and propose its settings; raise DataError if it cannot be used."""
     named = Named(**names)
     dialect, text = read(path)
-    found = _Findings(text, dialect.decimal)
-    for option, name in named._asdict().items():
-        is_later = option == "target" and named.predictions  # labels may come in other files
-        if name is not None and name not in text and not is_later:
-            raise DataError(f"--{option}: {path.name} has no column {name!r}; it has {list(text)}")
+    found = Findings(text, dialect.decimal)
+    _require_columns(named, path.name, found.names)
+    found.notes += [f"left out above the header: {line}" for line in dialect.above]
     elsewhere = [name for name in (named.predictions, named.decision) if name]
-    label = named.target or _target(found, besides=elsewhere)
-    negative, positive = _labels(found, label if label in text else named.decision)
+    label = named.target or target.choose(found, besides=elsewhere, decision=named.decision)
+    negative, positive = target.labels(found, label if label in text else named.decision)
     known = _identifier(found, label, named.identifier)
     taken = {label, known, *elsewhere}
     roles = _roles(found, [name for name in found.names if name not in taken])
@@ -102,21 +80,18 @@ def propose(path: Path, **names: str | None) -> Proposal:
             "time, move it from `other` to the features."
         )
         roles[name] = "other"
-    if known not in text:
-        found.text.insert(0, known, [f"{path.stem}-{n}" for n in range(1, len(text) + 1)])
-    of_role = {
-        role: [name for name, own in roles.items() if own == role]
-        for role in ("numeric", "categorical", "other", "event_time")
-    }
-    times = of_role.pop("event_time")
-    of_role["other"] += times[1:]
+    of_role = _by_role(roles)
+    times = of_role.pop("time")
+    time, written = _event_time(found, times, named.event_time)
+    of_role["other"] += [name for name in times if name != time]
     markers = sorted(set(MARKERS) & set(np.unique(text.to_numpy())))
+    ingestion = {**dialect.settings, "dates": written, "number_rows": known not in text}
     columns = {
         "identifier": known,
         "target": label,
         "positive_label": _label(positive),
         "negative_label": _label(negative),
-        "event_time": times[0] if times else None,
+        "event_time": time,
         "missing_markers": markers,
         **of_role,
     }
@@ -124,14 +99,47 @@ def propose(path: Path, **names: str | None) -> Proposal:
         columns |= {"probability": named.predictions, "decision": named.decision}
     if not (of_role["numeric"] or of_role["categorical"]):
         raise DataError(f"{path.name}: no column can serve as a feature")
-    return Proposal(dialect, columns, model, found.text, tuple(found.notes), tuple(found.doubts))
+    said = tuple(found.notes), tuple(found.doubts)
+    return Proposal(dialect, ingestion, columns, model, found.text, *said)
 
 
-def _as_numbers(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
-    return pd.to_numeric(with_points(cells, decimal), errors="coerce")
+def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
+    for option, name in named._asdict().items():
+        is_later = option == "target" and named.predictions  # labels may come in other files
+        is_none = option == "event_time" and name == NO_TIME
+        if name is not None and name not in names and not is_later and not is_none:
+            like = {other.casefold(): other for other in names}
+            close = get_close_matches(name.casefold(), [*like], n=1)
+            hint = f"did you mean {like[close[0]]!r}?" if close else f"it has {', '.join(names)}"
+            shown = option.replace("_", "-")
+            raise DataError(f"--{shown}: {file} has no column {name!r}; {hint}")
 
 
-def _model(found: _Findings, named: Named) -> dict[str, Any]:
+def _event_time(found: Findings, times: Sequence[str], named: str | None) -> tuple[str | None, str]:
+    """Return the column that says when a row is from, and how its dates are written."""
+    if named and named != NO_TIME and named not in times:
+        raise DataError(f"--event-time: {named} does not have a date in every row")
+    of_rows = [name for name in times if OF_ROWS.fullmatch(_snake(name))]
+    fit = [name for name in times if not OF_PEOPLE.search(_snake(name))]
+    chosen = named or next(iter([*of_rows, *fit]), None)
+    if chosen is None or chosen == NO_TIME:
+        return None, ISO
+    found.notes.append(f"{chosen}: taken as the time of each row")
+    if not named and not of_rows:
+        found.doubts.append(
+            f"that rows are from the time in {chosen} is a guess (--event-time COLUMN, or none): "
+            "the newest of them are kept as test data"
+        )
+    cells = found.cells(chosen)
+    if not dates.are_dates(cells):
+        return chosen, ISO
+    if order := dates.order(cells):
+        return chosen, order
+    found.doubts.append(f"the day before the month is a guess in {chosen}, such as {cells.iloc[0]}")
+    return chosen, "day first"
+
+
+def _model(found: Findings, named: Named) -> dict[str, Any]:
     """Describe the model elsewhere by its predictions."""
     numbers = found.numbers(str(named.predictions))
     if not numbers.between(0, 1).all():
@@ -147,63 +155,9 @@ def _model(found: _Findings, named: Named) -> dict[str, Any]:
     return own
 
 
-def _target(found: _Findings, *, besides: Sequence[str] = ()) -> str:
-    """Choose a column of two values; by its name, or else the last one."""
-    names = [name for name in found.names if name not in besides]
-    binary = [name for name in names if found.cells(name).nunique() == 2]
-    if not binary:
-        later = "; name that of later labels with --target" if besides else ""
-        raise DataError(f"no column has exactly two values, so none can be the target{later}")
-    rank = {name: place for place, name in enumerate(TARGETS)}
-    named = [
-        (rank[word], name)
-        for name in binary
-        for word in {name.lower(), *re.split(r"[^a-z]+", name.lower())} & rank.keys()
-    ]
-    chosen = min(named)[1] if named else binary[-1]
-    found.notes.append(f"target: {chosen}, {'by its name' if named else 'the last of two values'}")
-    is_obvious = named and (min(named)[0] < OBVIOUS or len({name for _, name in named}) == 1)
-    if not is_obvious:
-        found.doubts.append(
-            f"the target is a guess: {chosen}; other columns of two values: "
-            f"{', '.join(name for name in binary if name != chosen) or 'none'} (use --target)"
-        )
-    return chosen
-
-
-def _labels(found: _Findings, target: str | None) -> tuple[str, str]:
-    """Return the negative and the positive label of a target."""
-    if target is None:
-        found.doubts.append("the labels are a guess, 0 and 1: no column has any yet")
-        return "0", "1"
-    counts = found.cells(target).value_counts()
-    if len(counts) != 2:
-        shown = ", ".join(map(str, counts.index[:5]))
-        raise DataError(
-            f"{target} is not binary: it has {len(counts)} values ({shown}); name a column of two "
-            "values with --target"
-        )
-    commoner, rarer = map(str, counts.index)
-    positive = next((own for own in (rarer, commoner) if _means(own, POSITIVES)), None)
-    negative = next((own for own in (commoner, rarer) if _means(own, NEGATIVES)), None)
-    if positive is None and negative is not None:
-        positive = rarer if negative == commoner else commoner
-    elif positive is None:
-        positive = rarer
-        found.doubts.append(f"the positive label is a guess: {rarer}, the rarer of two")
-    negative = commoner if positive == rarer else rarer
-    share, n = counts[positive] / counts.sum(), counts.sum()
-    found.notes.append(f"positive label: {positive}, in {share:.1%} of {n:,} labelled rows")
-    return negative, positive
-
-
-def _means(label: str, words: Sequence[str]) -> bool:
-    return bool({label.lower(), *re.split(r"[^a-z0-9]+", label.lower())} & set(words))
-
-
-def _identifier(found: _Findings, target: str, named: str | None) -> str:
+def _identifier(found: Findings, label: str, named: str | None) -> str:
     text = found.text
-    unique = [name for name in found.names if name != target and _is_unique(text[name])]
+    unique = [name for name in found.names if name != label and _is_unique(text[name])]
     if named is not None:
         if named not in unique:
             found.doubts.append(f"{named} repeats: late labels need it to name one row each")
@@ -214,8 +168,8 @@ def _identifier(found: _Findings, target: str, named: str | None) -> str:
         found.notes.append(f"identifier: {chosen}, which differs in every row")
         return chosen
     found.doubts.append(
-        f"no column identifies rows, so {ROW_NUMBER} was added to these rows, numbered by line; "
-        "later files need such a column too"
+        "no column identifies rows, so the file and the line do: labels cannot come later, and a "
+        "row that comes again in another file counts twice (--identifier COLUMN, if one does)"
     )
     return ROW_NUMBER
 
@@ -228,11 +182,16 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).lower()
 
 
-def _roles(found: _Findings, names: Sequence[str]) -> dict[str, str]:
+def _by_role(roles: dict[str, str]) -> dict[str, list[str]]:
+    kinds = ("numeric", "categorical", "other", "time")
+    return {kind: [name for name, own in roles.items() if own == kind] for kind in kinds}
+
+
+def _roles(found: Findings, names: Sequence[str]) -> dict[str, str]:
     return {name: _role(found, name) for name in names}
 
 
-def _role(found: _Findings, name: str) -> str:
+def _role(found: Findings, name: str) -> str:
     """Say what a column serves as, and note why."""
     cells, notes = found.cells(name), found.notes
     levels = cells.nunique()
@@ -240,6 +199,8 @@ def _role(found: _Findings, name: str) -> str:
         notes.append(f"{name}: not used, it has {'one value' if levels else 'no value'} only")
         return "other"
     numbers = found.numbers(name)
+    if cells.str.fullmatch(r"0\d+").any() and numbers.notna().all():
+        numbers[:] = np.nan  # codes, such as postcodes
     if numbers.notna().all():
         whole = bool((numbers == numbers.round()).all())
         if whole and IDENTIFIERS.search(_snake(name)) and levels > 0.95 * len(cells):
@@ -248,18 +209,14 @@ def _role(found: _Findings, name: str) -> str:
         if whole and levels <= MAX_CODES and cells.str.isdecimal().all():
             notes.append(f"{name}: category of the codes {', '.join(sorted(set(cells)))}")
             return "categorical"
-        notes.append(f"{name}: number from {numbers.min():g} to {numbers.max():g}")
+        unit = ", without its unit" if cells.str.contains(UNIT).any() else ""
+        notes.append(f"{name}: number from {numbers.min():g} to {numbers.max():g}{unit}")
         return "numeric"
-    if cells.str.match(r"\d{4}-\d{2}-\d{2}").all():
-        times = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
-        if times.notna().all() and len(cells) == len(found.text):
-            notes.append(f"{name}: time from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}")
-            return "event_time"
-    if cells.str.fullmatch(OTHER_DATE).all():
-        found.doubts.append(
-            f"{name} has dates like {cells.iloc[0]}: a time must be ISO 8601, such as 2026-12-31"
-        )
-        return "other"
+    if span := _span(cells):
+        is_complete = len(cells) == len(found.text)
+        why = "" if is_complete else ", not used: some rows have none"
+        notes.append(f"{name}: time from {span[0]:%Y-%m-%d} to {span[1]:%Y-%m-%d}{why}")
+        return "time" if is_complete else "other"
     if levels > max(MIN_LEVELS, MAX_LEVELS * len(cells)):
         notes.append(f"{name}: not used, free text or an identifier ({levels:,} different values)")
         return "other"
@@ -270,7 +227,18 @@ def _role(found: _Findings, name: str) -> str:
     return "categorical"
 
 
-def _leaks(found: _Findings, roles: dict[str, str], positive: pd.Series[bool]) -> list[str]:
+def _span(cells: pd.Series[Any]) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """Return the first and the last time of a column, None if its cells are no times."""
+    iso = cells
+    if dates.are_dates(cells):
+        iso = dates.as_iso(cells, dates.order(cells) or "day first")
+    elif not cells.str.match(r"\d{4}-\d{2}-\d{2}").all():
+        return None
+    times = pd.to_datetime(iso, format="ISO8601", errors="coerce", utc=True)
+    return None if times.isna().any() else (times.min(), times.max())
+
+
+def _leaks(found: Findings, roles: dict[str, str], positive: pd.Series[bool]) -> list[str]:
     """Return the features that predict the target alone."""
     leaking = []
     for name, role in roles.items():

@@ -118,7 +118,7 @@ def judged(decision: Row, snapshot: Snapshot) -> str:
         f"on the same {counted(comparison['n'], 'row')}"
     )
     if _is_worse(now["value"], before["value"], metric):
-        return f"{said}: the new one did worse on these."
+        return f"{said}: the new one did {gate_words.worse(comparison)} on these."
     allowed, chance = f"{1 / snapshot.evidence_needed:.0%}", gate_words.by_luck(comparison)
     if comparison["proven"]:
         what = " not to be worse by more than that" if comparison.get("margin") else ""

@@ -26,3 +26,9 @@ def evidence_of_gate(comparison: Row, needed: float) -> str:
     and_more = ", and a score that is not lower" if margin else ""
     known = plain_words.evidence(comparison["e_value"])
     return f"Evidence {what} (e-value): {known}; {needed:g} is required{and_more}."
+
+
+def worse(comparison: Mapping[str, Any], *, decimals: int = 3) -> str:
+    """Say that the challenger is worse, or no better if both scores look equal."""
+    now, before = (comparison[model]["value"] for model in ("challenger", "champion"))
+    return plain_words.worse(now, before, decimals=decimals)

@@ -225,7 +225,8 @@ def _score(snapshot: Snapshot) -> list[str]:
         said.append(f"{plain_words.score(score)} estimated for {score['n']:,} rows without labels")
     if score := newest.get(PROMISED):
         rows = plain_words.rows_of(score["dataset"])
-        said.append(f"{plain_words.score(score)} on {score['n']:,} {rows}")
+        then = "before it went live, " if said else ""
+        said.append(f"{then}{plain_words.score(score)} on {score['n']:,} {rows}")
     measured = [f"{plain_words.metric(snapshot.metric)} is {'; '.join(said)}."] if said else []
     if not snapshot.open_incidents:  # without an alarm the difference may well be chance
         return measured

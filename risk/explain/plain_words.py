@@ -72,6 +72,12 @@ def distinct(first: float, second: float, *, least: int = 2) -> tuple[str, str]:
     return written
 
 
+def worse(now: float | None, before: float | None, *, decimals: int = 4) -> str:
+    """Say that a score is worse than another, or no better where so many decimals are equal."""
+    same = None not in (now, before) and f"{now:.{decimals}f}" == f"{before:.{decimals}f}"
+    return "no better" if same else "worse"
+
+
 def about_value(value: float) -> str:
     """Write a value that is known to three digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -10,7 +10,7 @@ from typing import Any
 from risk import cli
 from risk.data.intake import Intake
 from risk.decisions.codes import QUIET, Action, ReasonCode, VerdictCode
-from risk.explain import plain_words, reasons, score_change, sentences, verdicts
+from risk.explain import gate_words, plain_words, reasons, score_change, sentences, verdicts
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, parsed
 from risk.monitoring.assessment import Assessment
@@ -103,7 +103,7 @@ def of_decision(decision: Row) -> list[Wordings]:
             done = f"The live release stays: the challenger was {held['state']}."
         case _ if verdict:
             scores = f" ({_scores(comparison)})" if comparison else ""
-            done = f"{OF_VERDICTS.get(VerdictCode(verdict), STAYS)}{scores}."
+            done = f"{_of_verdict(VerdictCode(verdict), comparison)}{scores}."
         case _ if code == ReasonCode.NO_INCIDENT:
             return [("No incident; the live release stays.",)]
         case _:
@@ -167,6 +167,13 @@ def _deployed(decision: Row, comparison: Row | None) -> str:
         return f"{live}, the first model: {score} on {counted(comparison['n'], 'test row')}."
     proven = "" if comparison["proven"] else ", unproven"
     return f"{live}{proven}: {_scores(comparison)}."
+
+
+def _of_verdict(verdict: VerdictCode, comparison: Row | None) -> str:
+    said = OF_VERDICTS.get(verdict, STAYS)
+    if verdict != VerdictCode.WORSE or not comparison:
+        return said
+    return said.replace("worse", gate_words.worse(comparison, decimals=4))
 
 
 def _scores(comparison: Row) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -12,14 +16,20 @@ from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.explain.snapshot import KINDS, Row
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
+from risk.monitoring.reference import LABELLED
+from risk.stats.scores import BIGGER_IS_BETTER
 
 
 @dataclass(frozen=True)
 class Trend:
-    """The points of a score, oldest first, and the moments at which another release went live."""
+    """The points of a score, oldest first, and the moments at which another release went live.
+
+    A point has the `alarm_line` of its release: the score below which an alarm is possible.
+    """
 
     points: pd.DataFrame
     changes: pd.DataFrame
+    live: int | None = None
 
 
 def trend(ledger: Ledger, metric: str, *, days: int | None = None) -> Trend:
@@ -37,12 +47,27 @@ def trend(ledger: Ledger, metric: str, *, days: int | None = None) -> Trend:
         changes[place - 1]["version"] if (place := bisect_right(moments, at)) else None
         for at in points["at"]
     ]
+    points = points.assign(alarm_line=points["version"].map(_alarm_lines(ledger, changes)))
     is_own = points["version"].eq(pd.Series(live, points.index, dtype="Int64")).fillna(False)
     labels = [_label(change) for change in changes]
     return Trend(
         points[(points["kind"] != PROMISED) | is_own].reset_index(drop=True),
         pd.DataFrame({"at": pd.to_datetime(moments, utc=True), "label": labels}),
+        changes[-1]["version"] if changes else None,
     )
+
+
+def _alarm_lines(ledger: Ledger, changes: Sequence[Row]) -> dict[int, float]:
+    """Return the newest alarm line of each release, found in the runs in which it was live."""
+    found = ledger.findings.with_fact("alarm_line", feature=LABELLED)
+    runs, lines = found["run_id"].tolist(), {}
+    ends = [*(change["run_id"] or 0 for change in changes), math.inf][1:]
+    for change, end in zip(changes, ends, strict=True):
+        place = bisect_right(runs, end)  # the run that replaced it had begun with it
+        if place and runs[place - 1] > (change["run_id"] or 0):
+            line = json.loads(found["facts"].iloc[place - 1])["alarm_line"]
+            lines[int(change["version"])] = float(line)
+    return lines
 
 
 def _changes(ledger: Ledger) -> list[Row]:
@@ -79,7 +104,19 @@ def in_words(trend: Trend, metric: str) -> str:
         f"from {plain_words.day(first['at'])} to {plain_words.day(last['at'])}: newest {newest}, "
         f"lowest {least['value']:.3f} on {plain_words.day(least['at'])}, "
         f"highest {most['value']:.3f} on {plain_words.day(most['at'])}."
+        f"{_of_release(trend, last, metric)}"
     )
+
+
+def _of_release(trend: Trend, newest: pd.Series[Any], metric: str) -> str:
+    """Say whose predictions the newest score is of, and from where on an alarm is possible."""
+    version, line = newest["version"], newest["alarm_line"]
+    is_older = bool(pd.notna(version)) and trend.live not in (None, version)
+    said = f" The newest labels are of predictions of release {version}." if is_older else ""
+    if newest["kind"] == MEASURED and pd.notna(line):
+        side = "below" if BIGGER_IS_BETTER[metric] else "above"
+        said += f" An alarm needs a score that stays {side} {line:.2f}."
+    return said
 
 
 def changes_in_words(trend: Trend) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ENDS = {MEASURED: "measured ●\non labelled rows", ESTIMATED: "estimated - -\nwithout labels"}
 MIN_POINTS = 2
+MAX_MARKED = 120  # points, more of which would be one thick line
 GAP = 3  # times the usual time between points, so that weekends of daily scores are none
 LABELS_APART, MARKS_APART, HEIGHT_OF_MARKS = 0.36, 0.66, 0.2  # inches
 ROWS_OF_MARKS = 3
@@ -34,8 +35,8 @@ def score_trend(
 ) -> Figure:
     """Draw a score over time with its intervals, and the moments at which releases went live.
 
-    `points` has at, kind (measured, estimated or promised), value, lower, upper and n;
-    `changes` has at and label.
+    `points` has at, kind (measured, estimated or promised), value, lower, upper and n, and perhaps
+    version and alarm_line; `changes` has at and label.
     """
     points = points.dropna(subset="value").sort_values("at")
     runs = points[points["kind"] != PROMISED]
@@ -46,6 +47,7 @@ def score_trend(
     figure, axes = canvas(room, theme=theme)
     _draw_runs(axes, _of_kind(points, ESTIMATED), theme.estimated, line="--")
     _draw_runs(axes, _of_kind(points, MEASURED), theme.measured, line="-")
+    _draw_alarm_lines(axes, _of_kind(points, MEASURED), theme)
     _draw_tests(axes, _of_kind(points, PROMISED), theme)
     _set_bounds(axes, points)
     _label_ends(axes, runs, theme)
@@ -70,11 +72,24 @@ def _of_kind(points: pd.DataFrame, kind: str) -> pd.DataFrame:
 def _draw_runs(axes: Axes, points: pd.DataFrame, colour: str, *, line: str) -> None:
     if points.empty:
         return
+    is_crowded = len(points) > MAX_MARKED
     for piece in _pieces(points):
         at, (value, lower, upper) = piece["at"], _numbers(piece, "value", "lower", "upper")
         axes.fill_between(at, lower, upper, color=colour, alpha=0.16, linewidth=0)
-        marker = "o" if line == "-" or len(piece) == 1 else "None"
+        marker = "o" if (line == "-" and not is_crowded) or len(piece) == 1 else "None"
         axes.plot(at, value, line, color=colour, linewidth=1.8, marker=marker, markersize=3.2)
+
+
+def _draw_alarm_lines(axes: Axes, points: pd.DataFrame, theme: Theme) -> None:
+    if not _has_alarm_line(points):
+        return
+    for piece in _pieces(points):
+        (line,) = _numbers(piece, "alarm_line")
+        axes.plot(piece["at"], line, color=theme.ink, linewidth=1, linestyle=(0, (1, 1.2)))
+
+
+def _has_alarm_line(points: pd.DataFrame) -> bool:
+    return "alarm_line" in points and bool(points["alarm_line"].notna().any())
 
 
 def _pieces(points: pd.DataFrame) -> list[pd.DataFrame]:
@@ -168,5 +183,7 @@ def _explanation(points: pd.DataFrame) -> str:
         for kind, words in ((MEASURED, "labelled"), (ESTIMATED, "all"))
         if len(n := _of_kind(points, kind)["n"])
     ]
+    has_line = _has_alarm_line(_of_kind(points, MEASURED))
+    line = "\nDotted: an alarm needs a score beyond it." if has_line else ""
     tested = "" if _of_kind(points, PROMISED).empty else " Diamonds: before it went live."
-    return f"Rows per point: {'; '.join(parts)}.\nBands: confidence intervals.{tested}"
+    return f"Rows per point: {'; '.join(parts)}.\nBands: confidence intervals.{tested}{line}"

@@ -77,6 +77,13 @@ class Findings:
         found = self.database.first(query.order_by(table.id.desc()))
         return found[0] if found else None
 
+    def with_fact(self, name: str, *, feature: str) -> pd.DataFrame:
+        """Return run_id and facts of the findings of a subject with this fact, oldest first."""
+        table = findings.c
+        query = sa.select(table.run_id, table.facts).where(table.feature == feature)
+        query = query.where(table.run_id.is_not(None), table.facts.like(f'%"{name}"%'))
+        return self.database.frame(query.order_by(table.id))
+
     def drift_matrix(self, newest_runs: int = 30) -> pd.DataFrame:
         """Return the drift score of each subject in each of the newest runs, oldest first."""
         table, by_detector = findings.c, findings.c.method == DETECTOR

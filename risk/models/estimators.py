@@ -12,6 +12,20 @@ from risk.config import Columns, Training
 from risk.errors import ConfigError
 
 WITHOUT_OUTPUT = {"lightgbm": {"verbose": -1}, "xgboost": {"verbosity": 0}}
+ALSO_ACCEPTED = {  # parameters that LightGBM takes without listing them
+    "lightgbm": {
+        *(
+            "scale_pos_weight",
+            "is_unbalance",
+            "max_bin",
+            "extra_trees",
+            "path_smooth",
+            "linear_tree",
+        ),
+        *("feature_fraction_bynode", "max_delta_step", "cat_smooth", "cat_l2", "drop_rate"),
+        *("monotone_constraints", "interaction_constraints", "deterministic", "device_type"),
+    }
+}
 NEEDED = ("fit", "predict_proba", "get_params", "set_params")
 
 
@@ -24,7 +38,7 @@ def make(
         estimator = _class_of(name)(**_defaults(name), **defaults)
     except TypeError as error:
         raise ConfigError(f"training.estimator: {name} needs arguments: {error}") from None
-    accepted = estimator.get_params()
+    accepted = {*estimator.get_params()} | ALSO_ACCEPTED.get(_package(name), set())
     if unknown := sorted(set(training.parameters) - set(accepted)):
         raise ConfigError(
             f"training.parameters: {name} has no {unknown}; it accepts {sorted(accepted)}"

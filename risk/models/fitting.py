@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from risk.config import Config, Training
 from risk.errors import ConfigError, DataError
-from risk.models import model
+from risk.models import calibration, model
 from risk.models.estimators import errors_of_fitting
 from risk.progress import track
 from risk.stats.scores import Estimate, score_all
@@ -51,12 +51,14 @@ class Fitted:
     out_of_fold: Array
     y_pred: Array
     scores: dict[str, Estimate]
+    is_calibrated: bool = False
 
 
 def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
-    """Fit to all `rows`; compute scores and choose the threshold by cross-validation."""
+    """Fit to all `rows`; calibrate, choose the threshold and compute scores by cross-validation."""
     from sklearn.base import clone
     from sklearn.model_selection import StratifiedKFold
+    from sklearn.pipeline import Pipeline
 
     columns = config.columns
     y_true = rows[columns.target].to_numpy(dtype="int8")
@@ -77,11 +79,16 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
         raise _unfit(config.training, str(error).partition("Stack trace")[0]) from None
     if not np.isfinite(out_of_fold).all():
         raise _unfit(config.training, "some predicted probabilities are not finite")
-    out_of_fold = np.clip(out_of_fold, 0, 1)
+    out_of_fold, left_out = np.clip(out_of_fold, 0, 1), [left for _, left in parts]
+    correction = None
+    if isinstance(pipeline, Pipeline) and smallest >= config.training.minimum_held_out_per_class:
+        correction = calibration.needed(y_true, out_of_fold, left_out)
+    if correction:
+        pipeline, out_of_fold = correction.of(pipeline), correction.out_of_fold
     threshold = choose_threshold(y_true, out_of_fold, config.training)
-    y_pred = labelled_by_others(y_true, out_of_fold, [left for _, left in parts], config.training)
+    y_pred = labelled_by_others(y_true, out_of_fold, left_out, config.training)
     scores = promised_scores(y_true, out_of_fold, threshold.value, y_pred, config)
-    return Fitted(pipeline, threshold, out_of_fold, y_pred, scores)
+    return Fitted(pipeline, threshold, out_of_fold, y_pred, scores, correction is not None)
 
 
 def promised_scores(

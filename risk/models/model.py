@@ -73,6 +73,7 @@ class Manifest(BaseModel):
     random_seed: int
     threshold: float
     threshold_reason: str
+    is_calibrated: bool = False
     made_by: str = "retrain"
     rows_chosen: str = ""
     rows_trained: int

@@ -51,6 +51,7 @@ def pooled_levels(pipeline: Any) -> dict[str, int]:
     """Return how many rare levels of each category the model does not tell apart."""
     from sklearn.pipeline import Pipeline
 
+    pipeline = getattr(pipeline, "classifier", pipeline)  # of one that is calibrated
     if not isinstance(pipeline, Pipeline):  # a champion whose calibration or threshold was fitted
         return {}
     _, fitted, names = pipeline[0].transformers_[-1]

@@ -9,16 +9,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from risk.config import Config
+from risk.models import platt
 from risk.models.fitting import choose_threshold
 from risk.stats.scores import BIGGER_IS_BETTER, score_all
 
 Adjustment = Literal["recalibrate", "move_threshold"]
 Floats = NDArray[np.float64]
 MIN_ROWS, MIN_OF_A_CLASS = 60, 10  # in each half: two parameters and a threshold to learn
-MIN_PROBABILITY = 1e-6  # 0 and 1 have infinite log-odds; these are 13.8
 
 
 def adjustable(pipeline: Any, how: str) -> Any:
@@ -54,7 +53,7 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
             return []
     y_old, p_old = (older[name].to_numpy(dtype="float64") for name in ("y_true", "y_pred_proba"))
     y_new, p_new = (newer[name].to_numpy(dtype="float64") for name in ("y_true", "y_pred_proba"))
-    slope, intercept = _platt(y_old, p_old)
+    slope, intercept = platt.fit(y_old, p_old)
     cost, metric = config.training.cost.as_tuple(), config.checks.metric
     in_money = config.training.choose_threshold_by == "cost"
     criterion, unit = ("cost", "of cost per row") if in_money else (metric, metric)
@@ -69,40 +68,10 @@ def offers(labelled: pd.DataFrame, threshold: float, config: Config) -> list[Off
 
     as_is = value(p_new, threshold)
     # Other probabilities need another threshold; the old one would undo part of the gain.
-    recalibrated = value(_apply(p_new, slope, intercept), best(_apply(p_old, slope, intercept)))
+    recalibrated = value(
+        platt.apply(p_new, slope, intercept), best(platt.apply(p_old, slope, intercept))
+    )
     return [
         Offer("recalibrate", recalibrated - as_is, unit),
         Offer("move_threshold", value(p_new, best(p_old)) - as_is, unit),
     ]
-
-
-def _platt(y_true: Floats, y_pred_proba: Floats) -> tuple[float, float]:
-    """Fit slope and intercept of a logistic curve on the log-odds by damped Newton steps."""
-    x = np.column_stack([_log_odds(y_pred_proba), np.ones(len(y_true))])  # (rows, 2)
-    sign = 1 - 2 * y_true  # loss is log(1 + exp(-margin)), the margin being -sign * x @ beta
-
-    def loss(beta: Floats) -> float:
-        return float(np.logaddexp(0, sign * (x @ beta)).sum())
-
-    # A whole step of Newton overshoots where p is near 0 or 1 and the curvature next to nothing, so
-    # it is halved until the loss does not rise. The ridge keeps the Hessian invertible where all
-    # predictions are equal. Rows that the score separates have no best slope: 50 steps end that.
-    beta = np.zeros(2)
-    for _ in range(50):
-        p = expit(x @ beta)
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
-        step = np.linalg.solve(hessian, x.T @ (y_true - p))
-        while loss(beta + step) > loss(beta) and np.abs(step).max() > 1e-9:
-            step = step / 2
-        beta = beta + step
-    return float(beta[0]), float(beta[1])
-
-
-def _apply(y_pred_proba: Floats, slope: float, intercept: float) -> Floats:
-    calibrated: Floats = expit(slope * _log_odds(y_pred_proba) + intercept)
-    return calibrated
-
-
-def _log_odds(y_pred_proba: Floats) -> Floats:
-    odds: Floats = logit(np.clip(y_pred_proba, MIN_PROBABILITY, 1 - MIN_PROBABILITY))
-    return odds

@@ -134,18 +134,30 @@ def dated_by(reference: Reference, subject: str) -> str:
     return LABELLED_ONLY if subject in (LABELLED, reference.target) else ALL
 
 
+def alarm_line(reference: Reference, rules: Rules) -> float | None:
+    """Return the score below which an alarm is possible, None without labels in the reference."""
+    if not any(reference.profile.counts.get(LABELLED, ())):
+        return None
+    labelled = _labelled(reference)
+    return loss_ratios.lowest_tolerated(labelled, metric=rules.metric, cost=rules.cost)
+
+
+def _labelled(reference: Reference) -> loss_ratios.Labelled:
+    return loss_ratios.Labelled(
+        np.array(reference.profile.counts[LABELLED], np.float64),
+        np.append(reference.means[PREDICTION], 0.0),  # no prediction is missing
+        reference.threshold,
+        reference.optimism,
+    )
+
+
 def directions_of(reference: Reference, subject: str, rules: Rules) -> Directions:
     """Return the directions in which a subject can change."""
     counts = np.array(reference.profile.counts[subject], np.float64)
     column = reference.subjects[subject]
     tolerance = _tolerance(reference, subject, rules)
     if subject == LABELLED:
-        labelled = loss_ratios.Labelled(
-            counts,
-            np.append(reference.means[PREDICTION], 0.0),  # no prediction is missing
-            reference.threshold,
-            reference.optimism,
-        )
+        labelled = _labelled(reference)
         return loss_ratios.watched_scores(labelled, metric=rules.metric, cost=rules.cost)
     if subject == EXPECTED_LOSS:
         return loss_ratios.rising_loss(counts, np.append(reference.means[subject], 0.0))

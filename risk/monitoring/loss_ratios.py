@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from risk.config import CostMatrix, Metric
 from risk.stats import directions
 from risk.stats.evidence import Directions
-from risk.stats.scores import Costs
+from risk.stats.scores import BIGGER_IS_BETTER, Costs
 
 Floats = NDArray[np.float64]
 # Of the model family's budget. The rest sees what a metric like F1 is blind to, probabilities that
@@ -70,6 +70,22 @@ def watched_scores(reference: Labelled, *, metric: Metric, cost: CostMatrix) -> 
     made = directions.fall(counts, np.array(gained), np.array(possible), names, np.array(slack))
     rest = (1 - METRIC_WEIGHT) / (len(names) - 1)
     return replace(made, weights=np.array([METRIC_WEIGHT] + [rest] * (len(names) - 1)))
+
+
+def lowest_tolerated(reference: Labelled, *, metric: Metric, cost: CostMatrix) -> float | None:
+    """Return the score that must be fallen short of for an alarm, None of a score not watched.
+
+    It is the score of the reference less its uncertainty and the fall that is tolerated.
+    """
+    made = watched_scores(reference, metric=metric, cost=cost)
+    if made.names[0] != metric:
+        return None
+    proba = np.repeat(reference.y_pred_proba, 2)
+    y_true, y_pred = np.tile([0.0, 1.0], len(proba) // 2), proba >= reference.threshold
+    gained, possible = ratios(y_true, y_pred.astype("float64"), proba, cost.as_tuple())[metric]
+    cell = int(possible.argmax())
+    lowest = float((made.values[0][cell] + gained[cell]) / possible[cell])
+    return lowest if BIGGER_IS_BETTER[metric] else -lowest
 
 
 def optimism(

@@ -10,6 +10,7 @@ import pandas as pd
 from risk.config import Config
 from risk.models.dating import LABELLED_BY
 from risk.monitoring import performance_estimation
+from risk.monitoring.alarm_budget import Rules, alarm_line
 from risk.monitoring.findings import Finding, Values
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.reference import LABELLED
@@ -88,6 +89,9 @@ def with_scores(
         truth = realised(labelled, monitored.champion.manifest.threshold, config)[metric]
         values = promised.value if promised else None, truth.value
     facts = {**found.facts, "rows": len(labelled)}
+    line = alarm_line(monitored.reference, Rules.of(config))
+    if line is not None:
+        facts["alarm_line"] = round(line, 4)
     return replace(found, value_before=values[0], value_after=values[1], facts=facts)
 
 

@@ -54,3 +54,23 @@ def test_numbers_converted_many_at_once_are_those_of_the_rules_one_by_one(cells,
     signs = [np.signbit(checked.rows[["a", "b", "c"]].to_numpy()) for checked in (found, expected)]
     known = found.rows[["a", "b", "c"]].notna().to_numpy()
     assert np.array_equal(signs[0][known], signs[1][known])
+
+
+@pytest.mark.parametrize(
+    ("written", "decimal", "numbers"),
+    [
+        (["1.234,56 €", "12 €", "-3,5 €"], ",", [1234.56, 12, -3.5]),
+        (["$1,234.56", "$ 7"], ".", [1234.56, 7]),
+        (["1\u00a0234,5", "1 234 567", "12\u202f345"], ",", [1234.5, 1234567, 12345]),
+        (["1'234.50", "7"], ".", [1234.5, 7]),
+        (["12 %", "5,5%", ""], ",", [12, 5.5, None]),
+        (["12 €", "13 €", "14 $"], ",", [12, 13, None]),
+        (["12", "13", "14 %"], ".", [12, 13, None]),
+        (["12 34", "1234 567", "12 March"], ".", [None, None, None]),
+    ],
+)
+def test_units_and_spaces_between_thousands_are_left_out(written, decimal, numbers):
+    """But not the unit of a few cells, nor a space that is elsewhere."""
+    found, _ = numerals.parse(pd.Series(written), ["NA"], decimal)
+
+    assert [None if np.isnan(number) else number for number in found] == numbers

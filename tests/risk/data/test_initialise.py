@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 import full_process
+import ingestion
+from risk import store
 from risk.config import Config
 from risk.data.initialise import CONFIG, NOTES, from_options, initialise
 from risk.data.proposal import Named
@@ -44,7 +46,7 @@ def test_an_export_runs_without_editing(export):
     with Ledger.open(config) as ledger:
         outcome = full_process.run(config, ledger)
     rows = [
-        pd.read_csv(path, sep=";")
+        pd.read_csv(path, sep=";", encoding="cp1252")
         for path in (config.test_data, config.input_folder / "kunden.csv")
     ]
     assert [len(part) for part in rows] == [made.n_test, made.n_rows]
@@ -52,6 +54,44 @@ def test_an_export_runs_without_editing(export):
     assert outcome.exit_code == 0
     assert outcome.line.startswith("Release 1 is live")
     assert outcome.line.endswith(f"{made.n_rows} new rows in 1 file.")
+
+
+def test_later_files_are_read_as_the_first_was(export):
+    """Written like the original: Windows-1252, days first, a title above, no identifier."""
+    lines = export.read_text(encoding="cp1252").splitlines()
+    cells = [line.split(";")[1:] for line in lines]
+    dated = [[f"{1 + n % 28:02d}.{1 + n % 12:02d}.25", *row] for n, row in enumerate(cells[1:])]
+    rows = [";".join(["Datum", *cells[0]]), *map(";".join, dated)]
+    export.write_text("\n".join(rows[:250]) + "\n", encoding="cp1252")
+    made = initialise(export)
+    later = "\n".join(["Export vom 1.1.2026", "", rows[0], *rows[250:]]) + "\n"
+    (export.parent / "inbox" / "later.csv").write_text(later, encoding="cp1252")
+
+    config = Config.load(made.config_path)
+    with Ledger.open(config) as ledger:
+        taken = ingestion.run(config, ledger).intakes
+        known = store.read_parts(config, ledger.ingestions.parts())
+
+    assert [intake.rows_added for intake in taken] == [made.n_rows, 50 + 1]
+    assert set(known["Ort"]) == {"Köln", "Münster"}
+    assert known["Datum"].str.fullmatch(r"2025-\d\d-\d\d").all()
+    assert known["row_id"].iloc[[0, -1]].tolist() == ["kunden-2", "later-54"]
+
+
+def test_without_times_equal_rows_are_in_one_part(tmp_path):
+    """Or a model would be tested on rows it has seen."""
+    rows = [f"{n % 60 / 7:.3f},{n % 60 % 3 == 0:d}" for n in range(300)]
+    (tmp_path / "plain.csv").write_text("\n".join(["x,churn", *rows]) + "\n")
+
+    made = initialise(tmp_path / "plain.csv")
+
+    config = Config.load(made.config_path)
+    tests, others = (
+        set(path.read_text().splitlines()[1:])
+        for path in (config.test_data, config.input_folder / "plain.csv")
+    )
+    assert len(tests) + len(others) == 60
+    assert not tests & others
 
 
 def test_the_note_beside_it_says_what_was_found(export):
@@ -73,6 +113,18 @@ def test_existing_settings_are_not_overwritten_unless_asked_to(export):
     assert (export.parent / CONFIG).read_text() == "mine"
     initialise(export, force=True)
     assert Config.load(export.parent / CONFIG).columns.target == "churn"
+
+
+def test_other_columns_need_a_folder_without_rows_and_releases(export):
+    """A run could not go on with them; which folders to remove is said."""
+    config = Config.load(initialise(export).config_path)
+    with Ledger.open(config) as ledger:
+        ingestion.run(config, ledger)
+
+    initialise(export, force=True)
+    with pytest.raises(UsageError, match="remove them first: cd .* && rm -r data/ingested db"):
+        initialise(export, force=True, target="Vertrag")
+    assert Config.load(config.root / CONFIG).columns.target == "churn"
 
 
 def test_the_newest_rows_are_kept_for_tests_where_rows_have_a_time(tmp_path):

@@ -116,25 +116,105 @@ def test_identifiers_in_disguise_constants_and_free_text_are_no_features(propose
     assert "country: not used, it has one value only" in found.notes
 
 
-def test_rows_without_a_key_get_one(propose):
-    """Numbered by line; later files need it too, which is said."""
+def test_rows_without_a_key_are_numbered(propose):
+    """In every file; what that costs is said."""
     found = propose(table(customerID=None))
 
     assert found.columns["identifier"] == "row_id"
-    assert found.rows["row_id"].tolist()[:2] == ["customers-1", "customers-2"]
+    assert found.ingestion["number_rows"]
     assert "no column identifies rows" in found.doubts[0]
 
 
 def test_the_first_complete_time_is_the_time_of_the_event(propose):
-    """ISO 8601 only; of other dates it is said that they are none."""
-    times = [f"2026-03-{1 + n % 28:02d}" for n in range(N)]
-    german = [f"{1 + n % 28:02d}.03.2026" for n in range(N)]
+    """Which is a guess, unless its name says so."""
+    begun = [f"2026-03-{1 + n % 28:02d}" for n in range(N)]
+    born = [f"19{60 + n % 30}-03-01" for n in range(N)]
+    left = [day if n % 4 == 0 else "" for n, day in enumerate(begun)]
 
-    found = propose(table(snapshot=times, joined=german))
+    found = propose(table(birth_date=born, left_on=left, begun=begun, again=begun))
+    named = propose(table(begun=begun, snapshot_date=begun))
 
-    assert found.columns["event_time"] == "snapshot"
-    assert found.columns["other"] == ["joined"]
-    assert any("a time must be ISO 8601" in doubt for doubt in found.doubts)
+    assert found.columns["event_time"] == "begun"
+    assert found.columns["other"] == ["left_on", "birth_date", "again"]
+    assert found.doubts[0].startswith("that rows are from the time in begun is a guess")
+    assert named.columns["event_time"] == "snapshot_date"
+    assert named.doubts == ()
+
+
+def test_the_time_of_the_event_can_be_named(propose):
+    """Or there is none."""
+    days = [f"2026-03-{1 + n % 28:02d}" for n in range(N)]
+
+    named = propose(table(begun=days, ended=days), event_time="ended")
+    none = propose(table(begun=days), event_time="none")
+
+    assert named.columns["event_time"] == "ended"
+    assert none.columns["event_time"] is None
+    assert named.doubts == none.doubts == ()
+    with pytest.raises(DataError, match="--event-time: tenure does not have a date in every row"):
+        propose(table(begun=days), event_time="tenure")
+
+
+@pytest.mark.parametrize(
+    ("days", "dates", "n_doubts"),
+    [
+        ([f"{1 + n % 28:02d}.03.2026" for n in range(N)], "day first", 0),
+        ([f"3/{1 + n % 28}/26 9:05" for n in range(N)], "month first", 0),
+        ([f"{1 + n % 9:02d}-03-2026" for n in range(N)], "day first", 1),
+        ([f"2026-03-{1 + n % 28:02d}" for n in range(N)], "ISO 8601", 0),
+    ],
+)
+def test_how_dates_are_written_is_found(propose, days, dates, n_doubts):
+    """Which is first, a number beyond 12 says; if there is none, it is a guess."""
+    found = propose(table(date=days))
+
+    assert found.columns["event_time"] == "date"
+    assert found.ingestion["dates"] == dates
+    assert len(found.doubts) == n_doubts
+
+
+def test_codes_that_begin_with_zero_are_no_numbers(propose):
+    """Such as postcodes."""
+    found = propose(table(plz=[f"0{1000 + n % 7}" if n % 2 else f"{80331 + n}" for n in range(N)]))
+
+    assert "plz" not in found.columns["numeric"]
+
+
+def test_units_are_left_out(propose):
+    """If all numbers of a column have the same."""
+    spend = [f"{v:.2f} €".replace(".", ",") for v in RNG.gamma(5, 400, N)]
+
+    found = propose(table(spend=spend), separator=";")
+
+    assert "spend" in found.columns["numeric"]
+    assert any("spend: number" in note and "without its unit" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "above",
+    ["sep=,", "Customers of March,,,,,\n,,,,,", "Customers\n\nas of 31 March", ",X1,X2,X3,X4,Y"],
+)
+def test_lines_above_the_header_are_left_out(tmp_path, above):
+    """Titles, the mark of a spreadsheet, and short names above the long ones."""
+    columns = table()
+    lines = [",".join(columns), *map(",".join, zip(*columns.values(), strict=True))]
+    (tmp_path / "titled.csv").write_text("\n".join([above, *lines]) + "\n")
+
+    found = proposal.propose(tmp_path / "titled.csv")
+
+    assert found.columns["target"] == "Churn"
+    assert len(found.rows) == N
+
+
+@pytest.mark.parametrize(
+    "name", ["gekündigt", "Résilié", "default payment next month", "kündigung"]
+)
+def test_a_target_is_known_by_its_name_in_other_languages(propose, name):
+    """Before another column of two values."""
+    found = propose(table(Churn=None) | {name: table()["Churn"], "news": table()["Churn"]})
+
+    assert found.columns["target"] == name
+    assert "the target is a guess" not in str(found.doubts)
 
 
 def test_missing_values_are_recognised(propose):
@@ -151,7 +231,8 @@ def test_missing_values_are_recognised(propose):
     ("columns", "options", "complaint"),
     [
         (table(Churn=[str(n % 3) for n in range(N)]), {"target": "Churn"}, "Churn is not binary"),
-        (table(), {"target": "gone"}, "--target: customers.csv has no column 'gone'"),
+        (table(), {"target": "gone"}, "--target: customers.csv has no column 'gone'; it has cust"),
+        (table(), {"target": "churn"}, "has no column 'churn'; did you mean 'Churn'?"),
         (table(), {"identifier": "gone"}, "--identifier: customers.csv has no column 'gone'"),
         ({"id": ["a", "b"], "churn": ["0", "1"]}, {}, "no column can serve as a feature"),
         ({"id": ["a", "b", "c"], "spend": ["1", "2", "3"]}, {}, "no column has exactly two values"),
@@ -163,9 +244,19 @@ def test_what_cannot_be_used_is_refused_with_the_reason(propose, columns, option
         propose(columns, **options)
 
 
-@pytest.mark.parametrize("content", [b"", b"a,b\n", b"\x00\x81\x8d\n\x81"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"a,b\n",
+        b"\x00\x81\x8d\n\x81",
+        b"PK\x03\x04",
+        "a,b\n1,2\n".encode("utf-16"),
+        b"a,b\n1,2,3\n4,5,6\n",
+    ],
+)
 def test_a_file_that_is_no_table_is_refused(tmp_path, content):
-    """Empty, only a header, or bytes that are no text."""
+    """Empty, only a header, no text, a spreadsheet, UTF-16, more cells than names."""
     (tmp_path / "odd.csv").write_bytes(content)
 
     with pytest.raises(DataError, match="odd.csv"):

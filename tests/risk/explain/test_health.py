@@ -65,6 +65,16 @@ def test_a_quiet_model_is_fit():
     assert told.advice == ("Nothing: use it as usual.",)
 
 
+def test_two_scores_are_told_apart_by_when_they_are_from():
+    """They are of other rows, so their numbers of rows differ."""
+    both = pd.concat([scores(), scores("data/test.csv", value=0.61, n=2000)])
+
+    assert health.assess(snapshot(scores=both)).reasons[-1] == (
+        "F1 is 0.640 [0.600, 0.680] measured on the newest 831 labelled rows; "
+        "before it went live, 0.610 [0.600, 0.680] on 2,000 rows of test data."
+    )
+
+
 @pytest.mark.parametrize(
     "others",
     [

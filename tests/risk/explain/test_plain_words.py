@@ -102,3 +102,11 @@ def test_how_rarely_chance_alone_does_it_is_said_in_days_and_years(e_value, word
 def test_evidence_is_a_share_of_cases(e_value, words):
     """A worse challenger reaches evidence of K in at most one of K comparisons."""
     assert plain_words.chance_share(e_value) == words
+
+
+def test_what_looks_equal_is_no_better_rather_than_worse():
+    """To as many decimals as are shown beside it."""
+    assert plain_words.worse(0.6, 0.7) == "worse"
+    assert plain_words.worse(0.60904, 0.60903) == "no better"
+    assert plain_words.worse(0.6094, 0.6091, decimals=3) == "no better"
+    assert plain_words.worse(None, 0.6) == "worse"

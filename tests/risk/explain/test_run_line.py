@@ -128,6 +128,22 @@ def test_the_line_begins_with_what_a_person_must_know(intakes, decided, line):
     assert run_line.of_run(intakes, decided) == line
 
 
+@pytest.mark.parametrize(
+    ("challenger", "words"),
+    [
+        (0.6090, "the challenger did worse (F1 0.609 against 0.613 on 200 rows)"),
+        (0.61299, "the challenger did no better (F1 0.6130 against 0.6130 on 200 rows)"),
+        (None, "the challenger did worse (F1 undefined against 0.61 on 200 rows)"),
+    ],
+)
+def test_numbers_that_look_equal_are_not_called_worse(challenger, words):
+    """Nor are they rounded until they look equal."""
+    scores = {"challenger": {"value": challenger}, "champion": {"value": 0.613}}
+    decided = decision(facts={"verdict": "worse"}, comparison=COMPARISON | scores)
+
+    assert words in run_line.of_run([ROWS], decided)
+
+
 def test_the_facts_may_come_from_the_ledger_as_json():
     """A run that carries on after a crash has the row, not the objects."""
     known = decision("deploy", version=2, comparison=COMPARISON)

@@ -1,7 +1,9 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 from risk.explain import score_history
 from risk.ledger.ledger import Ledger
+from risk.monitoring.reference import LABELLED
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 SCORE = {"metric": "f1", "model_sha256": "0" * 64, "value": 0.5, "lower": 0.4, "upper": 0.6, "n": 9}
@@ -31,3 +33,25 @@ def test_a_trend_without_points_is_told(ledger):
 
     assert score_history.in_words(trend, "roc_auc") == "No ROC AUC of a run is known yet."
     assert score_history.changes_in_words(trend) == "No release went live."
+
+
+def test_a_score_is_of_the_release_that_predicted_and_has_its_alarm_line(world):
+    """Labels come late: they are about a release that may no longer be live."""
+    moments = iter(FIRST + timedelta(hours=number) for number in range(100))
+    facts = {"check_name": "model_drift", "method": "e_detector", "drift_detected": False, "n": 9}
+    facts |= {"feature": LABELLED}
+    with Ledger.open(world.config, clock=lambda: next(moments)) as ledger:
+        for version, line in ((1, 0.55), (2, 0.65)):
+            ledger.runs.start()
+            ledger.decisions.record("deploy", "because", version=version)
+            ledger.runs.start()
+            found = facts | {"detail": "", "facts": json.dumps({"alarm_line": line})}
+            ledger.findings.record([found])
+            ledger.scores.record([SCORE | {"dataset": "realised on new rows", "version": 1}])
+        trend = score_history.trend(ledger, "f1")
+
+    assert trend.points["alarm_line"].tolist() == [0.55, 0.55]
+    assert score_history.in_words(trend, "f1").endswith(
+        "The newest labels are of predictions of release 1. "
+        "An alarm needs a score that stays below 0.55."
+    )

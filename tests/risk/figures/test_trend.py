@@ -61,6 +61,18 @@ def test_a_trend_says_what_is_what_beside_the_lines(texts):
         assert words in told
 
 
+def test_the_alarm_line_is_drawn_where_it_is_known(texts):
+    """Of each release its own, and the note says what it means."""
+    known = points(kinds=[MEASURED]).assign(version=[1] * 5 + [2] * 5, alarm_line=0.55)
+
+    drawn, plain = (trend.score_trend(each, NO_CHANGES, metric="F1") for each in (known, points()))
+
+    lines = [line for line in drawn.axes[0].lines if set(line.get_ydata()) == {0.55}]
+    assert [len(line.get_xdata()) for line in lines] == [5, 5]
+    assert "Dotted: an alarm needs a score beyond it." in texts(drawn)
+    assert "Dotted" not in texts(plain)
+
+
 def test_a_cost_below_nothing_is_seen():
     """Where right calls bring something in."""
     figure = trend.score_trend(

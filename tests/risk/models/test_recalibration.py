@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, f1_score
 
 from risk.models import recalibration
+from risk.models.platt import apply, fit
 
 
 def miscalibrated(n, *, seed, slope=1.0, intercept=-1.5, p=None):
@@ -143,7 +144,7 @@ def test_platt_agrees_with_scikit_learn(rows):
     """A logistic regression without a penalty on the log-odds."""
     y, p = (rows[name].to_numpy() for name in rows)
 
-    recalibrated = recalibration._apply(p, *recalibration._platt(y, p))
+    recalibrated = apply(p, *fit(y, p))
 
     slope, intercept = platt(rows)
     expected = expit(slope * logit(np.clip(p, 1e-6, 1 - 1e-6)) + intercept)
@@ -155,20 +156,18 @@ def test_platt_of_a_tree_that_is_always_sure():
     p = np.repeat([0.0, 1.0], 100)
     y = np.r_[np.repeat([0.0, 1.0], [80, 20]), np.repeat([0.0, 1.0], [20, 80])]
 
-    slope, intercept = recalibration._platt(y, p)
+    slope, intercept = fit(y, p)
 
     assert slope == pytest.approx(np.log(4) / logit(1 - 1e-6))
     assert intercept == pytest.approx(0, abs=1e-6)
-    assert recalibration._apply(p, slope, intercept) == pytest.approx(np.repeat([0.2, 0.8], 100))
+    assert apply(p, slope, intercept) == pytest.approx(np.repeat([0.2, 0.8], 100))
 
 
 def test_platt_of_labels_that_are_told_apart_stays_finite():
     """Without a penalty the best slope is infinite."""
     p = np.repeat([0.3, 0.6], 50)
 
-    slope, intercept = recalibration._platt((p > 0.5).astype(float), p)
+    slope, intercept = fit((p > 0.5).astype(float), p)
 
     assert np.isfinite([slope, intercept]).all()
-    assert recalibration._apply(p, slope, intercept) == pytest.approx(
-        np.repeat([0.0, 1.0], 50), abs=0.01
-    )
+    assert apply(p, slope, intercept) == pytest.approx(np.repeat([0.0, 1.0], 50), abs=0.01)

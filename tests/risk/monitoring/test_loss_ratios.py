@@ -19,6 +19,7 @@ from risk.monitoring.loss_ratios import (
     RELATIVE_SLACK,
     SLACK,
     Labelled,
+    lowest_tolerated,
     optimism,
     rising_loss,
     watched_scores,
@@ -83,6 +84,27 @@ def test_a_fall_is_measured_between_two_scores_of_scikit_learn(metric):
     assert made.names[0] == metric
     assert found == pytest.approx((before - slack - now) * possible, abs=1e-5)
     assert made.null_means[0] == 0
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "brier", "log_loss", "cost"])
+def test_the_alarm_line_is_the_score_less_what_is_tolerated(metric):
+    """In units of the score, above it where less is better."""
+    line = lowest_tolerated(Labelled(CALIBRATED * MANY, PROBA, 0.5), metric=metric, cost=COST)
+
+    score, _ = by_sklearn(metric, CALIBRATED)
+    slack = SLACK.get(metric, RELATIVE_SLACK * abs(score))
+    assert line == pytest.approx(score - slack if score > 0 else slack - score, abs=1e-5)
+
+
+def test_fewer_reference_rows_lower_the_alarm_line():
+    """A reference that may itself be wrong about the score must be fallen short of by more."""
+    few, many = (
+        lowest_tolerated(Labelled(CALIBRATED * n, PROBA, 0.5), metric="f1", cost=COST)
+        for n in (200, 2000)
+    )
+
+    assert few < many
+    assert lowest_tolerated(Labelled(CALIBRATED, PROBA, 0.5), metric="roc_auc", cost=COST) is None
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
