@@ -130,9 +130,9 @@ class Reader:
                 known_to_end = late_labels.without_last(piece, columns) if may_be_cut else piece
                 self._add_labels(self._without_ahead(known_to_end), columns)
             return self.contents
-        holds_early = self.ledger.labels.count_early() > 0
-        beginnings = self._beginnings(file)
-        for whole in drops.read(file, self.config.columns, self.settings, self.is_file):
+        holds_early, now = self.ledger.labels.count_early() > 0, self.ledger.now()
+        beginnings, columns = self._beginnings(file), self.config.columns
+        for whole in drops.read(file, columns, self.settings, footers=self.is_file, now=now):
             piece = self._without_ahead(whole)
             found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
             beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}
@@ -143,19 +143,12 @@ class Reader:
     def _without_ahead(self, piece: Piece) -> Piece:
         """Refuse the rows of a source whose marks are in the future."""
         positions = [self.contents.n_read + int(place) for place in piece.rows.index]
-        late = [i for i, position in enumerate(positions) if position in self.ahead]
-        if not late:
-            return piece
-        rest = [i for i, position in enumerate(positions) if position not in self.ahead]
-        found = [self.ahead[positions[i]]._replace(line=piece.lines[i]) for i in late]
-        return replace(
-            piece,
-            rows=piece.rows.iloc[rest],
-            problems=[*piece.problems, *found],
-            refused=[*piece.refused, *(piece.records[i] for i in late)],
-            lines=[piece.lines[i] for i in rest],
-            records=[piece.records[i] for i in rest],
-        )
+        found = {
+            i: self.ahead[position]._replace(line=piece.lines[i])
+            for i, position in enumerate(positions)
+            if position in self.ahead
+        }
+        return drops.without(piece, found)
 
     def _beginnings(self, file: Bytes) -> dict[int, int]:
         """Return the perhaps unfinished rows of earlier files with which this one begins.

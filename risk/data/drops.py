@@ -7,9 +7,10 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from io import BufferedRandom, BufferedReader
 from itertools import compress, islice
 from operator import not_
@@ -18,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from risk.config import Columns, Config, Ingestion
+from risk.data import marks
 from risk.errors import BusyError, DataError
 from risk.schema import (
     Problem,
@@ -30,6 +32,7 @@ from risk.schema import (
 ROWS_PER_PIECE, CELLS_PER_PIECE = 50_000, 5_000_000
 BYTES_AT_ONCE = 1_000_000
 FOOTER = "a total or remark below the rows, no row"
+FUTURE = "time in the future; the row is taken once it has come"
 Bytes = BufferedReader | BufferedRandom
 
 
@@ -141,11 +144,16 @@ def header_of(file: Bytes, settings: Ingestion) -> list[str]:
 
 
 def read(
-    file: Bytes, columns: Columns, settings: Ingestion, footers: bool = True
+    file: Bytes,
+    columns: Columns,
+    settings: Ingestion,
+    *,
+    footers: bool = True,
+    now: datetime | None = None,
 ) -> Iterator[Piece]:
     """Yield the records in pieces; raise DataError if the whole file cannot be read.
 
-    With `footers` totals below the rows are refused.
+    With `footers` totals below the rows are refused; if it is `now`, rows of the future.
     """
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
@@ -157,7 +165,8 @@ def read(
         check_header(header, columns)
         for piece, is_last in _pieces(records, header, columns, settings.decimal):
             whole = _without_footers(piece, columns) if is_last and footers else piece
-            yield replace(whole, is_last=is_last)
+            present = without(whole, _ahead(whole, columns, settings, now)) if now else whole
+            yield replace(present, is_last=is_last)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise DataError(f"not UTF-8 text: byte 0x{byte:02x} cannot be decoded") from None
@@ -261,21 +270,41 @@ def _fits(record: Sequence[str], n_named: int, n_columns: int) -> bool:
     return len(record) >= n_named and not any(record[n_columns:])
 
 
-def _without_footers(piece: Piece, columns: Columns) -> Piece:
-    """Refuse the totals at the end of the last piece of a file."""
-    n_rows = len(piece.rows) - count_footers(piece.rows, columns)
-    footers = [
-        Problem(line, columns.identifier, FOOTER, shorten(record[0]))
-        for line, record in zip(piece.lines[n_rows:], piece.records[n_rows:], strict=True)
-    ]
+def without(piece: Piece, found: Mapping[int, Problem]) -> Piece:
+    """Refuse some of the valid rows of a piece; `found` are their problems, by position."""
+    if not found:
+        return piece
+    rest = [i for i in range(len(piece.lines)) if i not in found]
     return replace(
         piece,
-        rows=piece.rows.iloc[:n_rows],
-        problems=[*piece.problems, *footers],
-        refused=[*piece.refused, *piece.records[n_rows:]],
-        lines=piece.lines[:n_rows],
-        records=piece.records[:n_rows],
+        rows=piece.rows.iloc[rest],
+        problems=[*piece.problems, *found.values()],
+        refused=[*piece.refused, *(piece.records[i] for i in found)],
+        lines=[piece.lines[i] for i in rest],
+        records=[piece.records[i] for i in rest],
     )
+
+
+def _without_footers(piece: Piece, columns: Columns) -> Piece:
+    """Refuse the totals at the end of the last piece of a file."""
+    n_rows, name = len(piece.rows), columns.identifier
+    footers = range(n_rows - count_footers(piece.rows, columns), n_rows)
+    cells = {i: shorten(piece.records[i][0]) for i in footers}
+    return without(piece, {i: Problem(piece.lines[i], name, FOOTER, cells[i]) for i in footers})
+
+
+def _ahead(
+    piece: Piece, columns: Columns, settings: Ingestion, now: datetime
+) -> dict[int, Problem]:
+    """Return the problems of the rows whose event times are in the future, by position."""
+    if (name := columns.event_time) is None:
+        return {}
+    cells, latest = piece.rows[name], now + timedelta(seconds=settings.seconds_ahead)
+    is_ahead = marks.are_after(cells, latest).tolist()
+    return {
+        i: Problem(piece.lines[i], name, FUTURE, shorten(cells.iloc[i]))
+        for i in compress(range(len(cells)), is_ahead)
+    }
 
 
 def open_no_follow(path: str, flags: int) -> int:
