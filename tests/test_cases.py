@@ -46,6 +46,21 @@ def proposing(world, shared):
     return world.copy_of(once(shared, "proposed_a_challenger", propose_a_challenger))
 
 
+def test_cron_mails_a_question_once_and_that_it_was_answered(asked):
+    """As long as it is open, a run needs a person, also a quiet one."""
+    words = ("--log", "logs/cron.log")
+
+    first, second = (asked.command("full_process.py", *words) for _ in range(2))
+    declined = asked.command("full_process.py", "--decline", "1", "--because", "no-harm")
+    third, fourth = (asked.command("full_process.py", *words) for _ in range(2))
+
+    question = "No new data. Waiting for an answer: 1 case.\n"
+    assert (first.returncode, first.stdout, second.stdout) == (0, question, "")
+    assert declined.returncode == 0
+    assert third.stdout.startswith("no longer, since ") and third.stdout.endswith(question)
+    assert (fourth.returncode, fourth.stdout) == (0, "")
+
+
 def case_of(world, number=1):
     with world.open_ledger() as ledger:
         return ledger.cases.read(number)

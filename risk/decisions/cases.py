@@ -50,12 +50,12 @@ class Question:
     challenger: str | None = None
 
 
-def update(config: Config, ledger: Ledger) -> None:
-    """Open, reopen and close cases after a run."""
+def update(config: Config, ledger: Ledger) -> list[int]:
+    """Open, reopen and close cases after a run; return those that wait for an answer."""
     live = releases.live_version(config.deployment_folder)
     newest, waiting = ledger.decisions.newest(), ledger.cases.waiting()
     if live is None or newest is None or not (waiting or newest.action == Action.ASK):
-        return
+        return []
     judged, open_incidents = ledger.decisions.newest(judged=True), ledger.incidents.unresolved()
     known = Situation(ledger.now(), live, newest, judged, open_incidents)
     questions = asked(known, waiting)
@@ -64,6 +64,7 @@ def update(config: Config, ledger: Ledger) -> None:
         questions = [] if seen and seen.state != CaseState.CLOSED else questions
     opened = [_opened(config, ledger, question, live) for question in questions]
     ledger.cases.apply(opened, changes(known, waiting, config.policy))
+    return ledger.cases.about()
 
 
 def asked(known: Situation, waiting: Sequence[Any]) -> list[Question]:
