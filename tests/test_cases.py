@@ -105,6 +105,7 @@ def test_a_case_is_walked_through_on_the_command_line(asked):
     ("words", "code", "said"),
     [
         (["--approve", "9"], 64, "there is no case 9"),
+        (["--decline", "1", "9", "--because", "no-harm"], 64, "there is no case 9"),
         (["--snooze", "1", "--because", "planned"], 64, "requires --until"),
         (["--decline", "1"], 64, "say why a case is declined"),
         (["--decline", "1", "--because", "whim"], 64, "--because takes one of"),
