@@ -137,6 +137,15 @@ def test_what_was_declined_is_neither_asked_again_nor_ever_trained_on(asked):
     assert (again.returncode, "was declined by" in again.stderr) == (64, True)
 
 
+def test_a_run_without_new_data_asks_nothing_anew(asked):
+    """The newest decision is the one whose question was answered."""
+    asked.command("full_process.py", "--decline", "1", "--because", "no-harm")
+
+    asked.run()
+
+    assert asked.command("full_process.py", "--cases").stdout.startswith("No case waits")
+
+
 def test_a_list_of_cases_writes_nothing_and_needs_no_lock(asked, tree):
     """A question."""
     before = tree()

@@ -62,7 +62,9 @@ def update(config: Config, ledger: Ledger) -> list[int]:
     if newest.action == Action.ASK and newest.comparison is not None:
         seen = ledger.cases.of_challenger(_facts(newest).get("challenger") or "")
         questions = [] if seen and seen.state != CaseState.CLOSED else questions
-    opened = [_opened(config, ledger, question, live) for question in questions]
+    answered = ledger.cases.asked_by(newest.id)  # by the same decision, as no new data came since
+    new = [each for each in questions if not (each.incident and each.incident.id in answered)]
+    opened = [_opened(config, ledger, question, live) for question in new]
     ledger.cases.apply(opened, changes(known, waiting, config.policy))
     return ledger.cases.about()
 
