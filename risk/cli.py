@@ -156,10 +156,8 @@ def _due(log_file: Path, troubles: Sequence[Trouble], *, completed: bool) -> lis
 
 def _log_file(arguments: Mapping[str, Any]) -> Path | None:
     """Return the path of the log, which is relative to the settings."""
-    if arguments["log"] is None:
-        return None
-    folder: Path = arguments["config"].resolve().parent
-    return folder / arguments["log"]
+    log_file: Path | None = arguments["log"]
+    return Path(arguments["config"]).resolve().parent / log_file if log_file else None
 
 
 def _opened(config: Config, access: Access) -> AbstractContextManager[Ledger]:
@@ -195,6 +193,7 @@ def _log_to(handler: logging.Handler, log_format: str) -> None:
     else:
         handler.setFormatter(logging.Formatter(IN_TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.captureWarnings(isinstance(handler, RotatingFileHandler))  # cron would mail them
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs each of its plugins
 
 

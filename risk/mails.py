@@ -69,9 +69,9 @@ def due(
     for trouble in troubles:
         said = known.pop(trouble.key, None)
         if said is None or not said.is_recent(now):
-            is_old = said is not None and said.lasts
-            words.append(f"since {_minute(said.since)}: {trouble.text}" if is_old else trouble.text)
-            since = said.since if is_old else now.isoformat()
+            began = said.since if said and said.lasts else None
+            words.append(f"since {_minute(began)}: {trouble.text}" if began else trouble.text)
+            since = began or now.isoformat()
             said = _Said(command, trouble.key, trouble.text, trouble.lasts, since, now.isoformat())
         kept.append(said)
     for said in known.values():

@@ -120,6 +120,17 @@ def test_with_a_log_an_error_is_printed_too(world):
     assert lost.stderr.removeprefix("error: ") in log_of(world)
 
 
+def test_with_a_log_warnings_of_libraries_are_in_it_only(world):
+    """Such as what scikit-learn says of a parameter that will be gone one day."""
+    options = ("--set", 'training.parameters={"penalty":"l2"}', "--log", "logs/cron.log")
+    world.command("ingestion.py")
+
+    trained = world.command("training.py", *options)
+
+    assert (trained.returncode, trained.stdout, trained.stderr) == (0, "", "")
+    assert "FutureWarning" in log_of(world)
+
+
 def test_with_a_log_a_lasting_error_is_printed_once_and_its_end(world):
     """Even of settings that are invalid."""
     said = []
