@@ -121,6 +121,17 @@ def test_a_wrong_answer_ends_with_an_error(asked, words, code, said):
     assert case_of(asked)["answers"] == []
 
 
+def test_a_challenger_is_dated_by_what_it_answers_not_by_a_broken_feed_before(asked):
+    """The rows of the broken drop, about which the first case is, are none it has learnt."""
+    asked.set(policy__mode="propose")
+    asked.drop("turned.csv", turned("t", seed=3))
+
+    asked.run()
+
+    case = case_of(asked, 2)
+    assert (case["kind"], case["facts"]["since"]["rows"]) == ("deployment", 600)
+
+
 def test_what_was_declined_is_neither_asked_again_nor_ever_trained_on(asked):
     """However often it comes: a person said that it is wrong."""
     asked.set(policy__ask_first_batches=1)

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from risk import cli
 from risk.decisions import case_pack
-from risk.errors import UsageError
+from risk.errors import Passed, UsageError
 from risk.ledger.cases import Answer, CaseState
 from risk.ledger.ledger import Ledger
 
@@ -33,7 +33,7 @@ def give(ledger: Ledger, answer: Answer, *numbers: int) -> list[dict[str, Any]]:
     if answer.state is not CaseState.APPROVED and answer.because is None:
         raise UsageError(f"say why a case is declined or snoozed: {', '.join(get_args(Because))}")
     if answer.state is CaseState.SNOOZED and (answer.until is None or answer.until <= ledger.now()):
-        raise UsageError("a case is snoozed until a date in the future")
+        raise Passed("a case is snoozed until a date in the future")
     approves = answer.state is CaseState.APPROVED
     resolves = {case["id"] for case in cases if approves and _is_of_drops(case)}
     ledger.cases.answer(numbers, replace(answer, by=answer.by[:MAX_NAME]), resolves=resolves)
@@ -55,8 +55,8 @@ def moment(text: str) -> datetime:
         raise UsageError(f"{text} has no time zone: add Z, or an offset such as +13:00")
     try:
         return found.astimezone(UTC)
-    except OverflowError:
-        raise UsageError(f"{text} is out of range") from None
+    except OverflowError:  # within hours of the year 1 or 10000
+        return found.replace(tzinfo=UTC)
 
 
 def from_options(ledger: Ledger, options: Mapping[str, Any]) -> list[dict[str, Any]]:
