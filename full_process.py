@@ -56,7 +56,7 @@ def run(
     ledger.runs.start()
     try:
         outcome = process(config, ledger)
-        cases.update(config, ledger)
+        outcome = outcome.asking(cases.update(config, ledger))
         drill.keep_current(config, ledger)
         if (pruned := prune(config, ledger)).anything:
             log.info(pruned)

@@ -140,7 +140,7 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
     out_of_reach: list[str] = []
     seen: set[int] = set()
     new = sql_sources.after(files, config, ledger, out_of_reach=out_of_reach)
-    again = requeueing.acceptable(config, ledger, requeueing.due(config, ledger))
+    again = requeueing.again(config, ledger, requeueing.due(config, ledger))
     for quarantined, drop in chain(again, zip(repeat(None), new)):
         try:
             intake, rows = preview(config, ledger, drop, seen=seen, requeued=quarantined)

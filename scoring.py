@@ -10,17 +10,23 @@ Exits   0 success, 64 no such release, 65 unusable data, 69 database unavailable
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from risk import cli, store
 from risk.config import Config
 from risk.data import drops
+from risk.decisions.codes import Action
 from risk.errors import UsageError
+from risk.ledger.database import Row
 from risk.ledger.ledger import Ledger
 from risk.models import evaluation, model, releases, watched
 from risk.models.evaluation import Scorecard
 from risk.models.model import Model
 from risk.models.watched import require_model
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def evaluate(config: Config, trusted: Model, name: str, data: Path | None = None) -> Scorecard:
@@ -54,7 +60,7 @@ def run(
         scores = evaluate(config, trusted, name, data)
         version = ledger.releases.version_of(trusted.sha256)
         scored = {"model_sha256": trusted.sha256, "version": version}
-        ledger.scores.record([scored | row for row in scores.as_rows()])
+        record(ledger, [scored | row for row in scores.as_rows()])
         if name == "challenger" and data is None:
             store.write(config.model_folder / config.score_filename, scores.to_csv())
     return scores
@@ -68,8 +74,16 @@ def score_deployed(config: Config, ledger: Ledger) -> Scorecard:
     live = releases.load_champion(config)
     scores = Scorecard("champion", watched.REFERENCE_ROWS, live.manifest.held_out_scores)
     scored = {"model_sha256": live.sha256, "version": live.manifest.version}
-    ledger.scores.record([scored | row for row in scores.as_rows()])
+    record(ledger, [scored | row for row in scores.as_rows()])
     return scores
+
+
+def record(ledger: Ledger, rows: Sequence[Row]) -> None:
+    """Record scores; those of a deployment once, if it is interrupted, of a rollback none again."""
+    decision, since = ledger.decisions.unfinished(), None
+    if decision is not None:
+        since = decision.decided_at if decision.action == Action.DEPLOY else EPOCH
+    ledger.scores.record(rows, since=since)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -11,8 +11,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import date
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -22,11 +23,13 @@ import filelock
 import pandas as pd
 from pydantic import BaseModel
 
+from risk import mails
 from risk.config import Config
-from risk.errors import BusyError, NoLedger, RiskError, StorageError, UsageError
+from risk.errors import BusyError, DataError, NoLedger, RiskError, StorageError, UsageError
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
+from risk.mails import Trouble
 from risk.progress import LogHandler
 
 log = logging.getLogger(__name__)
@@ -81,6 +84,8 @@ def main(
     options = {name: value for name, value in arguments.items() if name not in COMMON_OPTIONS}
     content: Any = None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    if arguments["log"]:
+        sys.excepthook = lambda *bug: _fail(arguments, "".join(traceback.format_exception(*bug)), 1)
     try:
         if (outcome := alone(**options)) is not None:
             print(_as_json(outcome) if arguments["json"] else outcome)
@@ -99,31 +104,60 @@ def main(
                 if arguments["json"] and isinstance(outcome, Result):
                     content = outcome.in_full(config, ledger)
     except RiskError as error:
-        if arguments["log"]:
-            log.error(error)
-        if not (arguments["log"] and error.exit_code in NOBODY_IS_NEEDED):
-            print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _fail(arguments, f"error: {error}", error.exit_code)
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit(StorageError.exit_code)
+        _fail(arguments, f"error: {error.filename}: {error.strerror}", StorageError.exit_code)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     text = _as_json(outcome if content is None else content) if arguments["json"] else str(outcome)
-    _finish(outcome, text, is_logged=arguments["log"] is not None)
+    _finish(arguments, outcome, text)
 
 
-def _finish(outcome: object, text: str, *, is_logged: bool) -> NoReturn:
-    """Print the outcome, with a log only if it needs a person, and exit."""
-    exit_code = getattr(outcome, "exit_code", 0)
-    is_needed = exit_code not in NOBODY_IS_NEEDED or getattr(outcome, "needs_a_person", False)
-    if is_logged and outcome is not None:
-        log.info(outcome)
-    if outcome is not None and (is_needed or not is_logged):
-        print(text)
+def _fail(arguments: Mapping[str, Any], text: str, exit_code: int) -> NoReturn:
+    """Print an error, with a log only when it begins and daily while it lasts, and exit."""
+    words = [text.rstrip()]
+    if log_file := _log_file(arguments):
+        if not logging.getLogger().handlers:  # the settings are at fault
+            with suppress(OSError):
+                _log_to(_file_handler(log_file), "text")
+        log.error(text.removeprefix("error: ").rstrip())
+        if exit_code in NOBODY_IS_NEEDED:
+            sys.exit(exit_code)
+        trouble = Trouble(text.rstrip(), mails.without_numbers(text))
+        words = _due(log_file, [trouble], completed=False)
+    for each in words:
+        print(each, file=sys.stderr)
     sys.exit(exit_code)
+
+
+def _finish(arguments: Mapping[str, Any], outcome: object, text: str) -> NoReturn:
+    """Print the outcome, with a log only if it needs a person and is news, and exit."""
+    exit_code, words = getattr(outcome, "exit_code", 0), [text] if outcome is not None else []
+    if log_file := _log_file(arguments):
+        log.info(outcome) if outcome is not None else None
+        troubles, is_event = [], exit_code == DataError.exit_code
+        if exit_code not in NOBODY_IS_NEEDED:
+            key = mails.without_numbers(text) if is_event else f"exit code {exit_code}"
+            troubles.append(Trouble(text, key, lasts=not is_event))
+        if getattr(outcome, "needs_a_person", False):
+            troubles.append(Trouble(text, "a question"))
+        words = [*dict.fromkeys(_due(log_file, troubles, completed=True))]
+    for each in words:
+        print(each)
+    sys.exit(exit_code)
+
+
+def _due(log_file: Path, troubles: Sequence[Trouble], *, completed: bool) -> list[str]:
+    command = Path(sys.argv[0]).stem
+    return mails.due(log_file, command, troubles, now=utc_now(), completed=completed)
+
+
+def _log_file(arguments: Mapping[str, Any]) -> Path | None:
+    """Return the path of the log, which is relative to the settings."""
+    log_file: Path | None = arguments["log"]
+    return Path(arguments["config"]).resolve().parent / log_file if log_file else None
 
 
 def _opened(config: Config, access: Access) -> AbstractContextManager[Ledger]:
@@ -138,7 +172,12 @@ def load(path: Path, assignments: list[str], log_file: Path | None = None) -> Co
     """Load the settings with their overrides, and configure logging, to a file if one is given."""
     config = Config.load(path, environment=os.environ, command_line=assignments)
     handler = _file_handler(config.root / log_file) if log_file else LogHandler()
-    if config.log_format == "json":
+    _log_to(handler, config.log_format)
+    return config
+
+
+def _log_to(handler: logging.Handler, log_format: str) -> None:
+    if log_format == "json":
         from pythonjsonlogger.json import JsonFormatter
 
         handler.setFormatter(
@@ -147,15 +186,15 @@ def load(path: Path, assignments: list[str], log_file: Path | None = None) -> Co
                 rename_fields={"asctime": "timestamp", "levelname": "level", "name": "logger"},
             )
         )
-    elif log_file:
+    elif isinstance(handler, RotatingFileHandler):
         formatter = logging.Formatter(f"%(asctime)s {IN_TEXT}", "%Y-%m-%dT%H:%M:%SZ")
         formatter.converter = time.gmtime
         handler.setFormatter(formatter)
     else:
         handler.setFormatter(logging.Formatter(IN_TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.captureWarnings(isinstance(handler, RotatingFileHandler))  # cron would mail them
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs each of its plugins
-    return config
 
 
 def _file_handler(path: Path) -> logging.Handler:
@@ -224,7 +263,7 @@ def _parser(doc: str | None) -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="append messages and outcome to FILE, which is rotated, and print only what needs a "
-        "person: an error, or a decision that awaits approval",
+        "person, such as an error: when it begins, daily while it lasts, and when it is over",
     )
     return parser
 

@@ -33,6 +33,7 @@ from risk.overrides import days_per_alarm
 FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=300)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Within100Years = Annotated[float, Field(ge=0, le=3_155_760_000)]  # in seconds
 PRODUCT = "Dynamic Risk Assessment System"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ReportFormat = Literal["pdf", "html", "json"]
@@ -93,6 +94,10 @@ class Ingestion(Section):
     """Number the rows of a file without the column `columns.identifier`: `may-2` is line 2 of
     may.csv. Labels cannot come later, and a row that comes again in another file is counted twice.
     """
+    seconds_ahead: Within100Years = Field(3600, examples=[50_400])
+    """A row whose `columns.event_time` is further in the future is quarantined until it has come; a
+    time without a zone may be UTC or the local time of this machine.
+    """
 
     @property
     def plain(self) -> Self:
@@ -123,7 +128,7 @@ class Source(Section):
     overlap: float = Field(0, ge=0, examples=[600])
     """How far behind the mark to read again, in seconds or units, for rows that are committed late.
     """
-    seconds_ahead: float = Field(3600, ge=0, examples=[60])
+    seconds_ahead: Within100Years = Field(3600, examples=[60])
     """A row whose time is further in the future is quarantined."""
     max_rows: int = Field(1_000_000, ge=1, examples=[100_000])
     """Rows read per run; the next run continues there."""

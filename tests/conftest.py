@@ -43,7 +43,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             if name == reliability.PROPERTY and report.when == "call"
         ]
         every = int(os.environ.get("CRASH_EVERY", "1"))
-        Path(file).write_text(reliability.page(results, every=every), encoding="utf-8")
+        calls = int(os.environ.get("LIBC_POINTS", "0"))
+        page = reliability.page(results, every=every, calls=calls)
+        Path(file).write_text(page, encoding="utf-8")
 
 
 def pytest_xdist_auto_num_workers() -> int:

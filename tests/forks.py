@@ -29,9 +29,10 @@ HEAVY = (
 
 
 class Forks:
-    """The process that forks, begun when it is needed."""
+    """The process that forks, begun when it is needed, with what else it has in its environment."""
 
-    def __init__(self) -> None:
+    def __init__(self, **environment: str) -> None:
+        self._environment = environment
         self._process: subprocess.Popen[str] | None = None
         self._one_by_one = Lock()
 
@@ -65,7 +66,8 @@ class Forks:
                 stdout=subprocess.PIPE,
                 text=True,
                 cwd="/",
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **threads()},
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **threads()}
+                | self._environment,
             )
         _pipe(self._process.stdin).write(f"{task}\n")
         _pipe(self._process.stdin).flush()

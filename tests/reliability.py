@@ -18,6 +18,10 @@ What was injected, how often, and how often the promise held afterwards: {crash_
 points at which a command can be killed, SIGKILL before a file is changed or a transaction
 committed. Written by `make reliability` on {date}; every input is fixed or seeded.
 
+Where libc fails, a library loaded before it makes the calls fail that change a file, whoever makes
+them, Python, SQLite or Arrow: SIGKILL before a call or in the middle of a write, ENOSPC or EIO once
+or from then on, in turn, {libc_points} of each command.
+
 After a fault the next run, or the same command again, must lead to the state of an undisturbed
 one: each drop counted once, each accepted row in its part, the same files, releases and decisions.
 
@@ -40,7 +44,9 @@ class Tried(NamedTuple):
     passed: bool
 
 
-def page(results: Iterable[Tried], *, every: int, now: datetime | None = None) -> str:
+def page(
+    results: Iterable[Tried], *, every: int, calls: int = 0, now: datetime | None = None
+) -> str:
     """Return the page about all results; a failed test survived nothing."""
     tried: dict[tuple[str, str], int] = defaultdict(int)
     survived: dict[tuple[str, str], int] = defaultdict(int)
@@ -54,4 +60,7 @@ def page(results: Iterable[Tried], *, every: int, now: datetime | None = None) -
     ]
     points = "all" if every == 1 else f"one in {every}"
     date = (now or datetime.now(UTC)).date()
-    return HEADER.format(date=date, crash_points=points) + "".join(rows) + FOOTER
+    of_libc = f"at {calls} calls that lie evenly" if calls else "at all calls"
+    return (
+        HEADER.format(date=date, crash_points=points, libc_points=of_libc) + "".join(rows) + FOOTER
+    )

@@ -23,7 +23,7 @@ LAYERS = [
     ["risk.numerals"],
     ["risk.schema"],
     ["risk.store"],
-    ["risk.ledger"],
+    ["risk.ledger", "risk.mails"],
     ["risk.cli"],
     ["risk.data"],
     ["risk.models"],

@@ -46,6 +46,21 @@ def proposing(world, shared):
     return world.copy_of(once(shared, "proposed_a_challenger", propose_a_challenger))
 
 
+def test_cron_mails_a_question_once_and_that_it_was_answered(asked):
+    """As long as it is open, a run needs a person, also a quiet one."""
+    words = ("--log", "logs/cron.log")
+
+    first, second = (asked.command("full_process.py", *words) for _ in range(2))
+    declined = asked.command("full_process.py", "--decline", "1", "--because", "no-harm")
+    third, fourth = (asked.command("full_process.py", *words) for _ in range(2))
+
+    question = "No new data. Waiting for an answer: 1 case.\n"
+    assert (first.returncode, first.stdout, second.stdout) == (0, question, "")
+    assert declined.returncode == 0
+    assert third.stdout.startswith("no longer, since ") and third.stdout.endswith(question)
+    assert (fourth.returncode, fourth.stdout) == (0, "")
+
+
 def case_of(world, number=1):
     with world.open_ledger() as ledger:
         return ledger.cases.read(number)
@@ -131,6 +146,15 @@ def test_what_was_declined_is_neither_asked_again_nor_ever_trained_on(asked):
     assert [(d.action, d.reason_code) for d in decisions_of(asked)[-2:]] == [("keep", "held")] * 2
     assert live(asked) == 1
     assert (again.returncode, "was declined by" in again.stderr) == (64, True)
+
+
+def test_a_run_without_new_data_asks_nothing_anew(asked):
+    """The newest decision is the one whose question was answered."""
+    asked.command("full_process.py", "--decline", "1", "--because", "no-harm")
+
+    asked.run()
+
+    assert asked.command("full_process.py", "--cases").stdout.startswith("No case waits")
 
 
 def test_a_list_of_cases_writes_nothing_and_needs_no_lock(asked, tree):

@@ -471,3 +471,21 @@ def test_the_ledger_alone_answers_what_was_found_decided_and_why(deployed):
         rows_of(deployed, tables.decisions), facts_of(deployed, tables.decisions), strict=True
     ):
         assert " ".join(reasons.reasons_of(known)) == row.reason
+
+
+def test_cron_mails_a_source_out_of_reach_once_and_that_it_is_back(deployed):
+    """The exit code tells of it at each run, whatever else came."""
+    sources = {"crm": {"table": "crm", "high_water_mark": "id", "url_env": "CRM"}}
+    deployed.set(sources=sources)
+    words = ("full_process.py", "--log", "logs/cron.log")
+
+    first = deployed.command(*words, CRM="sqlite:///nowhere.sqlite")
+    deployed.drop("more.csv", customers("m", 30, seed=3))
+    second = deployed.command(*words, CRM="sqlite:///nowhere.sqlite")
+    deployed.set(sources={})
+    third, fourth = (deployed.command(*words) for _ in range(2))
+
+    assert [each.returncode for each in (first, second, third, fourth)] == [69, 69, 0, 0]
+    assert first.stdout.startswith("Source crm: ") and second.stdout == ""
+    assert third.stdout.startswith("no longer, since ") and "Source crm: " in third.stdout
+    assert fourth.stdout == ""

@@ -11,8 +11,9 @@ def test_the_page_counts_what_was_tried_and_what_failed():
         Tried("answer lost", "no row twice", 5, passed=True),
     ]
 
-    text = page(results, every=4, now=datetime(2026, 11, 30, tzinfo=UTC))
+    text = page(results, every=4, calls=12, now=datetime(2026, 11, 30, tzinfo=UTC))
 
     assert "| run killed | the next completes it | 1,230 | 1,200 | 30 |\n" in text
     assert "| answer lost | no row twice | 5 | 5 | 0 |\n" in text
+    assert "at 12 calls that lie evenly of each command" in text
     assert "on 2026-11-30;" in text and "one in 4 of the\npoints" in text

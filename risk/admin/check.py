@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
 from risk import store
 from risk.config import Config
-from risk.data import part_files, sql_sources
+from risk.data import derived, part_files, sql_sources
 from risk.decisions import damage
 from risk.errors import ConfigError, LedgerError, ModelError, NoLedger, RiskError, StorageError
 from risk.explain.plain_words import counted
 from risk.ledger.ledger import Ledger
-from risk.models import pipelines, releases
+from risk.models import model, pipelines, releases
 from risk.notify import channels
 
 REBUILD = "run: python ingestion.py, which rebuilds it"
@@ -52,8 +53,9 @@ class Checkup:
 
 def check(config: Config) -> Checkup:
     """Verify settings, key, ledger, releases, parts, derived files, sources and messages."""
-    faults = [fault for examine in ALONE for fault in _caught(examine, config)]
-    verified = ["settings", "signing key", "sources", "messages", "schema"]
+    found = (fault for examine in ALONE for fault in _caught(examine, config))
+    faults = [*dict.fromkeys(found)]  # without the key two are the same
+    verified = ["settings", "signing key", "sources", "messages", "challenger", "schema"]
     try:
         with Ledger.open(config, upgrade=False) as ledger:
             faults += [fault for examine in BY_LEDGER for fault in examine(config, ledger)]
@@ -65,8 +67,8 @@ def check(config: Config) -> Checkup:
     except LedgerError as error:
         faults.append(Fault(str(error), error.exit_code))
         return Checkup(verified, faults)
-    found = [counted(len(versions), "release"), counted(len(parts), "part"), "derived files"]
-    return Checkup([*verified, *found], faults)
+    counts = [counted(len(versions), "release"), counted(len(parts), "part"), "derived files"]
+    return Checkup([*verified, *counts], faults)
 
 
 def _caught(examine: Callable[[Config], object], config: Config) -> Iterator[Fault]:
@@ -162,7 +164,23 @@ def _derived_files(config: Config, ledger: Ledger) -> Iterator[Fault]:
         if actual < size:
             text = f"{config.name_of(path)} has {actual} bytes, the ledger {size}"
             yield Fault(text, StorageError.exit_code, REBUILD)
+            continue
+        with (
+            suppress(StorageError),
+            store.storage_faults(path),
+        ):  # a damaged part is a fault already
+            if size and not derived.is_as_recorded(config, ledger, name):
+                text = f"{config.name_of(path)} differs from the accepted data"
+                yield Fault(text, StorageError.exit_code, f"delete it and {REBUILD}")
 
 
-ALONE = (_settings, _signing_key, _sources, _messages)
+def _challenger(config: Config) -> None:
+    folder = config.model_folder
+    if (folder / model.MANIFEST).exists():
+        manifest = model.load_manifest(folder, store.signing_key(config))
+        for name in manifest.files:
+            model.read_checked(folder, name, manifest)
+
+
+ALONE = (_settings, _signing_key, _sources, _messages, _challenger)
 BY_LEDGER = (_releases, _parts, _derived_files)

@@ -62,6 +62,7 @@ def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
     tables = ledger.erasure.erase(person)
     for purged in refused:
         purged.write()
+    derived.renew_record(config, ledger)  # the counts in it have changed
     derived.compile_files(config, ledger)
     ledger.erasure.finish()
     is_overwritten = ledger.erasure.overwrite()

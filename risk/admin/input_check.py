@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from risk.data.inbox import LeftAlone
 from risk.decisions import run as decisions
 from risk.errors import DataError, LedgerError, NoLedger, RiskError, StorageError
 from risk.explain.plain_words import counted
+from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.schema import ROW_HASH, fingerprints
@@ -84,15 +86,17 @@ class _Found:
     cells: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     examples: dict[str, str] = field(default_factory=dict)
 
-    def read(self, config: Config, drop: Drop) -> None:
+    def read(self, config: Config, drop: Drop, *, is_test: bool = False) -> None:
         """Read a drop of rows, or of labels, and keep what is wrong with it."""
         self.n_files += 1
+        now = None if is_test else utc_now()
         try:
             with drops.opened(drop) as file:
                 header = drops.header_of(file, config.columns, config.ingestion)
                 has_rows = not late_labels.has_only_labels(header, config.columns)
                 columns = config.columns if has_rows else config.columns.of_labels(header)
-                for piece in drops.read(file, columns, config.ingestion, name=drop.name):
+                how: dict[str, Any] = {"name": drop.name, "now": now}
+                for piece in drops.read(file, columns, config.ingestion, **how):
                     self._add(piece, drop.name)
                     if has_rows:
                         self.rows.append(piece.rows)
@@ -151,7 +155,7 @@ def check(config: Config) -> InputCheck:
 def _read_test_data(config: Config, tests: _Found) -> None:
     path, name = config.test_data, config.name_of(config.test_data)
     try:
-        tests.read(config, Drop(path, name, Signature.of(path.lstat())))
+        tests.read(config, Drop(path, name, Signature.of(path.lstat())), is_test=True)
     except FileNotFoundError:
         tests.refused["there is no such file; it is the test data"].append(name)
 

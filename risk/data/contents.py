@@ -130,10 +130,10 @@ class Reader:
                 known_to_end = late_labels.without_last(piece, columns) if may_be_cut else piece
                 self._add_labels(self._without_ahead(known_to_end), columns)
             return self.contents
-        holds_early = self.ledger.labels.count_early() > 0
-        beginnings = self._beginnings(file)
-        how: dict[str, Any] = {"footers": self.ahead is None, "name": self.name}
-        for whole in drops.read(file, self.config.columns, self.settings, **how):
+        holds_early, now = self.ledger.labels.count_early() > 0, self.ledger.now()
+        beginnings, columns = self._beginnings(file), self.config.columns
+        how: dict[str, Any] = {"footers": self.ahead is None, "name": self.name, "now": now}
+        for whole in drops.read(file, columns, self.settings, **how):
             piece = self._without_ahead(whole)
             found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
             beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}
@@ -145,19 +145,12 @@ class Reader:
         """Refuse the rows of a source whose marks are in the future."""
         ahead = self.ahead or {}
         positions = [self.contents.n_read + int(place) for place in piece.rows.index]
-        late = [i for i, position in enumerate(positions) if position in ahead]
-        if not late:
-            return piece
-        rest = [i for i, position in enumerate(positions) if position not in ahead]
-        found = [ahead[positions[i]]._replace(line=piece.lines[i]) for i in late]
-        return replace(
-            piece,
-            rows=piece.rows.iloc[rest],
-            problems=[*piece.problems, *found],
-            refused=[*piece.refused, *(piece.records[i] for i in late)],
-            lines=[piece.lines[i] for i in rest],
-            records=[piece.records[i] for i in rest],
-        )
+        found = {
+            i: ahead[position]._replace(line=piece.lines[i])
+            for i, position in enumerate(positions)
+            if position in ahead
+        }
+        return drops.without(piece, found)
 
     def _beginnings(self, file: Bytes) -> dict[int, int]:
         """Return the perhaps unfinished rows of earlier files with which this one begins.

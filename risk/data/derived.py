@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from risk import store
@@ -15,6 +16,7 @@ RECORD_COLUMNS = [
     "id", "path", "sha256", "status", "kind", "duplicate_of", "reason",
     "rows_read", "rows_added", "rows_duplicate", "rows_quarantined", "ingested_at",
 ]  # fmt: skip
+Render = Callable[[Any], Iterator[str]]
 
 
 def compile_files(config: Config, ledger: Ledger) -> None:
@@ -27,18 +29,28 @@ def compile_files(config: Config, ledger: Ledger) -> None:
         ledger.derived_files.record(config.compiled_data_filename, ingestion_id=0, size_bytes=0)
         digest = store.digest(store.part_path(config, number))
         ledger.ingestions.note_removal(number, row_hashes, part_sha256=digest)
-    columns = config.columns
+    for name, (header, render) in _renderers(config, ledger).items():
+        _extend(config, ledger, name, header, render)
 
-    def rows_of(ingestion: Any) -> Iterator[str]:
-        if ingestion.rows_added and ingestion.kind == "rows":
-            for rows in part_files.read_in_batches(config, ledger, ingestion.id):
-                yield store.to_csv(rows, columns)
 
-    def record_of(ingestion: Any) -> Iterator[str]:
-        yield store.csv_line([getattr(ingestion, name) for name in RECORD_COLUMNS])
+def renew_record(config: Config, ledger: Ledger) -> None:
+    """Have the record of the drops written again."""
+    name = config.compilation_record_filename
+    ledger.derived_files.record(name, ingestion_id=0, size_bytes=0)
 
-    _extend(config, ledger, config.compiled_data_filename, columns.all, rows_of)
-    _extend(config, ledger, config.compilation_record_filename, RECORD_COLUMNS, record_of)
+
+def is_as_recorded(config: Config, ledger: Ledger, name: str) -> bool:
+    """Return whether a derived file, as far as it is recorded, is what would be written again."""
+    through, size = ledger.derived_files.state(name)
+    header, render = _renderers(config, ledger)[name]
+    known = [ingestion for ingestion in ledger.ingestions.after(0) if ingestion.id <= through]
+    texts = chain.from_iterable(map(render, known))
+    with open(config.ingested_folder / name, "rb") as file:
+        for text in chain([store.csv_line(header)], texts):
+            content = text.encode()
+            if file.read(len(content)) != content:
+                return False
+        return file.tell() == size
 
 
 def complete_sql(config: Config, ledger: Ledger) -> None:
@@ -53,12 +65,30 @@ def rows_for_sql(config: Config, ingestion_id: int) -> Iterator[StoredRow]:
     return stored_form(part, config.columns)
 
 
+def _renderers(config: Config, ledger: Ledger) -> dict[str, tuple[Sequence[str], Render]]:
+    """Return the header of each derived file, and what yields its text for one ingestion."""
+    columns = config.columns
+
+    def rows_of(ingestion: Any) -> Iterator[str]:
+        if ingestion.rows_added and ingestion.kind == "rows":
+            for rows in part_files.read_in_batches(config, ledger, ingestion.id):
+                yield store.to_csv(rows, columns)
+
+    def record_of(ingestion: Any) -> Iterator[str]:
+        yield store.csv_line([getattr(ingestion, name) for name in RECORD_COLUMNS])
+
+    return {
+        config.compiled_data_filename: (columns.all, rows_of),
+        config.compilation_record_filename: (RECORD_COLUMNS, record_of),
+    }
+
+
 def _extend(
     config: Config,
     ledger: Ledger,
     name: str,
     header: Sequence[str],
-    render: Callable[[Any], Iterator[str]],
+    render: Render,
 ) -> None:
     path, first_line = config.ingested_folder / name, store.csv_line(header)
     through, size = ledger.derived_files.state(name)

@@ -6,9 +6,10 @@ import csv
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from io import BufferedRandom, BufferedReader
 from itertools import compress, islice
 from operator import not_
@@ -17,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from risk.config import Columns, Config, Ingestion
-from risk.data import dates, records
+from risk.data import dates, marks, records
 from risk.data.records import Numbered
 from risk.errors import BusyError, DataError
 from risk.schema import (
@@ -31,6 +32,7 @@ from risk.schema import (
 ROWS_PER_PIECE, CELLS_PER_PIECE = 50_000, 5_000_000
 BYTES_AT_ONCE = 1_000_000
 FOOTER = "a total or remark below the rows, no row"
+FUTURE = "time in the future; the row is taken once it has come"
 Bytes = BufferedReader | BufferedRandom
 
 
@@ -148,11 +150,12 @@ def read(
     *,
     footers: bool = True,
     name: str | None = None,
+    now: datetime | None = None,
 ) -> Iterator[Piece]:
     """Yield the records in pieces; raise DataError if the whole file cannot be read.
 
     With `footers` totals below the rows are refused; with `name` rows without identifier may be
-    named by the file and their line.
+    named by the file and their line; if it is `now`, rows of the future are refused.
     """
     text = records.decoded(file, settings)
     try:
@@ -164,7 +167,8 @@ def read(
         check_header(header, columns)
         for piece, is_last in _pieces(rest, header, columns, settings):
             whole = _without_footers(piece, columns) if is_last and footers else piece
-            yield replace(whole, is_last=is_last)
+            present = without(whole, _ahead(whole, columns, settings, now)) if now else whole
+            yield replace(present, is_last=is_last)
     except UnicodeDecodeError as error:
         raise DataError(records.not_text(error, settings)) from None
     except csv.Error as error:
@@ -251,21 +255,41 @@ def _fits(record: Sequence[str], n_named: int, n_columns: int) -> bool:
     return len(record) >= n_named and not any(record[n_columns:])
 
 
-def _without_footers(piece: Piece, columns: Columns) -> Piece:
-    """Refuse the totals at the end of the last piece of a file."""
-    n_rows = len(piece.rows) - count_footers(piece.rows, columns)
-    footers = [
-        Problem(line, columns.identifier, FOOTER, shorten(record[0]))
-        for line, record in zip(piece.lines[n_rows:], piece.records[n_rows:], strict=True)
-    ]
+def without(piece: Piece, found: Mapping[int, Problem]) -> Piece:
+    """Refuse some of the valid rows of a piece; `found` are their problems, by position."""
+    if not found:
+        return piece
+    rest = [i for i in range(len(piece.lines)) if i not in found]
     return replace(
         piece,
-        rows=piece.rows.iloc[:n_rows],
-        problems=[*piece.problems, *footers],
-        refused=[*piece.refused, *piece.records[n_rows:]],
-        lines=piece.lines[:n_rows],
-        records=piece.records[:n_rows],
+        rows=piece.rows.iloc[rest],
+        problems=[*piece.problems, *found.values()],
+        refused=[*piece.refused, *(piece.records[i] for i in found)],
+        lines=[piece.lines[i] for i in rest],
+        records=[piece.records[i] for i in rest],
     )
+
+
+def _without_footers(piece: Piece, columns: Columns) -> Piece:
+    """Refuse the totals at the end of the last piece of a file."""
+    n_rows, name = len(piece.rows), columns.identifier
+    footers = range(n_rows - count_footers(piece.rows, columns), n_rows)
+    cells = {i: shorten(piece.records[i][0]) for i in footers}
+    return without(piece, {i: Problem(piece.lines[i], name, FOOTER, cells[i]) for i in footers})
+
+
+def _ahead(
+    piece: Piece, columns: Columns, settings: Ingestion, now: datetime
+) -> dict[int, Problem]:
+    """Return the problems of the rows whose event times are in the future, by position."""
+    if (name := columns.event_time) is None:
+        return {}
+    cells, latest = piece.rows[name], now + timedelta(seconds=settings.seconds_ahead)
+    is_ahead = marks.are_after(cells, latest).tolist()
+    return {
+        i: Problem(piece.lines[i], name, FUTURE, shorten(cells.iloc[i]))
+        for i in compress(range(len(cells)), is_ahead)
+    }
 
 
 def open_no_follow(path: str, flags: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -19,7 +19,7 @@ from risk.data.contents import Contents, Reader
 from risk.data.derived import rows_for_sql
 from risk.data.drops import Bytes, Drop
 from risk.data.late_labels import EARLY
-from risk.data.sql_sources import Fetch
+from risk.data.sql_sources import Fetch, settings_of
 from risk.errors import DataError
 from risk.ledger.ingestions import Taken
 from risk.ledger.ledger import Ledger
@@ -140,13 +140,13 @@ def is_accepted(config: Config, ledger: Ledger, drop: Drop, *, requeued: int) ->
 def _reader(
     config: Config, ledger: Ledger, drop: Drop | Fetch, requeued: int | None = None
 ) -> Reader:
-    if isinstance(drop, Fetch):
-        return Reader(config, ledger, ahead=drop.ahead, settings=config.ingestion.plain)
     came_from = ledger.ingestions.path_of(requeued) if requeued else drop.name
+    ahead: Mapping[int, Problem] | None = None
     if came_from.startswith(FROM_SQL):
-        plain = config.ingestion.plain
-        return Reader(config, ledger, requeued=requeued, ahead={}, settings=plain)
-    return Reader(config, ledger, requeued=requeued, settings=config.ingestion, name=came_from)
+        ahead = drop.ahead if isinstance(drop, Fetch) else {}
+    name = came_from if ahead is None else None
+    settings = settings_of(config, came_from)
+    return Reader(config, ledger, requeued=requeued, ahead=ahead, settings=settings, name=name)
 
 
 def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:

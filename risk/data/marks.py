@@ -1,4 +1,4 @@
-"""High-water marks of SQL sources: which of them are in the future, and what may follow them."""
+"""Times in the future: of event times and high-water marks, and what may follow the latter."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
+
+from risk.schema import moments
+
 ROUNDING_ERROR = 5e-6
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 PER_SECOND = (1, 10**3, 10**6)
 MAX_AGE = timedelta(days=3653)
+WITH_ZONE = r"\d[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)"
+
+
+def are_after(cells: pd.Series[Any], latest: datetime) -> pd.Series[bool]:
+    """Return which ISO 8601 texts are after a time; one without a zone may be local or in UTC."""
+    ahead_of_utc = max(latest.astimezone().utcoffset() or timedelta(), timedelta())
+    times, has_zone = moments(cells), cells.str.fullmatch(WITH_ZONE).fillna(False).astype(bool)
+    return (times > latest + ahead_of_utc) | (times > latest) & has_zone
 
 
 def is_after(mark: Any, latest: datetime, *, previous: Any = None) -> bool:

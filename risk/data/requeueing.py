@@ -7,17 +7,22 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 from risk import store
 from risk.config import Config
-from risk.data.drops import Drop, Signature
+from risk.data import marks
+from risk.data.drops import FUTURE, Drop, Signature
 from risk.data.intake import Intake, is_accepted
-from risk.data.sql_sources import Fetch
+from risk.data.sql_sources import Fetch, settings_of
 from risk.errors import UnknownName
 from risk.ledger.ledger import Ledger
-from risk.schema import FROM_SQL
+from risk.schema import FROM_SQL, moments
 
 RULES = "rules.json"  # in the quarantine folder: the settings its drops were last tried with
 MAX_PER_RUN = 100
@@ -28,11 +33,18 @@ log = logging.getLogger("ingestion")
 
 
 def before(new: Iterable[Drop | Fetch], config: Config, ledger: Ledger) -> Found:
-    """Yield the quarantined drops that changed settings accept, then the new ones."""
+    """Yield the quarantined drops that may be taken by now, then the new ones."""
     tried = due(config, ledger)
-    yield from acceptable(config, ledger, tried)
+    yield from again(config, ledger, tried)
     note(config, tried)  # when these are taken, and before others are refused
     yield from ((None, drop) for drop in new)
+
+
+def again(config: Config, ledger: Ledger, tried: Sequence[int]) -> Iterator[tuple[int, Drop]]:
+    """Yield the drops with a row whose time has come, then those `tried` that are accepted now."""
+    ripe = list(islice(_ripe(config, ledger), MAX_PER_RUN))
+    yield from ((number, _drop(config, _rows(config, number))) for number in ripe)
+    yield from acceptable(config, ledger, [number for number in tried if number not in ripe])
 
 
 def named(which: int | Literal["all"], config: Config, ledger: Ledger) -> Found:
@@ -94,6 +106,22 @@ def advise(intakes: Iterable[Intake]) -> None:
             "rows were refused: once corrected settings accept them, the next run reads them "
             "again; python ingestion.py --check says what is wrong with them"
         )
+
+
+def _ripe(config: Config, ledger: Ledger) -> Iterator[int]:
+    """Yield the ingestions that refused a row because of its event time, which has come by now."""
+    if not config.columns.event_time:
+        return
+    now, tolerances = ledger.now(), [s.seconds_ahead for s in config.sources.values()]
+    end = now + timedelta(days=2, seconds=max(config.ingestion.seconds_ahead, *tolerances, 0))
+    below = f"{end:%Y%m%d}"  # as text also above 2026-..., as "-" sorts before digits
+    for number, path, text in ledger.quarantine.earliest(FUTURE, below=below):
+        settings = settings_of(config, path)
+        latest = now + timedelta(seconds=settings.seconds_ahead)
+        time = pd.Series([text], dtype="str")
+        has_come = moments(time).notna() & ~marks.are_after(time, latest)
+        if has_come.all() and _rows(config, number).exists():
+            yield number
 
 
 def _current(config: Config) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import quoted_name
 
 from risk import store
-from risk.config import Config, Source
+from risk.config import Config, Ingestion, Source
 from risk.data import marks
 from risk.data.drops import Drop, Signature
 from risk.errors import LedgerError, SourceError
@@ -63,6 +63,15 @@ def after(
             yield from _fetches(config, ledger, name)
         except SourceError as error:
             out_of_reach.append(str(error))
+
+
+def settings_of(config: Config, drop: str) -> Ingestion:
+    """Return how the rows of a drop are written, and how far ahead of now their times may be."""
+    if not drop.startswith(FROM_SQL):
+        return config.ingestion
+    source = config.sources.get(drop.removeprefix(FROM_SQL).partition("/")[0])
+    plain = config.ingestion.plain
+    return plain.model_copy(update={"seconds_ahead": source.seconds_ahead}) if source else plain
 
 
 def probe(config: Config, name: str) -> None:

@@ -50,20 +50,23 @@ class Question:
     challenger: str | None = None
 
 
-def update(config: Config, ledger: Ledger) -> None:
-    """Open, reopen and close cases after a run."""
+def update(config: Config, ledger: Ledger) -> list[int]:
+    """Open, reopen and close cases after a run; return those that wait for an answer."""
     live = releases.live_version(config.deployment_folder)
     newest, waiting = ledger.decisions.newest(), ledger.cases.waiting()
     if live is None or newest is None or not (waiting or newest.action == Action.ASK):
-        return
+        return []
     judged, open_incidents = ledger.decisions.newest(judged=True), ledger.incidents.unresolved()
     known = Situation(ledger.now(), live, newest, judged, open_incidents)
     questions = asked(known, waiting)
     if newest.action == Action.ASK and newest.comparison is not None:
         seen = ledger.cases.of_challenger(_facts(newest).get("challenger") or "")
         questions = [] if seen and seen.state != CaseState.CLOSED else questions
-    opened = [_opened(config, ledger, question, live) for question in questions]
+    answered = ledger.cases.asked_by(newest.id)  # by the same decision, as no new data came since
+    new = [each for each in questions if not (each.incident and each.incident.id in answered)]
+    opened = [_opened(config, ledger, question, live) for question in new]
     ledger.cases.apply(opened, changes(known, waiting, config.policy))
+    return ledger.cases.about()
 
 
 def asked(known: Situation, waiting: Sequence[Any]) -> list[Question]:

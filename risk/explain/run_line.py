@@ -54,6 +54,13 @@ class Outcome(cli.Result):
         line = ending(self.line, "A report could not be written; the log says why.")
         return replace(self, line=line, exit_code=self.exit_code or exit_code)
 
+    def asking(self, cases: Sequence[int]) -> Outcome:
+        """Return the outcome of the same run, after which these cases wait for an answer."""
+        if not cases or self.needs_a_person:
+            return replace(self, needs_a_person=bool(cases))
+        line = ending(self.line, f"Waiting for an answer: {counted(len(cases), 'case')}.")
+        return replace(self, line=line, needs_a_person=True)
+
     def failing_on(self, found: str | None) -> Outcome:
         """Return the outcome with an exit code of its own if what --fail-on names was found."""
         asked_for = {"drift": self.drift, "quarantine": self.quarantined}

@@ -155,6 +155,11 @@ class Cases:
             query = query.where(cases.c.decision_id == decision_id)
         return [row[0] for row in self.database.rows(query.order_by(cases.c.id))]
 
+    def asked_by(self, decision_id: int) -> set[int]:
+        """Return the incidents about which a decision has asked, answered or not."""
+        query = sa.select(cases.c.incident_id).where(cases.c.decision_id == decision_id)
+        return {row[0] for row in self.database.rows(query.where(cases.c.incident_id.is_not(None)))}
+
     def answered_by(self, case_id: int) -> str | None:
         """Return who gave the newest answer to a case, None if it has none."""
         query = sa.select(case_answers.c.answered_by).where(case_answers.c.case_id == case_id)

@@ -37,6 +37,18 @@ class Quarantine:
             tally[row.column_name, row.rule] += row.cells
         return [(*broken, n) for broken, n in sorted(tally.items(), key=lambda x: (-x[1], x[0]))]
 
+    def earliest(self, rule: str, *, below: str) -> list[tuple[int, str, str]]:
+        """Return the least value below another that broke a rule, by ingestion not requeued yet.
+
+        Each is given with the ID of the ingestion and the name of its drop.
+        """
+        table, drop = quarantined_rows.c, ingestions.c
+        least = sa.func.min(table.value)
+        query = sa.select(drop.id, drop.path, least).join_from(quarantined_rows, ingestions)
+        query = query.where(table.rule == rule, table.value < below, drop.requeued_as.is_(None))
+        found = self.database.rows(query.group_by(drop.id, drop.path).order_by(drop.id))
+        return [(row[0], row[1], row[2]) for row in found]
+
     def commonest_problem(self, ingestion_id: int) -> str:
         """Return column and rule of the commonest problem of a drop, as text."""
         table = quarantined_rows.c

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -18,10 +19,18 @@ class Scores:
 
     database: Database
 
-    def record(self, rows: Sequence[Row]) -> None:
-        """Record the scores of one model on one data set."""
+    def record(self, rows: Sequence[Row], *, since: datetime | None = None) -> None:
+        """Record the scores of one model on one data set, unless it has some `since` a time."""
+        if rows and since is not None and self._has_some(rows[0], since):
+            return
         common = {"run_id": self.database.run_id, "scored_at": self.database.now()}
         self.database.write(scores, rows, **common)
+
+    def _has_some(self, like: Row, since: datetime) -> bool:
+        table = scores.c
+        same = [table[name] == like[name] for name in ("model_sha256", "dataset", "metric")]
+        query = sa.select(table.id).where(*same, table.scored_at >= since)
+        return self.database.first(query) is not None
 
     def positives(self, version: int, metric: str) -> dict[str, int]:
         """Return how many rows were positive at a release's newest score on each data set."""

@@ -1,10 +1,13 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
 from risk import cli
 from risk.ledger import file_lock
 from tests import forks
+from tests.factories import ROOT
 
 STAGES = ["ingestion", "training", "scoring", "deployment", "diagnostics", "reporting"]
 
@@ -78,14 +81,8 @@ def test_there_is_no_progress_bar_without_a_terminal(world):
 
 def test_the_settings_file_can_come_from_the_environment(world):
     """RISK_CONFIG chooses development or production for cron and gunicorn alike."""
-    import subprocess
-    import sys
-    from pathlib import Path
-
-    script = Path(__file__).parents[2] / "ingestion.py"
-
     result = subprocess.run(
-        [sys.executable, script],
+        [sys.executable, ROOT / "ingestion.py"],
         env={"RISK_CONFIG": str(world.folder / "config.json")},
         capture_output=True,
         text=True,
@@ -121,6 +118,61 @@ def test_with_a_log_an_error_is_printed_too(world):
     assert lost.returncode == 76 and lost.stderr.startswith("error: ")
     assert len(lost.stderr.splitlines()) == 1
     assert lost.stderr.removeprefix("error: ") in log_of(world)
+
+
+def test_with_a_log_warnings_of_libraries_are_in_it_only(world):
+    """Such as what scikit-learn says of a parameter that will be gone one day."""
+    options = ("--set", 'training.parameters={"penalty":"l2"}', "--log", "logs/cron.log")
+    world.command("ingestion.py")
+
+    trained = world.command("training.py", *options)
+
+    assert (trained.returncode, trained.stdout, trained.stderr) == (0, "", "")
+    assert "FutureWarning" in log_of(world)
+
+
+def test_with_a_log_a_lasting_error_is_printed_once_and_its_end(world):
+    """Even of settings that are invalid."""
+    said = []
+    for value in (7, 7, 8, 9):
+        failed = world.command(
+            "scoring.py", "--log", "logs/cron.log", "--set", f"test_size={value}"
+        )
+        said.append((failed.returncode, failed.stdout, failed.stderr.partition(": ")[0]))
+    trained = world.command("full_process.py", "--log", "logs/cron.log")
+    scored = world.command("scoring.py", "--log", "logs/cron.log")
+
+    assert said == [(78, "", "error"), (78, "", ""), (78, "", ""), (78, "", "")]
+    assert (trained.returncode, trained.stdout) == (0, "")
+    assert scored.stdout.startswith("no longer, since ") and "1 invalid setting" in scored.stdout
+    assert log_of(world).count("1 invalid setting") == 4
+
+
+def test_with_a_log_a_bug_is_printed_once_with_its_traceback(world):
+    """Every run after it has the same one; the log has them all."""
+    script = world.folder / "script.py"
+    script.write_text(
+        "from risk import cli\n"
+        "def run(config):\n"
+        "    raise ZeroDivisionError('a bug')\n"
+        "cli.main(run, '', access='none')\n"
+    )
+    words = ["--config", str(world.folder / "config.json"), "--log", "logs/cron.log"]
+
+    first, second = (
+        subprocess.run(
+            [sys.executable, script, *words],
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        for _ in range(2)
+    )
+
+    assert (first.returncode, second.returncode) == (1, 1)
+    assert first.stderr.startswith("Traceback") and "ZeroDivisionError: a bug" in first.stderr
+    assert (second.stdout, second.stderr) == ("", "")
+    assert log_of(world).count("ZeroDivisionError: a bug") == 2
 
 
 def test_a_decision_that_awaits_approval_is_printed(world):

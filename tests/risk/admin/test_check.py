@@ -65,6 +65,26 @@ HARMS = {
         74,
         "final_data.csv has 1 bytes",
     ),
+    "cell of a derived file": (
+        lambda w: flip_a_bit(w.config.ingested_folder / "final_data.csv"),
+        74,
+        "final_data.csv differs from the accepted data; delete it and run: python ingestion.py",
+    ),
+    "record of drops": (
+        lambda w: flip_a_bit(w.config.ingested_folder / "ingested_files.csv"),
+        74,
+        "ingested_files.csv differs from the accepted data",
+    ),
+    "challenger": (
+        lambda w: flip_a_bit(w.config.model_folder / "trained_model.pkl"),
+        76,
+        "models/",
+    ),
+    "reference of the challenger": (
+        lambda w: flip_a_bit(w.config.model_folder / "reference.json"),
+        76,
+        "models/production/reference.json is not the file",
+    ),
     "missing derived file": (
         lambda w: (w.config.ingested_folder / "ingested_files.csv").unlink(),
         74,
@@ -104,6 +124,19 @@ def test_the_repair_that_is_advised_works(world, name):
 
     assert world.command(script).returncode == 0
 
+    assert check.check(world.config).exit_code == 0
+
+
+def test_a_derived_file_that_differs_is_made_again_once_it_is_deleted(world):
+    """As the check advises."""
+    path = world.config.ingested_folder / "final_data.csv"
+    content = path.read_bytes()
+    flip_a_bit(path)
+    path.unlink()
+
+    assert world.command("ingestion.py").returncode == 0
+
+    assert path.read_bytes() == content
     assert check.check(world.config).exit_code == 0
 
 
