@@ -20,6 +20,7 @@ LAYERS = [
     ["risk.stats"],
     ["risk.overrides", "risk.labels"],
     ["risk.config"],
+    ["risk.engine"],
     ["risk.numerals"],
     ["risk.schema"],
     ["risk.store"],
@@ -44,7 +45,7 @@ SCRIPTS = sorted(ROOT / f"{name}.py" for name in LAYER if (ROOT / f"{name}.py").
 PACKAGE = [p for p in sorted((ROOT / "risk").rglob("*.py")) if "migrations" not in p.parts]
 WEB = sorted((ROOT / "web").glob("*.py"))
 MODULES = [*SCRIPTS, *PACKAGE, *WEB]
-FAR_PACKAGES = {  # what only some packages know: SQL, HTTP, drawing
+FAR_PACKAGES = {  # what only some packages know: SQL, HTTP, drawing, clusters
     "sqlalchemy": ("risk.ledger", "risk.data.sql_sources", "risk.admin"),
     "alembic": ("risk.ledger",),
     "flask": ("web", "app"),
@@ -52,6 +53,8 @@ FAR_PACKAGES = {  # what only some packages know: SQL, HTTP, drawing
     "werkzeug": ("web", "app"),
     "matplotlib": ("risk.figures", "risk.report"),
     "reportlab": ("risk.figures", "risk.report"),
+    "dask": ("risk.engine",),
+    "distributed": ("risk.engine",),
 }
 DECLARATIONS = ["risk/config.py", "risk/ledger/tables.py", "web/response_models.py"]
 WITHOUT_IMPORT = {"wsgi"}  # reads the settings when imported: that is what it is for
