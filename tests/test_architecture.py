@@ -35,6 +35,7 @@ LAYERS = [
     ["risk.figures"],
     ["risk.report"],
     ["risk.admin"],
+    ["risk.fleet"],
     STAGES,
     ["web"],
     ["app", "api_calls"],
@@ -266,8 +267,11 @@ def test_functions_take_few_parameters(path):
         assert len(everything) <= 5, function.name
 
 
-def test_broad_handlers_are_two():
-    """One records a failed run, one keeps a faulty report from hiding what a run did."""
+def test_broad_handlers_are_four():
+    """One records a failed run, one keeps a faulty report from hiding what a run did.
+
+    Two, one in each phase, keep the fault of one model from the others of its fleet.
+    """
     broad = [
         (path.name, node.lineno)
         for path in MODULES
@@ -276,7 +280,7 @@ def test_broad_handlers_are_two():
         and (node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException"))
     ]
 
-    assert [name for name, _ in broad] == ["full_process.py", "reporting.py"]
+    assert [name for name, _ in broad] == ["reporting.py", "run.py", "run.py", "send.py"]
 
 
 def test_nothing_runs_a_shell():
