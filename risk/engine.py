@@ -18,8 +18,10 @@ import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import version
+from importlib.util import find_spec
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -63,10 +65,21 @@ LOCAL = Local()
 
 
 class _Remote:
-    """Sends each part to a worker, a few ahead of the one that is needed next."""
+    """Sends each part to a worker, a few ahead of the one that is needed next.
+
+    A single part, such as a small drop, is computed here: no worker has to be there for it.
+    """
 
     def map(self, function: Callable[[Item], Value], items: Iterable[Item], /) -> Iterator[Value]:
         """Yield what the function returns for each item."""
+        rest = iter(items)
+        first = [*islice(rest, 2)]
+        if len(first) < 2:
+            yield from LOCAL.map(function, first)
+        else:
+            yield from self._spread(function, chain(first, rest))
+
+    def _spread(self, function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
         content = pickle.dumps(function, protocol=5)
         ahead = TASKS_PER_WORKER * self._count()
         tasks: Tasks = deque()
@@ -133,27 +146,31 @@ class Dask(_Remote):
     """Computes parts in the workers of a Dask scheduler, which replaces those that are lost."""
 
     def __init__(self, address: str) -> None:
-        try:
-            import distributed
-        except ImportError:
-            raise ConfigError("engine is dask; run: pip install dask distributed") from None
-        logging.getLogger("distributed").setLevel(logging.ERROR)  # it goes on without some
         self.address = address
-        try:
-            self.client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-            self.client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except (OSError, RuntimeError, TypeError, ValueError) as error:  # TypeError: no TLS
-            raise EngineError(f"no Dask workers at {address}: {error}") from None
 
-    def map(self, function: Callable[[Item], Value], items: Iterable[Item], /) -> Iterator[Value]:
-        """Yield what the function returns for each item; EngineError if the scheduler is lost."""
+    @cached_property
+    def client(self) -> Any:
+        """The connection to the scheduler, made when it is first needed."""
+        import distributed
+
+        logging.getLogger("distributed").setLevel(logging.ERROR)  # it goes on without some
+        try:
+            client = distributed.Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
+            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        except (OSError, RuntimeError, TypeError, ValueError) as error:  # TypeError: no TLS
+            raise EngineError(f"no Dask workers at {self.address}: {error}") from None
+        return client
+
+    def _spread(self, function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
+        if find_spec("distributed") is None:
+            raise ConfigError("engine is dask; run: pip install dask distributed")
         from concurrent.futures import CancelledError
 
         from distributed import KilledWorker
         from distributed.comm.core import CommClosedError
 
         try:
-            yield from super().map(function, items)
+            yield from super()._spread(function, items)
         except (CancelledError, CommClosedError, KilledWorker) as error:
             raise EngineError(
                 f"the Dask cluster at {self.address} was lost during the work; nothing of it was "

@@ -98,7 +98,16 @@ def test_a_part_whose_process_is_killed_is_computed_again(tmp_path):
 def test_processes_that_are_killed_again_and_again_are_an_error():
     """Too little memory, most likely."""
     with pytest.raises(EngineError, match="enough memory"):
-        list(engine.Processes(1).map(die, [1]))
+        list(engine.Processes(1).map(die, [1, 2]))
+
+
+def test_a_single_part_is_computed_here():
+    """A small drop waits for no worker, and needs no scheduler."""
+    work = partial(square_root_sum, 10)
+
+    for each in (engine.Processes(2), engine.Dask("tcp://127.0.0.1:9")):
+        assert [process for _, process in each.map(work, [1])] == [os.getpid()]
+        assert list(each.map(work, [])) == []
 
 
 def test_no_more_parts_are_taken_than_the_workers_need():
