@@ -53,6 +53,12 @@ class NotPending(UsageError):
     http_status = 409
 
 
+class Passed(UsageError):
+    """A moment that must be in the future, and is not."""
+
+    http_status = 409
+
+
 class DataError(RiskError):
     """There are no rows, only rows of one class, or the data violates the schema."""
 

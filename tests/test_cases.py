@@ -90,6 +90,7 @@ def test_a_case_is_walked_through_on_the_command_line(asked):
     ("words", "code", "said"),
     [
         (["--approve", "9"], 64, "there is no case 9"),
+        (["--decline", "1", "9", "--because", "no-harm"], 64, "there is no case 9"),
         (["--snooze", "1", "--because", "planned"], 64, "requires --until"),
         (["--decline", "1"], 64, "say why a case is declined"),
         (["--decline", "1", "--because", "whim"], 64, "--because takes one of"),
@@ -103,6 +104,17 @@ def test_a_wrong_answer_ends_with_an_error(asked, words, code, said):
 
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
     assert case_of(asked)["answers"] == []
+
+
+def test_a_challenger_is_dated_by_what_it_answers_not_by_a_broken_feed_before(asked):
+    """The rows of the broken drop, about which the first case is, are none it has learnt."""
+    asked.set(policy__mode="propose")
+    asked.drop("turned.csv", turned("t", seed=3))
+
+    asked.run()
+
+    case = case_of(asked, 2)
+    assert (case["kind"], case["facts"]["since"]["rows"]) == ("deployment", 600)
 
 
 def test_what_was_declined_is_neither_asked_again_nor_ever_trained_on(asked):

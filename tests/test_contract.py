@@ -23,8 +23,17 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 @pytest.fixture(scope="module")
 def world(new_world, tmp_path_factory, two_releases):
-    """Give a world with two releases, an incident, quarantined rows and a refused file."""
-    return new_world(tmp_path_factory.mktemp("contract")).copy_of(two_releases)
+    """Give a world with two releases, an incident, its case, quarantined rows, a refused file."""
+    world = new_world(tmp_path_factory.mktemp("contract")).copy_of(two_releases)
+    with world.open_ledger() as ledger:
+        about = {"subject": "lastmonth_activity", "severity": "large", "version": 2}
+        ledger.incidents.open({"kind": "data_quality", "detail": "it moved", **about})
+        (incident,) = ledger.incidents.unresolved()
+        asked = {"kind": "broken_feed", "incident_id": incident.id, **about}
+        asked["decision_id"] = ledger.decisions.record("ask", "because")
+        facts = '{"since": null, "expected": [], "drill": []}'
+        ledger.cases.apply([asked | {"challenger": None, "facts": facts}], [])
+    return world
 
 
 @pytest.fixture(scope="module")

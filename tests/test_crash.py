@@ -86,7 +86,7 @@ def test_an_approved_deployment_is_carried_out_once_whatever_is_interrupted(
     """Neither twice nor never, and the case is closed with it."""
     world.copy_of(once(shared, "proposed_a_challenger", propose_a_challenger))
     with world.open_ledger() as ledger:
-        answers.give(ledger, 1, Answer(CaseState.APPROVED, "anna", "command line"))
+        answers.give(ledger, Answer(CaseState.APPROVED, "anna", "command line"), 1)
 
     state, n_crashes = survive(
         world,

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from risk.decisions import answers
 from risk.explain import case_words
-from risk.ledger.cases import DEPLOYMENT, Answer, CaseState
+from risk.ledger.cases import Answer, CaseState
 from risk.ledger.queries import Listing
 from web import request_models
 from web.api_keys import covers
@@ -49,11 +49,12 @@ def case(path: request_models.ById) -> Response:
     responses=ANSWERED,
 )
 def approve(path: request_models.ById) -> BaseResponse:
-    """Do what a case proposes, with the next run; to deploy a release takes scope admin."""
+    """Do what a case proposes, with the next run; to change what is live takes scope admin."""
     given = body(request_models.Approval, form=True)
-    is_deployment = service().ledger().cases.read(path.id)["kind"] == DEPLOYMENT
-    if is_deployment and not covers(g.scope, "admin"):
-        abort(problem(403, "Forbidden", "approving a deployment requires a key with scope admin"))
+    case = case_words.described(service().ledger().cases.read(path.id))
+    if case["changes_live"] and not covers(g.scope, "admin"):
+        refused = "approving what changes the live release requires a key with scope admin"
+        abort(problem(403, "Forbidden", refused))
     answer = Answer(CaseState.APPROVED, who(), "API", given.because or None, given.note.strip())
     return _give(path.id, answer)
 
@@ -85,7 +86,7 @@ def snooze(path: request_models.ById) -> BaseResponse:
 
 
 def _give(case_id: int, answer: Answer) -> BaseResponse:
-    case = answers.give(service().ledger(), case_id, answer)
+    (case,) = answers.give(service().ledger(), answer, case_id)
     if request.mimetype == FORM:
         return redirect("/", 303)
     return json_answer(case_words.described(case))

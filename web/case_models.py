@@ -115,5 +115,6 @@ class Case(BaseModel):
     drill: list[PlantedChange]
     answers: list[CaseAnswer]
     seasonal_answers: int
+    changes_live: bool
     offers: list[Offer]
     words: CaseWords

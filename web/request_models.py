@@ -162,7 +162,8 @@ class Snooze(Refusal):
     until: str = Field(
         max_length=40,
         description="a date, from its beginning in UTC, or a time with its offset from UTC",
-        examples=["2027-01-04", "2027-01-04T08:00+13:00"],
+        examples=["2027-01-04", "2027-01-04T08:00:00+13:00"],
+        json_schema_extra={"anyOf": [{"format": "date"}, {"format": "date-time"}]},
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from risk import cli
 from risk.decisions import case_pack
-from risk.errors import UsageError
+from risk.errors import Passed, UsageError
 from risk.ledger.cases import Answer, CaseState
 from risk.ledger.ledger import Ledger
 
@@ -25,18 +25,19 @@ ANSWERS = {
 MAX_NOTE, MAX_NAME = 500, 64
 
 
-def give(ledger: Ledger, case_id: int, answer: Answer) -> dict[str, Any]:
-    """Record an answer; return the case as it is now."""
-    case = ledger.cases.read(case_id)
+def give(ledger: Ledger, answer: Answer, *numbers: int) -> list[dict[str, Any]]:
+    """Record the same answer to some cases, to all or to none; return them as they are now."""
+    cases = [ledger.cases.read(number) for number in numbers]
     if len(answer.note) > MAX_NOTE:
         raise UsageError(f"the text has {len(answer.note)} characters, at most {MAX_NOTE} are kept")
     if answer.state is not CaseState.APPROVED and answer.because is None:
         raise UsageError(f"say why a case is declined or snoozed: {', '.join(get_args(Because))}")
     if answer.state is CaseState.SNOOZED and (answer.until is None or answer.until <= ledger.now()):
-        raise UsageError("a case is snoozed until a date in the future")
-    resolves = answer.state is CaseState.APPROVED and _is_of_drops(case)
-    ledger.cases.answer(case_id, replace(answer, by=answer.by[:MAX_NAME]), resolves=resolves)
-    return ledger.cases.read(case_id)
+        raise Passed("a case is snoozed until a date in the future")
+    approves = answer.state is CaseState.APPROVED
+    resolves = {case["id"] for case in cases if approves and _is_of_drops(case)}
+    ledger.cases.answer(numbers, replace(answer, by=answer.by[:MAX_NAME]), resolves=resolves)
+    return [ledger.cases.read(number) for number in numbers]
 
 
 def moment(text: str) -> datetime:
@@ -54,12 +55,12 @@ def moment(text: str) -> datetime:
         raise UsageError(f"{text} has no time zone: add Z, or an offset such as +13:00")
     try:
         return found.astimezone(UTC)
-    except OverflowError:
-        raise UsageError(f"{text} is out of range") from None
+    except OverflowError:  # within hours of the year 1 or 10000
+        return found.replace(tzinfo=UTC)
 
 
-def from_options(ledger: Ledger, options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Record the answer that the command line gives, None if it gives none; return the case."""
+def from_options(ledger: Ledger, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Record the answer that the command line gives, if it gives one; return the cases."""
     given = [name for name in ANSWERS if options[name] is not None]
     if len(given) > 1:
         raise UsageError(f"one answer at a time, not --{' and --'.join(given)}")
@@ -68,7 +69,7 @@ def from_options(ledger: Ledger, options: Mapping[str, Any]) -> dict[str, Any] |
     if not given:
         if options["because"]:
             raise UsageError("--because requires --approve, --decline or --snooze")
-        return None
+        return []
     because, *words = options["because"] or [None]
     if because not in (None, *get_args(Because)):
         raise UsageError(f"--because takes one of {', '.join(get_args(Because))}, then a text")
@@ -80,7 +81,7 @@ def from_options(ledger: Ledger, options: Mapping[str, Any]) -> dict[str, Any] |
         note=" ".join(words),
         until=None if options["until"] is None else moment(options["until"]),
     )
-    return give(ledger, options[given[0]], answer)
+    return give(ledger, answer, *dict.fromkeys(options[given[0]]))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +94,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "decline": "keep things as they are, and do not ask again",
         "snooze": "ask again on a date, or when it becomes worse; requires --until",
     }.items():
-        parser.add_argument(f"--{name}", type=cli.row_number, metavar="ID", help=words)
+        parser.add_argument(f"--{name}", type=cli.row_number, nargs="+", metavar="ID", help=words)
     parser.add_argument(
         "--until", metavar="DATE", help="such as 2026-12-24 (UTC) or 2026-12-24T08:00+13:00"
     )

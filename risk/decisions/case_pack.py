@@ -13,7 +13,7 @@ from risk.config import Config
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.models import dating, training_data
-from risk.models.dating import MOMENT
+from risk.models.dating import LABELLED_BY, MOMENT
 from risk.monitoring import change_point, drill, monitored_release, outcomes
 from risk.monitoring.data_quality import ARRIVAL, COLUMNS, DUPLICATES, QUARANTINED, VOLUME
 from risk.monitoring.monitored_release import MonitoredRelease, rows_to_remember
@@ -36,9 +36,11 @@ def gather(
         known = asked_with.get("incidents") or []
         subjects = [each["subject"] for each in known]
         first = min((i.since_ingestion_id for i in _open(ledger, known)), default=None)
-        since = _since(config, ledger, live, subjects, first) if known else None
+        rows = _rows_since(config, ledger, live, sound=True)  # of others it has learnt nothing
+        since = _since(ledger, live, rows, subjects, first) if known else None
         return {"since": since, "expected": [], "drill": _drill(ledger, live, LABELLED)}
-    since = _since(config, ledger, live, [incident.subject], incident.since_ingestion_id)
+    rows = _rows_since(config, ledger, live)
+    since = _since(ledger, live, rows, [incident.subject], incident.since_ingestion_id)
     approved: dict[str, Any] = {"answer": "approve", "action": "resolve"}
     if not is_of_drops(incident.kind, incident.subject):
         needed = rows_to_remember(live.reference.profile.n) / (1 - config.test_size)
@@ -63,19 +65,18 @@ def _open(ledger: Ledger, known: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 
 def _since(
-    config: Config,
     ledger: Ledger,
     live: MonitoredRelease,
+    rows: pd.DataFrame,
     subjects: Sequence[str],
     first: int | None,
 ) -> dict[str, Any] | None:
     """Date a change among the rows since the release, else by the drop it was first seen in."""
-    rows = _rows_since(config, ledger, live)
     found = change_point.interval(live, rows, subjects) if len(rows) else None
     if found is not None:
         earliest, likeliest, latest = (_moment(rows, place) for place in found)
-        after, target = rows.iloc[found[1] :], rows[config.columns.target]
-        counted = {"rows": len(after), "labelled": int(target.iloc[found[1] :].notna().sum())}
+        after = rows.iloc[found[1] :]
+        counted = {"rows": len(after), "labelled": int(after[LABELLED_BY].notna().sum())}
         return {"earliest": earliest, "likeliest": likeliest, "latest": latest} | counted
     if first is None:
         return None
@@ -85,10 +86,14 @@ def _since(
     return {"earliest": earlier, "likeliest": came, "latest": came, "rows": None, "labelled": None}
 
 
-def _rows_since(config: Config, ledger: Ledger, live: MonitoredRelease) -> pd.DataFrame:
-    """Return the newest rows since the release, the doubtful ones too, in order of their dates."""
+def _rows_since(
+    config: Config, ledger: Ledger, live: MonitoredRelease, *, sound: bool = False
+) -> pd.DataFrame:
+    """Return the newest rows since the release, in order of their dates, or the sound ones only."""
     learnt = live.champion.manifest.trained_through
     parts = [number for number in ledger.ingestions.parts() if number > learnt]
+    if sound:
+        parts = training_data.sound_parts(config, ledger, after=learnt)
     sizes = ledger.ingestions.sizes(parts)
     sums = np.cumsum([sizes[number] for number in reversed(parts)])
     n_parts = max(int(np.searchsorted(sums, MAX_ROWS, side="right")), 1)

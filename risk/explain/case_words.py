@@ -18,6 +18,7 @@ from risk.ledger.queries import EVERY
 
 Row = Mapping[str, Any]
 MIN_SEASONAL = 2
+CHANGES_LIVE = ("deploy", "refer")  # without a gate after it
 PLANNED, SEASONAL = "take_rows_since_as_reference", "declare_longer_reference"
 OFFERS = {
     PLANNED: "It was planned: approve the case to take the rows since then as the new reference.",
@@ -62,17 +63,12 @@ class CaseList(cli.Result):
 
 @dataclass(frozen=True)
 class Answered(cli.Result):
-    """A case, and what follows from the answer just given."""
+    """Cases, and what follows from the answer just given to them."""
 
-    case: Row
+    cases: Sequence[Row]
 
     def __str__(self) -> str:
-        case, done = self.case, f"Case {self.case['id']} was {self.case['state']}."
-        if case["state"] == CaseState.APPROVED and not case["closed_at"]:
-            done += " The next run carries it out; python full_process.py does so now."
-        if case["state"] == CaseState.SNOOZED:
-            done += f" It comes back on {minute(case['snoozed_until'])}, or when it becomes worse."
-        return " ".join([done, *(offer["text"] for offer in case["offers"])])
+        return "\n".join(map(_answered, self.cases))
 
 
 def listed(ledger: Ledger) -> CaseList:
@@ -87,8 +83,8 @@ def from_options(ledger: Ledger, options: Mapping[str, Any]) -> CaseList | Answe
         return None
     if options["cases"]:
         return listed(ledger)
-    case = answers.from_options(ledger, options)
-    return None if case is None else Answered(described(case))
+    given = answers.from_options(ledger, options)
+    return Answered([described(case) for case in given]) if given else None
 
 
 def described(case: Row) -> dict[str, Any]:
@@ -99,6 +95,7 @@ def described(case: Row) -> dict[str, Any]:
     known["expected"] = (
         _of_deployment(comparison) if case["kind"] == DEPLOYMENT else facts["expected"]
     )
+    known["changes_live"] = any(each["action"] in CHANGES_LIVE for each in known["expected"])
     known["offers"] = _offers(case)
     known["words"] = {
         "question": question(case),
@@ -135,11 +132,11 @@ def status(case: Row) -> str:
 
 
 def commands(numbers: Sequence[int]) -> str:
-    """Return the commands that answer cases, one per line."""
-    return "\n".join(
-        f"  python full_process.py --approve {number}   or --decline {number} --because REASON, or "
-        f"--snooze {number} --until DATE --because REASON"
-        for number in numbers
+    """Return the command that answers cases, all of them together or each by its number."""
+    all_of_them = " ".join(map(str, numbers))
+    return all_of_them and (
+        f"  python full_process.py --approve {all_of_them}   or --decline {all_of_them} --because "
+        f"REASON, or --snooze {all_of_them} --until DATE --because REASON"
     )
 
 
@@ -149,6 +146,15 @@ def as_text(case: Row) -> str:
     lines = [words["question"], words["since"], *words["expected"], words["drill"], words["status"]]
     lines += [offer["text"] for offer in case["offers"]]
     return "\n  ".join([f"Case {case['id']}", *filter(None, lines)])
+
+
+def _answered(case: Row) -> str:
+    done = f"Case {case['id']} was {case['state']}."
+    if case["state"] == CaseState.APPROVED and not case["closed_at"]:
+        done += " The next run carries it out; python full_process.py does so now."
+    if case["state"] == CaseState.SNOOZED:
+        done += f" It comes back on {minute(case['snoozed_until'])}, or when it becomes worse."
+    return " ".join([done, *(offer["text"] for offer in case["offers"])])
 
 
 def minute(moment: datetime | str) -> str:

@@ -88,11 +88,18 @@ class Cases:
                 as_it_was = (cases.c.id == change.case_id) & (cases.c.state == change.before)
                 connection.execute(cases.update().where(as_it_was).values(change.values))
 
-    def answer(self, case_id: int, answer: Answer, *, resolves: bool = False) -> None:
-        """Record an answer, which the next run carries out.
+    def answer(self, numbers: Sequence[int], answer: Answer, *, resolves: Collection[int]) -> None:
+        """Record an answer to all of these cases or to none; the next run carries it out.
 
-        `resolves` says that approving a case resolves its incident, with nothing left to do.
+        Approving those of `resolves` resolves their incidents, with nothing left to do.
         """
+        with self.database.begin() as connection:
+            for number in numbers:
+                self._answer(connection, number, answer, resolves=number in resolves)
+
+    def _answer(
+        self, connection: sa.Connection, case_id: int, answer: Answer, *, resolves: bool
+    ) -> None:
         now, state = self.database.now(), answer.state
         values: dict[str, Any] = {"state": str(state), "answered_at": now}
         values |= {"closed_at": None, "closed_because": None}
@@ -101,27 +108,26 @@ class Cases:
         if state is CaseState.DECLINED or resolves:
             done = CaseClosure.CARRIED_OUT if resolves else CaseClosure.DECLINED
             values |= {"closed_at": now, "closed_because": str(done)}
-        with self.database.begin() as connection:
-            is_asked = cases.c.state.in_([str(before) for before in MAY_BECOME[state]])
-            is_there = cases.c.incident_id.is_(None) | cases.c.incident_id.in_(_unresolved())
-            change = cases.update().where(cases.c.id == case_id, is_asked, is_there)
-            if not connection.execute(change.values(values)).rowcount:
-                self._refuse(case_id)
-            insert(
-                connection,
-                case_answers,
-                case_id=case_id,
-                answered_at=now,
-                answered_by=answer.by,
-                via=answer.via,
-                answer=str(state),
-                because=answer.because,
-                note=answer.note or None,
-                until=answer.until,
-            )
-            if resolves:
-                number = sa.select(cases.c.incident_id).where(cases.c.id == case_id)
-                incidents.resolve_by_person(connection, number, answer.note, key=answer.by, at=now)
+        is_asked = cases.c.state.in_([str(before) for before in MAY_BECOME[state]])
+        is_there = cases.c.incident_id.is_(None) | cases.c.incident_id.in_(_unresolved())
+        change = cases.update().where(cases.c.id == case_id, is_asked, is_there)
+        if not connection.execute(change.values(values)).rowcount:
+            self._refuse(case_id)
+        insert(
+            connection,
+            case_answers,
+            case_id=case_id,
+            answered_at=now,
+            answered_by=answer.by,
+            via=answer.via,
+            answer=str(state),
+            because=answer.because,
+            note=answer.note or None,
+            until=answer.until,
+        )
+        if resolves:
+            number = sa.select(cases.c.incident_id).where(cases.c.id == case_id)
+            incidents.resolve_by_person(connection, number, answer.note, key=answer.by, at=now)
 
     def waiting(self) -> list[Record]:
         """Return the cases that are not closed, oldest first, with what their incidents are now."""
