@@ -122,8 +122,7 @@ def measure(world: World, configs: dict[str, Config], chosen: Sequence[str]) -> 
     for name in chosen:
         first: tuple[float, str] | None = None
         for kind, config in configs.items():
-            list(engine.of(config).map(abs, range(8)))  # its start does not count
-            wall, result = WORK[name](world, config)
+            (_, result), (wall, _) = (WORK[name](world, config) for _ in range(2))  # imports done
             digest = hashlib.sha256(pickle.dumps(result)).hexdigest()[:8]
             first = first or (wall, digest)
             equal &= digest == first[1]

@@ -17,7 +17,7 @@ import pickle
 import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cache, cached_property, lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -40,6 +40,12 @@ MAX_DEATHS = 3
 IDLE_SECONDS = 60  # after which a worker process ends, also if this one was killed
 CONNECT_SECONDS = 10
 LARGE_TASK = "100MB"  # below that, Dask need not advise against it
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Limit the libraries that are loaded by now to one thread each."""
+    limited: AbstractContextManager[Any] = threadpool_limits(1)
+    return limited
 
 
 class Engine(Protocol):

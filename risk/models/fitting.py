@@ -73,7 +73,8 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
         done = track(predicted, "cross-validation", unit="fold", total=len(parts))
         for (_, left), y_pred_proba in zip(parts, done, strict=True):
             out_of_fold[left] = y_pred_proba
-        pipeline.fit(features, y_true)
+        with engine.one_thread():
+            pipeline.fit(features, y_true)
     except unfit as error:
         if not config.training.parameters and not config.training.is_own:
             raise
