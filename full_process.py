@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+from functools import partial
+from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 import deployment
 import ingestion
@@ -29,19 +29,20 @@ from deployment import Deployment
 from risk import cli
 from risk.admin.retention import prune
 from risk.config import Config
-from risk.data import part_files
 from risk.decisions import answers, cases, damage, rollback_watch
 from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode, Response
 from risk.decisions.gate import Ruling
 from risk.errors import ApiError, DataError
-from risk.explain import case_words, reasons, run_line
-from risk.explain.run_line import Outcome
+from risk.explain import case_words, reasons, rehearsal, run_line
+from risk.explain.run_line import Outcome, Taken
+from risk.fleet import run as fleet
+from risk.fleet.verdict import ALONE, Together
 from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.monitoring import drill, monitored_release, watching
 from risk.monitoring import run as monitoring
-from risk.notify.send import register_recipients, send_notifications
+from risk.notify.send import recording_failure, register_recipients, send_notifications
 
 log = logging.getLogger("full_process")
 
@@ -51,48 +52,53 @@ def run(
 ) -> Outcome:
     """Do one run and record how it ended, also if it fails."""
     if dry_run:
-        return rehearse(config, ledger)
+        return rehearsal.rehearse(config, ledger, *ingestion.rehearse(config, ledger))
+    return respond(config, ledger, take(config, ledger)).failing_on(fail_on)
+
+
+def take(config: Config, ledger: Ledger) -> Taken:
+    """Begin a run: repair what is interrupted, ingest what is new, and monitor it."""
     register_recipients(config, ledger)
-    ledger.runs.start()
-    try:
-        outcome = process(config, ledger)
+    run_id = ledger.runs.start()
+    with recording_failure(config, ledger):
+        resumed = resume_interrupted(config, ledger)
+        done = ingestion.run(config, ledger)
+        resumed += watch_elsewhere(config, ledger) if config.watches_only else []
+        live = releases.live_version(config.deployment_folder)
+        seen = monitoring.assess(config, ledger, describe=reasons.WRITER) if live else None
+    return Taken.of(run_id, done, seen, first=resumed)
+
+
+def respond(config: Config, ledger: Ledger, taken: Taken, together: Together = ALONE) -> Outcome:
+    """Decide, and end the run; `together` moved in many models of the same fleet."""
+    ledger.runs.resume(taken.run_id)
+    with recording_failure(config, ledger):
+        outcome = process(config, ledger, taken, together)
         outcome = outcome.asking(cases.update(config, ledger))
         drill.keep_current(config, ledger)
         if (pruned := prune(config, ledger)).anything:
             log.info(pruned)
-    except Exception as error:
-        ledger.runs.fail(error, root=config.root)
-        send_notifications(config, ledger)
-        raise
     ledger.runs.end("ok", outcome.line)
     send_notifications(config, ledger)
     if failed := reporting.write_due_reports(config, ledger):
         outcome = outcome.without_report(failed)
-    return outcome.failing_on(fail_on)
+    return outcome
 
 
-def process(config: Config, ledger: Ledger) -> Outcome:
-    """Ingest what is new, monitor it, and respond to the incidents that are open."""
-    resumed = resume_interrupted(config, ledger)
-    ingested = ingestion.run(config, ledger)
-    intakes, failures = ingested.intakes, ingested.out_of_reach
-    resumed += watch_elsewhere(config, ledger) if config.watches_only else []
+def process(config: Config, ledger: Ledger, taken: Taken, together: Together) -> Outcome:
+    """Respond to the incidents that are open."""
     live = releases.live_version(config.deployment_folder)
-    seen = monitoring.assess(config, ledger, describe=reasons.WRITER) if live else None
     batch = ledger.ingestions.pending()
     if not (batch or cases.has_approval(ledger)) or (config.watches_only and not live):
         late = monitoring.note_arrival(config, ledger, describe=reasons.WRITER) if live else []
-        alarms = [f"Alarm: {alarm.detail}" for alarm in [*(seen.alarms if seen else []), *late]]
-        line = run_line.of_run(intakes, first=[*resumed, *alarms], failures=failures)
-        return Outcome(line, exit_code=ingested.exit_code)
+        return Outcome(taken.line(alarms=[*taken.alarms, *late]), exit_code=taken.exit_code)
 
-    log.info(ingested)
+    log.info(taken.ingested)
     monitoring.record_statistics(config, ledger, batch)
-    answer = handle_incidents if live else train_first_release
+    answer = partial(handle_incidents, together=together) if live else train_first_release
     decided = answer(config, ledger, through=max(batch, default=ledger.ingestions.last_id()))
-    line = run_line.of_run(intakes, decided.decision, first=resumed, failures=failures)
-    found = bool(seen and seen.alarms), ingested.quarantined, decided.action == Action.ASK
-    return Outcome(line, *found, ingested.exit_code)
+    found = bool(taken.alarms), taken.quarantined, decided.action == Action.ASK
+    return Outcome(taken.line(decided.decision), *found, taken.exit_code)
 
 
 def train_first_release(config: Config, ledger: Ledger, *, through: int) -> Deployment:
@@ -111,13 +117,15 @@ def watch_elsewhere(config: Config, ledger: Ledger) -> list[str]:
     return watching.waiting(config, ledger)
 
 
-def handle_incidents(config: Config, ledger: Ledger, *, through: int) -> Deployment:
+def handle_incidents(
+    config: Config, ledger: Ledger, *, through: int, together: Together
+) -> Deployment:
     """Roll back a release that fails, or do what the policy says about the open incidents."""
     live = monitored_release.load(config)
     if failure := rollback_watch.failed(config, ledger, live):
         decided = deployment.fall_back(ledger, failure, through=through)
         return finish_deployment(config, ledger, decided)
-    choice = decisions.choose(config, ledger, live)
+    choice = decisions.choose(config, ledger, live, together)
     grounds = choice.grounds.with_facts(**decisions.last_seen(ledger))
     if action := choice.without_challenger:
         return deployment.record(ledger, Ruling(action, grounds), through=through)
@@ -169,34 +177,23 @@ def resume_interrupted(config: Config, ledger: Ledger) -> list[str]:
     return [run_line.of_relinking(version) for version in damage.relink(config, ledger)]
 
 
-def rehearse(config: Config, ledger: Ledger) -> Outcome:
-    """Say what a run would do now; nothing is written."""
-    taken, fresh = ingestion.rehearse(config, ledger)
-    pending = part_files.read(config, ledger, ledger.ingestions.pending())
-    rows = pd.concat([pending, fresh], ignore_index=True)
-    if rows.empty:
-        return Outcome(f"would do nothing: {taken}")
-    if not releases.live_version(config.deployment_folder):
-        return Outcome(f"{taken}; {decisions.rehearse_first(config, rows)}")
-    found = monitoring.rehearse(config, ledger, rows)
-    return Outcome(run_line.of_rehearsal(taken, found), drift=bool(found.alarms))
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this script can do."""
     parser.add_argument("--dry-run", action="store_true", help="only say what a run would do")
     parser.add_argument("--fail-on", choices=["drift", "quarantine"], help="exit 3 if it is found")
+    parser.add_argument("--fleet", type=Path, metavar="FOLDER", help="run all models set up in it")
     answers.add_options(parser)
 
 
-def from_options(
-    config: Config, ledger: Ledger, *, dry_run: bool, fail_on: str | None, **answer: Any
-) -> cli.Result:
-    """List cases or answer one if the options say so, else do a run."""
-    asked = case_words.from_options(ledger, answer)
+def from_options(config: Config, ledger: Ledger | None = None, **options: Any) -> cli.Result:
+    """Run a fleet, list cases or answer one if the options say so, else do a run."""
+    folder, dry_run, fail_on = (options.pop(name) for name in ("fleet", "dry_run", "fail_on"))
+    if ledger is None:
+        return fleet.run(config, folder, stages=Path(__file__).stem)
+    asked = case_words.from_options(ledger, options)
     return asked or run(config, ledger, dry_run=dry_run, fail_on=fail_on)
 
 
 if __name__ == "__main__":
-    access = cli.unless(cases="read", dry_run="rehearse")
+    access = cli.unless(fleet="none", cases="read", dry_run="rehearse")
     cli.main(from_options, __doc__, add_options=add_options, access=access)

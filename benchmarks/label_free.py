@@ -107,7 +107,7 @@ def errors(case: Case, chunks: int, rng: np.random.Generator) -> pd.DataFrame:
     rows, _, truth, proba = predicted(REFERENCE, 0)
     kept = score_all(truth, proba, proba >= 0.5)
     isotonic = IsotonicRegression(out_of_bounds="clip").fit(proba, truth)
-    ours = performance_estimation.fit(rows, truth, proba, COLUMNS, random_seed=0)
+    ours = performance_estimation.fit(rows.assign(y=truth), proba, COLUMNS, random_seed=0)
     assert ours
     found = []
     for shift in np.linspace(0, 1, chunks):

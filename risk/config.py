@@ -548,6 +548,16 @@ class Config(Section):
     """File with the hashes of the API keys."""
     store_dataset_in_sql: bool = False
     """Whether accepted rows are also stored in the ledger's database."""
+    engine: Literal["local", "processes", "dask"] = Field("local", examples=["processes"])
+    """Where work that falls into parts is done: in this process, in several, or by the workers
+    of a Dask scheduler. The results are the same.
+    """
+    engine_workers: int | None = Field(None, ge=1, examples=[4])
+    """Processes of the engine `processes`; by default one for each core."""
+    engine_address: str | None = Field(None, examples=["tls://scheduler.example.org:8786"])
+    """Address of the Dask scheduler; beyond this machine `tls://` only, since workers and
+    scheduler run what they are sent.
+    """
     lock_path: Path = Path("db/run.lock")
     """File that lets one run at a time write on this machine."""
     lease_seconds: float = Field(120, ge=1, le=86_400)
@@ -684,6 +694,19 @@ class Config(Section):
     def _a_webhook_is_signed(self) -> Self:
         if self.webhook_url and not self.webhook_secret:
             raise ValueError("webhook_url requires webhook_secret; set RISK_WEBHOOK_SECRET")
+        return self
+
+    @model_validator(mode="after")
+    def _a_cluster_is_trusted(self) -> Self:
+        if self.engine == "dask" and not self.engine_address:
+            raise ValueError("engine is dask, which requires engine_address")
+        scheme, _, place = (self.engine_address or "tls://").partition("://")
+        host = place.rpartition(":")[0].strip("[]")
+        if scheme != "tls" and not (scheme == "tcp" and host in LOOPBACK):
+            raise ValueError(
+                "engine_address must be tls://HOST:PORT, or tcp:// on a loopback address: workers "
+                "and scheduler run what they are sent"
+            )
         return self
 
     @model_validator(mode="after")

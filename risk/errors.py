@@ -10,6 +10,7 @@
   - NoLedger           69  503  there is no ledger yet
   - SourceError        69  503  an SQL source cannot be read
   - ApiError           69  503  the API is unavailable or returns an error
+  - EngineError        69  503  the workers that compute are unavailable
   - StorageError       74  507  a file cannot be read or written
   - BusyError          75  503  another run is in progress
   - ModelError         76  503  there is no trusted model
@@ -85,6 +86,13 @@ class SourceError(RiskError):
 
 class ApiError(RiskError):
     """The API is unavailable, or an endpoint returns an error."""
+
+    exit_code = 69
+    http_status = 503
+
+
+class EngineError(RiskError):
+    """The workers that compute are unavailable, were lost, or have another version."""
 
     exit_code = 69
     http_status = 503

@@ -45,6 +45,7 @@ class ReasonCode(StrEnum):
     ADJUSTMENT = "adjustment"
     NO_ADJUSTMENT = "no_adjustment"
     NO_REMEDY = "no_remedy"
+    TOGETHER = "together"
     TRAINING_FAILED = "training_failed"
     FIRST_MODEL = "first_model"
     BY_HAND = "by_hand"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -92,6 +92,18 @@ def choose(
     if len(broken) == len(open_incidents):
         return Choice(Response.NOTHING, Grounds(ReasonCode.SOUND_AGAIN, known))
     return _ask(ReasonCode.NO_REMEDY, [i for i in open_incidents if i not in broken], known)
+
+
+def ask_together(
+    choice: Choice, open_incidents: Sequence[Any], together: Mapping[str, Sequence[int]]
+) -> Choice:
+    """Ask a person about what moved in many models of a fleet, instead of training each for it."""
+    common = [i for i in open_incidents if i.subject in together]
+    if not common or choice.without_challenger or _approved(choice.causes):
+        return choice
+    most = max((i.subject for i in common), key=lambda subject: together[subject][0])
+    known = {"incidents": described(open_incidents), "together": [most, together[most]]}
+    return _ask(ReasonCode.TOGETHER, common, known)
 
 
 def drifted(open_incidents: Sequence[Any], policy: Policy) -> list[Any]:

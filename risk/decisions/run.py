@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,9 +37,19 @@ from risk.monitoring import incidents
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.schema import ROW_HASH
 
+NOTHING_SHARED: Mapping[str, Sequence[int]] = {}
 
-def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
-    """Let the policy choose what to do about the incidents that are open."""
+
+def choose(
+    config: Config,
+    ledger: Ledger,
+    live: MonitoredRelease,
+    together: Mapping[str, Sequence[int]] = NOTHING_SHARED,
+) -> Choice:
+    """Let the policy choose what to do about the incidents that are open.
+
+    `together` are the subjects that moved in many models of a fleet: in how many, of how many.
+    """
     manifest, open_incidents = live.champion.manifest, ledger.incidents.unresolved()
     offered = []
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
@@ -59,6 +69,7 @@ def choose(config: Config, ledger: Ledger, live: MonitoredRelease) -> Choice:
         growth=growth,
         through=max(ledger.ingestions.parts(), default=0),
     )
+    choice = policy.ask_together(choice, open_incidents, together)
     if config.watches_only or manifest.is_foreign:
         trains = not config.watches_only
         choice = policy.elsewhere(choice, open_incidents, trains_here=trains)

@@ -33,6 +33,7 @@ OF_KINDS = {
     "broken_feed": "Are the new data right?",
     "no_adjustment": "No adjustment of the live model is expected to pay. Shall it be retrained?",
     "no_remedy": "No rule retrains the model for this. Shall it be retrained?",
+    "together": "Many models of the fleet moved in this. Shall this one be retrained all the same?",
     "watched": "The model is trained elsewhere. Is this the new normal?",
     DEPLOYMENT: "Deploy the challenger?",
 }

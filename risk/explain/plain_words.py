@@ -157,3 +157,11 @@ def duration(time: timedelta) -> str:
 def sentence(words: str) -> str:
     """Begin words of ours with a capital, and end them with one full stop."""
     return f"{words[:1].upper()}{words[1:].rstrip('.')}."
+
+
+def moved_together(subject: str, of: Sequence[int]) -> str:
+    """Say that something moved in many models of a fleet, and what follows from it."""
+    moved, known = of
+    name = SUBJECTS.get(subject, subject)
+    where = f"{moved} of {known} models moved together in {name}"
+    return f"{where}: look at the shared source, retrain none."

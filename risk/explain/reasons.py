@@ -55,6 +55,7 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
     ReasonCode.ADJUSTMENT: lambda facts: _adjustment(facts["offer"]),
     ReasonCode.NO_ADJUSTMENT: lambda _: "No adjustment of the live model is expected to pay.",
     ReasonCode.NO_REMEDY: lambda _: "A new model is no answer to that; a person has to look.",
+    ReasonCode.TOGETHER: lambda facts: plain_words.moved_together(*facts["together"]),
     ReasonCode.TRAINING_FAILED: lambda facts: plain_words.sentence(
         f"{_unmade(facts)}: {facts['error']}"
     ),

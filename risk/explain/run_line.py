@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from risk import cli
 from risk.data.intake import Intake
@@ -14,6 +14,7 @@ from risk.explain import gate_words, plain_words, reasons, score_change, sentenc
 from risk.explain.plain_words import counted
 from risk.explain.sentences import incident_clause, parsed
 from risk.monitoring.assessment import Assessment
+from risk.monitoring.findings import Finding
 
 Row = Mapping[str, Any]
 Wordings = Sequence[str]
@@ -33,6 +34,38 @@ OF_QUESTIONS = {
     ReasonCode.NO_REMEDY: "Action needed: a new model would not help.",
     ReasonCode.WATCHED: "Action needed: the model is trained elsewhere.",
 }
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a run did before it decides: repairs in sentences, drops, and what the detectors found.
+
+    `warned` are the subjects that warnings stand for; `exit_code` is that of the ingestion.
+    """
+
+    run_id: int
+    first: list[str]
+    ingested: str
+    intakes: Sequence[Intake]
+    failures: Sequence[str]
+    quarantined: bool
+    exit_code: int
+    alarms: Sequence[Finding] = ()
+    warned: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls, run_id: int, ingested: Any, seen: Assessment | None, *, first: Sequence[str]
+    ) -> Self:
+        """Keep what the decision and its line need of what a run has done so far."""
+        result = ingested.intakes, ingested.out_of_reach, ingested.quarantined, ingested.exit_code
+        found = (seen.alarms, tuple(seen.state.warned)) if seen else ((), ())
+        return cls(run_id, [*first], str(ingested), *result, *found)
+
+    def line(self, decision: Row | None = None, *, alarms: Sequence[Finding] = ()) -> str:
+        """Say what the run did, with what was decided or, where nothing was, the alarms."""
+        first = [*self.first, *(f"Alarm: {alarm.detail}" for alarm in alarms)]
+        return of_run(self.intakes, decision, first=first, failures=self.failures)
 
 
 @dataclass(frozen=True)

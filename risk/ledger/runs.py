@@ -44,6 +44,10 @@ class Runs:
             database.run_id = number
             return number
 
+    def resume(self, run_id: int) -> None:
+        """Go on with a run that was begun in another process."""
+        self.database.run_id = run_id
+
     def fail(self, error: Exception, *, root: Path | None = None) -> None:
         """Record that the current run failed, with the type and the text of the error.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from textwrap import shorten
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from risk import engine
 from risk.config import Config, Training
 from risk.errors import ConfigError, DataError
 from risk.models import calibration, model
@@ -56,7 +58,6 @@ class Fitted:
 
 def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     """Fit to all `rows`; calibrate, choose the threshold and compute scores by cross-validation."""
-    from sklearn.base import clone
     from sklearn.model_selection import StratifiedKFold
     from sklearn.pipeline import Pipeline
 
@@ -69,10 +70,13 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     unfit: tuple[type[Exception], ...] = (*UNFIT, *errors_of_fitting(config.training.estimator))
     try:
         out_of_fold = np.empty(len(y_true))
-        for others, left in track(parts, "cross-validation", unit="fold"):
-            fold = clone(pipeline).fit(features.iloc[others], y_true[others])
-            out_of_fold[left] = model.positive_probability(fold, features.iloc[left])
-        pipeline.fit(features, y_true)
+        predict = partial(_predict_fold, pipeline, features, y_true)
+        predicted = engine.of(config).map(predict, parts)
+        done = track(predicted, "cross-validation", unit="fold", total=len(parts))
+        for (_, left), y_pred_proba in zip(parts, done, strict=True):
+            out_of_fold[left] = y_pred_proba
+        with engine.one_thread():
+            pipeline.fit(features, y_true)
     except unfit as error:
         if not config.training.parameters and not config.training.is_own:
             raise
@@ -89,6 +93,17 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     y_pred = labelled_by_others(y_true, out_of_fold, left_out, config.training)
     scores = promised_scores(y_true, out_of_fold, threshold.value, y_pred, config)
     return Fitted(pipeline, threshold, out_of_fold, y_pred, scores, correction is not None)
+
+
+def _predict_fold(
+    pipeline: Any, features: pd.DataFrame, y_true: Array, fold: tuple[Array, Array]
+) -> Array:
+    """Return what a model fitted to the other rows predicts of those that were left out."""
+    from sklearn.base import clone
+
+    others, left = fold
+    fitted = clone(pipeline).fit(features.iloc[others], y_true[others])
+    return model.positive_probability(fitted, features.iloc[left])
 
 
 def promised_scores(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from risk import engine
 from risk.config import Config
 from risk.models import attribution
 from risk.models.attribution import Attribution, Predicted
@@ -112,14 +113,15 @@ class Assessment:
 def assess(monitored: MonitoredRelease, state: State, batch: Batch, config: Config) -> Assessment:
     """Update the detectors, estimate scores without labels, and explain what changed."""
     rows, manifest = batch.rows, monitored.champion.manifest
-    predictions = monitored.predictions(rows) if len(rows) else _no_predictions()
     ripened = batch.ripened[batch.ripened["version"] == manifest.version]
     informing = batch.ripened[batch.ripened[INFORMS]] if INFORMS in batch.ripened else ripened
     profile = monitored.reference.count_outcomes(
         informing["y_pred_proba"], informing["y_true"], informing.get(MOMENT)
     )
+    predictions = _no_predictions()
     if len(rows):
-        profile = monitored.reference.count(monitored.frame(rows, predictions)).plus(profile)
+        predictions, counted = monitored.look(rows, engine.of(config))
+        profile = counted.plus(profile)
     monitor = Detector(monitored.reference, Rules.of(config))
     domain = _domain(monitored, batch, monitor, config)
     state, evidence = monitor.advance(state, profile.plus(domain), batch.arrived_at)

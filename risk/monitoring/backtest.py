@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from risk import store
+from risk import engine, store
 from risk.cli import Result
 from risk.config import Alarms, Config
 from risk.errors import ModelError
@@ -81,25 +82,49 @@ def replay(
     rules = replace(Rules.of(config), alarms=policy)
     existing = releases.versions(config.deployment_folder)
     seen = [batch for batch in ledger.assessments.history() if batch.version in existing]
-    alarms: list[Alarm] = []
-    n_warnings = 0
-    for version in sorted({look.version for look in seen}):
-        reference = _reference(config, version)
-        monitor, state, earlier = Detector(reference, rules), detector.start(), []
-        looks = [look for look in seen if look.version == version]
-        for look in track(looks, f"backtest of release {version}", unit="batch"):
-            batch = Profile.from_json(look.profile)
-            earlier.append(batch)
-            state, evidence = monitor.advance(state, batch, look.assessed_at)
-            n_warnings += sum(e.warning for e in evidence)
-            recent = assessment.pool(earlier[-assessment.MAX_POOLED :])
-            found = [findings.of_evidence(e, reference, recent) for e in evidence if e.alarm]
-            alarms += [
-                Alarm(look.assessed_at, version, replace(f, detail=describe(f.as_row())))
-                for f in found
-            ]
+    versions = sorted({look.version for look in seen})
+    pasts = [
+        _Past(
+            version,
+            _reference(config, version),
+            [(look.profile, look.assessed_at) for look in seen if look.version == version],
+        )
+        for version in versions
+    ]
+    played = engine.of(config).map(partial(_play, rules), pasts)
+    results = [*track(played, "backtest", unit="release", total=len(pasts))]
+    alarms = [
+        replace(alarm, finding=replace(alarm.finding, detail=describe(alarm.finding.as_row())))
+        for found, _ in results
+        for alarm in found
+    ]
+    n_warnings = sum(warnings for _, warnings in results)
     days = (seen[-1].assessed_at - seen[0].assessed_at).total_seconds() / 86_400 if seen else 0.0
     return Replay(tuple(alarms), policy, len(seen), days, n_warnings)
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What a release has seen: the profile of each batch, and when."""
+
+    version: int
+    reference: Reference
+    looks: Sequence[tuple[str, datetime]]
+
+
+def _play(rules: Rules, past: _Past) -> tuple[list[Alarm], int]:
+    """Run the detectors of one release over its batches; return alarms, and count warnings."""
+    monitor, state, earlier = Detector(past.reference, rules), detector.start(), []
+    alarms, n_warnings = [], 0
+    for profile, assessed_at in past.looks:
+        batch = Profile.from_json(profile)
+        earlier.append(batch)
+        state, evidence = monitor.advance(state, batch, assessed_at)
+        n_warnings += sum(e.warning for e in evidence)
+        recent = assessment.pool(earlier[-assessment.MAX_POOLED :])
+        found = [findings.of_evidence(e, past.reference, recent) for e in evidence if e.alarm]
+        alarms += [Alarm(assessed_at, past.version, finding) for finding in found]
+    return alarms, n_warnings
 
 
 def _reference(config: Config, version: int) -> Reference:

@@ -12,12 +12,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal
 
 import numpy as np
 from pydantic import TypeAdapter
 
+from risk import engine
 from risk.config import Config, MustFind
 from risk.errors import RiskError
 from risk.ledger.ledger import Ledger
@@ -150,13 +151,10 @@ def run(config: Config, ledger: Ledger, extent: Extent = FULL) -> Drill:
     few = len(quiet) < MIN_BATCHES
     if few:
         quiet = _drawn(release.reference, _usual_rows(ledger), extent.batches, config.random_seed)
-    monitor = Detector(release.reference, rules)
     changes = planted.changes(release)
     chosen = _most_wanted(changes, config.alarms.must_find, extent.changes)
-    results = [
-        _drilled(each, monitor, quiet, gap, extent)
-        for each in track(chosen, "fire drill", unit="change")
-    ]
+    drilled = engine.of(config).map(_Field(release, rules, quiet, gap, extent).drill, chosen)
+    results = [*track(drilled, "fire drill", unit="change", total=len(chosen))]
     delay = ledger.labels.usual_delay()
     return Drill(
         results=tuple(results),
@@ -170,10 +168,35 @@ def run(config: Config, ledger: Ledger, extent: Extent = FULL) -> Drill:
     )
 
 
-def _most_wanted(changes: Sequence[Planted], wanted: MustFind, most: int | None) -> list[Planted]:
-    """Choose so many changes, those that must be found first, and leave them in their order."""
+def _most_wanted(changes: Sequence[Planted], wanted: MustFind, most: int | None) -> list[int]:
+    """Number so many changes, those that must be found first, and leave them in their order."""
     first = sorted(range(len(changes)), key=lambda i: not _must_be_found(changes[i], wanted))
-    return [changes[i] for i in sorted(first[:most])]
+    return sorted(first[:most])
+
+
+@dataclass(frozen=True)
+class _Field:
+    """Where changes are planted, by their numbers: a worker makes them and the monitor itself."""
+
+    release: MonitoredRelease
+    rules: Rules
+    quiet: Sequence[Profile]
+    gap: timedelta
+    extent: Extent
+
+    @cached_property
+    def changes(self) -> Sequence[Planted]:
+        """The changes that can be planted."""
+        return planted.changes(self.release)
+
+    @cached_property
+    def monitor(self) -> Detector:
+        """The monitor that shall find them."""
+        return Detector(self.release.reference, self.rules)
+
+    def drill(self, number: int) -> Result:
+        """Plant one change and return how it is found."""
+        return _drilled(self.changes[number], self.monitor, self.quiet, self.gap, self.extent)
 
 
 def _drilled(

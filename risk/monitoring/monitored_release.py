@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import pickle
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from risk import store
+from risk import engine, store
 from risk.config import Config
+from risk.engine import Engine
 from risk.models import dating, model, releases
 from risk.models.dating import Change, is_since
 from risk.models.model import Model
@@ -54,6 +55,17 @@ class MonitoredRelease:
         return pd.DataFrame(
             {ROW_HASH: hashes, "y_pred_proba": y_pred_proba, "expected_proba": chance}
         )
+
+    def look(self, rows: pd.DataFrame, over: Engine) -> tuple[pd.DataFrame, Profile]:
+        """Return the predictions of rows, and the rows counted, in blocks of a fixed size."""
+        starts = range(0, len(rows), model.ROWS_AT_ONCE)
+        blocks = (rows.iloc[start : start + model.ROWS_AT_ONCE] for start in starts)
+        predictions, profiles = zip(*over.map(self._look_at, blocks), strict=True)
+        return pd.concat(predictions, ignore_index=True), reduce(Profile.plus, profiles)
+
+    def _look_at(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, Profile]:
+        predictions = self.predictions(rows)
+        return predictions, self.reference.count(self.frame(rows, predictions))
 
     def risk_and_loss(self, rows: pd.DataFrame) -> Floats:
         """Return (n_rows, 2): predicted risk and, if P(y | x) is unchanged, expected Brier loss.
@@ -219,12 +231,14 @@ def _calibration(rows: pd.DataFrame, out_of_fold: Floats, config: Config) -> Cal
     """Estimate each row's probability to be positive from the latest rows, which are enough."""
     known = rows[config.columns.target].notna().to_numpy(dtype=bool)
     latest = rows[known].tail(MAX_TO_CALIBRATE)
-    y_true = latest[config.columns.target].to_numpy(dtype="float64")
     proba = out_of_fold[known][-len(latest) :] if len(latest) else out_of_fold[:0]
-    with threadpool_limits(1):  # threads of two such fits at once wait for each other for minutes
-        return performance_estimation.fit(
-            latest, y_true, proba, config.columns, random_seed=config.random_seed
-        )
+    return performance_estimation.fit(
+        latest,
+        proba,
+        config.columns,
+        random_seed=config.random_seed,
+        engine=engine.of(config),
+    )
 
 
 def _with_derived(

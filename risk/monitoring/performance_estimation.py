@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from risk.config import Columns
+from risk.engine import LOCAL, Engine
 from risk.stats.scores import Estimate, is_worse
 
 Floats = NDArray[np.float64]
@@ -104,14 +106,14 @@ class Calibration:
 
 def fit(
     rows: pd.DataFrame,
-    y_true: NDArray[Any],
     y_pred_proba: Floats,
     columns: Columns,
     *,
     random_seed: int,
+    engine: Engine = LOCAL,
 ) -> Calibration | None:
     """Fit to labelled rows and their out-of-fold predictions; None if there are too few."""
-    truth, m = np.asarray(y_true, dtype=np.float64), len(y_true)
+    truth, m = rows[columns.target].to_numpy(np.float64), len(rows)
     if m < MIN_ROWS or min(truth.sum(), m - truth.sum()) < MIN_OF_A_CLASS:
         return None
     texts = {name: rows[name].astype("str").dropna() for name in columns.categorical}
@@ -122,13 +124,13 @@ def fit(
     folds = np.empty(m, dtype=np.int64)
     folds[np.lexsort((rng.random(m), truth))] = np.arange(m) % FOLDS
     reference = _Reference(truth, y_pred_proba, features, folds, random_seed)
-    trees = reference.trees() if m >= ENOUGH_FOR_MORE else 0
+    trees = reference.trees(engine) if m >= ENOUGH_FOR_MORE else 0
     # Bayesian bootstrap: rows drawn again would be in several folds, and their residuals in sample;
     # weights keep each row in one, and lose no class.
     weights = rng.exponential(size=(REPLICATES, m))
     binned = replace(reference, features=_binned(features)) if trees else reference
-    replicates = [binned.version(weight, trees) for weight in weights]
-    versions = (reference.version(np.ones(m), trees), *replicates)
+    replicates = engine.map(partial(binned.version, trees), weights)
+    versions = (*engine.map(partial(reference.version, trees), [np.ones(m)]), *replicates)
     return Calibration(columns.numeric, levels, versions, margin=1 / (2 * m))
 
 
@@ -147,7 +149,7 @@ class _Reference:
     folds: NDArray[np.int64]
     random_seed: int
 
-    def version(self, weight: Floats, trees: int) -> Version:
+    def version(self, trees: int, weight: Floats) -> Version:
         """Fit curve and booster to the weighted rows."""
         curve = _curve(self.truth, self.score, weight)
         if not trees:
@@ -158,7 +160,7 @@ class _Reference:
             curve, self.booster(trees).fit(self.features, self.residual(weight), weights)
         )
 
-    def trees(self) -> int:
+    def trees(self, engine: Engine) -> int:
         """Return the largest number of trees that beats the curve by two standard errors.
 
         The loss is the Brier loss out of fold. The fewest trees that are best for a row would leave
@@ -168,13 +170,21 @@ class _Reference:
         residual = self.residual(np.ones_like(self.truth))
         # of each row, after each number of trees; float32, as it is 300 times the rows
         gain = np.empty((MAX_TREES, len(residual)), dtype=np.float32)
-        for there in self.each_fold():
-            booster = self.booster(MAX_TREES).fit(self.features[~there], residual[~there])
-            for stage, correction in enumerate(booster.staged_predict(self.features[there])):
-                gain[stage, there] = residual[there] ** 2 - (residual[there] - correction) ** 2
+        gains = engine.map(partial(self.gain, residual), self.each_fold())
+        for there, gained in zip(self.each_fold(), gains, strict=True):
+            gain[:, there] = gained
         # of the mean of paired differences: what no tree can explain is in both losses and cancels
         error = gain.std(axis=1) / np.sqrt(len(residual))
         return int(np.flatnonzero(gain.mean(axis=1) > 2 * error).max(initial=-1)) + 1
+
+    def gain(self, residual: Floats, there: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return how much smaller the loss of rows of one fold is after each number of trees."""
+        booster = self.booster(MAX_TREES).fit(self.features[~there], residual[~there])
+        corrections = booster.staged_predict(self.features[there])
+        gain = np.empty((MAX_TREES, int(there.sum())), dtype=np.float32)
+        for stage, correction in enumerate(corrections):
+            gain[stage] = residual[there] ** 2 - (residual[there] - correction) ** 2
+        return gain
 
     def residual(self, weight: Floats) -> Floats:
         """Subtract from each label what a curve fitted to the other folds expects."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from risk.config import Config
 from risk.errors import LedgerError
@@ -48,6 +49,17 @@ def send_notifications(config: Config, ledger: Ledger) -> None:
             _deliver(config, ledger, target, deadline=deadline)
     except LedgerError as error:
         log.warning("messages not sent, the next run tries again: %s", error)
+
+
+@contextmanager
+def recording_failure(config: Config, ledger: Ledger) -> Iterator[None]:
+    """Record in the run, and notify, that the code in the context failed."""
+    try:
+        yield
+    except Exception as error:
+        ledger.runs.fail(error, root=config.root)
+        send_notifications(config, ledger)
+        raise
 
 
 def _message(config: Config, ledger: Ledger, target: Target, news: News) -> Row:

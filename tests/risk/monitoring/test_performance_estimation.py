@@ -49,7 +49,8 @@ def world(n, *, seed, shift=0.0, share=0.15, effect=0.0):
 
 
 def fit(rows, y_true, y_pred_proba, *, seed=0):
-    return performance_estimation.fit(rows, y_true, y_pred_proba, COLUMNS, random_seed=seed)
+    labelled = rows.assign(y=y_true)
+    return performance_estimation.fit(labelled, y_pred_proba, COLUMNS, random_seed=seed)
 
 
 def estimate(found, rows, y_pred_proba, y_pred):
@@ -256,7 +257,7 @@ def test_features_may_be_of_one_kind(kind, effect):
     rows, y_true, y_pred_proba, _ = world(1000, seed=12, effect=effect, share=0.5)
     columns = COLUMNS.model_copy(update={kind: ()})
 
-    found = performance_estimation.fit(rows, y_true, y_pred_proba, columns, random_seed=0)
+    found = performance_estimation.fit(rows.assign(y=y_true), y_pred_proba, columns, random_seed=0)
 
     assert np.isfinite(found.expected(rows, y_pred_proba)).all()
 
@@ -346,7 +347,7 @@ def test_a_badly_calibrated_classifier_is_estimated_well():
 
     rows, labels = drawn(3000, 0.0)
     out_of_fold = cross_val_predict(GaussianNB(), rows, labels, method="predict_proba")[:, 1]
-    found = performance_estimation.fit(rows, labels, out_of_fold, columns, random_seed=0)
+    found = performance_estimation.fit(rows.assign(y=labels), out_of_fold, columns, random_seed=0)
     classifier = GaussianNB().fit(rows, labels)
 
     for shift in (0.0, 0.7):
