@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -95,8 +94,7 @@ class _Found:
                 header = drops.header_of(file, config.columns, config.ingestion)
                 has_rows = not late_labels.has_only_labels(header, config.columns)
                 columns = config.columns if has_rows else config.columns.of_labels(header)
-                how: dict[str, Any] = {"name": drop.name, "now": now}
-                for piece in drops.read(file, columns, config.ingestion, **how):
+                for piece in drops.read(file, columns, config.ingestion, name=drop.name, now=now):
                     self._add(piece, drop.name)
                     if has_rows:
                         self.rows.append(piece.rows)

@@ -101,8 +101,8 @@ class Reader:
     """Reads one drop and compares it with the ledger; writes nothing.
 
     `requeued` is the ingestion whose quarantined rows are read again; `ahead` are the problems of
-    rows of an SQL source, by position, whose marks are in the future, None for a file; `settings`
-    say how its text is written, and `name` is that of its file.
+    rows of an SQL source, by position, whose marks are in the future; `settings` say how its text
+    is written, and `name` is that of its file, None for an SQL source.
     """
 
     config: Config
@@ -111,7 +111,7 @@ class Reader:
     settings: Ingestion
     name: str | None = None
     requeued: int | None = None
-    ahead: Mapping[int, Problem] | None = None
+    ahead: Mapping[int, Problem] = field(default_factory=dict)
     contents: Contents = field(default_factory=Contents)
     seen: set[int] = field(default_factory=set)
 
@@ -126,14 +126,13 @@ class Reader:
             columns = self.config.columns.of_labels(header)
             self.contents.kind = "labels"
             may_be_cut = is_unfinished and late_labels.may_be_cut(header, columns)
-            for piece in drops.read(file, columns, self.settings):
+            for piece in drops.read(file, columns, self.settings, name=self.name):
                 known_to_end = late_labels.without_last(piece, columns) if may_be_cut else piece
                 self._add_labels(self._without_ahead(known_to_end), columns)
             return self.contents
         holds_early, now = self.ledger.labels.count_early() > 0, self.ledger.now()
         beginnings, columns = self._beginnings(file), self.config.columns
-        how: dict[str, Any] = {"footers": self.ahead is None, "name": self.name, "now": now}
-        for whole in drops.read(file, columns, self.settings, **how):
+        for whole in drops.read(file, columns, self.settings, name=self.name, now=now):
             piece = self._without_ahead(whole)
             found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
             beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}
@@ -143,12 +142,11 @@ class Reader:
 
     def _without_ahead(self, piece: Piece) -> Piece:
         """Refuse the rows of a source whose marks are in the future."""
-        ahead = self.ahead or {}
         positions = [self.contents.n_read + int(place) for place in piece.rows.index]
         found = {
-            i: ahead[position]._replace(line=piece.lines[i])
+            i: self.ahead[position]._replace(line=piece.lines[i])
             for i, position in enumerate(positions)
-            if position in ahead
+            if position in self.ahead
         }
         return drops.without(piece, found)
 

@@ -148,14 +148,13 @@ def read(
     columns: Columns,
     settings: Ingestion,
     *,
-    footers: bool = True,
     name: str | None = None,
     now: datetime | None = None,
 ) -> Iterator[Piece]:
     """Yield the records in pieces; raise DataError if the whole file cannot be read.
 
-    With `footers` totals below the rows are refused; with `name` rows without identifier may be
-    named by the file and their line; if it is `now`, rows of the future are refused.
+    Of a file, which has a `name`, totals below the rows are refused, and rows without identifier
+    may be named by the file and their line. If it is `now`, rows of the future are refused.
     """
     text = records.decoded(file, settings)
     try:
@@ -166,7 +165,7 @@ def read(
             header, rest = [columns.identifier, *header], records.numbered(rest, Path(name).stem)
         check_header(header, columns)
         for piece, is_last in _pieces(rest, header, columns, settings):
-            whole = _without_footers(piece, columns) if is_last and footers else piece
+            whole = _without_footers(piece, columns) if is_last and name else piece
             present = without(whole, _ahead(whole, columns, settings, now)) if now else whole
             yield replace(present, is_last=is_last)
     except UnicodeDecodeError as error:

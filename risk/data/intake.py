@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -141,10 +141,8 @@ def _reader(
     config: Config, ledger: Ledger, drop: Drop | Fetch, requeued: int | None = None
 ) -> Reader:
     came_from = ledger.ingestions.path_of(requeued) if requeued else drop.name
-    ahead: Mapping[int, Problem] | None = None
-    if came_from.startswith(FROM_SQL):
-        ahead = drop.ahead if isinstance(drop, Fetch) else {}
-    name = came_from if ahead is None else None
+    ahead = drop.ahead if isinstance(drop, Fetch) else {}
+    name = None if came_from.startswith(FROM_SQL) else came_from
     settings = settings_of(config, came_from)
     return Reader(config, ledger, requeued=requeued, ahead=ahead, settings=settings, name=name)
 

@@ -18,8 +18,7 @@ from risk.ledger.decisions import Reason
 from risk.monitoring.run import Writer
 
 Row = Mapping[str, Any]
-MAX_NAMED = 3
-MIN_PART, MIN_SHARE = 0.005, 0.001
+MAX_NAMED, MIN_PART, MIN_SHARE = 3, 0.005, 0.001
 SOURCES = {
     "test_data": "{:,} of the test data",
     "newest": "{:,} of the newest",

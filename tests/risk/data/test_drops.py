@@ -18,7 +18,7 @@ COLUMNS = Columns(identifier="id", target="y", positive_label=1, negative_label=
 def read(content, limit=10_000):
     content = content.encode() if isinstance(content, str) else content
     file = io.BufferedReader(io.BytesIO(content))
-    return list(drops.read(file, COLUMNS, Ingestion(max_line_characters=limit)))
+    return list(drops.read(file, COLUMNS, Ingestion(max_line_characters=limit), name="d.csv"))
 
 
 EUROPEAN = Ingestion(separator=";", decimal=",")
@@ -26,7 +26,7 @@ EUROPEAN = Ingestion(separator=";", decimal=",")
 
 def read_as(content, settings):
     file = io.BufferedReader(io.BytesIO(content.encode()))
-    (piece,) = drops.read(file, COLUMNS, settings)
+    (piece,) = drops.read(file, COLUMNS, settings, name="d.csv")
     return piece
 
 
