@@ -29,6 +29,7 @@ TYPED_AS = {  # with what a reader fills in, and less of what takes long
     "python ingestion.py --requeue ID": "python ingestion.py --requeue all",
     "python ingestion.py --init CSV": "python ingestion.py --init ~/mine/customers.csv --force",
     "python deployment.py --rollback [VERSION]": "python deployment.py --rollback 1",
+    "python full_process.py --fleet FOLDER": "python full_process.py --fleet ~/mine",
     "python diagnostics.py --explain NAME": "python diagnostics.py --explain sk9ccm",
     "python diagnostics.py --acknowledge ID": "python diagnostics.py --acknowledge 1",
     "python diagnostics.py --resolve ID": "python diagnostics.py --resolve 1",

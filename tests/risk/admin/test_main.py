@@ -108,7 +108,13 @@ def test_the_history_of_the_schema_is_listed(world):
 def test_what_is_kept_is_told_and_done(world, upkeep, ledger):
     """First the rehearsal, then the deed."""
     world.set(keeping__keep_quarantine=0)
-    store.quarantine_rows(store.quarantine_path(world.config, 1), [["age"], ["old"]], [], ",")
+    store.quarantine_rows(
+        store.quarantine_path(world.config, 1),
+        [["age"], ["old"]],
+        [],
+        separator=",",
+        encoding="utf-8",
+    )
     ledger.ingestions.record(
         {
             **dict.fromkeys(("size_bytes", "mtime_ns", "ctime_ns", "inode"), 1),

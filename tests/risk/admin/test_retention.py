@@ -50,7 +50,13 @@ def live_a_day(config, ledger, day, *, findings):
     with ledger.runs.stage("ingestion"):
         ledger.ingestions.record(drop, taken=Taken(hashes=[day], problems=[problem]))
         reasons = [("f", 3, "age", "rule", "old")]
-        store.quarantine_rows(store.quarantine_path(config, day), [["age"], ["old"]], reasons, ",")
+        store.quarantine_rows(
+            store.quarantine_path(config, day),
+            [["age"], ["old"]],
+            reasons,
+            separator=",",
+            encoding="utf-8",
+        )
     ledger.column_statistics.record([STATISTICS])
     ledger.assessments.record(
         Case(day, 10, "{}", "{}", None, [day], findings=findings, predictions=[])
@@ -264,7 +270,9 @@ def test_what_a_crash_cut_off_is_found_again(history, ledger):
     """The ledger had forgotten, the disk not yet."""
     config = history.set(**KEEP)
     prune(config, ledger)
-    store.quarantine_rows(store.quarantine_path(config, 1), [["age"], ["old"]], [], ",")
+    store.quarantine_rows(
+        store.quarantine_path(config, 1), [["age"], ["old"]], [], separator=",", encoding="utf-8"
+    )
     releases.publish(config.deployment_folder, 2, {"trained_model.pkl": b"model"})
     store.write(store.report_path(config, 1, "pdf"), b"")
 
