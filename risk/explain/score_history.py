@@ -109,14 +109,14 @@ def in_words(trend: Trend, metric: str) -> str:
 
 
 def _of_release(trend: Trend, newest: pd.Series[Any], metric: str) -> str:
-    """Say whose predictions the newest score is of, and from where on an alarm is possible."""
+    """Say from where on an alarm is possible, or that the newest score is of an older release."""
     version, line = newest["version"], newest["alarm_line"]
-    is_older = bool(pd.notna(version)) and trend.live not in (None, version)
-    said = f" The newest labels are of predictions of release {version}." if is_older else ""
+    if pd.notna(version) and trend.live not in (None, version):
+        return f" The newest labels are of predictions of release {version}."
     if newest["kind"] == MEASURED and pd.notna(line):
         side = "below" if BIGGER_IS_BETTER[metric] else "above"
-        said += f" An alarm needs a score that stays {side} {line:.2f}."
-    return said
+        return f" An alarm needs a score that stays {side} {line:.2f}."
+    return ""
 
 
 def changes_in_words(trend: Trend) -> str:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from risk.explain import score_history
@@ -51,7 +52,7 @@ def test_a_score_is_of_the_release_that_predicted_and_has_its_alarm_line(world):
         trend = score_history.trend(ledger, "f1")
 
     assert trend.points["alarm_line"].tolist() == [0.55, 0.55]
-    assert score_history.in_words(trend, "f1").endswith(
-        "The newest labels are of predictions of release 1. "
-        "An alarm needs a score that stays below 0.55."
-    )
+    said = score_history.in_words(trend, "f1")
+    assert said.endswith("The newest labels are of predictions of release 1.")
+    of_live = score_history.in_words(replace(trend, live=1), "f1")
+    assert of_live.endswith("An alarm needs a score that stays below 0.55.")
