@@ -282,7 +282,7 @@ def test_a_drill_that_cannot_be_done_keeps_no_run_from_its_end(config, tmp_path,
 def test_the_drilled_delay_is_the_true_one(config, release, drilled, subject, kind, size):
     """Within 30 % or one drop of the median over changes really made to new rows."""
     monitor, delays = Detector(release.reference, Rules.of(config)), []
-    for start in range(40):
+    for start in range(200):
         state = detector.start()
         for number in range(1, 61):
             rows = quiet_rows(drilled.rows_per_drop, seed=1000 * start + number)
