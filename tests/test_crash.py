@@ -61,7 +61,7 @@ def test_the_next_run_repairs_a_crash_at_any_point(
     if stage == "new data and drift":
         world.copy_of(first_run).switch_to_production()
         if (first, every) != SAMPLE:
-            world.set(training__estimator="GradientBoostingClassifier", checks__metric="brier")
+            world.set(training__estimator="RandomForestClassifier", checks__metric="brier")
             world.set(gate__alpha=0.9)  # so that it goes live
     if (first, every) != SAMPLE:
         world.set(report_formats=["json"])  # it is kept as a PDF is, and written sooner

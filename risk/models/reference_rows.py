@@ -71,9 +71,9 @@ def _erase_from_challenger(config: Config, rows: pd.DataFrame, hashes: Sequence[
         manifest = model.load_manifest(folder, key)
         replaced = _without(folder, manifest, rows, hashes)
     except ModelError as error:  # also after a crash between the files below
-        for name in (model.SAMPLE, model.HELD_OUT, model.ROLLING):
+        for name in (model.SAMPLE, model.HELD_OUT, model.ROLLING, model.MANIFEST):
             store.remove(folder / name)
-        return [f"the rest of the challenger, which is damaged ({error}); run: python training.py"]
+        return [f"the challenger, which is damaged ({error}); run: python training.py"]
     if model.ROLLING not in manifest.files:  # left there by an earlier challenger
         store.remove(folder / model.ROLLING)
     for name, content in replaced.items():
