@@ -33,11 +33,11 @@ from risk.decisions import answers, cases, damage, rollback_watch
 from risk.decisions import run as decisions
 from risk.decisions.codes import Action, Grounds, ReasonCode, Response
 from risk.decisions.gate import Ruling
+from risk.decisions.policy import ALONE, Together
 from risk.errors import ApiError, DataError
 from risk.explain import case_words, reasons, rehearsal, run_line
 from risk.explain.run_line import Outcome, Taken
 from risk.fleet import run as fleet
-from risk.fleet.verdict import ALONE, Together
 from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.monitoring import drill, monitored_release, watching

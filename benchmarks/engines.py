@@ -13,15 +13,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
-import os
 import pickle
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
+from benchmarks import clusters  # noqa: E402
 from benchmarks.costs import World  # noqa: E402
 from risk import engine  # noqa: E402
 from risk.config import Config  # noqa: E402
@@ -92,29 +89,6 @@ def drilled(_: World, config: Config) -> Any:
 WORK: dict[str, Work] = {"look": look, "forest": trees, "boosted trees": boosted, "drill": drilled}
 
 
-@contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[str]:
-    """Run a Dask scheduler and workers; yield its address."""
-    file, around = folder / "scheduler.json", {**os.environ, "PYTHONPATH": str(ROOT)}
-    program = str(Path(sys.executable).with_name("dask"))
-
-    def start(*words: str) -> subprocess.Popen[bytes]:
-        command = [program, *words, "--no-dashboard", "--scheduler-file", str(file)]
-        return subprocess.Popen(command, env=around, stderr=subprocess.DEVNULL)
-
-    alone = ("worker", "--nthreads", "1", "--no-nanny", "--local-directory", str(folder))
-    processes = [start("scheduler", "--host", "127.0.0.1", "--port", "0")]
-    processes += [start(*alone) for _ in range(workers)]
-    try:
-        while not (file.exists() and file.read_text()):
-            time.sleep(0.1)
-        yield json.loads(file.read_text())["address"]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
 def measure(world: World, configs: dict[str, Config], chosen: Sequence[str]) -> bool:
     """Do each work on each engine; print a line for each, return whether all results are equal."""
     print("| work | engine | wall s | of local | result |\n| --- | --- | ---: | ---: | --- |")
@@ -147,11 +121,11 @@ def main() -> None:
         world.build()
         world.rows, own = arguments.rows, world.config
         (Path(name) / "dask").mkdir()
-        with cluster(Path(name) / "dask", arguments.workers) as address:
+        with clusters.running(Path(name) / "dask", workers=arguments.workers) as cluster:
             changes: dict[str, dict[str, Any]] = {
                 "local": {},
                 "processes": {"engine": "processes", "engine_workers": arguments.workers},
-                "dask": {"engine": "dask", "engine_address": address},
+                "dask": {"engine": "dask", "engine_address": cluster.address},
             }
             configs = {kind: own.model_copy(update=change) for kind, change in changes.items()}
             equal = measure(world, configs, arguments.work)

@@ -136,7 +136,8 @@ def _finish(arguments: Mapping[str, Any], outcome: object, text: str) -> NoRetur
     """Print the outcome, with a log only if it needs a person and is news, and exit."""
     exit_code, words = getattr(outcome, "exit_code", 0), [text] if outcome is not None else []
     if log_file := _log_file(arguments):
-        log.info(outcome) if outcome is not None else None
+        if outcome is not None:
+            log.info(outcome)
         troubles, is_event = [], exit_code == DataError.exit_code
         if exit_code not in NOBODY_IS_NEEDED:
             key = mails.without_numbers(text) if is_event else f"exit code {exit_code}"

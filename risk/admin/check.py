@@ -165,10 +165,8 @@ def _derived_files(config: Config, ledger: Ledger) -> Iterator[Fault]:
             text = f"{config.name_of(path)} has {actual} bytes, the ledger {size}"
             yield Fault(text, StorageError.exit_code, REBUILD)
             continue
-        with (
-            suppress(StorageError),
-            store.storage_faults(path),
-        ):  # a damaged part is a fault already
+        # a damaged part is a fault already
+        with suppress(StorageError), store.storage_faults(path):
             if size and not derived.is_as_recorded(config, ledger, name):
                 text = f"{config.name_of(path)} differs from the accepted data"
                 yield Fault(text, StorageError.exit_code, f"delete it and {REBUILD}")
@@ -177,9 +175,7 @@ def _derived_files(config: Config, ledger: Ledger) -> Iterator[Fault]:
 def _challenger(config: Config) -> None:
     folder = config.model_folder
     if (folder / model.MANIFEST).exists():
-        manifest = model.load_manifest(folder, store.signing_key(config))
-        for name in manifest.files:
-            model.read_checked(folder, name, manifest)
+        model.verify_files(folder, model.load_manifest(folder, store.signing_key(config)))
 
 
 ALONE = (_settings, _signing_key, _sources, _messages, _challenger)

@@ -170,8 +170,13 @@ def _write(config: Config, reader: Reader, drop: Drop | Fetch, file: Bytes) -> C
     if not contents.hashes:
         part.unlink()
     if contents.refused:
-        written = {"separator": reader.settings.separator, "encoding": reader.settings.encoding}
-        store.quarantine_rows(folder, contents.refused, _reasons(drop, contents), **written)
+        store.quarantine_rows(
+            folder,
+            contents.refused,
+            _reasons(drop, contents),
+            separator=reader.settings.separator,
+            encoding=reader.settings.encoding,
+        )
     return contents
 
 

@@ -36,8 +36,10 @@ def gather(
         known = asked_with.get("incidents") or []
         subjects = [each["subject"] for each in known]
         first = min((i.since_ingestion_id for i in _open(ledger, known)), default=None)
-        rows = _rows_since(config, ledger, live, sound=True)  # of others it has learnt nothing
-        since = _since(ledger, live, rows, subjects, first) if known else None
+        since = None
+        if known:
+            rows = _rows_since(config, ledger, live, sound=True)  # of others it has learnt nothing
+            since = _since(ledger, live, rows, subjects, first)
         return {"since": since, "expected": [], "drill": _drill(ledger, live, LABELLED)}
     rows = _rows_since(config, ledger, live)
     since = _since(ledger, live, rows, [incident.subject], incident.since_ingestion_id)
@@ -91,9 +93,10 @@ def _rows_since(
 ) -> pd.DataFrame:
     """Return the newest rows since the release, in order of their dates, or the sound ones only."""
     learnt = live.champion.manifest.trained_through
-    parts = [number for number in ledger.ingestions.parts() if number > learnt]
     if sound:
         parts = training_data.sound_parts(config, ledger, after=learnt)
+    else:
+        parts = [number for number in ledger.ingestions.parts() if number > learnt]
     sizes = ledger.ingestions.sizes(parts)
     sums = np.cumsum([sizes[number] for number in reversed(parts)])
     n_parts = max(int(np.searchsorted(sums, MAX_ROWS, side="right")), 1)

@@ -17,6 +17,8 @@ from risk.models.model import Manifest
 from risk.models.recalibration import Offer
 from risk.monitoring import incidents
 
+Together = Mapping[str, tuple[int, int]]  # subject: in how many models of how many it moved
+ALONE: Together = {}
 How = Literal["retrain", "refresh", "recalibrate", "move_threshold"]
 MAX_IN_FULL = 10
 OF_THE_MODEL = ("model_drift", "calibration_drift", "suspected_harm")
@@ -94,9 +96,7 @@ def choose(
     return _ask(ReasonCode.NO_REMEDY, [i for i in open_incidents if i not in broken], known)
 
 
-def ask_together(
-    choice: Choice, open_incidents: Sequence[Any], together: Mapping[str, Sequence[int]]
-) -> Choice:
+def ask_together(choice: Choice, open_incidents: Sequence[Any], together: Together) -> Choice:
     """Ask a person about what moved in many models of a fleet, instead of training each for it."""
     common = [i for i in open_incidents if i.subject in together]
     if not common or choice.without_challenger or _approved(choice.causes):

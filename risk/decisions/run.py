@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from risk.data import drops
 from risk.decisions import gate, policy, refreshing, retraining
 from risk.decisions.codes import Response, VerdictCode
 from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing, Verdict
-from risk.decisions.policy import Choice
+from risk.decisions.policy import ALONE, Choice, Together
 from risk.errors import DataError, ModelError, RiskError
 from risk.ledger.ledger import Ledger
 from risk.models import (
@@ -37,14 +37,12 @@ from risk.monitoring import incidents
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.schema import ROW_HASH
 
-NOTHING_SHARED: Mapping[str, Sequence[int]] = {}
-
 
 def choose(
     config: Config,
     ledger: Ledger,
     live: MonitoredRelease,
-    together: Mapping[str, Sequence[int]] = NOTHING_SHARED,
+    together: Together = ALONE,
 ) -> Choice:
     """Let the policy choose what to do about the incidents that are open.
 

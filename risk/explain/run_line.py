@@ -22,7 +22,7 @@ MAX_LENGTH = 200
 STAYS = "The live release stays"
 OF_VERDICTS = {
     VerdictCode.WORSE_BEYOND_CHANCE: "The live release stays: the challenger is worse",
-    VerdictCode.WORSE: "The live release stays: the challenger did worse",
+    VerdictCode.WORSE: "The live release stays: the challenger did {worse}",
     VerdictCode.NOT_ENOUGH_EVIDENCE: "The live release stays: the challenger is not proven better",
     VerdictCode.ONE_CLASS: "The live release stays: there are no rows of one class to compare on",
     VerdictCode.SAME_MODEL: "The live release stays: the challenger is the same model",
@@ -210,10 +210,10 @@ def _deployed(decision: Row, comparison: Row | None) -> str:
 
 
 def _of_verdict(verdict: VerdictCode, comparison: Row | None) -> str:
-    said = OF_VERDICTS.get(verdict, STAYS)
-    if verdict != VerdictCode.WORSE or not comparison:
-        return said
-    return said.replace("worse", gate_words.worse(comparison, decimals=4))
+    worse = "worse"
+    if verdict == VerdictCode.WORSE and comparison:
+        worse = gate_words.worse(comparison, decimals=4)
+    return OF_VERDICTS.get(verdict, STAYS).format(worse=worse)
 
 
 def _scores(comparison: Row) -> str:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from risk import cli, engine, store
 from risk.config import Config
+from risk.decisions.policy import Together
 from risk.errors import BusyError, RiskError, StorageError, UsageError
 from risk.explain.plain_words import counted, moved_together
 from risk.explain.run_line import Outcome, Taken
 from risk.fleet import verdict
-from risk.fleet.verdict import Seen, Together
+from risk.fleet.verdict import Seen
 from risk.ledger import lease
 from risk.ledger.ledger import Ledger
 from risk.progress import track

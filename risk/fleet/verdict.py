@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from risk.overrides import days_per_alarm
 
 MIN_TOGETHER = 3  # models; two may have moved each for a reason of its own
 MIN_SHARE = 0.25  # of the models that have the subject
-Together = Mapping[str, tuple[int, int]]  # subject: how many moved, of how many
-ALONE: Together = {}
 
 
 @dataclass(frozen=True)

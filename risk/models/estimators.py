@@ -13,18 +13,11 @@ from risk.errors import ConfigError
 
 WITHOUT_OUTPUT = {"lightgbm": {"verbose": -1}, "xgboost": {"verbosity": 0}}
 ALSO_ACCEPTED = {  # parameters that LightGBM takes without listing them
-    "lightgbm": {
-        *(
-            "scale_pos_weight",
-            "is_unbalance",
-            "max_bin",
-            "extra_trees",
-            "path_smooth",
-            "linear_tree",
-        ),
-        *("feature_fraction_bynode", "max_delta_step", "cat_smooth", "cat_l2", "drop_rate"),
-        *("monotone_constraints", "interaction_constraints", "deterministic", "device_type"),
-    }
+    "lightgbm": frozenset(
+        "cat_l2 cat_smooth deterministic device_type drop_rate extra_trees feature_fraction_bynode "
+        "interaction_constraints is_unbalance linear_tree max_bin max_delta_step "
+        "monotone_constraints path_smooth scale_pos_weight".split()
+    )
 }
 NEEDED = ("fit", "predict_proba", "get_params", "set_params")
 

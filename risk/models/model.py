@@ -240,6 +240,12 @@ def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
     return content
 
 
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Verify the digests of all files of a model."""
+    for name in manifest.files:
+        read_checked(folder, name, manifest)
+
+
 def digest(content: bytes) -> str:
     """Return the SHA-256 of `content`."""
     return hashlib.sha256(content).hexdigest()

@@ -97,8 +97,7 @@ def verify(config: Config, folder: Path) -> Manifest:
     """Verify the signature, number and files of a release without loading its model."""
     manifest = model.load_manifest(folder, store.signing_key(config))
     _require_number(folder, manifest)
-    for name in manifest.files:
-        model.read_checked(folder, name, manifest)
+    model.verify_files(folder, manifest)
     return manifest
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import full_process
+from benchmarks import clusters
 from risk import engine
 from risk.config import Config
 from risk.errors import ConfigError, DataError, EngineError
@@ -22,7 +23,7 @@ from risk.ledger import tables
 from risk.models import model
 from risk.monitoring import backtest, drill, monitored_release
 from risk.schema import ROW_HASH
-from tests import clusters, factories
+from tests import factories
 
 COUNTS = (1, 2, 3)
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)

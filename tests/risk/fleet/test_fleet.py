@@ -7,13 +7,14 @@ import shutil
 import pytest
 import sqlalchemy as sa
 
+from benchmarks import clusters
 from risk.config import Config
 from risk.fleet import run as fleet
 from risk.fleet import verdict
 from risk.fleet.verdict import Seen
 from risk.ledger import tables
 from risk.ledger.ledger import Ledger
-from tests import clusters, factories
+from tests import factories
 
 MODELS = ("amber", "beech", "cedar", "dogwood", "elm")
 SHARED, OWN = "number_of_employees", "lastmonth_activity"
