@@ -10,6 +10,7 @@ from risk.cli import ASKED_TO_FAIL
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
 from risk.monitoring.drill import MAX_DAYS, Drill, Obstacle, Result
+from risk.monitoring.planted import LABELS_LATE
 from risk.monitoring.reference import LABELLED
 
 MAX_NAMED = 12
@@ -22,6 +23,7 @@ CHANGES = {
     "vanished": "commonest gone",
     "unrelated": "unrelated",
     "errors": "+{:g} points",
+    "late_errors": "+{:g} points",
 }
 OBSTACLES: Mapping[Obstacle, str] = {
     "tolerance": "so small a change is tolerated; a smaller alarms.tolerance would find it",
@@ -71,8 +73,8 @@ def remarks(drill: Drill) -> list[str]:
     if drill.label_days:
         late = plain_words.duration(timedelta(days=drill.label_days))
         said.append(
-            f"Labels come {late} after their rows, so errors are found that much later than the "
-            "table says; if they came 30 days late, 30 days later."
+            f"Labels come {late} after their rows, so errors are found that much later than with "
+            "labels that come at once."
         )
     if drill.n_left_out:
         said.append(
@@ -84,20 +86,22 @@ def remarks(drill: Drill) -> list[str]:
 
 def name_of(result: Result) -> str:
     """Name a planted change."""
-    size = 100 * result.size if result.kind == "errors" else result.size
+    size = 100 * result.size if result.subject == LABELLED else result.size
     return CHANGES[result.kind].format(size)
 
 
 def subject_of(result: Result) -> str:
     """Name what was changed."""
+    if result.kind == "late_errors":
+        return f"errors, labels {LABELS_LATE.days} days late"
     return "errors" if result.subject == LABELLED else plain_words.in_short(result.subject)
 
 
 def grouped(results: Sequence[Result]) -> list[tuple[tuple[str, ...], list[list[Result]]]]:
     """Group the subjects with the same changes; each group fits into one table."""
-    by_subject: dict[str, list[Result]] = {}
+    by_subject: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        by_subject.setdefault(result.subject, []).append(result)
+        by_subject.setdefault((result.subject, subject_of(result)), []).append(result)
     groups: dict[tuple[str, ...], list[list[Result]]] = {}
     for found in by_subject.values():
         groups.setdefault(tuple(map(name_of, found)), []).append(found)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -196,23 +196,32 @@ class _Field:
 
     def drill(self, number: int) -> Result:
         """Plant one change and return how it is found."""
-        return _drilled(self.changes[number], self.monitor, self.quiet, self.gap, self.extent)
+        return drilled(self.changes[number], self.monitor, self.quiet, self.gap, self.extent)
 
 
-def _drilled(
+def drilled(
     change: Planted,
     monitor: Detector,
     quiet: Sequence[Profile],
     gap: timedelta,
     extent: Extent,
 ) -> Result:
-    """Let the change begin at several moments of the history, and take the median."""
+    """Let a change begin at several moments of the quiet history, and take the median."""
     concerned = [batch for batch in quiet if any(batch.counts.get(change.subject, ()))]
     if not concerned:
         return Result(change.subject, change.kind, change.size, None, None, 0.0, "volume")
-    changed = cache(lambda number: change.apply(concerned[number % len(concerned)]))
+    changed = cache(lambda number: change.apply(concerned[number]))
     starts = np.linspace(0, len(concerned), extent.starts, endpoint=False).astype(int)
-    found = [_first_alarm(monitor, changed, int(start), gap, extent.drops) for start in starts]
+    before = math.ceil(change.delay / gap)  # batches with the labels of rows before the change
+
+    def from_start(start: int, number: int) -> Profile:
+        place = (start + number) % len(concerned)
+        return changed(place) if number >= before else concerned[place]
+
+    found = [
+        _first_alarm(monitor, partial(from_start, int(start)), before, gap, extent.drops)
+        for start in starts
+    ]
     drops = float(np.median([np.inf if drop is None else drop for drop, _ in found]))
     days = drops * gap.total_seconds() / 86_400
     pairs = {name_of_pair(p) for p in monitor.reference.pairs if change.subject in p}
@@ -225,26 +234,30 @@ def _drilled(
 
 
 def _first_alarm(
-    monitor: Detector, changed: Callable[[int], Profile], start: int, gap: timedelta, drops: int
+    monitor: Detector, batch: Callable[[int], Profile], before: int, gap: timedelta, drops: int
 ) -> tuple[float | None, set[str]]:
     """Return after how many batches the first alarm comes, and what it names.
 
-    Of so many batches that sixty days would take too long, the growth of the evidence tells the
-    rest.
+    The first batches, so many as `before`, do not show the change yet; no more than `drops` of them
+    are played. Of so many batches that sixty days would take too long, the growth of the evidence
+    tells the rest.
     """
-    most = int(np.ceil(MAX_DAYS * 86_400 / gap.total_seconds()))
+    most = math.ceil(timedelta(days=MAX_DAYS) / gap)
     state, log_wealth = detector.start(), []
-    for number in range(1, min(most, drops) + 1):
-        moment = EPOCH + number * gap
-        state, found = monitor.advance(state, changed(start + number - 1), moment)
+    for number in range(max(before - drops, 0), min(most, before + drops)):
+        state, found = monitor.advance(state, batch(number), EPOCH + (number + 1) * gap)
+        if number < before:
+            continue
         if blamed := {each.subject for each in found if each.alarm}:
-            return number, blamed
+            return number + 1, blamed
         log_wealth.append(float(np.log(max(each.e_value for each in found))))
+    if most <= before + drops:
+        return None, set()
     half = len(log_wealth) // 2
     growth = (log_wealth[-1] - log_wealth[half]) / max(len(log_wealth) - 1 - half, 1)
-    if most <= drops or growth <= 0:
+    if growth <= 0:
         return None, set()
-    more = len(log_wealth) - log_wealth[-1] / growth
+    more = before + len(log_wealth) - log_wealth[-1] / growth
     return (more, set()) if more <= most else (None, set())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, partial
 from typing import Any, Literal, TypeAlias
 
@@ -19,11 +20,22 @@ from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import GROUPS, Profile, groups
 from risk.monitoring.reference import LABELLED, PREDICTION, Reference, name_of_pair
 
-Kind = Literal["shift", "spread", "scale", "missing", "unseen", "vanished", "unrelated", "errors"]
+Kind = Literal[
+    "shift",
+    "spread",
+    "scale",
+    "missing",
+    "unseen",
+    "vanished",
+    "unrelated",
+    "errors",
+    "late_errors",
+]
 Floats = NDArray[np.float64]
 Values: TypeAlias = "pd.Series[Any]"
 SHIFTS, SPREAD, SCALE = (0.1, 0.25, 0.5), 1.5, 100.0
 MISSING, UNSEEN, ERRORS = (0.05, 0.2, 1.0), (0.05, 0.2), (0.02, 0.04, 0.08)
+NO_DELAY, LABELS_LATE = timedelta(), timedelta(days=30)
 NEVER_SEEN = "\N{SYMBOL FOR NULL}"
 MIN_CORRELATION = 0.3  # of a pair worth losing
 GOLDEN = (np.sqrt(5) - 1) / 2  # its multiples are spread evenly over the unit interval
@@ -31,12 +43,16 @@ GOLDEN = (np.sqrt(5) - 1) / 2  # its multiples are spread evenly over the unit i
 
 @dataclass(frozen=True)
 class Planted:
-    """A change of one subject by `size`, and the counts of a batch that has it."""
+    """A change of one subject by `size`, and the counts of a batch that has it.
+
+    For so long as the `delay` the batches are as before: the labels of changed rows have not come.
+    """
 
     subject: str
     kind: Kind
     size: float
     apply: Callable[[Profile], Profile]
+    delay: timedelta = NO_DELAY
 
 
 def changes(release: MonitoredRelease) -> list[Planted]:
@@ -58,7 +74,12 @@ def changes(release: MonitoredRelease) -> list[Planted]:
         if abs(_correlation(reference, pair)) >= MIN_CORRELATION
     ]
     if any(reference.profile.counts[LABELLED]):
-        found += [Planted(LABELLED, "errors", more, _erring(reference, more)) for more in ERRORS]
+        erring = {more: _erring(reference, more) for more in ERRORS}
+        found += [Planted(LABELLED, "errors", more, turn) for more, turn in erring.items()]
+        found += [
+            Planted(LABELLED, "late_errors", more, turn, LABELS_LATE)
+            for more, turn in erring.items()
+        ]
     return found
 
 

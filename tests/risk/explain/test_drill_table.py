@@ -14,6 +14,7 @@ RESULTS = (
     Result("age", "shift", 0.5, 2.0, 2.0, 1.0),
     Result("age", "missing", 0.2, 1.0, 1.0, 1.0),
     Result(LABELLED, "errors", 0.02, None, None, 0.0, "tolerance"),
+    Result(LABELLED, "late_errors", 0.02, 38.0, 38.0, 1.0),
 )
 DRILL = Drill(RESULTS, 4, 30, 1000, 1.0, is_optimistic=False)
 
@@ -27,7 +28,9 @@ def test_a_drill_is_a_table_and_what_would_not_be_found_with_the_reason():
             "        +0.1 sd  +0.5 sd  20% missing\n"
             "tenure        -        3            1\n"
             "age          41        2            1",
-            "        +2 points\nerrors          -",
+            "                             +2 points\n"
+            "errors                               -\n"
+            "errors, labels 30 days late         38",
             "Not found within 60 days, because so small a change is tolerated; a smaller "
             "alarms.tolerance would find it: errors +2 points.",
             "Not found within 60 days, because too few rows arrive in time: tenure +0.1 sd (about "
@@ -47,9 +50,9 @@ def test_what_is_found_too_late_is_named():
 
 
 def test_in_short_it_is_how_much_is_found_and_whether_what_must_be():
-    """For a report: five of seven here."""
+    """For a report: six of eight here."""
     assert drill_table.in_short(DRILL, ()) == (
-        "In a fire drill 5 of 7 planted changes would be found within 60 days. All that the "
+        "In a fire drill 6 of 8 planted changes would be found within 60 days. All that the "
         "setting alarms.must_find names would be found in time."
     )
 
@@ -59,7 +62,7 @@ def test_what_limits_the_results_is_said():
     late = replace(DRILL, results=(FOUND,), label_days=7.0, n_left_out=412)
 
     assert drill_table.remarks(late) == [
-        "Labels come 7 days after their rows, so errors are found that much later than the table "
-        "says; if they came 30 days late, 30 days later.",
+        "Labels come 7 days after their rows, so errors are found that much later than with "
+        "labels that come at once.",
         "Left out: 412 changes; python diagnostics.py --drill plants all.",
     ]

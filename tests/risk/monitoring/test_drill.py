@@ -74,6 +74,8 @@ def quiet_rows(size, *, seed=1):
     rng = np.random.default_rng(seed)
     x = customers.customers(size, campaign=False, rng=rng)
     exited = rng.random(size) < customers.exit_probability(x, price_rise=False)
+    unknown = rng.random(size) < customers.MISSING_TICKETS
+    x["support_tickets"] = x["support_tickets"].astype("Int64").mask(unknown)
     hashes = rng.integers(2**62, size=size)
     features = {
         name: x[name].astype("float64" if name in customers.NUMERIC else "str") for name in x
@@ -94,7 +96,7 @@ def result_of(drilled, subject, kind, size):
     return found
 
 
-def really_changed(rows, subject, kind, size):
+def really_changed(release, rows, subject, kind, size):
     """Change rows as a feed would."""
     values, rng = rows[subject], np.random.default_rng(5)
     chosen = rng.random(len(rows)) < size
@@ -108,6 +110,18 @@ def really_changed(rows, subject, kind, size):
         "unseen": lambda: values.mask(chosen, "elsewhere"),
     }[kind]()
     return rows.assign(**{subject: changed})
+
+
+def really_erring(release, rows, subject, kind, size):
+    """Turn labels that the model got right, as many of either prediction."""
+    positive = release.champion.predict_proba(rows) >= release.reference.threshold
+    right = positive == rows.exited.to_numpy(bool)
+    wanted, among_positive = round(size * len(rows)), np.flatnonzero(right & positive)
+    some = among_positive[: wanted // 2]
+    turned = [*some, *np.flatnonzero(right & ~positive)[: wanted - len(some)]]
+    exited = rows.exited.to_numpy(copy=True)
+    exited[turned] = 1 - exited[turned]
+    return rows.assign(exited=exited)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +143,7 @@ def test_planted_counts_are_those_of_rows_really_changed(release, changes, subje
     )
 
     made = change.apply(counted(release, rows)).counts
-    truth = counted(release, really_changed(rows, subject, kind, size)).counts
+    truth = counted(release, really_changed(release, rows, subject, kind, size)).counts
 
     assert {subject, PREDICTION} <= set(made)
     for name, counts in made.items():
@@ -175,6 +189,33 @@ def test_a_change_within_the_tolerance_is_not_found_and_it_says_why(drilled):
 
     assert small.drops is None
     assert small.obstacle in ("tolerance", "reference", "volume")
+
+
+@pytest.mark.parametrize("more", planted.ERRORS)
+def test_with_labels_thirty_days_late_errors_are_found_thirty_days_later(drilled, more):
+    """Thirty daily drops, if that is within sixty days."""
+    at_once, late = (result_of(drilled, LABELLED, kind, more) for kind in ("errors", "late_errors"))
+
+    if late.drops is None:
+        assert at_once.drops is None or at_once.drops > 20
+    else:
+        assert abs(late.drops - 30 - at_once.drops) <= max(0.3 * at_once.drops, 1.0)
+        assert late.named == 1.0
+
+
+def test_of_drops_every_ten_minutes_the_wait_for_labels_is_not_played(release, config):
+    """4,320 drops before the labels come; then at once, for all labels are wrong."""
+    monitor = Detector(release.reference, Rules.of(config))
+    right = counted(release, quiet_rows(2000))
+    turned = counted(release, quiet_rows(2000).assign(exited=lambda rows: 1 - rows.exited))
+    wrong = planted.Planted(LABELLED, "late_errors", 1.0, lambda _: turned, planted.LABELS_LATE)
+    minutes, extent = timedelta(minutes=10), drill.Extent(starts=2, drops=5)
+
+    soon = drill.drilled(wrong, monitor, [right], minutes, extent)
+    never = drill.drilled(wrong, monitor, [right], timedelta(days=90), extent)
+
+    assert (soon.drops, soon.days, soon.named) == (4321.0, pytest.approx(4321 / 144), 1.0)
+    assert never.drops is None
 
 
 def result(kind, size, days):
@@ -277,16 +318,27 @@ def test_a_drill_that_cannot_be_done_keeps_no_run_from_its_end(config, tmp_path,
         ("number_of_employees", "shift", 0.25),
         ("tenure_months", "shift", 0.25),
         ("support_tickets", "missing", 0.05),
+        (LABELLED, "late_errors", 0.08),
     ],
 )
 def test_the_drilled_delay_is_the_true_one(config, release, drilled, subject, kind, size):
     """Within 30 % or one drop of the median over changes really made to new rows."""
     monitor, delays = Detector(release.reference, Rules.of(config)), []
+    change = really_erring if kind == "late_errors" else really_changed
+    wait = planted.LABELS_LATE.days if kind == "late_errors" else 0
+
+    def rows_of(seed):
+        return quiet_rows(drilled.rows_per_drop, seed=seed)
+
+    waiting = [counted(release, rows_of(10**6 + seed)) for seed in range(10 * wait)]
     for start in range(200):
         state = detector.start()
         for number in range(1, 61):
-            rows = quiet_rows(drilled.rows_per_drop, seed=1000 * start + number)
-            batch = counted(release, really_changed(rows, subject, kind, size))
+            if number <= wait:
+                batch = waiting[start % 10 * wait + number - 1]
+            else:
+                rows = rows_of(1000 * start + number)
+                batch = counted(release, change(release, rows, subject, kind, size))
             state, found = monitor.advance(state, batch, EVE + number * DAY)
             if any(e.alarm for e in found):
                 break
