@@ -270,7 +270,7 @@ def to_csv(rows: pd.DataFrame, columns: Columns) -> str:
         ):
             shown[name] = numbers.astype("Int64")
     labels = {1: columns.positive_label, 0: columns.negative_label}
-    shown[columns.target] = rows[columns.target].astype("object").map(labels)
+    shown[columns.target] = [labels.get(label, "") for label in rows[columns.target]]
     text = shown.to_csv(index=False, header=False, lineterminator="\n")
     if "\r" in text:
         text = shown.to_csv(index=False, header=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
