@@ -306,7 +306,12 @@ def signing_key(config: Config) -> bytes:
     A new key is never created beside releases or models, which it would declare forged.
     """
     if config.signing_key:
-        return config.signing_key.get_secret_value().encode()
+        given = config.signing_key.get_secret_value().encode()
+        if len(given.strip()) < MIN_KEY_BYTES:
+            raise ConfigError(
+                f"RISK_SIGNING_KEY has fewer than {MIN_KEY_BYTES} bytes that are not blanks"
+            )
+        return given
     path = config.root / config.signing_key_path
     if not path.exists():
         if signed := _signed(config):

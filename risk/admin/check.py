@@ -16,6 +16,7 @@ from risk.data import derived, known_files, part_files, sql_sources
 from risk.decisions import damage
 from risk.errors import ConfigError, LedgerError, ModelError, NoLedger, RiskError, StorageError
 from risk.explain.plain_words import counted
+from risk.ledger import lease
 from risk.ledger.ledger import Ledger
 from risk.models import model, pipelines, releases
 from risk.notify import channels
@@ -201,6 +202,10 @@ def _repair(config: Config, path: Path) -> str:
 
 
 def _ledger(config: Config, ledger: Ledger) -> Iterator[Fault]:
+    try:
+        lease.require_own_ledger(config, ledger)
+    except LedgerError as error:
+        yield Fault(str(error), error.exit_code)
     if problem := ledger.database.inconsistency():
         text = f"the ledger is damaged: {problem}"
         yield Fault(text, LedgerError.exit_code, "restore a backup: python -m risk.admin restore")

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from risk import store
+from risk.config import Config
 from risk.errors import ConfigError, StorageError
 
 
@@ -179,6 +180,13 @@ def test_a_signing_key_with_nothing_in_it_signs_nothing(world, content):
 
     with pytest.raises(ConfigError, match=r"has fewer than 32 bytes; restore it"):
         store.signing_key(world.config)
+
+
+def test_a_signing_key_of_blanks_in_the_environment_signs_nothing(world):
+    config = Config.load(world.folder / "config.json", environment={"RISK_SIGNING_KEY": " " * 40})
+
+    with pytest.raises(ConfigError, match="RISK_SIGNING_KEY has fewer than 32 bytes that"):
+        store.signing_key(config)
 
 
 def test_a_lost_signing_key_is_not_replaced_by_a_new_one(deployed):

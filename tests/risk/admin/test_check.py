@@ -83,6 +83,14 @@ def damage_a_page(world):
     path.write_bytes(content)
 
 
+def exchange_ledger(world):
+    """Leave an empty one, as a run with a wrong database_url does."""
+    for path in (world.folder / "db").glob("monitoring.sqlite*"):
+        path.unlink()
+    with world.open_ledger():
+        pass
+
+
 HARMS = {
     "live model": (lambda w: flip_a_bit(release(w, 2) / "trained_model.pkl"), 76, "release 2"),
     "live score": (lambda w: flip_a_bit(release(w, 2) / "latest_score.csv"), 76, "release 2"),
@@ -171,6 +179,7 @@ HARMS = {
     ),
     "estimator": (lambda w: w.set(training__parameters={"depth": 1}), 78, "has no ['depth']"),
     "input folder": (lambda w: w.set(input_folder_path="nowhere"), 78, "nowhere does not exist"),
+    "other ledger": (exchange_ledger, 69, "ends at ingestion 4, the ledger at 0: is database_url"),
     "ledger": (lambda w: (w.folder / "db" / "monitoring.sqlite").write_text("x"), 69, "ledger"),
 }
 
