@@ -24,6 +24,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from risk import cli
+from risk.admin.api_keys import SCOPES
 from risk.config import PRODUCT, Config
 from risk.errors import UsageError
 from risk.ledger.database import utc_now
@@ -175,9 +176,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "action", nargs="?", choices=["create", "list", "revoke"], help="what to do"
     )
     parser.add_argument("name", nargs="?", help="name of the key; a new key is shown only once")
-    parser.add_argument(
-        "--scope", choices=api_keys.SCOPES, help="scope of a new key (default: read)"
-    )
+    parser.add_argument("--scope", choices=SCOPES, help="scope of a new key (default: read)")
     parser.add_argument(
         "--days", type=cli.row_number, help="days until a new key expires (default: never)"
     )

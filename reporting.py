@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
 
-from risk import cli, store
+from risk import cli
 from risk.config import Config, ReportFormat, ReportKind
-from risk.data import drops
+from risk.data import drops, known_files
 from risk.decisions import account as accounting
 from risk.errors import DataError, RiskError, UsageError
 from risk.explain import trend_table
@@ -65,7 +65,7 @@ def draw(config: Config, ledger: Ledger) -> Report:
             title=f"Release {manifest.version} on the test data, n = {len(rows)}",
         )
         path = config.model_folder / config.plot_filename
-        store.write(path, canvas.as_png(figure))
+        known_files.write(config, ledger, path, canvas.as_png(figure))
     return Report((config.name_of(path),))
 
 

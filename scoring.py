@@ -16,7 +16,7 @@ from pathlib import Path
 
 from risk import cli, store
 from risk.config import Config
-from risk.data import drops
+from risk.data import drops, known_files
 from risk.decisions.codes import Action
 from risk.errors import UsageError
 from risk.ledger.database import Row
@@ -62,7 +62,8 @@ def run(
         scored = {"model_sha256": trusted.sha256, "version": version}
         record(ledger, [scored | row for row in scores.as_rows()])
         if name == "challenger" and data is None:
-            store.write(config.model_folder / config.score_filename, scores.to_csv())
+            path = config.model_folder / config.score_filename
+            known_files.write(config, ledger, path, scores.to_csv())
     return scores
 
 

@@ -21,10 +21,12 @@ ROW_HASH = "row_hash"
 SHOWN_CHARACTERS = 40
 MAX_COMPARED = 1000  # names of columns
 MAX_FOOTERS = 3
+SUMMED = 2  # rows above a total: the sum of one says nothing
 TOTAL = (
     r"(?i)\W*(?:(?:grand|sub)[- ]?)?"
-    r"(?:totals?|totaal|totale|sums?|summe|somme|suma|gesamt|counts?|average|mean)"
-    r"(?: (?:rows|records|customers|count|of))?\W*\d*\W*"
+    r"(?:totals?|totaal|totale|sums?|summe|somme|suma|gesamt|insgesamt|counts?|anzahl"
+    r"|average|mean|durchschnitt|mittelwert|moyenne|promedio|итого|всего|合計|总计|합계)"
+    r"(?: (?:rows|records|customers|count|of|g[eé]n[eé]r(?:al|ale)))?\W*\d*\W*"
 )
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
@@ -143,23 +145,25 @@ def check(
 def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
     """Return how many of the last typed rows are no rows but totals, as spreadsheets add them.
 
-    A footer has no label, and either no feature or the name of a total; of the latter, most
-    features are missing, or the rows above have labels, or it is their sum. Where nothing stands
-    above it, or too many rows look alike, a row is what it says.
+    A footer has either no label and no feature, or the name of a total. Of the latter, it is the
+    sum of several rows above it, or it has no label, and most features are missing or the rows
+    above have labels. Where nothing stands above it, or too many rows look alike, a row is what it
+    says.
     """
     if not columns.features:
         return 0
     last, numeric = rows.tail(MAX_FOOTERS + 1), list(columns.numeric)
-    n_known = last[columns.features].notna().sum(axis=1)
+    n_known, has_label = last[columns.features].notna().sum(axis=1), last[columns.target].notna()
     is_odd = n_known < len(columns.features) / 2
+    sums = rows[numeric].fillna(0).cumsum().shift().loc[last.index]
+    is_sum = (last[numeric].isna() | np.isclose(last[numeric], sums)).all(axis=1)
     if rows[columns.target][:-1].notna().mean() > 0.5:
         is_odd[:] = True
     elif numeric:
-        sums = rows[numeric].fillna(0).cumsum().shift().loc[last.index]
-        is_sum = last[numeric].isna() | np.isclose(last[numeric], sums)
-        is_odd |= is_sum.all(axis=1)
-    is_total = last[columns.identifier].str.fullmatch(TOTAL) & is_odd
-    is_footer = last[columns.target].isna() & ((n_known == 0) | is_total)
+        is_odd |= is_sum
+    is_sum &= last[numeric].notna().any(axis=1) & (len(rows) > SUMMED)
+    is_named = last[columns.identifier].str.fullmatch(TOTAL)
+    is_footer = (is_named & is_sum) | (~has_label & ((n_known == 0) | (is_named & is_odd)))
     n = int(is_footer[::-1].cumprod().sum())
     return n if n < len(last) else 0
 

@@ -270,7 +270,7 @@ def to_csv(rows: pd.DataFrame, columns: Columns) -> str:
         ):
             shown[name] = numbers.astype("Int64")
     labels = {1: columns.positive_label, 0: columns.negative_label}
-    shown[columns.target] = rows[columns.target].astype("object").map(labels)
+    shown[columns.target] = [labels.get(label, "") for label in rows[columns.target]]
     text = shown.to_csv(index=False, header=False, lineterminator="\n")
     if "\r" in text:
         text = shown.to_csv(index=False, header=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -306,7 +306,12 @@ def signing_key(config: Config) -> bytes:
     A new key is never created beside releases or models, which it would declare forged.
     """
     if config.signing_key:
-        return config.signing_key.get_secret_value().encode()
+        given = config.signing_key.get_secret_value().encode()
+        if len(given.strip()) < MIN_KEY_BYTES:
+            raise ConfigError(
+                f"RISK_SIGNING_KEY has fewer than {MIN_KEY_BYTES} bytes that are not blanks"
+            )
+        return given
     path = config.root / config.signing_key_path
     if not path.exists():
         if signed := _signed(config):

@@ -413,6 +413,10 @@ def test_rows_since_a_change_that_are_too_few_are_not_learnt_alone(deployed, led
         ("RandomForestClassifier", {"bootstrap": False, "max_samples": 0.5}),
         ("HistGradientBoostingClassifier", {"monotonic_cst": [1, 0]}),
         ("DecisionTreeClassifier", {"monotonic_cst": [1]}),
+        (
+            "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
+            {"solver": "svd", "shrinkage": 0.5},
+        ),
     ],
 )
 def test_what_scikit_learn_notices_while_fitting_is_a_wrong_setting(

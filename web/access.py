@@ -31,10 +31,11 @@ from werkzeug.exceptions import SecurityError
 from werkzeug.wrappers import Response as BaseResponse
 
 from risk import store
+from risk.admin.api_keys import Scope
 from risk.config import LOOPBACK, Api, Config
 from risk.errors import LedgerError
 from web import dashboard, responses, sessions
-from web.api_keys import Keyring, Scope, covers, require_keys
+from web.api_keys import Keyring, covers, require_keys
 from web.service import service
 from web.sessions import Attempts
 

@@ -4,46 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from datetime import timedelta
 
 from risk import store
+from risk.admin import api_keys as stored
+from risk.admin.api_keys import SCOPES, Key, Scope
 from risk.config import LOOPBACK, Config
 from risk.errors import ConfigError, UnknownName, UsageError
 from risk.ledger import file_lock
 from risk.ledger.database import utc_now
-
-Scope = Literal["read", "write", "admin"]
-SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
-FILE = TypeAdapter(dict[str, dict[str, Any]])
-
-
-class Key(BaseModel):
-    """The stored form of a key: its hash, from which the key cannot be recovered."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    scope: Scope
-    created_at: datetime
-    expires_at: datetime | None = None
-    sha256: str = Field(pattern="^[0-9a-f]{64}$", repr=False)
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether the key has not expired."""
-        return self.expires_at is None or utc_now() < self.expires_at
-
-    @property
-    def fragment(self) -> str:
-        """A prefix of the hash, which ties a session to this key."""
-        return self.sha256[:16]
 
 
 @dataclass(frozen=True)
@@ -93,17 +65,14 @@ class Keyring:
     def stored(self) -> tuple[Key, ...]:
         """Return the keys in the file, also those that have expired."""
         path = self._config.root / self._config.api_keys_path
-        shown = self._config.name_of(path)
         with store.storage_faults(path):
             try:
                 status = path.stat()
             except FileNotFoundError:
                 return ()
-        if status.st_mode & 0o077:
-            raise ConfigError(f"{shown} is accessible to other users; run: chmod 600 {shown}")
-        version = (status.st_mtime_ns, status.st_size, status.st_ino)
+        version = (status.st_mtime_ns, status.st_mode, status.st_size, status.st_ino)
         if self._read[0] != version:
-            self._read = (version, _parse(store.read(path), shown))
+            self._read = (version, stored.read(self._config))
         return self._read[1]
 
 
@@ -133,10 +102,10 @@ def create(config: Config, name: str, scope: Scope = "read", *, days: int | None
         if name in {key.name for key in keys}:
             raise UsageError(f"key {name!r} already exists; revoke it, or choose another name")
         store.signing_key(config)  # sessions are signed with a key derived from it
-        new, stored = make(name, scope)
+        new, key = make(name, scope)
         if days is not None:
-            stored = stored.model_copy(update={"expires_at": utc_now() + timedelta(days=days)})
-        _write(config, (*keys, stored))
+            key = key.model_copy(update={"expires_at": utc_now() + timedelta(days=days)})
+        stored.write(config, (*keys, key))
     return new
 
 
@@ -152,39 +121,20 @@ def revoke(config: Config, name: str) -> str:
         keys = Keyring(config).stored()
         if name not in {key.name for key in keys}:
             raise UnknownName(f"there is no key {name!r}; to list them: python app.py keys list")
-        _write(config, tuple(key for key in keys if key.name != name))
+        stored.write(config, (key for key in keys if key.name != name))
     return f"key {name!r} is revoked"
 
 
 def listing(config: Config) -> Listing:
     """Return name, scope, creation and expiry of every key."""
     keys = Keyring(config).stored()
-    return Listing([_dumped(key, exclude={"sha256"}) for key in keys])
+    return Listing([stored.dumped(key, without="sha256") for key in keys])
 
 
 def _changing(config: Config) -> AbstractContextManager[object]:
     """Hold the lock on the key file, which is independent of the lock of runs."""
     beside = config.api_keys_path.with_suffix(".lock")
     return file_lock.lock(config.model_copy(update={"lock_path": beside}), holder="app.py keys")
-
-
-def _write(config: Config, keys: tuple[Key, ...]) -> None:
-    entries = {key.name: _dumped(key, exclude={"name"}) for key in keys}
-    path = config.root / config.api_keys_path
-    store.write(path, json.dumps(entries, indent=4, ensure_ascii=False), mode=0o600)
-
-
-def _dumped(key: Key, *, exclude: set[str]) -> dict[str, str]:
-    content: dict[str, str] = key.model_dump(mode="json", exclude=exclude, exclude_none=True)
-    return content
-
-
-def _parse(content: bytes, shown: str) -> tuple[Key, ...]:
-    try:
-        entries = FILE.validate_json(content)
-        return tuple(Key(name=name, **entry) for name, entry in entries.items())
-    except (ValidationError, TypeError):
-        raise ConfigError(f"{shown} is damaged; restore or delete it") from None
 
 
 def _sha256(key: str) -> str:

@@ -131,6 +131,7 @@ def _attempt(config: Config, ledger: Ledger, unfinished: Path) -> Mapping[str, s
     with Ledger.open(copied, upgrade=False) as then:
         numbers = then.ingestions.parts()
         recorded = then.ingestions.part_digests(numbers)
+        expected = then.file_digests.expected()
     copies.as_one_file(snapshot)
     store.write(unfinished / SETTINGS, config.model_dump_json(indent=4))
     files = dict(state(config, numbers))
@@ -147,6 +148,10 @@ def _attempt(config: Config, ledger: Ledger, unfinished: Path) -> Mapping[str, s
     if not unchanged or any(digests.get(names[n]) != recorded[n] for n in recorded):
         part_files.verify(config, ledger, ledger.ingestions.parts())  # damaged, not replaced
         return None
+    others = {config.name_of(path): digests[name] for name, path in files.items()}
+    unlike = [name for name in others.keys() & expected if others[name] not in expected[name]]
+    if ledger.file_digests.expected(unlike) != {name: expected[name] for name in unlike}:
+        return None  # written since the ledger was copied; else they are damaged
     own = {name: store.digest(unfinished / name) for name in (LEDGER, SETTINGS)}
     return own | digests
 

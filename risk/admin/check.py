@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from risk import store
+from risk.admin import api_keys, backup
 from risk.config import Config
-from risk.data import derived, part_files, sql_sources
+from risk.data import derived, known_files, part_files, sql_sources
 from risk.decisions import damage
 from risk.errors import ConfigError, LedgerError, ModelError, NoLedger, RiskError, StorageError
 from risk.explain.plain_words import counted
+from risk.ledger import lease
 from risk.ledger.ledger import Ledger
 from risk.models import model, pipelines, releases
 from risk.notify import channels
@@ -55,7 +58,7 @@ def check(config: Config) -> Checkup:
     """Verify settings, key, ledger, releases, parts, derived files, sources and messages."""
     found = (fault for examine in ALONE for fault in _caught(examine, config))
     faults = [*dict.fromkeys(found)]  # without the key two are the same
-    verified = ["settings", "signing key", "sources", "messages", "challenger", "schema"]
+    verified = ["settings", "keys", "sources", "messages", "challenger", "schema"]
     try:
         with Ledger.open(config, upgrade=False) as ledger:
             faults += [fault for examine in BY_LEDGER for fault in examine(config, ledger)]
@@ -172,11 +175,51 @@ def _derived_files(config: Config, ledger: Ledger) -> Iterator[Fault]:
                 yield Fault(text, StorageError.exit_code, f"delete it and {REBUILD}")
 
 
+def _known_files(config: Config, ledger: Ledger) -> Iterator[Fault]:
+    for name, expected in ledger.file_digests.expected().items():
+        path = config.root / name
+        repair = _repair(config, path)
+        try:
+            if repair and store.digest(path) not in expected:
+                yield Fault(f"{name} {known_files.DAMAGED}", StorageError.exit_code, repair)
+        except StorageError as error:
+            yield Fault(str(error), error.exit_code, repair)
+
+
+def _repair(config: Config, path: Path) -> str:
+    """Return how to repair a file; empty if it is none of those the settings name today."""
+    kind = path.suffix.removeprefix(".")
+    if path.parent.parent == config.quarantine_folder:
+        return "restore it from a backup"
+    if path.parent.parent == config.report_folder:
+        return f"run: python reporting.py --run {int(path.parent.name)} --format {kind}"
+    if path.parent != config.model_folder or path.name not in backup.model_files(config):
+        return ""
+    if path.name == config.score_filename:
+        return "run: python scoring.py"
+    is_chart = path.name == config.plot_filename
+    return "run: python reporting.py" + (f" --format {kind}" if not is_chart else "")
+
+
+def _ledger(config: Config, ledger: Ledger) -> Iterator[Fault]:
+    try:
+        lease.require_own_ledger(config, ledger)
+    except LedgerError as error:
+        yield Fault(str(error), error.exit_code)
+    if problem := ledger.database.inconsistency():
+        text = f"the ledger is damaged: {problem}"
+        yield Fault(text, LedgerError.exit_code, "restore a backup: python -m risk.admin restore")
+    for drop in ledger.ingestions.after(0):
+        if drop.rows_read != drop.rows_added + drop.rows_duplicate + drop.rows_quarantined:
+            text = f"the counts of ingestion {drop.id} in the ledger do not add up"
+            yield Fault(text, LedgerError.exit_code, "restore a backup")
+
+
 def _challenger(config: Config) -> None:
     folder = config.model_folder
     if (folder / model.MANIFEST).exists():
         model.verify_files(folder, model.load_manifest(folder, store.signing_key(config)))
 
 
-ALONE = (_settings, _signing_key, _sources, _messages, _challenger)
-BY_LEDGER = (_releases, _parts, _derived_files)
+ALONE = (_settings, _signing_key, api_keys.read, _sources, _messages, _challenger)
+BY_LEDGER = (_ledger, _releases, _parts, _derived_files, _known_files)

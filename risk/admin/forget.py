@@ -61,7 +61,7 @@ def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
     versions, damaged = reference_rows.erase(config, ledger, everything, person.hashes)
     tables = ledger.erasure.erase(person)
     for purged in refused:
-        purged.write()
+        purged.write(config, ledger)
     derived.renew_record(config, ledger)  # the counts in it have changed
     derived.compile_files(config, ledger)
     ledger.erasure.finish()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from risk import store
 from risk.config import Config
+from risk.data import known_files
+from risk.ledger.ledger import Ledger
 from risk.schema import shorten
 
 Record = list[str]
@@ -28,10 +30,14 @@ class Purged:
     records: Sequence[Record]
     lines: Sequence[int]
 
-    def write(self) -> None:
+    def write(self, config: Config, ledger: Ledger) -> None:
         """Replace the files in quarantine, last the records, by which the reasons are found."""
-        store.write(self.folder / store.REASONS, self.reasons)
-        store.write(self.folder / store.QUARANTINED_ROWS, self.rows)
+        rows, reasons = self.folder / store.QUARANTINED_ROWS, self.folder / store.REASONS
+        for path, content in ((reasons, self.reasons.encode()), (rows, self.rows)):
+            if known_files.is_damaged(config, ledger, path):
+                store.write(path, content)  # the rest of it stays damaged
+            else:
+                known_files.write(config, ledger, path, content)
 
 
 def find(config: Config, identifier: str) -> list[Purged]:

@@ -16,12 +16,14 @@ import sqlalchemy as sa
 from risk import store
 from risk.config import Config
 from risk.ledger.database import Database
+from risk.ledger.file_digests import before
 from risk.ledger.findings import WARNING
 from risk.ledger.ledger import Ledger
 from risk.ledger.tables import (
     column_statistics,
     decisions,
     detectors,
+    file_digests,
     findings,
     ingestions,
     metadata,
@@ -134,6 +136,8 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
         **expired.details_of_runs(oldest_run),
         quarantined_rows: quarantined_rows.c.ingestion_id < oldest_refused,
         detectors: detectors.c.version.in_(unused),
+        file_digests: before(config.name_of(config.quarantine_folder), oldest_refused)
+        | before(config.name_of(config.report_folder), oldest_run),
     }
     pruned = Pruned(expired.count(deletions), refused, reported, unused, dry_run)
     if not dry_run and pruned.anything:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from risk import store
 from risk.config import Columns, Config, Ingestion
-from risk.data import drops, late_labels
+from risk.data import drops, identifiers, late_labels
 from risk.data.drops import Bytes, Piece
 from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow, other_spelling
 from risk.ledger.ledger import Ledger
@@ -189,7 +189,11 @@ class Reader:
 
     def _add_rows(self, piece: Piece, *, known: Known, keep: Keep, holds_early: bool) -> Sorted:
         columns, contents = self.config.columns, self.contents
-        found = _sort(piece.rows[columns.all], columns, known=known, seen=self.seen)
+        rows, was_respelt = identifiers.as_known(piece.rows[columns.all], columns, known)
+        if was_respelt:
+            contents.note = contents.note or identifiers.ALSO_READ_AS
+            piece = replace(piece, rows=piece.rows.assign(**rows[[columns.identifier]]))
+        found = _sort(rows, columns, known=known, seen=self.seen)
         fresh = found.fresh
         unripe = fresh[fresh[columns.target].isna()]
         waiting = [

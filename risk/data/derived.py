@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
-from typing import Any
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Any
 
 from risk import store
 from risk.config import Config
 from risk.data import part_files
 from risk.ledger.dataset_rows import StoredRow, stored_form
+from risk.ledger.derived_files import Added
 from risk.ledger.ledger import Ledger
 
 RECORD_COLUMNS = [
@@ -44,13 +45,30 @@ def is_as_recorded(config: Config, ledger: Ledger, name: str) -> bool:
     through, size = ledger.derived_files.state(name)
     header, render = _renderers(config, ledger)[name]
     known = [ingestion for ingestion in ledger.ingestions.after(0) if ingestion.id <= through]
-    texts = chain.from_iterable(map(render, known))
     with open(config.ingested_folder / name, "rb") as file:
-        for text in chain([store.csv_line(header)], texts):
-            content = text.encode()
-            if file.read(len(content)) != content:
+        if not _is_next(file, [store.csv_line(header)]):
+            return False
+        for ingestion in known:
+            if name == config.compiled_data_filename and ingestion.compiled_sha256:
+                as_recorded = _digest(file, ingestion.compiled_bytes) == ingestion.compiled_sha256
+            else:
+                as_recorded = _is_next(file, render(ingestion))
+            if not as_recorded:
                 return False
         return file.tell() == size
+
+
+def _is_next(file: IO[bytes], texts: Iterable[str]) -> bool:
+    return all(file.read(len(content)) == content for content in map(str.encode, texts))
+
+
+def _digest(file: IO[bytes], size_bytes: int) -> str:
+    """Return the SHA-256 of the next bytes of a file."""
+    known = hashlib.sha256()
+    while size_bytes and (some := file.read(min(size_bytes, store.BYTES_AT_ONCE))):
+        known.update(some)
+        size_bytes -= len(some)
+    return known.hexdigest()
 
 
 def complete_sql(config: Config, ledger: Ledger) -> None:
@@ -101,6 +119,10 @@ def _extend(
     elif actual > size:
         store.append(path, "", after=size)
     for ingestion in missing:
+        before, known = size, hashlib.sha256()
         for text in render(ingestion):
             size = store.append(path, text, after=size)
-        ledger.derived_files.record(name, ingestion_id=ingestion.id, size_bytes=size)
+            known.update(text.encode())
+        is_compiled = name == config.compiled_data_filename
+        added = Added(size - before, known.hexdigest()) if is_compiled else None
+        ledger.derived_files.record(name, ingestion_id=ingestion.id, size_bytes=size, added=added)

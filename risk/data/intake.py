@@ -84,6 +84,7 @@ def take(
         contents.early,
         sorted(contents.used),
         contents.problems,
+        refused_files=staging.quarantine_digests(config, ingestion_id),
         rows=rows_for_sql(config, ingestion_id) if in_sql else (),
         superseded=contents.superseded,
         mark=drop.mark if isinstance(drop, Fetch) else None,

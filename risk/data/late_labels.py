@@ -11,6 +11,7 @@ import pandas as pd
 
 from risk.config import Columns
 from risk.data.drops import Piece
+from risk.data.identifiers import ALSO_READ_AS
 from risk.schema import EarlyLabel, Key, LaterLabel, Problem, keys, shorten
 
 NO_ROW = "no earlier row with this key waits for a label"
@@ -19,7 +20,6 @@ CONTRADICTION = "contradicts the known label"
 AMBIGUOUS = "several rows with this identifier; an event time must say which"
 NO_LABEL = "no label"
 CUT = "perhaps cut off: the last line has no line end"
-ALSO_READ_AS = "identifiers such as 1000.0 and 1000 were taken as equal"
 Find = Callable[[Sequence[int]], Sequence[Any]]
 OwnHashes = Sequence[int]
 

@@ -16,11 +16,11 @@ import pandas as pd
 
 from risk import store
 from risk.config import Config
-from risk.data import marks
+from risk.data import known_files, marks
 from risk.data.drops import FUTURE, Drop, Signature
 from risk.data.intake import Intake, is_accepted
 from risk.data.sql_sources import Fetch, settings_of
-from risk.errors import UnknownName
+from risk.errors import StorageError, UnknownName
 from risk.ledger.ledger import Ledger
 from risk.schema import FROM_SQL, moments
 
@@ -43,7 +43,8 @@ def before(new: Iterable[Drop | Fetch], config: Config, ledger: Ledger) -> Found
 def again(config: Config, ledger: Ledger, tried: Sequence[int]) -> Iterator[tuple[int, Drop]]:
     """Yield the drops with a row whose time has come, then those `tried` that are accepted now."""
     ripe = list(islice(_ripe(config, ledger), MAX_PER_RUN))
-    yield from ((number, _drop(config, _rows(config, number))) for number in ripe)
+    found = ((number, _found(config, ledger, number)) for number in ripe)
+    yield from ((number, drop) for number, drop in found if drop)
     yield from acceptable(config, ledger, [number for number in tried if number not in ripe])
 
 
@@ -55,6 +56,7 @@ def named(which: int | Literal["all"], config: Config, ledger: Ledger) -> Found:
     path = _rows(config, which)
     if not path.exists() or ledger.ingestions.was_requeued(which):
         raise UnknownName(f"ingestion {which} has nothing in quarantine")
+    known_files.verify(config, ledger, path)
     yield which, _drop(config, path)
 
 
@@ -63,18 +65,17 @@ def acceptable(
 ) -> Iterator[tuple[int, Drop]]:
     """Yield the quarantined drops of which a row or label would be accepted now, with their IDs."""
     for number in ingestion_ids:
-        if (path := _rows(config, number)).exists():
-            drop = _drop(config, path)
-            if is_accepted(config, ledger, drop, requeued=number):
-                yield number, drop
+        drop = _found(config, ledger, number)
+        if drop and is_accepted(config, ledger, drop, requeued=number):
+            yield number, drop
 
 
 def waiting(config: Config, ledger: Ledger) -> Iterator[Drop]:
     """Yield the quarantined rows of files, under the names of the files."""
     for number in ledger.ingestions.with_quarantine():
-        path, name = _rows(config, number), ledger.ingestions.path_of(number)
-        if path.exists() and not name.startswith(FROM_SQL):
-            yield replace(_drop(config, path), name=name)
+        name = ledger.ingestions.path_of(number)
+        if not name.startswith(FROM_SQL) and (drop := _found(config, ledger, number)):
+            yield replace(drop, name=name)
 
 
 def due(config: Config, ledger: Ledger) -> list[int]:
@@ -145,6 +146,19 @@ def _state(config: Config) -> dict[str, Any] | None:
 
 def _rows(config: Config, ingestion_id: int) -> Path:
     return store.quarantine_path(config, ingestion_id) / store.QUARANTINED_ROWS
+
+
+def _found(config: Config, ledger: Ledger, number: int) -> Drop | None:
+    """Return the refused rows of an ingestion; None if there are none, or they are damaged."""
+    path = _rows(config, number)
+    if not path.exists():
+        return None
+    try:
+        known_files.verify(config, ledger, path)
+    except StorageError as damage:
+        log.warning("%s; its rows are not read again", damage)
+        return None
+    return _drop(config, path)
 
 
 def _drop(config: Config, path: Path) -> Drop:

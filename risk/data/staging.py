@@ -31,6 +31,13 @@ def quarantine(config: Config, ingestion_id: int) -> Path:
     return _staged(store.quarantine_path(config, ingestion_id))
 
 
+def quarantine_digests(config: Config, ingestion_id: int) -> dict[str, str]:
+    """Return the digests of what an ingestion refused, by the final names of the files."""
+    final = store.quarantine_path(config, ingestion_id)
+    staged = quarantine(config, ingestion_id)
+    return {config.name_of(final / path.name): store.digest(path) for path in staged.glob("*")}
+
+
 def publish(config: Config, ingestion_id: int) -> None:
     """Give the files of an ingestion their final names; within its transaction only."""
     for final in (

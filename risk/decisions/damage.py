@@ -52,6 +52,7 @@ def repair(config: Config, ledger: Ledger) -> Failure | None:
     incident = _open_incident(ledger, version, fault)
     if files := _undamaged(config, ledger, version):
         releases.publish(config.deployment_folder, version, files)
+        releases.switch(config.deployment_folder, version)  # the link may be lost with the files
         ledger.incidents.resolve_restored(incident, version)
         facts = {"from": version, "to": version, "fault": fault}
         return Failure(version, version, Grounds(ReasonCode.RESTORED, facts))

@@ -105,6 +105,14 @@ class Database:
         found = self.rows(query)
         return found[0][0] if found else None
 
+    def inconsistency(self) -> str | None:
+        """Return what is inconsistent in a SQLite file; None also for a server, which checks."""
+        if self.engine.dialect.name != "sqlite":
+            return None
+        with database_faults(), self.engine.connect() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+        return None if found == "ok" else str(found)
+
     def frame(self, query: Query) -> pd.DataFrame:
         """Return the rows of a query as a data frame."""
         return _frame(query, self.rows(query))

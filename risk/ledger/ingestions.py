@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from risk.errors import BusyError
-from risk.ledger import dataset_rows, incidents, labels, quarantine, watermarks
+from risk.ledger import dataset_rows, file_digests, incidents, labels, quarantine, watermarks
 from risk.ledger.database import Database, Query, Record, Row, Values, insert_rows
 from risk.ledger.dataset_rows import StoredRow
 from risk.ledger.findings import FAULTS_OF_COLUMNS
@@ -34,7 +34,7 @@ from risk.schema import FROM_SQL, EarlyLabel, Key, LaterLabel, Problem, UnripeRo
 HASH_VERSION = 2  # equal times are equal moments; before, equal texts
 NOT_LISTED = {
     "part_sha256", "taken_sha256", "mtime_ns", "ctime_ns", "inode", "hash_version",
-    "unfinished_row_hash",
+    "unfinished_row_hash", "compiled_bytes", "compiled_sha256",
 }  # fmt: skip
 
 
@@ -43,9 +43,9 @@ class Taken:
     """The content of a drop.
 
     Hashes of the accepted rows; those without a label yet; late labels; labels that wait for
-    their rows, and the IDs of those that wait no longer; problems; the accepted rows themselves
-    if they are to be stored in SQL; rows, with their ingestions, that this drop supersedes; and
-    the watermark of the source after this drop.
+    their rows, and the IDs of those that wait no longer; problems, and the digests of the files in
+    quarantine; the accepted rows themselves if they are to be stored in SQL; rows, with their
+    ingestions, that this drop supersedes; and the watermark of the source after this drop.
     """
 
     hashes: Sequence[int] = ()
@@ -54,6 +54,7 @@ class Taken:
     early: Sequence[EarlyLabel] = ()
     used: Sequence[int] = ()
     problems: Sequence[Problem] = ()
+    refused_files: Mapping[str, str] = field(default_factory=dict)
     rows: Iterable[StoredRow] = ()
     superseded: Sequence[tuple[int, int]] = ()
     mark: Watermark | None = None
@@ -100,6 +101,7 @@ class Ingestions:
             labels.release(connection, taken.used, of=requeued)
             labels.hold(connection, number, taken.early)
             quarantine.add(connection, number, taken.problems)
+            file_digests.add(connection, taken.refused_files)
             _supersede(connection, number, taken.superseded)
             if taken.mark:
                 watermarks.move(connection, taken.mark, number)

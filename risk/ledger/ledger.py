@@ -22,6 +22,7 @@ from risk.ledger.decisions import Decisions
 from risk.ledger.derived_files import DerivedFiles
 from risk.ledger.drills import Drills
 from risk.ledger.erasure import Erasure
+from risk.ledger.file_digests import FileDigests
 from risk.ledger.findings import Findings
 from risk.ledger.gauges import Gauges
 from risk.ledger.incidents import Incidents
@@ -48,6 +49,7 @@ class Ledger:
         self.labels = Labels(database)
         self.dataset_rows = DatasetRows(database)
         self.derived_files = DerivedFiles(database)
+        self.file_digests = FileDigests(database)
         self.erasure = Erasure(database)
         self.watermarks = Watermarks(database)
         self.column_statistics = ColumnStatistics(database)

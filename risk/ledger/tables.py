@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0015"
+REVISION = "0016"
 
 
 metadata = MetaData(
@@ -116,6 +116,9 @@ ingestions = Table(
     # the accepted last row of a file that ended without a line end, perhaps unfinished
     Column("unfinished_row_hash", BigInteger),
     Column("part_sha256", Name(64)),
+    # what the rows are in final_data.csv
+    Column("compiled_bytes", BigInteger),
+    Column("compiled_sha256", Name(64)),
 )
 
 quarantined_rows = Table(
@@ -263,6 +266,14 @@ first_release_outcomes = Table(
     Column("first_true_positives", BigInteger, nullable=False),
     Column("first_false_positives", BigInteger, nullable=False),
     Column("first_false_negatives", BigInteger, nullable=False),
+)
+
+file_digests = Table(
+    "file_digests",
+    metadata,
+    Column("name", Name(700), primary_key=True),
+    Column("sha256", Name(64), nullable=False),
+    Column("replaced_sha256", Name(64)),  # of the file before, if this one was not written yet
 )
 
 derived_files = Table(

@@ -25,7 +25,9 @@ from risk.stats.threshold import highest_f1, lowest_cost
 Array = NDArray[Any]
 FOLDS = 5
 MAX_LENGTH = 500
-UNFIT = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+UNFIT = (
+    ValueError, TypeError, ArithmeticError, LookupError, AttributeError, NotImplementedError
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

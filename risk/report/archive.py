@@ -8,6 +8,7 @@ from pathlib import Path
 
 from risk import store
 from risk.config import Config, ReportKind
+from risk.data import known_files
 from risk.errors import UnknownName
 from risk.ledger.ledger import Ledger
 from risk.models.model import digest
@@ -33,7 +34,7 @@ def keep(
             own = own.with_stem(f"{own.stem}-since-{since:%Y-%m-%d}")
         written = [path for path in (own, latest(config, kind) if is_newest else None) if path]
         for path in written:
-            store.write(path, content)
+            known_files.write(config, ledger, path, content)
         if own and not since:
             row = {"run_id": run_id, "kind": kind, "path": config.name_of(own)}
             ledger.reports.record(row | {"sha256": digest(content), "size_bytes": len(content)})

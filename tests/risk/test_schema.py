@@ -324,11 +324,18 @@ FULL, EMPTY = ("k", 1, 2, 3, "a", 1), (None, None, None, None, None)
         ([("Total rows: 50", *EMPTY)], 1),
         ([("Totally Ltd", 50, None, None, None, None)], 0),
         ([("k2", 50, None, None, None, None)], 0),
+        ([("Anzahl", 2, None, None, None, None)], 1),
+        ([("Total général", 50, 1, 2, None, None)], 1),
+        ([("合計", 50, None, None, None, None)], 1),
+        ([("l", 4, 5, 6, "a", 0), ("TOTAL", 5, 7, 9, None, 1)], 1),
+        ([("l", 4, 5, 6, "a", 0), ("TOTAL", 5, 7, 8, None, 1)], 0),
+        ([("l", 4, 5, 6, "a", 0), ("m", 5, 7, 9, None, 1)], 0),
+        ([("TOTAL", 1, 2, 3, None, 1)], 0),
         ([("a", *EMPTY)] * 4, 0),
     ],
 )
 def test_totals_below_the_rows_are_footers(last, n):
-    """A customer called Total who has a label is a customer."""
+    """A customer called Total who has a label is a customer, unless they are the sum of all."""
     assert count_footers(typed(FULL, *last), FOOTED) == n
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from risk import store
+from risk.config import Config
 from risk.errors import ConfigError, StorageError
 
 
@@ -152,6 +153,15 @@ def test_the_compiled_csv_reads_back_equal(world):
     assert store.to_csv(rows, config.columns) == '"a, b",2,2,2,Yes\n'
 
 
+def test_labels_are_written_as_configured_also_beside_missing_ones(world):
+    """Not as 1.0, which a missing value beside it would make of 1."""
+    rows = store.read_parts(world.config, [])
+    row = dict.fromkeys(rows.columns, [2.0, 2.0]) | {"corporation": ["a", "b"], "exited": [1, None]}
+    rows = pd.concat([rows, pd.DataFrame(row).astype({"exited": "Int8"})])
+
+    assert store.to_csv(rows, world.config.columns) == "a,2,2,2,1\nb,2,2,2,\n"
+
+
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
 def test_a_line_of_csv_reads_back_equal(end):
     """Python's own reader finds one record, whatever ends of lines its cells hold."""
@@ -170,6 +180,13 @@ def test_a_signing_key_with_nothing_in_it_signs_nothing(world, content):
 
     with pytest.raises(ConfigError, match=r"has fewer than 32 bytes; restore it"):
         store.signing_key(world.config)
+
+
+def test_a_signing_key_of_blanks_in_the_environment_signs_nothing(world):
+    config = Config.load(world.folder / "config.json", environment={"RISK_SIGNING_KEY": " " * 40})
+
+    with pytest.raises(ConfigError, match="RISK_SIGNING_KEY has fewer than 32 bytes that"):
+        store.signing_key(config)
 
 
 def test_a_lost_signing_key_is_not_replaced_by_a_new_one(deployed):

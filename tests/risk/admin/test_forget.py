@@ -170,6 +170,17 @@ def test_refused_records_of_others_can_still_be_requeued(world):
     assert sorted(line for line in lines if line).count(3) == 0
 
 
+def test_refused_records_that_were_damaged_stay_so(world):
+    """The person is erased from them, and a check still says that the rest is not as it was."""
+    path = min(world.config.quarantine_folder.glob("[0-9]*")) / "rows.csv"
+    path.write_bytes(path.read_bytes().replace(b"y,1,2,3,9", b"y,7,2,3,9"))
+
+    erase(world)
+
+    assert places(world.folder) == []
+    assert "rows.csv is damaged" in str(check.check(world.config))
+
+
 def test_somebody_unknown_changes_nothing(world, tree):
     """64: identifiers are compared exactly."""
     before = tree()

@@ -124,7 +124,7 @@ def test_old_runs_lose_their_details_and_nothing_that_is_built_upon(history, led
 
     pruned = prune(history.set(keeping__keep_runs=2), ledger)
 
-    details = ("stage_timings", "column_statistics", "reports", "findings")
+    details = ("stage_timings", "column_statistics", "reports", "findings", "file_digests")
     assert pruned.rows == dict.fromkeys(details, 4)
     assert pruned.reports == [1, 2, 3, 4]
     kept = sorted(path.name for path in history.config.report_folder.iterdir())

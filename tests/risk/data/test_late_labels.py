@@ -7,7 +7,7 @@ import sqlalchemy as sa
 import ingestion
 import training
 from risk import schema, store
-from risk.data import late_labels
+from risk.data import identifiers, late_labels
 from risk.data.drops import Piece
 from risk.errors import UnknownName
 from risk.ledger import tables
@@ -412,8 +412,21 @@ def test_identifiers_that_became_numbers_on_the_way_find_their_rows(inbox, ledge
     (intake,) = ingest(inbox, ledger, truth=LABELS + "1000.0,1\n1001.0,0\n7,1\n8.0,1\n")
 
     assert counts(intake) == (4, 3, 0, 1)
-    assert intake.note == late_labels.ALSO_READ_AS
+    assert intake.note == identifiers.ALSO_READ_AS
     assert known(inbox, ledger) == [("1000", 1), ("1001", None), ("1001.0", 0), ("7.0", 1)]
+
+
+def test_rows_whose_identifiers_became_numbers_on_the_way_come_again(inbox, ledger):
+    """With their label filled in, or as they were; a row that differs is another customer's."""
+    header = UNLABELLED.strip() + ",exited\n"
+    ingest(inbox, ledger, rows=header + "1000,1,2,3,\n1001,1,2,3,0\n1002,1,2,3,0\n")
+
+    again = header + "1000.0,1,2,3,1\n1001.0,1,2,3,0\n1002.0,4,5,6,0\n"
+    (intake,) = ingest(inbox, ledger, again=again)
+
+    assert (counts(intake), intake.labels_added) == ((3, 1, 2, 0), 1)
+    assert intake.note == identifiers.ALSO_READ_AS
+    assert known(inbox, ledger) == [("1000", 1), ("1001", 0), ("1002", 0), ("1002.0", 0)]
 
 
 def test_a_waiting_label_finds_an_identifier_that_became_a_number(inbox, ledger):

@@ -80,6 +80,17 @@ def test_a_release_without_any_file_is_restored(world):
     assert files(live(world)) == before
 
 
+def test_a_lost_deployment_folder_is_restored_in_one_run(world):
+    """From the challenger; the release is live again, not only there."""
+    shutil.rmtree(world.config.deployment_folder)
+
+    world.run()
+
+    assert releases.live_version(world.config.deployment_folder) == 2
+    assert (world.config.deployment_folder / "trained_model.pkl").is_file()
+    assert world.run().line == "No new data."
+
+
 def test_a_file_that_is_empty_is_restored_like_any_other(new_world, first_run, tmp_path_factory):
     """Nothing is held out for the first model."""
     world = new_world(tmp_path_factory.mktemp("first")).copy_of(first_run)
