@@ -81,7 +81,9 @@ class Ingestion(Section):
     max_line_characters: int = Field(1_000_000, gt=0)
     """A file with a longer line is refused."""
     encoding: Literal["utf-8", "cp1252"] = "utf-8"
-    """Encoding of a file; cp1252 is that of Windows in Western Europe."""
+    """Encoding of a file; cp1252 is that of Windows in Western Europe. A file that begins with a
+    byte-order mark is read as UTF-8 or UTF-16, as that says.
+    """
     separator: Literal[",", ";", "\t", "|"] = ","
     """Character between the cells of a file."""
     decimal: Literal[".", ","] = "."
