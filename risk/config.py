@@ -90,7 +90,8 @@ class Ingestion(Section):
     """Decimal mark of the numbers in a file."""
     dates: Literal["ISO 8601", "day first", "month first"] = "ISO 8601"
     """How the times of `columns.event_time` are written: 2026-12-31, 31.12.2026 or 12/31/2026, with
-    or without a time of day. ISO 8601 is always read.
+    or without a time of day. ISO 8601 is always read; unless it alone is set, so are 2026/12/31,
+    20261231, 31-Dec-2026 and Dec 31, 2026.
     """
     number_rows: bool = False
     """Number the rows of a file without the column `columns.identifier`: `may-2` is line 2 of

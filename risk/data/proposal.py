@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,8 +19,12 @@ from risk.data.target import MARKERS, Findings, snake
 from risk.errors import DataError
 from risk.labels import Label
 from risk.numerals import UNIT
+from risk.schema import MAX_FOOTERS, TOTAL
 
-IDENTIFIERS = re.compile(r"(^|_)(id|identifier|no|number|nr|key|customer|client|account)s?($|_)")
+IDENTIFIERS = re.compile(
+    r"(^|_)(id|identifier|no|number|nr|nummer|numero|numer|key|customer|client|cliente|account)s?($|_)"
+)
+MIN_DIGITS = 6  # of different whole numbers of one length, which are identifiers
 ROW_NUMBER = "row_id"
 MAX_CODES = 10  # whole numbers with so few values are more often codes than quantities
 MAX_LEVELS = 0.2  # share of rows above which different texts are no categories
@@ -60,10 +64,12 @@ class Proposal:
 def propose(path: Path, **names: str | None) -> Proposal:
     """Look at a CSV file and propose its settings; raise DataError if it cannot be used."""
     named = Named(**names)
-    dialect, text = read(path)
+    dialect, lines = read(path)
+    text, below = _without_footers(lines)
     found = Findings(text, dialect.decimal)
     _require_columns(named._replace(target=None), path.name, found.names)
     found.notes += [f"left out above the header: {line}" for line in dialect.above]
+    found.notes += [f"left out below the rows: {line}" for line in below]
     watched = predictions.find(found, named.predictions, named.decision)
     if watched:
         label, negative, positive = predictions.labels(found, watched, named.target)
@@ -71,8 +77,9 @@ def propose(path: Path, **names: str | None) -> Proposal:
         _require_columns(named, path.name, found.names)
         label = named.target or target.choose(found)
         negative, positive = target.labels(found, label)
-    known = _identifier(found, label, named.identifier)
-    taken = {label, known, *(watched.names if watched else ())}
+    own = {label, *(watched.names if watched else ())}
+    known = _identifier(found, own, named.identifier)
+    taken = {*own, known}
     roles = _roles(found, [name for name in found.names if name not in taken])
     for name in () if watched else _leaks(found, roles, text[label] == positive):
         found.doubts.append(
@@ -139,14 +146,30 @@ def _event_time(found: Findings, times: Sequence[str], named: str | None) -> tup
     return chosen, "day first"
 
 
-def _identifier(found: Findings, label: str, named: str | None) -> str:
+def _without_footers(text: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out totals and remarks below the rows, as spreadsheets add them; return them too."""
+    last = text.tail(MAX_FOOTERS + 1)
+    is_filled = last != ""
+    n_filled = is_filled.sum(axis=1)
+    is_total = last.apply(lambda cells: cells.str.fullmatch(TOTAL)).any(axis=1)
+    usual = (text.head(-len(last)) != "").sum(axis=1).min()
+    is_footer = (n_filled <= usual / 2) & (is_total | (n_filled == 1))
+    n = int(is_footer[::-1].cumprod().sum())
+    if not 0 < n < len(last):
+        return text, []
+    kept = [" ".join(row[row != ""]) for _, row in last.tail(n).iterrows()]
+    return text.head(-n), kept
+
+
+def _identifier(found: Findings, own: Collection[str], named: str | None) -> str:
     text = found.text
-    unique = [name for name in found.names if name != label and _is_unique(text[name])]
+    unique = [name for name in found.names if name not in own and _is_unique(text[name])]
     if named is not None:
         if named not in unique:
             found.doubts.append(f"{named} repeats: late labels need it to name one row each")
         return named
     words = [name for name in unique if IDENTIFIERS.search(snake(name))]
+    words.sort(key=lambda name: _counts_rows(found.numbers(name)))
     texts = [name for name in unique if found.numbers(name).isna().any()]
     if chosen := next(iter([*words, *texts]), None):
         found.notes.append(f"identifier: {chosen}, which differs in every row")
@@ -156,6 +179,11 @@ def _identifier(found: Findings, label: str, named: str | None) -> str:
         "row that comes again in another file counts twice (--identifier COLUMN, if one does)"
     )
     return ROW_NUMBER
+
+
+def _counts_rows(numbers: pd.Series[Any]) -> bool:
+    """Say whether a column has every whole number between its first and last, once."""
+    return bool(numbers.is_unique and numbers.max() - numbers.min() + 1 == len(numbers))
 
 
 def _is_unique(cells: pd.Series[Any]) -> bool:
@@ -179,15 +207,20 @@ def _role(found: Findings, name: str) -> str:
         notes.append(f"{name}: not used, it has {'one value' if levels else 'no value'} only")
         return "other"
     numbers = found.numbers(name)
-    if cells.str.fullmatch(r"0\d+").any() and numbers.notna().all():
-        numbers[:] = np.nan  # codes, such as postcodes
+    is_code = cells.str.fullmatch(r"0\d+").any() or dates.are_dates(cells)
+    if is_code and numbers.notna().all():
+        numbers[:] = np.nan  # such as postcodes, or 20261231
     if numbers.notna().all():
         whole = bool((numbers == numbers.round()).all())
         if whole and IDENTIFIERS.search(snake(name)) and levels > 0.95 * len(cells):
             notes.append(f"{name}: not used, it seems to be an identifier")
             return "other"
+        if whole and levels > MIN_LEVELS and _are_other_keys(cells, numbers):
+            notes.append(f"{name}: not used, it numbers the rows or is an identifier")
+            return "other"
         if whole and levels <= MAX_CODES and cells.str.isdecimal().all():
-            notes.append(f"{name}: category of the codes {', '.join(sorted(set(cells)))}")
+            codes = ", ".join(sorted(set(cells), key=int))
+            notes.append(f"{name}: category of the codes {codes}")
             return "categorical"
         unit = ", without its unit" if cells.str.contains(UNIT).any() else ""
         notes.append(f"{name}: number from {numbers.min():g} to {numbers.max():g}{unit}")
@@ -205,6 +238,13 @@ def _role(found: Findings, name: str) -> str:
         found.doubts.append(f"{name} has categories: {share:.0%} are numbers, but not {odd}")
     notes.append(f"{name}: category of {levels:,} values")
     return "categorical"
+
+
+def _are_other_keys(cells: pd.Series[Any], numbers: pd.Series[Any]) -> bool:
+    """Say whether whole numbers count the rows, or differ all and have as many digits each."""
+    n_digits = cells.str.len()
+    is_long = n_digits.min() == n_digits.max() >= MIN_DIGITS and cells.str.isdecimal().all()
+    return _counts_rows(numbers) or bool(is_long and cells.is_unique)
 
 
 def _span(cells: pd.Series[Any]) -> tuple[pd.Timestamp, pd.Timestamp] | None:
