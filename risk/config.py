@@ -81,14 +81,17 @@ class Ingestion(Section):
     max_line_characters: int = Field(1_000_000, gt=0)
     """A file with a longer line is refused."""
     encoding: Literal["utf-8", "cp1252"] = "utf-8"
-    """Encoding of a file; cp1252 is that of Windows in Western Europe."""
+    """Encoding of a file; cp1252 is that of Windows in Western Europe. A file that begins with a
+    byte-order mark is read as UTF-8 or UTF-16, as that says.
+    """
     separator: Literal[",", ";", "\t", "|"] = ","
     """Character between the cells of a file."""
     decimal: Literal[".", ","] = "."
     """Decimal mark of the numbers in a file."""
     dates: Literal["ISO 8601", "day first", "month first"] = "ISO 8601"
     """How the times of `columns.event_time` are written: 2026-12-31, 31.12.2026 or 12/31/2026, with
-    or without a time of day. ISO 8601 is always read.
+    or without a time of day. ISO 8601 is always read; unless it alone is set, so are 2026/12/31,
+    20261231, 31-Dec-2026 and Dec 31, 2026.
     """
     number_rows: bool = False
     """Number the rows of a file without the column `columns.identifier`: `may-2` is line 2 of

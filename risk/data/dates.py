@@ -1,14 +1,21 @@
-"""Dates as they are written outside ISO 8601: 31.12.2026, 12/31/26 13:45."""
+"""Dates as they are written outside ISO 8601: 31.12.2026, 12/31/26 1:45 PM, 31-Dec-2026."""
 
 from __future__ import annotations
 
+import calendar
 from typing import Any
 
 import pandas as pd
 
-WRITTEN = (
-    r"(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-](?P<year>\d{4}|\d{2})"
-    r"(?P<time>[ T]+\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?)?"
+TIME = r"(?:[ T,]+(?P<hour>\d{1,2})(?P<rest>:\d{2}(?::\d{2}(?:\.\d+)?)?) ?(?P<half>[AaPp][Mm])?)?"
+WRITTEN = rf"(?P<first>\d{{1,2}})[./-](?P<second>\d{{1,2}})[./-](?P<year>\d{{4}}|\d{{2}}){TIME}"
+MONTHS = {name.lower(): f"{i:02d}" for i, name in enumerate(calendar.month_abbr) if name}
+NAME = rf"(?P<name>(?i:{'|'.join(MONTHS)}))[A-Za-z]*\.?"
+UNAMBIGUOUS = (
+    rf"(?P<year>(?:19|20)\d\d)(?P<mark>[./]?)(?P<month>0[1-9]|1[0-2])(?P=mark)"
+    rf"(?P<day>0[1-9]|[12]\d|3[01]){TIME}",
+    rf"(?P<day>\d{{1,2}})[ .-]{{0,2}}{NAME}[ ,-]{{1,2}}(?P<year>\d{{4}}|\d{{2}}){TIME}",
+    rf"{NAME} (?P<day>\d{{1,2}}),? (?P<year>\d{{4}}){TIME}",
 )
 ISO = "ISO 8601"
 LAST_OF_2000 = 69  # a year of two digits is one from 1970 to 2069
@@ -16,27 +23,46 @@ LAST_OF_2000 = 69  # a year of two digits is one from 1970 to 2069
 
 def are_dates(cells: pd.Series[Any]) -> bool:
     """Say whether all cells are dates outside ISO 8601."""
-    return bool(cells.str.fullmatch(WRITTEN).all())
+    left = cells
+    for written in (WRITTEN, *UNAMBIGUOUS):
+        left = left[~left.str.fullmatch(written)]
+    return left.empty
 
 
 def order(cells: pd.Series[Any]) -> str | None:
     """Return whether the day or the month of such dates is first, None if all could be either."""
-    parts = cells.str.extract(WRITTEN)[["first", "second"]].astype("float64").max()
-    if parts["first"] > 12:
+    parts = cells.str.extract(rf"^{WRITTEN}$")[["first", "second"]].astype("float64").max()
+    if parts["first"] > 12 or parts.isna().all():  # the latter if all are unambiguous
         return "day first"
     return "month first" if parts["second"] > 12 else None
 
 
 def as_iso(cells: pd.Series[Any], written: str) -> pd.Series[Any]:
     """Return dates as ISO 8601 texts; what is no such date is left as it is."""
-    parts = cells.str.strip().str.extract(rf"^{WRITTEN}$")
-    known = parts["year"].notna()
+    stripped = cells.str.strip()
     day, month = ("first", "second") if written == "day first" else ("second", "first")
+    ambiguous = stripped.str.extract(rf"^{WRITTEN}$")
+    iso = _iso(ambiguous.rename(columns={day: "day", month: "month"}))
+    if iso.notna().all():
+        return iso
+    for form in UNAMBIGUOUS:
+        parts = stripped.str.extract(f"^{form}$")
+        if "name" in parts:
+            parts["month"] = parts["name"].str.lower().map(MONTHS)
+        iso = iso.fillna(_iso(parts))
+    return iso.fillna(cells)
+
+
+def _iso(parts: pd.DataFrame) -> pd.Series[Any]:
+    """Put year, month, day and time together, missing where there is none."""
     year = parts["year"]
     short = year.str.len() == 2
     century = (pd.to_numeric(year, errors="coerce") > LAST_OF_2000).map({True: "19", False: "20"})
     year = year.mask(short, century + year)
-    time = parts["time"].str.strip(" T").str.replace(r"^(\d):", r"0\1:", regex=True)
-    iso = year + "-" + parts[month].str.zfill(2) + "-" + parts[day].str.zfill(2)
-    iso += (" " + time).fillna("")
-    return cells.where(~known, iso)
+    hour, half = parts["hour"].astype("float64"), parts["half"].str.lower()
+    hour = hour.where(half.isna() | (hour != 12), 0)
+    hour = hour.mask(half == "pm", hour + 12)
+    time = " " + hour.map("{:02.0f}".format, na_action="ignore").astype("str") + parts["rest"]
+    return (
+        year + "-" + parts["month"].str.zfill(2) + "-" + parts["day"].str.zfill(2) + time.fillna("")
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from risk.data.records import ENCODINGS, MAX_ABOVE
+from risk.data.records import ENCODINGS, MAX_ABOVE, encoding_by_mark
 from risk.errors import DataError
 from risk.numerals import SPACES, UNIT
 
@@ -25,8 +24,6 @@ NO_TEXT = {
     b"\x1f\x8b": "a packed file",
     b"\xd0\xcf\x11\xe0": "a spreadsheet",
     b"PAR1": "a Parquet file",
-    codecs.BOM_UTF16_LE: "UTF-16 text",
-    codecs.BOM_UTF16_BE: "UTF-16 text",
 }
 
 
@@ -83,12 +80,15 @@ def _decoded(path: Path) -> tuple[str, str]:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     if what := next((what for start, what in NO_TEXT.items() if content.startswith(start)), None):
         raise DataError(f"{path.name} is {what}; save it as a CSV file in UTF-8")
-    for encoding, codec in ENCODINGS.items():
+    marked = encoding_by_mark(content)
+    encodings = {"utf-8": marked} if marked else ENCODINGS
+    for encoding, codec in encodings.items():
         try:
             return encoding, content.decode(codec)
         except UnicodeDecodeError:
             continue
-    raise DataError(f"{path.name}: neither UTF-8 nor Windows-1252 text; save it as UTF-8")
+    what = "damaged UTF-16" if marked == "utf-16" else "neither UTF-8 nor Windows-1252"
+    raise DataError(f"{path.name}: {what} text; save it as UTF-8")
 
 
 def _regularity(lines: Sequence[str], separator: str) -> tuple[bool, int]:

@@ -104,10 +104,10 @@ def opened(drop: Drop) -> Iterator[BufferedReader]:
 def is_unfinished(file: Bytes) -> bool:
     """Return whether the last line of an open file has no line end; rewind it."""
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - 1, 0))
-    last = file.read(1)
+    file.seek(max(size - 2, 0))
+    last = file.read(2).rstrip(b"\0")  # of UTF-16
     file.seek(0)
-    return last not in (b"", b"\n", b"\r")
+    return not last.endswith((b"\n", b"\r")) and last != b""
 
 
 def sha256_of_beginnings(file: Bytes, sizes: Iterable[int]) -> dict[int, str]:

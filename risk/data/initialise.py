@@ -85,12 +85,15 @@ class Installation:
     def _use(self) -> str:
         if self.found.model:
             return "which become the reference"
-        return f"{self.n_test:,} are kept as test data"
+        newest = "the newest " if self.found.columns["event_time"] else ""
+        return f"{newest}{self.n_test:,} are kept as test data"
 
     def _columns(self) -> str:
         columns = self.found.columns
+        watched = f"predictions {columns['probability']}, " if self.found.model else ""
+        later = "" if columns["target"] in self.found.rows else ", in later files"
         return (
-            f"target {columns['target']} (positive: {columns['positive_label']}), "
+            f"{watched}target {columns['target']} (positive: {columns['positive_label']}){later}, "
             f"identifier {columns['identifier']}, {_count(columns['numeric'], 'number')}, "
             f"{_count(columns['categorical'], 'category', 'categories')}, "
             f"{_count(columns['other'], 'column')} not used"
@@ -121,10 +124,13 @@ def add_options(parser: argparse.ArgumentParser, other: argparse._MutuallyExclus
     new.add_argument(
         "--predictions",
         metavar="COLUMN",
-        help="watch a model elsewhere: the column with the probability it predicted",
+        help="watch a model elsewhere: the column with the probability it predicted (default: by "
+        f"its name and values), or {NO_TIME}",
     )
     new.add_argument(
-        "--decision", metavar="COLUMN", help="with --predictions: the column with what it decided"
+        "--decision",
+        metavar="COLUMN",
+        help="with --predictions: the column with what it decided (default: by its values)",
     )
     new.add_argument("--force", action="store_true", help="replace an existing config.json")
 

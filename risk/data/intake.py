@@ -14,7 +14,7 @@ import pandas as pd
 
 from risk import store
 from risk.config import Config
-from risk.data import drops, staging
+from risk.data import drops, records, staging
 from risk.data.contents import Contents, Reader
 from risk.data.derived import rows_for_sql
 from risk.data.drops import Bytes, Drop
@@ -176,7 +176,7 @@ def _write(config: Config, reader: Reader, drop: Drop | Fetch, file: Bytes) -> C
             contents.refused,
             _reasons(drop, contents),
             separator=reader.settings.separator,
-            encoding=reader.settings.encoding,
+            encoding=records.encoding_of_copies(file, reader.settings),
         )
     return contents
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,22 +12,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from risk.data import dates, target
+from risk.data import dates, predictions, target
 from risk.data.dates import ISO
 from risk.data.dialect import Dialect, read
-from risk.data.target import MARKERS, Findings
+from risk.data.target import MARKERS, Findings, snake
 from risk.errors import DataError
 from risk.labels import Label
 from risk.numerals import UNIT
+from risk.schema import MAX_FOOTERS, TOTAL
 
-IDENTIFIERS = re.compile(r"(^|_)(id|identifier|no|number|nr|key|customer|client|account)s?($|_)")
+IDENTIFIERS = re.compile(
+    r"(^|_)(id|identifier|no|number|nr|nummer|numero|numer|key|customer|client|cliente|account)s?($|_)"
+)
+MIN_DIGITS = 6  # of different whole numbers of one length, which are identifiers
 ROW_NUMBER = "row_id"
 MAX_CODES = 10  # whole numbers with so few values are more often codes than quantities
 MAX_LEVELS = 0.2  # share of rows above which different texts are no categories
 MIN_LEVELS = 50
 LEAKING_AUC = 0.99
-REFERENCE_ROWS, MIN_REFERENCE_ROWS = 1000, 50
-NO_TIME = "none"  # of --event-time
+NO_TIME = "none"  # of --event-time, and of --predictions
 OF_ROWS = re.compile(  # names of a column that says when a row is from
     r"((event|snapshot|record|recorded|created|updated|order|invoice|transaction|as_of)_?)?"
     r"(date|datum|time|timestamp|at|on|day|month)"
@@ -61,19 +64,24 @@ class Proposal:
 def propose(path: Path, **names: str | None) -> Proposal:
     """Look at a CSV file and propose its settings; raise DataError if it cannot be used."""
     named = Named(**names)
-    dialect, text = read(path)
+    dialect, lines = read(path)
+    text, below = _without_footers(lines)
     found = Findings(text, dialect.decimal)
-    _require_columns(named, path.name, found.names)
+    _require_columns(named._replace(target=None), path.name, found.names)
     found.notes += [f"left out above the header: {line}" for line in dialect.above]
-    elsewhere = [name for name in (named.predictions, named.decision) if name]
-    label = named.target or target.choose(found, besides=elsewhere, decision=named.decision)
-    negative, positive = target.labels(found, label if label in text else named.decision)
-    known = _identifier(found, label, named.identifier)
-    taken = {label, known, *elsewhere}
+    found.notes += [f"left out below the rows: {line}" for line in below]
+    watched = predictions.find(found, named.predictions, named.decision)
+    if watched:
+        label, negative, positive = predictions.labels(found, watched, named.target)
+    else:
+        _require_columns(named, path.name, found.names)
+        label = named.target or target.choose(found)
+        negative, positive = target.labels(found, label)
+    own = {label, *(watched.names if watched else ())}
+    known = _identifier(found, own, named.identifier)
+    taken = {*own, known}
     roles = _roles(found, [name for name in found.names if name not in taken])
-    model = _model(found, named) if named.predictions else {}
-    is_positive = found.text[label] == positive if label in text else pd.Series(False, text.index)
-    for name in _leaks(found, roles, is_positive) if is_positive.any() else ():
+    for name in () if watched else _leaks(found, roles, text[label] == positive):
         found.doubts.append(
             f"{name} alone predicts {label} almost perfectly (AUC above {LEAKING_AUC}): it is "
             "probably known only afterwards, so the model does not use it. If it is known in "
@@ -95,8 +103,9 @@ def propose(path: Path, **names: str | None) -> Proposal:
         "missing_markers": markers,
         **of_role,
     }
-    if model:
-        columns |= {"probability": named.predictions, "decision": named.decision}
+    model = predictions.settings(found, watched) if watched else {}
+    if watched:
+        columns |= asdict(watched)
     if not (of_role["numeric"] or of_role["categorical"]):
         raise DataError(f"{path.name}: no column can serve as a feature")
     said = tuple(found.notes), tuple(found.doubts)
@@ -105,9 +114,8 @@ def propose(path: Path, **names: str | None) -> Proposal:
 
 def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
     for option, name in named._asdict().items():
-        is_later = option == "target" and named.predictions  # labels may come in other files
-        is_none = option == "event_time" and name == NO_TIME
-        if name is not None and name not in names and not is_later and not is_none:
+        is_none = option in ("event_time", "predictions") and name == NO_TIME
+        if name is not None and name not in names and not is_none:
             like = {other.casefold(): other for other in names}
             close = get_close_matches(name.casefold(), [*like], n=1)
             hint = f"did you mean {like[close[0]]!r}?" if close else f"it has {', '.join(names)}"
@@ -119,16 +127,15 @@ def _event_time(found: Findings, times: Sequence[str], named: str | None) -> tup
     """Return the column that says when a row is from, and how its dates are written."""
     if named and named != NO_TIME and named not in times:
         raise DataError(f"--event-time: {named} does not have a date in every row")
-    of_rows = [name for name in times if OF_ROWS.fullmatch(_snake(name))]
-    fit = [name for name in times if not OF_PEOPLE.search(_snake(name))]
+    of_rows = [name for name in times if OF_ROWS.fullmatch(snake(name))]
+    fit = [name for name in times if not OF_PEOPLE.search(snake(name))]
     chosen = named or next(iter([*of_rows, *fit]), None)
     if chosen is None or chosen == NO_TIME:
         return None, ISO
     found.notes.append(f"{chosen}: taken as the time of each row")
     if not named and not of_rows:
         found.doubts.append(
-            f"that rows are from the time in {chosen} is a guess (--event-time COLUMN, or none): "
-            "the newest of them are kept as test data"
+            f"that rows are from the time in {chosen} is a guess (--event-time COLUMN, or none)"
         )
     cells = found.cells(chosen)
     if not dates.are_dates(cells):
@@ -139,30 +146,30 @@ def _event_time(found: Findings, times: Sequence[str], named: str | None) -> tup
     return chosen, "day first"
 
 
-def _model(found: Findings, named: Named) -> dict[str, Any]:
-    """Describe the model elsewhere by its predictions."""
-    numbers = found.numbers(str(named.predictions))
-    if not numbers.between(0, 1).all():
-        raise DataError(f"--predictions: {named.predictions} has values that are no probabilities")
-    own: dict[str, Any] = {"source": "predictions", "threshold": None}
-    own["reference_rows"] = max(min(REFERENCE_ROWS, len(found.text)), MIN_REFERENCE_ROWS)
-    found.notes.append(f"{named.predictions}: probability that a model elsewhere predicted")
-    if named.decision:
-        found.notes.append(f"{named.decision}: its decision, from which its threshold is found")
-    else:
-        own["threshold"] = 0.5
-        found.doubts.append("the threshold is a guess: 0.5; set model.threshold, or use --decision")
-    return own
+def _without_footers(text: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out totals and remarks below the rows, as spreadsheets add them; return them too."""
+    last = text.tail(MAX_FOOTERS + 1)
+    is_filled = last != ""
+    n_filled = is_filled.sum(axis=1)
+    is_total = last.apply(lambda cells: cells.str.fullmatch(TOTAL)).any(axis=1)
+    usual = (text.head(-len(last)) != "").sum(axis=1).min()
+    is_footer = (n_filled <= usual / 2) & (is_total | (n_filled == 1))
+    n = int(is_footer[::-1].cumprod().sum())
+    if not 0 < n < len(last):
+        return text, []
+    kept = [" ".join(row[row != ""]) for _, row in last.tail(n).iterrows()]
+    return text.head(-n), kept
 
 
-def _identifier(found: Findings, label: str, named: str | None) -> str:
+def _identifier(found: Findings, own: Collection[str], named: str | None) -> str:
     text = found.text
-    unique = [name for name in found.names if name != label and _is_unique(text[name])]
+    unique = [name for name in found.names if name not in own and _is_unique(text[name])]
     if named is not None:
         if named not in unique:
             found.doubts.append(f"{named} repeats: late labels need it to name one row each")
         return named
-    words = [name for name in unique if IDENTIFIERS.search(_snake(name))]
+    words = [name for name in unique if IDENTIFIERS.search(snake(name))]
+    words.sort(key=lambda name: _counts_rows(found.numbers(name)))
     texts = [name for name in unique if found.numbers(name).isna().any()]
     if chosen := next(iter([*words, *texts]), None):
         found.notes.append(f"identifier: {chosen}, which differs in every row")
@@ -174,12 +181,13 @@ def _identifier(found: Findings, label: str, named: str | None) -> str:
     return ROW_NUMBER
 
 
+def _counts_rows(numbers: pd.Series[Any]) -> bool:
+    """Say whether a column has every whole number between its first and last, once."""
+    return bool(numbers.is_unique and numbers.max() - numbers.min() + 1 == len(numbers))
+
+
 def _is_unique(cells: pd.Series[Any]) -> bool:
     return bool((cells != "").all() and cells.is_unique)
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).lower()
 
 
 def _by_role(roles: dict[str, str]) -> dict[str, list[str]]:
@@ -199,15 +207,20 @@ def _role(found: Findings, name: str) -> str:
         notes.append(f"{name}: not used, it has {'one value' if levels else 'no value'} only")
         return "other"
     numbers = found.numbers(name)
-    if cells.str.fullmatch(r"0\d+").any() and numbers.notna().all():
-        numbers[:] = np.nan  # codes, such as postcodes
+    is_code = cells.str.fullmatch(r"0\d+").any() or dates.are_dates(cells)
+    if is_code and numbers.notna().all():
+        numbers[:] = np.nan  # such as postcodes, or 20261231
     if numbers.notna().all():
         whole = bool((numbers == numbers.round()).all())
-        if whole and IDENTIFIERS.search(_snake(name)) and levels > 0.95 * len(cells):
+        if whole and IDENTIFIERS.search(snake(name)) and levels > 0.95 * len(cells):
             notes.append(f"{name}: not used, it seems to be an identifier")
             return "other"
+        if whole and levels > MIN_LEVELS and _are_other_keys(cells, numbers):
+            notes.append(f"{name}: not used, it numbers the rows or is an identifier")
+            return "other"
         if whole and levels <= MAX_CODES and cells.str.isdecimal().all():
-            notes.append(f"{name}: category of the codes {', '.join(sorted(set(cells)))}")
+            codes = ", ".join(sorted(set(cells), key=int))
+            notes.append(f"{name}: category of the codes {codes}")
             return "categorical"
         unit = ", without its unit" if cells.str.contains(UNIT).any() else ""
         notes.append(f"{name}: number from {numbers.min():g} to {numbers.max():g}{unit}")
@@ -225,6 +238,13 @@ def _role(found: Findings, name: str) -> str:
         found.doubts.append(f"{name} has categories: {share:.0%} are numbers, but not {odd}")
     notes.append(f"{name}: category of {levels:,} values")
     return "categorical"
+
+
+def _are_other_keys(cells: pd.Series[Any], numbers: pd.Series[Any]) -> bool:
+    """Say whether whole numbers count the rows, or differ all and have as many digits each."""
+    n_digits = cells.str.len()
+    is_long = n_digits.min() == n_digits.max() >= MIN_DIGITS and cells.str.isdecimal().all()
+    return _counts_rows(numbers) or bool(is_long and cells.is_unique)
 
 
 def _span(cells: pd.Series[Any]) -> tuple[pd.Timestamp, pd.Timestamp] | None:

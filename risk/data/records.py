@@ -15,12 +15,39 @@ from risk.errors import DataError
 ENCODINGS = {"utf-8": "utf-8-sig", "cp1252": "cp1252"}
 ENCODING_NAMES = {"utf-8": "UTF-8", "cp1252": "Windows-1252"}
 MAX_ABOVE = 10  # records above the header: titles, the `sep=;` of spreadsheets, a second header
+MARKED = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 Numbered = tuple[int, list[str]]
 
 
 def decoded(file: BufferedReader | BufferedRandom, settings: Ingestion) -> io.TextIOWrapper:
-    """Return the text of an open file."""
-    return io.TextIOWrapper(file, encoding=ENCODINGS[settings.encoding], newline="")
+    """Return the text of an open file, read from its beginning.
+
+    Its byte-order mark says how it is encoded; without one the settings do.
+    """
+    encoding = encoding_by_mark(_start(file)) or ENCODINGS[settings.encoding]
+    return io.TextIOWrapper(file, encoding=encoding, newline="")
+
+
+def encoding_by_mark(content: bytes) -> str | None:
+    """Return the encoding that the byte-order mark of a file means, None if it has none."""
+    return next((own for mark, own in MARKED.items() if content.startswith(mark)), None)
+
+
+def encoding_of_copies(file: BufferedReader | BufferedRandom, settings: Ingestion) -> str:
+    """Return the encoding for some of the records of a file, in which they are read again."""
+    return "utf-8-sig" if encoding_by_mark(_start(file)) else settings.encoding
+
+
+def _start(file: BufferedReader | BufferedRandom) -> bytes:
+    """Return the first bytes of an open file, and rewind it."""
+    file.seek(0)
+    start = file.read(max(map(len, MARKED)))
+    file.seek(0)
+    return start
 
 
 def of(
@@ -44,6 +71,8 @@ def numbered(found: Iterator[Numbered], name: str) -> Iterator[Numbered]:
 
 def not_text(error: UnicodeDecodeError, settings: Ingestion) -> str:
     """Say that a file has another encoding."""
+    if error.encoding.startswith("utf-16"):
+        return "not UTF-16 text, although it begins with its byte-order mark; is it complete?"
     byte, name = error.object[error.start], ENCODING_NAMES[settings.encoding]
     others = " or ".join(key for key in ENCODINGS if key != settings.encoding)
     hint = f"if it is {others}, set ingestion.encoding"

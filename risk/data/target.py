@@ -13,16 +13,18 @@ import pandas as pd
 from risk.errors import DataError
 from risk.numerals import with_points
 
-# also as they are in other languages, without accents
-TARGETS = "churn churned exited exit attrition cancel canceled cancelled canceling default \
-is_canceled subscribed churner gekundigt gekuendigt kundigung kuendigung abgewandert storniert \
-resilie resiliation annule cancelado baja abandono disdetta annullato opgezegd left leave response \
-target label outcome y class".split()
+# also as they are in other languages, without accents; the first before the last
+TARGETS = "churn churned exited exit attrition cancel canceled cancelled canceling is_canceled \
+cancellation subscribed churner gekundigt gekuendigt kundigung kuendigung abgewandert storniert \
+resilie resiliation annule cancelado baja abandono disdetta annullato opgezegd rezygnacja left \
+leave loan_status fraud converted purchased response target label outcome y y_true truth actual \
+class defaulted default".split()
 OBVIOUS = TARGETS.index("left")  # names before it are hardly those of a feature
 POSITIVES = "1 yes true y t ja j oui o si s sim ano tak churn churned exited left leave attrited \
 cancelled canceled default positive bad gekundigt gekuendigt storniert resilie".split()
 NEGATIVES = "0 no false n f nein non nee nao nie ne stayed stay existing retained active negative \
 good aktiv actif activo".split()
+MAX_CLASSES = 5
 MARKERS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-", "#N/A")
 
 
@@ -55,51 +57,74 @@ def as_numbers(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
     return pd.to_numeric(with_points(cells, decimal), errors="coerce")
 
 
-def choose(found: Findings, *, besides: Sequence[str] = (), decision: str | None = None) -> str:
-    """Choose a column of two values; by its name, or else the last one.
-
-    A column of decisions of a model has the values of the target.
-    """
-    names = [name for name in found.names if name not in besides]
-    binary = [name for name in names if found.cells(name).nunique() == 2]
-    if decision:
-        decided = {*found.cells(decision)}
-        binary = [name for name in binary if {*found.cells(name)} == decided]
-    if not binary:
-        later = "; name that of later labels with --target" if besides else ""
-        raise DataError(f"no column has exactly two values, so none can be the target{later}")
-    rank = {name: place for place, name in enumerate(TARGETS)}
-    named = [
-        (rank[word], name)
-        for name in binary
-        for word in {_plain(name), *re.split(r"[^a-z]+", _plain(name))} & rank.keys()
-    ]
-    chosen = min(named)[1] if named else binary[-1]
-    others = ", ".join(name for name in binary if name != chosen)
-    why = "the last column of two values" if others else "the only column of two values"
-    found.notes.append(f"target: {chosen}, {'by its name' if named else why}")
-    is_obvious = named and (min(named)[0] < OBVIOUS or len({name for _, name in named}) == 1)
-    if not is_obvious:
+def choose(found: Findings) -> str:
+    """Choose a column of two values; by its name, or else the last one."""
+    binary = [name for name in found.names if found.cells(name).nunique() == 2]
+    several = [name for name in found.names if 2 < found.cells(name).nunique() <= MAX_CLASSES]
+    if (chosen := by_name(found)) is None:
+        if named := [name for name in several if rank(name) < OBVIOUS]:
+            raise not_binary(found, named[0])
+        if not binary:
+            raise DataError(
+                "no column has exactly two values, so none can be the target; if a model elsewhere "
+                "predicts, name the column of its probabilities with --predictions"
+            )
+        chosen = binary[-1]
+        why = "the last column of two values" if binary[1:] else "the only column of two values"
+        found.notes.append(f"target: {chosen}, {why}")
+    named = [name for name in binary if is_named(name)]
+    if named != [chosen] and not rank(chosen) < OBVIOUS:
+        others = ", ".join(name for name in binary if name != chosen)
         rest = f"other columns of two values: {others}" if others else "no other has two values"
         found.doubts.append(f"the target is a guess: {chosen}; {rest} (use --target)")
     return chosen
 
 
-def labels(found: Findings, target: str | None) -> tuple[str, str]:
+def by_name(found: Findings, *, besides: Sequence[str] = (), is_later: bool = False) -> str | None:
+    """Return the column of two values, or fewer if labels come later, most named like a target."""
+    wanted = (0, 1, 2) if is_later else (2,)
+    named = [
+        (rank(name), name)
+        for name in found.names
+        if is_named(name) and name not in besides and found.cells(name).nunique() in wanted
+    ]
+    if not named:
+        return None
+    found.notes.append(f"target: {min(named)[1]}, by its name")
+    return min(named)[1]
+
+
+def is_named(name: str) -> bool:
+    """Say whether a column is named like a target."""
+    return rank(name) < len(TARGETS)
+
+
+def rank(name: str) -> int:
+    """Return the place of a name among those of targets, the number of these if it is none."""
+    words = {plain(name), *re.split(r"[^a-z]+", plain(name))}
+    return next((place for place, word in enumerate(TARGETS) if word in words), len(TARGETS))
+
+
+def not_binary(found: Findings, name: str) -> DataError:
+    """Say that a target has more labels than two, or fewer."""
+    counts = found.cells(name).value_counts()
+    shown = ", ".join(map(str, counts.index[:5]))
+    return DataError(
+        f"{name} is not binary: it has {len(counts)} values ({shown}); name a column of two values "
+        "with --target"
+    )
+
+
+def labels(found: Findings, target: str) -> tuple[str, str]:
     """Return the negative and the positive label of a target."""
-    if target is None:
-        found.doubts.append("the labels are a guess, 0 and 1: no column has any yet")
-        return "0", "1"
     counts = found.cells(target).value_counts()
     if len(counts) != 2:
-        shown = ", ".join(map(str, counts.index[:5]))
-        raise DataError(
-            f"{target} is not binary: it has {len(counts)} values ({shown}); name a column of two "
-            "values with --target"
-        )
+        raise not_binary(found, target)
     commoner, rarer = map(str, counts.index)
     positive = next((own for own in (rarer, commoner) if _means(own, POSITIVES)), None)
     negative = next((own for own in (commoner, rarer) if _means(own, NEGATIVES)), None)
+    if {_number(rarer), _number(commoner)} == {"1", "2"}:
+        positive = negative = None  # codes of anything
     if positive is None and negative is not None:
         positive = rarer if negative == commoner else commoner
     elif positive is None:
@@ -112,10 +137,18 @@ def labels(found: Findings, target: str | None) -> tuple[str, str]:
 
 
 def _means(label: str, words: Sequence[str]) -> bool:
-    plain = re.sub(r"^([01])\.0+$", r"\1", _plain(label))
-    return bool({plain, *re.split(r"[^a-z0-9]+", plain)} & set(words))
+    return bool({_number(label), *re.split(r"[^a-z0-9]+", _number(label))} & set(words))
 
 
-def _plain(text: str) -> str:
+def _number(label: str) -> str:
+    return re.sub(r"^(\d)\.0+$", r"\1", plain(label))
+
+
+def plain(text: str) -> str:
     """Return a text in lower case without accents."""
     return "".join(c for c in normalize("NFKD", text.lower()) if not combining(c))
+
+
+def snake(name: str) -> str:
+    """Return a name in lower case without accents, its words joined by underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", plain(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)))

@@ -12,7 +12,18 @@ from risk.data import dates
         ("1-2-99", "day first", "1999-02-01"),
         ("1/2/26 9:05", "month first", "2026-01-02 09:05"),
         ("31.12.2026 23:59:01.5", "day first", "2026-12-31 23:59:01.5"),
+        ("1/2/26 9:05:30 PM", "month first", "2026-01-02 21:05:30"),
+        ("1/2/2026 12:05 am", "month first", "2026-01-02 00:05"),
+        ("1/2/2026 12:05 PM", "month first", "2026-01-02 12:05"),
+        ("2026/01/02", "month first", "2026-01-02"),
+        ("2026.01.02 7:30", "day first", "2026-01-02 07:30"),
+        ("20260102", "day first", "2026-01-02"),
+        ("02-Jan-2026", "day first", "2026-01-02"),
+        ("2 January 2026 8:00", "month first", "2026-01-02 08:00"),
+        ("Dec 31, 2026", "day first", "2026-12-31"),
         ("2026-12-31", "day first", "2026-12-31"),
+        ("20261301", "day first", "20261301"),
+        ("2 Jam 2026", "day first", "2 Jam 2026"),
         ("yesterday", "day first", "yesterday"),
     ],
 )
@@ -26,3 +37,10 @@ def test_a_number_beyond_twelve_says_which_comes_first():
     assert dates.order(pd.Series(["1.2.2026", "13.2.2026"])) == "day first"
     assert dates.order(pd.Series(["1/2/2026", "1/13/2026"])) == "month first"
     assert dates.order(pd.Series(["1/2/2026", "1/12/2026"])) is None
+    assert dates.order(pd.Series(["2026/01/02", "3 Jan 2026"])) == "day first"
+
+
+def test_a_column_of_dates_has_nothing_else():
+    """In any mixture of what is read."""
+    assert dates.are_dates(pd.Series(["1.2.2026", "20260102", "Jan 5, 2026"]))
+    assert not dates.are_dates(pd.Series(["1.2.2026", "20269902"]))

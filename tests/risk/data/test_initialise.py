@@ -78,6 +78,29 @@ def test_later_files_are_read_as_the_first_was(export):
     assert known["row_id"].iloc[[0, -1]].tolist() == ["kunden-2", "later-54"]
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_later_files_in_utf_16_are_read_too(export, codec):
+    """Excel writes them so as Unicode text; what is refused can be read again."""
+    text = export.read_text(encoding="cp1252")
+    export.write_bytes(f"\ufeff{text}".encode(codec))
+    made = initialise(export)
+    config = Config.load(made.config_path)
+    later = ["K9998;1,5;2;Łódź;monatlich;ja", "K9999;viel;2;Łódź;monatlich;nein"]
+    content = "\n".join(["\ufeff" + text.splitlines()[0], *later]) + "\n"
+    (config.input_folder / "later.csv").write_bytes(content.encode(codec))
+
+    with Ledger.open(config) as ledger:
+        taken = ingestion.run(config, ledger).intakes
+        known = store.read_parts(config, ledger.ingestions.parts())
+        again = ingestion.run(config, ledger, requeue=2).intakes
+
+    assert [intake.rows_added for intake in taken] == [made.n_rows, 1]
+    assert known["Ort"].iloc[-1] == "Łódź"
+    refused = config.quarantine_folder / "00000002" / store.QUARANTINED_ROWS
+    assert pd.read_csv(refused, sep=";")["Ort"].tolist() == ["Łódź"]
+    assert [intake.rows_quarantined for intake in again] == [1]
+
+
 def test_without_times_equal_rows_are_in_one_part(tmp_path):
     """Or a model would be tested on rows it has seen."""
     rows = [f"{n % 60 / 7:.3f},{n % 60 % 3 == 0:d}" for n in range(300)]

@@ -52,7 +52,7 @@ def test_each_column_has_its_role(propose):
     assert "positive label: Yes, in 25.0% of 120 labelled rows" in found.notes
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 def test_a_european_export_is_understood(propose, encoding):
     """Semicolons, decimal commas, thousands points and umlauts."""
     spend = [f"{v:,.2f}".translate(str.maketrans(",.", ".,")) for v in RNG.gamma(5, 400, N)]
@@ -80,6 +80,7 @@ def test_the_separator_is_found(propose, separator):
         (("Stayed", "Left"), "Left", "Stayed"),
         (("true", "false"), "true", "false"),
         (("rare", "usual"), "rare", "usual"),
+        (("2", "1"), 2, 1),
     ],
 )
 def test_the_positive_label_is_the_one_that_says_so(propose, labels, positive, negative):
@@ -114,6 +115,41 @@ def test_identifiers_in_disguise_constants_and_free_text_are_no_features(propose
 
     assert found.columns["other"] == ["account_no", "country", "remarks"]
     assert "country: not used, it has one value only" in found.notes
+
+
+def test_numbers_of_rows_are_no_features_and_the_last_to_identify_rows(propose):
+    """A key is better, and an unnamed index of a file is none."""
+    columns = {
+        "Unnamed: 0": [str(n) for n in range(N)],
+        "RowNumber": [str(1 + n) for n in range(N)],
+    }
+    keys = [str(15_600_000 + 37 * n) for n in range(N)]
+
+    found = propose(columns | table(customerID=None, CustomerId=keys, badge=keys[::-1]))
+
+    assert found.columns["identifier"] == "CustomerId"
+    assert found.columns["other"] == ["Unnamed: 0", "RowNumber", "badge"]
+
+
+def test_totals_below_the_rows_are_left_out(tmp_path):
+    """They would be the largest value, and a row without a date."""
+    columns = table()
+    lines = [",".join(columns), *map(",".join, zip(*columns.values(), strict=True))]
+    below = ["Total,,99999.5,,,", "exported by M.,,,,,"]
+    (tmp_path / "totals.csv").write_text("\n".join([*lines, *below]) + "\n")
+
+    found = proposal.propose(tmp_path / "totals.csv")
+
+    assert len(found.rows) == N
+    assert "left out below the rows: Total 99999.5" in found.notes
+    assert found.columns["numeric"] == ["tenure", "charges"]
+
+
+def test_rows_with_few_values_at_the_end_are_rows(propose):
+    """If they are no totals."""
+    charges = ["" if n > N - 3 else "7.5" for n in range(N)]
+
+    assert len(propose(table(charges=charges, tenure=charges)).rows) == N
 
 
 def test_rows_without_a_key_are_numbered(propose):
@@ -162,6 +198,8 @@ def test_the_time_of_the_event_can_be_named(propose):
         ([f"3/{1 + n % 28}/26 9:05" for n in range(N)], "month first", 0),
         ([f"{1 + n % 9:02d}-03-2026" for n in range(N)], "day first", 1),
         ([f"2026-03-{1 + n % 28:02d}" for n in range(N)], "ISO 8601", 0),
+        ([f"202603{1 + n % 28:02d}" for n in range(N)], "day first", 0),
+        ([f"{1 + n % 28}-Mar-2026" for n in range(N)], "day first", 0),
     ],
 )
 def test_how_dates_are_written_is_found(propose, days, dates, n_doubts):
@@ -236,6 +274,7 @@ def test_missing_values_are_recognised(propose):
         (table(), {"identifier": "gone"}, "--identifier: customers.csv has no column 'gone'"),
         ({"id": ["a", "b"], "churn": ["0", "1"]}, {}, "no column can serve as a feature"),
         ({"id": ["a", "b", "c"], "spend": ["1", "2", "3"]}, {}, "no column has exactly two values"),
+        (table(Churn=[str(n % 3) for n in range(N)]), {}, "Churn is not binary"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(propose, columns, options, complaint):
@@ -251,12 +290,12 @@ def test_what_cannot_be_used_is_refused_with_the_reason(propose, columns, option
         b"a,b\n",
         b"\x00\x81\x8d\n\x81",
         b"PK\x03\x04",
-        "a,b\n1,2\n".encode("utf-16"),
+        "a,b\n1,2\n".encode("utf-16")[:-1],
         b"a,b\n1,2,3\n4,5,6\n",
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path, content):
-    """Empty, only a header, no text, a spreadsheet, UTF-16, more cells than names."""
+    """Empty, only a header, no text, a spreadsheet, half a character, more cells than names."""
     (tmp_path / "odd.csv").write_bytes(content)
 
     with pytest.raises(DataError, match="odd.csv"):
@@ -272,3 +311,15 @@ def test_a_guessed_target_is_said_to_be_a_guess(propose):
         "the target is a guess: renewed; other columns of two values: contract" in doubt
         for doubt in found.doubts
     )
+
+
+@pytest.mark.parametrize(("name", "is_guess"), [("y", True), ("churned", False)])
+def test_a_default_of_a_customer_is_a_feature_beside_a_target(propose, name, is_guess):
+    """As in the data of a bank; alone it is the target."""
+    bad = ["yes" if n % 9 == 0 else "no" for n in range(N)]
+
+    found = propose(table(Churn=None) | {"default": bad, name: table()["Churn"]})
+
+    assert found.columns["target"] == name
+    assert any("the target is a guess" in doubt for doubt in found.doubts) is is_guess
+    assert propose(table(Churn=None, default=bad)).columns["target"] == "default"

@@ -49,3 +49,18 @@ def test_the_encoding_is_that_of_the_settings():
     assert records.not_text(caught.value, Ingestion()) == (
         "not UTF-8 text: byte 0xfc cannot be decoded; if it is cp1252, set ingestion.encoding"
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_says_more_than_the_settings(encoding):
+    """Excel writes one in both encodings."""
+    content = "id,x,y\nMüller,1,0\n".encode(encoding)
+
+    assert read(content, Ingestion(encoding="cp1252"))[1] == [(2, ["Müller", "1", "0"])]
+
+
+def test_text_cut_off_within_a_character_is_no_text():
+    """Its mark says what it was to be."""
+    with pytest.raises(UnicodeDecodeError) as caught:
+        read("id,x,y\nMüller,1,0\n".encode("utf-16")[:-1])
+    assert "not UTF-16 text" in records.not_text(caught.value, Ingestion())

@@ -1,3 +1,4 @@
+import io
 import os
 import threading
 import time
@@ -7,6 +8,7 @@ import pytest
 import ingestion
 from risk import store
 from risk.admin import check
+from risk.data import drops
 from risk.data import inbox as finding
 from tests.factories import HEADER, UNLABELLED, counts
 from tests.servers import on_servers_in_turn
@@ -26,6 +28,14 @@ def employees(world, ledger):
 
 
 CUT = "exited,corporation,lastmonth_activity,lastyear_activity,number_of_employees\n"
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(("text", "is_unfinished"), [("a\n", False), ("a\r", False), ("a", True)])
+def test_a_line_end_is_known_in_each_encoding(codec, text, is_unfinished):
+    """An empty file has no line to be finished."""
+    assert drops.is_unfinished(io.BytesIO(text.encode(codec))) is is_unfinished
+    assert not drops.is_unfinished(io.BytesIO())
 
 
 @pytest.mark.parametrize("name", ["a.csv", "b.csv"])
