@@ -6,7 +6,6 @@ from risk.decisions.codes import Action, ReasonCode
 from risk.explain import gate_words, plain_words, reasons, sentences
 from risk.explain.plain_words import counted, day
 from risk.explain.snapshot import Row, Snapshot, is_watched
-from risk.stats.scores import BIGGER_IS_BETTER
 
 MAX_NAMED = 3
 MAX_USUAL_CHANGE = 0.02
@@ -117,7 +116,7 @@ def judged(decision: Row, snapshot: Snapshot) -> str:
         f"{plain_words.score(before)} for the old one, "
         f"on the same {counted(comparison['n'], 'row')}"
     )
-    if _is_worse(now["value"], before["value"], metric):
+    if gate_words.is_worse(now["value"], before["value"], metric):
         return f"{said}: the new one did {gate_words.worse(comparison)} on these."
     allowed, chance = f"{1 / snapshot.evidence_needed:.0%}", gate_words.by_luck(comparison)
     if comparison["proven"]:
@@ -126,9 +125,3 @@ def judged(decision: Row, snapshot: Snapshot) -> str:
     made_live = decision["action"] == Action.DEPLOY
     yet = "; it went live because the old one had drifted" if made_live else ""
     return f"{said}; {chance}, where {allowed} is allowed, so it is not proven{yet}."
-
-
-def _is_worse(now: float | None, before: float | None, metric: str) -> bool:
-    if now is None or before is None:
-        return now is None and before is not None
-    return now < before if BIGGER_IS_BETTER[metric] else now > before

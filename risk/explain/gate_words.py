@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from risk.explain import plain_words
+from risk.stats.scores import BIGGER_IS_BETTER
 
 Row = Mapping[str, Any]
 
@@ -28,7 +29,34 @@ def evidence_of_gate(comparison: Row, needed: float) -> str:
     return f"Evidence {what} (e-value): {known}; {needed:g} is required{and_more}."
 
 
-def worse(comparison: Mapping[str, Any], *, decimals: int = 3) -> str:
+def worse(comparison: Row, *, decimals: int = 3) -> str:
     """Say that the challenger is worse, or no better if both scores look equal."""
     now, before = (comparison[model]["value"] for model in ("challenger", "champion"))
     return plain_words.worse(now, before, decimals=decimals)
+
+
+def placeholders(comparison: Row, *, decimals: int = 3) -> dict[str, str]:
+    """Return what a text about a verdict may contain: how the challenger is worse."""
+    return {
+        "worse": worse(comparison, decimals=decimals),
+        "beyond_chance": worse_beyond_chance(comparison),
+    }
+
+
+def worse_beyond_chance(comparison: Row) -> str:
+    """Say what is beyond chance: the rows may speak against a challenger whose score is no worse.
+
+    The evidence is about a sum over rows, which may rank models otherwise than F1, say.
+    """
+    now, before = (comparison[model]["value"] for model in ("challenger", "champion"))
+    if is_worse(now, before, comparison["metric"]):
+        return "is worse beyond chance"
+    name = plain_words.metric(comparison["metric"])
+    return f"loses more than it wins, beyond chance, although its {name} is no worse"
+
+
+def is_worse(now: float | None, before: float | None, metric: str) -> bool:
+    """Return whether a score is worse than another; undefined is worse than any value."""
+    if now is None or before is None:
+        return now is None and before is not None
+    return now < before if BIGGER_IS_BETTER[metric] else now > before

@@ -80,7 +80,7 @@ OF_CODES: dict[ReasonCode, Callable[[Row], str]] = {
     ),
 }
 OF_VERDICTS = {
-    VerdictCode.WORSE_BEYOND_CHANCE: "The challenger is worse beyond chance",
+    VerdictCode.WORSE_BEYOND_CHANCE: "The challenger {beyond_chance}",
     VerdictCode.WORSE: "The challenger is {worse}",
     VerdictCode.BETTER: "The challenger is better beyond chance",
     VerdictCode.NOT_INFERIOR: "The challenger is not inferior beyond chance",
@@ -213,7 +213,7 @@ def _of_gate(decision: Row, facts: Row) -> list[str]:
         rows = counted(comparison["n"], "row")
         name = plain_words.metric(comparison["metric"])
         return [f"The first model goes live unproven: {name} {score} on {rows} of test data."]
-    verdict = OF_VERDICTS[VerdictCode(code)].format(worse=gate_words.worse(comparison))
+    verdict = OF_VERDICTS[VerdictCode(code)].format(**gate_words.placeholders(comparison))
     said = f"{verdict}: {compared(comparison)}"
     if code in WORSE:
         return [f"{said}."]

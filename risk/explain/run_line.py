@@ -21,7 +21,7 @@ Wordings = Sequence[str]
 MAX_LENGTH = 200
 STAYS = "The live release stays"
 OF_VERDICTS = {
-    VerdictCode.WORSE_BEYOND_CHANCE: "The live release stays: the challenger is worse",
+    VerdictCode.WORSE_BEYOND_CHANCE: "The live release stays: the challenger {beyond_chance}",
     VerdictCode.WORSE: "The live release stays: the challenger did {worse}",
     VerdictCode.NOT_ENOUGH_EVIDENCE: "The live release stays: the challenger is not proven better",
     VerdictCode.ONE_CLASS: "The live release stays: there are no rows of one class to compare on",
@@ -210,10 +210,10 @@ def _deployed(decision: Row, comparison: Row | None) -> str:
 
 
 def _of_verdict(verdict: VerdictCode, comparison: Row | None) -> str:
-    worse = "worse"
-    if verdict == VerdictCode.WORSE and comparison:
-        worse = gate_words.worse(comparison, decimals=4)
-    return OF_VERDICTS.get(verdict, STAYS).format(worse=worse)
+    said = OF_VERDICTS.get(verdict, STAYS)
+    if not comparison:
+        return said.format(worse="worse", beyond_chance="is worse")
+    return said.format(**gate_words.placeholders(comparison, decimals=4))
 
 
 def _scores(comparison: Row) -> str:

@@ -25,6 +25,11 @@ ON_ROWS = {
     BY_SIMULATION: "Season and likeness within a drop stay as the reference rows show them.",
     INDEPENDENT_ROWS: "Rows are independent; reference rows without dates cannot show it.",
 }
+OF_MEMORY = (
+    "About {memory:.0f} consecutive batches say as much as one, as the {reference_days:g} days of "
+    "the reference show; slower swings are unknown and may raise false alarms. A longer reference "
+    "would show them."
+)
 OF_LABELS = "Whether a row is labelled does not depend on its label."
 OF_ESTIMATES = "Given the features, positives are as frequent as among the reference rows."
 OF_DROPS = "Drops vary as the latest ones did, on a logarithmic scale."
@@ -97,7 +102,10 @@ def worded(incident: Row) -> dict[str, Any]:
 
 
 def _of_detector(finding: Row) -> list[str]:
-    known = [ON_ROWS[_facts(finding).get("guarantee", INDEPENDENT_ROWS)]]
+    facts = _facts(finding)
+    known = [ON_ROWS[facts.get("guarantee", INDEPENDENT_ROWS)]]
+    if "memory" in facts:
+        known.append(OF_MEMORY.format_map(facts))
     if finding["threshold"]:
         known.append(f"A shift of up to {finding['threshold']:g} standard deviations is tolerated.")
     if finding["feature"] == LABELLED or finding["check_name"] == "label_drift":

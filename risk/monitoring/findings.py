@@ -46,6 +46,9 @@ OF_DATA = {"data_drift", "joint_drift", "prediction_drift", "label_drift"}
 METHOD, CONSTANT = "e_detector", "constant"
 WARNED_SINCE = "warned_since"  # a fact, while a warning stands and of the alarm that ends it
 MOSTLY, ENOUGH_FOR_A_RANGE = 0.5, 200
+# So many consecutive batches that say as much as one are told as a fact: of a memory that long two
+# weeks of batches every ten minutes show only a few hundred independent ones.
+STRONG_MEMORY = 5.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,12 @@ def of_evidence(
         direction=moved.direction,
         value_before=moved.values[0],
         value_after=moved.values[1],
-        facts={**moved.facts, "guarantee": evidence.guarantee, **_since(evidence)},
+        facts={
+            **moved.facts,
+            "guarantee": evidence.guarantee,
+            **_memory(evidence, reference),
+            **_since(evidence),
+        },
         drift_score=evidence.effect,
         threshold=evidence.tolerance,
         p_value=p_value,
@@ -143,6 +151,15 @@ def of_evidence(
         rows_needed=evidence.rows_needed,
         distances=distances,
     )
+
+
+def _memory(evidence: Evidence, reference: Reference) -> dict[str, float]:
+    """Return how many batches in a row say as much as one, if batches depend strongly on others."""
+    curve = reference.curves.get(evidence.subject)
+    memory = curve.memories.get(evidence.direction, 1.0) if curve else 1.0
+    if memory < STRONG_MEMORY:
+        return {}
+    return {"memory": round(memory, 1), "reference_days": round(reference.days, 1)}
 
 
 def _since(evidence: Evidence) -> dict[str, str]:

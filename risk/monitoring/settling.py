@@ -161,7 +161,7 @@ def _habits(
     long_run = seasons.long_run_variance(fitted, batches.rows)
     # residuals are scaled by all rows of a batch, of which some do not count for a direction
     counted = ~np.isnan(made.values) @ np.sum(tables, axis=0) / batches.rows.sum()
-    between = long_run * made.spreads**2 * counted
+    between = long_run.variance * made.spreads**2 * counted
     alike = evidence.intraclass_correlation(tables, made.values, long_run=between)
     correlations = dict(zip(made.names, alike.tolist(), strict=True))
     centre = _centre(own, which, fitted)
@@ -176,7 +176,8 @@ def _habits(
         centre=tuple(centre.tolist()),
         covariance=tuple(map(tuple, fitted.covariance.tolist())),
         slopes=dict(zip(made.names, map(tuple, fitted.slopes.tolist()), strict=True)),
-        designs=dict(zip(made.names, long_run.tolist(), strict=True)),
+        designs=dict(zip(made.names, long_run.variance.tolist(), strict=True)),
+        memories=dict(zip(made.names, long_run.memory.tolist(), strict=True)),
         rows=float(rows or batches.rows.sum()),
     )
     return _Habits(correlations, curve)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,9 @@ class Curve:
         By direction, the long-run variance of a row, in its variance.
     rows : float
         Of the reference.
+    memories : mapping of str to float
+        By direction, how many consecutive batches say as much as one independent one; empty if the
+        reference was made before this was recorded.
     """
 
     terms: tuple[str, ...]
@@ -99,6 +103,7 @@ class Curve:
     slopes: Mapping[str, tuple[float, ...]]
     designs: Mapping[str, float]
     rows: float
+    memories: Mapping[str, float] = field(default_factory=dict)
 
     def at(self, names: Sequence[str], when: Floats) -> tuple[Floats, Floats]:
         """Return where the curves are, and their standard errors.
@@ -317,7 +322,23 @@ def fit(batches: Batches, terms: tuple[str, ...] = ()) -> Fit:
     )
 
 
-def long_run_variance(fitted: Fit, rows: Floats) -> Floats:
+class LongRun(NamedTuple):
+    """How batches vary in the long run.
+
+    Attributes
+    ----------
+    variance : ndarray of shape (n_directions,)
+        A bound on the variance of a row, in the units of the means, squared.
+    memory : ndarray of shape (n_directions,)
+        How many consecutive batches say as much as one independent one: that bound, divided by the
+        one of single batches.
+    """
+
+    variance: Floats
+    memory: Floats
+
+
+def long_run_variance(fitted: Fit, rows: Floats) -> LongRun:
     r"""Bound from above the variance that a row has in the long run, also if batches have a memory.
 
     Parameters
@@ -329,8 +350,8 @@ def long_run_variance(fitted: Fit, rows: Floats) -> Floats:
 
     Returns
     -------
-    ndarray of shape (n_directions,)
-        In the units of the means, squared.
+    LongRun
+        The bound, and by how many times it is due to a memory.
 
     Notes
     -----
@@ -354,8 +375,8 @@ def long_run_variance(fitted: Fit, rows: Floats) -> Floats:
     >>> noise = rng.normal(0, 0.1, (1000, 1))  # 1 / sqrt(100): as of independent rows
     >>> slow = np.repeat(rng.normal(0, 0.1, (100, 1)), 10, axis=0)  # alike ten at a time
     >>> both = Batches(np.hstack([noise, noise + slow]), rows, np.ones((1000, 16)), 7.0)
-    >>> long_run_variance(fit(both), rows).round(1).tolist()
-    [1.0, 10.5]
+    >>> [found.round(1).tolist() for found in long_run_variance(fit(both), rows)]
+    [[1.0, 10.5], [1.0, 4.8]]
     """
     n_batches, root = len(rows), np.sqrt(rows)[:, None]
     reached, sums, explained = (
@@ -363,7 +384,7 @@ def long_run_variance(fitted: Fit, rows: Floats) -> Floats:
         for each in (rows[:, None], root * fitted.residuals, root * fitted.projection)
     )
     shown = np.full(fitted.residuals.shape[1], -np.inf)
-    bound = np.zeros_like(shown)
+    bound = single = np.zeros_like(shown)
     length = 1
     while length <= n_batches:
         # of every block of that length: its rows, its sum, and its part in what was explained
@@ -376,9 +397,11 @@ def long_run_variance(fitted: Fit, rows: Floats) -> Floats:
         total = squares.mean(axis=0) / max(left, 1e-12) * freedom
         lower, upper = (total / chdtri(max(freedom, 1.0), p) for p in (SHOWN, BOUND))
         bound = np.where(lower > shown, upper, bound)
+        single = upper if length == 1 else single
         shown = np.maximum(lower, shown)
         length *= 2
-    return bound
+    memory = np.divide(bound, single, out=np.ones_like(bound), where=single > 0)
+    return LongRun(bound, memory)
 
 
 def choose(batches: Batches) -> tuple[str, ...]:
@@ -414,7 +437,7 @@ def choose(batches: Batches) -> tuple[str, ...]:
         if all(batches.days >= MIN_CYCLES * CYCLES[term] for term in model)
         and len(batches.rows) - 1 - len(columns(model)) >= MIN_FREEDOM
     ] or [()]
-    noise = np.maximum(long_run_variance(fit(batches, models[-1]), batches.rows), 1e-300)
+    noise = np.maximum(long_run_variance(fit(batches, models[-1]), batches.rows).variance, 1e-300)
     whole = fit(batches)
     x = np.sqrt(batches.rows)[:, None] * (batches.when - whole.centre)
     products, shared = x.T @ x, x.T @ whole.residuals  # (16, 16), (16, directions)

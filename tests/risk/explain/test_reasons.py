@@ -127,6 +127,14 @@ def test_an_adjustment_is_told_with_what_it_would_have_gained():
     [
         ("worse", "keep", [f"The challenger is worse: {SCORED}."]),
         (
+            "worse_beyond_chance",
+            "keep",
+            [
+                "The challenger loses more than it wins, beyond chance, although its F1 is no "
+                f"worse: {SCORED}."
+            ],
+        ),
+        (
             "better",
             "deploy",
             [

@@ -144,6 +144,28 @@ def test_numbers_that_look_equal_are_not_called_worse(challenger, words):
     assert words in run_line.of_run([ROWS], decided)
 
 
+@pytest.mark.parametrize(
+    ("metric", "challenger", "words"),
+    [
+        ("f1", 0.2, "is worse beyond chance (F1 0.20 against 0.30 on 5 rows)"),
+        (
+            "f1",
+            0.333,
+            "loses more than it wins, beyond chance, although its F1 is no worse "
+            "(F1 0.33 against 0.30 on 5 rows)",
+        ),
+        ("brier", 0.333, "is worse beyond chance (Brier score 0.33 against 0.30 on 5 rows)"),
+    ],
+)
+def test_a_challenger_with_the_better_score_is_not_called_worse(metric, challenger, words):
+    """The gate weighs rows: these can speak against the model whose F1 is higher."""
+    scores = {"challenger": {"value": challenger}, "champion": {"value": 0.3}}
+    judged = COMPARISON | scores | {"metric": metric, "n": 5}
+    decided = decision(facts={"verdict": "worse_beyond_chance"}, comparison=judged)
+
+    assert f"the challenger {words}" in run_line.of_run([ROWS], decided)
+
+
 def test_the_facts_may_come_from_the_ledger_as_json():
     """A run that carries on after a crash has the row, not the objects."""
     known = decision("deploy", version=2, comparison=COMPARISON)

@@ -56,6 +56,16 @@ def test_each_guarantee_names_what_it_assumes():
     assert verdicts.OF_ESTIMATES in assumptions(FINDING | {"feature": "(expected loss)"})
 
 
+def test_what_depends_strongly_on_what_came_before_is_said_with_its_numbers():
+    """Also of a finding from before the memory was measured."""
+    facts = {"guarantee": "by simulation", "memory": 24.6, "reference_days": 14.0}
+
+    said = assumptions(FINDING | {"facts": json.dumps(facts)})
+
+    assert any(s.startswith("About 25 consecutive batches") and "14 days" in s for s in said)
+    assert not any("consecutive" in s for s in assumptions(resting_on("by simulation")))
+
+
 def test_a_change_began_after_there_was_next_to_no_evidence_of_it(world, ledger):
     """And at the latest when the alarm was raised; of what raised none nothing began."""
     for e_value in (0.001, 0.2, 2.0):

@@ -3,12 +3,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.signal import lfilter
 
 from risk.config import Alarms, Columns, CostMatrix
+from risk.explain import verdicts
 from risk.models.dating import INGESTION, MOMENT
 from risk.monitoring import detector
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import BY_SIMULATION, EXACT, INDEPENDENT_ROWS, Detector
+from risk.monitoring.findings import of_evidence
 from risk.monitoring.reference import LABELLED, PREDICTION, Reference
 from risk.monitoring.settling import ARRIVAL, EVENT_TIME, QUIET_WEALTH, History, cut, settle
 from risk.schema import ROW_HASH
@@ -265,6 +268,28 @@ def test_the_guarantee_says_what_is_an_estimate():
     rests_on = {e.subject: e.guarantee for e in seen}
     assert rests_on["x1"] == BY_SIMULATION
     assert set(rests_on.values()) <= {BY_SIMULATION, EXACT}
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.95])
+def test_a_finding_says_whether_batches_depend_strongly_on_each_other(memory):
+    """Of an AR(1) process the reference knows few swings, which no formula makes more."""
+    rng, n_batches, n = np.random.default_rng(20261202), 14 * 24, 60
+    wander = lfilter([1.0], [1.0, -memory], rng.normal(size=n_batches + 200))[200:]
+    frame = rows(rng, n_batches * n)
+    frame["x1"] += np.repeat(0.3 * np.sqrt(1 - memory**2) * wander * (memory > 0), n)
+    seconds = np.repeat(3600 * np.arange(n_batches), n)
+    hourly = Rules(Alarms(usual_minutes_between_drops=60), "accuracy", CostMatrix())
+    frame = frame.assign(**{MOMENT: MONDAY + seconds.astype("m8[s]"), INGESTION: 1})
+    reference = build(frame)
+    reference = settle(reference, cut(reference, frame, hourly, dated=True, own=True), hourly)
+    latest = reference.count(frame.iloc[-n:])
+    seen = Detector(reference, hourly).advance(detector.start(), latest, NOW)[1]
+
+    told = {e.subject: of_evidence(e, reference, latest).as_row() for e in seen}
+
+    said = {name: " ".join(verdicts.assumptions(told[name])) for name in ("x0", "x1")}
+    assert "consecutive batches" not in said["x0"]
+    assert ("the 14 days of the reference show" in said["x1"]) == (memory > 0)
 
 
 def test_a_reference_with_curves_survives_being_stored():

@@ -90,7 +90,8 @@ def test_without_a_memory_the_long_run_is_the_bound_of_single_batches():
     found = long_run_variance(fit(made), made.rows)
 
     squares = 200 * ((means - means.mean()) ** 2).sum()
-    assert found == pytest.approx(squares / chi2.ppf(1 - BOUND, len(means) - 1))
+    assert found.variance == pytest.approx(squares / chi2.ppf(1 - BOUND, len(means) - 1))
+    assert found.memory == 1
 
 
 @pytest.mark.parametrize(("memory", "sd"), [(0.5, 0.1), (0.9, 0.1), (0.95, 0.05)])
@@ -103,8 +104,9 @@ def test_a_memory_is_seen_in_the_long_run(memory, sd):
     found = long_run_variance(fit(made), made.rows)
 
     true = 1 + 200 * sd**2 * (1 + memory) / (1 - memory)
-    assert 0.9 * true < np.median(found) < 1.6 * true
-    assert (found < 0.6 * true).mean() <= 0.1
+    assert 0.9 * true < np.median(found.variance) < 1.6 * true
+    assert (found.variance < 0.6 * true).mean() <= 0.1
+    assert 0.8 < np.median(found.memory) / (true / (1 + 200 * sd**2)) < 1.6
 
 
 @pytest.mark.parametrize(
