@@ -28,6 +28,7 @@ ENOUGH_FOR_MORE = 500  # from here on isotonic and boosted; before, two paramete
 # Ten replicates are ten degrees of freedom: Student's t is 2.23 instead of 1.96, for ten more fits.
 # The trees, at a learning rate of .05, are bounded to keep all of these short.
 REPLICATES, FOLDS, MAX_TREES = 10, 5, 300
+STATISTICS = ("count", "gain", "depth", "bin_threshold")  # of the nodes of a tree
 MAX_BINS = 127  # with two values each, nearly the 255 that a booster takes
 LOG_ODDS = np.linspace(-12, 12, 481)  # in steps of .05, from a probability of 6e-6 to 1 - 6e-6
 # Rows of a batch whose replicates are computed, evenly spread over the score; each stands for its
@@ -156,9 +157,8 @@ class _Reference:
             return Version(curve, None)
         # equal weights are none: quantiles of weighted rows take longer than the trees
         weights = None if (weight == 1).all() else weight
-        return Version(
-            curve, self.booster(trees).fit(self.features, self.residual(weight), weights)
-        )
+        booster = self.booster(trees).fit(self.features, self.residual(weight), weights)
+        return Version(curve, _without_statistics(booster))
 
     def trees(self, engine: Engine) -> int:
         """Return the largest number of trees that beats the curve by two standard errors.
@@ -214,6 +214,15 @@ class _Reference:
             early_stopping=False,
             random_state=self.random_seed,
         )
+
+
+def _without_statistics(booster: Any) -> Any:
+    """Set to 0 what trees keep of their fit and no prediction reads: half of a release's state."""
+    for (tree,) in booster._predictors:
+        for name in STATISTICS:
+            tree.nodes[name] = 0
+        tree.nodes["value"][tree.nodes["is_leaf"] == 0] = 0
+    return booster
 
 
 def _curve(truth: Floats, score: Floats, weight: Floats) -> Curve:
