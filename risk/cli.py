@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import dataclasses
+import gc
 import html
 import json
 import logging
@@ -83,6 +85,7 @@ def main(
     arguments = vars(parser.parse_intermixed_args())
     options = {name: value for name, value in arguments.items() if name not in COMMON_OPTIONS}
     content: Any = None
+    atexit.register(gc.freeze)  # what is left ends with the process: searching it takes time
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if arguments["log"]:
         sys.excepthook = lambda *bug: _fail(arguments, "".join(traceback.format_exception(*bug)), 1)

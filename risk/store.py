@@ -254,9 +254,9 @@ def identifiers_among(
 
 
 def parquet_bytes(rows: pd.DataFrame) -> bytes:
-    """Return a small table as the bytes of a Parquet file."""
+    """Return a small table as the bytes of a small Parquet file."""
     content = io.BytesIO()
-    rows.to_parquet(content, index=False)
+    rows.to_parquet(content, index=False, compression="zstd", use_dictionary=False)
     return content.getvalue()
 
 

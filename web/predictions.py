@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -105,7 +105,7 @@ def invocations() -> Response:
 
 
 def _predict(
-    config: Config, from_json: Callable[[Any, Columns, Api], Iterator[Part]]
+    config: Config, from_json: Callable[[Any, Columns, Api], Iterator[Part | Chunk]]
 ) -> tuple[Live, Predicted]:
     """Read and check all rows of the body; predict them with one release within the deadline."""
     require_model(config, "rows cannot be predicted")
@@ -113,7 +113,7 @@ def _predict(
     body = request_rows.read_body(columns, limits)
     deadline = Deadline(limits.max_seconds)
     if request.mimetype == CSV:
-        parts = request_rows.from_csv(body, columns, limits)
+        parts: Iterable[Part | Chunk] = request_rows.from_csv(body, columns, limits)
     else:
         parts = from_json(request_rows.parse_json(body), columns, limits)
     chunks = request_rows.checked(parts, columns, deadline)
@@ -164,7 +164,7 @@ def _labels(live: Live, y_pred_proba: Floats) -> list[int | float | str]:
     return [written[label] for label in live.model.predict(y_pred_proba).tolist()]
 
 
-def _from_mlflow(content: Any, columns: Columns, limits: Api) -> Iterator[Part]:
+def _from_mlflow(content: Any, columns: Columns, limits: Api) -> Iterator[Part | Chunk]:
     if not isinstance(content, dict) or len(content) != 1 or not FORMS.issuperset(content):
         refuse([Fault("body", "", f"not an object with exactly one of {sorted(FORMS)}")])
     [(form, sent)] = content.items()

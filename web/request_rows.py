@@ -32,6 +32,7 @@ from werkzeug.exceptions import (
 from risk import schema
 from risk.config import Api, Columns
 from risk.numerals import MAX_EXACT, MAX_NUMBER
+from web import plain_rows
 from web.responses import problem
 
 JSON, CSV = "application/json", "text/csv"
@@ -121,14 +122,18 @@ def parse_json(body: bytes) -> Any:
         raise BadRequest(f"the body is not JSON: {error}") from None
 
 
-def from_records(records: Any, columns: Columns, limits: Api) -> Iterator[Part]:
+def from_records(records: Any, columns: Columns, limits: Api) -> Iterator[Part | Chunk]:
     """Yield rows sent as a list of objects, in parts."""
     if not isinstance(records, list):
         refuse([Fault("body", "", "not a list of rows")])
     if len(records) > limits.max_rows:
         raise _too_many_rows(limits)
     for first in range(0, len(records), ROWS_PER_CHUNK):
-        yield _part_of_records(records[first : first + ROWS_PER_CHUNK], first, columns)
+        some = records[first : first + ROWS_PER_CHUNK]
+        if (rows := plain_rows.typed(some, columns)) is None:
+            yield _part_of_records(some, first, columns)
+        else:
+            yield Chunk(rows, [record.get(columns.identifier) for record in some])
 
 
 def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part]:
@@ -151,12 +156,17 @@ def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part]:
         raise BadRequest(f"the body is not CSV: line {reader.line_num}: {error}") from None
 
 
-def checked(parts: Iterable[Part], columns: Columns, deadline: Deadline) -> list[Chunk]:
+def checked(parts: Iterable[Part | Chunk], columns: Columns, deadline: Deadline) -> list[Chunk]:
     """Return all rows, typed; if any is invalid, refuse all, with the place of each fault."""
     needed = columns.model_copy(update={"event_time": None, "other": ()})
     chunks: list[Chunk] = []
     faults: list[Fault] = []
-    for cells, numbers, identifiers, so_far in parts:
+    for part in parts:
+        if isinstance(part, Chunk):
+            chunks.append(part)
+            deadline.check()
+            continue
+        cells, numbers, identifiers, so_far = part
         named = cells[columns.identifier].str.strip() != ""
         cells[columns.identifier] = cells[columns.identifier].where(named, "none")
         result = schema.check(cells, numbers, needed)

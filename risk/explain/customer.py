@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from risk import store
 from risk.cli import Result
@@ -135,13 +135,14 @@ def explain(
         rng = np.random.default_rng(config.random_seed)
         found = attribute_row(memory.model.predict_proba, row, sample, rng=rng)
         scale, method = RISK, SHAPLEY
+    usual_risk = scipy.special.expit(found.baseline) if scale == LOG_ODDS else found.baseline
     return Explanation(
         identifier=identifier,
         dataset=known.dataset,
         version=manifest.version,
         threshold=manifest.threshold,
         risk=float(memory.model.predict_proba(row)[0]),
-        usual_risk=float(expit(found.baseline) if scale == LOG_ODDS else found.baseline),
+        usual_risk=float(usual_risk),
         scale=scale,
         method=method.format(n=found.n),
         baseline=found.baseline,
@@ -211,7 +212,7 @@ def _log_odds(champion: Model) -> Predict:
     """Take the log-odds before they are rounded to a probability, where the model shows them."""
     manifest, decide = champion.manifest, getattr(champion.pipeline, "decision_function", None)
     if decide is None:
-        return lambda rows: logit(champion.predict_proba(rows))
+        return lambda rows: scipy.special.logit(champion.predict_proba(rows))
 
     def log_odds(rows: pd.DataFrame) -> Floats:
         features = model.as_features(rows, manifest.numeric, manifest.categorical)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Double, Integer, String, Text
-from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator
 
 MAX_VALUE = sys.float_info.max
@@ -31,6 +30,8 @@ class Name(TypeDecorator[str]):
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """Return a type with a collation that respects case and trailing spaces."""
         if _is_mysql(dialect):
+            from sqlalchemy.dialects import mysql
+
             return mysql.VARCHAR(self.length, collation=_by_code_point(dialect))
         return String(self.length, collation=_by_code_point(dialect))
 
@@ -68,6 +69,8 @@ class LongText(TypeDecorator[str]):
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """Return LONGTEXT on MariaDB, TEXT elsewhere."""
         if _is_mysql(dialect):
+            from sqlalchemy.dialects import mysql
+
             return mysql.LONGTEXT(collation=_by_code_point(dialect))
         return Text(collation=_by_code_point(dialect))
 
@@ -101,7 +104,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """Return a type that keeps microseconds, which MariaDB drops by default."""
-        return mysql.DATETIME(fsp=6) if _is_mysql(dialect) else DateTime()
+        if _is_mysql(dialect):
+            from sqlalchemy.dialects import mysql
+
+            return mysql.DATETIME(fsp=6)
+        return DateTime()
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Convert to naive UTC; raise ValueError if the time zone is unknown."""

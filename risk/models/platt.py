@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 Floats = NDArray[np.float64]
 MIN_PROBABILITY = 1e-6  # 0 and 1 have infinite log-odds; these are 13.8
@@ -23,7 +23,7 @@ def fit(y_true: Floats, y_pred_proba: Floats) -> tuple[float, float]:
     # predictions are equal. Rows that the score separates have no best slope: 50 steps end that.
     beta = np.zeros(2)
     for _ in range(50):
-        p = expit(x @ beta)
+        p = scipy.special.expit(x @ beta)
         hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
         step = np.linalg.solve(hessian, x.T @ (y_true - p))
         while loss(beta + step) > loss(beta) and np.abs(step).max() > 1e-9:
@@ -34,11 +34,11 @@ def fit(y_true: Floats, y_pred_proba: Floats) -> tuple[float, float]:
 
 def apply(y_pred_proba: Floats, slope: float, intercept: float) -> Floats:
     """Return the probabilities whose log-odds are on that line."""
-    calibrated: Floats = expit(slope * log_odds(y_pred_proba) + intercept)
+    calibrated: Floats = scipy.special.expit(slope * log_odds(y_pred_proba) + intercept)
     return calibrated
 
 
 def log_odds(y_pred_proba: Floats) -> Floats:
     """Return the log-odds of probabilities, finite also for 0 and 1."""
-    odds: Floats = logit(np.clip(y_pred_proba, MIN_PROBABILITY, 1 - MIN_PROBABILITY))
+    odds: Floats = scipy.special.logit(np.clip(y_pred_proba, MIN_PROBABILITY, 1 - MIN_PROBABILITY))
     return odds

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from risk.config import Alarms, Config, CostMatrix, Metric
 from risk.monitoring import loss_ratios
@@ -122,7 +122,7 @@ def season_of(reference: Reference, subject: str, rules: Rules) -> Season | None
     return Season(
         curve=curve,
         constant=directions_of(reference, subject, rules),
-        z=float(-ndtri(_tolerance(reference, subject, rules).alpha)),
+        z=float(-scipy.special.ndtri(_tolerance(reference, subject, rules).alpha)),
         is_summed=family_of(subject) != "data",
         dated_by=dated_by(reference, subject),
         ladder=LADDERS[reference.method],

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from risk.config import Config
 from risk.ledger.ledger import Ledger
@@ -199,4 +199,4 @@ def _place(usual: NDArray[Any], now: float, *, offset: float) -> tuple[float, fl
     logs = np.log(usual + offset)
     n, spread = len(logs), max(float(logs.std(ddof=1)), MIN_SPREAD)
     t = (np.log(now + offset) - logs.mean()) / (spread * np.sqrt(1 + 1 / n))
-    return float(stdtr(n - 1, t)), float(np.exp(np.median(logs)) - offset)
+    return float(scipy.special.stdtr(n - 1, t)), float(np.exp(np.median(logs)) - offset)

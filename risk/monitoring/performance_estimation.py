@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from risk.config import Columns
 from risk.engine import LOCAL, Engine
@@ -28,8 +28,9 @@ ENOUGH_FOR_MORE = 500  # from here on isotonic and boosted; before, two paramete
 # Ten replicates are ten degrees of freedom: Student's t is 2.23 instead of 1.96, for ten more fits.
 # The trees, at a learning rate of .05, are bounded to keep all of these short.
 REPLICATES, FOLDS, MAX_TREES = 10, 5, 300
+STATISTICS = ("count", "gain", "depth", "bin_threshold")  # of the nodes of a tree
 MAX_BINS = 127  # with two values each, nearly the 255 that a booster takes
-GRID = expit(np.linspace(-12, 12, 481))  # in steps of .05 of log-odds, from 6e-6 to 1 - 6e-6
+LOG_ODDS = np.linspace(-12, 12, 481)  # in steps of .05, from a probability of 6e-6 to 1 - 6e-6
 # Rows of a batch whose replicates are computed, evenly spread over the score; each stands for its
 # neighbours. The best estimate is computed for all rows, so only the interval is approximate.
 MAX_REPLICATED = 2000
@@ -156,9 +157,8 @@ class _Reference:
             return Version(curve, None)
         # equal weights are none: quantiles of weighted rows take longer than the trees
         weights = None if (weight == 1).all() else weight
-        return Version(
-            curve, self.booster(trees).fit(self.features, self.residual(weight), weights)
-        )
+        booster = self.booster(trees).fit(self.features, self.residual(weight), weights)
+        return Version(curve, _without_statistics(booster))
 
     def trees(self, engine: Engine) -> int:
         """Return the largest number of trees that beats the curve by two standard errors.
@@ -216,6 +216,15 @@ class _Reference:
         )
 
 
+def _without_statistics(booster: Any) -> Any:
+    """Set to 0 what trees keep of their fit and no prediction reads: half of a release's state."""
+    for (tree,) in booster._predictors:
+        for name in STATISTICS:
+            tree.nodes[name] = 0
+        tree.nodes["value"][tree.nodes["is_leaf"] == 0] = 0
+    return booster
+
+
 def _curve(truth: Floats, score: Floats, weight: Floats) -> Curve:
     """Fit an isotonic regression or, for few rows, Platt's two parameters."""
     from sklearn.isotonic import IsotonicRegression
@@ -225,10 +234,11 @@ def _curve(truth: Floats, score: Floats, weight: Floats) -> Curve:
         # beyond its outermost knots np.interp goes on level
         isotonic = IsotonicRegression().fit(score, truth, weight)
         return Curve(isotonic.X_thresholds_, isotonic.y_thresholds_)
-    evidence = logit(np.clip(score, GRID[0], GRID[-1]))[:, None]
+    grid = scipy.special.expit(LOG_ODDS)
+    evidence = scipy.special.logit(np.clip(score, grid[0], grid[-1]))[:, None]
     # just enough regularisation that rows which the score separates have a finite slope
     platt = LogisticRegression(C=100).fit(evidence, truth, weight)
-    return Curve(GRID, platt.predict_proba(logit(GRID)[:, None])[:, 1])
+    return Curve(grid, platt.predict_proba(scipy.special.logit(grid)[:, None])[:, 1])
 
 
 def _binned(features: Floats) -> Floats:

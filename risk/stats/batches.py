@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 from risk.stats.scores import Estimate
 
@@ -61,5 +61,5 @@ def mean_of_batches(
     moved = n * (m - value) / n.mean()
     between = float(moved.std(ddof=1) / np.sqrt(len(m)))
     within = float(np.sqrt(np.sum((n * s) ** 2)) / n.sum())
-    half = float(-stdtrit(len(m) - 1, (1 - confidence) / 2)) * max(between, within)
+    half = float(-scipy.special.stdtrit(len(m) - 1, (1 - confidence) / 2)) * max(between, within)
     return Estimate(value, value - half, value + half, int(n.sum()))

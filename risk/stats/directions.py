@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import compress
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri
 
 from risk.stats.evidence import Directions
 
@@ -106,7 +106,7 @@ def numeric(counts: Floats, tolerance: Tolerance) -> Directions:
     # need not have spread 1, as stakes and tolerance are in units of it.
     shapes = [(3 * x**2 - 1) / 2, (5 * x**3 - 3 * x) / 2, (35 * x**4 - 30 * x**2 + 3) / 8]
     # A bet is on a higher mean only, so each score comes with both signs.
-    smooth = [_pad(signed) for s in (ndtri(ranks), *shapes) for signed in (s, -s)]
+    smooth = [_pad(signed) for s in (scipy.special.ndtri(ranks), *shapes) for signed in (s, -s)]
     places = np.eye(len(counts))  # places[i]: the event of being in cell i
     low, high = places[0] + places[1], places[-2] + places[-3]
     events = [_pad(e[:-1]) for e in (low, high, places[0], places[-2])]
@@ -176,7 +176,7 @@ def categorical(
     names = [f"{s} {how} often" for s in subjects for how in ("more", "less")]
     # (2 n_levels + 5, n_cells); unseen levels cannot come less often than never
     values = np.array([signed for place in used for signed in (place, -place)] + [places[-2]])
-    z, (once, twice) = float(-ndtri(tolerance.alpha)), seen
+    z, (once, twice) = float(-scipy.special.ndtri(tolerance.alpha)), seen
     unseen = (once + z * np.sqrt(once + 2 * twice + 1) + z**2) / max(rows or counts.sum(), 1)
     granted = np.zeros(len(values))  # only to levels without a cell of their own
     granted[-1] = unseen
@@ -301,7 +301,7 @@ def fall(
     _, spreads = _moments(gained - score[:, None] * possible, counts)
     # A reference without a single error has spread 0, and does not know that there are none: as in
     # `_assemble`, rows that it misses may all be of the worst kind.
-    normal = -ndtri(REFERENCE_ALPHA) * spreads / np.sqrt(rows)
+    normal = -scipy.special.ndtri(REFERENCE_ALPHA) * spreads / np.sqrt(rows)
     worst = (score[:, None] * possible - gained).max(axis=1)
     doubt = np.maximum(normal, -np.log(REFERENCE_ALPHA) / rows * worst) / whole
     # Positive where a row falls short of what is tolerated. Doubt and slack are in it already, so
@@ -326,7 +326,7 @@ def _assemble(
     """
     means, spreads = _moments(values, counts)
     rows = np.where(np.isnan(values), 0.0, 1.0) @ counts
-    normal = -ndtri(tolerance.alpha) * spreads / np.sqrt(np.maximum(rows, 1))
+    normal = -scipy.special.ndtri(tolerance.alpha) * spreads / np.sqrt(np.maximum(rows, 1))
     # The normal bound knows only what was seen, and a constant column has spread 0. The reference
     # misses rows of a share p with chance (1 - p)^rows, which is below alpha from
     # p = -ln(alpha) / rows on; at worst they all have the highest score.
@@ -387,11 +387,13 @@ def _doubt_about_share(score: Floats, mean: float, rows: float, alpha: float) ->
     """Exact (Clopper-Pearson) distance from an event's share to its bound on the bet's side."""
     happened = abs(mean) * rows
     if np.nanmin(score) < 0:
-        low = betaincinv(max(happened, 1e-12), rows - happened + 1, alpha) if happened > 0 else 0.0
+        low = 0.0
+        if happened > 0:
+            low = scipy.special.betaincinv(max(happened, 1e-12), rows - happened + 1, alpha)
         return float(abs(mean) - low)
     if happened >= rows:
         return 1 - mean
-    return float(betaincinv(happened + 1, rows - happened, 1 - alpha)) - mean
+    return float(scipy.special.betaincinv(happened + 1, rows - happened, 1 - alpha)) - mean
 
 
 def _mid_ranks(counts: Floats) -> Floats:

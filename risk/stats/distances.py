@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtrc, kolmogorov, rel_entr
 
 from risk.stats.drift import stability_index
 
@@ -299,7 +299,7 @@ def kolmogorov_smirnov(reference: ArrayLike, current: ArrayLike) -> Comparison:
     # value * n * m is whole but for rounding; the recursion compares whole numbers only
     if n + m <= EXACT_ROWS:
         return Comparison(value, _chance_of_gap(round(value * n * m), min(n, m), max(n, m)))
-    return Comparison(value, float(kolmogorov(value * math.sqrt(n / (n + m) * m))))
+    return Comparison(value, float(scipy.special.kolmogorov(value * math.sqrt(n / (n + m) * m))))
 
 
 def chi_squared(reference: ArrayLike, current: ArrayLike) -> Comparison:
@@ -350,7 +350,8 @@ def chi_squared(reference: ArrayLike, current: ArrayLike) -> Comparison:
     before, now = _counts(reference, current)
     pools, n, m = _pools(before, now), before.sum(), now.sum()
     value = _root(partial(_cramer, pools=pools, weight=n / (n + m)), before, now)
-    return Comparison(value, float(chdtrc(max(pools.shape[1] - 1, 1), (n + m) * value**2)))
+    p_value = scipy.special.chdtrc(max(pools.shape[1] - 1, 1), (n + m) * value**2)
+    return Comparison(value, float(p_value))
 
 
 def _counts(reference: ArrayLike, current: ArrayLike) -> tuple[Floats, Floats]:
@@ -478,7 +479,8 @@ def _psi(p: Floats, q: Floats) -> Floats:
 def _jensen_shannon(p: Floats, q: Floats) -> Floats:
     r = (p + q) / 2
     # half of both sums, and nats to bits: 2 ln 2 = ln 4
-    bits: Floats = np.sum(rel_entr(p, r) + rel_entr(q, r), axis=-1) / math.log(4)
+    nats = scipy.special.rel_entr(p, r) + scipy.special.rel_entr(q, r)
+    bits: Floats = np.sum(nats, axis=-1) / math.log(4)
     return bits
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtrc
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ def stability_index(
     noise = float(1 / n + 1 / m)
     freedom = max(int(used.sum()) - 1, 1)
     psi = float(np.sum((q - p) * (np.log(q) - np.log(p))))
-    return Divergence(psi, float(chdtrc(freedom, psi / noise)), max(0.0, psi - freedom * noise))
+    p_value = float(scipy.special.chdtrc(freedom, psi / noise))
+    return Divergence(psi, p_value, max(0.0, psi - freedom * noise))
 
 
 def _require_comparable(

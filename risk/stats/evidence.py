@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtri, logsumexp
 
 Floats = NDArray[np.float64]
 MAX_LOSS = 0.9  # of its wealth by one row; a bet that lost all could never recover (ADR 6)
@@ -482,7 +482,7 @@ def intraclass_correlation(
         few = n_batches < MIN_BATCHES
         # A sum of squares over the lower decile of chi-squared is the upper 90 % bound of its mean.
         # The plain estimate is too small for about every second reference.
-        freedom = n_batches - 1 if few else chdtri(n_batches - 1, 0.9)
+        freedom = n_batches - 1 if few else scipy.special.chdtri(n_batches - 1, 0.9)
         between = np.sum(n * (means - mean) ** 2) / freedom
         if long_run is not None:
             between = long_run[j]
@@ -590,7 +590,8 @@ def paired_evidence(differences: ArrayLike, counts: ArrayLike, *, margin: float 
     # (stakes, kinds) @ (kinds,). A mean of e-values is one whatever depends on what, at the price
     # of 1.4 or 3.9 nats; choosing the stake that did best would be none.
     log_e = np.log1p(STAKES[:, None] * (d + margin)) @ n + np.log(STAKE_WEIGHTS)
-    return float(np.exp(np.minimum(logsumexp(log_e), 700.0)))  # exp overflows beyond 709
+    log_value = np.minimum(scipy.special.logsumexp(log_e), 700.0)  # exp overflows beyond 709
+    return float(np.exp(log_value))
 
 
 def as_lists(log_wealth: Floats) -> list[list[float | None]]:

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
 
 from risk.stats.scores import Estimate
 
@@ -202,11 +202,12 @@ def _estimate(guess: _Guess, tail: float, *, n: int) -> Estimate:
     value, low, width = float(guess.values[0]), guess.low, guess.high - guess.low
     if math.isnan(value):
         return Estimate(None, None, None, n)
-    below, above = _wilson((value - low) / (width or 1), guess.trials, -float(ndtri(tail)))
+    z = -float(scipy.special.ndtri(tail))
+    below, above = _wilson((value - low) / (width or 1), guess.trials, z)
     replicates = guess.values[1:][~np.isnan(guess.values[1:])]
     error = 0.0
     if replicates.size:
-        t = -float(stdtrit(replicates.size, tail))
+        t = -float(scipy.special.stdtrit(replicates.size, tail))
         error = t * math.sqrt(np.mean((replicates - value) ** 2))
     lower = max(low, value - math.hypot(width * below, error))
     upper = min(guess.high, value + math.hypot(width * above, error))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from risk.stats.scores import Estimate
 
@@ -56,7 +56,8 @@ def difference(before: Ratio, now: Ratio, *, confidence: float = 0.95) -> Estima
     # Rows that all agree have spread 0; an interval of no width would claim to be certain.
     if n < 2 or np.ptp(moved) < 1e-12:
         return Estimate(value, None, None, n)
-    half = float(-stdtrit(n - 1, (1 - confidence) / 2) * moved.std(ddof=1) / np.sqrt(n))
+    t = -scipy.special.stdtrit(n - 1, (1 - confidence) / 2)
+    half = float(t * moved.std(ddof=1) / np.sqrt(n))
     return Estimate(value, value - half, value + half, n)
 
 

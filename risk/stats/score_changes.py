@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit, ndtri
 
 from risk.stats.scores import Estimate
 from risk.stats.weighted_scores import Scoring
@@ -183,7 +183,7 @@ def split_change(
     defined = spread[:, np.isfinite(spread).all(axis=0)]
     if defined.shape[1] < REPLICATES / 2:
         return None
-    reach = -float(ndtri((1 - confidence) / 2)) * defined.std(axis=1, ddof=1)
+    reach = -float(scipy.special.ndtri((1 - confidence) / 2)) * defined.std(axis=1, ddof=1)
     estimates = [
         Estimate(float(value), float(value - half), float(value + half), len(rows.y_true))
         for value, half in zip(best[:, 0], reach, strict=True)
@@ -244,7 +244,7 @@ def _resampled(reference: ReferenceCells, rows: ScoredRows, random_seed: int) ->
         positives,
         negatives,
         rng.exponential(size=(REPLICATES, len(rows.y_true))),
-        expit(logit(rows.expected) + moved + _own_errors(rows)),
+        scipy.special.expit(scipy.special.logit(rows.expected) + moved + _own_errors(rows)),
     )
 
 
@@ -252,6 +252,7 @@ def _own_errors(rows: ScoredRows) -> Floats:
     """Return what the replicates miss, in log-odds, beyond a curve of the prediction."""
     if not len(rows.replicates):
         return np.zeros((1, len(rows.y_true)))
+    logit = scipy.special.logit
     missed = (logit(rows.replicates) - logit(rows.expected)).T  # (n_rows, n_replicates)
     design = _design(rows.y_pred_proba)
     own = missed - design @ np.linalg.lstsq(design, missed, rcond=None)[0]
@@ -259,7 +260,7 @@ def _own_errors(rows: ScoredRows) -> Floats:
 
 
 def _design(y_pred_proba: Floats) -> Floats:
-    evidence = logit(np.clip(y_pred_proba, SMALLEST, 1 - SMALLEST))
+    evidence = scipy.special.logit(np.clip(y_pred_proba, SMALLEST, 1 - SMALLEST))
     return np.column_stack([np.ones_like(evidence), evidence])
 
 
@@ -270,7 +271,7 @@ def _steps(
     by_labels = _shift_of_labels(sample, rows.y_true)
     common = _common(by_labels, _shift_of_features(sample))
     kept = scoring(sample.positives, sample.negatives, reference.y_pred_proba)
-    prior = expit(logit(sample.prior) + common)
+    prior = scipy.special.expit(scipy.special.logit(sample.prior) + common)
     reweighted = scoring(
         sample.positives * (prior / sample.prior),
         sample.negatives * ((1 - prior) / (1 - sample.prior)),
@@ -278,7 +279,7 @@ def _steps(
     )
 
     def expected(shift: Floats) -> Floats:
-        chance = expit(logit(sample.chance) + shift)
+        chance = scipy.special.expit(scipy.special.logit(sample.chance) + shift)
         return scoring(sample.weight * chance, sample.weight * (1 - chance), rows.y_pred_proba)
 
     # the noise of the promise is that of the rows it was made on, of which these are the cells
@@ -305,12 +306,12 @@ def _common(first: Floats, second: Floats) -> Floats:
 
 def _shift_of_labels(sample: _Sample, y_true: Floats) -> Floats:
     """Return by how much the log-odds must move for the mean chance to be the base rate."""
-    evidence, weight = logit(sample.chance), sample.weight
+    evidence, weight = scipy.special.logit(sample.chance), sample.weight
     wanted = (weight @ y_true)[:, None]
     low, high = np.full_like(wanted, -30.0), np.full_like(wanted, 30.0)
     shift = np.zeros_like(wanted)
     for _ in range(NEWTON_STEPS):  # of Newton, or halving where that would leave the bracket
-        chance = expit(evidence + shift)
+        chance = scipy.special.expit(evidence + shift)
         excess = (weight * chance).sum(axis=1, keepdims=True) - wanted
         low, high = np.where(excess < 0, shift, low), np.where(excess > 0, shift, high)
         slope = (weight * chance * (1 - chance)).sum(axis=1, keepdims=True)
@@ -336,7 +337,7 @@ def _shift_of_features(sample: _Sample) -> Floats:
         before, share = share, np.where((ahead >= low) & (ahead <= high), ahead, (low + high) / 2)
         if np.abs(share - before).max() < CLOSE:
             break
-    return np.asarray(logit(prior + share) - logit(prior))
+    return np.asarray(scipy.special.logit(prior + share) - scipy.special.logit(prior))
 
 
 def _with_chance(parts: dict[str, Estimate], change: Estimate) -> dict[str, Estimate]:

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtrc, betaincinv, expit, logit, ndtri, stdtrit
 
 BIGGER_IS_BETTER = {
     "f1": True,
@@ -588,7 +588,7 @@ def mcnemar_exact(wins: int, losses: int) -> float:
     """
     if min(wins, losses) < 0:
         raise ValueError(f"wins and losses must not be negative, got {wins} and {losses}")
-    return float(bdtrc(wins - 1, wins + losses, 0.5)) if wins else 1.0
+    return float(scipy.special.bdtrc(wins - 1, wins + losses, 0.5)) if wins else 1.0
 
 
 def is_worse(before: Estimate, now: Estimate, *, bigger_is_better: bool) -> bool:
@@ -685,6 +685,7 @@ def _wilson(successes: int, trials: int, confidence: float, *, n: int) -> Estima
     half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / shrink
     # Near 0 or 1 all of the error is on one side, and the exact bound of that side is the wider.
     tail = 1 - confidence
+    betaincinv = scipy.special.betaincinv
     fewest = betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
     most = betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0
     lower, upper = min(centre - half, fewest), max(centre + half, most)
@@ -747,8 +748,9 @@ def _delong(below: Floats, above: Floats) -> tuple[float, float]:
 
 
 def _on_logit_scale(value: float, half: float, *, n: int) -> Estimate:
-    centre = logit(value)
-    return Estimate(value, float(expit(centre - half)), float(expit(centre + half)), n)
+    centre = scipy.special.logit(value)
+    lower, upper = scipy.special.expit([centre - half, centre + half])
+    return Estimate(value, float(lower), float(upper), n)
 
 
 def _at_the_end(value: float, trials: int, tail: float, *, n: int) -> Estimate:
@@ -770,4 +772,6 @@ def _tail(confidence: float) -> float:
 
 def _quantile(tail: float, freedom: float = math.inf) -> float:
     """Quantile of Student's t, or of the normal distribution, which `tail` exceeds."""
-    return -float(ndtri(tail) if freedom == math.inf else stdtrit(freedom, tail))
+    if freedom == math.inf:
+        return -float(scipy.special.ndtri(tail))
+    return -float(scipy.special.stdtrit(freedom, tail))

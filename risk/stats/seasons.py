@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import chdtri
 
 from risk.stats.evidence import Directions
 
@@ -395,7 +395,7 @@ def long_run_variance(fitted: Fit, rows: Floats) -> LongRun:
         if freedom < MIN_FREEDOM and length > 1:
             break
         total = squares.mean(axis=0) / max(left, 1e-12) * freedom
-        lower, upper = (total / chdtri(max(freedom, 1.0), p) for p in (SHOWN, BOUND))
+        lower, upper = (total / scipy.special.chdtri(max(freedom, 1.0), p) for p in (SHOWN, BOUND))
         bound = np.where(lower > shown, upper, bound)
         single = upper if length == 1 else single
         shown = np.maximum(lower, shown)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammainc, gammaln
 
 Floats = NDArray[np.float64]
 
@@ -169,9 +169,9 @@ def _rho(tail: float) -> float:
 
 def _log_mixture(s: Floats, v: Floats, rho: float) -> Floats:
     # Logarithms throughout: Gamma(V + rho) overflows from 172 on.
-    constant = rho * math.log(rho) - math.lgamma(rho) - math.log(gammainc(rho, rho))
+    constant = rho * math.log(rho) - math.lgamma(rho) - math.log(scipy.special.gammainc(rho, rho))
     shape, rate = v + rho, s + v + rho
     # P(a, x) is above 1/2 for x >= a, which S >= 0 makes sure of: no logarithm of 0
-    log_p = np.log(gammainc(shape, rate))
-    mixture: Floats = constant + gammaln(shape) + log_p - shape * np.log(rate) + s + v
+    log_p = np.log(scipy.special.gammainc(shape, rate))
+    mixture: Floats = constant + scipy.special.gammaln(shape) + log_p - shape * np.log(rate) + s + v
     return mixture

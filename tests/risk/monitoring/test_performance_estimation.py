@@ -11,7 +11,7 @@ from sklearn.naive_bayes import GaussianNB
 from threadpoolctl import threadpool_limits
 
 from risk.config import Columns
-from risk.monitoring import performance_estimation
+from risk.monitoring import compressed_pickle, performance_estimation
 from risk.monitoring.performance_estimation import reliable
 from risk.stats.expected import expected_scores
 from risk.stats.scores import Estimate, score_all
@@ -198,6 +198,22 @@ def test_a_booster_of_binned_rows_is_one_of_the_rows_as_they_were():
     assert len(np.unique(binned[:, 0])) <= 255 < len(np.unique(features[:, 0]))
     assert np.array_equal(binned[:, 1], features[:, 1])
     assert np.array_equal(booster.predict(binned), booster.predict(features))
+
+
+def test_a_booster_without_its_statistics_predicts_the_same_and_is_half_as_large():
+    """A release keeps eleven of them; what is left is what scikit-learn reads to predict."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(3000, 3))
+    features[::7, 0] = np.nan
+    booster = HistGradientBoostingRegressor(max_iter=50).fit(features, features.sum(axis=1) > 0)
+    new, size = rng.normal(size=(500, 3)), len(compressed_pickle.dumps(booster))
+    new[::5, 1] = np.nan
+    expected = booster.predict(new)
+
+    lean = performance_estimation._without_statistics(booster)
+
+    assert np.array_equal(lean.predict(new), expected)
+    assert len(compressed_pickle.dumps(lean)) < size / 2
 
 
 # --- what comes in ----------------------------------------------------------------------------

@@ -1,0 +1,88 @@
+import pytest
+from flask import Flask
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+from werkzeug.exceptions import HTTPException
+
+from risk.config import Columns
+from web import plain_rows, request_rows
+from web.request_rows import Deadline
+
+COLUMNS = Columns(
+    identifier="id",
+    target="left",
+    positive_label=1,
+    negative_label=0,
+    numeric=("age", "size"),
+    categorical=("plan", "town"),
+    allowed_ranges={"age": (0, 150)},
+    allowed_values={"plan": ("a", "b", "5")},
+)
+PLAIN = {"id": "x", "age": 30, "size": 0.1, "plan": "a", "town": "Ulm"}
+ODD = [None, True, 0, 5, -1, 150, 151, 2**53, 10**400, -0.0, 0.1, 1e20, 1e300, float("inf")]
+ODD += [
+    "",
+    " ",
+    "5",
+    "1.5",
+    "NA",
+    "a",
+    " a",
+    "Ulm\t",
+    "a\x07",
+    "\ud800",
+    "\u00a0",
+    "é",
+    [],
+    [[]],
+    [5],
+    {},
+]
+CELLS = st.sampled_from(ODD) | st.floats(allow_nan=False) | st.integers() | st.text(max_size=3)
+RECORDS = st.fixed_dictionaries(
+    {name: st.just(value) | CELLS for name, value in PLAIN.items() if name != "id"},
+    optional={"id": st.just("x") | CELLS, "left": CELLS, "shoe": CELLS},
+)
+
+
+def by_the_rules(records, columns=COLUMNS):
+    """Give the rows that the rules of a drop make of records, or None if they refuse any."""
+    part = request_rows._part_of_records(records, 0, columns)
+    with Flask("test").test_request_context():
+        try:
+            [chunk] = request_rows.checked([part], columns, Deadline(60))
+        except HTTPException:
+            return None
+    return chunk.rows
+
+
+@settings(deadline=None)
+@given(st.lists(RECORDS, min_size=1, max_size=3))
+def test_what_is_typed_is_what_the_rules_make_of_it(records):
+    """Whatever JSON holds: the same values of the same types, and nothing that they refuse."""
+    rows = plain_rows.typed(records, COLUMNS)
+
+    if rows is not None:
+        assert_frame_equal(rows, by_the_rules(records), check_index_type=False)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"id": 7}, {"id": None}, {"age": None}, {"town": None}, {"plan": 5}]
+)
+def test_a_usual_row_is_typed(changes):
+    """Nearly every request would otherwise take the long way."""
+    records = [PLAIN, PLAIN | changes]
+
+    rows = plain_rows.typed(records, COLUMNS)
+
+    assert_frame_equal(rows, by_the_rules(records), check_index_type=False)
+
+
+def test_a_number_that_stands_for_a_missing_value_is_left_to_the_rules():
+    """Exports write -999 where there is nothing."""
+    columns = COLUMNS.model_copy(update={"missing_markers": ("-999",)})
+    records = [PLAIN | {"size": -999}]
+
+    assert plain_rows.typed(records, columns) is None
+    assert by_the_rules(records, columns)["size"].isna().all()
