@@ -76,8 +76,6 @@ def not_text(error: UnicodeDecodeError, settings: Ingestion) -> str:
     byte, name = error.object[error.start], ENCODING_NAMES[settings.encoding]
     others = " or ".join(key for key in ENCODINGS if key != settings.encoding)
     hint = f"if it is {others}, set ingestion.encoding"
-    if error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        hint = "it is UTF-16; export it as UTF-8"
     return f"not {name} text: byte 0x{byte:02x} cannot be decoded; {hint}"
 
 

@@ -30,15 +30,6 @@ def test_without_such_a_record_the_header_is_the_first():
     assert read(b"") == ([], [])
 
 
-def test_a_file_in_utf_16_is_said_to_be_one():
-    """As spreadsheets export their "Unicode text"."""
-    with pytest.raises(UnicodeDecodeError) as caught:
-        read("id,x,y\na,1,0\n".encode("utf-16"))
-
-    hint = "byte 0xff cannot be decoded; it is UTF-16; export it as UTF-8"
-    assert records.not_text(caught.value, Ingestion()) == f"not UTF-8 text: {hint}"
-
-
 def test_the_encoding_is_that_of_the_settings():
     """Of another one it is said which to try."""
     content = "id,x,y\nMüller,1,0\n".encode("cp1252")
