@@ -68,14 +68,10 @@ SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "bearer": {"type": "http", "scheme": "bearer"},
 }
 MAX_PATH_LENGTH = 700
-FORWARDING = {
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-}
+FORWARDING = re.compile(  # headers that proxies add
+    r"(?i)via|cdn-loop|(?:.*-)?forwarded(?:-.*)?"
+    r"|.*(?:client|connecting|proxyuser|real)-?ip|.*-external-address"
+)
 
 pages = Blueprint("access", __name__, template_folder="templates")
 
@@ -240,7 +236,7 @@ def client_address() -> str:
     Of X-Forwarded-For the last address that no trusted proxy has is the one such a proxy saw.
     """
     peer = request.remote_addr or LOOPBACK[0]
-    if not FORWARDING & {name.lower() for name, _ in request.headers}:
+    if not any(FORWARDING.fullmatch(name) for name, _ in request.headers):
         return peer
     trusted = service().config.api.trusted_proxies
     if peer not in trusted:

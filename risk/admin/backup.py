@@ -54,6 +54,10 @@ def back_up(config: Config, ledger: Ledger, to: Path) -> BackedUp:
     folder = to.absolute()
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{to} exists already; name a folder that does not")
+    parts = store.part_path(config, 0).parent
+    for own in (parts, config.model_folder, *numbered_folders(config).values()):
+        if folder.resolve().is_relative_to(own.resolve()):
+            raise UsageError(f"{to} is within {config.name_of(own)}; name a folder elsewhere")
     unfinished = folder.with_name(f".{folder.name}.tmp")
     for _ in range(MAX_ATTEMPTS):
         store.remove(unfinished)

@@ -31,11 +31,15 @@ def is_after(mark: Any, latest: datetime, *, previous: Any = None) -> bool:
     """Return whether a time is after another; one without a zone may be local or in UTC.
 
     A number counts seconds, or parts of them, since 1970 if the `previous` mark did: as such a
-    number it was a time of the last ten years. Any other is an identifier, which has no time.
+    number it was a time of the last ten years. Any other is an identifier, which has no time. A
+    text that is no time, where the previous one was, counts as the time that it sorts like.
     """
-    if isinstance(mark, str) and ISO_DATE.match(mark):
-        with suppress(ValueError):
-            return is_after(datetime.fromisoformat(mark), latest)
+    if isinstance(mark, str):
+        if ISO_DATE.match(mark):
+            with suppress(ValueError):
+                return is_after(datetime.fromisoformat(mark), latest)
+        was_time = isinstance(previous, str) and ISO_DATE.match(previous)
+        return bool(was_time) and mark > f"{latest + timedelta(days=1):%Y-%m-%d}"
     here = max(latest.astimezone().replace(tzinfo=None), latest.replace(tzinfo=None))
     match mark:
         case datetime():

@@ -389,6 +389,15 @@ HEADERS_OF_PROXIES = [
     {"Forwarded": "for=192.0.2.1"},
     {"X-Forwarded-Proto": "https"},
     {"Via": "1.1 proxy"},
+    {"X-Forwarded": "for=192.0.2.1"},
+    {"X-Original-Forwarded-For": "192.0.2.1"},
+    {"CF-Connecting-IP": "192.0.2.1"},
+    {"True-Client-IP": "192.0.2.1"},
+    {"X-Azure-ClientIP": "192.0.2.1"},
+    {"X-Cluster-Client-IP": "192.0.2.1"},
+    {"X-ProxyUser-Ip": "192.0.2.1"},
+    {"X-Envoy-External-Address": "192.0.2.1"},
+    {"CDN-Loop": "proxy"},
 ]
 
 

@@ -183,6 +183,13 @@ def test_folders_that_are_no_place_for_a_backup_are_refused(past, fresh, tmp_pat
         put_back(fresh, folder)
 
 
+def test_a_backup_is_never_made_where_a_run_deletes_files(past):
+    """As of reports, quarantine and releases; nor is one part of the next."""
+    for name in ("reports/00000009", "data/quarantine/9", "deployment/releases/9"):
+        with pytest.raises(UsageError, match="is within .*; name a folder elsewhere"):
+            back_up(past, past / name)
+
+
 def killed(world, point, *arguments):
     """Run an administration command that is killed at a point; say whether it was."""
     words = [str(world.folder), str(point), "--config", str(world.folder / "config.json")]
