@@ -67,6 +67,14 @@ def test_a_model_that_does_worse_is_found_and_one_that_does_not_is_left_alone(ca
     assert np.median(delays) <= 10
 
 
+def test_labels_that_drift_in_small_drops_are_found_about_when_the_bound_says():
+    """Within 1.5 times the bound, and a drop."""
+    table = false_alarms.label_drift(10)
+
+    for found, bound in zip(table["median drops"], table["bound"], strict=True):
+        assert float(found) <= 1.5 * float(bound) + 1
+
+
 def test_batches_with_an_effect_of_their_own_do_not_alarm():
     """An error of .20 + N(0, .04) in batches of 1000: only the design effect keeps them quiet."""
     rng = np.random.default_rng(5)
