@@ -318,6 +318,10 @@ class Training(Section):
     """Threshold if it is fixed, or if too few rows are labelled to choose one."""
     cost: CostMatrix = CostMatrix()
     """Cost of each outcome, for the threshold and for the metric `cost`."""
+    max_rows: int | None = Field(None, ge=1000, examples=[1_000_000])
+    """Labelled rows to train on at most, which bounds the memory of training: of more, as many are
+    drawn at random, the same ones for the same `random_seed`. By default all are used.
+    """
     minimum_rows: int = Field(20, ge=4)
     """Labelled rows without which no model is trained."""
     minimum_held_out_per_class: int = Field(10, ge=1)

@@ -389,6 +389,19 @@ def test_where_nothing_changed_all_rows_are_learnt(deployed, ledger):
     assert manifest.rows_chosen.startswith("all rows;")
 
 
+def test_a_sample_is_recorded_with_the_model(deployed, ledger):
+    """How many rows it was drawn from decides when enough are new for a refresh."""
+    deployed.drop("2.csv", customers("b", 2000, seed=2))
+    config = deployed.set(training__max_rows=1000)
+    ingestion.run(config, ledger)
+
+    manifest = training.run(config, ledger).manifest
+
+    assert manifest.rows_trained + manifest.rows_held_out == 1000
+    assert (manifest.drawn_from, manifest.rows_used) == (2300, 2300)
+    assert manifest.rows_chosen == "all rows; drawn at random from 2,300"
+
+
 def test_rows_since_a_change_that_are_too_few_are_not_learnt_alone(deployed, ledger):
     """Fifteen rows choose no threshold."""
     deployed.drop("2.csv", customers("b", 15, seed=2, sign=-1))

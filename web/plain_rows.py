@@ -47,9 +47,7 @@ def _are_numbers(numbers: Any, cells: dict[str, list[Any]], columns: Columns) ->
             return False
         if (row > (np.inf if high is None else high)).any():
             return False
-    # as a text, -0.0 may become 0, and large numbers may be said to have too many digits
-    is_plain = (np.abs(numbers) < MAX_EXACT) & ~((numbers == 0) & np.signbit(numbers))
-    return bool((is_plain | np.isnan(numbers)).all())
+    return bool(((np.abs(numbers) < MAX_EXACT) | np.isnan(numbers)).all())
 
 
 def _as_texts(cells: Sequence[Any]) -> list[str | None]:

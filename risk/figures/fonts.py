@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 ASSETS = Path(__file__).with_name("assets")
@@ -29,13 +30,30 @@ def register() -> None:
     """Register the fonts with reportlab and matplotlib, once per process."""
     from matplotlib import font_manager
     from reportlab.pdfbase import pdfmetrics
+
+    for name in (TEXT, BOLD):
+        _add(name)
+    pdfmetrics.registerFontFamily(TEXT, normal=TEXT, bold=BOLD, italic=TEXT, boldItalic=BOLD)
+    font_manager.fontManager.addfont(file_of(ASIAN))
+
+
+@cache
+def _asian_glyphs() -> Mapping[int, int]:
+    """Register the font for all other glyphs, which is large, once one is needed."""
+    from reportlab.pdfbase import pdfmetrics
+
+    glyphs: Mapping[int, int] = _add(ASIAN)
+    pdfmetrics.registerFontFamily(ASIAN, normal=ASIAN, bold=ASIAN, italic=ASIAN, boldItalic=ASIAN)
+    return glyphs
+
+
+def _add(name: str) -> Any:
+    """Register a font with reportlab, and return its glyphs by character."""
+    from reportlab.pdfbase import pdfmetrics
     from reportlab.pdfbase.ttfonts import TTFont
 
-    for name in (TEXT, BOLD, ASIAN):
-        pdfmetrics.registerFont(TTFont(name, str(file_of(name))))
-    pdfmetrics.registerFontFamily(TEXT, normal=TEXT, bold=BOLD, italic=TEXT, boldItalic=BOLD)
-    pdfmetrics.registerFontFamily(ASIAN, normal=ASIAN, bold=ASIAN, italic=ASIAN, boldItalic=ASIAN)
-    font_manager.fontManager.addfont(file_of(ASIAN))
+    pdfmetrics.registerFont(TTFont(name, str(file_of(name))))
+    return pdfmetrics.getFont(name).face.charToGlyph
 
 
 def pieces(text: str) -> Iterator[tuple[str, str]]:
@@ -52,11 +70,11 @@ def _chooser() -> Callable[[str], str]:
     register()
     from reportlab.pdfbase import pdfmetrics
 
-    text, bold, asian = (pdfmetrics.getFont(name).face.charToGlyph for name in (TEXT, BOLD, ASIAN))
+    text, bold = (pdfmetrics.getFont(name).face.charToGlyph for name in (TEXT, BOLD))
 
     def font_of(letter: str) -> str:
         code = ord(letter)
-        if code not in text and code in asian:
+        if code not in text and code in _asian_glyphs():
             return ASIAN
         for glyphs in (text, bold):
             glyphs.setdefault(code, BOX)

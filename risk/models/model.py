@@ -79,6 +79,7 @@ class Manifest(BaseModel):
     rows_trained: int
     rows_held_out: int
     rows_left_out: int
+    drawn_from: int | None = None
     trained_through: int
     reference_since: Change | None = None
     reference_of: int | None = None
@@ -96,8 +97,8 @@ class Manifest(BaseModel):
 
     @property
     def rows_used(self) -> int:
-        """The labelled rows it was trained on or judged by."""
-        return self.rows_trained + self.rows_held_out
+        """The labelled rows it was trained on or judged by, or from which these were drawn."""
+        return self.drawn_from or self.rows_trained + self.rows_held_out
 
     @property
     def is_foreign(self) -> bool:

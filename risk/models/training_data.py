@@ -27,7 +27,7 @@ class Split:
     """Labelled rows to train on, and the newest ones held out for the gate.
 
     `recent` are the training rows that the champion has not seen, `changed` those of them that are
-    dated after the change.
+    dated after the change. `drawn_from` is the number of labelled rows if these are a sample.
     """
 
     rows: pd.DataFrame
@@ -36,6 +36,7 @@ class Split:
     changed: pd.DataFrame
     rows_left_out: int
     through: int
+    drawn_from: int | None = None
 
 
 def accepted(
@@ -93,6 +94,40 @@ def sound_rows(config: Config, ledger: Ledger, *, labelled_after: int = 0) -> pd
     return rows[rows[LABELLED_BY] > labelled_after]
 
 
+def sample(config: Config, ledger: Ledger, size: int) -> tuple[pd.DataFrame, int]:
+    """Draw labelled rows of sound drops, each as likely as any other; return them and the total.
+
+    The seed puts all rows there will ever be in one random order, in which the first are drawn. So
+    one part at a time is in memory, and most rows of a sample are in the next one as well.
+    """
+    without, kept = _doubtful(config, ledger), list[pd.DataFrame]()
+    n_rows, n_kept, last = 0, 0, np.uint64(np.iinfo(np.uint64).max)
+    for part in sound_parts(config, ledger):
+        rows = ripe(accepted(config, ledger, [part], without=without), config.columns.target)
+        kept.append(rows[_places(rows, config) <= last])
+        n_rows, n_kept = n_rows + len(rows), n_kept + len(kept[-1])
+        if n_kept > 2 * size:
+            kept = [_first(kept, size, config)]
+            n_kept, last = size, _places(kept[0], config).max()
+    return _first(kept or [accepted(config, ledger, [])], size, config), n_rows
+
+
+def _first(frames: list[pd.DataFrame], size: int, config: Config) -> pd.DataFrame:
+    """Return the rows that are first in the random order, in the order in which they came."""
+    rows = pd.concat(frames, ignore_index=True)
+    if len(rows) <= size:
+        return rows
+    places = _places(rows, config)
+    first: pd.DataFrame = rows[places <= np.partition(places, size - 1)[size - 1]]
+    return first.reset_index(drop=True)
+
+
+def _places(rows: pd.DataFrame, config: Config) -> NDArray[np.uint64]:
+    """Return the place of each row in the random order: a mixture of its hash and the seed."""
+    salt = np.random.default_rng(config.random_seed).integers(2**64, dtype=np.uint64)
+    return pd.util.hash_array(rows[ROW_HASH].to_numpy("int64").view("uint64") ^ salt)
+
+
 def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Split:
     """Split the labelled, sound rows, without the test data, for training a challenger.
 
@@ -100,7 +135,8 @@ def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Spl
     if there was one, the newest `test_size` share is held out for the gate: neither model has been
     trained on them.
     """
-    labelled = sound_rows(config, ledger)
+    size = config.training.max_rows
+    labelled, n_rows = sample(config, ledger, size) if size else (sound_rows(config, ledger), 0)
     rows = without_test(config, labelled).reset_index(drop=True)
     champion = _champion(config)
     through = ledger.ingestions.last_id()
@@ -116,6 +152,7 @@ def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Spl
         changed=rows.loc[unseen[: len(unseen) - n_kept]],
         rows_left_out=len(labelled) - len(rows),
         through=through,
+        drawn_from=n_rows if n_rows > len(labelled) else None,
     )
 
 

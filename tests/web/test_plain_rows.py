@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 from flask import Flask
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from werkzeug.exceptions import HTTPException
@@ -58,13 +59,17 @@ def by_the_rules(records, columns=COLUMNS):
 
 
 @settings(deadline=None)
+@example([PLAIN | {"age": -0.0}])
+@example([PLAIN | {"age": -0.0}, PLAIN | {"age": 1}])
 @given(st.lists(RECORDS, min_size=1, max_size=3))
 def test_what_is_typed_is_what_the_rules_make_of_it(records):
     """Whatever JSON holds: the same values of the same types, and nothing that they refuse."""
     rows = plain_rows.typed(records, COLUMNS)
 
     if rows is not None:
-        assert_frame_equal(rows, by_the_rules(records), check_index_type=False)
+        expected, numeric = by_the_rules(records), [*COLUMNS.numeric]
+        assert_frame_equal(rows, expected, check_exact=True, check_index_type=False)
+        assert np.array_equal(np.signbit(rows[numeric]), np.signbit(expected[numeric]))  # of -0.0
 
 
 @pytest.mark.parametrize(

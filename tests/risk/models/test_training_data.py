@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
+from scipy.stats import binomtest
 
 import ingestion
 import training
@@ -60,6 +62,10 @@ def break_feed(ledger, *numbers, method="e_detector", detected=True):
 
 def names(frame):
     return frame["corporation"].tolist()
+
+
+def arrival(name):
+    return name[0], int(name[1:])
 
 
 def test_accepted_rows_come_in_order_with_the_number_of_their_drop(inbox, ledger):
@@ -131,6 +137,38 @@ def test_what_is_learnt_and_what_is_kept_never_overlap(deployed, ledger):
 
     assert not set(names(split.rows)) & set(names(split.held_out))
     assert len(split.rows) + len(split.held_out) == 73
+
+
+def test_a_sample_is_uniform_and_seeded_and_grows_with_the_rows(inbox, ledger):
+    """One part at a time is read; of a later sample nearly all rows are in an earlier one."""
+    bring(inbox, ledger, "2.csv", rows("b", 3000))
+    bring(inbox, ledger, "3.csv", rows("c", 3000))
+    config = inbox.set(training__max_rows=1000)
+
+    before = training_data.split(config, ledger)
+    again = training_data.split(config, ledger)
+    other = training_data.split(inbox.set(random_seed=7), ledger)
+    bring(inbox, ledger, "4.csv", rows("d", 500))
+    after = training_data.split(config, ledger)
+
+    from_second = sum(name.startswith("b") for name in names(before.rows))
+    assert (len(before.rows), before.drawn_from) == (1000, 6040)
+    assert binomtest(from_second, 1000, 3000 / 6040).pvalue > 0.001
+    assert names(again.rows) == names(before.rows) == sorted(names(before.rows), key=arrival)
+    assert len({*names(other.rows)} & {*names(before.rows)}) < 300
+    assert {name for name in names(after.rows) if name[0] != "d"} < {*names(before.rows)}
+
+
+def test_a_sample_larger_than_the_rows_is_all_of_them(deployed, ledger):
+    """Nothing is different from a training without a limit."""
+    bring(deployed, ledger, "2.csv", rows("b", 30))
+    without = training_data.split(deployed.config, ledger)
+
+    split = training_data.split(deployed.set(training__max_rows=1000), ledger)
+
+    assert_frame_equal(split.rows, without.rows)
+    assert_frame_equal(split.held_out, without.held_out)
+    assert split.drawn_from is None
 
 
 def test_not_more_is_kept_than_the_gate_needs(deployed, ledger, monkeypatch):
