@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from markupsafe import Markup, escape
+
 from risk.explain import account, gate_words, plain_words, resolutions, sentences
 
 
@@ -47,9 +49,24 @@ def distance(value: float) -> str:
     return "10+" if value >= 10 else f"{value:.1f}"
 
 
+def breakable(name: str) -> Markup:
+    """Let a long name break after its underscores, where there is little room."""
+    return Markup("_<wbr>").join(map(escape, name.split("_")))
+
+
 FILTERS = {
     function.__name__: function
-    for function in (iso, moment, day_and_month, clock, decimals, figures, whole, distance)
+    for function in (
+        iso,
+        moment,
+        day_and_month,
+        clock,
+        decimals,
+        figures,
+        whole,
+        distance,
+        breakable,
+    )
 } | {
     "of_finding": sentences.of_finding,
     "of_incident": sentences.of_incident,

@@ -47,6 +47,22 @@ def in_words(account: Account) -> list[str]:
     return [_of_alarms(account), *_of_warnings(account), _of_releases(account), *_of_gain(account)]
 
 
+def in_plain_words(account: Account) -> str:
+    """Say in a sentence or two how the alarms turned out."""
+    begin = f"In {counted(round(account.days), 'day')} there"
+    n_allowed = account.alarms_allowed
+    most = f"{n_allowed:.1f}" if n_allowed >= 0.05 else "almost no"
+    allowed = f"The budget allowed {most} false alarms."
+    if not account.alarms:
+        return f"{begin} was no alarm. {allowed}"
+    were = "was" if len(account.alarms) == 1 else "were"
+    confirmed, false, undecided = map(
+        account.count, (Verdict.CONFIRMED, Verdict.FALSE, Verdict.UNDECIDED)
+    )
+    parts = f"{confirmed:,} confirmed since, {false:,} false, {undecided:,} undecided"
+    return f"{begin} {were} {counted(len(account.alarms), 'alarm')}: {parts}. {allowed}"
+
+
 def subject(alarm: Judged) -> str:
     """Name what an alarm was about."""
     return plain_words.in_short(plain_words.subject(alarm.subject))

@@ -45,10 +45,17 @@ class Status:
     """The answers: fit or not and why; what changed; what was done about it; what to do."""
 
     fitness: Fitness
-    reasons: tuple[str, ...]
+    concerns: tuple[str, ...]
+    scores: tuple[str, ...]
+    why: tuple[str, ...]
     changed: tuple[str, ...]
     done: tuple[str, ...]
     advice: tuple[str, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What the first answer rests on: what is wrong, the scores, why they changed."""
+        return (*self.concerns, *self.scores, *self.why)
 
     @property
     def headline(self) -> str:
@@ -68,14 +75,13 @@ def assess(snapshot: Snapshot) -> Status:
         fitness = "not fit"
     elif unknown:
         fitness = "too little data"
-    reasons = [concern.sentence for concern in concerns]
+    words = [concern.sentence for concern in concerns]
     advice = dict.fromkeys(concern.advice for concern in concerns)
     return Status(
         fitness,
-        reasons=(
-            *(reasons or ["No incident is open, and the last run succeeded."]),
-            *_score(snapshot),
-        ),
+        concerns=tuple(words) or ("No incident is open, and the last run succeeded.",),
+        scores=tuple(_score(snapshot)),
+        why=tuple(_why(snapshot)),
         changed=tuple(events.changed(snapshot)),
         done=tuple(events.done(snapshot)),
         advice=tuple(advice) or ("Nothing: use it as usual.",),
@@ -216,7 +222,7 @@ def _doubt(score: Row, snapshot: Snapshot) -> str | None:
 
 
 def _score(snapshot: Snapshot) -> list[str]:
-    """Describe the newest score of the live release, what was promised, and why it differs."""
+    """Describe the newest score of the live release, and what was promised."""
     newest, said = snapshot.newest_scores, []
     if score := newest.get(MEASURED):
         rows = f"measured on the newest {score['n']:,} labelled rows"
@@ -227,9 +233,13 @@ def _score(snapshot: Snapshot) -> list[str]:
         rows = plain_words.rows_of(score["dataset"])
         then = "before it went live, " if said else ""
         said.append(f"{then}{plain_words.score(score)} on {score['n']:,} {rows}")
-    measured = [f"{plain_words.metric(snapshot.metric)} is {'; '.join(said)}."] if said else []
-    if not snapshot.open_incidents:  # without an alarm the difference may well be chance
-        return measured
+    return [f"{plain_words.metric(snapshot.metric)} is {'; '.join(said)}."] if said else []
+
+
+def _why(snapshot: Snapshot) -> list[str]:
+    """Say why the score differs from the promise, if an alarm says that it does not by chance."""
+    if not snapshot.open_incidents:
+        return []
     why = score_change.in_short(snapshot.score_change)
     advice = score_change.advice(snapshot.score_change)
-    return [*measured, *([f"{why} {advice}".strip()] if why else [])]
+    return [f"{why} {advice}".strip()] if why else []

@@ -63,6 +63,14 @@ def score(estimate: Any) -> str:
     return f"{value:.3f}" if pd.isna(lower) else f"{value:.3f} [{lower:.3f}, {upper:.3f}]"
 
 
+def between(estimate: Any) -> str:
+    """Say in words in which range a score is."""
+    value, lower, upper = (estimate[name] for name in ("value", "lower", "upper"))
+    if pd.isna(value):
+        return "undefined"
+    return f"{value:.2f}" if pd.isna(lower) else f"between {lower:.2f} and {upper:.2f}"
+
+
 def distinct(first: float, second: float, *, least: int = 2) -> tuple[str, str]:
     """Write two scores with as many decimals as it takes to see which is larger, at most four."""
     for decimals in range(least, 5):

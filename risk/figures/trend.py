@@ -38,11 +38,11 @@ def score_trend(
     `points` has at, kind (measured, estimated or promised), value, lower, upper and n, and perhaps
     version and alarm_line; `changes` has at and label.
     """
-    points = points.dropna(subset="value").sort_values("at")
-    runs = points[points["kind"] != PROMISED]
-    if len(runs) == 0 or runs["kind"].value_counts().max() < MIN_POINTS:
+    if not can_be_drawn(points):
         words = "not enough data: a trend needs the scores of two runs"
         return say_instead(words, theme=theme, width=width)
+    points = points.dropna(subset="value").sort_values("at")
+    runs = points[points["kind"] != PROMISED]
     room = replace(ROOM, width=width, height=ON_PAPER if width == PAGE else ROOM.height)
     figure, axes = canvas(room, theme=theme)
     _draw_runs(axes, _of_kind(points, ESTIMATED), theme.estimated, line="--")
@@ -55,6 +55,12 @@ def score_trend(
     figure.text(0.02, 0.02, _explanation(points), color=theme.faint)
     axes.set_ylabel(fitted(metric, room.inner[1]), color=theme.ink)
     return figure
+
+
+def can_be_drawn(points: pd.DataFrame) -> bool:
+    """Say whether a score of one kind is known of enough runs."""
+    runs = points.dropna(subset="value").query("kind != @PROMISED")
+    return len(runs) > 0 and int(runs["kind"].value_counts().max()) >= MIN_POINTS
 
 
 def _inches(axes: Axes) -> tuple[float, float]:
@@ -186,4 +192,5 @@ def _explanation(points: pd.DataFrame) -> str:
     has_line = _has_alarm_line(_of_kind(points, MEASURED))
     line = "\nDotted: an alarm needs a score beyond it." if has_line else ""
     tested = "" if _of_kind(points, PROMISED).empty else " Diamonds: before it went live."
-    return f"Rows per point: {'; '.join(parts)}.\nBands: confidence intervals.{tested}{line}"
+    bands = "Bands: the likely range."
+    return f"Rows per point: {'; '.join(parts)}.\n{bands}{tested}{line}"

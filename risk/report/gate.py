@@ -34,7 +34,7 @@ def section(known: Context) -> Section:
     weighed = events.judged(judged, known.snapshot)
     if comparison["champion"] is None:
         outcome = f"On {moment} release {judged['version']} went live. {weighed}"
-        return Section(TITLE, (Paragraph(outcome), Paragraph(NEVER, "aside")))
+        return Section(TITLE, (Paragraph(outcome), Paragraph(NEVER)))
     outcome = f"On {moment} {CHANGED[Action(judged['action'])]}. {weighed}"
     words = Paragraph(_in_words(comparison))
     return Section(TITLE, (Paragraph(outcome), words, *_weighed(known, judged)))
@@ -51,7 +51,7 @@ def comparison(known: Context) -> Picture | None:
     name = plain_words.metric(compared["metric"])
     return Picture(
         intervals.paired_comparison(_rows(compared), metric=name, n=compared["n"]),
-        f"The newest model against the one before it, on {plain_words.day(judged['decided_at'])}: "
+        f"The newest model against the one before it, on {plain_words.day(judged['decided_at'])}. "
         f"{name} of both on the same rows, and how much higher that of the new one is.",
         _in_words(compared),
     )
@@ -108,7 +108,7 @@ def _weighed(known: Context, judged: Row) -> tuple[Block, ...]:
         f"{_short(comparison['p_value'])}.",
     )
     why = Bullets(tuple(reasons.reasons_of(judged)))
-    recorded = (Bullets(rules), Paragraph("As recorded:", "aside"), why)
+    recorded = (Bullets(rules), Paragraph("As recorded:"), why)
     return (table, Section("How it was decided", recorded))
 
 

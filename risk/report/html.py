@@ -1,4 +1,7 @@
-"""A report as one self-contained HTML file: no scripts, no network, figures as SVG."""
+"""A report as one self-contained HTML file: no scripts, no network, figures as SVG.
+
+Explanations are folded, so that a reader meets fewer words than on paper.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).with_name("assets")
 NAMED = re.compile(r'(\bid="|\bhref="#|\burl\(#)')
+END_OF_PART = re.compile(r"[.;] ")
 OUTER = re.compile(r"^<svg\b")
 
 
@@ -30,13 +34,20 @@ def write(document: Document) -> bytes:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
     environment.globals |= {
-        writer.__name__: writer for writer in (as_text, numeric_columns, rows_as_text)
+        writer.__name__: writer for writer in (as_text, first_part, numeric_columns, rows_as_text)
     }
     environment.tests["section"] = lambda block: isinstance(block, Section)
     page = environment.get_template("report.html").render(
         document=document, drawn=_drawer(), kind=lambda block: type(block).__name__
     )
     return page.encode()
+
+
+def first_part(text: str, *, longer_than: int = 0) -> tuple[str, str]:
+    """Return the first sentence of a text of many words, which is shown, and the rest, folded."""
+    if len(text.split()) <= longer_than or not (found := END_OF_PART.search(text)):
+        return text, ""
+    return text[: found.start()] + ".", text[found.end() :]
 
 
 def _drawer() -> Callable[[Figure, str], Markup]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from risk.errors import RiskError, WatchedOnly
 from risk.explain import plain_words, score_change, score_history
-from risk.explain.plain_words import counted
+from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED, counted
 from risk.report import curves, risks
 from risk.report.context import ENOUGH_ROWS, Context, Labelled
 from risk.report.document import Block, Paragraph, Picture, Section, Table
@@ -23,6 +23,13 @@ MEANING = {
     "brier": "the mean squared error of the predicted risks; 0 is perfect",
     "log_loss": "the penalty for confident wrong predictions; 0 is perfect",
     "cost": "the mean cost of the predictions per row, in the unit of the settings",
+}
+PLAINLY = {
+    "f1": "1 if it flags every row at risk and no other",
+    "roc_auc": "1 if every row at risk ranks above every other, 0.5 if ranks are random",
+    "average_precision": "1 if every row at risk ranks above every other",
+    "brier": "0 if every predicted risk is right",
+    "log_loss": "0 if every predicted risk is right",
 }
 
 
@@ -53,30 +60,54 @@ def score_on(known: Context, found: Labelled) -> dict[str, Estimate]:
     )
 
 
-def over_time(known: Context) -> Picture:
-    """Draw the score over time."""
+def over_time(known: Context) -> Picture | Paragraph:
+    """Draw the score over time, once two runs know it."""
     from risk.figures import trend
 
     metric = known.config.checks.metric
     shown, name = score_history.trend(known.ledger, metric), plain_words.metric(metric)
+    if not trend.can_be_drawn(shown.points):
+        return Paragraph(f"A chart shows {name} here once two runs know it.")
     words = score_history.in_words(shown, metric)
     figure = trend.score_trend(shown.points, shown.changes, metric=name)
-    caption = f"{name} over time, and when each release went live. It is {MEANING[metric]}."
+    caption = f"{name} over time. It is {PLAINLY.get(metric, MEANING[metric])}."
     return Picture(figure, caption, words)
 
 
 def in_plain_words(known: Context) -> list[str]:
-    """Say of how many rows in 100 the live release is right, on the rows that show it best."""
+    """Say of how many rows in 100 the live release is right, and between what its score is."""
+    return [*_of_a_hundred(known), *_ranges(known)]
+
+
+def _ranges(known: Context) -> list[str]:
+    """Say in which range the score is today, and in which it was before the release went live."""
+    newest = known.snapshot.newest_scores
+    name = plain_words.metric(known.config.checks.metric)
+    said = []
+    if score := newest.get(MEASURED):
+        rows = f"measured on the newest {score['n']:,} labelled rows"
+        said.append(f"{name} is {plain_words.between(score)}, {rows}")
+    elif score := newest.get(ESTIMATED):
+        rows = f"estimated for {score['n']:,} rows without labels"
+        said.append(f"{name} is probably {plain_words.between(score)}, {rows}")
+    if score := newest.get(PROMISED):
+        rows = f"on {score['n']:,} {plain_words.rows_of(score['dataset'])}"
+        said.append(f"Before it went live, {name} was {plain_words.between(score)} {rows}")
+    return [f"{sentence}." for sentence in said]
+
+
+def _of_a_hundred(known: Context) -> list[str]:
     found = known.judged_on if known.monitored else None
     if found is None or len(found) < ENOUGH_ROWS:
         return []
     (_, false_alarms), (missed, caught) = curves.outcomes(found).tolist()
-    parts = []
-    if at_risk := missed + caught:
-        parts.append(f"Of 100 rows at risk it flags {100 * caught / at_risk:.0f}")
-    if flagged := caught + false_alarms:
-        parts.append(f"of 100 rows it flags, {100 * caught / flagged:.0f} are at risk")
-    return [f"{'; '.join(parts)} ({found.name})."] if len(parts) == 2 else []
+    at_risk, flagged = missed + caught, caught + false_alarms
+    if not at_risk or not flagged:
+        return []
+    return [
+        f"On {found.name}, it flags {100 * caught / at_risk:.0f} of 100 rows at risk, and "
+        f"{100 * caught / flagged:.0f} of 100 rows it flags are at risk."
+    ]
 
 
 def _history(known: Context) -> str:

@@ -46,7 +46,7 @@ def _distribution(known: Context) -> tuple[Section, ...]:
     seen, title = known.seen, "Distribution of the predicted risk"
     if seen is None or seen.monitored is None:
         why = seen.fault if seen else "no rows have arrived since the first model was trained"
-        return (Section(title, (Paragraph(f"Not available: {why}.", "aside"),)),)
+        return (Section(title, (Paragraph(f"Not available: {why}."),)),)
     bins = distributions.of_prediction(seen.monitored.reference, seen.recent)
     threshold = seen.monitored.champion.manifest.threshold
     flagged = bins[bins["left"] >= threshold - 1e-9][["reference", "current"]].sum()

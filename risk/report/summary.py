@@ -33,9 +33,10 @@ def section(known: Context) -> Section:
                     Paragraph(f"{said.headline}.", TONES[said.fitness]),
                     listed(
                         (
-                            *said.reasons,
-                            *_on_new_rows(known),
+                            *said.concerns,
                             *performance.in_plain_words(known),
+                            *_on_new_rows(known),
+                            *said.why,
                         )
                     ),
                     performance.over_time(known),
@@ -44,7 +45,7 @@ def section(known: Context) -> Section:
             Section("What should you do?", (listed(said.advice),)),
             Section(_since(known), (listed(happened(known)),)),
             *_account(known),
-            Paragraph(_brackets(known), "aside"),
+            Paragraph(_ranges(known), "aside"),
         ),
     )
 
@@ -71,7 +72,7 @@ def _looking_back(known: Context) -> tuple[Block, ...]:
         f"This report looks back: it shows what was known at the end of run {known.run['id']}, on "
         f"{moment}. The settings and the test data are today's."
     )
-    return (Paragraph(text, "aside"),)
+    return (Paragraph(text),)
 
 
 def _on_new_rows(known: Context) -> list[str]:
@@ -80,22 +81,22 @@ def _on_new_rows(known: Context) -> list[str]:
     if not isinstance(found, Labelled) or MEASURED in known.snapshot.newest_scores:
         return []
     metric = known.config.checks.metric
-    score = plain_words.score(asdict(performance.score_on(known, found)[metric]))
+    score = plain_words.between(asdict(performance.score_on(known, found)[metric]))
     rows = f"{counted(len(found), 'labelled row')} it was not trained on"
     more = ", which say more about today than the test data" if known.judged_on is found else ""
     return [f"{plain_words.metric(metric)} is {score} on {rows}{more}."]
 
 
-def _brackets(known: Context) -> str:
+def _ranges(known: Context) -> str:
     confidence = known.config.scoring.confidence
-    return f"Brackets give the range that contains the true value with {confidence:.0%} confidence."
+    return f"Ranges and brackets contain the true value with {confidence:.0%} confidence."
 
 
 def _account(known: Context) -> tuple[Block, ...]:
     """Say in one line how the alarms turned out, once a model has been live for a day."""
     if known.account.days < 1:
         return ()
-    return (Paragraph(account.in_words(known.account)[0]),)
+    return (Paragraph(account.in_plain_words(known.account)),)
 
 
 def _since(known: Context) -> str:

@@ -23,7 +23,7 @@ INCIDENT = {
 }
 SECTIONS = ["score", "drift", "drill", "cases", "incidents", "account", "gate", "data", "runs"]
 FORM = "application/x-www-form-urlencoded"
-VOID = {"meta", "link", "img", "source", "input", "br"}
+VOID = {"wbr", "meta", "link", "img", "source", "input", "br"}
 
 
 class Page(html.parser.HTMLParser):

@@ -28,3 +28,8 @@ def test_numbers_are_as_long_as_they_need_to_be():
         == template_filters.decimals(None, 2)
         == "–"
     )
+
+
+def test_long_names_break_after_their_underscores():
+    """What else is in them is escaped."""
+    assert template_filters.breakable("a_long_<b>") == "a_<wbr>long_<wbr>&lt;b&gt;"

@@ -56,7 +56,7 @@ def test_a_trend_says_what_is_what_beside_the_lines(texts):
         "two",
         "F1",
         "labelled 100 to 109",
-        "confidence intervals",
+        "the likely range",
     ):
         assert words in told
 

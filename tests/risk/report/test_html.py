@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -138,3 +139,22 @@ def test_values_are_written_as_on_paper(page):
     """Thousands apart, numbers to the right, nothing left empty."""
     assert {"1,234", "–", "株式会社"} <= {*page.words}
     assert page.of("td")[1] == {"class": "number"}
+
+
+def test_explanations_are_folded():
+    """The first sentence is shown; the same content in fewer words."""
+    long = "It was measured" + " again" * 30
+    picture = Picture(drawing(), "F1 over time. It is 1 if all is right.", "A line")
+    blocks = (picture, Paragraph("Ranges.", "aside"), Bullets((f"{long}; so it is.", "Short; so.")))
+
+    page = html.write(
+        replace(report(), sections=(Section("Answers", blocks),), details=())
+    ).decode()
+
+    folded = re.findall(r'<details class="note"><summary>(.*?)</summary>(.*?)</details>', page)
+    assert folded == [
+        ("F1 over time.", "It is 1 if all is right."),
+        ("Note", "Ranges."),
+        (f"{long}.", "so it is."),
+    ]
+    assert "<li>Short; so.</li>" in page

@@ -137,7 +137,12 @@ def test_the_rates_are_said_for_who_knows_no_statistics(read):
 
     caught = metrics.recall_score(found.y_true, found.y_pred)
     right = metrics.precision_score(found.y_true, found.y_pred)
-    assert performance.in_plain_words(known) == [
-        f"Of 100 rows at risk it flags {100 * caught:.0f}; of 100 rows it flags, "
-        f"{100 * right:.0f} are at risk ({found.name})."
-    ]
+    score = known.snapshot.newest_scores["promised"]
+    assert performance.in_plain_words(known)[0] == (
+        f"On {found.name}, it flags {100 * caught:.0f} of 100 rows at risk, and "
+        f"{100 * right:.0f} of 100 rows it flags are at risk."
+    )
+    assert performance.in_plain_words(known)[-1] == (
+        f"Before it went live, F1 was between {score['lower']:.2f} and {score['upper']:.2f} on "
+        f"{score['n']:,} rows of test data."
+    )

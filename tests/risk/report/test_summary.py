@@ -1,11 +1,17 @@
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from risk.explain import health
 from risk.report import context, summary
-from risk.report.document import Paragraph
+from risk.report.document import Paragraph, Picture, Section
 from tests.risk.report.conftest import MONDAY
+
+
+def blocks_of(section, kind):
+    inner = [block for part in section.blocks if isinstance(part, Section) for block in part.blocks]
+    return [block for block in inner if isinstance(block, kind)]
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def test_the_verdict_and_its_reasons_are_those_of_the_dashboard(known, words):
 
     verdict = section.blocks[0].blocks[0]
     assert verdict == Paragraph(f"{told.headline}.", summary.TONES[told.fitness])
-    for sentence in (*told.reasons, *told.advice):
+    for sentence in (*told.concerns, *told.why, *told.advice):
         assert sentence in words(section)
 
 
@@ -95,7 +101,18 @@ def test_who_looks_back_is_told_so(known, words):
 
 def test_one_line_says_how_the_alarms_turned_out(known, words):
     """From the second day on; the details are in the appendix."""
-    said = "the budget allowed"
+    said = "The budget allowed"
 
     assert words(summary.section(known())).count(said) == 1
     assert said not in words(summary.section(known(1)))
+
+
+@pytest.mark.parametrize("run_id", [1, 3, None])
+def test_the_first_page_can_be_read_aloud(known, words, run_id):
+    """No brackets, no parentheses, no words of statistics, in all that is not an aside."""
+    told = summary.section(known(run_id))
+    text = words(told).replace(told.blocks[-1].text, "")
+    for picture in blocks_of(told, Picture):
+        text = text.replace(picture.alternative, "")
+
+    assert not re.search(r"[\[\]()]|harmonic|confidence|interval|AUC|deviation", text), text
