@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import label_free  # noqa: E402
+from benchmarks import label_free, rivals  # noqa: E402
 from risk import store  # noqa: E402
 from risk.config import Alarms, Columns, CostMatrix, Metric  # noqa: E402
 from risk.engine import LOCAL, Dask, Engine, Processes  # noqa: E402
@@ -617,7 +617,12 @@ def moments(batches: int, *, after: int = 0) -> Floats:
 
 
 def installation(
-    sample: pd.DataFrame, described: Columns, past: dict[str, Floats], when: Floats
+    sample: pd.DataFrame,
+    described: Columns,
+    past: dict[str, Floats],
+    when: Floats,
+    *,
+    a_day: int = A_DAY,
 ) -> dict[str, MonitoredSubject]:
     """Build a reference from batches of counts, its cells being those of a sample of rows."""
     hashes = np.arange(len(sample))
@@ -632,7 +637,7 @@ def installation(
         n = sum(next(iter(own.values())))
         sums = tuple((n * time).tolist())
         batches.append(Profile(n, own, {ALL: sums, LABELLED_ONLY: sums}))
-    history = History(batches, len(when) / A_DAY, EVENT_TIME)
+    history = History(batches, len(when) / a_day, EVENT_TIME)
     return Detector(settle(reference, history, RULES), RULES).monitored
 
 
@@ -701,10 +706,28 @@ def seasonal_error(runs: int) -> pd.DataFrame:
 
 def runs_of_errors(noise: Noise, n: int, rng: np.random.Generator) -> Runs:
     """Simulate ten runs of labelled rows against one reference."""
+    sample, described, placed = labelled_rows(rng)
+
+    def drawn(when: Floats, shift: Floats) -> Table:
+        error = np.clip(0.2 + noise.draw(rng, when) + shift, 0.01, 0.9)[:, None] / 2
+        return [placed(rng.multinomial(n, np.hstack([0.5 - error, error, error, 0.5 - error])))]
+
+    past_when = moments(WEEKS * 7 * A_DAY)
+    past = {LABELLED: drawn(past_when, np.zeros(1))[0]}
+    return _ten_runs([installation(sample, described, past, past_when)[LABELLED]], drawn, 0.08)
+
+
+def labelled_rows(
+    rng: np.random.Generator,
+) -> tuple[pd.DataFrame, Columns, Callable[[NDArray[np.int64]], Floats]]:
+    """Return rows with a risk of .2 or .8, their columns, and what puts counts into their cells.
+
+    Counts are of predicted 0 and label 0, (0, 1), (1, 0) and (1, 1) in each batch.
+    """
     described = Columns(
         identifier="id", target="y", positive_label=1, negative_label=0, numeric=("x",)
     )
-    past_when, size = moments(WEEKS * 7 * A_DAY), 2000
+    size = 2000
     chance = rng.choice([0.2, 0.8], size)
     sample = pd.DataFrame({"x": rng.normal(size=size), PREDICTION: chance})
     sample["y"] = (rng.random(size) < chance) * 1.0
@@ -712,15 +735,12 @@ def runs_of_errors(noise: Noise, n: int, rng: np.random.Generator) -> Runs:
     edges = tuple(sorted({*(cells.edges or ()), float(np.nextafter(0.5, 0))}))
     low, high = (2 * Column(PREDICTION, edges).codes(pd.Series([0.2, 0.8]))).tolist()
 
-    def drawn(when: Floats, shift: Floats) -> Table:
-        error = np.clip(0.2 + noise.draw(rng, when) + shift, 0.01, 0.9)[:, None] / 2
-        table = np.zeros((len(when), 2 * (len(edges) + 2)))
-        chances = np.hstack([0.5 - error, error, error, 0.5 - error])
-        table[:, [low, low + 1, high, high + 1]] = rng.multinomial(n, chances)
-        return [table]
+    def placed(counts: NDArray[np.int64]) -> Floats:
+        table = np.zeros((len(counts), 2 * (len(edges) + 2)))
+        table[:, [low, low + 1, high, high + 1]] = counts
+        return table
 
-    past = {LABELLED: drawn(past_when, np.zeros(1))[0]}
-    return _ten_runs([installation(sample, described, past, past_when)[LABELLED]], drawn, 0.08)
+    return sample, described, placed
 
 
 def _ten_runs(
@@ -752,6 +772,121 @@ def _over_seasons(
             cell = f"{sum(alarmed)} of {len(alarmed)}; {in_words(delays)}"
             rows.setdefault(kind, {})[f"n = {n}"] = cell
     return pd.DataFrame(rows).T
+
+
+# Rivals ---------------------------------------------------------------------------------------
+
+TERMS = rivals.Terms(batch=200, a_day=4, days=DAYS_PER_ALARM, tolerance=0.01)
+REFERENCES = {"300 rows": 300, "two weeks, 11,200 rows": 11_200}
+QUIET_DAYS = 10  # before a change
+CHANGES: dict[str, tuple[int, Callable[[Floats], Floats]]] = {
+    # days of it, and the rise of the error by the days since its beginning
+    "sudden": (30, lambda days: np.full(len(days), 0.08)),
+    "gradual": (84, lambda days: 0.01 * days / 7),
+}
+IN_RIVALS = {
+    "independent rows": Noise(_none),
+    "daily cycle of .03": _daily(0.03),
+    "AR(1) .5 of .02": Noise(_none, 0.5, 0.02),
+}
+
+
+def rival_detectors(runs: int) -> pd.DataFrame:
+    """Runs of 30 days with a false alarm; median batches to detect +8 points / +1 point a week.
+
+    The error is .20, 200 rows come every six hours, 28 batches a week; each run has a new
+    reference. Changes begin on day 11 and last 30 / 84 days; runs with an earlier alarm do not
+    count for delays, and where these are more than half there is a dash. Each detector has a budget
+    of one false alarm a year, as the package takes it, and a tolerance of .01 if it has any.
+    driftfdr: a chance per window; a step is a batch and a window a day, of 300 rows a step is a row
+    and a window 100. validanytime-detectors: an average run length; a step is a batch. Its CUSUM
+    has no budget, and the limit it comes with; it learns from the reference, but at least from 30
+    batches, which are the first of the stream where the reference has 300 rows.
+    """
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    tries = max(runs // 5, 2)
+    for reference, size in REFERENCES.items():
+        for kind, noise in IN_RIVALS.items():
+            rng = np.random.default_rng(size)
+            found: dict[str, list[tuple[int, int, int]]] = {}
+            for _ in tqdm(range(tries), desc=f"rivals, {reference}, {kind}", disable=None):
+                for name, alarms in _of_one_reference(noise, size, rng).items():
+                    found.setdefault(name, []).append(alarms)
+            for name, alarms in found.items():
+                rows.setdefault((reference, name), {})[kind] = _cell(alarms)
+        for name, (package, _) in rivals.RIVALS.items():
+            if not rivals.is_installed(package):
+                absent = f"{name}: not installed"
+                rows[reference, absent] = dict.fromkeys(IN_RIVALS, "")
+    return pd.DataFrame(rows).T
+
+
+def _of_one_reference(
+    noise: Noise, size: int, rng: np.random.Generator
+) -> dict[str, tuple[int, int, int]]:
+    """Return each detector's first alarm in a quiet month, and in each of two changes."""
+    before = -(-size // TERMS.batch)
+    past = _drawn_errors(noise, rng, 0, np.zeros(before))[:size]
+    streams = [_drawn_errors(noise, rng, before, np.zeros(30 * TERMS.a_day))]
+    for days, rise in CHANGES.values():
+        since = np.arange(-QUIET_DAYS * TERMS.a_day, days * TERMS.a_day) / TERMS.a_day
+        streams.append(_drawn_errors(noise, rng, before, np.where(since >= 0, rise(since), 0.0)))
+    watches = {OURS: _our_watch(past, before, rng)} | {
+        name: prepare(past, TERMS)
+        for name, (package, prepare) in rivals.RIVALS.items()
+        if rivals.is_installed(package)
+    }
+    found = {name: [watch(stream) for stream in streams] for name, watch in watches.items()}
+    return {name: (quiet, sudden, gradual) for name, (quiet, sudden, gradual) in found.items()}
+
+
+def _every_six_hours(batches: int, after: int) -> Floats:
+    return seasons.calendar(MONDAY + 360 * np.arange(after, after + batches).astype("m8[m]"))
+
+
+def _drawn_errors(
+    noise: Noise, rng: np.random.Generator, after: int, shift: Floats
+) -> rivals.Errors:
+    """Draw which rows are wrong, in batches that follow some others."""
+    when = _every_six_hours(len(shift), after)
+    error = np.clip(0.2 + noise.draw(rng, when) + shift, 0.01, 0.9)
+    return (rng.random((len(shift), TERMS.batch)) < error[:, None]).ravel().astype(float)
+
+
+def _our_watch(past: rivals.Errors, before: int, rng: np.random.Generator) -> rivals.Watch:
+    """Monitor the errors as a release does; a short reference is one of two batches."""
+    sample, described, placed = labelled_rows(rng)
+
+    def table(rows: rivals.Errors, batches: int) -> Floats:
+        wrong = rows.reshape(batches, -1).sum(axis=1).astype(int)
+        right = len(rows) // batches - wrong
+        false_negative, true_negative = rng.binomial(wrong, 0.5), rng.binomial(right, 0.5)
+        cells = [true_negative, false_negative, wrong - false_negative, right - true_negative]
+        return placed(np.column_stack(cells))
+
+    own = {LABELLED: table(past, before)}
+    when = _every_six_hours(before, 0)
+    monitored = installation(sample, described, own, when, a_day=TERMS.a_day)[LABELLED]
+    # `first_alarm` feeds what is due in ten minutes
+    fed = replace(monitored, log_share=monitored.log_share + np.log(A_DAY / TERMS.a_day))
+
+    def watch(rows: rivals.Errors) -> int:
+        batches = len(rows) // TERMS.batch
+        return first_alarm([fed], [table(rows, batches)], _every_six_hours(batches, before))
+
+    return watch
+
+
+def _cell(alarms: Sequence[tuple[int, int, int]]) -> str:
+    """Count false alarms, and give the median delays of both changes."""
+    change = QUIET_DAYS * TERMS.a_day
+    delays = []
+    for found in list(zip(*alarms, strict=True))[1:]:
+        later = [each for each in found if each == 0 or each > change]
+        counted = [each - change if each else np.inf for each in later]
+        delays.append(in_words(counted) if 2 * len(counted) >= len(found) else "-")
+    false = sum(quiet > 0 for quiet, *_ in alarms)
+    return f"{false} of {len(alarms)}; {' / '.join(delays)}"
 
 
 # Early warnings -------------------------------------------------------------------------------
@@ -906,6 +1041,7 @@ TABLES: dict[str, tuple[str, Callable[[int], pd.DataFrame]]] = {
     "Batch effects": ("", batch_effects),
     "Seasons of columns": ("10 normal columns, a batch every ten minutes.", seasonal_columns),
     "Seasons of the error": ("", seasonal_error),
+    "Rival detectors": ("", rival_detectors),
     "Early warnings": ("200 rows every ten minutes.", early_warnings),
     "Gate": ("", gate),
     "Without labels": (

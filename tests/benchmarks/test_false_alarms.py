@@ -1,12 +1,15 @@
 """The promise of `make evidence`, small: the same simulations with fewer runs."""
 
+import sys
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import false_alarms
+from benchmarks import false_alarms, rivals
 from risk.stats.evidence import feed, growth, intraclass_correlation, log_total, start
 from tests.torture import in_full
 
@@ -166,3 +169,67 @@ def test_a_small_shift_is_warned_of_before_the_alarm():
 
     assert all(warning <= alarm for warning, alarm in leads)
     assert np.median([alarm - warning for warning, alarm in leads]) >= 1
+
+
+class OneModel:
+    """What `driftfdr.StreamingMonitor` does, as far as it is used: a step is one value of a model.
+
+    It alarms at the first step above every one of the reference.
+    """
+
+    def __init__(self, *, n_ref, **rest):
+        self.left, self.highest = n_ref, 0.0
+
+    def update(self, values):
+        ((model, value),) = values.items()
+        if not self.left:
+            return [model] if value > self.highest else []
+        self.left, self.highest = self.left - 1, max(self.highest, value)
+        return []
+
+
+def test_rivals_that_are_installed_have_their_rows(monkeypatch):
+    """A stand-in with the same calls: no test depends on another project's packages."""
+    made = SimpleNamespace(StreamingMonitor=OneModel, __spec__=ModuleSpec("driftfdr", None))
+    made.MeanShift, made.ECUSUM = (lambda *_: None), (lambda *_: None)
+    made.CalibrationConfig = lambda **_: None
+    monkeypatch.setitem(sys.modules, "driftfdr", made)
+    monkeypatch.setitem(sys.modules, "validanytime_detectors", None)
+    monkeypatch.setattr(false_alarms, "REFERENCES", {"many": 2000})
+    monkeypatch.setattr(false_alarms, "IN_RIVALS", {"none": false_alarms.IN_ERROR["none"]})
+
+    table = false_alarms.rival_detectors(2)
+
+    told = table["none"]
+    assert told["many", false_alarms.OURS].startswith("0 of 2; ")
+    assert told["many", "driftfdr, MeanShift(3)"].startswith("2 of 2; ")
+    assert told["many", "validanytime-detectors, pages: not installed"] == ""
+
+
+def test_a_rival_counts_batches_whatever_its_steps_are(monkeypatch):
+    """By hand: no row of a short reference is wrong, the first one that is lies in batch 3."""
+    terms = rivals.Terms(batch=200, a_day=4, days=365, tolerance=0.01)
+    made = SimpleNamespace(
+        StreamingMonitor=OneModel, MeanShift=int, CalibrationConfig=lambda **_: None
+    )
+    monkeypatch.setitem(sys.modules, "driftfdr", made)
+    later = np.zeros(1000)
+    later[500] = 1
+
+    found = [rivals.mean_shift(np.zeros(size), terms)(later) for size in (300, 2000)]
+
+    assert found == [3, 3]
+    assert rivals.mean_shift(np.zeros(300), terms)(np.zeros(1000)) == 0
+
+
+def test_rivals_that_are_absent_are_skipped_by_name(monkeypatch):
+    """And our own rows are made without them."""
+    for package in ("driftfdr", "validanytime_detectors"):
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(false_alarms, "REFERENCES", {"few": 300})
+    monkeypatch.setattr(false_alarms, "IN_RIVALS", {"none": false_alarms.IN_ERROR["none"]})
+
+    table = false_alarms.rival_detectors(2)
+
+    named = [name for _, name in table.index]
+    assert named == [false_alarms.OURS, *(f"{name}: not installed" for name in rivals.RIVALS)]
