@@ -40,18 +40,16 @@ def _unlike(
     column: Column, values: pd.Series[Any], never_missing: bool
 ) -> Iterable[tuple[int, str]]:
     codes, missing = column.codes(values), column.size - 1
-    foreign = np.isin(codes, [missing] if never_missing else [])
-    foreign |= np.isin(codes, _outside(column))
+    foreign = codes == column.size - 2  # of an unseen level, or above the range
+    if column.edges is not None:
+        foreign |= codes == 0  # below it
+    if never_missing:
+        foreign |= codes == missing
     for position in np.flatnonzero(foreign).tolist():
         if codes[position] == missing:
             yield position, f"{column.name} is missing; the reference never misses it"
         else:
             yield position, _sentence(column, values.iat[position])
-
-
-def _outside(column: Column) -> list[int]:
-    """Return the cells of values the reference does not have: unseen levels, or out of range."""
-    return [column.size - 2] if column.edges is None else [0, column.size - 2]
 
 
 def _sentence(column: Column, value: object) -> str:

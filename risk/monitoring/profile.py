@@ -45,14 +45,14 @@ class Column:
 
     def codes(self, values: pd.Series[Any]) -> Codes:
         """Return the cell of each value."""
-        missing = values.isna().to_numpy()
         if self.edges is None:
+            missing = values.isna().to_numpy()
             known = pd.Index([*self.levels, *self.rare]).get_indexer(pd.Index(values))
             cells = np.minimum(known, len(self.levels))
             cells[known < 0] = len(self.levels) + 1
         else:
             numbers = values.to_numpy(dtype="float64", na_value=np.nan)
-            cells = np.searchsorted(self.edges, numbers, side="left")
+            missing, cells = np.isnan(numbers), np.searchsorted(self.edges, numbers, side="left")
         return np.where(missing, self.size - 1, cells).astype("int64")
 
     def labels(self) -> list[str]:
