@@ -127,9 +127,13 @@ def _releases(config: Config, ledger: Ledger) -> Iterator[Fault]:
     if live is None:
         return
     try:
-        if releases.live_version(config.deployment_folder) != live:
-            releases.live_folder(config.deployment_folder)
+        root, wrong = config.deployment_folder, ""
+        releases.live_folder(root)
+        if releases.live_version(root) != live:
             wrong = f"release {live} should be live, but another one is"
+        elif not releases.is_linked(root):
+            wrong = f"files in {config.name_of(root)} are no links to those of release {live}"
+        if wrong:
             yield Fault(wrong, ModelError.exit_code, "run: python full_process.py")
         releases.load_champion(config)
     except ModelError as error:
@@ -196,7 +200,8 @@ def _repair(config: Config, path: Path) -> str:
     if path.parent != config.model_folder or path.name not in backup.model_files(config):
         return ""
     if path.name == config.score_filename:
-        return "run: python scoring.py"
+        has_challenger = (config.model_folder / model.MANIFEST).exists()
+        return "run: python scoring.py" if has_challenger else ""
     is_chart = path.name == config.plot_filename
     return "run: python reporting.py" + (f" --format {kind}" if not is_chart else "")
 

@@ -67,9 +67,12 @@ def repair(config: Config, ledger: Ledger) -> Failure | None:
 
 
 def relink(config: Config, ledger: Ledger) -> list[int]:
-    """Make the release live that was decided on; return its number if another one was."""
-    version = ledger.decisions.live_version()
-    if version is None or releases.live_version(config.deployment_folder) == version:
+    """Make the release live that was decided on; return its number if another one, or a file, was.
+
+    Files in place of the links in the deployment folder may be of another release.
+    """
+    version, root = ledger.decisions.live_version(), config.deployment_folder
+    if version is None or (releases.live_version(root) == version and releases.is_linked(root)):
         return []
     log.warning("release %d should be live; restored", version)
     releases.switch(config.deployment_folder, version)

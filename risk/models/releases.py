@@ -53,6 +53,15 @@ def switch(root: Path, version: int) -> None:
         sync_folder(root)
 
 
+def is_linked(root: Path) -> bool:
+    """Return whether the files in `root` are links to those of the live release."""
+    try:
+        names = [path.name for path in live_folder(root).iterdir()]
+        return all(os.readlink(root / name) == f"{POINTER}/{name}" for name in names)
+    except OSError:
+        return False
+
+
 def live_folder(root: Path) -> Path:
     """Return the folder of the live release; files read from it belong to one release."""
     pointer = root / POINTER

@@ -83,6 +83,13 @@ def damage_a_page(world):
     path.write_bytes(content)
 
 
+def copy_an_older_file(world):
+    """Put the model of release 1 where programs of others read that of the live one."""
+    path = world.config.deployment_folder / "trained_model.pkl"
+    path.unlink()
+    path.write_bytes((release(world, 1) / path.name).read_bytes())
+
+
 def exchange_ledger(world):
     """Leave an empty one, as a run with a wrong database_url does."""
     for path in (world.folder / "db").glob("monitoring.sqlite*"):
@@ -100,6 +107,7 @@ HARMS = {
         76,
         "release 2 should be live",
     ),
+    "copy in place of a link": (copy_an_older_file, 76, "are no links to those of release 2"),
     "part": (lambda w: flip_a_bit(part(w)), 74, ".parquet is damaged"),
     "missing part": (lambda w: part(w).unlink(), 74, ".parquet: No such file"),
     "derived file": (
@@ -179,7 +187,7 @@ HARMS = {
     ),
     "estimator": (lambda w: w.set(training__parameters={"depth": 1}), 78, "has no ['depth']"),
     "input folder": (lambda w: w.set(input_folder_path="nowhere"), 78, "nowhere does not exist"),
-    "other ledger": (exchange_ledger, 69, "ends at ingestion 4, the ledger at 0: is database_url"),
+    "other ledger": (exchange_ledger, 69, "ends at ingestion 6, the ledger at 0: is database_url"),
     "ledger": (lambda w: (w.folder / "db" / "monitoring.sqlite").write_text("x"), 69, "ledger"),
 }
 
@@ -197,7 +205,8 @@ def test_each_fault_is_named_with_its_repair_and_exit_code(world, tried, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["derived file", "missing derived file", "live model", "live link"]
+    "name",
+    ["derived file", "missing derived file", "live model", "live link", "copy in place of a link"],
 )
 def test_the_repair_that_is_advised_works(world, name):
     HARMS[name][0](world)
