@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from risk.config import Columns
 
@@ -19,6 +22,7 @@ WITH_UNIT = rf"(?P<before>{UNIT}?){SPACES}*(?P<number>[+-]?[\d.,]+){SPACES}*(?P<
 CELLS_AT_ONCE = 100_000  # as objects they take 60 bytes each
 MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
 MAX_EXACT = 2.0**53  # from here on, different whole numbers become equal
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def with_points(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
@@ -55,33 +59,85 @@ def _without_unit(cells: pd.Series[Any]) -> pd.Series[Any]:
     return cells.mask(parts["before"] + parts["behind"] == usual, parts["number"])
 
 
-def plain(records: pd.DataFrame, columns: Columns) -> dict[str, pd.Series[Any]]:
+def plain(records: pd.DataFrame, columns: Columns, decimal: str) -> dict[str, pd.Series[Any]]:
     """Return the columns of numbers in which no cell can break a rule, many converted at once.
 
     What this cannot say of a column for sure, it leaves to the rules one by one.
     """
     plain: dict[str, pd.Series[Any]] = {}
     at_once = max(CELLS_AT_ONCE // max(len(records), 1), 1)
+    markers = pa.array(["", *columns.missing_markers], pa.large_string())
     for start in range(0, len(columns.numeric), at_once):
         names = columns.numeric[start : start + at_once]
-        cells = pd.concat([records[name] for name in names], ignore_index=True)
-        missing = cells.isin(["", *columns.missing_markers])
-        known = cells.mask(missing) if missing.any() else cells
-        converted = pd.to_numeric(known, errors="coerce").to_numpy("float64")
-        # -0 among whole numbers is 0, but not among others: whether it is depends on the column
-        is_plain = missing.to_numpy() | (
-            (np.abs(converted) < MAX_EXACT) & ~((converted == 0) & np.signbit(converted))
-        )
+        cells = pa.chunked_array([chunk for name in names for chunk in texts(records[name]).chunks])
+        if decimal == "," and may_have(cells, "."):
+            continue
         shape = (len(names), len(records))
-        of_columns = zip(names, converted.reshape(shape), is_plain.reshape(shape), strict=True)
-        for name, numbers, sure in of_columns:
+        missing = pc.is_in(cells, value_set=markers).to_numpy().reshape(shape)
+        known = pc.if_else(missing.ravel(), None, cells) if missing.any() else cells
+        converted = _as_floats(pc.replace_substring(known, ",", ".") if decimal == "," else known)
+        for name, numbers, is_missing in zip(names, converted.reshape(shape), missing, strict=True):
             low, high = columns.allowed_ranges.get(name, (None, None))
             beyond = (numbers < (-np.inf if low is None else low)) | (
                 numbers > (np.inf if high is None else high)
             )
-            if sure.all() and not beyond.any():
+            is_sure = (np.abs(numbers) < MAX_EXACT) | is_missing
+            if is_sure.all() and not beyond.any() and _is_signed_alike(numbers):
                 plain[name] = pd.Series(numbers, index=records.index)
     return plain
+
+
+def equal(cells: pd.Series[Any], number: float, decimal: str) -> pd.Series[bool]:
+    """Return which cells mean a number."""
+    written = texts(cells)
+    if decimal == "." and abs(number) < MAX_EXACT and not may_have(written, "+"):
+        with suppress(pa.ArrowInvalid):
+            numbers = pc.cast(pc.if_else(pc.equal(written, ""), None, written), pa.float64())
+            return pd.Series(numbers.to_numpy() == number, index=cells.index)
+    return pd.to_numeric(with_points(cells, decimal), errors="coerce") == number
+
+
+def texts(cells: pd.Series[Any]) -> pa.ChunkedArray:
+    """Return texts as Arrow has them, uncopied if they are of the type `str`."""
+    array = pa.array(cells, pa.large_string())
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+
+
+def may_have(cells: pa.ChunkedArray, *characters: str, below: str = "\x00") -> bool:
+    """Return whether texts have one of some ASCII characters; said without looking at each cell.
+
+    The bytes of cells left out of a column are looked at, too.
+    """
+    for chunk in cells.chunks:
+        content = np.frombuffer(chunk.buffers()[2] or b"", dtype="uint8")
+        if len(content) and content.min() < ord(below):
+            return True
+        if any((content == ord(character)).any() for character in characters):
+            return True
+    return False
+
+
+def _as_floats(cells: pa.ChunkedArray) -> Floats:
+    """Return numbers, NaN where a cell is none.
+
+    Arrow knows fewer spellings than pandas, but is faster, and reads the numbers it knows with the
+    same library, those with a plus sign excepted.
+    """
+    if not may_have(cells, "+"):
+        with suppress(pa.ArrowInvalid):
+            numbers: Floats = pc.cast(cells, pa.float64()).to_numpy()
+            return numbers
+    slower: Floats = pd.to_numeric(cells.to_pandas(), errors="coerce").to_numpy("float64")
+    return slower
+
+
+def _is_signed_alike(numbers: Floats) -> bool:
+    """Return whether the zeros of a column have the sign they have if it is converted alone.
+
+    There -0 is 0 in a column of whole numbers without a missing one, in which no cell has a point.
+    """
+    is_negative_zero = (numbers == 0) & np.signbit(numbers)
+    return not is_negative_zero.any() or bool((numbers % 1 != 0).any())  # also NaN
 
 
 def parse(

@@ -15,9 +15,10 @@ from risk import numerals
 from risk.config import Columns
 from risk.errors import DataError
 from risk.labels import Label
-from risk.numerals import MAX_NUMBER, with_points
+from risk.numerals import MAX_NUMBER
 
 ROW_HASH = "row_hash"
+Hashes = np.ndarray[Any, np.dtype[np.int64]]
 SHOWN_CHARACTERS = 40
 MAX_COMPARED = 1000  # names of columns
 MAX_FOOTERS = 3
@@ -31,6 +32,7 @@ TOTAL = (
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+DELETE = "\x7f"
 CANONICAL_TIME = r"\d{4}-\d\d-\d\d(?: (?!00:00:00)\d\d:\d\d:\d\d)?"
 BELOW_MICROSECONDS = r"(\.\d{6})(\d+)"
 
@@ -109,13 +111,11 @@ def check(
     numbers to report. The index of the returned rows is their position in `records`.
     """
     records = records.apply(lambda cells: cells.str.strip())
-    typed: dict[str, pd.Series[Any]] = numerals.plain(records, columns) if decimal == "." else {}
+    typed: dict[str, pd.Series[Any]] = numerals.plain(records, columns, decimal)
     faults: list[tuple[str, str, pd.Series[bool]]] = []
-    stacked = pd.concat([records[name] for name in columns.required], ignore_index=True)
-    has_control = stacked.str.contains(CONTROL_CHARACTERS).any()
     for name in columns.required:
         cells = records[name]
-        if has_control:
+        if numerals.may_have(numerals.texts(cells), DELETE, below=" "):
             faults.append((name, "control character", cells.str.contains(CONTROL_CHARACTERS)))
         if name in typed:
             continue
@@ -139,7 +139,8 @@ def check(
 
     problems = _collect(faults, records, np.asarray(lines))
     invalid = np.logical_or.reduce([mask.to_numpy() for _, _, mask in faults])
-    return Checked(pd.DataFrame({name: typed[name] for name in columns.all})[~invalid], problems)
+    rows = pd.DataFrame({name: typed[name] for name in columns.all})
+    return Checked(rows[~invalid] if invalid.any() else rows, problems)
 
 
 def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
@@ -178,21 +179,48 @@ def is_positive(cells: pd.Series[Any], columns: Columns, decimal: str = ".") -> 
     return _equals(cells, columns.positive_label, decimal)
 
 
-def fingerprints(
-    rows: pd.DataFrame, event_time: str | None = None
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+def fingerprints(rows: pd.DataFrame, event_time: str | None = None) -> Hashes:
     """Return one 64-bit hash per typed row, equal for equal rows only.
 
     Texts in the column `event_time` are equal if they mean the same moment. Among n different
     rows, the probability of any collision is about n * n / 2**65.
     """
-    plain = rows.copy()
+    return _combined(_hashes_of_columns(rows, event_time))
+
+
+def fingerprints_by_label(
+    rows: pd.DataFrame, event_time: str | None = None
+) -> dict[int | None, Hashes]:
+    """Return the hashes rows would have with each label, their last column, and with none."""
+    hashes = _hashes_of_columns(rows.iloc[:, :-1], event_time)
+    of_labels = pd.util.hash_pandas_object(pd.Series([0, 1, None], dtype="Int8"), index=False)
+    return {
+        label: _combined([*hashes, np.full(len(rows), of_label, dtype="uint64")])
+        for label, of_label in zip((0, 1, None), of_labels, strict=True)
+    }
+
+
+def _hashes_of_columns(
+    rows: pd.DataFrame, event_time: str | None
+) -> list[np.ndarray[Any, np.dtype[Any]]]:
+    plain = rows.copy(deep=False)
     if event_time:
         plain[event_time] = canonical_times(rows[event_time])
     for name in rows.select_dtypes("float64"):
         plain[name] = rows[name] + 0.0  # -0.0 equals 0.0, but hashes differently
-    hashes = pd.util.hash_pandas_object(plain, index=False)
-    return hashes.to_numpy(dtype="uint64").view("int64")
+    return [
+        pd.util.hash_pandas_object(cells, index=False).to_numpy(dtype="uint64")
+        for _, cells in plain.items()
+    ]
+
+
+def _combined(hashes: Sequence[np.ndarray[Any, np.dtype[Any]]]) -> Hashes:
+    """Combine the hashes of the cells of each row, as pandas does with those of a data frame."""
+    combined, factor = np.full(len(hashes[0]), 0x345678, dtype="uint64"), 1_000_003
+    for n_left, of_column in zip(range(len(hashes), 0, -1), hashes, strict=True):
+        combined = (combined ^ of_column) * np.uint64(factor)
+        factor += 82_520 + 2 * n_left
+    return (combined + np.uint64(97_531)).view("int64")
 
 
 def keys(rows: pd.DataFrame, columns: Columns) -> list[Key]:
@@ -310,7 +338,7 @@ def _labels(
 def _equals(cells: pd.Series[Any], label: Label, decimal: str) -> pd.Series[bool]:
     if isinstance(label, str):
         return cells == label
-    return pd.to_numeric(with_points(cells, decimal), errors="coerce") == label
+    return numerals.equal(cells, label, decimal)
 
 
 def _both(columns: Columns) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 
 from risk import store
 from risk.config import Columns, Config, Ingestion
-from risk.data import drops, identifiers, late_labels
+from risk.data import drops, identifiers, late_labels, records
 from risk.data.drops import Bytes, Piece
 from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow, other_spelling
 from risk.ledger.ledger import Ledger
@@ -23,7 +23,7 @@ from risk.schema import (
     LaterLabel,
     Problem,
     UnripeRow,
-    fingerprints,
+    fingerprints_by_label,
     keys,
 )
 
@@ -142,6 +142,8 @@ class Reader:
 
     def _without_ahead(self, piece: Piece) -> Piece:
         """Refuse the rows of a source whose marks are in the future."""
+        if not self.ahead:
+            return piece
         positions = [self.contents.n_read + int(place) for place in piece.rows.index]
         found = {
             i: self.ahead[position]._replace(line=piece.lines[i])
@@ -235,7 +237,7 @@ class Reader:
             piece,
             rows=piece.rows.iloc[found.again],
             lines=[piece.lines[i] for i in found.again],
-            records=[piece.records[i] for i in found.again],
+            records=records.chosen(piece.records, found.again),
         )
         columns = self.config.columns
         matched = late_labels.match(
@@ -272,31 +274,32 @@ def _sort(rows: pd.DataFrame, columns: Columns, *, known: Known, seen: set[int])
     `known` returns which of the given row hashes were accepted from earlier drops; `seen` holds
     the hashes found so far. A row without its label is a duplicate of the same row with one.
     """
-    target, at = columns.target, columns.event_time
-    hashes = fingerprints(rows, at).tolist()
-    seen.update(known(hashes))
-    unsure = [i for i, row_hash in enumerate(hashes) if row_hash not in seen]
-    has_label = rows[target].notna().to_numpy()
-    labelled = [i for i in unsure if has_label[i]]
-    unlabelled = [i for i in unsure if not has_label[i]]
-    others = {i: (row_hash,) for i, row_hash in _labelled(rows, labelled, columns, pd.NA)}
-    for label in (0, 1):
-        for i, row_hash in _labelled(rows, unlabelled, columns, label):
-            others[i] = (*others.get(i, ()), row_hash)
-    seen.update(known(list(chain.from_iterable(others.values()))))
+    labels, by_label = rows[columns.target], fingerprints_by_label(rows, columns.event_time)
+    has_label, is_positive = labels.notna().to_numpy(), (labels == 1).fillna(False).to_numpy(bool)
+    with_label = np.where(is_positive, by_label[1], by_label[0])
+    hashes = np.where(has_label, with_label, by_label[None])
+    # those of the same row: with a label, the one without; without, the two with one
+    others = np.where(has_label, by_label[None], by_label[0])
+    more = np.where(has_label, by_label[None], by_label[1])
+    seen.update(known(np.sort(hashes).tolist()))
+    is_unsure = np.fromiter((row_hash not in seen for row_hash in hashes.tolist()), bool)
+    asked = np.unique(np.concatenate([others[is_unsure], more[is_unsure]]))
+    seen.update(known(asked.tolist()))
     is_fresh, again = np.zeros(len(rows), dtype=bool), []
-    for i in unsure:
-        if hashes[i] in seen:
+    of_rows = zip(hashes.tolist(), others.tolist(), more.tolist(), strict=True)
+    for i, (row_hash, other, another) in enumerate(of_rows):
+        if row_hash in seen:
             continue
-        came_before = not seen.isdisjoint(others[i])
+        came_before = other in seen or another in seen
         if came_before and has_label[i]:
             again.append(i)
         is_fresh[i] = not came_before
-        seen.add(hashes[i])
-    as_text = columns.model_copy(update={"event_time": None})  # before times were moments
-    text_hashes = dict(_labelled(rows, again, as_text, pd.NA))
-    own = [(*others[i], text_hashes[i]) for i in again]
-    return Sorted(hashes, rows.assign(**{ROW_HASH: hashes}).loc[is_fresh], again, own)
+        seen.add(row_hash)
+    as_text = fingerprints_by_label(rows.iloc[again])[None]  # before times were moments
+    own = list(zip(others[again].tolist(), as_text.tolist(), strict=True))
+    fresh = rows.assign(**{ROW_HASH: hashes})
+    fresh = fresh if is_fresh.all() else fresh.loc[is_fresh]
+    return Sorted(hashes.tolist(), fresh, again, own)
 
 
 def _undeclared(header: Sequence[str], columns: Columns) -> list[str]:
@@ -304,12 +307,3 @@ def _undeclared(header: Sequence[str], columns: Columns) -> list[str]:
     declared = {*columns.all}
     names = dict.fromkeys(name for name in header if name and name not in declared)
     return list(islice(names, MAX_NAMED))
-
-
-def _labelled(
-    rows: pd.DataFrame, which: list[int], columns: Columns, label: Any
-) -> Iterator[tuple[int, int]]:
-    """Yield the positions of some rows with the hashes they would have with this label."""
-    labels = pd.array([label] * len(which), dtype="Int8")
-    changed = rows.iloc[which].assign(**{columns.target: labels})
-    return zip(which, fingerprints(changed, columns.event_time).tolist(), strict=True)

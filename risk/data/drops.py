@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from io import BufferedRandom, BufferedReader
-from itertools import compress, islice
+from itertools import compress
 from operator import not_
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from risk.config import Columns, Config, Ingestion
 from risk.data import dates, marks, records
-from risk.data.records import Numbered
+from risk.data.records import Below, Some
 from risk.errors import BusyError, DataError
 from risk.schema import (
     Problem,
@@ -69,8 +71,8 @@ class Piece:
     header: list[str]
     refused: list[list[str]]
     n_read: int
-    lines: list[int]
-    records: list[list[str]]
+    lines: Sequence[int]
+    records: Sequence[list[str]]
     last_line: int = 0
     is_last: bool = False
 
@@ -158,13 +160,13 @@ def read(
     """
     text = records.decoded(file, settings)
     try:
-        header, rest = records.of(text, columns, settings)
+        header, below = records.of(text, columns, settings)
         if not header:
             raise DataError("the file is empty: it has no header line")
         if name and settings.number_rows and columns.identifier not in header:
-            header, rest = [columns.identifier, *header], records.numbered(rest, Path(name).stem)
+            header, below.name = [columns.identifier, *header], Path(name).stem
         check_header(header, columns)
-        for piece, is_last in _pieces(rest, header, columns, settings):
+        for piece, is_last in _pieces(below, header, columns, settings):
             whole = _without_footers(piece, columns) if is_last and name else piece
             present = without(whole, _ahead(whole, columns, settings, now)) if now else whole
             yield replace(present, is_last=is_last)
@@ -203,50 +205,78 @@ def read_whole(config: Config, path: Path) -> pd.DataFrame:
 
 
 def _pieces(
-    rest: Iterator[Numbered], header: list[str], columns: Columns, settings: Ingestion
+    below: Below, header: list[str], columns: Columns, settings: Ingestion
 ) -> Iterator[tuple[Piece, bool]]:
     """Yield the pieces, and of each whether it is the last one."""
     size = max(min(ROWS_PER_PIECE, CELLS_PER_PIECE // len(header)), 1)
-    some = list(islice(rest, size))
-    while some:
-        following = list(islice(rest, size))
-        yield _piece(some, header, columns, settings), not following
+    some = below.take(size)
+    while some.records:
+        following = below.take(size)
+        yield _piece(some, header, columns, settings), not following.records
         some = following
 
 
-def _piece(
-    some: Sequence[Numbered], header: list[str], columns: Columns, settings: Ingestion
-) -> Piece:
-    lines, cells = [line for line, _ in some], [record for _, record in some]
-    n_named = len(header)
-    while not header[n_named - 1]:
-        n_named -= 1
-    is_complete = [_fits(record, n_named, len(header)) for record in cells]
-    complete = list(compress(cells, is_complete))
-    complete_lines = list(compress(lines, is_complete))
-    used = [i for i, name in enumerate(header) if name in columns.all]
-    table = pd.DataFrame({header[i]: [record[i] for record in complete] for i in used}, dtype="str")
+def _piece(some: Some, header: list[str], columns: Columns, settings: Ingestion) -> Piece:
+    lines = some.lines
+    complete: Sequence[int] = range(len(lines))
+    ragged: list[Problem] = []
+    if some.cells is None:
+        complete, ragged = _complete(some, header)
+        lines = [lines[i] for i in complete]
+    table = _texts(some, complete, header, columns)
     if settings.dates != dates.ISO and columns.event_time in table:
         table[columns.event_time] = dates.as_iso(table[columns.event_time], settings.dates)
-    checked = check(table, complete_lines, columns, settings.decimal)
-    valid = checked.rows.index.tolist()
-    ragged = [
-        Problem(line, "", f"{len(record)} fields, the header has {len(header)}", shorten(record[0]))
-        for line, record in compress(some, map(not_, is_complete))
-    ]
+    checked = check(table, lines, columns, settings.decimal)
     problems = sorted([*checked.problems, *ragged], key=lambda problem: problem.line)
-    broken = {problem.line for problem in problems}
-    refused = [record for line, record in zip(lines, cells, strict=True) if line in broken]
-    return Piece(
+    piece = Piece(
         rows=checked.rows,
         problems=problems,
         header=header,
-        refused=refused,
-        n_read=len(cells),
-        lines=[complete_lines[i] for i in valid],
-        records=[complete[i] for i in valid],
-        last_line=lines[-1],
+        refused=[],
+        n_read=len(some.lines),
+        lines=lines,
+        records=some.records,
+        last_line=some.lines[-1],
     )
+    if not problems:
+        return piece
+    broken, valid = {problem.line for problem in problems}, checked.rows.index.tolist()
+    refused = [i for i, line in enumerate(some.lines) if line in broken]
+    return replace(
+        piece,
+        refused=list(records.chosen(some.records, refused)),
+        lines=[lines[i] for i in valid],
+        records=records.chosen(some.records, [complete[i] for i in valid]),
+    )
+
+
+def _complete(some: Some, header: list[str]) -> tuple[list[int], list[Problem]]:
+    """Return which records have a cell for each column, and the problems of the others."""
+    n_named = len(header)
+    while not header[n_named - 1]:
+        n_named -= 1
+    is_complete = [_fits(record, n_named, len(header)) for record in some.records]
+    ragged = [
+        Problem(line, "", f"{len(record)} fields, the header has {len(header)}", shorten(record[0]))
+        for line, record in compress(
+            zip(some.lines, some.records, strict=True), map(not_, is_complete)
+        )
+    ]
+    return list(compress(range(len(is_complete)), is_complete)), ragged
+
+
+def _texts(
+    some: Some, complete: Sequence[int], header: list[str], columns: Columns
+) -> pd.DataFrame:
+    """Return the cells of the declared columns as text."""
+    cells: Mapping[str, Any] | None = some.cells
+    if cells is None:
+        whole = records.chosen(some.records, complete)
+        used = [i for i, name in enumerate(header) if name in columns.all]
+        cells = {
+            header[i]: pa.array([record[i] for record in whole], pa.large_string()) for i in used
+        }
+    return pd.DataFrame({name: pd.array(column, dtype="str") for name, column in cells.items()})
 
 
 def _fits(record: Sequence[str], n_named: int, n_columns: int) -> bool:
@@ -265,7 +295,7 @@ def without(piece: Piece, found: Mapping[int, Problem]) -> Piece:
         problems=[*piece.problems, *found.values()],
         refused=[*piece.refused, *(piece.records[i] for i in found)],
         lines=[piece.lines[i] for i in rest],
-        records=[piece.records[i] for i in rest],
+        records=records.chosen(piece.records, rest),
     )
 
 

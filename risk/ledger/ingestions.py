@@ -340,7 +340,8 @@ def _accept(connection: sa.Connection, number: int, taken: Taken) -> None:
     def insert(table: sa.Table, names: Sequence[str], rows: Iterable[Values]) -> None:
         insert_rows(connection, table, (*names, "ingestion_id"), ((*row, number) for row in rows))
 
-    insert(row_hashes, ["row_hash"], ((row_hash,) for row_hash in taken.hashes))
+    # in order, an index of random numbers grows about three times as fast
+    insert(row_hashes, ["row_hash"], ((row_hash,) for row_hash in sorted(taken.hashes)))
     insert(unripe_rows, UnripeRow._fields, taken.unripe)
     dataset_rows.store_rows(connection, number, taken.rows)
 

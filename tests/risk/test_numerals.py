@@ -25,12 +25,19 @@ CELLS = st.sampled_from(
         "inf",
     ]
     + ["nan", "x", "1,5", "1.234,5", "+7", " 8 ", "1\x00", "1\x07", "0x10", "1_000", "٣", "1e-320"]
+    + ["+9e91", "9e91", "0.30000000000000004", ".5", "5.", "007", "12 €", "1.234,56", "1 234"]
 )
 
 
-@given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=8), st.booleans())
-@settings(max_examples=50, deadline=None, derandomize=True)
-def test_numbers_converted_many_at_once_are_those_of_the_rules_one_by_one(cells, is_narrow):
+@given(
+    st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=8),
+    st.booleans(),
+    st.sampled_from(".,"),
+)
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_numbers_converted_many_at_once_are_those_of_the_rules_one_by_one(
+    cells, is_narrow, decimal
+):
     """To the last bit, and with the same problems, whatever stands in the neighbouring columns."""
     columns = Columns(
         identifier="id",
@@ -44,16 +51,45 @@ def test_numbers_converted_many_at_once_are_those_of_the_rules_one_by_one(cells,
     records = pd.DataFrame(cells, columns=["a", "b", "c"], dtype="str").assign(id="k", y="0")
     lines = list(range(len(records)))
 
-    found = check(records, lines, columns)
+    found = check(records, lines, columns, decimal)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numerals, "plain", lambda *_: {})
-        expected = check(records, lines, columns)
+        expected = check(records, lines, columns, decimal)
     assert found.problems == expected.problems
     pd.testing.assert_frame_equal(found.rows, expected.rows, check_exact=True)
     signs = [np.signbit(checked.rows[["a", "b", "c"]].to_numpy()) for checked in (found, expected)]
     known = found.rows[["a", "b", "c"]].notna().to_numpy()
     assert np.array_equal(signs[0][known], signs[1][known])
+
+
+@given(
+    st.lists(
+        st.floats(allow_nan=False).map(repr)
+        | st.from_regex(r"\A[+-]?[0-9]{0,20}\.?[0-9]{0,25}([eE][+-]?[0-9]{1,3})?\Z")
+        | st.text(alphabet="0123456789.eE+-_ ,x", max_size=6),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from([0, 1, 2.5]),
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_texts_are_the_numbers_pandas_says_they_are(cells, label):
+    """To the last bit: they are hashed, and the hashes are kept for years."""
+    columns = Columns(
+        identifier="id", target="y", positive_label=1, negative_label=0, numeric=("x",)
+    )
+    texts = pd.Series(cells, dtype="str")
+
+    plain = numerals.plain(texts.to_frame("x"), columns, ".")
+    equal = numerals.equal(texts, label, ".")
+
+    known = texts.mask(texts.isin(["", *columns.missing_markers]))
+    expected = pd.to_numeric(known, errors="coerce").astype("float64")
+    for found in plain.values():
+        assert found.to_numpy().tobytes() == expected.to_numpy().tobytes()
+    written = numerals.with_points(texts, ".")
+    assert equal.tolist() == (pd.to_numeric(written, errors="coerce") == label).tolist()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from risk.config import Columns
 from risk.errors import DataError
 from risk.numerals import with_points
-from risk.schema import Problem, check, check_header, count_footers, fingerprints
+from risk.schema import (
+    Problem,
+    check,
+    check_header,
+    count_footers,
+    fingerprints,
+    fingerprints_by_label,
+)
 
 GOLDEN = [-5646784049751411697, 1358996108496023736]  # of pandas 3.1.1
 COLUMNS = Columns(
@@ -394,6 +401,22 @@ def test_a_fingerprint_depends_on_its_own_row_and_on_nothing_else(kinds):
 
     assert together == alone
     assert len(set(together)) == len(set(kinds))
+
+
+@given(st.lists(KINDS, min_size=1, max_size=12))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_fingerprints_are_the_hashes_of_pandas(kinds):
+    """Those in the ledgers of installations are, and so are those of a row with another label."""
+    rows = rows_of(*kinds)
+
+    by_label = fingerprints_by_label(rows)
+
+    for label, found in by_label.items():
+        labels = pd.array([label] * len(rows), dtype="Int8")
+        expected = pd.util.hash_pandas_object(rows.assign(y=labels), index=False)
+        assert found.tolist() == expected.to_numpy().view("int64").tolist()
+    expected = pd.util.hash_pandas_object(rows, index=False)
+    assert fingerprints(rows).tolist() == expected.to_numpy().view("int64").tolist()
 
 
 def test_values_that_change_columns_change_the_fingerprint():

@@ -1,9 +1,14 @@
+import csv
 import io
 
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from risk.config import Columns, Ingestion
-from risk.data import records
+from risk.data import drops, records
+from risk.errors import DataError
 
 COLUMNS = Columns(identifier="id", target="y", positive_label=1, negative_label=0, numeric=("x",))
 
@@ -11,8 +16,9 @@ COLUMNS = Columns(identifier="id", target="y", positive_label=1, negative_label=
 def read(content, settings=None):
     settings = settings or Ingestion()
     text = records.decoded(io.BytesIO(content), settings)
-    header, rest = records.of(text, COLUMNS, settings)
-    return header, list(rest)
+    header, below = records.of(text, COLUMNS, settings)
+    some = below.take(99)
+    return header, list(zip(some.lines, some.records, strict=True))
 
 
 @pytest.mark.parametrize("above", [b"", b"sep=,\n", b"Report\n", b",X1,Y\n", b"a,b,c\n" * 10])
@@ -55,3 +61,98 @@ def test_text_cut_off_within_a_character_is_no_text():
     with pytest.raises(UnicodeDecodeError) as caught:
         read("id,x,y\nMüller,1,0\n".encode("utf-16")[:-1])
     assert "not UTF-16 text" in records.not_text(caught.value, Ingestion())
+
+
+CELLS = st.sampled_from(
+    "a,b,,0,1,1,2.5,-0,-0.0,+1,+9e91,1e5,1E5,1e-7,0x1,1_000,nan,NA,inf,007,0.30000000000000004,.5,"
+    "5.,9007199254740993,18446744073709551616,1e400,٣,½,1;5,1.234;5,1 234,12 €,$3, 8 ,"
+    "\ufeff7,\u2028,\x85,\x07,\x7f,\x1c,\t1,2026-03-01,Müller,level 1".split(",")
+)
+ENDS = st.sampled_from(["\n", "\n", "\n", "\r\n", "\r", "\n\n"])
+WIDE = Columns(
+    identifier="id",
+    target="y",
+    positive_label=1,
+    negative_label=0,
+    numeric=("x", "z"),
+    categorical=("c",),
+    allowed_values={"c": ["a", "b", "level 1"]},
+)
+
+
+def outcome(text, settings):
+    """Return all that is read of a text, the refused records and the reasons, or the refusal."""
+    try:
+        pieces = list(drops.read(io.BytesIO(text.encode()), WIDE, settings, name="d.csv"))
+    except DataError as error:
+        return str(error)
+    rows = [
+        (*row[:1], *(float(x).hex() for x in row[1:3]), *map(str, row[3:]))
+        for piece in pieces
+        for row in piece.rows[WIDE.all].itertuples(index=False)
+    ]
+    problems = [problem for piece in pieces for problem in piece.problems]
+    refused = [record for piece in pieces for record in piece.refused]
+    valid = [record for piece in pieces for record in piece.records]
+    lines = [line for piece in pieces for line in piece.lines]
+    return rows, problems, refused, valid, lines, sum(piece.n_read for piece in pieces)
+
+
+@given(
+    st.lists(st.tuples(st.lists(CELLS, min_size=5, max_size=5), ENDS), min_size=1, max_size=8),
+    st.lists(CELLS, max_size=6),
+    st.sampled_from([Ingestion(), Ingestion(separator="|", decimal=",")]),
+    st.sampled_from([1, 3, 100]),
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_lines_split_at_once_are_those_the_csv_module_splits(rows, ragged, settings, size):
+    """The same records with every cell in quotes are left to it: same rows, reasons and lines."""
+    sep = settings.separator
+    records = [(cells, end) for cells, end in rows]
+    records += [(ragged, "\n")] if ragged else []
+    plain, quoted = (
+        sep.join(["id", "x", "z", "c", "y"])
+        + "\n"
+        + "".join(sep.join(f"{q}{cell}{q}" for cell in cells) + end for cells, end in records)
+        for q in ("", '"')
+    )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drops, "ROWS_PER_PIECE", size)
+        found, expected = outcome(plain, settings), outcome(quoted, settings)
+
+    assert found == expected
+
+
+@given(st.lists(CELLS, min_size=1, max_size=30), st.sampled_from([b"\xff", b"", b'"', b"\x00"]))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_what_the_csv_module_splits_is_the_oracle_of_the_records(cells, odd):
+    """Whatever is odd in a file, its records are those of Python's own reader, or none are read."""
+    content = b"id,x,y\n" + "".join(f"{cell},{cell},0\n" for cell in cells).encode() + odd
+
+    try:
+        _, found = read(content)
+        texts = [record for _, record in found]
+    except (UnicodeDecodeError, csv.Error) as error:
+        texts = type(error)
+
+    try:
+        lines = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+        expected = list(csv.reader(lines, strict=True))[1:]
+    except (UnicodeDecodeError, csv.Error) as error:
+        expected = type(error)
+    if isinstance(expected, list):
+        expected = [record for record in expected if record]
+    assert texts == expected
+
+
+def test_only_lines_without_doubt_are_split_at_once():
+    """Else the comparison above would compare nothing; a piece with a quote is not."""
+    content = b"id,x,y\n" + b"a,1,0\n" * 3 + b'"a",1,0\n' + b"a,1,0\r\n" * 2
+    _, below = records.of(records.decoded(io.BytesIO(content), Ingestion()), COLUMNS, Ingestion())
+
+    taken = [below.take(2) for _ in range(3)]
+
+    assert [some.cells is not None for some in taken] == [True, False, True]
+    assert [list(some.lines) for some in taken] == [[2, 3], [4, 5], [6, 7]]
+    assert pd.array(taken[0].cells["x"], dtype="str").tolist() == ["1", "1"]
