@@ -101,10 +101,8 @@ def run(
             champion = releases.load_champion(config).pipeline
             fitted = fit(recalibration.adjustable(champion, how), chosen.rows, config)
         content = _write(config, ledger, split, chosen, fitted)
-        reason = chosen.reason
-        if split.drawn_from:
-            reason += f"; drawn at random from {split.drawn_from:,}"
-        manifest = content.model_copy(update={"made_by": how, "rows_chosen": reason})
+        known = {"made_by": how, **split.described(chosen.reason)}
+        manifest = content.model_copy(update=known)
         signed = model.sign(manifest, store.signing_key(config))
         store.write(config.model_folder / model.MANIFEST, signed)
     return Challenger(manifest, pipelines.pooled_levels(fitted.pipeline))
@@ -165,7 +163,6 @@ def _write(
         rows_trained=len(chosen.rows),
         rows_held_out=len(split.held_out),
         rows_left_out=split.rows_left_out,
-        drawn_from=split.drawn_from,
         trained_through=split.through,
         changed_at=chosen.since,
         **monitored_release.origin(record, config),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,11 @@ class Split:
     rows_left_out: int
     through: int
     drawn_from: int | None = None
+
+    def described(self, chosen: str) -> dict[str, Any]:
+        """Return what a manifest says of the choice of the rows."""
+        sampled = f"; drawn at random from {self.drawn_from:,}" if self.drawn_from else ""
+        return {"rows_chosen": chosen + sampled, "drawn_from": self.drawn_from}
 
 
 def accepted(
@@ -97,8 +103,8 @@ def sound_rows(config: Config, ledger: Ledger, *, labelled_after: int = 0) -> pd
 def sample(config: Config, ledger: Ledger, size: int) -> tuple[pd.DataFrame, int]:
     """Draw labelled rows of sound drops, each as likely as any other; return them and the total.
 
-    The seed puts all rows there will ever be in one random order, in which the first are drawn. So
-    one part at a time is in memory, and most rows of a sample are in the next one as well.
+    `random_seed` puts all rows there will ever be in a random order, of which the first are drawn.
+    So one part at a time is in memory, and most rows of a sample are in the next one as well.
     """
     without, kept = _doubtful(config, ledger), list[pd.DataFrame]()
     n_rows, n_kept, last = 0, 0, np.uint64(np.iinfo(np.uint64).max)
@@ -123,7 +129,7 @@ def _first(frames: list[pd.DataFrame], size: int, config: Config) -> pd.DataFram
 
 
 def _places(rows: pd.DataFrame, config: Config) -> NDArray[np.uint64]:
-    """Return the place of each row in the random order: a mixture of its hash and the seed."""
+    """Return the place of each row in the random order, a mixture of its hash and `random_seed`."""
     salt = np.random.default_rng(config.random_seed).integers(2**64, dtype=np.uint64)
     return pd.util.hash_array(rows[ROW_HASH].to_numpy("int64").view("uint64") ^ salt)
 
