@@ -24,7 +24,7 @@ import requests
 
 from risk import cli, store
 from risk.config import Config
-from risk.data import drops
+from risk.data import compiled, drops
 from risk.errors import ApiError, DataError
 
 TIMEOUT_SECONDS, MAX_LINES, CHUNK_BYTES, MAX_READS = 30, 40, 65_536, 32
@@ -161,7 +161,7 @@ def _sample(config: Config) -> tuple[bytes, str]:
         rows = drops.read_whole(config, config.test_data).head(3)
     except DataError:
         return b"", ""
-    text = store.csv_line(config.columns.all) + store.to_csv(rows, config.columns)
+    text = store.csv_line(config.columns.all) + compiled.text(rows, config.columns)
     return text.encode(), str(rows[config.columns.identifier].iloc[0])
 
 

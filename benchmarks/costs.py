@@ -38,6 +38,17 @@ import pandas as pd  # noqa: E402
 
 RESULTS = Path(__file__).with_name("results.md")
 NUMERIC, CATEGORICAL, REQUESTS = 12, 3, 200
+FILES = 20
+PARTS = {  # of ingestion, by the functions that do the work
+    "SHA-256 of the drops": ["drops.sha256"],
+    "split lines": ["records.take", "drops._texts"],
+    "check and convert cells": ["schema.check"],
+    "hash rows": ["schema.fingerprints_by_label"],
+    "compare with known hashes": ["ingestions.known_hashes"],
+    "write parts": ["core.write_table", "store.to_table"],
+    "insert into the ledger": ["ingestions.record"],
+    "write final_data.csv": ["derived.compile_files"],
+}
 PACKAGES = ("numpy", "pandas", "scikit-learn", "pyarrow", "sqlalchemy")
 
 
@@ -193,6 +204,36 @@ def ingestion(world: World) -> Cost:
     return done._replace(bare=bare.cpu)
 
 
+def ingestion_of_files(world: World) -> Cost:
+    """Ingest 20 drops; print the share of each part of the work, by a second, profiled pass."""
+    import cProfile
+    import pstats
+
+    import ingestion as stage
+    from risk.ledger.ledger import Ledger
+
+    def ingest(first: int) -> Cost:
+        for number in range(first, first + FILES):
+            world.drop(world.rows // FILES, seed=number)
+        with Ledger.open(world.config) as ledger:
+            return seconds(lambda: stage.run(world.config, ledger))
+
+    number = time.time_ns() % 10**9
+    done = ingest(number)
+    paths = [world.folder / "inbox" / f"{number + i}.csv" for i in range(FILES)]
+    bare = seconds(lambda: [pd.read_csv(path) for path in paths])
+    with cProfile.Profile() as profile:
+        ingest(number + FILES)
+    spent = {
+        f"{Path(file).stem}.{name}": cumulative
+        for (file, _, name), (_, _, _, cumulative, _) in pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
+    }
+    for part, functions in PARTS.items():
+        share = sum(spent.get(name, 0) for name in functions) / spent["ingestion.run"]
+        print(f"{part:<30}{share:6.1%}", file=sys.stderr)
+    return done._replace(bare=bare.cpu)
+
+
 def training(world: World) -> Cost:
     """Cross-validate and fit a logistic regression on categories of 187 levels each."""
     from sklearn.model_selection import cross_val_predict
@@ -268,6 +309,7 @@ WORKS = (
     Work("training", "fit with 561 levels", training, asked="700 B a row"),
     Work("first", "first run", first_run, asked="15 s"),
     Work("ingestion", "ingest new rows", ingestion, "`pandas.read_csv`", "8 x"),
+    Work("files", f"ingest {FILES} drops", ingestion_of_files, "`pandas.read_csv`", "8 x"),
     Work("drop", "run with 100 new rows", drop, "`import pandas`", "1.6 s", small=True),
     Work("quiet", "run without new data", quiet, "`import pandas`", "+ 0.25 s", small=True),
     Work("report", "write a report", report, asked="2 s", small=True),

@@ -260,23 +260,6 @@ def parquet_bytes(rows: pd.DataFrame) -> bytes:
     return content.getvalue()
 
 
-def to_csv(rows: pd.DataFrame, columns: Columns) -> str:
-    """Return typed rows as CSV: whole numbers without a decimal point, labels as configured."""
-    shown = rows[columns.all].copy()
-    for name in columns.numbers:
-        numbers = rows[name]
-        if (numbers.dropna() % 1 == 0).all() and (
-            numbers.abs().max() < 2**53 or numbers.isna().all()
-        ):
-            shown[name] = numbers.astype("Int64")
-    labels = {1: columns.positive_label, 0: columns.negative_label}
-    shown[columns.target] = [labels.get(label, "") for label in rows[columns.target]]
-    text = shown.to_csv(index=False, header=False, lineterminator="\n")
-    if "\r" in text:
-        text = shown.to_csv(index=False, header=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    return text
-
-
 def csv_line(cells: Sequence[Any], *, separator: str = ",") -> str:
     """Return one record as a line of CSV."""
     text = io.StringIO()

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from risk import store
 from risk.config import Config
-from risk.data import part_files
+from risk.data import compiled, part_files
 from risk.ledger.dataset_rows import StoredRow, stored_form
 from risk.ledger.derived_files import Added
 from risk.ledger.ledger import Ledger
@@ -90,7 +90,7 @@ def _renderers(config: Config, ledger: Ledger) -> dict[str, tuple[Sequence[str],
     def rows_of(ingestion: Any) -> Iterator[str]:
         if ingestion.rows_added and ingestion.kind == "rows":
             for rows in part_files.read_in_batches(config, ledger, ingestion.id):
-                yield store.to_csv(rows, columns)
+                yield compiled.text(rows, columns)
 
     def record_of(ingestion: Any) -> Iterator[str]:
         yield store.csv_line([getattr(ingestion, name) for name in RECORD_COLUMNS])

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from io import BufferedRandom, BufferedReader
 from itertools import compress
-from operator import not_
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +220,7 @@ def _piece(some: Some, header: list[str], columns: Columns, settings: Ingestion)
     complete: Sequence[int] = range(len(lines))
     ragged: list[Problem] = []
     if some.cells is None:
-        complete, ragged = _complete(some, header)
+        complete, ragged = records.complete(some, header)
         lines = [lines[i] for i in complete]
     table = _texts(some, complete, header, columns)
     if settings.dates != dates.ISO and columns.event_time in table:
@@ -250,21 +249,6 @@ def _piece(some: Some, header: list[str], columns: Columns, settings: Ingestion)
     )
 
 
-def _complete(some: Some, header: list[str]) -> tuple[list[int], list[Problem]]:
-    """Return which records have a cell for each column, and the problems of the others."""
-    n_named = len(header)
-    while not header[n_named - 1]:
-        n_named -= 1
-    is_complete = [_fits(record, n_named, len(header)) for record in some.records]
-    ragged = [
-        Problem(line, "", f"{len(record)} fields, the header has {len(header)}", shorten(record[0]))
-        for line, record in compress(
-            zip(some.lines, some.records, strict=True), map(not_, is_complete)
-        )
-    ]
-    return list(compress(range(len(is_complete)), is_complete)), ragged
-
-
 def _texts(
     some: Some, complete: Sequence[int], header: list[str], columns: Columns
 ) -> pd.DataFrame:
@@ -277,11 +261,6 @@ def _texts(
             header[i]: pa.array([record[i] for record in whole], pa.large_string()) for i in used
         }
     return pd.DataFrame({name: pd.array(column, dtype="str") for name, column in cells.items()})
-
-
-def _fits(record: Sequence[str], n_named: int, n_columns: int) -> bool:
-    """Return whether a record has a cell for each named column, and none beyond the others."""
-    return len(record) >= n_named and not any(record[n_columns:])
 
 
 def without(piece: Piece, found: Mapping[int, Problem]) -> Piece:

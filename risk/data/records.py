@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedRandom, BufferedReader
-from itertools import chain, islice
+from itertools import chain, compress, islice
+from operator import not_
 from typing import Any, NamedTuple, overload
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ import pyarrow.csv as pa_csv
 
 from risk.config import Columns, Ingestion
 from risk.errors import DataError
+from risk.schema import Problem, shorten
 
 ENCODINGS = {"utf-8": "utf-8-sig", "cp1252": "cp1252"}
 ENCODING_NAMES = {"utf-8": "UTF-8", "cp1252": "Windows-1252"}
@@ -177,6 +179,21 @@ class Below:
         return dict(zip(used, table.columns, strict=True)) if len(table) == len(lines) else None
 
 
+def complete(some: Some, header: list[str]) -> tuple[list[int], list[Problem]]:
+    """Return which records have a cell for each column, and the problems of the others."""
+    n_named = len(header)
+    while not header[n_named - 1]:
+        n_named -= 1
+    is_complete = [_fits(record, n_named, len(header)) for record in some.records]
+    ragged = [
+        Problem(line, "", f"{len(record)} fields, the header has {len(header)}", shorten(record[0]))
+        for line, record in compress(
+            zip(some.lines, some.records, strict=True), map(not_, is_complete)
+        )
+    ]
+    return list(compress(range(len(is_complete)), is_complete)), ragged
+
+
 def not_text(error: UnicodeDecodeError, settings: Ingestion) -> str:
     """Say that a file has another encoding."""
     if error.encoding.startswith("utf-16"):
@@ -185,6 +202,11 @@ def not_text(error: UnicodeDecodeError, settings: Ingestion) -> str:
     others = " or ".join(key for key in ENCODINGS if key != settings.encoding)
     hint = f"if it is {others}, set ingestion.encoding"
     return f"not {name} text: byte 0x{byte:02x} cannot be decoded; {hint}"
+
+
+def _fits(record: Sequence[str], n_named: int, n_columns: int) -> bool:
+    """Return whether a record has a cell for each named column, and none beyond the others."""
+    return len(record) >= n_named and not any(record[n_columns:])
 
 
 def _is_header(names: list[str], columns: Columns) -> bool:

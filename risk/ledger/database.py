@@ -19,6 +19,7 @@ from risk.ledger import migrate
 from risk.ledger.engines import Away, address_of, make_engine, on_one_line, patiently
 
 VALUES_PER_QUERY = 500
+NUMBERS_PER_QUERY = 50_000
 ROWS_PER_BATCH = 20_000  # dictionaries held in memory at the same time
 ROWS_PER_STATEMENT = {"postgresql": 50_000, "sqlite": 10_000}  # each within the statement timeout
 ROWS_PER_INSERT, CHARACTERS_PER_INSERT = 1000, 1_000_000  # servers accept a few MB per statement
@@ -124,6 +125,17 @@ class Database:
         for start in range(0, len(values), VALUES_PER_QUERY):
             chunk = values[start : start + VALUES_PER_QUERY]
             yield from self.rows(query.where(column.in_(chunk)))
+
+    def among(self, column: sa.Column[Any], numbers: Sequence[int]) -> Iterator[int]:
+        """Yield the whole numbers that are in a column; SQLite takes thousands in one query."""
+        query = sa.select(column)
+        if self.engine.dialect.name != "sqlite":
+            yield from (row[0] for row in self.in_chunks(query, column, numbers))
+            return
+        for start in range(0, len(numbers), NUMBERS_PER_QUERY):
+            some = sa.func.json_each(str([*numbers[start : start + NUMBERS_PER_QUERY]]))
+            chosen = query.where(column.in_(sa.select(some.table_valued("value").c.value)))
+            yield from (row[0] for row in self.rows(chosen))
 
     def frame_in_chunks(
         self, query: Query, column: sa.Column[Any], values: Sequence[Any]

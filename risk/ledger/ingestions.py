@@ -168,8 +168,7 @@ class Ingestions:
 
     def known_hashes(self, hashes: Sequence[int]) -> list[int]:
         """Return those of `hashes` whose rows were accepted before."""
-        column = row_hashes.c.row_hash
-        return [row[0] for row in self.database.in_chunks(sa.select(column), column, hashes)]
+        return list(self.database.among(row_hashes.c.row_hash, hashes))
 
     def unfinished(self, *, smaller_than: int) -> list[Record]:
         """Return the ingestions of smaller files whose last row may be unfinished, newest first."""

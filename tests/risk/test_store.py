@@ -143,25 +143,6 @@ def test_a_column_declared_later_is_missing_in_older_parts(world):
     assert found["lastmonth_activity"].tolist() == [1.0]
 
 
-def test_the_compiled_csv_reads_back_equal(world):
-    """Whole numbers without a point, labels as they came."""
-    config = world.set(columns__positive_label="Yes", columns__negative_label="No")
-    rows = store.read_parts(config, [])
-    row = dict.fromkeys(rows.columns, [2.0]) | {"corporation": ["a, b"], "exited": [1]}
-    rows = pd.concat([rows, pd.DataFrame(row).astype({"exited": "Int8"})])
-
-    assert store.to_csv(rows, config.columns) == '"a, b",2,2,2,Yes\n'
-
-
-def test_labels_are_written_as_configured_also_beside_missing_ones(world):
-    """Not as 1.0, which a missing value beside it would make of 1."""
-    rows = store.read_parts(world.config, [])
-    row = dict.fromkeys(rows.columns, [2.0, 2.0]) | {"corporation": ["a", "b"], "exited": [1, None]}
-    rows = pd.concat([rows, pd.DataFrame(row).astype({"exited": "Int8"})])
-
-    assert store.to_csv(rows, world.config.columns) == "a,2,2,2,1\nb,2,2,2,\n"
-
-
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
 def test_a_line_of_csv_reads_back_equal(end):
     """Python's own reader finds one record, whatever ends of lines its cells hold."""
