@@ -200,9 +200,7 @@ def fingerprints_by_label(
     }
 
 
-def _hashes_of_columns(
-    rows: pd.DataFrame, event_time: str | None
-) -> list[np.ndarray[Any, np.dtype[Any]]]:
+def _hashes_of_columns(rows: pd.DataFrame, event_time: str | None) -> list[Any]:
     plain = rows.copy(deep=False)
     if event_time:
         plain[event_time] = canonical_times(rows[event_time])
@@ -214,7 +212,7 @@ def _hashes_of_columns(
     ]
 
 
-def _combined(hashes: Sequence[np.ndarray[Any, np.dtype[Any]]]) -> Hashes:
+def _combined(hashes: Sequence[Any]) -> Hashes:
     """Combine the hashes of the cells of each row, as pandas does with those of a data frame."""
     combined, factor = np.full(len(hashes[0]), 0x345678, dtype="uint64"), 1_000_003
     for n_left, of_column in zip(range(len(hashes), 0, -1), hashes, strict=True):

@@ -81,13 +81,8 @@ def propose(path: Path, **names: str | None) -> Proposal:
     known = _identifier(found, own, named.identifier)
     taken = {*own, known}
     roles = _roles(found, [name for name in found.names if name not in taken])
-    for name in () if watched else _leaks(found, roles, text[label] == positive):
-        found.doubts.append(
-            f"{name} alone predicts {label} almost perfectly (AUC above {LEAKING_AUC}): it is "
-            "probably known only afterwards, so the model does not use it. If it is known in "
-            "time, move it from `other` to the features."
-        )
-        roles[name] = "other"
+    if not watched:
+        _set_leaks_aside(found, roles, label, positive)
     of_role = _by_role(roles)
     times = of_role.pop("time")
     time, written = _event_time(found, times, named.event_time)
@@ -256,6 +251,16 @@ def _span(cells: pd.Series[Any]) -> tuple[pd.Timestamp, pd.Timestamp] | None:
         return None
     times = pd.to_datetime(iso, format="ISO8601", errors="coerce", utc=True)
     return None if times.isna().any() else (times.min(), times.max())
+
+
+def _set_leaks_aside(found: Findings, roles: dict[str, str], label: str, positive: str) -> None:
+    for name in _leaks(found, roles, found.text[label] == positive):
+        found.doubts.append(
+            f"{name} alone predicts {label} almost perfectly (AUC above {LEAKING_AUC}): it is "
+            "probably known only afterwards, so the model does not use it. If it is known in "
+            "time, move it from `other` to the features."
+        )
+        roles[name] = "other"
 
 
 def _leaks(found: Findings, roles: dict[str, str], positive: pd.Series[bool]) -> list[str]:
