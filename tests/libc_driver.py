@@ -40,6 +40,7 @@ SECONDS = 300
 RUN = ["full_process.py"]
 OF_THEIR_OWN = {"app.py"}  # the API keys
 OF_RUNS = {"runs", "stage_timings", "reports", "column_statistics", "write_lock", "alembic_version"}
+OF_FILES = "file_digests"  # of files that hold a moment: compared with the files instead
 VARIES = re.compile(r"_at$|_ns$|^(run_id|inode|stage_seconds)$")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?")
 NOT_COMPARED = {"run_id", "created_at", "files", "sha256", "calendar"}
@@ -141,10 +142,18 @@ def tables(world: Path) -> Iterator[tuple[str, object]]:
         found = sa.MetaData()
         found.reflect(connection)
         for name, table in sorted(found.tables.items()):
-            if name not in OF_RUNS:
+            if name not in {*OF_RUNS, OF_FILES}:
                 kept = [c for c in table.c if not VARIES.search(c.name)]
                 rows = connection.execute(sa.select(*kept)) if kept else ()
                 yield name, sorted([plain(cell) for cell in row] for row in rows)
+        digests = ledger.file_digests.expected()
+        right = {name: is_one_of(world / name, expected) for name, expected in digests.items()}
+        yield OF_FILES, sorted({(masked(name), is_right) for name, is_right in right.items()})
+
+
+def is_one_of(path: Path, digests: set[str]) -> bool:
+    """Return whether a file is there and has one of the digests it may have."""
+    return path.is_file() and store.digest(path) in digests
 
 
 def files(world: Path) -> Iterator[tuple[str, str]]:

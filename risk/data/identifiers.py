@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from risk.config import Columns
-from risk.schema import fingerprints
+from risk.schema import fingerprints_by_label
 
 ALSO_READ_AS = "identifiers such as 1000.0 and 1000 were taken as equal"
 
@@ -28,16 +27,9 @@ def as_known(
         return rows, False
     whole = names[with_point].str.replace(r"\.0+$", "", regex=True)
     other = rows[with_point].assign(**{columns.identifier: whole})
-    hashes = [_hashes(other, columns, label) for label in (pd.NA, 0, 1)]
-    accepted = {*known([*chain.from_iterable(hashes)])}
-    came_before = [not accepted.isdisjoint(of_row) for of_row in zip(*hashes, strict=True)]
+    hashes = np.array([*fingerprints_by_label(other, columns.event_time).values()])
+    accepted = list(known(hashes.ravel().tolist()))
+    came_before = np.flatnonzero(np.isin(hashes, accepted).any(axis=0))
     spelt = names.copy()
-    spelt[whole.index[came_before]] = whole[came_before]
-    return rows.assign(**{columns.identifier: spelt}), any(came_before)
-
-
-def _hashes(rows: pd.DataFrame, columns: Columns, label: Any) -> list[int]:
-    labels = pd.array([label] * len(rows), dtype="Int8")
-    changed = rows.assign(**{columns.target: labels})
-    hashes: list[int] = fingerprints(changed, columns.event_time).tolist()
-    return hashes
+    spelt[whole.index[came_before]] = whole.iloc[came_before]
+    return rows.assign(**{columns.identifier: spelt}), len(came_before) > 0

@@ -16,8 +16,9 @@ from risk import store
 from risk.config import Config
 from risk.data import dates
 from risk.data.dialect import SEPARATORS
-from risk.data.proposal import NO_TIME, Named, Proposal, propose
+from risk.data.proposal import Named, Proposal, propose
 from risk.data.records import ENCODING_NAMES, ENCODINGS
+from risk.data.target import NONE
 from risk.errors import ConfigError, DataError, UsageError
 from risk.overrides import SECRETS
 
@@ -119,13 +120,13 @@ def add_options(parser: argparse.ArgumentParser, other: argparse._MutuallyExclus
     new.add_argument(
         "--event-time",
         metavar="COLUMN",
-        help=f"the column with the time of a row, or {NO_TIME} (default: likewise)",
+        help=f"the column with the time of a row, or {NONE} (default: likewise)",
     )
     new.add_argument(
         "--predictions",
         metavar="COLUMN",
         help="watch a model elsewhere: the column with the probability it predicted (default: by "
-        f"its name and values), or {NO_TIME}",
+        f"its name and values), or {NONE}",
     )
     new.add_argument(
         "--decision",

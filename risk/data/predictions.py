@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from risk.data import target
-from risk.data.target import Findings, snake
+from risk.data.target import NONE, Findings, snake
 from risk.errors import DataError
 
-NONE = "none"  # of --predictions
 LATER = "label"  # the column of labels to come
 REFERENCE_ROWS, MIN_REFERENCE_ROWS = 1000, 50
 PROBABILITIES = re.compile(

@@ -15,7 +15,7 @@ import pandas as pd
 from risk.data import dates, predictions, target
 from risk.data.dates import ISO
 from risk.data.dialect import Dialect, read
-from risk.data.target import MARKERS, Findings, snake
+from risk.data.target import MARKERS, NONE, Findings, snake
 from risk.errors import DataError
 from risk.labels import Label
 from risk.numerals import UNIT
@@ -30,7 +30,6 @@ MAX_CODES = 10  # whole numbers with so few values are more often codes than qua
 MAX_LEVELS = 0.2  # share of rows above which different texts are no categories
 MIN_LEVELS = 50
 LEAKING_AUC = 0.99
-NO_TIME = "none"  # of --event-time, and of --predictions
 OF_ROWS = re.compile(  # names of a column that says when a row is from
     r"((event|snapshot|record|recorded|created|updated|order|invoice|transaction|as_of)_?)?"
     r"(date|datum|time|timestamp|at|on|day|month)"
@@ -109,7 +108,7 @@ def propose(path: Path, **names: str | None) -> Proposal:
 
 def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
     for option, name in named._asdict().items():
-        is_none = option in ("event_time", "predictions") and name == NO_TIME
+        is_none = option in ("event_time", "predictions") and name == NONE
         if name is not None and name not in names and not is_none:
             like = {other.casefold(): other for other in names}
             close = get_close_matches(name.casefold(), [*like], n=1)
@@ -120,12 +119,12 @@ def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
 
 def _event_time(found: Findings, times: Sequence[str], named: str | None) -> tuple[str | None, str]:
     """Return the column that says when a row is from, and how its dates are written."""
-    if named and named != NO_TIME and named not in times:
+    if named and named != NONE and named not in times:
         raise DataError(f"--event-time: {named} does not have a date in every row")
     of_rows = [name for name in times if OF_ROWS.fullmatch(snake(name))]
     fit = [name for name in times if not OF_PEOPLE.search(snake(name))]
     chosen = named or next(iter([*of_rows, *fit]), None)
-    if chosen is None or chosen == NO_TIME:
+    if chosen is None or chosen == NONE:
         return None, ISO
     found.notes.append(f"{chosen}: taken as the time of each row")
     if not named and not of_rows:

@@ -25,6 +25,7 @@ cancelled canceled default positive bad gekundigt gekuendigt storniert resilie".
 NEGATIVES = "0 no false n f nein non nee nao nie ne stayed stay existing retained active negative \
 good aktiv actif activo".split()
 MAX_CLASSES = 5
+NONE = "none"  # said of --event-time or --predictions: there is no such column
 MARKERS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-", "#N/A")
 
 

@@ -16,7 +16,14 @@ from risk.ledger.decisions import Judgement
 from risk.monitoring.loss_ratios import ratios
 from risk.stats.evidence import paired_evidence
 from risk.stats.paired import difference
-from risk.stats.scores import BIGGER_IS_BETTER, Costs, Estimate, mcnemar_exact, score_all
+from risk.stats.scores import (
+    BIGGER_IS_BETTER,
+    Costs,
+    Estimate,
+    is_point_worse,
+    mcnemar_exact,
+    score_all,
+)
 
 Array = NDArray[Any]
 # The case that the gate was simulated for: four points, of models that disagree on 15 % of the rows
@@ -212,7 +219,7 @@ def compare(
     if e_worse >= 1 / gate.alpha:
         return replace(found, verdict=VerdictCode.WORSE_BEYOND_CHANCE)
     # By the metric itself: the evidence is about a linear form of it, which may rank otherwise.
-    if _point_is_worse(before, now, metric):
+    if is_point_worse(before.value, now.value, metric):
         return replace(found, verdict=VerdictCode.WORSE)
     if e_better >= 1 / gate.alpha and not (standing.margin_counts and _lost_more(found)):
         return _beyond_chance(found, gains, gate, standing)
@@ -343,10 +350,3 @@ def _score(predicted: PairedPredictions, said: Prediction, by: Criteria) -> Esti
 def _right_and_wrong(predicted: PairedPredictions) -> tuple[int, int]:
     right_before, right_now = (model.y_pred == predicted.y_true for model in _models(predicted))
     return int(np.sum(right_now & ~right_before)), int(np.sum(right_before & ~right_now))
-
-
-def _point_is_worse(before: Estimate, now: Estimate, metric: Metric) -> bool:
-    # undefined is worse than any value, and not than undefined
-    if before.value is None or now.value is None:
-        return now.value is None and before.value is not None
-    return now.value < before.value if BIGGER_IS_BETTER[metric] else now.value > before.value

@@ -6,6 +6,7 @@ from risk.decisions.codes import Action, ReasonCode
 from risk.explain import gate_words, plain_words, reasons, sentences
 from risk.explain.plain_words import counted, day
 from risk.explain.snapshot import Row, Snapshot, is_watched
+from risk.stats.scores import is_point_worse
 
 MAX_NAMED = 3
 MAX_USUAL_CHANGE = 0.02
@@ -116,7 +117,7 @@ def judged(decision: Row, snapshot: Snapshot) -> str:
         f"{plain_words.score(before)} for the old one, "
         f"on the same {counted(comparison['n'], 'row')}"
     )
-    if gate_words.is_worse(now["value"], before["value"], metric):
+    if is_point_worse(before["value"], now["value"], metric):
         return f"{said}: the new one did {gate_words.worse(comparison)} on these."
     allowed, chance = f"{1 / snapshot.evidence_needed:.0%}", gate_words.by_luck(comparison)
     if comparison["proven"]:

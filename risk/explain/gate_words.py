@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from risk.explain import plain_words
-from risk.stats.scores import BIGGER_IS_BETTER
+from risk.stats.scores import is_point_worse
 
 Row = Mapping[str, Any]
 
@@ -49,14 +49,7 @@ def worse_beyond_chance(comparison: Row) -> str:
     The evidence is about a sum over rows, which may rank models otherwise than F1, say.
     """
     now, before = (comparison[model]["value"] for model in ("challenger", "champion"))
-    if is_worse(now, before, comparison["metric"]):
+    if is_point_worse(before, now, comparison["metric"]):
         return "is worse beyond chance"
     name = plain_words.metric(comparison["metric"])
     return f"loses more than it wins, beyond chance, although its {name} is no worse"
-
-
-def is_worse(now: float | None, before: float | None, metric: str) -> bool:
-    """Return whether a score is worse than another; undefined is worse than any value."""
-    if now is None or before is None:
-        return now is None and before is not None
-    return now < before if BIGGER_IS_BETTER[metric] else now > before

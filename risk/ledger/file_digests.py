@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from risk.ledger.database import Database
+from risk.ledger.database import Database, Record
 from risk.ledger.tables import file_digests
 
 
@@ -21,8 +21,11 @@ class FileDigests:
         """Return the digests each file may have: its own and, after a crash, the one before."""
         table = file_digests.c
         query = sa.select(table.name, table.sha256, table.replaced_sha256)
-        every = self.database.rows(query) if names is None else None
-        rows = self.database.in_chunks(query, table.name, names or ()) if every is None else every
+        rows: Iterable[Record] = (
+            self.database.rows(query)
+            if names is None
+            else self.database.in_chunks(query, table.name, names)
+        )
         return {row[0]: {digest for digest in row[1:] if digest} for row in rows}
 
     def record(self, name: str, sha256: str, *, replaced: str | None = None) -> None:

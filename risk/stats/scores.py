@@ -634,6 +634,38 @@ def is_worse(before: Estimate, now: Estimate, *, bigger_is_better: bool) -> bool
     return a - b > math.hypot(b_upper - b, a - a_lower)
 
 
+def is_point_worse(before: float | None, now: float | None, metric: str) -> bool:
+    """Whether a score is worse than another, chance aside.
+
+    Parameters
+    ----------
+    before, now : float or None
+        Scores of one kind on the same rows; None where one is not defined.
+    metric : str
+        The kind, one of `BIGGER_IS_BETTER`.
+
+    Returns
+    -------
+    bool
+        An undefined score is worse than any value, and not than an undefined one.
+
+    Raises
+    ------
+    KeyError
+        If both scores are defined and `metric` is unknown.
+
+    Examples
+    --------
+    >>> is_point_worse(0.8, 0.7, "f1"), is_point_worse(0.8, 0.7, "brier")
+    (True, False)
+    >>> is_point_worse(0.8, None, "f1"), is_point_worse(None, None, "f1")
+    (True, False)
+    """
+    if before is None or now is None:
+        return now is None and before is not None
+    return now < before if BIGGER_IS_BETTER[metric] else now > before
+
+
 def _confusion(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[int, int, int, int]:
     """Count true positives, false positives, false negatives and true negatives."""
     truth, predicted = _labels("y_true", y_true), _labels("y_pred", y_pred)
