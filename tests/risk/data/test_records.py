@@ -104,7 +104,7 @@ def outcome(text, settings):
     st.sampled_from([Ingestion(), Ingestion(separator="|", decimal=",")]),
     st.sampled_from([1, 3, 100]),
 )
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 def test_lines_split_at_once_are_those_the_csv_module_splits(rows, ragged, settings, size):
     """The same records with every cell in quotes are left to it: same rows, reasons and lines."""
     sep = settings.separator

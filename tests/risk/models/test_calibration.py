@@ -57,8 +57,12 @@ def fitted(world, estimator, **parameters):
         ("LogisticRegression", {"class_weight": "balanced"}),
         ("HistGradientBoostingClassifier", {}),
         pytest.param("xgboost.XGBClassifier", {}, marks=needs("xgboost")),
-        pytest.param("xgboost.XGBClassifier", {"scale_pos_weight": 8}, marks=needs("xgboost")),
-        pytest.param("lightgbm.LGBMClassifier", {}, marks=needs("lightgbm")),
+        pytest.param(
+            "xgboost.XGBClassifier",
+            {"scale_pos_weight": 8},
+            marks=[needs("xgboost"), pytest.mark.torture],
+        ),
+        pytest.param("lightgbm.LGBMClassifier", {}, marks=[needs("lightgbm"), pytest.mark.torture]),
         pytest.param("lightgbm.LGBMClassifier", {"is_unbalance": True}, marks=needs("lightgbm")),
     ],
 )
