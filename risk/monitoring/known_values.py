@@ -28,8 +28,9 @@ class Known:
     """What all sound rows up to the release had in one column.
 
     `low` and `high` are the range of its numbers, `levels` those that the reference lacks. A column
-    `roams` if most values of some batches lay beyond all that came before, and comes `in_blocks`
-    if it had one value in each of some batches, and not the same in all.
+    comes `in_blocks` if most batches had one value only, and not all the same; it `roams` if it
+    does, since so few values are no range, or if most values of some batches lay beyond all that
+    came before.
     """
 
     low: float | None = None
@@ -56,11 +57,12 @@ class Known:
             return cls()
         is_new, is_uniform = _by_batch(values, batch, is_number=column.edges is not None)
         size = np.bincount(batch)
-        before = np.cumsum(size) - size
-        judged = size >= MIN_ROWS
+        before, judged = np.cumsum(size) - size, size >= MIN_ROWS
         left = judged & (before >= ENOUGH_FOR_A_RANGE) & (is_new >= MOSTLY)
-        roams = int(left.sum()) >= A_HABIT
-        in_blocks = int((judged & is_uniform).sum()) >= A_HABIT and values.nunique() > 1
+        blocks = judged & is_uniform
+        enough = bool(blocks.sum() >= MOSTLY * judged.sum())
+        in_blocks = enough and values[blocks[batch]].nunique() > 1
+        roams = in_blocks or int(left.sum()) >= A_HABIT
         if column.edges is not None:
             low, high = float(values.min()), float(values.max())
             return cls(low, high, roams=roams, in_blocks=in_blocks)

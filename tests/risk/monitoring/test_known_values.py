@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from risk import store
+from risk.config import Config
 from risk.models.dating import INGESTION, MOMENT
-from risk.monitoring import known_values
+from risk.monitoring import known_values, monitored_release
 from risk.monitoring.known_values import MIN_ROWS, Known
 from risk.monitoring.profile import Column
 
@@ -61,7 +63,10 @@ def test_the_month_roams():
         pytest.param([uniform(0, 1, 90), uniform(1, 2, 90), uniform(2, 3, 90)], id="few before"),
         pytest.param([uniform(0, 1), *(k + uniform(0, 1, 19) for k in (1, 2, 3))], id="small"),
         pytest.param([uniform(0, 1), uniform(0, 1.6), uniform(0, 2.4)], id="fewer than half"),
-        pytest.param([["u"] * 300, ["v"] * 300, ["u"] * 300, ["v"] * 300], id="back again"),
+        pytest.param(
+            [["u"] * 300, ["u", "u", "v"] * 99, ["v"] * 300, *[["w", "u", "u"] * 99] * 2],
+            id="seen before",
+        ),
     ],
 )
 def test_other_columns_do_not(drops):
@@ -69,16 +74,18 @@ def test_other_columns_do_not(drops):
     assert not by_drop(*drops).roams
 
 
-def test_a_column_that_is_constant_in_each_of_several_drops_comes_in_blocks():
-    assert by_drop([1.4] * 20, [1.1] * 20).in_blocks
-    assert by_drop(["u"] * 20, ["v"] * 20, ["u", "v"] * 20).in_blocks
+def test_a_column_that_is_constant_in_most_drops_comes_in_blocks_and_roams():
+    """Two values are no range."""
+    for known in (by_drop([1.4] * 20, [1.1] * 20), by_drop(["u"] * 20, ["v"] * 20, ["u", "v"] * 9)):
+        assert known.in_blocks and known.roams
 
 
 @pytest.mark.parametrize(
     "drops",
     [
         pytest.param([[1.4] * 20, [1.4] * 20], id="always the same"),
-        pytest.param([[1.4] * 20, [1.4, 1.1] * 20], id="once"),
+        pytest.param([[1.4] * 20, [1.4] * 20, [1.4, 1.1] * 20], id="the same where constant"),
+        pytest.param([[1.4] * 20, [1.1] * 20, *[[1.4, 1.1] * 20] * 3], id="in few of the drops"),
         pytest.param([[1.4] * 19, [1.1] * 19], id="small drops"),
     ],
 )
@@ -98,3 +105,16 @@ def test_dated_rows_are_cut_by_their_time():
     assert (known(dated=True).roams, known(dated=True).in_blocks) == (True, True)
     assert (known(dated=False).roams, known(dated=False).in_blocks) == (False, False)
     assert known(dated=True).high == pytest.approx(1.9)
+
+
+def test_a_release_knows_all_labelled_rows_and_not_only_those_of_its_reference(two_releases):
+    """The second one begins with a change."""
+    config = Config.load(two_releases / "config.json")
+    numbers = sorted(int(path.stem) for path in config.ingested_folder.glob("parts/*.parquet"))
+    rows = store.read_parts(config, numbers).dropna(subset=[config.columns.target])
+    reference = monitored_release.load(config).reference
+
+    for name in config.columns.numeric:
+        known = reference.known[name]
+        assert (known.low, known.high) == (rows[name].min(), rows[name].max())
+    assert reference.profile.n < len(rows)
