@@ -138,6 +138,7 @@ def _write(
         chosen.since,
         _predicted_test_data(config, fitted),
         chosen.kept,
+        split.rows,
     )
     files = {
         config.model_filename: model.dumps(fitted.pipeline, config.model_filename),

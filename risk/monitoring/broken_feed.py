@@ -1,7 +1,8 @@
 """Which columns arrive damaged, so that no model is trained on them unseen.
 
 The world moves many columns a little; a feed that broke moves a column all the way: its values are
-missing, all the same, beyond all that was known, or known ones in another spelling.
+missing, all the same, beyond all that was known, or known ones in another spelling. Columns that
+did so of old, such as an index or the month, are not suspected when they do it again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import pandas as pd
 
 from risk.ledger.findings import BESIDE_A_FAULT
 from risk.models.dating import INGESTION, LABELLED_BY
-from risk.monitoring.findings import CONSTANT, ENOUGH_FOR_A_RANGE, MOSTLY, UNSEEN, Finding
+from risk.monitoring.findings import CONSTANT, UNSEEN, Finding
+from risk.monitoring.known_values import ENOUGH_FOR_A_RANGE, MOSTLY, Known
 from risk.monitoring.profile import Column
 from risk.monitoring.reference import Reference
 
@@ -26,7 +28,10 @@ MAX_SPELLINGS = 3
 def check_constants(
     reference: Reference, rows: pd.DataFrame, features: Sequence[str], limit: float
 ) -> list[Finding]:
-    """Name features that have one single value in all new rows; an alarm where that surprises."""
+    """Name features that have one single value in all new rows; an alarm where that surprises.
+
+    It does not where a column often had one value in a batch, and another in the next.
+    """
     found = []
     for name in features:
         if len(rows) < 2 or rows[name].nunique(dropna=False) != 1:
@@ -35,7 +40,9 @@ def check_constants(
         value = rows[name].iloc[0]
         plain = None if pd.isna(value) else value if isinstance(value, str) else float(value)
         chance = _chance(reference.profile.counts[name], cell, len(rows))
-        found.append(_constant(name, plain, chance, n=len(rows), limit=limit))
+        constant = _constant(name, plain, chance, n=len(rows), limit=limit)
+        usual = _known(reference, name).in_blocks
+        found.append(replace(constant, drift_detected=False) if usual else constant)
     surprising = [finding for finding in found if finding.drift_detected]
     if len(surprising) > 1:  # several at once are how the rows were drawn, not one broken column
         return [replace(finding, drift_detected=False) for finding in found]
@@ -117,8 +124,7 @@ def _named(found: Finding, rows: pd.DataFrame, reference: Reference) -> Finding:
     column = _column(reference, str(found.feature))
     if column.edges is None:
         return _unseen(found, column, rows, reference)
-    far = any(_share_beyond(column, part[column.name]) >= MOSTLY for part in _drops(rows))
-    return _as_fault(found) if far and reference.profile.n >= ENOUGH_FOR_A_RANGE else found
+    return _as_fault(found) if _is_far(column, rows, reference) else found
 
 
 def _unseen(found: Finding, column: Column, rows: pd.DataFrame, reference: Reference) -> Finding:
@@ -126,8 +132,7 @@ def _unseen(found: Finding, column: Column, rows: pd.DataFrame, reference: Refer
     unseen = values[column.codes(values) == column.size - 2]
     spellings = known_spellings(column, unseen)
     is_evident = len(unseen) > 0 and unseen.isin(list(spellings)).mean() >= MOSTLY
-    far = any(_share_beyond(column, part[column.name]) >= MOSTLY for part in _drops(rows))
-    if not is_evident and not (far and reference.profile.n >= ENOUGH_FOR_A_RANGE):
+    if not is_evident and not _is_far(column, rows, reference):
         return found
     commonest = unseen[unseen.isin(list(spellings))].value_counts().index[:MAX_SPELLINGS]
     facts = {"spellings": {value: spellings[value] for value in commonest}} if is_evident else {}
@@ -135,7 +140,7 @@ def _unseen(found: Finding, column: Column, rows: pd.DataFrame, reference: Refer
         _as_fault(found),
         direction=UNSEEN,
         value_before=0.0,
-        value_after=_share_beyond(column, values),
+        value_after=_share_beyond(column, values, Known()),
         n=int(values.notna().sum()),
         facts=facts,
     )
@@ -145,14 +150,30 @@ def _as_fault(found: Finding) -> Finding:
     return replace(found, check_name="data_quality")
 
 
-def _share_beyond(column: Column, values: pd.Series[Any]) -> float:
-    """Return the share of known values that the reference has nothing like."""
+def _is_far(column: Column, rows: pd.DataFrame, reference: Reference) -> bool:
+    """Whether most rows, or most of a drop, lie beyond all that was known, as they never did."""
+    known = _known(reference, column.name)
+    if known.roams or reference.profile.n < ENOUGH_FOR_A_RANGE:
+        return False
+    return any(_share_beyond(column, part[column.name], known) >= MOSTLY for part in _drops(rows))
+
+
+def _share_beyond(column: Column, values: pd.Series[Any], known: Known) -> float:
+    """Return the share of values that neither the reference nor what is `known` has anything like.
+
+    Missing ones aside.
+    """
     codes = column.codes(values)
-    known = codes[codes != column.size - 1]
-    beyond = known == column.size - 2
+    is_beyond = codes == column.size - 2
     if column.edges is not None:
-        beyond |= known == 0
-    return float(beyond.mean()) if len(known) else 0.0
+        is_beyond |= codes == 0
+    is_there = codes != column.size - 1
+    return float((is_beyond & ~known.has(values))[is_there].mean()) if is_there.any() else 0.0
+
+
+def _known(reference: Reference, name: str) -> Known:
+    """Return what sound rows had in a feature; nothing if the release does not say."""
+    return reference.known.get(name, Known())
 
 
 def _drops(rows: pd.DataFrame, brought_by: str = INGESTION) -> Iterator[pd.DataFrame]:

@@ -45,7 +45,6 @@ POSITIVE = "positive"
 OF_DATA = {"data_drift", "joint_drift", "prediction_drift", "label_drift"}
 METHOD, CONSTANT = "e_detector", "constant"
 WARNED_SINCE = "warned_since"  # a fact, while a warning stands and of the alarm that ends it
-MOSTLY, ENOUGH_FOR_A_RANGE = 0.5, 200
 # So many consecutive batches that say as much as one are told as a fact: of a memory that long two
 # weeks of batches every ten minutes show only a few hundred independent ones.
 STRONG_MEMORY = 5.0

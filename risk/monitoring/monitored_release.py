@@ -18,7 +18,13 @@ from risk.engine import Engine
 from risk.models import dating, model, releases
 from risk.models.dating import Change, is_since
 from risk.models.model import Model
-from risk.monitoring import compressed_pickle, loss_ratios, performance_estimation, settling
+from risk.monitoring import (
+    compressed_pickle,
+    known_values,
+    loss_ratios,
+    performance_estimation,
+    settling,
+)
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.multivariate import Reconstruction, fit_reconstruction
 from risk.monitoring.performance_estimation import Calibration
@@ -117,7 +123,7 @@ class TrainingRecord:
 
     `y_pred` are the labels by thresholds that the other folds chose, `since` is when a change
     began, `tested` are the test data with predictions. `kept` is the release whose reference goes
-    on, because nothing changed.
+    on, because nothing changed. `seen` are all rows they were chosen from, if there were others.
     """
 
     rows: pd.DataFrame
@@ -127,6 +133,7 @@ class TrainingRecord:
     since: Change | None
     tested: pd.DataFrame
     kept: MonitoredRelease | None = None
+    seen: pd.DataFrame | None = None
 
 
 def expected_brier(chance: Floats, y_pred_proba: Floats) -> Floats:
@@ -170,6 +177,13 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     sample = rows[known].nsmallest(n_sample, ROW_HASH)[kept_columns]
     if record.kept:
         settled, sample = settled.keeping(record.kept.reference), record.kept.sample
+    seen = known_values.of_rows(
+        rows if record.seen is None else record.seen,
+        settled.columns,
+        dated=dated,
+        minutes=config.alarms.usual_minutes_between_drops,
+    )
+    settled = replace(settled, known=seen)
     return {
         model.REFERENCE: settled.to_json().encode(),
         model.DERIVED: compressed_pickle.dumps((calibration, reconstruction)),

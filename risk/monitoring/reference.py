@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from risk.config import Columns
 from risk.models.dating import MOMENT
+from risk.monitoring import known_values
+from risk.monitoring.known_values import Known
 from risk.monitoring.profile import (
     ALL,
     GROUPS,
@@ -57,8 +59,9 @@ class Reference:
     `tolerances` the tolerated shift of each subject in standard deviations, `optimism` what the
     scores of labelled rows gain because the threshold was chosen on them. `curves` are the means of
     each subject over the calendar, `calendar` is what dates the rows, if anything does, and `days`
-    how many days they are from. `method` is the one its detectors were made with; the stored
-    evidence is about it.
+    how many days they are from. `known` is what sound rows had in each column, also those before
+    the reference. `method` is the one its detectors were made with; the stored evidence is about
+    it.
     """
 
     columns: tuple[Column, ...]
@@ -74,6 +77,7 @@ class Reference:
     curves: Mapping[str, Curve] = field(default_factory=dict)
     calendar: str = ""
     days: float = 0.0
+    known: Mapping[str, Known] = field(default_factory=dict)
     method: int = METHOD
 
     @classmethod
@@ -262,6 +266,7 @@ class Reference:
         made = {"method": 1}  # before there were others, it was not written down
         curves = {name: _curve(curve) for name, curve in content.get("curves", {}).items()}
         exact |= dict(columns=tuple(columns), profile=profile, pairs=pairs, curves=curves)
+        exact["known"] = known_values.from_content(content.get("known", {}))
         return cls(**made | content | exact)
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from risk.models.dating import INGESTION, LABELLED_BY
 from risk.monitoring import broken_feed
 from risk.monitoring.broken_feed import LABELS
 from risk.monitoring.findings import METHOD, MISSING_MORE, Finding
+from risk.monitoring.known_values import Known
 from risk.monitoring.reference import PREDICTION, Reference
 
 COLUMNS = Columns(
@@ -95,6 +98,15 @@ def test_two_rows_of_an_unseen_value_surprise_a_large_reference_only(n, alarm):
 
     assert finding.p_value == pytest.approx(1 / (n + 1))
     assert finding.drift_detected is alarm
+
+
+def test_a_column_that_comes_in_blocks_surprises_nobody():
+    """A price level, one for each month; another column that stands still beside it does."""
+    made = replace(reference(), known={"a": Known(in_blocks=True)})
+
+    found = constants(made, new_rows(20, a=0.0, b=0.0))
+
+    assert {f.feature: f.drift_detected for f in found} == {"a": False, "b": True}
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -187,6 +199,49 @@ def test_most_rows_beyond_a_reference_large_enough_are_a_fault(values, n, check)
     (found,) = suspected([alarm("a")], new_rows(50, a=values), reference(n))
 
     assert found.check_name == check
+
+
+@pytest.mark.parametrize(
+    ("known", "check"),
+    [
+        (Known(low=-9.0, high=99.0), "data_drift"),
+        (Known(low=-9.0, high=98.0), "data_quality"),
+        (Known(low=-9.0, high=98.0, roams=True), "data_drift"),
+    ],
+    ids=["seen before", "never seen", "an index that rises"],
+)
+def test_numbers_the_model_has_seen_or_that_rise_by_nature_are_no_fault(known, check):
+    """The reference is of the rows since a change, and the model of those before too."""
+    made = replace(reference(), known={"a": known})
+
+    (found,) = suspected([alarm("a")], new_rows(50, a=99.0), made)
+
+    assert found.check_name == check
+
+
+@pytest.mark.parametrize(
+    ("known", "check"),
+    [
+        (Known(levels=("july",)), "data_drift"),
+        (Known(levels=("may",)), "data_quality"),
+        (Known(levels=("may",), roams=True), "data_drift"),
+    ],
+    ids=["seen before", "never seen", "the month"],
+)
+def test_levels_the_model_has_seen_or_that_are_new_by_nature_are_no_fault(known, check):
+    made = replace(reference(), known={"c": known})
+
+    (found,) = suspected([alarm("c")], new_rows(50, c=pd.array(["july"] * 50, dtype="str")), made)
+
+    assert found.check_name == check
+
+
+def test_a_spelling_is_told_also_of_a_column_with_new_levels_by_nature():
+    made = replace(reference(levels=("May", "June")), known={"c": Known(roams=True)})
+
+    (found,) = suspected([alarm("c")], new_rows(50, c=pd.array(["MAY"] * 50, dtype="str")), made)
+
+    assert (found.check_name, found.facts) == ("data_quality", {"spellings": {"MAY": "May"}})
 
 
 def test_one_broken_drop_among_several_is_seen():

@@ -8,6 +8,7 @@ from sklearn.metrics import confusion_matrix
 
 from risk.config import Columns
 from risk.models.dating import MOMENT
+from risk.monitoring.known_values import Known
 from risk.monitoring.profile import Profile
 from risk.monitoring.reference import (
     EXPECTED_LOSS,
@@ -210,6 +211,7 @@ def test_a_reference_survives_being_stored():
         build(frame),
         correlations={"x00": {"higher": 0.1, "lower": 1 / 3}},
         tolerances={"x00": 0.15},
+        known={"x00": Known.of(frame["x00"], build(frame).columns[0], np.arange(400) // 40)},
     )
 
     found = Reference.from_json(reference.to_json().encode())
