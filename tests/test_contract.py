@@ -164,8 +164,8 @@ def test_every_get_of_a_generated_client_works(world, document, server, tmp_path
     [
         ("read", "examples,fuzzing", "3"),
         ("admin", "examples,stateful,fuzzing", "5"),
-        in_full("read", "examples,coverage,stateful,fuzzing", "60"),
-        in_full("admin", "examples,coverage,stateful,fuzzing", "60"),
+        in_full("read", "examples,coverage,stateful,fuzzing", "20"),
+        in_full("admin", "examples,coverage,stateful,fuzzing", "20"),
     ],
 )
 def test_every_answer_is_one_the_document_promises(
