@@ -176,7 +176,8 @@ def initialise(
         if rows.empty:
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
-        text = rows.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
+        written = rows.set_axis(found.dialect.header, axis=1)
+        text = written.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
         store.write(file, text.encode(ENCODINGS[found.dialect.encoding].removesuffix("-sig")))
     made = Installation(config_path, found, int((~is_test).sum()), int(is_test.sum()))
     store.write(folder / NOTES, made.notes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -66,6 +67,7 @@ def propose(path: Path, **names: str | None) -> Proposal:
     dialect, lines = read(path)
     text, below = _without_footers(lines)
     found = Findings(text, dialect.decimal)
+    _leave_nameless_out(found, dialect.header)
     _require_columns(named._replace(target=None), path.name, found.names)
     found.notes += [f"left out above the header: {line}" for line in dialect.above]
     found.notes += [f"left out below the rows: {line}" for line in below]
@@ -103,7 +105,7 @@ def propose(path: Path, **names: str | None) -> Proposal:
     if not (of_role["numeric"] or of_role["categorical"]):
         raise DataError(f"{path.name}: no column can serve as a feature")
     said = tuple(found.notes), tuple(found.doubts)
-    return Proposal(dialect, ingestion, columns, model, found.text, *said)
+    return Proposal(dialect, ingestion, columns, model, text, *said)
 
 
 def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
@@ -115,6 +117,17 @@ def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
             hint = f"did you mean {like[close[0]]!r}?" if close else f"it has {', '.join(names)}"
             shown = option.replace("_", "-")
             raise DataError(f"--{shown}: {file} has no column {name!r}; {hint}")
+
+
+def _leave_nameless_out(found: Findings, header: Sequence[str]) -> None:
+    """Leave out columns that no setting could name: without a name, or with that of another."""
+    names = Counter(header)
+    if names[""]:
+        found.notes.append("columns without a name are not used")
+    for name, times in names.items():
+        if name and times > 1:
+            found.doubts.append(f"{times} columns are named {name}: none of them is used")
+    found.text = found.text.loc[:, [bool(name) and names[name] == 1 for name in header]]
 
 
 def _event_time(found: Findings, times: Sequence[str], named: str | None) -> tuple[str | None, str]:

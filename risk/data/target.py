@@ -63,7 +63,8 @@ def choose(found: Findings) -> str:
     binary = [name for name in found.names if found.cells(name).nunique() == 2]
     several = [name for name in found.names if 2 < found.cells(name).nunique() <= MAX_CLASSES]
     if (chosen := by_name(found)) is None:
-        if named := [name for name in several if rank(name) < OBVIOUS]:
+        likely = OBVIOUS if binary else len(TARGETS)
+        if named := [name for name in several if rank(name) < likely]:
             raise not_binary(found, named[0])
         if not binary:
             raise DataError(

@@ -78,6 +78,25 @@ def test_later_files_are_read_as_the_first_was(export):
     assert known["row_id"].iloc[[0, -1]].tolist() == ["kunden-2", "later-54"]
 
 
+def test_later_files_may_have_the_columns_that_are_left_out(export):
+    """Row numbers without a name, and two columns of one name: nothing about them is odd."""
+    text = export.read_text(encoding="cp1252")
+    lines = [f"{n};;{line}" for n, line in enumerate(text.splitlines())]
+    header = ";Land;" + text.splitlines()[0] + ";Land"
+    rows = [f"{line};CH" for line in lines[1:]]
+    export.write_text("\n".join([header, *rows[:250]]) + "\n", encoding="cp1252")
+    made = initialise(export)
+    later = export.parent / "inbox" / "later.csv"
+    later.write_text("\n".join([header, *rows[250:]]) + "\n", encoding="cp1252")
+
+    config = Config.load(made.config_path)
+    with Ledger.open(config) as ledger:
+        taken = ingestion.run(config, ledger).intakes
+
+    assert [intake.rows_added for intake in taken] == [made.n_rows, 50]
+    assert [intake.undeclared for intake in taken] == ['["Land"]'] * 2
+
+
 @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
 def test_later_files_in_utf_16_are_read_too(export, codec):
     """Excel writes them so as Unicode text; what is refused can be read again."""

@@ -218,9 +218,11 @@ def test_codes_that_begin_with_zero_are_no_numbers(propose):
     assert "plz" not in found.columns["numeric"]
 
 
-def test_units_are_left_out(propose):
-    """If all numbers of a column have the same."""
-    spend = [f"{v:.2f} €".replace(".", ",") for v in RNG.gamma(5, 400, N)]
+@pytest.mark.parametrize("written", ["{:,.2f} €", "€ {:,.2f}", "€{:,.2f}", "CHF {:,.2f}"])
+def test_units_are_left_out(propose, written):
+    """If all numbers of a column have the same, before or behind them."""
+    to_commas = str.maketrans(",.", ".,")
+    spend = [written.format(v).translate(to_commas) for v in RNG.gamma(5, 400, N)]
 
     found = propose(table(spend=spend), separator=";")
 
@@ -242,6 +244,39 @@ def test_lines_above_the_header_are_left_out(tmp_path, above):
 
     assert found.columns["target"] == "Churn"
     assert len(found.rows) == N
+
+
+def test_a_separator_may_end_every_line(tmp_path):
+    """Also those above the header and below the rows."""
+    columns = table()
+    lines = [",".join(columns), *map(",".join, zip(*columns.values(), strict=True))]
+    ended = [f"{line}," for line in ["Export of March,,,,,", *lines, "Total,,,,,"]]
+    (tmp_path / "ended.csv").write_text("\n".join(ended) + "\n")
+
+    found = proposal.propose(tmp_path / "ended.csv")
+
+    assert found.columns == proposal.propose(plain(tmp_path, lines)).columns
+    assert len(found.rows) == N
+
+
+def test_columns_that_no_setting_can_name_are_not_used(tmp_path):
+    """One without a name, such as the row numbers of pandas, is usual; two of one name are not."""
+    columns = table()
+    lines = [",".join(columns), *map(",".join, zip(*columns.values(), strict=True))]
+    odd = [",region," + lines[0] + ",region"]
+    odd += [f"{n},north,{line},south" for n, line in enumerate(lines[1:])]
+    (tmp_path / "odd.csv").write_text("\n".join(odd) + "\n")
+
+    found = proposal.propose(tmp_path / "odd.csv")
+
+    assert found.columns == proposal.propose(plain(tmp_path, lines)).columns
+    assert found.doubts[0] == "2 columns are named region: none of them is used"
+    assert "columns without a name are not used" in found.notes
+
+
+def plain(folder, lines):
+    (folder / "plain.csv").write_text("\n".join(lines) + "\n")
+    return folder / "plain.csv"
 
 
 @pytest.mark.parametrize(
@@ -275,6 +310,7 @@ def test_missing_values_are_recognised(propose):
         ({"id": ["a", "b"], "churn": ["0", "1"]}, {}, "no column can serve as a feature"),
         ({"id": ["a", "b", "c"], "spend": ["1", "2", "3"]}, {}, "no column has exactly two values"),
         (table(Churn=[str(n % 3) for n in range(N)]), {}, "Churn is not binary"),
+        ({"spend": ["1", "2", "3"], "outcome": ["a", "b", "c"]}, {}, "outcome is not binary"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(propose, columns, options, complaint):
