@@ -46,16 +46,16 @@ class Diagnosis(cli.Result):
     dependencies: pd.DataFrame
 
     def __str__(self) -> str:
-        titles = {
-            "incidents": "Incidents, open and resolved",
-            "predictions": "Predictions of the live model",
-            "statistics": "Accepted rows, column by column",
-            "timings": "Seconds per stage",
-            "dependencies": "Dependencies",
-        }
+        titles = (
+            "Incidents, open and resolved",
+            "Predictions of the live model",
+            "Accepted rows, column by column",
+            "Seconds per stage",
+            "Dependencies",
+        )
         return "\n\n".join(
-            f"{title}\n{getattr(self, name).to_string(index=False, na_rep='')}"
-            for name, title in titles.items()
+            f"{title}\n{table.to_string(index=False, na_rep='') if len(table) else 'none'}"
+            for title, table in zip(titles, vars(self).values(), strict=True)
         )
 
 

@@ -89,6 +89,8 @@ def _frozen(table: pd.DataFrame) -> tuple[tuple[Any, ...], ...]:
 
 
 def _content(ledger: Ledger) -> dict[str, Any]:
+    from risk.figures import trend
+
     config = service().config
     metric, days = config.checks.metric, _days()
     shown = score_history.trend(ledger, metric, days=days)
@@ -106,7 +108,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
             known.score_change, is_incident=bool(known.open_incidents)
         ),
         "parts_of_change": score_change.rows_of_table(known.score_change),
-        "has_trend": len(shown.points) > 1,
+        "has_trend": trend.can_be_drawn(shown.points),
         "days": days,
         "ranges": RANGES,
         "points": as_rows(shown.points.tail(MAX_POINTS))[::-1],

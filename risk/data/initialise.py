@@ -55,8 +55,8 @@ class Installation:
         """What to run to get a first release, its report and its dashboard."""
         config = f'--config "{self.config_path}"'
         return (
-            f"python full_process.py {config}",
-            f"python app.py {config}",
+            f"python full_process.py {config}   # writes models/report.pdf beside it",
+            f"python app.py {config}   # then open http://localhost:8000",
             f'cp NEW.csv "{self.config_path.parent / INBOX}"   # then run full_process.py again',
         )
 

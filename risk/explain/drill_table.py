@@ -148,5 +148,6 @@ def verdict(missed: Sequence[Result]) -> str:
     if not missed:
         return "All that the setting alarms.must_find names would be found in time."
     names = [f"{subject_of(result)} {name_of(result)}" for result in missed]
-    asked = "Not found in time, although the setting alarms.must_find names it"
+    them = "it" if len(names) == 1 else "them"
+    asked = f"Not found in time, although the setting alarms.must_find names {them}"
     return f"{asked}: {plain_words.listed(names, most=MAX_NAMED)}."

@@ -13,7 +13,7 @@ import pandas as pd
 
 from risk.explain import plain_words
 from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
-from risk.explain.snapshot import KINDS, Row
+from risk.explain.snapshot import Row, with_kinds
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.monitoring.reference import LABELLED
@@ -38,10 +38,9 @@ def trend(ledger: Ledger, metric: str, *, days: int | None = None) -> Trend:
     With `days` only the newest, counted back from the last point.
     """
     changes = _changes(ledger)
-    points = ledger.trends.of(metric)
+    points = with_kinds(ledger.trends.of(metric))
     if days is not None:
         points = points[points["at"] >= points["at"].max() - pd.Timedelta(days=days)]
-    points = points.assign(kind=points["dataset"].map(KINDS).fillna(PROMISED))
     moments = [change["decided_at"] for change in changes]
     live = [
         changes[place - 1]["version"] if (place := bisect_right(moments, at)) else None

@@ -75,9 +75,9 @@ class Snapshot:
     def _newest(self, scores: pd.DataFrame | None) -> dict[str, Row]:
         if self.release is None or scores is None:
             return {}
-        own = scores["version"].eq(self.release["version"]) & scores["value"].notna()
-        kinds = scores["dataset"].map(KINDS).fillna(PROMISED)
-        return dict(zip(kinds[own], as_rows(scores[own]), strict=True))
+        own = with_kinds(scores[scores["version"].eq(self.release["version"])])
+        own = own[own["value"].notna()]
+        return dict(zip(own["kind"], as_rows(own), strict=True))
 
     def causes(self, decision: Row) -> list[Row]:
         """Return the incidents that were open when something was decided, the worst first."""
@@ -125,6 +125,16 @@ def look(
         score_change=ledger.assessments.score_change(live),
         warnings=early_warnings.standing(ledger, live),
     )
+
+
+def with_kinds(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return scores with their `kind`, and of promises only those on the rows of the first one.
+
+    A person may score a release on any other file, which is no promise.
+    """
+    kinds = scores["dataset"].map(KINDS).fillna(PROMISED)
+    first = scores["dataset"].where(kinds == PROMISED).groupby(scores["version"]).transform("first")
+    return scores.assign(kind=kinds)[(kinds != PROMISED) | (scores["dataset"] == first)]
 
 
 def is_watched(release: Row | None) -> bool:

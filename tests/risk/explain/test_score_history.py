@@ -28,6 +28,20 @@ def test_on_test_data_only_the_live_release_counts(world):
     assert score_history.in_words(trend, "f1") == told + "rows."
 
 
+def test_a_score_of_other_rows_is_no_promise(world):
+    """A person may score the live release on any file."""
+    moments = iter(FIRST + timedelta(hours=number) for number in range(100))
+    with Ledger.open(world.config, clock=lambda: next(moments)) as ledger:
+        ledger.decisions.record("deploy", "because", version=1)
+        for dataset in ("test.csv", "mine.csv", "test.csv", "realised on new rows"):
+            ledger.runs.start()
+            ledger.scores.record([SCORE | {"dataset": dataset, "version": 1}])
+        trend = score_history.trend(ledger, "f1")
+
+    assert trend.points["dataset"].tolist() == ["test.csv", "test.csv", "realised on new rows"]
+    assert trend.points["kind"].tolist() == ["promised", "promised", "measured"]
+
+
 def test_a_trend_without_points_is_told(ledger):
     """Nothing to draw is something to say."""
     trend = score_history.trend(ledger, "roc_auc")
