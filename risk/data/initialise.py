@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from risk import store
+from risk.cli import Result
 from risk.config import Config
 from risk.data import dates
 from risk.data.dialect import SEPARATORS
@@ -29,7 +30,7 @@ MIN_TEST_ROWS_PER_CLASS = 1
 
 
 @dataclass(frozen=True)
-class Installation:
+class Installation(Result):
     """What was found in a file, and where the new installation is."""
 
     config_path: Path
