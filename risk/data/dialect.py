@@ -22,6 +22,8 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 COMMA_NUMBER = (
     rf"({UNIT}{SPACES}*)?[+-]?(\d{{1,3}}((\.|{SPACES})\d{{3}})+|\d+)(,\d+)?({SPACES}*{UNIT})?"
 )
+GROUPED = rf"({UNIT}{SPACES}*)?[+-]?\d{{1,3}}(,\d{{3}})+({SPACES}*{UNIT})?"
+WITH_POINT = r"[+-]?\d+\.(\d{1,2}|\d{4,})"
 NO_TEXT = {
     b"PK\x03\x04": "a packed file or a spreadsheet",
     b"\x1f\x8b": "a packed file",
@@ -131,6 +133,9 @@ def _n_above(lines: Sequence[str], separator: str) -> int:
 
 
 def _has_decimal_commas(rows: pd.DataFrame) -> bool:
+    """Say whether decimals are behind commas; 1,234 does not say so if another cell is 0.5."""
     cells = pd.Series(np.unique(rows.head(1000).to_numpy().astype("str")))
     with_comma = cells[cells.str.contains(r"\d,\d")]
+    if with_comma.str.fullmatch(GROUPED).all() and cells.str.fullmatch(WITH_POINT).any():
+        return False
     return len(with_comma) > 0 and bool(with_comma.str.fullmatch(COMMA_NUMBER).mean() > 0.5)

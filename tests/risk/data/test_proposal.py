@@ -359,3 +359,41 @@ def test_a_default_of_a_customer_is_a_feature_beside_a_target(propose, name, is_
     assert found.columns["target"] == name
     assert any("the target is a guess" in doubt for doubt in found.doubts) is is_guess
     assert propose(table(Churn=None, default=bad)).columns["target"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "is_key"),
+    [
+        ("CLIENTNUM", [f"{708082083 + n * 7}" for n in range(N)], True),
+        ("klantnr", [f"{n * 3}" for n in range(N)], True),
+        ("ref", [f"{7000000 + n * n}" for n in range(N)], True),
+        ("meta", [f'{{"a": {n}}}' for n in range(N)], False),
+        ("comment", [f"paid late, {n} times" for n in range(N)], False),
+    ],
+)
+def test_what_identifies_rows_is_a_key(propose, name, cells, is_key):
+    """By its name or as a code of many digits; a text in words is none, though no two are equal."""
+    found = propose({name: cells} | table(customerID=None), separator=";")
+
+    assert found.columns["identifier"] == (name if is_key else "row_id")
+
+
+@pytest.mark.parametrize("amount", ["({:,.2f})", "{:,.2f} BTC", "{:,.0f}"])
+def test_amounts_that_cannot_be_read_are_doubted(propose, amount):
+    """Left out in silence, the best feature may be missing."""
+    cells = [amount.format(1000 + 31 * n) for n in range(N)]
+
+    found = propose(table(net=cells), separator=";")
+
+    assert "net" in found.columns["other"]
+    assert f"net is not used: what {cells[0]} means is not clear" in found.doubts
+
+
+def test_a_guessed_target_says_yes_or_no(propose):
+    """Rather than something else of two values behind it."""
+    kinds = table()["contract"]
+
+    found = propose({"active": ["TRUE", "FALSE"] * (N // 2)} | table(Churn=None) | {"kind": kinds})
+
+    assert found.columns["target"] == "active"
+    assert (found.columns["positive_label"], found.columns["negative_label"]) == ("TRUE", "FALSE")
