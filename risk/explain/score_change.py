@@ -51,7 +51,7 @@ def in_words(change: Change | None, *, is_incident: bool = True) -> str:
     before, after = plain_words.distinct(change["before"], change["after"])
     if not change["is_beyond_chance"]:
         now = f"{name} of the live release is {after} on {rows}"
-        return f"{now}, where {before} was promised: chance explains that."
+        return f"{now}, where {before} was promised: over all of them, chance explains that."
     rose = change["after"] > change["before"]
     said = f"{name} {'rose' if rose else 'fell'} from {before} to {after} on {rows}"
     along, against = _parts(change, rose=rose), _parts(change, rose=not rose)

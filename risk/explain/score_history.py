@@ -98,13 +98,19 @@ def in_words(trend: Trend, metric: str) -> str:
     if len(known) == 1:
         return f"{name}, {how}, of one run on {plain_words.day(last['at'])}: {newest}."
     least, most = (known.loc[known["value"].agg(which)] for which in ("idxmin", "idxmax"))
+    in_a_day = first["at"].date() == last["at"].date()
+    begin, end = (_moment(each["at"], in_a_day=in_a_day) for each in (first, last))
+    low, high = (_moment(each["at"], in_a_day=in_a_day) for each in (least, most))
+    on, at = (f" UTC on {plain_words.day(last['at'])}", "at") if in_a_day else ("", "on")
     return (
-        f"{name}, {how}, of {plain_words.counted(len(known), 'run')} "
-        f"from {plain_words.day(first['at'])} to {plain_words.day(last['at'])}: newest {newest}, "
-        f"lowest {least['value']:.3f} on {plain_words.day(least['at'])}, "
-        f"highest {most['value']:.3f} on {plain_words.day(most['at'])}."
-        f"{_of_release(trend, last, metric)}"
+        f"{name}, {how}, of {plain_words.counted(len(known), 'run')} from {begin} to {end}{on}: "
+        f"newest {newest}, lowest {least['value']:.3f} {at} {low}, "
+        f"highest {most['value']:.3f} {at} {high}.{_of_release(trend, last, metric)}"
     )
+
+
+def _moment(at: pd.Timestamp, *, in_a_day: bool) -> str:
+    return f"{at:%H:%M}" if in_a_day else plain_words.day(at)
 
 
 def _of_release(trend: Trend, newest: pd.Series[Any], metric: str) -> str:

@@ -63,7 +63,7 @@ def test_chance_is_said_to_explain_what_it_can():
 
     assert words == (
         "F1 of the live release is 0.73 on the newest 980 labelled rows, where 0.74 was promised: "
-        "chance explains that."
+        "over all of them, chance explains that."
     )
     assert score_change.rows_of_table(None) == []
 
