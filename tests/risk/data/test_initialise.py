@@ -146,6 +146,19 @@ def test_the_note_beside_it_says_what_was_found(export):
     assert all(command in note for command in made.next_commands)
 
 
+def test_a_name_of_two_lines_is_told_in_one(tmp_path):
+    """A spreadsheet breaks long names; a list of doubts has a line for each."""
+    rows = [f"({1000 + n}.50),{n % 7},{n % 3 == 0:d}" for n in range(300)]
+    (tmp_path / "odd.csv").write_text("\n".join(['"Net\nbalance",visits,churn', *rows]) + "\n")
+
+    made = initialise(tmp_path / "odd.csv")
+
+    doubt = "- Net balance is not used: what (1000.50) means is not clear"
+    assert f"  {doubt}" in str(made).splitlines()
+    assert doubt in made.notes().splitlines()
+    assert "Net\nbalance" in Config.load(made.config_path).columns.other
+
+
 def test_existing_settings_are_not_overwritten_unless_asked_to(export):
     """A mistyped folder costs nothing."""
     (export.parent / CONFIG).write_text("mine")
