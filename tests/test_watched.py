@@ -225,6 +225,7 @@ def test_the_report_speaks_of_the_reference(watched, of_watched):
     assert any("500 rows of the reference" in reason for reason in told.reasons)
     assert "trained elsewhere" in " ".join(told.done)
     assert "test data cannot be" not in text
+    assert "On rows after the reference: of 100 rows with" in text
 
 
 def test_drill_and_backtest_need_no_model(watched, of_watched):

@@ -27,6 +27,7 @@ IDENTIFIERS = re.compile(
     r"|[a-z]*(client|customer|kunden?|klant|account|acct|konto|user|member|employee|contract"
     r"|vertrags)(id|no|num|nr|number|nummer))s?($|_)"
 )
+MISREAD = r"(\w*[^\W\d_][³¹¿¼¾£¥][^\W\d_]\w*)"  # such as Op³ata
 KEY = r"[\w./:@#-]{1,64}"
 LIKE_A_NUMBER = r"\D{0,4}\d[\d.,'\s]*[.,]\d+\D{0,4}"
 MIN_DIGITS = 6  # of different whole numbers of one length, which are identifiers
@@ -72,6 +73,7 @@ def propose(path: Path, **names: str | None) -> Proposal:
     found = Findings(text, dialect.decimal)
     _leave_nameless_out(found, dialect.header)
     _require_columns(named._replace(target=None), path.name, found.names)
+    found.doubts += [] if dialect.encoding == "utf-8" else _misread(text)
     found.notes += [f"left out above the header: {line}" for line in dialect.above]
     found.notes += [f"left out below the rows: {line}" for line in below]
     watched = predictions.find(found, named.predictions, named.decision)
@@ -120,6 +122,16 @@ def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
             hint = f"did you mean {like[close[0]]!r}?" if close else f"it has {', '.join(names)}"
             shown = option.replace("_", "-")
             raise DataError(f"--{shown}: {file} has no column {name!r}; {hint}")
+
+
+def _misread(text: pd.DataFrame) -> list[str]:
+    """Doubt the encoding if a word has a mark within that is a letter in another one."""
+    for words in (pd.Series([*text]), *(text[name].head(1000) for name in text)):
+        found = words.str.extract(MISREAD, expand=False).dropna()
+        if len(found):
+            why = "the file seems to be neither in UTF-8 nor in Windows-1252; save it in UTF-8"
+            return [f"{found.iloc[0]} is hardly spelt so: {why}"]
+    return []
 
 
 def _leave_nameless_out(found: Findings, header: Sequence[str]) -> None:

@@ -65,6 +65,18 @@ def test_a_european_export_is_understood(propose, encoding):
     assert set(found.rows["city"]) == {"Köln", "Münster"}
 
 
+@pytest.mark.parametrize(
+    ("words", "encoding", "n_doubts"),
+    [(["Małopolskie", "Śląskie"], "cp1250", 1), (["Köln", "m³ of £5"], "cp1252", 0)],
+)
+def test_another_encoding_is_doubted_by_its_words(propose, words, encoding, n_doubts):
+    """Polish in Windows-1250 can be read as Windows-1252, but what is read is no Polish."""
+    found = propose(table(region=words * (N // 2)), encoding=encoding)
+
+    doubt = "Ma³opolskie is hardly spelt so: the file seems to be neither in UTF-8 nor in "
+    assert [each.startswith(doubt) for each in found.doubts] == [True] * n_doubts
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_the_separator_is_found(propose, separator):
     """Whatever it is, the same columns are found."""
