@@ -213,6 +213,7 @@ def test_the_api_is_ready_and_refuses_to_predict(watched, serve_world):
     assert shown["y_pred"].tolist() == rows["flagged"].tolist()
     assert page.status_code == 200
     assert "reference made" in page.text
+    assert "training data" not in page.text
 
 
 def test_the_report_speaks_of_the_reference(watched, of_watched):

@@ -116,6 +116,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
             ledger.findings.drift_matrix(dashboard_data.MAX_MOMENTS), config.columns
         ),
         "seasons": _seasons(ledger),
+        "known_rows": plain_words.known_rows(is_watched=snapshot.is_watched(known.release)),
         "drill": dashboard_data.drilled(ledger, known, config.alarms.must_find),
         "resolved": ledger.incidents.page(Part(page_size=MAX_RESOLVED), is_open=False),
         "max_incidents": MAX_INCIDENTS,

@@ -130,7 +130,7 @@ def _of_incidents(snapshot: Snapshot) -> list[Concern]:
         words = f"Something is odd about the data: {_subjects(odd)}."
         concerns.append(Concern(words, ADVICE["data_quality"]))
     if moved := [i for i in others if i not in odd]:
-        known = "reference" if is_watched(snapshot.release) else "training data"
+        known = plain_words.known_rows(is_watched=is_watched(snapshot.release))
         words = f"The data differ from the {known}: {_subjects(moved)}."
         concerns.append(Concern(words, ADVICE["data_drift"]))
     return concerns
