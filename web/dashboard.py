@@ -89,8 +89,6 @@ def _frozen(table: pd.DataFrame) -> tuple[tuple[Any, ...], ...]:
 
 
 def _content(ledger: Ledger) -> dict[str, Any]:
-    from risk.figures import trend
-
     config = service().config
     metric, days = config.checks.metric, _days()
     shown = score_history.trend(ledger, metric, days=days)
@@ -108,7 +106,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
             known.score_change, is_incident=bool(known.open_incidents)
         ),
         "parts_of_change": score_change.rows_of_table(known.score_change),
-        "has_trend": trend.can_be_drawn(shown.points),
+        "has_trend": _can_be_drawn(shown),
         "days": days,
         "ranges": RANGES,
         "points": as_rows(shown.points.tail(MAX_POINTS))[::-1],
@@ -146,6 +144,12 @@ def _days() -> int | None:
 def _cases(ledger: Ledger) -> dict[str, Any]:
     found = ledger.cases.page(Part(page_size=MAX_INCIDENTS), waiting=True)
     return {"items": [case_words.described(case) for case in found.items]}
+
+
+def _can_be_drawn(shown: score_history.Trend) -> bool:
+    from risk.figures import trend
+
+    return trend.can_be_drawn(shown.points)
 
 
 def _seasons(ledger: Ledger) -> str:

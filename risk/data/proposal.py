@@ -255,10 +255,7 @@ def _role(found: Findings, name: str) -> str:
         notes.append(f"{name}: time from {span[0]:%Y-%m-%d} to {span[1]:%Y-%m-%d}{why}")
         return "time" if is_complete else "other"
     if levels > max(MIN_LEVELS, MAX_LEVELS * len(cells)):
-        if (like := cells[cells.str.fullmatch(LIKE_A_NUMBER) & numbers.isna()]).size > len(
-            cells
-        ) / 4:
-            found.doubts.append(f"{name} is not used: what {like.iloc[0]} means is not clear")
+        found.doubts += _unclear(name, cells[numbers.isna()], len(cells), found.decimal)
         notes.append(f"{name}: not used, free text or an identifier ({levels:,} different values)")
         return "other"
     if (share := numbers.notna().mean()) > 0.5:
@@ -266,6 +263,15 @@ def _role(found: Findings, name: str) -> str:
         found.doubts.append(f"{name} has categories: {share:.0%} are numbers, but not {odd}")
     notes.append(f"{name}: category of {levels:,} values")
     return "categorical"
+
+
+def _unclear(name: str, cells: pd.Series[Any], n_cells: int, decimal: str) -> list[str]:
+    """Doubt a column in which many cells may be numbers, but cannot be read as such."""
+    odd = cells[cells.str.fullmatch(LIKE_A_NUMBER)]
+    if len(odd) <= n_cells / 4:
+        return []
+    what = f"what {odd.iloc[0]} means is not clear; write it like 1234{decimal}5"
+    return [f"{name} is not used: {what}"]
 
 
 def _are_other_keys(cells: pd.Series[Any], numbers: pd.Series[Any]) -> bool:

@@ -153,7 +153,7 @@ def test_a_name_of_two_lines_is_told_in_one(tmp_path):
 
     made = initialise(tmp_path / "odd.csv")
 
-    doubt = "- Net balance is not used: what (1000.50) means is not clear"
+    doubt = "- Net balance is not used: what (1000.50) means is not clear; write it like 1234.5"
     assert f"  {doubt}" in str(made).splitlines()
     assert doubt in made.notes().splitlines()
     assert "Net\nbalance" in Config.load(made.config_path).columns.other

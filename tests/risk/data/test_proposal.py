@@ -398,7 +398,9 @@ def test_amounts_that_cannot_be_read_are_doubted(propose, amount):
     found = propose(table(net=cells), separator=";")
 
     assert "net" in found.columns["other"]
-    assert f"net is not used: what {cells[0]} means is not clear" in found.doubts
+    assert (
+        f"net is not used: what {cells[0]} means is not clear; write it like 1234.5" in found.doubts
+    )
 
 
 def test_a_guessed_target_says_yes_or_no(propose):
