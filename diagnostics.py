@@ -29,7 +29,6 @@ from risk.explain.customer import Explanation
 from risk.explain.drill_table import DrillReport
 from risk.ledger.ledger import Ledger
 from risk.models import dependencies, evaluation, releases
-from risk.monitoring import drill
 from risk.monitoring.backtest import Replay, policy_with, replay
 
 POLICY_OPTIONS = {"false_alarm_budget": "--budget", "tolerance": "--tolerance"}
@@ -46,16 +45,16 @@ class Diagnosis(cli.Result):
     dependencies: pd.DataFrame
 
     def __str__(self) -> str:
-        titles = {
-            "incidents": "Incidents, open and resolved",
-            "predictions": "Predictions of the live model",
-            "statistics": "Accepted rows, column by column",
-            "timings": "Seconds per stage",
-            "dependencies": "Dependencies",
-        }
+        titles = (
+            "Incidents, open and resolved",
+            "Predictions of the live model",
+            "Accepted rows, column by column",
+            "Seconds per stage",
+            "Dependencies",
+        )
         return "\n\n".join(
-            f"{title}\n{getattr(self, name).to_string(index=False, na_rep='')}"
-            for name, title in titles.items()
+            f"{title}\n{table.to_string(index=False, na_rep='') if len(table) else 'none'}"
+            for title, table in zip(titles, vars(self).values(), strict=True)
         )
 
 
@@ -169,8 +168,7 @@ def from_options(
     if asked["fail_on"] and not asked["drill"]:
         raise UsageError("--fail-on requires --drill")
     if asked["drill"]:
-        done = drill.run(config, ledger)
-        return DrillReport(done, drill.missed(done, config.alarms.must_find), asked["fail_on"])
+        return DrillReport.of(config, ledger, fail_on=asked["fail_on"])
     if asked["explain"] is not None:
         return customer.explain(config, ledger, asked["explain"])
     replayed = chosen if asked["replay"] else None

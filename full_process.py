@@ -150,7 +150,8 @@ def finish_deployment(config: Config, ledger: Ledger, decided: Deployment) -> De
     if decided.version is None:
         return decided
     deployment.carry_out(config, decided.version)
-    log.info(reporting.draw(config, ledger))
+    if not config.watches_only:
+        log.info(reporting.draw(config, ledger))
     log.info(scoring.score_deployed(config, ledger))
     with ledger.runs.stage("api_calls"), app.answering(config) as (url, key):
         calls = api_calls.run(config, url=url, key=key)

@@ -42,15 +42,13 @@ class Report(cli.Result):
     files: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"wrote {', '.join(self.files)}" if self.files else "no file to write"
+        return f"wrote {', '.join(self.files)}"
 
 
 def draw(config: Config, ledger: Ledger) -> Report:
     """Draw the confusion matrix of the live model on the test data."""
     from risk.figures import canvas, matrix
 
-    if config.watches_only:
-        return Report(())  # there are no test data
     with ledger.runs.stage("plots"):
         champion = releases.load_champion(config)
         manifest, columns = champion.manifest, config.columns
@@ -154,7 +152,8 @@ def from_options(
     written = report(config, ledger, run_id=run, since=begin, formats=formats)
     if run is not None or since or format:
         return written
-    return Report((*draw(config, ledger).files, *written.files))
+    drawn = () if config.watches_only else draw(config, ledger).files  # on the test data
+    return Report((*drawn, *written.files))
 
 
 def needed_access(options: Mapping[str, Any]) -> cli.Access:

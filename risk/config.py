@@ -302,7 +302,8 @@ class Training(Section):
     estimator: str = Field("LogisticRegression", examples=["lightgbm.LGBMClassifier"])
     """Classifier to fit: LogisticRegression, DecisionTreeClassifier, RandomForestClassifier,
     ExtraTreesClassifier, GradientBoostingClassifier, HistGradientBoostingClassifier, GaussianNB, or
-    the dotted name of any other with the methods of scikit-learn, from `estimator_packages`.
+    the dotted name of any other with the methods of scikit-learn, from `estimator_packages`;
+    `pip install lightgbm xgboost` installs these two.
     """
     estimator_packages: tuple[PackageName, ...] = Field(
         ("sklearn", "xgboost", "lightgbm"), examples=[["sklearn", "mypackage"]]

@@ -15,7 +15,10 @@ import pyarrow.compute as pc
 from risk.config import Columns
 
 DECIMALS = {".": "point", ",": "comma"}
-UNIT = r"(?:[€$£¥%]|EUR|USD|GBP|CHF)"
+UNIT = (
+    r"(?:US\$|R\$|[€$£¥₹₺₽%]|EUR|USD|GBP|CHF|PLN|zł|CZK|Kč|HUF|Ft|RON|lei|SEK|NOK|DKK|kr\.?"
+    r"|TRY|JPY|INR|BRL|CAD|AUD)"
+)
 SPACES = "[ \u00a0\u202f'’]"  # between thousands; the middle two are spaces at which no line breaks
 MARKED = rf"{SPACES}|{UNIT}"
 WITH_UNIT = rf"(?P<before>{UNIT}?){SPACES}*(?P<number>[+-]?[\d.,]+){SPACES}*(?P<behind>{UNIT}?)"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+import sklearn
 import skops.io
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -159,6 +160,27 @@ def test_drift_asks_a_person_as_a_challenger_would_be_another_kind_of_model(worl
     with world.open_ledger() as ledger:
         (answered,) = ledger.decisions.page(Part(page_size=1)).items
     assert answered["comparison"]["challenger"]["n"] > 0  # one trained here, for the gate
+
+
+def test_a_model_that_cannot_be_read_is_refused_with_the_reason(world, like, elsewhere):
+    """Written by another version of scikit-learn, with a package that is absent, or no pickle."""
+    whole = pickle.dumps(elsewhere)
+    version = "0" * len(sklearn.__version__)
+    other = whole.replace(sklearn.__version__.encode(), version.encode())
+    absent = pickle.dumps(elsewhere, 0).replace(b"sklearn.pipeline", b"no_such_package")
+    folder = world.folder / "foreign"
+    folder.mkdir()
+
+    for content, words in (
+        (other, f"was written by scikit-learn {version}, installed is"),
+        (absent, "needs a package that is not installed: No module named 'no_such_package'"),
+        (b"hello", "cannot be read as a pickle, joblib or skops file"),
+    ):
+        (folder / "odd.pkl").write_bytes(content)
+        result = adopt(world, folder / "odd.pkl", like, model.digest(content))
+
+        assert result.returncode == 76
+        assert words in result.stderr
 
 
 def test_a_model_of_other_columns_or_labels_is_refused(world, like, elsewhere):

@@ -178,7 +178,8 @@ def test_what_needs_no_model_answers_as_ever(watched):
     )
     assert "c299" in watched.command("diagnostics.py").stdout
     assert watched.command("deployment.py", "--list").returncode == 0
-    assert watched.command("ingestion.py", "--check").returncode == 0
+    checked = watched.command("ingestion.py", "--check")
+    assert checked.stdout.startswith("checked the settings, 6 new files; nothing was written")
 
 
 def test_the_api_is_ready_and_refuses_to_predict(watched, serve_world):
@@ -200,8 +201,10 @@ def test_the_api_is_ready_and_refuses_to_predict(watched, serve_world):
             headers={"Accept": "application/json"},
             timeout=20,
         )
+        unknown = requests.get(f"{url}/prediction", {"filename": "x.csv"}, timeout=20)
         page = requests.get(url, timeout=20)
 
+    assert "test_data.csv" not in unknown.json()["detail"]
     assert ready.status_code == 200
     assert [answer.status_code for answer in asked] == [409] * 5
     assert all("the model is elsewhere" in answer.json()["detail"] for answer in asked)
@@ -210,6 +213,7 @@ def test_the_api_is_ready_and_refuses_to_predict(watched, serve_world):
     assert shown["y_pred"].tolist() == rows["flagged"].tolist()
     assert page.status_code == 200
     assert "reference made" in page.text
+    assert "training data" not in page.text
 
 
 def test_the_report_speaks_of_the_reference(watched, of_watched):
@@ -222,6 +226,7 @@ def test_the_report_speaks_of_the_reference(watched, of_watched):
     assert any("500 rows of the reference" in reason for reason in told.reasons)
     assert "trained elsewhere" in " ".join(told.done)
     assert "test data cannot be" not in text
+    assert "On rows after the reference: of 100 rows with" in text
 
 
 def test_drill_and_backtest_need_no_model(watched, of_watched):

@@ -106,7 +106,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
             known.score_change, is_incident=bool(known.open_incidents)
         ),
         "parts_of_change": score_change.rows_of_table(known.score_change),
-        "has_trend": len(shown.points) > 1,
+        "has_trend": _can_be_drawn(shown),
         "days": days,
         "ranges": RANGES,
         "points": as_rows(shown.points.tail(MAX_POINTS))[::-1],
@@ -114,6 +114,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
             ledger.findings.drift_matrix(dashboard_data.MAX_MOMENTS), config.columns
         ),
         "seasons": _seasons(ledger),
+        "known_rows": plain_words.known_rows(is_watched=snapshot.is_watched(known.release)),
         "drill": dashboard_data.drilled(ledger, known, config.alarms.must_find),
         "resolved": ledger.incidents.page(Part(page_size=MAX_RESOLVED), is_open=False),
         "max_incidents": MAX_INCIDENTS,
@@ -143,6 +144,12 @@ def _days() -> int | None:
 def _cases(ledger: Ledger) -> dict[str, Any]:
     found = ledger.cases.page(Part(page_size=MAX_INCIDENTS), waiting=True)
     return {"items": [case_words.described(case) for case in found.items]}
+
+
+def _can_be_drawn(shown: score_history.Trend) -> bool:
+    from risk.figures import trend
+
+    return trend.can_be_drawn(shown.points)
 
 
 def _seasons(ledger: Ledger) -> str:

@@ -139,7 +139,7 @@ class Service:
             taken = {name: config.root / name for name in self.ledger().ingestions.taken_paths()}
         except LedgerError:
             taken = {}
-        own = (config.test_data, self.compiled)
+        own = [self.compiled, *([] if config.watches_only else [config.test_data])]
         return taken | {config.name_of(path): path for path in own}
 
 

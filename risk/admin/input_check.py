@@ -14,11 +14,11 @@ from risk.data import drops, inbox, late_labels, requeueing
 from risk.data.drops import Changed, Drop, Piece, Signature
 from risk.data.inbox import LeftAlone
 from risk.decisions import run as decisions
-from risk.errors import DataError, LedgerError, NoLedger, RiskError, StorageError
+from risk.errors import ConfigError, DataError, LedgerError, NoLedger, RiskError, StorageError
 from risk.explain.plain_words import counted
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
-from risk.models import releases
+from risk.models import pipelines, releases
 from risk.schema import ROW_HASH, fingerprints
 
 MAX_FILES, MAX_ROWS = 200, 200_000
@@ -54,6 +54,7 @@ class InputCheck(Result):
     n_quarantined: int
     faults: Sequence[Fault]
     notes: Sequence[str] = ()
+    is_trained: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -61,12 +62,13 @@ class InputCheck(Result):
         return max((fault.exit_code for fault in self.faults), default=0)
 
     def __str__(self) -> str:
-        read = counted(self.n_new, "new file")
+        read = "the test data, " if self.is_trained else ""
+        read += counted(self.n_new, "new file")
         if self.n_quarantined:
             read += f" and the refused rows of {counted(self.n_quarantined, 'earlier file')}"
         return "\n".join(
             [
-                f"checked the settings, the test data, {read}; nothing was written",
+                f"checked the settings, {read}; nothing was written",
                 *([f"- {fault}" for fault in self.faults] or ["no problem was found"]),
                 *self.notes,
             ]
@@ -123,13 +125,15 @@ class _Found:
 def check(config: Config) -> InputCheck:
     """Read the test data and the new drops as a run would, and group what it would refuse."""
     tests, found, notes = _Found(), _Found(), list[str]()
+    unusable = [] if config.watches_only else [*_unusable_settings(config)]
     if not config.watches_only:
         _read_test_data(config, tests)
-    faults = [*tests.faults()]
+    faults = [*unusable, *tests.faults()]
     try:
         new, refused, skipped = _drops(config)
     except (StorageError, LedgerError) as error:
-        return InputCheck(0, 0, [*faults, Fault(str(error), error.exit_code)])
+        faults.append(Fault(str(error), error.exit_code))
+        return InputCheck(0, 0, faults, is_trained=not config.watches_only)
     for drop in [*refused, *new]:
         if found.n_files == MAX_FILES or found.n_rows >= MAX_ROWS:
             notes.append(f"only the first {counted(found.n_files, 'file')} were read")
@@ -140,14 +144,22 @@ def check(config: Config) -> InputCheck:
         notes.append("whether late labels belong to known rows is checked by the run itself")
     is_first = releases.live_version(config.deployment_folder) is None
     if config.watches_only:
-        return InputCheck(len(new), len(refused), faults, notes)
-    if is_first and found.rows and not (tests.refused or tests.cells):
+        return InputCheck(len(new), len(refused), faults, notes, is_trained=False)
+    if is_first and found.rows and not (unusable or tests.refused or tests.cells):
         try:
             n_rows = decisions.first_training(config, _as_accepted(config, found.rows))
             notes.append(f"the first model would be trained on {counted(n_rows, 'labelled row')}")
         except RiskError as error:
             faults.append(Fault(f"no first model can be trained: {error}", error.exit_code))
     return InputCheck(len(new), len(refused), faults, notes)
+
+
+def _unusable_settings(config: Config) -> Iterator[Fault]:
+    """Yield what keeps the classifier of the settings from being made, such as a package."""
+    try:
+        pipelines.build(config.columns, config.training, random_seed=config.random_seed)
+    except ConfigError as error:
+        yield Fault(str(error), error.exit_code)
 
 
 def _read_test_data(config: Config, tests: _Found) -> None:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,11 @@ from risk.errors import DataError
 from risk.numerals import SPACES, UNIT
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-COMMA_NUMBER = rf"[+-]?(\d{{1,3}}((\.|{SPACES})\d{{3}})+|\d+)(,\d+)?{SPACES}*{UNIT}?"
+COMMA_NUMBER = (
+    rf"({UNIT}{SPACES}*)?[+-]?(\d{{1,3}}((\.|{SPACES})\d{{3}})+|\d+)(,\d+)?({SPACES}*{UNIT})?"
+)
+GROUPED = rf"({UNIT}{SPACES}*)?[+-]?\d{{1,3}}(,\d{{3}})+({SPACES}*{UNIT})?"
+WITH_POINT = r"[+-]?\d+\.(\d{1,2}|\d{4,})"
 NO_TEXT = {
     b"PK\x03\x04": "a packed file or a spreadsheet",
     b"\x1f\x8b": "a packed file",
@@ -35,6 +40,7 @@ class Dialect:
     separator: str
     decimal: str
     above: tuple[str, ...] = ()  # the lines above the header
+    header: tuple[str, ...] = ()  # the names as they are written
 
     @property
     def settings(self) -> dict[str, str]:
@@ -44,16 +50,20 @@ class Dialect:
 
 
 def read(path: Path) -> tuple[Dialect, pd.DataFrame]:
-    """Read a CSV file as text, with the encoding, separator and header it seems to have."""
+    """Read a CSV file as text, with the encoding, separator and header it seems to have.
+
+    A column without a name of its own has its place in brackets.
+    """
     encoding, text = _decoded(path)
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) < 2:
         raise DataError(f"{path.name}: no rows below the header")
     separator = max(SEPARATORS, key=lambda mark: _regularity(lines[:100], mark))
     n_above = _n_above(lines[:100], separator)
+    table = text[text.index(lines[n_above]) :]
     try:
         rows = pd.read_csv(
-            io.StringIO(text[text.index(lines[n_above]) :]),
+            io.StringIO(table),
             sep=separator,
             dtype="str",
             keep_default_na=False,
@@ -64,12 +74,16 @@ def read(path: Path) -> tuple[Dialect, pd.DataFrame]:
         raise DataError(f"{path.name}: not a regular CSV file: {told}") from None
     if not isinstance(rows.index, pd.RangeIndex):
         raise DataError(f"{path.name}: the rows have more cells than the header has names")
-    rows.columns = [str(name).strip() for name in rows.columns]
-    rows = rows.fillna("").apply(lambda cells: cells.str.strip())
-    is_left_over = [name.startswith("Unnamed:") and rows[name].eq("").all() for name in rows]
-    rows = rows.loc[:, [not left_over for left_over in is_left_over]]
+    header = [name.strip() for name in next(csv.reader(io.StringIO(table), delimiter=separator))]
+    names = [
+        name if name and header.count(name) == 1 else f"{name} [{place}]".strip()
+        for place, name in enumerate(header, start=1)
+    ]
+    rows = rows.set_axis(names, axis=1).fillna("").apply(lambda cells: cells.str.strip())
+    is_used = [bool(name) or rows.iloc[:, place].ne("").any() for place, name in enumerate(header)]
+    rows, header = rows.loc[:, is_used], [*compress(header, is_used)]
     decimal = "," if separator != "," and _has_decimal_commas(rows) else "."
-    return Dialect(encoding, separator, decimal, tuple(lines[:n_above])), rows
+    return Dialect(encoding, separator, decimal, tuple(lines[:n_above]), tuple(header)), rows
 
 
 def _decoded(path: Path) -> tuple[str, str]:
@@ -108,7 +122,8 @@ def _n_above(lines: Sequence[str], separator: str) -> int:
     for n_above, record in enumerate(records[: MAX_ABOVE + 1]):
         names = [cell for cell in record if cell]
         is_number = [bool(re.fullmatch(r"[\d.,:-]+", name)) for name in names]
-        if len(record) == len({*names}) == usual and not any(is_number):
+        is_complete = record[: len({*names})] == names  # but for the separator at the end of a line
+        if len(record) == usual and is_complete and len(names) > usual / 2 and not any(is_number):
             return n_above
         is_title = len(record) != usual or len(names) <= usual / 2
         lacks_the_first = len(names) == usual - 1 and not record[0]
@@ -118,6 +133,9 @@ def _n_above(lines: Sequence[str], separator: str) -> int:
 
 
 def _has_decimal_commas(rows: pd.DataFrame) -> bool:
+    """Say whether decimals are behind commas; 1,234 does not say so if another cell is 0.5."""
     cells = pd.Series(np.unique(rows.head(1000).to_numpy().astype("str")))
     with_comma = cells[cells.str.contains(r"\d,\d")]
+    if with_comma.str.fullmatch(GROUPED).all() and cells.str.fullmatch(WITH_POINT).any():
+        return False
     return len(with_comma) > 0 and bool(with_comma.str.fullmatch(COMMA_NUMBER).mean() > 0.5)

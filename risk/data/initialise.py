@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from risk import store
+from risk.cli import Result
 from risk.config import Config
 from risk.data import dates
 from risk.data.dialect import SEPARATORS
@@ -29,7 +30,7 @@ MIN_TEST_ROWS_PER_CLASS = 1
 
 
 @dataclass(frozen=True)
-class Installation:
+class Installation(Result):
     """What was found in a file, and where the new installation is."""
 
     config_path: Path
@@ -38,7 +39,7 @@ class Installation:
     n_test: int
 
     def __str__(self) -> str:
-        doubts = [f"  - {doubt}" for doubt in self.found.doubts]
+        doubts = [f"  - {' '.join(doubt.split())}" for doubt in self.found.doubts]
         return "\n".join(
             [
                 f"wrote {self.config_path}: {self._columns()}",
@@ -55,8 +56,8 @@ class Installation:
         """What to run to get a first release, its report and its dashboard."""
         config = f'--config "{self.config_path}"'
         return (
-            f"python full_process.py {config}",
-            f"python app.py {config}",
+            f"python full_process.py {config}   # writes models/report.pdf beside it",
+            f"python app.py {config}   # then open http://localhost:8000",
             f'cp NEW.csv "{self.config_path.parent / INBOX}"   # then run full_process.py again',
         )
 
@@ -68,11 +69,14 @@ class Installation:
             "",
             f"- separated by {SEPARATORS[dialect.separator]}, decimal `{dialect.decimal}`, "
             f"{ENCODING_NAMES[dialect.encoding]}",
-            *(f"- {note}" for note in self.found.notes),
+            *(f"- {' '.join(note.split())}" for note in self.found.notes),
             "",
             "## To check",
             "",
-            *([f"- {doubt}" for doubt in self.found.doubts] or ["Nothing: no guess was needed."]),
+            *(
+                [f"- {' '.join(doubt.split())}" for doubt in self.found.doubts]
+                or ["Nothing: no guess was needed."]
+            ),
             "",
             "## Next",
             "",
@@ -176,7 +180,8 @@ def initialise(
         if rows.empty:
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
-        text = rows.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
+        written = rows.set_axis(found.dialect.header, axis=1)
+        text = written.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
         store.write(file, text.encode(ENCODINGS[found.dialect.encoding].removesuffix("-sig")))
     made = Installation(config_path, found, int((~is_test).sum()), int(is_test.sum()))
     store.write(folder / NOTES, made.notes())

@@ -6,12 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from risk.data import target
 from risk.data.target import NONE, Findings, snake
 from risk.errors import DataError
+from risk.stats.threshold import lowest_cost
 
 LATER = "label"  # the column of labels to come
 REFERENCE_ROWS, MIN_REFERENCE_ROWS = 1000, 50
+MIN_AGREEMENT = 0.95  # of decisions with a threshold
 PROBABILITIES = re.compile(
     r"(.*_)?(p|proba?|probas|probabilit(y|e|a)|probabilidad|wahrscheinlichkeit|propensity)(_.*)?"
     r"|((y|y_pred|model|churn|default|risk|predicted|prediction)_)?(score|risk|risiko)"
@@ -100,14 +104,25 @@ def _are_probabilities(found: Findings, name: str) -> bool:
 
 
 def _decision(found: Findings, probability: str) -> str | None:
-    """Return a column of two values that a threshold of the probability separates."""
+    """Return a column of two values that a threshold of the probability separates.
+
+    A column named like a decision may overlap, as a run allows: by rounding, or where people
+    decided otherwise.
+    """
     numbers = found.numbers(probability)
     for name in found.names:
-        is_label = target.is_named(name) and not PREDICTED.fullmatch(snake(name))
+        is_decision = bool(PREDICTED.fullmatch(snake(name)))
         cells = found.cells(name)
-        if is_label or cells.nunique() != 2:
+        if cells.nunique() != 2 or (target.is_named(name) and not is_decision):
             continue
-        ranges = numbers.groupby(cells).agg(["min", "max"]).sort_values("min")
-        if len(ranges) == 2 and ranges["max"].iloc[0] < ranges["min"].iloc[1]:
+        if _agreement(numbers, cells) >= (MIN_AGREEMENT if is_decision else 1):
             return name
     return None
+
+
+def _agreement(numbers: pd.Series[Any], cells: pd.Series[Any]) -> float:
+    """Return the share of cells that the best threshold of a probability tells."""
+    means = numbers.groupby(cells).mean()
+    decided = (cells == means.idxmax()).reindex(numbers.index, fill_value=False)
+    threshold = lowest_cost(decided.astype(int), numbers, cost=(0, 1, 1, 0))
+    return float((decided == (numbers >= threshold)).mean()) if len(means) == 2 else 0.0

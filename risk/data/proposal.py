@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from risk.data import dates, predictions, target
+from risk.data import dates, leaks, predictions, target
 from risk.data.dates import ISO
 from risk.data.dialect import Dialect, read
 from risk.data.target import MARKERS, NONE, Findings, snake
@@ -22,14 +23,18 @@ from risk.numerals import UNIT
 from risk.schema import MAX_FOOTERS, TOTAL
 
 IDENTIFIERS = re.compile(
-    r"(^|_)(id|identifier|no|number|nr|nummer|numero|numer|key|customer|client|cliente|account)s?($|_)"
+    r"(^|_)(id|identifier|no|num|number|nr|nummer|numero|numer|key|customer|client|cliente|account"
+    r"|[a-z]*(client|customer|kunden?|klant|account|acct|konto|user|member|employee|contract"
+    r"|vertrags)(id|no|num|nr|number|nummer))s?($|_)"
 )
+MISREAD = r"(\w*[^\W\d_][³¹¿¼¾£¥][^\W\d_]\w*)"  # such as Op³ata
+KEY = r"[\w./:@#-]{1,64}"
+LIKE_A_NUMBER = r"\D{0,4}\d[\d.,'\s]*[.,]\d+\D{0,4}"
 MIN_DIGITS = 6  # of different whole numbers of one length, which are identifiers
 ROW_NUMBER = "row_id"
 MAX_CODES = 10  # whole numbers with so few values are more often codes than quantities
 MAX_LEVELS = 0.2  # share of rows above which different texts are no categories
 MIN_LEVELS = 50
-LEAKING_AUC = 0.99
 OF_ROWS = re.compile(  # names of a column that says when a row is from
     r"((event|snapshot|record|recorded|created|updated|order|invoice|transaction|as_of)_?)?"
     r"(date|datum|time|timestamp|at|on|day|month)"
@@ -66,7 +71,9 @@ def propose(path: Path, **names: str | None) -> Proposal:
     dialect, lines = read(path)
     text, below = _without_footers(lines)
     found = Findings(text, dialect.decimal)
+    _leave_nameless_out(found, dialect.header)
     _require_columns(named._replace(target=None), path.name, found.names)
+    found.doubts += [] if dialect.encoding == "utf-8" else _misread(text)
     found.notes += [f"left out above the header: {line}" for line in dialect.above]
     found.notes += [f"left out below the rows: {line}" for line in below]
     watched = predictions.find(found, named.predictions, named.decision)
@@ -81,7 +88,7 @@ def propose(path: Path, **names: str | None) -> Proposal:
     taken = {*own, known}
     roles = _roles(found, [name for name in found.names if name not in taken])
     if not watched:
-        _set_leaks_aside(found, roles, label, positive)
+        leaks.set_aside(found, roles, label, positive)
     of_role = _by_role(roles)
     times = of_role.pop("time")
     time, written = _event_time(found, times, named.event_time)
@@ -103,7 +110,7 @@ def propose(path: Path, **names: str | None) -> Proposal:
     if not (of_role["numeric"] or of_role["categorical"]):
         raise DataError(f"{path.name}: no column can serve as a feature")
     said = tuple(found.notes), tuple(found.doubts)
-    return Proposal(dialect, ingestion, columns, model, found.text, *said)
+    return Proposal(dialect, ingestion, columns, model, text, *said)
 
 
 def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
@@ -115,6 +122,27 @@ def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
             hint = f"did you mean {like[close[0]]!r}?" if close else f"it has {', '.join(names)}"
             shown = option.replace("_", "-")
             raise DataError(f"--{shown}: {file} has no column {name!r}; {hint}")
+
+
+def _misread(text: pd.DataFrame) -> list[str]:
+    """Doubt the encoding if a word has a mark within that is a letter in another one."""
+    for words in (pd.Series([*text]), *(text[name].head(1000) for name in text)):
+        found = words.str.extract(MISREAD, expand=False).dropna()
+        if len(found):
+            why = "the file seems to be neither in UTF-8 nor in Windows-1252; save it in UTF-8"
+            return [f"{found.iloc[0]} is hardly spelt so: {why}"]
+    return []
+
+
+def _leave_nameless_out(found: Findings, header: Sequence[str]) -> None:
+    """Leave out columns that no setting could name: without a name, or with that of another."""
+    names = Counter(header)
+    if names[""]:
+        found.notes.append("columns without a name are not used")
+    for name, times in names.items():
+        if name and times > 1:
+            found.doubts.append(f"{times} columns are named {name}: none of them is used")
+    found.text = found.text.loc[:, [bool(name) and names[name] == 1 for name in header]]
 
 
 def _event_time(found: Findings, times: Sequence[str], named: str | None) -> tuple[str | None, str]:
@@ -164,8 +192,10 @@ def _identifier(found: Findings, own: Collection[str], named: str | None) -> str
         return named
     words = [name for name in unique if IDENTIFIERS.search(snake(name))]
     words.sort(key=lambda name: _counts_rows(found.numbers(name)))
-    texts = [name for name in unique if found.numbers(name).isna().any()]
-    if chosen := next(iter([*words, *texts]), None):
+    keys = [name for name in unique if text[name].str.fullmatch(KEY).all()]
+    texts = [name for name in keys if found.numbers(name).isna().any()]
+    codes = [name for name in keys if _are_codes(text[name])]
+    if chosen := next(iter([*words, *texts, *codes]), None):
         found.notes.append(f"identifier: {chosen}, which differs in every row")
         return chosen
     found.doubts.append(
@@ -225,6 +255,7 @@ def _role(found: Findings, name: str) -> str:
         notes.append(f"{name}: time from {span[0]:%Y-%m-%d} to {span[1]:%Y-%m-%d}{why}")
         return "time" if is_complete else "other"
     if levels > max(MIN_LEVELS, MAX_LEVELS * len(cells)):
+        found.doubts += _unclear(name, cells[numbers.isna()], len(cells), found.decimal)
         notes.append(f"{name}: not used, free text or an identifier ({levels:,} different values)")
         return "other"
     if (share := numbers.notna().mean()) > 0.5:
@@ -234,11 +265,24 @@ def _role(found: Findings, name: str) -> str:
     return "categorical"
 
 
+def _unclear(name: str, cells: pd.Series[Any], n_cells: int, decimal: str) -> list[str]:
+    """Doubt a column in which many cells may be numbers, but cannot be read as such."""
+    odd = cells[cells.str.fullmatch(LIKE_A_NUMBER)]
+    if len(odd) <= n_cells / 4:
+        return []
+    what = f"what {odd.iloc[0]} means is not clear; write it like 1234{decimal}5"
+    return [f"{name} is not used: {what}"]
+
+
 def _are_other_keys(cells: pd.Series[Any], numbers: pd.Series[Any]) -> bool:
     """Say whether whole numbers count the rows, or differ all and have as many digits each."""
+    return _counts_rows(numbers) or (_are_codes(cells) and cells.is_unique)
+
+
+def _are_codes(cells: pd.Series[Any]) -> bool:
+    """Say whether all cells have as many digits, and many."""
     n_digits = cells.str.len()
-    is_long = n_digits.min() == n_digits.max() >= MIN_DIGITS and cells.str.isdecimal().all()
-    return _counts_rows(numbers) or bool(is_long and cells.is_unique)
+    return bool(n_digits.min() == n_digits.max() >= MIN_DIGITS and cells.str.isdecimal().all())
 
 
 def _span(cells: pd.Series[Any]) -> tuple[pd.Timestamp, pd.Timestamp] | None:
@@ -250,38 +294,6 @@ def _span(cells: pd.Series[Any]) -> tuple[pd.Timestamp, pd.Timestamp] | None:
         return None
     times = pd.to_datetime(iso, format="ISO8601", errors="coerce", utc=True)
     return None if times.isna().any() else (times.min(), times.max())
-
-
-def _set_leaks_aside(found: Findings, roles: dict[str, str], label: str, positive: str) -> None:
-    for name in _leaks(found, roles, found.text[label] == positive):
-        found.doubts.append(
-            f"{name} alone predicts {label} almost perfectly (AUC above {LEAKING_AUC}): it is "
-            "probably known only afterwards, so the model does not use it. If it is known in "
-            "time, move it from `other` to the features."
-        )
-        roles[name] = "other"
-
-
-def _leaks(found: Findings, roles: dict[str, str], positive: pd.Series[bool]) -> list[str]:
-    """Return the features that predict the target alone."""
-    leaking = []
-    for name, role in roles.items():
-        if role == "numeric":
-            score = found.numbers(name).reindex(positive.index)
-            score = score.fillna(score.median())
-        elif role == "categorical":
-            score = positive.groupby(found.text[name]).transform("mean")
-        else:
-            continue
-        if max(auc := _auc(score, positive), 1 - auc) > LEAKING_AUC:
-            leaking.append(name)
-    return leaking
-
-
-def _auc(score: pd.Series[Any], positive: pd.Series[bool]) -> float:
-    ranks, n = score.rank().to_numpy(), int(positive.sum())
-    others = len(positive) - n
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / max(n * others, 1))
 
 
 def _label(text: str) -> Label:

@@ -59,18 +59,19 @@ def as_numbers(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
 
 
 def choose(found: Findings) -> str:
-    """Choose a column of two values; by its name, or else the last one."""
+    """Choose a column of two values; by its name, or else the last one that says yes or no."""
     binary = [name for name in found.names if found.cells(name).nunique() == 2]
     several = [name for name in found.names if 2 < found.cells(name).nunique() <= MAX_CLASSES]
     if (chosen := by_name(found)) is None:
-        if named := [name for name in several if rank(name) < OBVIOUS]:
+        likely = OBVIOUS if binary else len(TARGETS)
+        if named := [name for name in several if rank(name) < likely]:
             raise not_binary(found, named[0])
         if not binary:
             raise DataError(
                 "no column has exactly two values, so none can be the target; if a model elsewhere "
                 "predicts, name the column of its probabilities with --predictions"
             )
-        chosen = binary[-1]
+        chosen = ([name for name in binary if _answers(found, name)] or binary)[-1]
         why = "the last column of two values" if binary[1:] else "the only column of two values"
         found.notes.append(f"target: {chosen}, {why}")
     named = [name for name in binary if is_named(name)]
@@ -135,6 +136,11 @@ def labels(found: Findings, target: str) -> tuple[str, str]:
     share, n = counts[positive] / counts.sum(), counts.sum()
     found.notes.append(f"positive label: {positive}, in {share:.1%} of {n:,} labelled rows")
     return negative, positive
+
+
+def _answers(found: Findings, name: str) -> bool:
+    """Say whether both values of a column are such as yes and no."""
+    return all(_means(label, [*POSITIVES, *NEGATIVES]) for label in found.cells(name).unique())
 
 
 def _means(label: str, words: Sequence[str]) -> bool:

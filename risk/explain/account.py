@@ -96,8 +96,11 @@ def _of_alarms(account: Account) -> str:
 
 def _of_warnings(account: Account) -> list[str]:
     given, became = account.warned.warnings, account.warned.became_alarms
+    alarms = "an alarm" if became == 1 else "alarms"
     return (
-        [f"{counted(given, 'early warning')}, of which {became:,} became alarms."] if given else []
+        [f"{counted(given, 'early warning')}, of which {became:,} became {alarms}."]
+        if given
+        else []
     )
 
 
@@ -133,7 +136,7 @@ def _gained(gain: Gain) -> str:
     errors, fewer = abs(gain.errors_avoided), "fewer" if gain.errors_avoided >= 0 else "more"
     saved = "saved" if gain.cost_saved >= 0 else "lost"
     return (
-        f"F1 gained against keeping {first}: {f1.value:+.3f} {interval}, that is {errors:,} "
+        f"F1 against keeping {first}: {f1.value:+.3f} {interval}, that is {errors:,} "
         f"{fewer} {'customer' if errors == 1 else 'customers'} judged wrongly and "
         f"{abs(gain.cost_saved):,.0f} {saved} by your cost matrix"
     )

@@ -19,7 +19,7 @@ from risk.data import drops, part_files
 from risk.errors import UnknownName
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
-from risk.models.attribution import Contributions, attribute_row
+from risk.models.attribution import Contributions, attribute_row, means_with_one_value
 from risk.models.model import Model
 from risk.models.watched import require_model
 from risk.monitoring.profile import Column
@@ -194,18 +194,11 @@ def _terms(log_odds: Predict, row: pd.DataFrame, sample: pd.DataFrame) -> Contri
     """Switch one feature at a time: exact where the log-odds are a sum of a term of each."""
     with np.errstate(invalid="ignore"):  # a risk of exactly 1 has no finite log-odds
         baseline, total = log_odds(sample).mean(), log_odds(row)[0]
-        alike = (_with_value(sample, name, row[name].iloc[0]) for name in row)
-        parts = np.array([log_odds(rows).mean() for rows in alike]) - baseline
+        parts = means_with_one_value(log_odds, row, sample) - baseline
         adds_up = abs(parts.sum() - (total - baseline)) <= ROUNDING * max(1, abs(parts).sum())
     if not adds_up:
         return None
     return Contributions(float(baseline), parts, np.zeros(len(parts)), len(sample))
-
-
-def _with_value(rows: pd.DataFrame, name: Any, value: Any) -> pd.DataFrame:
-    alike = rows.copy()
-    alike[name] = value
-    return alike
 
 
 def _log_odds(champion: Model) -> Predict:

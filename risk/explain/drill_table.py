@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 
-from risk.cli import ASKED_TO_FAIL
+from risk import cli
+from risk.config import Config
 from risk.explain import plain_words
 from risk.explain.plain_words import counted
+from risk.ledger.ledger import Ledger
+from risk.monitoring import drill as drills
 from risk.monitoring.drill import MAX_DAYS, Drill, Obstacle, Result
 from risk.monitoring.planted import LABELS_LATE
 from risk.monitoring.reference import LABELLED
@@ -34,17 +38,23 @@ OBSTACLES: Mapping[Obstacle, str] = {
 
 
 @dataclass(frozen=True)
-class DrillReport:
+class DrillReport(cli.Result):
     """A drill, and the changes that must be found in time and would not be."""
 
     drill: Drill
     missed: tuple[Result, ...]
     fail_on: str | None = None
 
+    @classmethod
+    def of(cls, config: Config, ledger: Ledger, *, fail_on: str | None = None) -> Self:
+        """Drill the live release."""
+        done = drills.run(config, ledger)
+        return cls(done, drills.missed(done, config.alarms.must_find), fail_on)
+
     @property
     def exit_code(self) -> int:
         """3 if something is missed and was asked to fail."""
-        return ASKED_TO_FAIL if self.missed and self.fail_on == "blind" else 0
+        return cli.ASKED_TO_FAIL if self.missed and self.fail_on == "blind" else 0
 
     def __str__(self) -> str:
         drill = self.drill
@@ -148,5 +158,6 @@ def verdict(missed: Sequence[Result]) -> str:
     if not missed:
         return "All that the setting alarms.must_find names would be found in time."
     names = [f"{subject_of(result)} {name_of(result)}" for result in missed]
-    asked = "Not found in time, although the setting alarms.must_find names it"
+    them = "it" if len(names) == 1 else "them"
+    asked = f"Not found in time, although the setting alarms.must_find names {them}"
     return f"{asked}: {plain_words.listed(names, most=MAX_NAMED)}."

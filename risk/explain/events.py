@@ -46,7 +46,7 @@ def _risk(snapshot: Snapshot) -> list[str]:
         return []
     before, after = snapshot.risk["before"], snapshot.risk["after"]
     if abs(after - before) < MAX_USUAL_CHANGE:
-        known = "reference" if is_watched(snapshot.release) else "training data"
+        known = plain_words.known_rows(is_watched=is_watched(snapshot.release))
         return [f"The mean predicted risk is {after:.2f}; it was {before:.2f} in the {known}."]
     return [reasons.of_mean("predicted risk", snapshot.risk)]
 

@@ -10,7 +10,15 @@ from itertools import pairwise
 from typing import Literal
 
 from risk.explain import events, plain_words, score_change
-from risk.explain.plain_words import ADVICE, ESTIMATED, MEASURED, PROMISED, day, sentence
+from risk.explain.plain_words import (
+    ADVICE,
+    ESTIMATED,
+    MEASURED,
+    PROMISED,
+    counted,
+    day,
+    sentence,
+)
 from risk.explain.snapshot import Row, Snapshot, is_watched
 
 Fitness = Literal["fit", "fit with care", "too little data", "not fit"]
@@ -25,8 +33,10 @@ GRAVE = {
     "calibration_drift": "The probabilities it predicts are off.",
     "suspected_harm": "The model probably errs more than it promised; no labels confirm it yet.",
 }
+MORE_LABELS = "Bring more rows with labels: they show how good the model is."
 MIN_GAPS, INTERVALS_UNTIL_LATE = 3, 3
 MAX_WIDTH = 0.2  # of the interval of a score that shows whether a model is good
+HARDLY_BETTER = 0.55  # ROC AUC; that of chance is 0.5
 UNBOUNDED = ("log_loss", "cost")
 CRON = timedelta(minutes=10)
 
@@ -68,7 +78,7 @@ def assess(snapshot: Snapshot) -> Status:
 
     A model that nobody has measured well is neither: there is too little data to say.
     """
-    unknown = _of_the_score(snapshot)
+    unknown = [*_of_the_score(snapshot), *_of_the_ranking(snapshot)]
     concerns = sorted([*_concerns(snapshot), *unknown], key=lambda concern: not concern.is_grave)
     fitness: Fitness = "fit with care" if concerns else "fit"
     if concerns and concerns[0].is_grave:
@@ -120,7 +130,7 @@ def _of_incidents(snapshot: Snapshot) -> list[Concern]:
         words = f"Something is odd about the data: {_subjects(odd)}."
         concerns.append(Concern(words, ADVICE["data_quality"]))
     if moved := [i for i in others if i not in odd]:
-        known = "reference" if is_watched(snapshot.release) else "training data"
+        known = plain_words.known_rows(is_watched=is_watched(snapshot.release))
         words = f"The data differ from the {known}: {_subjects(moved)}."
         concerns.append(Concern(words, ADVICE["data_drift"]))
     return concerns
@@ -196,11 +206,29 @@ def _of_the_score(snapshot: Snapshot) -> list[Concern]:
     doubts = [_doubt(score, snapshot) for score in measured]
     if measured and None in doubts:
         return []
-    advice = "Bring more rows with labels: they show how good the model is."
     if doubts:
-        return [Concern(str(doubts[0]), advice)]
+        return [Concern(str(doubts[0]), MORE_LABELS)]
     words = f"No labelled row shows how good release {snapshot.release['version']} is."
-    return [Concern(words, advice)]
+    return [Concern(words, MORE_LABELS)]
+
+
+def _of_the_ranking(snapshot: Snapshot) -> list[Concern]:
+    """Say that a model may rank rows no better than chance, if no rows show that it does."""
+    newest = snapshot.newest_rankings
+    known = [newest[kind] for kind in (MEASURED, PROMISED) if kind in newest]
+    known = [score for score in known if score["lower"] is not None]
+    if not known or snapshot.fault or any(score["lower"] > 0.5 for score in known):
+        return []
+    score = known[0]
+    is_grave = all(score["upper"] <= HARDLY_BETTER for score in known)
+    where = (
+        f"ROC AUC is {plain_words.between(score)} on {counted(score['n'], 'labelled row')}, where "
+        "0.5 is chance"
+    )
+    if is_grave:
+        advice = "Do not rely on the predictions. Look for features that say more about the target."
+        return [Concern(f"It is hardly better than guessing: {where}.", advice, is_grave=True)]
+    return [Concern(f"It may be guessing: {where}.", MORE_LABELS)]
 
 
 def _doubt(score: Row, snapshot: Snapshot) -> str | None:
@@ -214,11 +242,11 @@ def _doubt(score: Row, snapshot: Snapshot) -> str | None:
             are = "is" if rarer == 1 else "are"
             return f"{name} says little yet: only {rarer} of {n:,} labelled rows {are} {label}."
     if score["lower"] is None or score["upper"] is None:
-        return f"{name} is not defined on {plain_words.counted(n, 'labelled row')}."
+        return f"{name} is not defined on {counted(n, 'labelled row')}."
     if snapshot.metric in UNBOUNDED or score["upper"] - score["lower"] <= MAX_WIDTH:
         return None
     span = f"from {score['lower']:.2f} to {score['upper']:.2f}"
-    return f"{name} may be anything {span}, on {plain_words.counted(n, 'labelled row')}."
+    return f"{name} may be anything {span}, on {counted(n, 'labelled row')}."
 
 
 def _score(snapshot: Snapshot) -> list[str]:

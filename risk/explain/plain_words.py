@@ -137,6 +137,11 @@ def details(words: Sequence[str], *, most: int) -> str:
     return "; ".join(words[:most]) + (f" (and {rest} more)" if rest > 0 else "")
 
 
+def known_rows(*, is_watched: bool) -> str:
+    """Return what the rows are called that new ones are compared with."""
+    return "reference" if is_watched else "training data"
+
+
 def rows_of(dataset: str) -> str:
     """Return what the rows of a promise are called."""
     return "rows of the reference" if dataset == REFERENCE_ROWS else "rows of test data"

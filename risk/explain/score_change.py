@@ -20,7 +20,7 @@ NAMES = {
     CHANCE: "chance",
 }
 MEANINGS = {
-    COVARIATES: "the features differ from the training data, and mean what they meant",
+    COVARIATES: "the features differ from those of earlier rows, and mean what they meant",
     BASE_RATE: "the share of positives differs, also among rows of equal features",
     RELATION: "the features say something else about the label than before",
     CHANCE: "what so few rows can do by themselves",
@@ -51,7 +51,7 @@ def in_words(change: Change | None, *, is_incident: bool = True) -> str:
     before, after = plain_words.distinct(change["before"], change["after"])
     if not change["is_beyond_chance"]:
         now = f"{name} of the live release is {after} on {rows}"
-        return f"{now}, where {before} was promised: chance explains that."
+        return f"{now}, where {before} was promised: over all of them, chance explains that."
     rose = change["after"] > change["before"]
     said = f"{name} {'rose' if rose else 'fell'} from {before} to {after} on {rows}"
     along, against = _parts(change, rose=rose), _parts(change, rose=not rose)
@@ -124,7 +124,7 @@ def _why(part: str, change: Change) -> str:
         shares = f"{rates['realised']:.0%} instead of {rates['expected']:.0%}"
         return f"{way} rows are positive than expected ({shares})"
     return {
-        COVARIATES: "the rows differ from the training data",
+        COVARIATES: "the rows differ from earlier ones",
         RELATION: "the features say something else about the label than before",
         CHANCE: "chance explains as much",
     }[part]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from risk.explain import plain_words
 from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
-from risk.explain.snapshot import KINDS, Row
+from risk.explain.snapshot import Row, with_kinds
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.monitoring.reference import LABELLED
@@ -38,10 +38,9 @@ def trend(ledger: Ledger, metric: str, *, days: int | None = None) -> Trend:
     With `days` only the newest, counted back from the last point.
     """
     changes = _changes(ledger)
-    points = ledger.trends.of(metric)
+    points = with_kinds(ledger.trends.of(metric))
     if days is not None:
         points = points[points["at"] >= points["at"].max() - pd.Timedelta(days=days)]
-    points = points.assign(kind=points["dataset"].map(KINDS).fillna(PROMISED))
     moments = [change["decided_at"] for change in changes]
     live = [
         changes[place - 1]["version"] if (place := bisect_right(moments, at)) else None
@@ -99,13 +98,19 @@ def in_words(trend: Trend, metric: str) -> str:
     if len(known) == 1:
         return f"{name}, {how}, of one run on {plain_words.day(last['at'])}: {newest}."
     least, most = (known.loc[known["value"].agg(which)] for which in ("idxmin", "idxmax"))
+    in_a_day = first["at"].date() == last["at"].date()
+    begin, end = (_moment(each["at"], in_a_day=in_a_day) for each in (first, last))
+    low, high = (_moment(each["at"], in_a_day=in_a_day) for each in (least, most))
+    on, at = (f" UTC on {plain_words.day(last['at'])}", "at") if in_a_day else ("", "on")
     return (
-        f"{name}, {how}, of {plain_words.counted(len(known), 'run')} "
-        f"from {plain_words.day(first['at'])} to {plain_words.day(last['at'])}: newest {newest}, "
-        f"lowest {least['value']:.3f} on {plain_words.day(least['at'])}, "
-        f"highest {most['value']:.3f} on {plain_words.day(most['at'])}."
-        f"{_of_release(trend, last, metric)}"
+        f"{name}, {how}, of {plain_words.counted(len(known), 'run')} from {begin} to {end}{on}: "
+        f"newest {newest}, lowest {least['value']:.3f} {at} {low}, "
+        f"highest {most['value']:.3f} {at} {high}.{_of_release(trend, last, metric)}"
     )
+
+
+def _moment(at: pd.Timestamp, *, in_a_day: bool) -> str:
+    return f"{at:%H:%M}" if in_a_day else plain_words.day(at)
 
 
 def _of_release(trend: Trend, newest: pd.Series[Any], metric: str) -> str:

@@ -41,7 +41,7 @@ def in_words(facts: Mapping[str, Any] | None) -> str:
     more = f" and {counted(known['others'], 'more subject')}" if known["others"] else ""
     words = f"Expected by season, from {seen}: {', '.join(curves)}{more}."
     if not curves:
-        words = f"No season is visible in {seen} of training data."
+        words = f"No season is visible in {seen} of earlier data."
     if days < DAYS_NEEDED:
         words += f" No weekly baseline yet: {int(days)} of {DAYS_NEEDED} days seen."
     return words

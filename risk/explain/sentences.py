@@ -54,10 +54,10 @@ SHARES = {  # what a share is of, and whether it went up
     OTHERS_MORE: ("has less common values", True),
     OTHERS_LESS: ("has less common values", False),
     UNSEEN: ("has never-seen values", True),
-    ABOVE: ("is above every value of the training data", True),
-    BELOW: ("is below every value of the training data", True),
-    LOWEST: ("is in the lowest half per cent of the training data", True),
-    HIGHEST: ("is in the highest half per cent of the training data", True),
+    ABOVE: ("is above every earlier value", True),
+    BELOW: ("is below every earlier value", True),
+    LOWEST: ("is in the lowest half per cent of earlier values", True),
+    HIGHEST: ("is in the highest half per cent of earlier values", True),
 }
 SHAPES = {
     "more spread": "is spread wider",

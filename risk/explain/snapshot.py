@@ -30,10 +30,10 @@ SAME_MOMENT = timedelta(minutes=1)
 class Snapshot:
     """What the ledger says at one moment; its rows are the newest hundred, the newest first.
 
-    Of open incidents it has all. `scores` are those of the metric, the newest last; `fault` is
-    why no live model can be trusted; `risk` is the mean predicted risk before and after, with
-    each feature's part in the change, and `score_change` that of the score with its parts;
-    `warnings` are the early warnings that stand.
+    Of open incidents it has all. `scores` are those of the metric, the newest last, `rankings`
+    those of ROC AUC; `fault` is why no live model can be trusted; `risk` is the mean predicted
+    risk before and after, with each feature's part in the change, and `score_change` that of the
+    score with its parts; `warnings` are the early warnings that stand.
     """
 
     now: datetime
@@ -48,6 +48,7 @@ class Snapshot:
     decisions: Sequence[Row] = ()
     incidents: Sequence[Row] = ()
     scores: pd.DataFrame | None = None
+    rankings: pd.DataFrame | None = None
     positives: Mapping[str, int] = field(default_factory=dict)
     risk: Row | None = None
     score_change: Row | None = None
@@ -61,15 +62,22 @@ class Snapshot:
     @cached_property
     def newest_scores(self) -> dict[str, Row]:
         """Return the newest scores of the live release by where they come from."""
-        if self.release is None or self.scores is None:
+        return {
+            kind: {**row, "n_positive": self.positives.get(row["dataset"])}
+            for kind, row in self._newest(self.scores).items()
+        }
+
+    @cached_property
+    def newest_rankings(self) -> dict[str, Row]:
+        """Return the newest ROC AUC of the live release by where they come from."""
+        return self._newest(self.rankings)
+
+    def _newest(self, scores: pd.DataFrame | None) -> dict[str, Row]:
+        if self.release is None or scores is None:
             return {}
-        own = self.scores["version"].eq(self.release["version"]) & self.scores["value"].notna()
-        kinds = self.scores["dataset"].map(KINDS).fillna(PROMISED)
-        rows = [
-            row | {"n_positive": self.positives.get(row["dataset"])}
-            for row in as_rows(self.scores[own])
-        ]
-        return dict(zip(kinds[own], rows, strict=True))
+        own = with_kinds(scores[scores["version"].eq(self.release["version"])])
+        own = own[own["value"].notna()]
+        return dict(zip(own["kind"], as_rows(own), strict=True))
 
     def causes(self, decision: Row) -> list[Row]:
         """Return the incidents that were open when something was decided, the worst first."""
@@ -111,11 +119,22 @@ def look(
             *ledger.incidents.page(NEWEST, is_open=False).items,
         ],
         scores=ledger.trends.of(config.checks.metric),
+        rankings=ledger.trends.of("roc_auc"),
         positives=ledger.scores.positives(live, config.checks.metric) if live else {},
         risk=json.loads(stored) if stored else None,
         score_change=ledger.assessments.score_change(live),
         warnings=early_warnings.standing(ledger, live),
     )
+
+
+def with_kinds(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return scores with their `kind`, and of promises only those on the rows of the first one.
+
+    A person may score a release on any other file, which is no promise.
+    """
+    kinds = scores["dataset"].map(KINDS).fillna(PROMISED)
+    first = scores["dataset"].where(kinds == PROMISED).groupby(scores["version"]).transform("first")
+    return scores.assign(kind=kinds)[(kinds != PROMISED) | (scores["dataset"] == first)]
 
 
 def is_watched(release: Row | None) -> bool:

@@ -155,7 +155,7 @@ def imports(content: bytes) -> Iterator[str]:
 def described(path: Path, content: bytes) -> str:
     """Say what reading a model would import, as far as that can be known without reading it."""
     if path.suffix == ".skops":
-        found, ending = model.skops().get_untrusted_types(data=content), ""
+        found, ending = model.skops().get_untrusted_types(data=content), " beyond what skops trusts"
     else:
         found, ending = [], ""
         try:
@@ -204,8 +204,19 @@ def _loaded(path: Path, content: bytes) -> Any:
                 types = model.skops().get_untrusted_types(data=content)
                 return model.skops().loads(content, trusted=types)
             return joblib.load(io.BytesIO(content))  # reads plain pickles, too
-        except (*model.UNREADABLE, InconsistentVersionWarning) as error:
-            raise ModelError(f"{path} cannot be read by the installed packages: {error}") from None
+        except InconsistentVersionWarning as error:
+            made, own = error.original_sklearn_version, error.current_sklearn_version
+            raise ModelError(
+                f"{path} was written by scikit-learn {made}, installed is {own}: write it again "
+                "with that version"
+            ) from None
+        except ModuleNotFoundError as error:
+            raise ModelError(f"{path} needs a package that is not installed: {error}") from None
+        except model.UNREADABLE as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ModelError(
+                f"{path} cannot be read as a pickle, joblib or skops file: {what}"
+            ) from None
 
 
 def _name(found: Any) -> str:

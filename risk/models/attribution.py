@@ -274,6 +274,21 @@ def attribute_row(
     return Contributions(float(usual[chosen].mean()), of_pairs.mean(axis=0), errors, n)
 
 
+def means_with_one_value(
+    predict: Callable[[pd.DataFrame], Floats], row: pd.DataFrame, reference: pd.DataFrame
+) -> Floats:
+    """Return the mean prediction of the reference rows with each feature in turn that of `row`."""
+    rows, (n, n_features) = pd.concat([reference, row[[*reference]]]), reference.shape
+    at_once, means = max(CELLS_AT_ONCE // reference.size, 1), list[Floats]()
+    for start in range(0, n_features, at_once):
+        own = np.arange(start, min(start + at_once, n_features))
+        taken = np.tile(np.arange(n)[:, None], (len(own), 1, n_features))
+        taken[np.arange(len(own)), :, own] = n  # the row itself
+        predicted = predict(_mixed(rows, taken.reshape(-1, n_features)))
+        means.append(predicted.reshape(len(own), n).mean(axis=1))
+    return np.concatenate(means)
+
+
 def _spread(risk: Floats, most: int) -> Integers:
     """Return row positions in order of risk: all, or the middle of each of `most` equal strata."""
     # No random sample: the middles of strata of the risk nearly keep its mean, and are the same

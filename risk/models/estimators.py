@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 from typing import Any
 
 from risk.config import Columns, Training
@@ -19,6 +20,7 @@ ALSO_ACCEPTED = {  # parameters that LightGBM takes without listing them
         "monotone_constraints path_smooth scale_pos_weight".split()
     )
 }
+EXTRAS = ("lightgbm", "xgboost")  # optional dependencies in pyproject.toml
 NEEDED = ("fit", "predict_proba", "get_params", "set_params")
 
 
@@ -68,8 +70,11 @@ def _class_of(name: str) -> Any:
         return next(getattr(module, name) for module in modules if hasattr(module, name))
     try:
         found = getattr(import_module(module), class_name, None)
-    except ImportError as error:
-        raise ConfigError(f"training.estimator: {module} cannot be imported: {error}") from None
+    except (ImportError, OSError) as error:  # OSError: a library of the system is missing
+        hint = f"; run: pip install {package}" if _is_absent(package := _package(name)) else ""
+        raise ConfigError(
+            f"training.estimator: {module} cannot be imported: {error}{hint}"
+        ) from None
     if missing := [method for method in NEEDED if not hasattr(found, method)]:
         lacks = f"has no {', '.join(missing)}" if found else "does not exist"
         raise ConfigError(f"training.estimator: {name} is not a classifier: it {lacks}")
@@ -87,6 +92,11 @@ def _defaults(name: str) -> dict[str, Any]:
 def _package(name: str) -> str:
     """Return the package of a dotted name, empty for a classifier of scikit-learn."""
     return name.partition(".")[0] if "." in name else ""
+
+
+def _is_absent(package: str) -> bool:
+    """Say whether a package is not installed that its own name installs."""
+    return package in EXTRAS and find_spec(package) is None
 
 
 def _by_class(weights: Mapping[str, Any], columns: Columns) -> dict[int, Any]:

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Config
+from risk.data.predictions import MIN_AGREEMENT
 from risk.errors import DataError, WatchedOnly
 from risk.schema import is_positive
 
 ESTIMATOR, MADE_BY = "predictions", "watch"
 FILE_NAME = "predictions.json"
 REFERENCE_ROWS = "the reference"  # in place of test data
-MIN_AGREEMENT = 0.95
 Floats = NDArray[np.float64]
 
 

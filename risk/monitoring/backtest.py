@@ -55,11 +55,15 @@ class Replay(Result):
         first = sorted(causes.values(), key=lambda alarm: alarm.at)
         head = (
             f'with a budget of "{self.policy.false_alarm_budget}" and a tolerance of '
-            f"{self.policy.tolerance:g} sd: {len(self.alarms)} alarms of {len(first)} causes and "
-            f"{self.n_warnings} early warnings in {self.n_batches} batches over "
-            f"{self.days:.1f} days"
+            f"{self.policy.tolerance:g} sd: {_counted(len(self.alarms), 'alarm')} of "
+            f"{_counted(len(first), 'cause')} and {_counted(self.n_warnings, 'early warning')} in "
+            f"{_counted(self.n_batches, 'batch', 'batches')} over {self.days:.1f} days"
         )
         return "\n".join([head, *map(str, first)])
+
+
+def _counted(number: int, noun: str, plural: str = "") -> str:
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def policy_with(alarms: Alarms, changes: Mapping[str, Any]) -> Alarms:

@@ -199,4 +199,5 @@ def _place(usual: NDArray[Any], now: float, *, offset: float) -> tuple[float, fl
     logs = np.log(usual + offset)
     n, spread = len(logs), max(float(logs.std(ddof=1)), MIN_SPREAD)
     t = (np.log(now + offset) - logs.mean()) / (spread * np.sqrt(1 + 1 / n))
-    return float(scipy.special.stdtr(n - 1, t)), float(np.exp(np.median(logs)) - offset)
+    typical = max(float(np.exp(np.median(logs)) - offset), 0.0)  # not less by rounding
+    return float(scipy.special.stdtr(n - 1, t)), typical

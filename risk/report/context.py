@@ -126,8 +126,10 @@ class Context:
 
         Rows of a broken feed are included: no model is trained on them, but they are predicted.
         """
+        watches = self.config.watches_only
+        name = "rows after the reference" if watches else "rows not used for training"
         try:
-            return self._labelled("rows not used for training", self._read_unlearnt())
+            return self._labelled(name, self._read_unlearnt())
         except RiskError as error:
             return error
 

@@ -98,15 +98,19 @@ def _ranges(known: Context) -> list[str]:
 
 def _of_a_hundred(known: Context) -> list[str]:
     found = known.judged_on if known.monitored else None
-    if found is None or len(found) < ENOUGH_ROWS:
+    if found is None:
         return []
     (_, false_alarms), (missed, caught) = curves.outcomes(found).tolist()
     at_risk, flagged = missed + caught, caught + false_alarms
-    if not at_risk or not flagged:
+    if flagged in (0, len(found)):
+        each = "every one" if flagged else "none"
+        return [f"On {found.name}, it flags {each} of {counted(len(found), 'row')}."]
+    if not at_risk or len(found) < ENOUGH_ROWS:
         return []
+    label = known.config.columns.classes[1]
     return [
-        f"On {found.name}, it flags {100 * caught / at_risk:.0f} of 100 rows at risk, and "
-        f"{100 * caught / flagged:.0f} of 100 rows it flags are at risk."
+        f"On {found.name}: of 100 rows with {label} it flags {100 * caught / at_risk:.0f}; of 100 "
+        f"rows that it flags, {100 * caught / flagged:.0f} have {label}."
     ]
 
 

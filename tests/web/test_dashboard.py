@@ -306,6 +306,17 @@ def test_the_page_is_of_the_time_of_the_clock_it_is_given(deployed):
     assert 'datetime="2030-01-02T03:04' in app.test_client().get("/").text
 
 
+def test_the_score_of_one_run_is_no_chart(deployed):
+    """Whatever a person scores by hand: the page says what to do instead."""
+    for _ in range(2):
+        deployed.command("scoring.py", "--model", "champion")
+
+    score = page_of(create_app(deployed.config).test_client())
+
+    assert "Bring new rows, with labels if they are known" in score.texts["score"]
+    assert not score.all("img", **{"class": "chart"})
+
+
 def test_the_score_can_be_asked_for_some_days(client, ledger):
     """Counted back from the newest point; anything else is all of it."""
     score = {"dataset": "realised on new rows", "metric": "f1", "model_sha256": "0" * 64}

@@ -82,6 +82,17 @@ def test_settings_that_the_classifier_rejects_are_found(inbox):
     assert "no first model can be trained: training.parameters" in str(found)
 
 
+def test_a_classifier_that_is_not_installed_is_found(world):
+    """Before a run ingests anything."""
+    own = {"estimator": "absent.Model", "estimator_packages": ["absent"]}
+    found = input_check.check(world.set(training=own))
+
+    assert found.exit_code == 78
+    assert [str(fault) for fault in found.faults] == [
+        "training.estimator: absent cannot be imported: No module named 'absent'"
+    ]
+
+
 def test_files_that_are_no_drops_are_named_and_make_nothing_fail(world):
     """A run skips them, too."""
     world.drop("list.xlsx", "PK")

@@ -78,6 +78,25 @@ def test_later_files_are_read_as_the_first_was(export):
     assert known["row_id"].iloc[[0, -1]].tolist() == ["kunden-2", "later-54"]
 
 
+def test_later_files_may_have_the_columns_that_are_left_out(export):
+    """Row numbers without a name, and two columns of one name: nothing about them is odd."""
+    text = export.read_text(encoding="cp1252")
+    lines = [f"{n};;{line}" for n, line in enumerate(text.splitlines())]
+    header = ";Land;" + text.splitlines()[0] + ";Land"
+    rows = [f"{line};CH" for line in lines[1:]]
+    export.write_text("\n".join([header, *rows[:250]]) + "\n", encoding="cp1252")
+    made = initialise(export)
+    later = export.parent / "inbox" / "later.csv"
+    later.write_text("\n".join([header, *rows[250:]]) + "\n", encoding="cp1252")
+
+    config = Config.load(made.config_path)
+    with Ledger.open(config) as ledger:
+        taken = ingestion.run(config, ledger).intakes
+
+    assert [intake.rows_added for intake in taken] == [made.n_rows, 50]
+    assert [intake.undeclared for intake in taken] == ['["Land"]'] * 2
+
+
 @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
 def test_later_files_in_utf_16_are_read_too(export, codec):
     """Excel writes them so as Unicode text; what is refused can be read again."""
@@ -125,6 +144,19 @@ def test_the_note_beside_it_says_what_was_found(export):
     assert "separated by semicolons, decimal `,`, Windows-1252" in note
     assert "- Umsatz: number from " in note
     assert all(command in note for command in made.next_commands)
+
+
+def test_a_name_of_two_lines_is_told_in_one(tmp_path):
+    """A spreadsheet breaks long names; a list of doubts has a line for each."""
+    rows = [f"({1000 + n}.50),{n % 7},{n % 3 == 0:d}" for n in range(300)]
+    (tmp_path / "odd.csv").write_text("\n".join(['"Net\nbalance",visits,churn', *rows]) + "\n")
+
+    made = initialise(tmp_path / "odd.csv")
+
+    doubt = "- Net balance is not used: what (1000.50) means is not clear; write it like 1234.5"
+    assert f"  {doubt}" in str(made).splitlines()
+    assert doubt in made.notes().splitlines()
+    assert "Net\nbalance" in Config.load(made.config_path).columns.other
 
 
 def test_existing_settings_are_not_overwritten_unless_asked_to(export):

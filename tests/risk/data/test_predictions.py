@@ -75,6 +75,18 @@ def test_the_decision_is_what_a_threshold_separates(feed, name):
     assert (found.columns["target"], found.model["threshold"]) == ("churn", None)
 
 
+@pytest.mark.parametrize(("name", "is_decision"), [("flagged", True), ("insured", False)])
+def test_a_decision_by_its_name_may_differ_from_the_threshold_in_some_rows(feed, name, is_decision):
+    """By rounding, or because people decided otherwise; a feature that nearly agrees is one."""
+    decided = PROBA >= 0.4
+    decided[np.argmax(PROBA)] = False
+
+    found = propose(feed(**{name: decided.astype(int)}, churn=LABELS))
+
+    assert (found.columns["decision"] == name) is is_decision
+    assert (name in found.columns["categorical"]) is not is_decision
+
+
 def test_the_positive_label_is_the_one_predicted_to_be_likelier(feed):
     """Whatever the labels are called."""
     labels = np.where(LABELS == "yes", "stayed", "went")

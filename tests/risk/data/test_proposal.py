@@ -65,6 +65,18 @@ def test_a_european_export_is_understood(propose, encoding):
     assert set(found.rows["city"]) == {"Köln", "Münster"}
 
 
+@pytest.mark.parametrize(
+    ("words", "encoding", "n_doubts"),
+    [(["Małopolskie", "Śląskie"], "cp1250", 1), (["Köln", "m³ of £5"], "cp1252", 0)],
+)
+def test_another_encoding_is_doubted_by_its_words(propose, words, encoding, n_doubts):
+    """Polish in Windows-1250 can be read as Windows-1252, but what is read is no Polish."""
+    found = propose(table(region=words * (N // 2)), encoding=encoding)
+
+    doubt = "Ma³opolskie is hardly spelt so: the file seems to be neither in UTF-8 nor in "
+    assert [each.startswith(doubt) for each in found.doubts] == [True] * n_doubts
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_the_separator_is_found(propose, separator):
     """Whatever it is, the same columns are found."""
@@ -218,9 +230,11 @@ def test_codes_that_begin_with_zero_are_no_numbers(propose):
     assert "plz" not in found.columns["numeric"]
 
 
-def test_units_are_left_out(propose):
-    """If all numbers of a column have the same."""
-    spend = [f"{v:.2f} €".replace(".", ",") for v in RNG.gamma(5, 400, N)]
+@pytest.mark.parametrize("written", ["{:,.2f} €", "€ {:,.2f}", "€{:,.2f}", "CHF {:,.2f}"])
+def test_units_are_left_out(propose, written):
+    """If all numbers of a column have the same, before or behind them."""
+    to_commas = str.maketrans(",.", ".,")
+    spend = [written.format(v).translate(to_commas) for v in RNG.gamma(5, 400, N)]
 
     found = propose(table(spend=spend), separator=";")
 
@@ -242,6 +256,39 @@ def test_lines_above_the_header_are_left_out(tmp_path, above):
 
     assert found.columns["target"] == "Churn"
     assert len(found.rows) == N
+
+
+def test_a_separator_may_end_every_line(tmp_path):
+    """Also those above the header and below the rows."""
+    columns = table()
+    lines = [",".join(columns), *map(",".join, zip(*columns.values(), strict=True))]
+    ended = [f"{line}," for line in ["Export of March,,,,,", *lines, "Total,,,,,"]]
+    (tmp_path / "ended.csv").write_text("\n".join(ended) + "\n")
+
+    found = proposal.propose(tmp_path / "ended.csv")
+
+    assert found.columns == proposal.propose(plain(tmp_path, lines)).columns
+    assert len(found.rows) == N
+
+
+def test_columns_that_no_setting_can_name_are_not_used(tmp_path):
+    """One without a name, such as the row numbers of pandas, is usual; two of one name are not."""
+    columns = table()
+    lines = [",".join(columns), *map(",".join, zip(*columns.values(), strict=True))]
+    odd = [",region," + lines[0] + ",region"]
+    odd += [f"{n},north,{line},south" for n, line in enumerate(lines[1:])]
+    (tmp_path / "odd.csv").write_text("\n".join(odd) + "\n")
+
+    found = proposal.propose(tmp_path / "odd.csv")
+
+    assert found.columns == proposal.propose(plain(tmp_path, lines)).columns
+    assert found.doubts[0] == "2 columns are named region: none of them is used"
+    assert "columns without a name are not used" in found.notes
+
+
+def plain(folder, lines):
+    (folder / "plain.csv").write_text("\n".join(lines) + "\n")
+    return folder / "plain.csv"
 
 
 @pytest.mark.parametrize(
@@ -275,6 +322,7 @@ def test_missing_values_are_recognised(propose):
         ({"id": ["a", "b"], "churn": ["0", "1"]}, {}, "no column can serve as a feature"),
         ({"id": ["a", "b", "c"], "spend": ["1", "2", "3"]}, {}, "no column has exactly two values"),
         (table(Churn=[str(n % 3) for n in range(N)]), {}, "Churn is not binary"),
+        ({"spend": ["1", "2", "3"], "outcome": ["a", "b", "c"]}, {}, "outcome is not binary"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(propose, columns, options, complaint):
@@ -323,3 +371,43 @@ def test_a_default_of_a_customer_is_a_feature_beside_a_target(propose, name, is_
     assert found.columns["target"] == name
     assert any("the target is a guess" in doubt for doubt in found.doubts) is is_guess
     assert propose(table(Churn=None, default=bad)).columns["target"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "is_key"),
+    [
+        ("CLIENTNUM", [f"{708082083 + n * 7}" for n in range(N)], True),
+        ("klantnr", [f"{n * 3}" for n in range(N)], True),
+        ("ref", [f"{7000000 + n * n}" for n in range(N)], True),
+        ("meta", [f'{{"a": {n}}}' for n in range(N)], False),
+        ("comment", [f"paid late, {n} times" for n in range(N)], False),
+    ],
+)
+def test_what_identifies_rows_is_a_key(propose, name, cells, is_key):
+    """By its name or as a code of many digits; a text in words is none, though no two are equal."""
+    found = propose({name: cells} | table(customerID=None), separator=";")
+
+    assert found.columns["identifier"] == (name if is_key else "row_id")
+
+
+@pytest.mark.parametrize("amount", ["({:,.2f})", "{:,.2f} BTC", "{:,.0f}"])
+def test_amounts_that_cannot_be_read_are_doubted(propose, amount):
+    """Left out in silence, the best feature may be missing."""
+    cells = [amount.format(1000 + 31 * n) for n in range(N)]
+
+    found = propose(table(net=cells), separator=";")
+
+    assert "net" in found.columns["other"]
+    assert (
+        f"net is not used: what {cells[0]} means is not clear; write it like 1234.5" in found.doubts
+    )
+
+
+def test_a_guessed_target_says_yes_or_no(propose):
+    """Rather than something else of two values behind it."""
+    kinds = table()["contract"]
+
+    found = propose({"active": ["TRUE", "FALSE"] * (N // 2)} | table(Churn=None) | {"kind": kinds})
+
+    assert found.columns["target"] == "active"
+    assert (found.columns["positive_label"], found.columns["negative_label"]) == ("TRUE", "FALSE")

@@ -37,7 +37,7 @@ def test_it_says_whether_the_alarms_and_the_releases_were_worth_it():
         "In 412 days: 6 alarms; 4 confirmed by later rows and labels or by the feed's own recovery,"
         " 1 false, 1 undecided; the budget allowed 4.6 by chance.",
         "9 challengers, 4 releases after the first, 1 rolled back.",
-        "F1 gained against keeping the first model: +0.031 [0.012, 0.050], that is 214 fewer "
+        "F1 against keeping the first model: +0.031 [0.012, 0.050], that is 214 fewer "
         "customers judged wrongly and 1,070 saved by your cost matrix, on 5,000 labelled rows of "
         "60 drops.",
     ]
@@ -47,6 +47,8 @@ def test_warnings_are_mentioned_only_where_there_can_be_any():
     said = in_words(replace(LIVED, warned=Warned(11, 5)))
 
     assert said[1] == "11 early warnings, of which 5 became alarms."
+    said = in_words(replace(LIVED, warned=Warned(2, 1)))
+    assert said[1] == "2 early warnings, of which 1 became an alarm."
 
 
 def test_a_loss_is_called_one():

@@ -47,6 +47,8 @@ def test_what_is_found_too_late_is_named():
     assert last == (
         "Not found in time, although the setting alarms.must_find names it: tenure +0.5 sd."
     )
+    two = str(DrillReport(DRILL, (FOUND, FOUND))).splitlines()[-1]
+    assert "alarms.must_find names them: tenure +0.5 sd and" in two
 
 
 def test_in_short_it_is_how_much_is_found_and_whether_what_must_be():

@@ -245,3 +245,30 @@ def test_why_the_score_fell_is_told_once_an_incident_is_open():
     assert "Retraining" not in quiet
     assert "0.10 of the fall of F1 by 0.10" in alarmed
     assert "Retraining on rows since the change may bring it back." in alarmed
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "fitness", "begin"),
+    [
+        (0.51, 0.58, "fit", None),
+        (0.45, 0.62, "too little data", "It may be guessing"),
+        (0.37, 0.54, "not fit", "It is hardly better than guessing"),
+    ],
+)
+def test_a_model_that_ranks_rows_like_chance_is_not_fit(lower, upper, fitness, begin):
+    """A high F1 does not help: where many rows are positive, flagging all of them has one."""
+    ranking = scores("data/test.csv", value=(lower + upper) / 2, lower=lower, upper=upper, n=160)
+
+    told = health.assess(snapshot(rankings=ranking))
+
+    assert told.fitness == fitness
+    where = f"ROC AUC is between {lower} and {upper} on 160 labelled rows, where 0.5 is chance."
+    assert [f"{begin}: {where}" in told.concerns] == [begin is not None]
+
+
+def test_one_score_beyond_chance_is_enough():
+    """Few labelled rows prove nothing against what the test data show."""
+    few = scores(lower=0.4, upper=0.9, n=30)
+    both = pd.concat([scores("data/test.csv", lower=0.6, upper=0.7), few])
+
+    assert health.assess(snapshot(rankings=both)).fitness == "fit"

@@ -24,7 +24,7 @@ def test_the_sentence_names_the_parts_and_what_would_bring_the_score_back():
         "F1 fell from 0.74 to 0.64 on the newest 980 labelled rows: 0.08 of it because fewer rows "
         "are positive than expected (42% instead of 49%) and 0.03 because the features say "
         "something else about the label than before; in the other direction, 0.01 because the "
-        "rows differ from the training data. Retraining would not bring it back; another threshold "
+        "rows differ from earlier ones. Retraining would not bring it back; another threshold "
         "or recalibration may."
     )
 
@@ -63,7 +63,7 @@ def test_chance_is_said_to_explain_what_it_can():
 
     assert words == (
         "F1 of the live release is 0.73 on the newest 980 labelled rows, where 0.74 was promised: "
-        "chance explains that."
+        "over all of them, chance explains that."
     )
     assert score_change.rows_of_table(None) == []
 

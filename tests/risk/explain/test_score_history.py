@@ -28,6 +28,39 @@ def test_on_test_data_only_the_live_release_counts(world):
     assert score_history.in_words(trend, "f1") == told + "rows."
 
 
+def test_a_score_of_other_rows_is_no_promise(world):
+    """A person may score the live release on any file."""
+    moments = iter(FIRST + timedelta(hours=number) for number in range(100))
+    with Ledger.open(world.config, clock=lambda: next(moments)) as ledger:
+        ledger.decisions.record("deploy", "because", version=1)
+        for dataset in ("test.csv", "mine.csv", "test.csv", "realised on new rows"):
+            ledger.runs.start()
+            ledger.scores.record([SCORE | {"dataset": dataset, "version": 1}])
+        trend = score_history.trend(ledger, "f1")
+
+    assert trend.points["dataset"].tolist() == ["test.csv", "test.csv", "realised on new rows"]
+    assert trend.points["kind"].tolist() == ["promised", "promised", "measured"]
+
+
+def test_the_runs_of_one_day_are_told_by_the_hour(world):
+    """From a day to the same day says nothing."""
+    moments = iter(FIRST + timedelta(hours=number) for number in range(100))
+    with Ledger.open(world.config, clock=lambda: next(moments)) as ledger:
+        ledger.decisions.record("deploy", "because", version=1)
+        for value in (0.5, 0.6):
+            ledger.runs.start()
+            own = {"dataset": "realised on new rows", "version": 1, "value": value}
+            ledger.scores.record([SCORE | own])
+        trend = score_history.trend(ledger, "f1")
+
+    first, last = trend.points["at"]
+    assert score_history.in_words(trend, "f1") == (
+        f"F1, measured on labelled rows, of 2 runs from {first:%H:%M} to {last:%H:%M} UTC on 1 "
+        "January 2026: newest 0.600 [0.400, 0.600] on 9 rows, lowest 0.500 at "
+        f"{first:%H:%M}, highest 0.600 at {last:%H:%M}."
+    )
+
+
 def test_a_trend_without_points_is_told(ledger):
     """Nothing to draw is something to say."""
     trend = score_history.trend(ledger, "roc_auc")

@@ -36,9 +36,9 @@ def test_a_weekend_a_weekday_and_an_hour_are_named():
 @pytest.mark.parametrize(
     ("days", "words"),
     [
-        (9.0, "No season is visible in 9 days of training data. No weekly baseline yet: 9 of 14 "),
-        (1.0, "No season is visible in 1 day of training data. No weekly baseline yet: 1 of 14 "),
-        (30.0, "No season is visible in 4 weeks of training data."),
+        (9.0, "No season is visible in 9 days of earlier data. No weekly baseline yet: 9 of 14 "),
+        (1.0, "No season is visible in 1 day of earlier data. No weekly baseline yet: 1 of 14 "),
+        (30.0, "No season is visible in 4 weeks of earlier data."),
     ],
 )
 def test_how_much_was_seen_is_said_too(days, words):

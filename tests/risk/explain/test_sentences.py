@@ -67,8 +67,7 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
         ),
         (
             finding(direction="above every reference value", values=(0.0, 0.962), n=26),
-            "Column tenure is above every value of the training data in 96.2% of 26 rows, "
-            "up from none.",
+            "Column tenure is above every earlier value in 96.2% of 26 rows, up from none.",
         ),
         (
             finding(

@@ -16,6 +16,7 @@ from risk.models.attribution import (
     attribute,
     attribute_each,
     attribute_row,
+    means_with_one_value,
 )
 
 COLUMNS = Columns(
@@ -392,3 +393,23 @@ def test_a_row_keeps_its_categories():
         return rows["c"].isna().to_numpy() * 0.5 + rows["a"].isna().to_numpy() * 0.25
 
     assert of_row(risk, row, reference).parts.tolist() == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("cells", [1, 700, 1_000_000])
+def test_each_value_of_a_row_alone_is_put_into_all_reference_rows(monkeypatch, cells):
+    """As with one frame for each feature, but in few calls; text keeps its type."""
+    monkeypatch.setattr(attribution, "CELLS_AT_ONCE", cells)
+    reference = normal(30, 3, seed=1).assign(c=pd.array(["u", "v", "w"] * 10, dtype="str"))
+    row = normal(1, 3, seed=2).assign(c=pd.array(["v"], dtype="str"))
+    calls = []
+
+    def predict(rows):
+        calls.append(len(rows))
+        return (rows["x0"] * rows["x1"] - rows["x2"] + rows["c"].eq("v")).to_numpy()
+
+    found = means_with_one_value(predict, row, reference)
+
+    n_calls = len(calls)
+    alone = [predict(reference.assign(**{name: row[name].iloc[0]})).mean() for name in reference]
+    np.testing.assert_allclose(found, alone)
+    assert n_calls == {1: 4, 700: 1, 1_000_000: 1}[cells]

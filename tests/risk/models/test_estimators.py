@@ -1,6 +1,7 @@
 """Classifiers of other packages are fitted, signed, checked and explained like those built in."""
 
 import importlib.util
+import sys
 from importlib.metadata import packages_distributions, version
 
 import numpy as np
@@ -99,6 +100,22 @@ def test_what_is_no_classifier_is_a_settings_error(name, complaint):
     """Not a traceback, and before anything is fitted."""
     with pytest.raises(ConfigError, match=complaint):
         make(name)
+
+
+@pytest.mark.parametrize(
+    ("package", "ending"),
+    [("lightgbm", "; run: pip install lightgbm"), ("mine", "No module named 'mine'")],
+)
+def test_a_package_that_is_absent_is_installed_by_its_name(monkeypatch, package, ending):
+    """If it is one of the extras; nobody knows where another is from."""
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    monkeypatch.setattr(sys, "path", [])
+    training = Training(estimator=f"{package}.Model", estimator_packages=(package,))
+
+    with pytest.raises(ConfigError) as refused:
+        estimators.make(COLUMNS, training, random_seed=5, defaults={})
+
+    assert str(refused.value).endswith(ending)
 
 
 def test_a_class_of_ones_own_is_found_beside_the_scripts(tmp_path, monkeypatch):

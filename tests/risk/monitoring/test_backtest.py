@@ -6,11 +6,12 @@ import pytest
 import sqlalchemy as sa
 
 import ingestion
+from risk.config import Alarms
 from risk.ledger import tables
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 from risk.monitoring import run as monitoring
-from risk.monitoring.backtest import policy_with, replay
+from risk.monitoring.backtest import Replay, policy_with, replay
 from tests.factories import customers, first_release
 
 REPLAY = ("--replay", "--budget", "1 per 90 days", "--tolerance", "0.15")
@@ -164,3 +165,10 @@ def test_a_policy_without_a_replay_is_wrong_usage(world):
 
     assert result.returncode == 64
     assert "--budget and --tolerance require --replay" in result.stderr
+
+
+def test_one_is_no_plural():
+    """Of whatever is counted."""
+    alone = Replay((), Alarms(), n_batches=1, days=1.0, n_warnings=1)
+
+    assert str(alone).endswith("0 causes and 1 early warning in 1 batch over 1.0 days")

@@ -161,6 +161,14 @@ def test_an_unusual_share_of_rows_of_a_kind_alarms(settled, kind):
     assert finding.drift_score == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("read", [97, 381, 532, 999])
+def test_a_usual_share_of_none_is_not_below_it(settled, read):
+    """Not even by rounding: -0.0% are usual of nothing."""
+    finding = by_feature(settled.found(read=read, rows_quarantined=12))["(quarantined rows)"]
+
+    assert finding.value_before >= 0
+
+
 @pytest.mark.parametrize("kind", ["duplicate", "quarantined"])
 def test_a_share_that_is_usual_does_not_alarm(feed, kind):
     """A feed that always sends some rows again is no news; one row is none either."""

@@ -243,7 +243,7 @@ def test_the_command_fails_if_it_is_to_and_something_is_found_too_late(asked):
     assert asked.exit_code == 3
     assert str(asked).startswith("Fire drill of release 1: drops until a change is found")
     last = str(asked).split("\n\n")[-1]
-    assert last.startswith("Not found in time, although the setting alarms.must_find names it: ")
+    assert last.startswith("Not found in time, although the setting alarms.must_find names them: ")
     assert "lastmonth_activity 5% missing" in last
 
 

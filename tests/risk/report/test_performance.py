@@ -139,10 +139,23 @@ def test_the_rates_are_said_for_who_knows_no_statistics(read):
     right = metrics.precision_score(found.y_true, found.y_pred)
     score = known.snapshot.newest_scores["promised"]
     assert performance.in_plain_words(known)[0] == (
-        f"On {found.name}, it flags {100 * caught:.0f} of 100 rows at risk, and "
-        f"{100 * right:.0f} of 100 rows it flags are at risk."
+        f"On {found.name}: of 100 rows with exited = 1 it flags {100 * caught:.0f}; of 100 rows "
+        f"that it flags, {100 * right:.0f} have exited = 1."
     )
     assert performance.in_plain_words(known)[-1] == (
         f"Before it went live, F1 was between {score['lower']:.2f} and {score['upper']:.2f} on "
         f"{score['n']:,} rows of test data."
     )
+
+
+@pytest.mark.parametrize(("flag", "each"), [(0, "none"), (1, "every one")])
+def test_a_model_that_tells_no_row_from_another_is_said_to(read, flag, each):
+    """Its F1 alone does not show that, however few the rows."""
+    known = read()
+    test = known.test
+    parts = test.rows[:50], test.y_true[:50], test.y_pred_proba[:50], np.full(50, flag)
+    known.__dict__["judged_on"] = context.Labelled("the test data", *parts)
+
+    said = performance.in_plain_words(known)[0]
+
+    assert said == f"On the test data, it flags {each} of 50 rows."
