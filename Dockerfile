@@ -1,8 +1,8 @@
 # The program and its locked packages. Settings, data and ledger are below /srv/churn, a volume.
 FROM python:3.13-slim-bookworm AS packages
-COPY requirements.lock .
+COPY requirements.lock /
 RUN python -m venv /venv \
-    && /venv/bin/python -m pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
+    && /venv/bin/python -m pip install --no-cache-dir --no-deps --require-hashes -r /requirements.lock
 
 FROM python:3.13-slim-bookworm
 ENV PATH=/venv/bin:$PATH MPLCONFIGDIR=/tmp/matplotlib RISK_CONFIG=/srv/churn/config.json
@@ -11,8 +11,10 @@ WORKDIR /app
 COPY requirements.txt *.py ./
 COPY risk/ risk/
 COPY web/ web/
-# A new volume takes over the owner of these folders, into which others are mounted
-RUN python -m compileall -q . \
+# The files may come from a checkout that only its owner can read. A new volume takes over the owner of
+# the folders made here, into which others are mounted
+RUN chmod -R a+rX . \
+    && python -m compileall -q . \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin churn \
     && install -d -o churn -g churn /srv/churn /srv/churn/data /srv/churn/data/development /srv/churn/data/test
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

@@ -218,7 +218,10 @@ def _file_handler(path: Path) -> logging.Handler:
 
 def row_number(text: str) -> int:
     """Parse the ID of a row in the ledger, such as a run, release or incident."""
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
     if abs(number) > MAX_NUMBER:
         raise argparse.ArgumentTypeError("number out of range")
     return number

@@ -34,6 +34,10 @@ FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=300)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Within100Years = Annotated[float, Field(ge=0, le=3_155_760_000)]  # in seconds
+MODEL_FILES = (  # beside the model, whose name is a setting
+    *("manifest.json", "reference.json", "reference_rows.parquet", "derived_columns.pkl"),
+    *("held_out_rows.txt", "rolling_predictions.parquet", "latest_versions.json"),
+)
 PRODUCT = "Dynamic Risk Assessment System"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ReportFormat = Literal["pdf", "html", "json"]
@@ -265,6 +269,8 @@ class Columns(Section):
     def _declarations_must_agree(self) -> Self:
         if repeated := sorted({name for name in self.all if self.all.count(name) > 1}):
             raise ValueError(f"columns declared more than once: {repeated}")
+        if "row_hash" in self.all:
+            raise ValueError("the program has a column row_hash of its own; rename yours")
         if not self.features:
             raise ValueError("at least one numeric or categorical feature must be declared")
         if as_cell(self.positive_label) == as_cell(self.negative_label):
@@ -697,6 +703,25 @@ class Config(Section):
         """Return a complete database URL; a relative SQLite path starts at config.json."""
         relative = re.fullmatch(r"sqlite:///(?!/)(.+)", url)
         return f"{sqlite_url(self.root)}/{relative[1]}" if relative else url
+
+    @model_validator(mode="after")
+    def _nothing_overwrites_another(self) -> Self:
+        outputs = (self.score_filename, self.plot_filename, self.report_filename)
+        models = (self.model_filename, self.api_call_filename, *MODEL_FILES)
+        folders = (self.input_folder, self.ingested_folder, self.quarantine_folder)
+        others = (self.model_folder, self.deployment_folder, self.report_folder)
+        secret = (self.lock_path, self.signing_key_path, self.api_keys_path, Path(self.file_name))
+        for names in (
+            (*outputs, *models),
+            (self.compiled_data_filename, self.compilation_record_filename),
+            [os.path.normpath(folder) for folder in (*folders, *others)],
+            [os.path.normpath(self.root / path) for path in secret],
+        ):
+            if repeated := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(
+                    f"two settings, or one and the program, name {repeated[0]}; give each its own"
+                )
+        return self
 
     @model_validator(mode="after")
     def _a_webhook_is_signed(self) -> Self:

@@ -171,6 +171,17 @@ def quarantine_path(config: Config, ingestion_id: int) -> Path:
     return config.quarantine_folder / f"{ingestion_id:08d}"
 
 
+def newest_ingestion(config: Config) -> tuple[Path, int]:
+    """Return the file or folder with the greatest number of an ingestion in its name, else 0."""
+    parts = part_path(config, 0).parent
+    found = [
+        (path, int(path.stem))
+        for path in (*parts.glob("*.parquet"), *config.quarantine_folder.glob("*"))
+        if path.stem.isdecimal() and len(path.stem) < MAX_LENGTH
+    ]
+    return max(found, key=lambda each: each[1], default=(parts, 0))
+
+
 def report_path(config: Config, run_id: int, kind: ReportKind) -> Path:
     """Return the path of the report on a run in one format."""
     return config.report_folder / f"{run_id:08d}" / report_name(config, kind)

@@ -88,6 +88,27 @@ def test_every_response_has_an_example_that_its_schema_allows(document):
                 assert not faults, (address, status, media_type, faults)
 
 
+def test_every_body_has_an_example_that_its_schema_allows(document):
+    for address, operation in operations_of(document):
+        for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+            schema = content["schema"] | {"components": document["components"]}
+            faults = list(Draft202012Validator(schema).iter_errors(content["example"]))
+            assert not faults, (address, media_type, faults)
+
+
+@pytest.mark.parametrize("path", ["/prediction", "/invocations"])
+def test_the_example_of_rows_is_answered(document, server, path):
+    """As a reader sends it who tries the documentation."""
+    contents = document["paths"][path]["post"]["requestBody"]["content"]
+
+    for media_type, content in contents.items():
+        given = content["example"]
+        body = json.dumps(given) if media_type == "application/json" else given
+        answer = requests.post(server + path, data=body, headers={"Content-Type": media_type})
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["predictions"]) == 1
+
+
 def test_all_errors_share_one_schema(document):
     """Generators make one class of it."""
     problems = [

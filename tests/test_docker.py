@@ -106,6 +106,16 @@ def test_no_container_is_privileged():
     assert COMPOSE["services"]["api"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
+def test_the_image_can_be_read_whatever_the_umask_of_the_checkout():
+    """Its user owns none of the files; they keep the modes they had where it was built."""
+    assert instructions("RUN")[-1].startswith("chmod -R a+rX . ")
+
+
+def test_ci_lints_the_image_and_builds_and_uses_it_where_docker_runs():
+    """Elsewhere its steps are carried out by the test below, without it."""
+    assert "then .ci/image; else .ci/image --lint; fi\n" in (ROOT / ".ci" / "run").read_text()
+
+
 def test_what_is_mounted_exists_and_has_a_place_in_the_image():
     """A folder that Docker had to create would belong to root."""
     made = instructions("RUN")[-1].split()

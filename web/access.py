@@ -247,12 +247,11 @@ def client_address() -> str:
 
 
 def _key_in_headers() -> str | None:
-    authorization = request.authorization
     if "X-API-Key" in request.headers:
         return request.headers["X-API-Key"]
-    if authorization and authorization.type == "bearer":
-        return authorization.token or ""
-    return None
+    # not request.authorization, which fails for a Basic one that is not ASCII
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _require_known_host(api: Api) -> None:

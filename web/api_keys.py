@@ -17,6 +17,8 @@ from risk.errors import ConfigError, UnknownName, UsageError
 from risk.ledger import file_lock
 from risk.ledger.database import utc_now
 
+MAX_DAYS = 36_500  # a century: the dates of Python end at some time
+
 
 @dataclass(frozen=True)
 class NewKey:
@@ -97,6 +99,8 @@ def create(config: Config, name: str, scope: Scope = "read", *, days: int | None
     """
     if not name.isprintable() or name != name.strip() or not 0 < len(name) <= 64:
         raise UsageError("the name of a key must have 1 to 64 printable characters")
+    if days is not None and not 0 < days <= MAX_DAYS:
+        raise UsageError(f"a key expires after 1 to {MAX_DAYS} days, got {days}")
     with _changing(config):
         keys = Keyring(config).stored()
         if name in {key.name for key in keys}:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from web.bodies import FORM
 from web.openapi import SCHEMAS
-from web.request_rows import JSON
 from web.responses import Fault, Problem, problems
 
 Schema = Mapping[str, Any]
@@ -50,8 +50,8 @@ def complete(document: dict[str, Any], features: Sequence[str]) -> None:
                 parameter["schema"]["examples"] = [*features]
         if "422" in operation["responses"]:
             operation["responses"]["422"] = problems(422)[422]
-        for response in operation["responses"].values():
-            for media_type, content in response.get("content", {}).items():
+        for body in (operation.get("requestBody", {}), *operation["responses"].values()):
+            for media_type, content in body.get("content", {}).items():
                 if not {"example", "examples"} & content.keys():
                     content["example"] = _of_media_type(media_type, content["schema"], schemas)
     _write_plainly(document)
@@ -65,7 +65,7 @@ def _operations(document: Schema) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _of_media_type(media_type: str, schema: Schema, schemas: Schema) -> Any:
-    if media_type == JSON or "json" in media_type:
+    if "json" in media_type or media_type == FORM or "$ref" in schema:
         return example(schema, schemas)
     return BY_MEDIA_TYPE.get(media_type.partition(";")[0], "text")
 
@@ -81,7 +81,9 @@ def example(schema: Schema, schemas: Schema, name: str = "") -> Any:
     match schema.get("type"):
         case "object":
             properties = schema.get("properties", {}).items()
-            return {key: example(value, schemas, key) for key, value in properties}
+            needed = schema.get("required", ())
+            given = {key: value for key, value in properties if value or key in needed}
+            return {key: example(value, schemas, key) for key, value in given.items()}
         case "array":
             items = schema.get("prefixItems") or [schema["items"]] if "items" in schema else []
             return [example(item, schemas, name) for item in items]

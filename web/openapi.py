@@ -74,9 +74,10 @@ def of_columns(columns: Columns, max_rows: int) -> dict[str, Schema]:
     optional = {columns.identifier: identifier} | {name: {} for name in not_needed if name}
     rows = array(reference("Row"), maxItems=max_rows)
     return {
-        "Row": record(features, **optional),
+        "Row": record(features, **optional) | {"examples": [row := _row(columns)]},
         "Rows": rows,
-        "Invocation": _invocation(features, rows, max_rows),
+        "Invocation": _invocation(features, rows, max_rows)
+        | {"examples": [{"dataframe_records": [row]}]},
         "PredictedRow": _predicted_row(columns),
         "Csv": _csv(columns),
     }
@@ -95,6 +96,16 @@ def _feature(name: str, columns: Columns) -> Schema:
         spelt = {**TEXT, "pattern": rf"^[ \t\r\n]*(?:{words})?[ \t\r\n]*$"}
         return any_of(spelt, *numbers, MISSING)
     return any_of(FIT_TEXT, WHOLE, MISSING)
+
+
+def _row(columns: Columns) -> dict[str, Any]:
+    """Return a row that is allowed, as an example."""
+    row: dict[str, Any] = dict.fromkeys(columns.features, "text")
+    for name in columns.numeric:
+        low, high = columns.allowed_ranges.get(name, (None, None))
+        row[name] = max(low or 0, 0) if high is None else min(max(low or 0, 0), high)
+    allowed = {name: columns.allowed_values.get(name) for name in columns.categorical}
+    return row | {name: values[0] for name, values in allowed.items() if values}
 
 
 def _invocation(features: dict[str, Schema], rows: Schema, max_rows: int) -> Schema:
@@ -127,8 +138,11 @@ def _csv(columns: Columns) -> Schema:
     """Return a schema of the simplest CSV: the features in order, small numbers, simple words."""
     header = _literally(csv_line(columns.features).rstrip())
     cells = ",".join(_csv_cell(name, columns) for name in columns.features)
+    row = [str(cell) for cell in _row(columns).values()]
     description = "as in a drop: columns in any order, other columns and other values also allowed"
-    return {**TEXT, "pattern": rf"^{header}\n({cells}\n)*$", "description": description}
+    examples = ["".join(line.rstrip() + "\n" for line in map(csv_line, (columns.features, row)))]
+    pattern = rf"^{header}\n({cells}\n)*$"
+    return {**TEXT, "pattern": pattern, "description": description, "examples": examples}
 
 
 def _csv_cell(name: str, columns: Columns) -> str:

@@ -119,7 +119,10 @@ def restore(config: Config, *, operand: str = "", force: bool = False) -> Restor
 
 def forget(config: Config, ledger: Ledger, *, operand: str = "") -> Forgotten:
     """Erase one person from rows, quarantine, releases and ledger."""
-    return forgetting.forget(config, ledger, _required(operand, "forget requires an ID"))
+    identifier = _required(operand, "forget requires an ID")
+    if identifier.encode("utf-8", "ignore").decode() != identifier:
+        raise UsageError("the ID is not UTF-8 text, as identifiers are: check the terminal")
+    return forgetting.forget(config, ledger, identifier)
 
 
 def export(

@@ -22,6 +22,7 @@ from risk.models import model, pipelines, releases
 from risk.notify import channels
 
 REBUILD = "run: python ingestion.py, which rebuilds it"
+REPAIR = "restore it from a backup"
 
 
 @dataclass(frozen=True)
@@ -151,11 +152,12 @@ def _parts(config: Config, ledger: Ledger) -> Iterator[Fault]:
             with store.storage_faults(path):
                 rows = pq.read_metadata(path).num_rows
         except StorageError as error:
-            yield Fault(str(error), error.exit_code, "restore it from a backup")
+            advised = "" if REPAIR in str(error) else REPAIR
+            yield Fault(str(error), error.exit_code, advised)
             continue
         if rows != added[number]:
             text = f"{config.name_of(path)} has {rows} rows, the ledger {added[number]}"
-            yield Fault(text, StorageError.exit_code, "restore it from a backup")
+            yield Fault(text, StorageError.exit_code, REPAIR)
 
 
 def _derived_files(config: Config, ledger: Ledger) -> Iterator[Fault]:
@@ -194,7 +196,7 @@ def _repair(config: Config, path: Path) -> str:
     """Return how to repair a file; empty if it is none of those the settings name today."""
     kind = path.suffix.removeprefix(".")
     if path.parent.parent == config.quarantine_folder:
-        return "restore it from a backup"
+        return REPAIR
     if path.parent.parent == config.report_folder:
         return f"run: python reporting.py --run {int(path.parent.name)} --format {kind}"
     if path.parent != config.model_folder or path.name not in backup.model_files(config):

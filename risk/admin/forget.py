@@ -54,7 +54,7 @@ class Forgotten:
 def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
     """Erase the person with this identifier, which is compared exactly."""
     rows = _accepted(config, ledger, identifier)
-    refused = refused_records.find(config, identifier)
+    refused = refused_records.find(config, ledger, identifier)
     person = _person(config, identifier, rows, refused)
     reference_rows.complete(config, ledger)
     everything = pd.concat(rows.values()) if rows else store.read_parts(config, [])
@@ -71,7 +71,8 @@ def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
             f"no accepted row, refused record or label of {identifier!r}; identifiers are compared "
             "exactly as they were written"
         )
-    remaining = [*damaged, *_still_named(config, ledger, identifier)]
+    lost = refused_records.lost(config, ledger)
+    remaining = [*damaged, *lost, *_still_named(config, ledger, identifier)]
     if not is_overwritten:
         remaining.append("deleted pages of the database file, as long as the API has it open")
     n_refused = sum(len(purged.records) for purged in refused)

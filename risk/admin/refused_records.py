@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,39 +21,62 @@ OTHER_ENCODINGS = ("utf-16-le", "utf-16-be")
 
 @dataclass(frozen=True)
 class Purged:
-    """The quarantine of a drop without a person's records: these, and the lines they came from."""
+    """The quarantine of a drop without a person's records: these, and the lines they came from.
+
+    `files` are its files without them, last the records, by which the reasons are found; a file
+    that was lost is not among them.
+    """
 
     number: int
-    folder: Path
-    rows: bytes
-    reasons: str
+    files: Mapping[Path, bytes]
     records: Sequence[Record]
     lines: Sequence[int]
 
     def write(self, config: Config, ledger: Ledger) -> None:
-        """Replace the files in quarantine, last the records, by which the reasons are found."""
-        rows, reasons = self.folder / store.QUARANTINED_ROWS, self.folder / store.REASONS
-        for path, content in ((reasons, self.reasons.encode()), (rows, self.rows)):
+        """Replace the files in quarantine."""
+        for path, content in self.files.items():
             if known_files.is_damaged(config, ledger, path):
                 store.write(path, content)  # the rest of it stays damaged
             else:
                 known_files.write(config, ledger, path, content)
 
 
-def find(config: Config, identifier: str) -> list[Purged]:
+def find(config: Config, ledger: Ledger, identifier: str) -> list[Purged]:
     """Return what is left of each quarantine in which a person has records."""
-    found = []
-    for folder in sorted(config.quarantine_folder.glob("[0-9]*")):
-        content = store.read(folder / store.QUARANTINED_ROWS)
-        header, records, rest = _split(content, config, identifier)
-        reasons = _reasons(folder / store.REASONS)
-        lines = _lines_of(header, records, reasons)
-        named = (config.columns.identifier, shorten(identifier))
-        kept = [r for r in reasons if int(r[1]) not in lines and (r[2], r[4]) != named]
-        if rest != content or len(kept) < len(reasons):
-            text = "".join(map(store.csv_line, [store.REASON_COLUMNS, *kept]))
-            found.append(Purged(int(folder.name), folder, rest, text, records, sorted(lines)))
-    return found
+    folders = config.quarantine_folder.glob("[0-9]*")
+    on_disk = {int(folder.name) for folder in folders if folder.name.isdigit()}
+    numbers = sorted(on_disk.union(ledger.quarantine.ingestions()))
+    found = (_purged(config, ledger, number, identifier) for number in numbers)
+    return [purged for purged in found if purged]
+
+
+def lost(config: Config, ledger: Ledger) -> Iterator[str]:
+    """Yield which refused cells are not erased, as the records that name their person are lost."""
+    for number in ledger.quarantine.ingestions():
+        path = store.quarantine_path(config, number) / store.QUARANTINED_ROWS
+        if not path.is_file():
+            yield (
+                f"refused cells of ingestion {number}, perhaps theirs: {config.name_of(path)} is "
+                "lost; if a backup has it, restore it and repeat this"
+            )
+
+
+def _purged(config: Config, ledger: Ledger, number: int, identifier: str) -> Purged | None:
+    folder = store.quarantine_path(config, number)
+    rows, path = folder / store.QUARANTINED_ROWS, folder / store.REASONS
+    reasons = _reasons(path) if path.is_file() else ledger.quarantine.reasons(number)
+    content = store.read(rows) if rows.is_file() else b""
+    header, records, rest = _split(content, config, identifier)
+    named = (config.columns.identifier, shorten(identifier))
+    lines = _lines_of(header, records, reasons)
+    lines |= {int(r[1]) for r in reasons if (r[2], r[4]) == named and not content} - {0}
+    kept = [r for r in reasons if int(r[1]) not in lines and (r[2], r[4]) != named]
+    if rest == content and len(kept) == len(reasons):
+        return None
+    text = "".join(map(store.csv_line, [store.REASON_COLUMNS, *kept]))
+    files = {path: text.encode(), rows: rest}
+    present = {path: content for path, content in files.items() if path.is_file()}
+    return Purged(number, present, records, sorted(lines))
 
 
 def _split(content: bytes, config: Config, identifier: str) -> tuple[Record, list[Record], bytes]:
@@ -97,14 +120,16 @@ def _is_theirs(record: Record, header: Record, column: str, identifier: str) -> 
     return identifier in cells
 
 
-def _reasons(path: Path) -> list[Record]:
+def _reasons(path: Path) -> list[Sequence[str]]:
     text = store.read(path).decode()
-    return list(csv.reader(io.StringIO(text, newline="")))[1:]
+    return [*csv.reader(io.StringIO(text, newline=""))][1:]
 
 
-def _lines_of(header: Record, records: Sequence[Record], reasons: Sequence[Record]) -> set[int]:
+def _lines_of(
+    header: Record, records: Sequence[Record], reasons: Sequence[Sequence[str]]
+) -> set[int]:
     """Return the lines whose reasons show the cells of the given records."""
-    by_line = defaultdict[int, list[Record]](list)
+    by_line = defaultdict[int, list[Sequence[str]]](list)
     for reason in reasons:
         by_line[int(reason[1])].append(reason)
     found: set[int] = set()
@@ -116,7 +141,7 @@ def _lines_of(header: Record, records: Sequence[Record], reasons: Sequence[Recor
     return found
 
 
-def _shows(reason: Record, header: Record, record: Record) -> bool:
+def _shows(reason: Sequence[str], header: Record, record: Record) -> bool:
     column, value = reason[2], reason[4]
     place = header.index(column) if column in header else 0
     cell = record[place] if place < len(record) else ""

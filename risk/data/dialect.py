@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from risk.data.records import ENCODINGS, MAX_ABOVE, encoding_by_mark
+from risk.data.records import ENCODINGS, MAX_ABOVE, MAX_START, encoding_by_mark, no_text
 from risk.errors import DataError
 from risk.numerals import SPACES, UNIT
 
@@ -24,12 +24,6 @@ COMMA_NUMBER = (
 )
 GROUPED = rf"({UNIT}{SPACES}*)?[+-]?\d{{1,3}}(,\d{{3}})+({SPACES}*{UNIT})?"
 WITH_POINT = r"[+-]?\d+\.(\d{1,2}|\d{4,})"
-NO_TEXT = {
-    b"PK\x03\x04": "a packed file or a spreadsheet",
-    b"\x1f\x8b": "a packed file",
-    b"\xd0\xcf\x11\xe0": "a spreadsheet",
-    b"PAR1": "a Parquet file",
-}
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ def _decoded(path: Path) -> tuple[str, str]:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    if what := next((what for start, what in NO_TEXT.items() if content.startswith(start)), None):
+    if what := no_text(content[:MAX_START]):
         raise DataError(f"{path.name} is {what}; save it as a CSV file in UTF-8")
     marked = encoding_by_mark(content)
     encodings = {"utf-8": marked} if marked else ENCODINGS

@@ -157,6 +157,7 @@ def read(
     Of a file, which has a `name`, totals below the rows are refused, and rows without identifier
     may be named by the file and their line. If it is `now`, rows of the future are refused.
     """
+    records.require_text(file)
     text = records.decoded(file, settings)
     try:
         header, below = records.of(text, columns, settings)

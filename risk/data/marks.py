@@ -1,4 +1,4 @@
-"""Times in the future: of event times and high-water marks, and what may follow the latter."""
+"""Times in the future, and which marks of a source may follow a high-water mark."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from risk.errors import SourceError
 from risk.schema import moments
 
 ROUNDING_ERROR = 5e-6
@@ -60,6 +61,45 @@ def is_endless(mark: Any) -> bool:
 def least(mark: Any) -> Any:
     """Return the least mark that may be shown as this one: MariaDB rounds a FLOAT in output."""
     return mark - abs(mark) * ROUNDING_ERROR if isinstance(mark, float) else mark
+
+
+def behind(mark: Any, overlap: float) -> Any:
+    """Return the mark from which rows are read again."""
+    mark = least(mark)
+    if not overlap:
+        return mark
+    match mark:
+        case datetime():
+            return mark - timedelta(seconds=overlap)
+        case date():
+            days = timedelta(seconds=overlap) / timedelta(days=1)
+            return mark - timedelta(days=math.ceil(days))
+        case int() | float():
+            return mark - type(mark)(overlap)
+        case Decimal():
+            return mark - Decimal(overlap)
+        case str() if ISO_DATE.match(mark):
+            with suppress(ValueError):
+                time = datetime.fromisoformat(mark).replace(tzinfo=None)
+                text = (time - timedelta(seconds=overlap)).isoformat(mark[10:11] or "T", "minutes")
+                return text[: len(mark)]
+    raise SourceError("overlap requires a high_water_mark that is a number or a time")
+
+
+def written_with_blank(beginning: Any) -> str | None:
+    """Return how texts of the same day begin that sort before this one, as it has a T.
+
+    Of a source that writes times both ways they may be later.
+    """
+    if isinstance(beginning, str) and ISO_DATE.match(beginning) and beginning[10:11] == "T":
+        return f"{beginning[:10]} "
+    return None
+
+
+def is_read_again(mark: Any, beginning: Any) -> bool:
+    """Return whether a row of this mark is read again from there on."""
+    blank = written_with_blank(beginning)
+    return bool(mark >= beginning) or blank is not None and mark.startswith(blank)
 
 
 def _per_second(mark: Any, latest: datetime) -> int | None:

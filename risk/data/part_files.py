@@ -31,6 +31,8 @@ def verify(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> None
     recorded = ledger.ingestions.part_digests(ingestion_ids)
     for number in ingestion_ids:
         path = store.part_path(config, number)
+        if not path.is_file():
+            raise StorageError(f"{config.name_of(path)} is missing; restore it from a backup")
         if number in recorded and store.digest(path) != recorded[number]:
             raise StorageError(
                 f"{config.name_of(path)} is damaged: it is not the file that ingestion {number} "

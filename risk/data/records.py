@@ -28,6 +28,16 @@ MARKED = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+NO_TEXT = {
+    b"PK\x03\x04": "a packed file or a spreadsheet",
+    b"\x1f\x8b": "a packed file",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"PAR1": "a Parquet file",
+    b"%PDF": "a PDF file",
+    codecs.BOM_UTF32_LE: "UTF-32 text",
+    codecs.BOM_UTF32_BE: "UTF-32 text",
+}
+MAX_START = 16
 ODD = bytes({*range(32), *b'"\x7f'} - {*b"\t\n"})  # quotes, control characters, other line ends
 MAX_BYTES = 2**30  # of lines that are split at once; Arrow counts them in 32 bits
 Numbered = tuple[int, list[str]]
@@ -40,6 +50,21 @@ def decoded(file: BufferedReader | BufferedRandom, settings: Ingestion) -> io.Te
     """
     encoding = encoding_by_mark(_start(file)) or ENCODINGS[settings.encoding]
     return io.TextIOWrapper(file, encoding=encoding, newline="")
+
+
+def require_text(file: BufferedReader | BufferedRandom) -> None:
+    """Raise DataError if a file is plainly no text, or in an encoding that no setting names."""
+    if what := no_text(_start(file)):
+        raise DataError(f"this is {what}; save it as a CSV file in UTF-8")
+
+
+def no_text(start: bytes) -> str | None:
+    """Return what a file is if its first bytes are no text that can be read, else None."""
+    if what := next((what for magic, what in NO_TEXT.items() if start.startswith(magic)), None):
+        return what
+    if len(start) < 2 or encoding_by_mark(start) or any(start[::2]) and any(start[1::2]):
+        return None
+    return "UTF-16 text without a byte-order mark" if any(start) else "no text: it has NUL bytes"
 
 
 def encoding_by_mark(content: bytes) -> str | None:
@@ -55,7 +80,7 @@ def encoding_of_copies(file: BufferedReader | BufferedRandom, settings: Ingestio
 def _start(file: BufferedReader | BufferedRandom) -> bytes:
     """Return the first bytes of an open file, and rewind it."""
     file.seek(0)
-    start = file.read(max(map(len, MARKED)))
+    start = file.read(MAX_START)
     file.seek(0)
     return start
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -144,7 +142,8 @@ class Reading:
     def new_rows(self, connection: sa.Connection) -> Iterator[str]:
         """Yield the new rows as CSV text, the first with a header."""
         mark = self.mark.value if self.mark else None
-        beginning = None if mark is None or marks.is_endless(mark) else self._behind(mark)
+        is_first = mark is None or marks.is_endless(mark)
+        beginning = None if is_first else marks.behind(mark, self.source.overlap)
         query = _query(self.source, beginning).limit(self.limit)
         result = connection.execution_options(stream_results=True).execute(query)
         self.bits = {name for name, kind, *_ in result.cursor.description if kind == BIT}
@@ -167,7 +166,9 @@ class Reading:
         if not self.recent:  # all new rows are in the future
             mark = self.mark or Watermark(name, None)
             return Watermark(name, mark.value, mark.taken, self.ahead)
-        newest, taken = self.recent[-1][0], Counter(digest for _, digest in self.recent)
+        newest = self._newest(self.recent[-1][0])
+        beginning = self._beginning(newest)
+        taken = Counter(each for mark, each in self.recent if marks.is_read_again(mark, beginning))
         if self.mark and newest == self.mark.value:
             taken |= self.mark.taken
         return Watermark(name, newest, taken, self.ahead)
@@ -222,30 +223,21 @@ class Reading:
             raise SourceError(
                 "values of high_water_mark have different types; convert them in query"
             )
-        beginning = marks.least(self._behind(mark))
-        while self.recent[0][0] < beginning:
+        beginning = self._beginning(self._newest(mark))
+        while not marks.is_read_again(self.recent[0][0], beginning):
             self.recent.popleft()
         if self.again[digest]:
             self.again[digest] -= 1
             return False
         return True
 
-    def _behind(self, mark: Any) -> Any:
-        """Return the mark from which rows are read again."""
-        mark, overlap = marks.least(mark), self.source.overlap
-        if not overlap:
-            return mark
-        match mark:
-            case datetime():
-                return mark - timedelta(seconds=overlap)
-            case date():
-                days = timedelta(seconds=overlap) / timedelta(days=1)
-                return mark - timedelta(days=math.ceil(days))
-            case int() | float():
-                return mark - type(mark)(overlap)
-            case Decimal():
-                return mark - Decimal(overlap)
-        raise SourceError("overlap requires a high_water_mark that is a number or a time")
+    def _newest(self, mark: Any) -> Any:
+        """Return the greatest mark once this one was read, which may have a blank for a T."""
+        before = self.mark.value if self.mark else None
+        return before if marks.written_with_blank(before) and mark < before else mark
+
+    def _beginning(self, newest: Any) -> Any:
+        return marks.least(marks.behind(newest, self.source.overlap))
 
 
 def _query(source: Source, beginning: Any) -> sa.Select[Any]:
@@ -262,7 +254,11 @@ def _query(source: Source, beginning: Any) -> sa.Select[Any]:
     if beginning is None:
         return query.where(mark.is_not(None))
     # untyped, as SQLAlchemy would otherwise cast it to its default for the Python type
-    return query.where(mark >= sa.literal(beginning, sa.types.NullType()))
+    follows: sa.ColumnElement[bool] = mark >= sa.literal(beginning, sa.types.NullType())
+    if blank := marks.written_with_blank(beginning):
+        follows |= mark.like(sa.literal(f"{blank}%", sa.types.NullType()))
+        follows &= mark >= sa.literal(beginning[:10], sa.types.NullType())  # for an index
+    return query.where(follows)
 
 
 def _cell(value: Any) -> str:

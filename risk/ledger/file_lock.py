@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ import filelock
 from risk import store
 from risk.config import Config
 from risk.errors import BusyError, StorageError
+
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # of a file system without locks
 
 
 @contextmanager
@@ -27,14 +30,15 @@ def lock(config: Config, *, holder: str, restores: bool = False) -> Iterator[Cal
     with store.storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))  # FileLock would wait for permission
-    kernel_lock = filelock.FileLock(path)
+    kernel_lock = filelock.FileLock(path, fallback_to_soft=False)
     try:
         kernel_lock.acquire(timeout=0)
     except filelock.Timeout:
         held_by = _holder(notice)
         raise BusyError(f"{config.name_of(path)} is held by {held_by}; nothing was done") from None
     except OSError as error:
-        raise StorageError(f"{path} cannot be locked: {error.strerror or error}") from error
+        advice = "; lock_path may be on another disk" if error.errno in NO_LOCKS else ""
+        raise StorageError(f"{path} cannot be locked: {error.strerror or error}{advice}") from error
     try:
         locked = _inode(path)
 

@@ -78,14 +78,18 @@ def require_own_ledger(config: Config, ledger: Ledger) -> None:
     """Raise LedgerError if the ledger is behind the files beside it, which it would delete."""
     name = config.compilation_record_filename
     _, size = ledger.derived_files.state(name)
-    on_disk = store.newest_number(config.ingested_folder / name, after=size)
-    known = ledger.ingestions.last_id()
-    if on_disk > known:
-        raise LedgerError(
-            f"{config.name_of(config.ingested_folder / name)} ends at ingestion {on_disk}, the "
-            f"ledger at {known}: is database_url, or DATABASE_URL, the right database? To start "
-            f"afresh, move {config.name_of(config.ingested_folder)} away"
-        )
+    record, known = config.ingested_folder / name, ledger.ingestions.last_id()
+    newest_file, number = store.newest_ingestion(config)
+    # an interrupted run leaves files of the next ingestion, but not of others
+    behind = [(record, store.newest_number(record, after=size), 0), (newest_file, number, 1)]
+    for path, newest, n_interrupted in behind:
+        if newest > known + n_interrupted:
+            folders = map(config.name_of, (config.ingested_folder, config.quarantine_folder))
+            raise LedgerError(
+                f"{config.name_of(path)} ends at ingestion {newest}, the ledger at {known}: is "
+                "database_url, or DATABASE_URL, the right database? To start afresh, move "
+                f"{' and '.join(folders)} away"
+            )
 
 
 def require_own_folder(config: Config, ledger: Ledger) -> None:

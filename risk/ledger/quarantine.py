@@ -28,6 +28,19 @@ class Quarantine:
         number = quarantined_rows.c.id
         return page(self.database, query, number, part, ingestion_id=ingestion_id)
 
+    def ingestions(self) -> list[int]:
+        """Return the ingestions that refused something."""
+        number = quarantined_rows.c.ingestion_id
+        return [row[0] for row in self.database.rows(sa.select(number).distinct())]
+
+    def reasons(self, ingestion_id: int) -> list[Sequence[str]]:
+        """Return the reasons of an ingestion as in the file of them: the name of the drop first."""
+        table = quarantined_rows.c
+        columns = (ingestions.c.path, table.line, table.column_name, table.rule, table.value)
+        query = sa.select(*columns).join_from(quarantined_rows, ingestions)
+        found = query.where(table.ingestion_id == ingestion_id).order_by(table.id)
+        return [[str(value) for value in row] for row in self.database.rows(found)]
+
     def by_rule(self, ingestion_ids: Sequence[int]) -> list[tuple[str, str, int]]:
         """Return (column, rule, number of cells) of the problems in drops, commonest first."""
         table, tally = quarantined_rows.c, Counter[tuple[str, str]]()

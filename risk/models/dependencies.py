@@ -48,9 +48,17 @@ def look_up_latest(requirements: str) -> dict[str, str]:
 
 def of_installation(config: Config) -> pd.DataFrame:
     """Check the dependencies against the newest versions found by the last --latest."""
-    cache = config.model_folder / LATEST_VERSIONS
-    latest = json.loads(store.read(cache)) if cache.exists() else {}
-    return check(store.read(REQUIREMENTS).decode(), latest)
+    return check(store.read(REQUIREMENTS).decode(), _latest(config.model_folder / LATEST_VERSIONS))
+
+
+def _latest(cache: Path) -> dict[str, str]:
+    """Return the newest versions found; none from a file that is missing, or was altered."""
+    try:
+        found = json.loads(cache.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    items = found.items() if isinstance(found, dict) else ()
+    return {name: newest for name, newest in items if isinstance(newest, str)}
 
 
 def _check_dependency(line: str, latest: Mapping[str, str]) -> dict[str, str]:

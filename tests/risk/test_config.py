@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from risk.config import Config
+from risk.config import MODEL_FILES, Config
 from risk.errors import ConfigError
 from risk.ledger.ledger import Ledger
+from risk.models import dependencies, model
 from risk.overrides import SECRETS
+from risk.schema import ROW_HASH
 
 ROOT = Path(__file__).parents[2]
 
@@ -376,3 +378,35 @@ def test_warnings_may_not_be_rarer_than_alarms(write):
         Config.load(write(alarms=alarms))
 
     assert no.value.exit_code == 78
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"score_filename": "manifest.json"},
+        {"api_call_filename": "trained_model.pkl"},
+        {"plot_filename": "report.pdf"},
+        {"compiled_data_filename": "ingested_files.csv"},
+        {"output_folder_path": "data/development"},
+        {"prod_deployment_path": "./models/../models/development/"},
+        {"quarantine_folder_path": "data/ingested"},
+        {"lock_path": "config.json"},
+        {"api_keys_path": ".secrets/signing_key"},
+    ],
+)
+def test_no_file_or_folder_has_two_purposes(world, changes):
+    """One would overwrite the other, or be read as a drop."""
+    with pytest.raises(ConfigError, match="two settings, or one and the program, name .+"):
+        world.set(**changes)
+
+
+def test_the_names_of_the_files_of_a_model_are_those_it_is_stored_under():
+    own = {model.MANIFEST, model.REFERENCE, model.DERIVED, model.SAMPLE, model.HELD_OUT}
+
+    assert {*MODEL_FILES} == own | {model.ROLLING, dependencies.LATEST_VERSIONS}
+
+
+def test_a_column_named_like_one_of_the_program_is_refused(world):
+    """Before a row is read."""
+    with pytest.raises(ConfigError, match="a column row_hash of its own"):
+        world.set(columns__target=ROW_HASH)

@@ -119,6 +119,16 @@ def test_a_wrong_key_is_refused_even_where_none_is_needed(world, headers):
 
 
 @pytest.mark.parametrize(
+    "value", ["Basic \xff", "Basic", "Digest a=\xff", "\xff", "", "Bearer_x y"]
+)
+def test_another_scheme_of_authorization_is_no_key(world, value):
+    """Whatever its bytes: it is not read."""
+    client = create_app(world.config).test_client()
+
+    assert client.get("/docs", headers={"Authorization": value}).status_code == 200
+
+
+@pytest.mark.parametrize(
     ("method", "path", "needed"),
     [
         ("GET", "/runs", "read"),

@@ -183,6 +183,13 @@ def test_each_scope_includes_the_smaller_ones():
         ]
 
 
+@pytest.mark.parametrize("days", [0, -1, 36_501, 10**11])
+def test_a_key_that_would_expire_at_once_or_after_a_century_is_refused(world, days):
+    with pytest.raises(UsageError, match="expires after 1 to 36500 days"):
+        api_keys.create(world.config, "odd", "read", days=days)
+    assert not file_of(world.config).exists()
+
+
 def test_a_key_expires_after_its_days(world):
     """It is not found any more, opens no server, is listed, and can be revoked."""
     new = api_keys.create(world.config, "short", "read", days=1)

@@ -181,6 +181,39 @@ def test_refused_records_that_were_damaged_stay_so(world):
     assert "rows.csv is damaged" in str(check.check(world.config))
 
 
+@pytest.mark.parametrize("names", [["rows.csv"], ["reasons.csv"], ["rows.csv", "reasons.csv"]])
+def test_a_person_is_erased_although_files_in_quarantine_are_lost(world, names):
+    """What the ledger says of them takes their place; what cannot be told from others is named."""
+    folder = min(world.config.quarantine_folder.glob("[0-9]*"))
+    for name in names:
+        (folder / name).unlink()
+
+    said = str(erase(world))
+
+    left = places(world.folder)
+    balance(world.config)
+    assert [(folder / name).exists() for name in names] == [False] * len(names)
+    if "rows.csv" in names:
+        assert {Path(name).name for name in left} <= {"reasons.csv", "monitoring.sqlite"}
+        assert "Not erased: refused cells of ingestion 3, perhaps theirs: data/quarantine/" in said
+    else:
+        assert left == []
+    assert f"{names[0]}: No such file" in str(check.check(world.config))
+
+
+def test_what_was_lost_from_quarantine_is_erased_once_it_is_restored(world, tmp_path):
+    """As the outcome advises."""
+    folder = min(world.config.quarantine_folder.glob("[0-9]*"))
+    shutil.move(folder, tmp_path / "saved")
+    erase(world)
+    shutil.move(tmp_path / "saved", folder)
+
+    erase(world)
+
+    assert places(world.folder) == []
+    balance(world.config)
+
+
 def test_somebody_unknown_changes_nothing(world, tree):
     """64: identifiers are compared exactly."""
     before = tree()

@@ -178,6 +178,7 @@ def test_an_export_tells_what_it_wrote(world, upkeep, ledger, tmp_path):
     [
         (["delete"], "invalid choice: 'delete'"),
         (["copy", "--to", "x", "--dry-run"], "copy does not accept --dry-run"),
+        (["forget", os.fsdecode(b"M\xfcller")], "the ID is not UTF-8 text"),
     ],
 )
 def test_wrong_usage_is_told_as_such(ledger, upkeep, arguments, words):

@@ -40,6 +40,30 @@ def test_semicolons_and_decimal_commas_are_read_if_set():
     assert [(problem.line, problem.value) for problem in piece.problems] == [(5, "1.234")]
 
 
+TEXT = "id,x,y\na,1,0\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04\x14\x00", "a packed file or a spreadsheet"),
+        (b"\x1f\x8b\x08\x00", "a packed file"),
+        (b"PAR1\x15\x04", "a Parquet file"),
+        (b"%PDF-1.7\n", "a PDF file"),
+        (TEXT.encode("utf-16-le"), "UTF-16 text without a byte-order mark"),
+        (TEXT.encode("utf-16-be"), "UTF-16 text without a byte-order mark"),
+        (TEXT.encode("utf-32"), "UTF-32 text"),
+        (b"\0" * 4096, "no text: it has NUL bytes"),
+    ],
+)
+def test_what_is_no_csv_is_said_to_be_what_it_is(content, said):
+    """Another encoding in the settings would not help."""
+    with pytest.raises(DataError) as caught:
+        read(content)
+
+    assert str(caught.value) == f"this is {said}; save it as a CSV file in UTF-8"
+
+
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
 def test_other_separators_are_read_if_set(separator):
     """A comma is a letter like others then."""

@@ -219,6 +219,48 @@ def test_the_overlap_of_dates_is_in_whole_days(new_crm, ledger, overlap, days):
     assert run(crm, ledger) == ()
 
 
+@on_servers_in_turn
+def test_texts_of_one_day_with_a_blank_and_with_a_t_hide_no_row(new_crm, ledger):
+    """A blank sorts before T: the row at 23:00 before one at 10:00, however often that is read."""
+    crm = new_crm(sa.String(50), max_rows=2)
+    added, taken = [("a", "2026-01-02 09:00:00"), ("b", "2026-01-02T10:00:00")], []
+    evening = [("c", "2026-01-02 22:00"), ("d", "2026-01-02 23:00"), ("e", "2026-01-02 23:30")]
+    for rows in (added, evening, [("f", "2026-01-02 23:40")], [("g", "2026-01-02T23:50:00")]):
+        crm.add(*rows)
+        taken.append([counts(intake) for intake in run(crm, ledger)])
+        assert run(crm, ledger) == ()
+    crm.add(("h", "2026-01-03 00:10"), ("i", "2026-01-01T23:00"))
+
+    taken.append([counts(intake) for intake in run(crm, ledger)])
+
+    assert [[sum(each) for each in zip(*drops, strict=True)] for drops in taken] == [
+        [n, n, 0, 0] for n in (2, 3, 1, 1, 1)
+    ]
+    assert sorted(names(crm.world)) == [*"abcdefgh"]
+
+
+@on_servers_in_turn
+@pytest.mark.parametrize(
+    ("mark", "late", "too_late"),
+    [
+        ("2026-03-01T12:00:00+01:00", "2026-03-01T11:59:00+01:00", "2026-03-01T11:58:59+01:00"),
+        ("2026-03-01 00:00", "2026-02-28 23:59", "2026-02-28 23:58"),
+        ("2026-03-01", "2026-02-28", "2026-02-27"),
+    ],
+)
+def test_the_overlap_of_texts_that_are_times_is_in_seconds(new_crm, ledger, mark, late, too_late):
+    """In whole minutes, or days, where they have no smaller parts."""
+    crm = new_crm(sa.String(50), overlap=60)
+    crm.add(("a", mark))
+    run(crm, ledger)
+    crm.add(("late", late), ("lost", too_late))
+
+    (intake,) = run(crm, ledger)
+
+    assert (counts(intake), names(crm.world)) == ((1, 1, 0, 0), ["a", "late"])
+    assert run(crm, ledger) == ()
+
+
 @on_remote_servers_in_turn
 def test_an_overlap_before_the_beginning_of_time_is_told(new_crm, ledger):
     """The year 1 is what some write for never; it must not stop the others."""
@@ -538,7 +580,10 @@ def test_an_address_that_is_no_use_is_told_without_its_words(crm, ledger, url, t
     ("changes", "told"),
     [
         ({"high_water_mark": "nothing"}, "nothing"),
-        ({"overlap": 5}, "overlap requires a high_water_mark that is a number or a time"),
+        (
+            {"overlap": 5, "high_water_mark": "corporation"},
+            "overlap requires a high_water_mark that is a number or a time",
+        ),
         ({"high_water_mark": "flag"}, "values of high_water_mark have different types"),
     ],
 )

@@ -2,15 +2,20 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 import ingestion
 from risk import store
+from risk.admin import check
 from risk.data import staging
 from risk.errors import BusyError
 from risk.ledger import lease
-from tests.factories import HEADER
+from tests.factories import HEADER, customers
+
+ROOT = Path(__file__).parents[3]
 
 
 def rows_of(world, ledger):
@@ -49,6 +54,33 @@ def test_a_run_whose_lock_file_was_removed_stops_and_loses_nothing(inbox):
         assert [row.rows_added for row in third.ingestions.after(0)] == [1, 1, 1]
     assert not list(inbox.config.ingested_folder.rglob(".*"))
     assert not list(inbox.config.quarantine_folder.glob(".*"))
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("seconds", [0, 0.05, 0.1, 0.2, 0.4])
+def test_two_processes_at_once_lose_nothing_when_the_lock_file_is_removed(inbox, seconds):
+    """The first stops before its next commit, or is done; a row is in one part, once."""
+    for i in range(12):
+        inbox.drop(f"a{i}.csv", customers(f"a{i}_", 400, seed=i))
+    command = [sys.executable, "ingestion.py", "--config", inbox.folder / "config.json"]
+    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not (holder := inbox.folder / "db" / "run.holder").exists() and first.poll() is None:
+        time.sleep(0.005)
+    time.sleep(seconds)
+    holder.with_suffix(".lock").unlink()
+    inbox.drop("b.csv", customers("b_", 100, seed=99))
+
+    second = inbox.command("ingestion.py")
+    _, said = first.communicate()
+    third = inbox.command("ingestion.py")
+
+    assert first.returncode in (0, BusyError.exit_code), said
+    assert (second.returncode, third.stdout) == (0, "no new data\n")
+    with inbox.open_ledger() as ledger:
+        rows = rows_of(inbox, ledger)
+        assert len(rows) == len({*rows}) == 4900
+        assert sum(drop.rows_added for drop in ledger.ingestions.after(0)) == 4900
+    assert check.check(inbox.config).exit_code == 0
 
 
 def test_of_two_runs_that_evaded_the_lock_one_records_a_number(inbox):

@@ -1,5 +1,6 @@
 import time
 
+import certifi
 import pytest
 import sqlalchemy as sa
 
@@ -269,6 +270,20 @@ def test_an_optional_driver_has_the_same_session(world, server):
         assert (run["outcome"], zone) == ("drei Kunden 😀", "+00:00")
         assert "TRADITIONAL" in mode
         assert abs((run["started_at"] - ledger.now()).total_seconds()) < 60
+
+
+@pytest.mark.on(MARIADB, MYSQL_CONNECTOR)
+@pytest.mark.parametrize("options", ["ssl_ca={ca}", "ssl_ca={ca}&ssl_verify_identity=true"])
+def test_who_names_a_certificate_authority_never_connects_without_tls(server, options):
+    """The server of the tests has no certificate."""
+    with pytest.raises(LedgerError, match="SSL"), database_faults():
+        engines.make_engine(f"{server.url}?{options.format(ca=certifi.where())}").connect()
+
+
+@pytest.mark.parametrize("url", ["mysql://root@127.0.0.1", "mariadb://root@127.0.0.1:3306/"])
+def test_an_address_without_a_database_is_told(url):
+    with pytest.raises(LedgerError, match="names no database"):
+        engines.address_of(url)
 
 
 @pytest.mark.torture

@@ -1,10 +1,16 @@
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from risk.errors import BusyError, StorageError
 from risk.ledger import file_lock
+
+ROOT = Path(__file__).parents[3]
+SOURCE = ROOT / "tests" / "torture" / "no_locks.c"
 
 
 def test_the_lock_keeps_others_out_and_is_freed(world):
@@ -23,12 +29,13 @@ def test_the_lock_keeps_others_out_and_is_freed(world):
 def test_a_dead_holder_does_not_keep_the_lock(world):
     """The kernel frees it, even after SIGKILL."""
     script = (
-        "import os, sys\nfrom pathlib import Path\nfrom risk import store\n"
-        "from risk.config import Config\n"
+        "import os, sys\nfrom pathlib import Path\n"
+        "from risk.config import Config\nfrom risk.ledger import file_lock\n"
         "with file_lock.lock(Config.load(Path(sys.argv[1])), holder='dead'):\n"
         "    os.kill(os.getpid(), 9)\n"
     )
-    subprocess.run([sys.executable, "-c", script, world.folder / "config.json"])
+    ended = subprocess.run([sys.executable, "-c", script, world.folder / "config.json"], cwd=ROOT)
+    assert ended.returncode == -9
 
     with file_lock.lock(world.config, holder="next"):
         pass
@@ -41,6 +48,28 @@ def test_a_lock_that_cannot_be_taken_is_a_storage_error(world, path):
 
     with pytest.raises(StorageError), file_lock.lock(config, holder="test"):
         pass
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler: apt install gcc libc6-dev")
+@pytest.mark.parametrize("error", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_a_file_system_without_locks_is_a_storage_error(world, tmp_path, error):
+    """Not busy for ever: nobody holds the lock."""
+    library = tmp_path / "no_locks.so"
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", f"-DERROR={error}", "-o", library, SOURCE], check=True
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "ingestion.py", "--config", world.folder / "config.json"],
+        env={**os.environ, "LD_PRELOAD": str(library)},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+    assert ended.returncode == StorageError.exit_code
+    assert ended.stderr.count("\n") == 1
+    assert "cannot be locked: " in ended.stderr and "lock_path may be on another" in ended.stderr
 
 
 @pytest.mark.parametrize("notice", [b"\xff\xfe\x00", b"two\nlines\x1b[2J", None])

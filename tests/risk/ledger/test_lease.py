@@ -273,6 +273,25 @@ def test_a_ledger_that_knows_less_than_the_files_beside_it_is_refused(world, tmp
     assert parts
 
 
+@pytest.mark.parametrize("name", ["ingested/parts/00000003.parquet", "quarantine/00000003"])
+def test_files_of_ingestions_that_the_ledger_does_not_know_are_not_swept_away(world, name):
+    """The folder of the ledger was moved during a run; one file ahead is what a crash leaves."""
+    with only_writer(world.config, holder="a run"):
+        pass
+    path = world.folder / "data" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"rows")
+
+    refused = world.command("ingestion.py")
+    path.rename(path.with_stem("00000001"))
+    swept = world.command("ingestion.py")
+
+    assert refused.returncode == LedgerError.exit_code
+    assert f"data/{name} ends at ingestion 3, the ledger at 0: is database_url" in refused.stderr
+    assert swept.returncode == 0
+    assert not path.exists()
+
+
 def shared_ledger(world, folder):
     """Give another host's installation that uses the same ledger, with a disk of its own."""
     other = World(folder)
