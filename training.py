@@ -100,9 +100,8 @@ def run(
             chosen = Chosen(split.recent, since, "rows since the release")
             champion = releases.load_champion(config).pipeline
             fitted = fit(recalibration.adjustable(champion, how), chosen.rows, config)
-        content = _write(config, ledger, split, chosen, fitted)
         known = {"made_by": how, **split.described(chosen.reason)}
-        manifest = content.model_copy(update=known)
+        manifest = _write(config, ledger, split, chosen, fitted).model_copy(update=known)
         signed = model.sign(manifest, store.signing_key(config))
         store.write(config.model_folder / model.MANIFEST, signed)
     return Challenger(manifest, pipelines.pooled_levels(fitted.pipeline))
