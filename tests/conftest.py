@@ -19,6 +19,7 @@ from risk.config import Config
 from risk.ledger.ledger import Ledger
 from tests import factories, forks, reliability, servers
 from tests.factories import World
+from tests.torture import EVERY
 
 POLL_SECONDS = 0.02
 LONGEST = {
@@ -42,9 +43,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             for name, value in report.user_properties
             if name == reliability.PROPERTY and report.when == "call"
         ]
-        every = int(os.environ.get("CRASH_EVERY", "1"))
         calls = int(os.environ.get("LIBC_POINTS", "0"))
-        page = reliability.page(results, every=every, calls=calls)
+        page = reliability.page(results, every=EVERY, calls=calls)
         Path(file).write_text(page, encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 from tests import forks
 
-SECONDS = 300
+SECONDS = 600
 SERVER = re.compile(r"make serve|python app\.py(?! keys)")
 TYPED = re.compile(r"(?:[A-Z_]+=\S+ )*[a-z][\w./]* \S")  # two words or more, after assignments
 POLL_SECONDS = 0.1

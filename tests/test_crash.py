@@ -18,11 +18,10 @@ from tests.crash_driver import data_set
 from tests.factories import once
 from tests.servers import Proxy, on_remote_servers_in_turn, on_servers_in_turn
 from tests.test_cases import propose_a_challenger
-from tests.torture import in_full
+from tests.torture import EVERY, in_full
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
 SAMPLE = (53, 53)  # the first point at which a run is killed, and every which after it
-EVERY = int(os.environ.get("CRASH_EVERY", "1"))
 PARTS = 4  # of which each may be tried by another process
 POINTS = [(1 + part * EVERY, PARTS * EVERY) for part in range(PARTS)]
 STAGES = ("first model", "new data and drift")

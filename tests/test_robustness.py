@@ -13,7 +13,7 @@ from risk.ledger import lease
 from risk.ledger.engines import AWAY_SECONDS
 from tests.crash_driver import state
 from tests.servers import POSTGRESQL, REMOTE, Proxy, hanging_server, on_remote_servers_in_turn
-from tests.torture import in_full
+from tests.torture import EVERY, in_full
 
 PASSWORD = "geheim"
 
@@ -47,7 +47,7 @@ def run(world):
 
 
 @on_remote_servers_in_turn
-@pytest.mark.parametrize("every", [10, in_full(1)])
+@pytest.mark.parametrize("every", [10, in_full(min(EVERY, 4))])
 def test_nothing_is_twice_or_lost_when_the_answer_to_a_commit_is(
     new_world, tmp_path, server, undisturbed, every
 ):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
+
+EVERY = int(os.environ.get("CRASH_EVERY", "1"))  # of many alike, each so many-th is tried
 
 
 def sampled(values: Iterable[Any], every: int) -> list[Any]:

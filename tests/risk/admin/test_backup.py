@@ -14,10 +14,9 @@ from risk.ledger import file_lock, lease
 from risk.ledger.ledger import Ledger
 from tests import forks, servers
 from tests.factories import World, customers, first_release, once, two_releases
-from tests.torture import in_full
+from tests.torture import EVERY, in_full
 
 DRIVER = Path(__file__).parents[2] / "admin_driver.py"
-EVERY = int(os.environ.get("CRASH_EVERY", "1"))
 
 
 @pytest.fixture

@@ -17,10 +17,9 @@ from risk.ledger.ledger import Ledger
 from risk.models import model, releases, rolling
 from tests import forks, servers
 from tests.factories import HEADER, UNLABELLED, customers, once
-from tests.torture import in_full
+from tests.torture import EVERY, in_full
 
 DRIVER = Path(__file__).parents[2] / "admin_driver.py"
-EVERY = int(os.environ.get("CRASH_EVERY", "1"))
 PERSON, VALUE = "Ada Överland-77", 31.41592
 OWN = ("inbox", "data")  # drops and test data, which the user supplied
 
