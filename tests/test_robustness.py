@@ -80,6 +80,7 @@ def test_nothing_is_twice_or_lost_when_the_answer_to_a_commit_is(
     assert lost >= tried / 3
 
 
+@pytest.mark.torture
 @on_remote_servers_in_turn
 def test_a_server_that_restarts_between_two_transactions_is_waited_for(behind, proxy, undisturbed):
     """Its connections break and it is gone for a moment; a run goes on where it was."""

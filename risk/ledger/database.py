@@ -171,6 +171,10 @@ def open_engine(config: Config, *, create: bool, away: Away | None = None) -> sa
     address = address_of(config.sqlalchemy_url)
     if address.get_backend_name() == "sqlite" and address.database:
         _prepare_folder(Path(address.database), create=create)
+    if address.get_backend_name() in ("mysql", "mariadb") and not address.database:
+        raise LedgerError(
+            "database_url names no database: write it after the host, as in HOST/risk"
+        )
     return make_engine(address, away)
 
 

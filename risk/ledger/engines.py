@@ -72,10 +72,6 @@ def address_of(url: str) -> sa.URL:
     # a password ends at its first @, / or ?: the rest would be printed as the host
     if is_remote and (url.count("@") > 1 or any("@" in (part or "") for part in rest)):
         raise LedgerError("database_url: write @, / and ? in the password as %40, %2F and %3F")
-    if address.get_backend_name() in ("mysql", "mariadb") and not address.database:
-        raise LedgerError(
-            "database_url names no database: write it after the host, as in HOST/risk"
-        )
     return address.set(drivername=DRIVERS.get(address.drivername, address.drivername))
 
 

@@ -281,9 +281,13 @@ def test_who_names_a_certificate_authority_never_connects_without_tls(server, op
 
 
 @pytest.mark.parametrize("url", ["mysql://root@127.0.0.1", "mariadb://root@127.0.0.1:3306/"])
-def test_an_address_without_a_database_is_told(url):
-    with pytest.raises(LedgerError, match="names no database"):
-        engines.address_of(url)
+def test_a_ledger_without_a_database_is_told(world, url):
+    """Queries of a source may name theirs with each table."""
+    config = world.set(database_url=url)
+
+    with pytest.raises(LedgerError, match="names no database"), Ledger.open(config):
+        pass
+    assert engines.address_of(url).host == "127.0.0.1"
 
 
 @pytest.mark.torture
