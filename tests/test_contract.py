@@ -183,7 +183,6 @@ def test_every_get_of_a_generated_client_works(world, document, server, tmp_path
 @pytest.mark.parametrize(
     ("scope", "phases", "examples"),
     [
-        ("read", "examples,fuzzing", "3"),
         ("admin", "examples,stateful,fuzzing", "5"),
         in_full("read", "examples,coverage,stateful,fuzzing", "20"),
         in_full("admin", "examples,coverage,stateful,fuzzing", "20"),

@@ -131,6 +131,7 @@ def test_the_generator_marks_the_drops_of_its_broken_feed():
     assert len(made.broken) == sum(r.kind == "data quality" for r in customers.REGIMES) > 0
 
 
+@pytest.mark.torture
 def test_the_page_has_a_line_for_each_stream(stream):
     """With the scores of all policies, and differences with their intervals."""
     row = worth.compare(stream)
