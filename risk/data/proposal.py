@@ -130,7 +130,7 @@ def _misread(text: pd.DataFrame) -> list[str]:
         found = words.str.extract(MISREAD, expand=False).dropna()
         if len(found):
             why = "the file seems to be neither in UTF-8 nor in Windows-1252; save it in UTF-8"
-            return [f"{found.iloc[0]} is hardly spelt so: {why}"]
+            return [f"{found.iloc[0]} looks misread: {why}"]
     return []
 
 
