@@ -39,7 +39,7 @@ class Installation(Result):
     n_test: int
 
     def __str__(self) -> str:
-        doubts = [f"  - {' '.join(doubt.split())}" for doubt in self.found.doubts]
+        doubts = [f"  - {doubt}" for doubt in self.found.doubts]
         return "\n".join(
             [
                 f"wrote {self.config_path}: {self._columns()}",
@@ -69,14 +69,11 @@ class Installation(Result):
             "",
             f"- separated by {SEPARATORS[dialect.separator]}, decimal `{dialect.decimal}`, "
             f"{ENCODING_NAMES[dialect.encoding]}",
-            *(f"- {' '.join(note.split())}" for note in self.found.notes),
+            *(f"- {note}" for note in self.found.notes),
             "",
             "## To check",
             "",
-            *(
-                [f"- {' '.join(doubt.split())}" for doubt in self.found.doubts]
-                or ["Nothing: no guess was needed."]
-            ),
+            *([f"- {doubt}" for doubt in self.found.doubts] or ["Nothing: no guess was needed."]),
             "",
             "## Next",
             "",

@@ -109,8 +109,13 @@ def propose(path: Path, **names: str | None) -> Proposal:
         columns |= asdict(watched)
     if not (of_role["numeric"] or of_role["categorical"]):
         raise DataError(f"{path.name}: no column can serve as a feature")
-    said = tuple(found.notes), tuple(found.doubts)
-    return Proposal(dialect, ingestion, columns, model, text, *said)
+    notes, doubts = map(_on_one_line_each, (found.notes, found.doubts))
+    return Proposal(dialect, ingestion, columns, model, text, notes, doubts)
+
+
+def _on_one_line_each(said: Sequence[str]) -> tuple[str, ...]:
+    """Return what was said without the line breaks that names and cells of spreadsheets have."""
+    return tuple(" ".join(each.split()) for each in said)
 
 
 def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
