@@ -84,7 +84,7 @@ def propose(path: Path, **names: str | None) -> Proposal:
         label = named.target or target.choose(found)
         negative, positive = target.labels(found, label)
     own = {label, *(watched.names if watched else ())}
-    known = _identifier(found, own, named.identifier)
+    known = _identifier(found, own, named.identifier) or _new_name(ROW_NUMBER, dialect.header)
     taken = {*own, known}
     roles = _roles(found, [name for name in found.names if name not in taken])
     if not watched:
@@ -188,7 +188,7 @@ def _without_footers(text: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return text.head(-n), kept
 
 
-def _identifier(found: Findings, own: Collection[str], named: str | None) -> str:
+def _identifier(found: Findings, own: Collection[str], named: str | None) -> str | None:
     text = found.text
     unique = [name for name in found.names if name not in own and _is_unique(text[name])]
     if named is not None:
@@ -207,7 +207,12 @@ def _identifier(found: Findings, own: Collection[str], named: str | None) -> str
         "no column identifies rows, so the file and the line do: labels cannot come later, and a "
         "row that comes again in another file counts twice (--identifier COLUMN, if one does)"
     )
-    return ROW_NUMBER
+    return None
+
+
+def _new_name(name: str, others: Collection[str]) -> str:
+    """Return a name that no other column has."""
+    return name if name not in others else _new_name(f"{name}_", others)
 
 
 def _counts_rows(numbers: pd.Series[Any]) -> bool:
