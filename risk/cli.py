@@ -221,7 +221,7 @@ def row_number(text: str) -> int:
     try:
         number = int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
     if abs(number) > MAX_NUMBER:
         raise argparse.ArgumentTypeError("number out of range")
     return number

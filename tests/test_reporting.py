@@ -137,7 +137,7 @@ def test_a_report_can_be_made_again_of_an_earlier_run(told):
     [
         (["--run", "99"], "run 99"),
         (["--run", "9" * 23], "number out of range"),
-        (["--run", "x"], "must be a number, got 'x'"),
+        (["--run", "1.5"], "must be a whole number, got '1.5'"),
         (["--since", "soon"], "--since takes"),
         (["--csv"], "--csv requires --trend"),
         (["--format", "docx"], "invalid choice"),

@@ -137,19 +137,21 @@ def _predicted_row(columns: Columns) -> Schema:
 def _csv(columns: Columns) -> Schema:
     """Return a schema of the simplest CSV: the features in order, small numbers, simple words."""
     header = _literally(csv_line(columns.features).rstrip())
-    cells = ",".join(_csv_cell(name, columns) for name in columns.features)
     row = [str(cell) for cell in _row(columns).values()]
+    named = zip(columns.features, row, strict=True)
+    cells = ",".join(_csv_cell(name, columns, example) for name, example in named)
     description = "as in a drop: columns in any order, other columns and other values also allowed"
     examples = ["".join(line.rstrip() + "\n" for line in map(csv_line, (columns.features, row)))]
     pattern = rf"^{header}\n({cells}\n)*$"
     return {**TEXT, "pattern": pattern, "description": description, "examples": examples}
 
 
-def _csv_cell(name: str, columns: Columns) -> str:
+def _csv_cell(name: str, columns: Columns, example: str) -> str:
     if name in columns.numeric:
         low, high = columns.allowed_ranges.get(name, (None, None))
-        return "[0-9]{0,3}" if (low or 0) <= 0 and (high or 999) >= 999 else ""
-    allowed = columns.allowed_values.get(name)
+        is_free = (low is None or low <= 0) and (high is None or high >= 999)
+        return "[0-9]{0,3}" if is_free else f"({_literally(example)})?"
+    allowed = [csv_line([value]).rstrip() for value in columns.allowed_values.get(name, ())]
     return f"({'|'.join(map(_literally, allowed))})?" if allowed else "[a-z]{0,9}"
 
 

@@ -66,12 +66,12 @@ def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
     derived.compile_files(config, ledger)
     ledger.erasure.finish()
     is_overwritten = ledger.erasure.overwrite()
+    lost = [*refused_records.lost(config, ledger)]
     if not (rows or refused or tables):
         raise UnknownName(
             f"no accepted row, refused record or label of {identifier!r}; identifiers are compared "
-            "exactly as they were written"
+            "exactly as they were written" + "".join(f"; not searched: {where}" for where in lost)
         )
-    lost = refused_records.lost(config, ledger)
     remaining = [*damaged, *lost, *_still_named(config, ledger, identifier)]
     if not is_overwritten:
         remaining.append("deleted pages of the database file, as long as the API has it open")

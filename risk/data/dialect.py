@@ -68,7 +68,8 @@ def read(path: Path) -> tuple[Dialect, pd.DataFrame]:
         raise DataError(f"{path.name}: not a regular CSV file: {told}") from None
     if not isinstance(rows.index, pd.RangeIndex):
         raise DataError(f"{path.name}: the rows have more cells than the header has names")
-    header = [name.strip() for name in next(csv.reader(io.StringIO(table), delimiter=separator))]
+    file = io.StringIO(table, newline="")  # lines may also end as on an old Mac
+    header = [name.strip() for name in next(csv.reader(file, delimiter=separator))]
     names = [
         name if name and header.count(name) == 1 else f"{name} [{place}]".strip()
         for place, name in enumerate(header, start=1)

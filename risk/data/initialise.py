@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from risk import store
 from risk.cli import Result
@@ -21,7 +22,7 @@ from risk.data.proposal import Named, Proposal, propose
 from risk.data.records import ENCODING_NAMES, ENCODINGS
 from risk.data.target import NONE
 from risk.errors import ConfigError, DataError, UsageError
-from risk.overrides import SECRETS
+from risk.overrides import SECRETS, describe
 
 CONFIG, NOTES = "config.json", "config-notes.md"
 INBOX, TEST_DATA = "inbox", "test_data.csv"
@@ -39,7 +40,7 @@ class Installation(Result):
     n_test: int
 
     def __str__(self) -> str:
-        doubts = [f"  - {' '.join(doubt.split())}" for doubt in self.found.doubts]
+        doubts = [f"  - {doubt}" for doubt in self.found.doubts]
         return "\n".join(
             [
                 f"wrote {self.config_path}: {self._columns()}",
@@ -69,14 +70,11 @@ class Installation(Result):
             "",
             f"- separated by {SEPARATORS[dialect.separator]}, decimal `{dialect.decimal}`, "
             f"{ENCODING_NAMES[dialect.encoding]}",
-            *(f"- {' '.join(note.split())}" for note in self.found.notes),
+            *(f"- {note}" for note in self.found.notes),
             "",
             "## To check",
             "",
-            *(
-                [f"- {' '.join(doubt.split())}" for doubt in self.found.doubts]
-                or ["Nothing: no guess was needed."]
-            ),
+            *([f"- {doubt}" for doubt in self.found.doubts] or ["Nothing: no guess was needed."]),
             "",
             "## Next",
             "",
@@ -203,7 +201,10 @@ def _settings(folder: Path, found: Proposal) -> dict[str, Any]:
         "model": found.model,
         "ingestion": found.ingestion,
     }
-    config = Config.model_validate(settings)
+    try:
+        config = Config.model_validate(settings)
+    except ValidationError as error:  # such as of a column named like one of the program
+        raise ConfigError(describe(folder / CONFIG, error)) from None
     complete: dict[str, Any] = config.model_dump(mode="json", exclude={*SECRETS})
     return complete
 

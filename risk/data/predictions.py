@@ -123,6 +123,8 @@ def _decision(found: Findings, probability: str) -> str | None:
 def _agreement(numbers: pd.Series[Any], cells: pd.Series[Any]) -> float:
     """Return the share of cells that the best threshold of a probability tells."""
     means = numbers.groupby(cells).mean()
+    if len(means) < 2:
+        return 0.0
     decided = (cells == means.idxmax()).reindex(numbers.index, fill_value=False)
     threshold = lowest_cost(decided.astype(int), numbers, cost=(0, 1, 1, 0))
-    return float((decided == (numbers >= threshold)).mean()) if len(means) == 2 else 0.0
+    return float((decided == (numbers >= threshold)).mean())

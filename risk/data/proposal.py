@@ -84,7 +84,7 @@ def propose(path: Path, **names: str | None) -> Proposal:
         label = named.target or target.choose(found)
         negative, positive = target.labels(found, label)
     own = {label, *(watched.names if watched else ())}
-    known = _identifier(found, own, named.identifier)
+    known = _identifier(found, own, named.identifier) or _new_name(ROW_NUMBER, dialect.header)
     taken = {*own, known}
     roles = _roles(found, [name for name in found.names if name not in taken])
     if not watched:
@@ -109,8 +109,13 @@ def propose(path: Path, **names: str | None) -> Proposal:
         columns |= asdict(watched)
     if not (of_role["numeric"] or of_role["categorical"]):
         raise DataError(f"{path.name}: no column can serve as a feature")
-    said = tuple(found.notes), tuple(found.doubts)
-    return Proposal(dialect, ingestion, columns, model, text, *said)
+    notes, doubts = map(_on_one_line_each, (found.notes, found.doubts))
+    return Proposal(dialect, ingestion, columns, model, text, notes, doubts)
+
+
+def _on_one_line_each(said: Sequence[str]) -> tuple[str, ...]:
+    """Return what was said without the line breaks that names and cells of spreadsheets have."""
+    return tuple(" ".join(each.split()) for each in said)
 
 
 def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
@@ -130,7 +135,7 @@ def _misread(text: pd.DataFrame) -> list[str]:
         found = words.str.extract(MISREAD, expand=False).dropna()
         if len(found):
             why = "the file seems to be neither in UTF-8 nor in Windows-1252; save it in UTF-8"
-            return [f"{found.iloc[0]} is hardly spelt so: {why}"]
+            return [f"{found.iloc[0]} looks misread: {why}"]
     return []
 
 
@@ -183,7 +188,7 @@ def _without_footers(text: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return text.head(-n), kept
 
 
-def _identifier(found: Findings, own: Collection[str], named: str | None) -> str:
+def _identifier(found: Findings, own: Collection[str], named: str | None) -> str | None:
     text = found.text
     unique = [name for name in found.names if name not in own and _is_unique(text[name])]
     if named is not None:
@@ -202,7 +207,12 @@ def _identifier(found: Findings, own: Collection[str], named: str | None) -> str
         "no column identifies rows, so the file and the line do: labels cannot come later, and a "
         "row that comes again in another file counts twice (--identifier COLUMN, if one does)"
     )
-    return ROW_NUMBER
+    return None
+
+
+def _new_name(name: str, others: Collection[str]) -> str:
+    """Return a name that no other column has."""
+    return name if name not in others else _new_name(f"{name}_", others)
 
 
 def _counts_rows(numbers: pd.Series[Any]) -> bool:

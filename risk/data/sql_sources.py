@@ -234,7 +234,8 @@ class Reading:
     def _newest(self, mark: Any) -> Any:
         """Return the greatest mark once this one was read, which may have a blank for a T."""
         before = self.mark.value if self.mark else None
-        return before if marks.written_with_blank(before) and mark < before else mark
+        blank = marks.written_with_blank(before)
+        return before if blank and isinstance(mark, str) and mark.startswith(blank) else mark
 
     def _beginning(self, newest: Any) -> Any:
         return marks.least(marks.behind(newest, self.source.overlap))

@@ -71,8 +71,10 @@ def choose(found: Findings) -> str:
                 "no column has exactly two values, so none can be the target; if a model elsewhere "
                 "predicts, name the column of its probabilities with --predictions"
             )
-        chosen = ([name for name in binary if _answers(found, name)] or binary)[-1]
-        why = "the last column of two values" if binary[1:] else "the only column of two values"
+        answers = [name for name in binary if _answers(found, name)]
+        chosen = (answers or binary)[-1]
+        which = "last" if (answers or binary)[1:] else "only"
+        why = f"the {which} column {'of yes and no' if answers else 'of two values'}"
         found.notes.append(f"target: {chosen}, {why}")
     named = [name for name in binary if is_named(name)]
     if named != [chosen] and not rank(chosen) < OBVIOUS:

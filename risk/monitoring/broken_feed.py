@@ -30,7 +30,8 @@ def check_constants(
 ) -> list[Finding]:
     """Name features that have one single value in all new rows; an alarm where that surprises.
 
-    It does not where a column often had one value in a batch, and another in the next.
+    It does not where a column often had one value in a batch, and another in the next, unless that
+    value is missing.
     """
     found = []
     for name in features:
@@ -41,7 +42,7 @@ def check_constants(
         plain = None if pd.isna(value) else value if isinstance(value, str) else float(value)
         chance = _chance(reference.profile.counts[name], cell, len(rows))
         constant = _constant(name, plain, chance, n=len(rows), limit=limit)
-        usual = _known(reference, name).in_blocks
+        usual = _known(reference, name).in_blocks and plain is not None
         found.append(replace(constant, drift_detected=False) if usual else constant)
     surprising = [finding for finding in found if finding.drift_detected]
     if len(surprising) > 1:  # several at once are how the rows were drawn, not one broken column

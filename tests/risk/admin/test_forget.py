@@ -224,6 +224,17 @@ def test_somebody_unknown_changes_nothing(world, tree):
     assert tree() == before
 
 
+def test_somebody_unknown_may_be_in_records_that_were_lost(world):
+    """Then the answer is not known, which is said."""
+    folder = min(world.config.quarantine_folder.glob("[0-9]*"))
+    (folder / "rows.csv").unlink()
+
+    ended = world.command("risk/admin/__main__.py", "forget", "Ada")
+
+    assert ended.returncode == 64
+    assert "; not searched: refused cells of ingestion 3, perhaps theirs" in ended.stderr
+
+
 def test_a_person_who_comes_again_is_a_new_one(world):
     """No hash is left by which the row would be a duplicate."""
     erase(world)

@@ -10,7 +10,7 @@ from risk import store
 from risk.config import Config
 from risk.data.initialise import CONFIG, NOTES, from_options, initialise
 from risk.data.proposal import Named
-from risk.errors import DataError, UsageError
+from risk.errors import ConfigError, DataError, UsageError
 from risk.ledger.ledger import Ledger
 
 N = 300
@@ -144,6 +144,31 @@ def test_the_note_beside_it_says_what_was_found(export):
     assert "separated by semicolons, decimal `,`, Windows-1252" in note
     assert "- Umsatz: number from " in note
     assert all(command in note for command in made.next_commands)
+
+
+def test_names_that_no_setting_may_have_are_told(tmp_path):
+    """Before anything is written; what to do is said."""
+    rows = [f"c{n},{n % 7},{n % 50},{n % 3 == 0:d}" for n in range(300)]
+    (tmp_path / "odd.csv").write_text("\n".join(["id,visits,row_hash,churn", *rows]) + "\n")
+
+    with pytest.raises(ConfigError, match="a column row_hash of its own; rename yours"):
+        initialise(tmp_path / "odd.csv")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["odd.csv"]
+
+
+@pytest.mark.parametrize("header", ["row_id,visits,spend,churn", "row_id,row_id,spend,churn"])
+def test_rows_are_numbered_also_beside_a_column_named_like_their_number(tmp_path, header):
+    """One that repeats, or two of one name, tell no row from another."""
+    rows = [f"{n % 7},{n % 9},{n % 50}.5,{n % 3 == 0:d}" for n in range(300)]
+    (tmp_path / "odd.csv").write_text("\n".join([header, *rows]) + "\n")
+    made = initialise(tmp_path / "odd.csv")
+
+    config = Config.load(made.config_path)
+    with Ledger.open(config) as ledger:
+        (taken,) = ingestion.run(config, ledger).intakes
+
+    assert (config.columns.identifier, taken.rows_added) == ("row_id_", made.n_rows)
 
 
 def test_a_name_of_two_lines_is_told_in_one(tmp_path):

@@ -87,6 +87,15 @@ def test_a_decision_by_its_name_may_differ_from_the_threshold_in_some_rows(feed,
     assert (name in found.columns["categorical"]) is not is_decision
 
 
+def test_a_column_filled_only_where_nothing_was_predicted_is_no_decision(feed):
+    """The rows at the end, say, which another process decided."""
+    is_last = np.arange(N) >= N - 20
+    score = np.where(is_last, "", PROBA.astype(str))
+    found = propose(feed(score=score, approved=np.where(is_last, LABELS, ""), churn=LABELS))
+
+    assert (found.columns["probability"], found.columns["decision"]) == ("score", None)
+
+
 def test_the_positive_label_is_the_one_predicted_to_be_likelier(feed):
     """Whatever the labels are called."""
     labels = np.where(LABELS == "yes", "stayed", "went")

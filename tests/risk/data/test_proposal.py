@@ -73,8 +73,21 @@ def test_another_encoding_is_doubted_by_its_words(propose, words, encoding, n_do
     """Polish in Windows-1250 can be read as Windows-1252, but what is read is no Polish."""
     found = propose(table(region=words * (N // 2)), encoding=encoding)
 
-    doubt = "Ma³opolskie is hardly spelt so: the file seems to be neither in UTF-8 nor in "
+    doubt = "Ma³opolskie looks misread: the file seems to be neither in UTF-8 nor in "
     assert [each.startswith(doubt) for each in found.doubts] == [True] * n_doubts
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(tmp_path, line_end):
+    """A carriage return alone is how a spreadsheet saves for an old Mac."""
+    columns = table()
+    lines = [",".join(columns), *map(",".join, zip(*columns.values(), strict=True))]
+    (tmp_path / "customers.csv").write_bytes("".join(line + line_end for line in lines).encode())
+
+    found = proposal.propose(tmp_path / "customers.csv")
+
+    assert found.dialect.header == tuple(columns)
+    assert len(found.rows) == N
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
@@ -411,3 +424,4 @@ def test_a_guessed_target_says_yes_or_no(propose):
 
     assert found.columns["target"] == "active"
     assert (found.columns["positive_label"], found.columns["negative_label"]) == ("TRUE", "FALSE")
+    assert "target: active, the only column of yes and no" in found.notes

@@ -239,6 +239,32 @@ def test_texts_of_one_day_with_a_blank_and_with_a_t_hide_no_row(new_crm, ledger)
     assert sorted(names(crm.world)) == [*"abcdefgh"]
 
 
+def test_a_text_that_the_database_alone_sorts_behind_the_mark_is_taken(new_crm, ledger):
+    """Whether upper case is before lower case, say, is for the collation to decide."""
+    crm = new_crm(sa.String(50, collation="NOCASE"))
+    crm.add(("a", "2026-01-02T10:00:00 a"))
+    run(crm, ledger)
+    crm.add(("b", "2026-01-02T10:00:00 B"))
+
+    assert [counts(intake) for intake in run(crm, ledger)] == [(1, 1, 0, 0)]
+    assert run(crm, ledger) == ()
+
+
+@pytest.mark.on(MARIADB)
+def test_marks_that_were_texts_may_become_times(new_crm, ledger):
+    """MariaDB compares them with the text of the mark before."""
+    crm = new_crm(sa.String(50))
+    crm.add(("a", "2026-01-02T10:00:00"))
+    run(crm, ledger)
+    crm.execute(sa.text("ALTER TABLE `crm Customers` MODIFY `changed at` DATETIME"))
+    crm.add(("b", datetime(2026, 1, 2, 11)))
+
+    run(crm, ledger)
+
+    assert names(crm.world) == ["a", "b"]
+    assert run(crm, ledger) == ()
+
+
 @on_servers_in_turn
 @pytest.mark.parametrize(
     ("mark", "late", "too_late"),

@@ -109,6 +109,15 @@ def test_a_column_that_comes_in_blocks_surprises_nobody():
     assert {f.feature: f.drift_detected for f in found} == {"a": False, "b": True}
 
 
+def test_a_column_that_comes_in_blocks_surprises_where_it_is_missing():
+    """A source may die in any month."""
+    made = replace(reference(), known={"a": Known(in_blocks=True)})
+
+    (found,) = constants(made, new_rows(20, a=np.nan))
+
+    assert found.drift_detected
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_single_row_is_no_constant(n):
     """It has one value of each, of course."""

@@ -4,12 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import ingestion
+import training
 from risk import store
 from risk.config import Config
+from risk.models import model
 from risk.models.dating import INGESTION, MOMENT
 from risk.monitoring import known_values, monitored_release
 from risk.monitoring.known_values import MIN_ROWS, Known
 from risk.monitoring.profile import Column
+from risk.monitoring.reference import Reference
+from tests.factories import customers, first_release
 
 NUMBER = Column("x", edges=(0.0, 1.0))
 CATEGORY = Column("x", levels=("u", "v"), rare=("w",))
@@ -105,6 +110,19 @@ def test_dated_rows_are_cut_by_their_time():
     assert (known(dated=True).roams, known(dated=True).in_blocks) == (True, True)
     assert (known(dated=False).roams, known(dated=False).in_blocks) == (False, False)
     assert known(dated=True).high == pytest.approx(1.9)
+
+
+def test_a_challenger_knows_the_rows_held_out_for_the_gate(world, ledger):
+    """They are the newest, so an index that rose is in them first."""
+    first_release(world.config, ledger)
+    world.drop("newer.csv", customers("newer", 60, seed=1) + "newest,1,10,987654,0\n")
+    ingestion.run(world.config, ledger)
+
+    challenger = training.run(world.config, ledger).manifest
+
+    reference = Reference.from_json((world.config.model_folder / model.REFERENCE).read_bytes())
+    assert challenger.rows_held_out > 0
+    assert reference.known["number_of_employees"].high == 987_654
 
 
 def test_a_release_knows_all_labelled_rows_and_not_only_those_of_its_reference(two_releases):
