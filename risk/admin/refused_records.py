@@ -44,7 +44,7 @@ class Purged:
 def find(config: Config, ledger: Ledger, identifier: str) -> list[Purged]:
     """Return what is left of each quarantine in which a person has records."""
     folders = config.quarantine_folder.glob("[0-9]*")
-    on_disk = {int(folder.name) for folder in folders if folder.name.isdigit()}
+    on_disk = {int(folder.name) for folder in folders if folder.name.isdecimal()}
     numbers = sorted(on_disk.union(ledger.quarantine.ingestions()))
     found = (_purged(config, ledger, number, identifier) for number in numbers)
     return [purged for purged in found if purged]

@@ -75,7 +75,7 @@ def _staged(final: Path) -> Path:
 def _unrecorded(config: Config, last_id: int) -> Iterator[Path]:
     parts = store.part_path(config, 0).parent
     for path in [*parts.glob("*.parquet"), *config.quarantine_folder.glob("*")]:
-        if path.stem.isdigit() and int(path.stem) > last_id:
+        if path.stem.isdecimal() and int(path.stem) > last_id:
             yield path
 
 

@@ -143,7 +143,7 @@ def sweep(root: Path, *, last_version: int) -> None:
     """Delete releases that a crash left before a decision recorded them."""
     for path in (root / "releases").glob("*"):
         number = path.name.removeprefix(".").removesuffix(".tmp")
-        if path.name.startswith(".") or (number.isdigit() and int(number) > last_version):
+        if path.name.startswith(".") or (number.isdecimal() and int(number) > last_version):
             with storage_faults(path):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
