@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,6 +61,7 @@ class Service:
             with self._connecting:
                 if self._ledger is None:
                     self._ledger = Ledger(Database(engine, self.clock))
+                    weakref.finalize(self, engine.dispose)  # who drops an application closes it
                 else:
                     engine.dispose()
         return self._ledger
