@@ -171,15 +171,18 @@ def quarantine_path(config: Config, ingestion_id: int) -> Path:
     return config.quarantine_folder / f"{ingestion_id:08d}"
 
 
-def newest_ingestion(config: Config) -> tuple[Path, int]:
-    """Return the file or folder with the greatest number of an ingestion in its name, else 0."""
-    parts = part_path(config, 0).parent
-    found = [
-        (path, int(path.stem))
-        for path in (*parts.glob("*.parquet"), *config.quarantine_folder.glob("*"))
-        if path.stem.isdecimal() and len(path.stem) < MAX_LENGTH
-    ]
-    return max(found, key=lambda each: each[1], default=(parts, 0))
+def files_after(config: Config, ingestion_id: int) -> Iterator[tuple[Path, int]]:
+    """Yield the parts and quarantines of ingestions after one, each with its number.
+
+    The others are not made paths of: there may be 50,000.
+    """
+    for folder, ending in (part_path(config, 0).parent, ".parquet"), (config.quarantine_folder, ""):
+        with storage_faults(folder):
+            names = os.listdir(folder) if folder.is_dir() else ()
+        for name in names:
+            stem = os.path.splitext(name)[0]
+            if name.endswith(ending) and stem.isdecimal() and int(stem) > ingestion_id:
+                yield folder / name, int(stem)
 
 
 def report_path(config: Config, run_id: int, kind: ReportKind) -> Path:

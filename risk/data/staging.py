@@ -11,7 +11,6 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from risk import store
@@ -62,21 +61,14 @@ def sweep(config: Config, ledger: Ledger) -> None:
         for leftover in folder.glob(".*.tmp"):
             if not _is_owned(leftover, config.lease_seconds):
                 _remove(leftover)
-    if any(_unrecorded(config, ledger.ingestions.last_id())):
+    if any(store.files_after(config, ledger.ingestions.last_id())):
         with ledger.ingestions.unchanging() as last_id:
-            for path in _unrecorded(config, last_id):
+            for path, _ in store.files_after(config, last_id):
                 _remove(path)
 
 
 def _staged(final: Path) -> Path:
     return final.with_name(f".{final.stem}.{socket.gethostname()}.{os.getpid()}.tmp")
-
-
-def _unrecorded(config: Config, last_id: int) -> Iterator[Path]:
-    parts = store.part_path(config, 0).parent
-    for path in [*parts.glob("*.parquet"), *config.quarantine_folder.glob("*")]:
-        if path.stem.isdecimal() and int(path.stem) > last_id:
-            yield path
 
 
 def _is_owned(path: Path, lease_seconds: float) -> bool:

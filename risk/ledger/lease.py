@@ -79,9 +79,10 @@ def require_own_ledger(config: Config, ledger: Ledger) -> None:
     name = config.compilation_record_filename
     _, size = ledger.derived_files.state(name)
     record, known = config.ingested_folder / name, ledger.ingestions.last_id()
-    newest_file, number = store.newest_ingestion(config)
+    files = (f for f in store.files_after(config, known) if len(f[0].stem) < store.MAX_LENGTH)
+    newest_file = max(files, key=lambda found: found[1], default=(config.ingested_folder, 0))
     # an interrupted run leaves files of the next ingestion, but not of others
-    behind = [(record, store.newest_number(record, after=size), 0), (newest_file, number, 1)]
+    behind = [(record, store.newest_number(record, after=size), 0), (*newest_file, 1)]
     for path, newest, n_interrupted in behind:
         if newest > known + n_interrupted:
             folders = map(config.name_of, (config.ingested_folder, config.quarantine_folder))

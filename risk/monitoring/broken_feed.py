@@ -16,12 +16,11 @@ import pandas as pd
 from risk.ledger.findings import BESIDE_A_FAULT
 from risk.models.dating import INGESTION, LABELLED_BY
 from risk.monitoring.findings import CONSTANT, UNSEEN, Finding
-from risk.monitoring.known_values import ENOUGH_FOR_A_RANGE, MOSTLY, Known
+from risk.monitoring.known_values import ENOUGH_FOR_A_RANGE, MIN_ROWS, MOSTLY, Known
 from risk.monitoring.profile import Column
 from risk.monitoring.reference import Reference
 
 LABELS = "(labels)"
-MIN_ROWS_OF_A_DROP = 20
 MAX_SPELLINGS = 3
 
 
@@ -182,7 +181,7 @@ def _drops(rows: pd.DataFrame, brought_by: str = INGESTION) -> Iterator[pd.DataF
     yield rows
     if brought_by in rows:
         for _, part in rows.groupby(brought_by, sort=True):
-            if MIN_ROWS_OF_A_DROP <= len(part) < len(rows):
+            if MIN_ROWS <= len(part) < len(rows):
                 yield part
 
 
