@@ -1,6 +1,6 @@
 """Ingestion: read new drops, accept valid rows, and update the dataset.
 
-Reads   new drops in input_folder_path, new rows of SQL sources
+Reads   new drops in input_folder_path and object_store, new rows of SQL sources
 Writes  one Parquet file per drop, refused rows to quarantine_folder_path, the ledger (with
         store_dataset_in_sql also the rows), then final_data.csv and ingested_files.csv, which
         are regenerated if deleted.
@@ -30,7 +30,7 @@ from risk import cli, store
 from risk.admin import input_check
 from risk.admin.input_check import InputCheck
 from risk.config import Config
-from risk.data import derived, drops, inbox, initialise, requeueing, sql_sources, staging
+from risk.data import arrivals, derived, drops, inbox, initialise, requeueing, staging
 from risk.data.drops import Drop
 from risk.data.intake import Intake, preview, take
 from risk.data.rehash import rehash
@@ -106,7 +106,7 @@ def run(
     out_of_reach: list[str] = []
     if requeue is None:
         files, left_alone = find_new(config, ledger)
-        new = sql_sources.after(files, config, ledger, out_of_reach=out_of_reach)
+        new = arrivals.after(files, config, ledger, left_alone, out_of_reach)
         found = requeueing.before(new, config, ledger)
     else:
         files, left_alone = [], []
@@ -139,7 +139,7 @@ def rehearse(config: Config, ledger: Ledger) -> tuple[Ingestion, pd.DataFrame]:
     intakes, frames = [], [store.read_parts(config, [])]
     out_of_reach: list[str] = []
     seen: set[int] = set()
-    new = sql_sources.after(files, config, ledger, out_of_reach=out_of_reach)
+    new = arrivals.after(files, config, ledger, left_alone, out_of_reach)
     again = requeueing.again(config, ledger, requeueing.due(config, ledger))
     for quarantined, drop in chain(again, zip(repeat(None), new)):
         try:

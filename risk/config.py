@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from risk import overrides
+from risk.addresses import masked, sqlite_url
 from risk.errors import ConfigError
 from risk.labels import Label, as_cell
 from risk.overrides import days_per_alarm
@@ -588,6 +589,14 @@ class Config(Section):
         {}, examples=[{"crm": {"table": "customers", "high_water_mark": "updated_at"}}]
     )
     """SQL tables or queries, by name, whose new rows are ingested like files."""
+    object_store: str | None = Field(
+        None,
+        pattern=r"^s3://[^:@/?]+(/[^@?]*)?(\?[^@]*)?$",
+        examples=["s3://acme-exports/customers"],
+    )
+    """Folder in an object store whose new CSV objects are ingested like the files of
+    `input_folder_path`.
+    """
     model: ModelSource = ModelSource()
     training: Training = Training()
     scoring: Scoring = Scoring()
@@ -757,14 +766,3 @@ class Config(Section):
     @field_serializer("database_url")
     def _mask_password(self, url: str) -> str:
         return masked(url)
-
-
-def sqlite_url(path: Path) -> str:
-    """Return the URL of a SQLite file, whatever characters its path contains."""
-    return "sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F")
-
-
-def masked(url: str) -> str:
-    """Mask the password in a URL, wherever it is."""
-    hidden = re.sub(r"(://[^:/@]*:).+@", r"\1***@", url)
-    return re.sub(r"(?i)([?&][^=&]*(?:password|passwd|secret|key)=)[^&]*", r"\1***", hidden)

@@ -78,7 +78,7 @@ class NoLedger(LedgerError):
 
 
 class SourceError(RiskError):
-    """An SQL source is unavailable, or its configured table or query fails."""
+    """An SQL source or the object store is unavailable, or a configured query fails."""
 
     exit_code = 69
     http_status = 503

@@ -18,7 +18,7 @@ LAYERS = [
     ["risk"],
     ["risk.errors", "risk.progress"],
     ["risk.stats"],
-    ["risk.overrides", "risk.labels"],
+    ["risk.addresses", "risk.overrides", "risk.labels"],
     ["risk.config"],
     ["risk.engine"],
     ["risk.numerals"],

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import get_args
 
 from risk import store
+from risk.addresses import sqlite_url
 from risk.admin import export
-from risk.config import Config, ReportKind, sqlite_url
+from risk.config import Config, ReportKind
 from risk.data import part_files, requeueing
 from risk.errors import BusyError, StorageError, UsageError
 from risk.explain.plain_words import counted

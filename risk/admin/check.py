@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from risk import store
 from risk.admin import api_keys, backup
 from risk.config import Config
-from risk.data import derived, known_files, part_files, sql_sources
+from risk.data import derived, known_files, object_store, part_files, sql_sources
 from risk.decisions import damage
 from risk.errors import ConfigError, LedgerError, ModelError, NoLedger, RiskError, StorageError
 from risk.explain.plain_words import counted
@@ -102,6 +102,7 @@ def _signing_key(config: Config) -> None:
 def _sources(config: Config) -> None:
     for name in config.sources:
         sql_sources.probe(config, name)
+    object_store.probe(config)
 
 
 def _messages(config: Config) -> None:

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from risk import store
-from risk.config import Config, masked
+from risk.addresses import masked
+from risk.config import Config
 from risk.errors import LedgerError, UnknownName, UsageError
 from risk.ledger import database, views
 from risk.ledger.database import Record, database_faults, insert_many

@@ -112,7 +112,7 @@ def _person(
 
 
 def _still_named(config: Config, ledger: Ledger, identifier: str) -> Iterator[str]:
-    """Yield the files, not written by the erasure, that still contain the identifier."""
+    """Yield what the erasure did not write and that still contains the identifier, or may."""
     word = re.compile(rb"(?<!\w)" + re.escape(identifier.encode()) + rb"(?!\w)")
     supplied = (config.input_folder, config.test_data.parent, config.report_folder)
     files = [config.model_folder / config.api_call_filename, *_copies_of(ledger)]
@@ -121,6 +121,8 @@ def _still_named(config: Config, ledger: Ledger, identifier: str) -> Iterator[st
     yield from (f"{config.name_of(path)}, which names {identifier}" for path in named[:MAX_NAMED])
     if len(named) > MAX_NAMED:
         yield f"{len(named) - MAX_NAMED} more files"
+    if config.object_store:
+        yield f"{config.object_store}, which was not searched"
 
 
 def _copies_of(ledger: Ledger) -> list[Path]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from risk import store
+from risk.addresses import sqlite_url
 from risk.admin import backup, export
-from risk.config import Config, sqlite_url
+from risk.config import Config
 from risk.data import derived
 from risk.errors import StorageError, UsageError
 from risk.explain.plain_words import counted

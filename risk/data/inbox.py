@@ -48,12 +48,12 @@ def find(config: Config) -> tuple[list[Drop], list[LeftAlone]]:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        name = _recordable(config.name_of(Path(entry.path)))
+        name = recordable(config.name_of(Path(entry.path)))
         if stat.S_ISDIR(status.st_mode):
             reason = "skipped, a folder; drops must be in the input folder itself"
             skipped.append(LeftAlone(name, reason))
         elif not entry.name.lower().endswith(".csv"):
-            skipped.append(LeftAlone(name, f"skipped, {_advice(entry.name)}"))
+            skipped.append(LeftAlone(name, f"skipped, {advice(entry.name)}"))
         elif not stat.S_ISREG(status.st_mode):
             skipped.append(LeftAlone(name, "skipped, not a regular file"))
         elif status.st_size > config.ingestion.max_file_bytes:
@@ -72,7 +72,8 @@ def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[LeftAlone
     return [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known], skipped
 
 
-def _advice(name: str) -> str:
+def advice(name: str) -> str:
+    """Say what to do with a file that is no CSV."""
     match Path(name.lower()).suffix:
         case ".gz" | ".zip" | ".bz2" | ".xz" | ".zst" | ".7z" | ".tar" | ".tgz":
             return "packed; unpack it to a file named .csv"
@@ -109,7 +110,7 @@ def settled(found: Sequence[Drop], settle_seconds: float) -> tuple[list[Drop], l
     return [drop for drop in found if drop not in left], others
 
 
-def _recordable(name: str) -> str:
+def recordable(name: str) -> str:
     """Truncate a name too long for the ledger; a digest of all of it keeps it unique."""
     if len(name) <= NAME_CHARACTERS:
         return name

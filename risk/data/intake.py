@@ -15,6 +15,7 @@ import pandas as pd
 from risk import store
 from risk.config import Config
 from risk.data import drops, records, staging
+from risk.data.arrivals import Arrival
 from risk.data.contents import Contents, Reader
 from risk.data.derived import rows_for_sql
 from risk.data.drops import Bytes, Drop
@@ -56,7 +57,7 @@ class Intake:
 
 
 def take(
-    config: Config, ledger: Ledger, drop: Drop | Fetch, *, requeued: int | None = None
+    config: Config, ledger: Ledger, drop: Arrival, *, requeued: int | None = None
 ) -> Intake | None:
     """Ingest one drop: part and quarantine first, then the commit; None if only touched."""
     reader = _reader(config, ledger, drop, requeued)
@@ -104,7 +105,7 @@ def take(
 def preview(
     config: Config,
     ledger: Ledger,
-    drop: Drop | Fetch,
+    drop: Arrival,
     *,
     seen: set[int],
     requeued: int | None = None,
@@ -138,9 +139,7 @@ def is_accepted(config: Config, ledger: Ledger, drop: Drop, *, requeued: int) ->
     return _sum_up(drop, contents).rows_added > 0
 
 
-def _reader(
-    config: Config, ledger: Ledger, drop: Drop | Fetch, requeued: int | None = None
-) -> Reader:
+def _reader(config: Config, ledger: Ledger, drop: Arrival, requeued: int | None = None) -> Reader:
     came_from = ledger.ingestions.path_of(requeued) if requeued else drop.name
     ahead = drop.ahead if isinstance(drop, Fetch) else {}
     name = None if came_from.startswith(FROM_SQL) else came_from
@@ -148,11 +147,11 @@ def _reader(
     return Reader(config, ledger, requeued=requeued, ahead=ahead, settings=settings, name=name)
 
 
-def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:
-    return nullcontext(drop.file) if isinstance(drop, Fetch) else drops.opened(drop)
+def _opened(drop: Arrival) -> AbstractContextManager[Bytes]:
+    return drops.opened(drop) if isinstance(drop, Drop) else nullcontext(drop.file)
 
 
-def _write(config: Config, reader: Reader, drop: Drop | Fetch, file: Bytes) -> Contents:
+def _write(config: Config, reader: Reader, drop: Arrival, file: Bytes) -> Contents:
     """Write the part and the quarantine of one drop; neither counts before the commit."""
     ingestion_id, columns = reader.ingestion_id, config.columns
     folder = staging.quarantine(config, ingestion_id)
@@ -181,7 +180,7 @@ def _write(config: Config, reader: Reader, drop: Drop | Fetch, file: Bytes) -> C
     return contents
 
 
-def _sum_up(drop: Drop | Fetch, contents: Contents) -> Intake:
+def _sum_up(drop: Arrival, contents: Contents) -> Intake:
     if contents.refusal:
         return Intake(drop.name, "refused", reason=contents.refusal)
     n_refused = max(len(contents.refused) - 1, 0)
@@ -206,5 +205,5 @@ def _sum_up(drop: Drop | Fetch, contents: Contents) -> Intake:
     )
 
 
-def _reasons(drop: Drop | Fetch, contents: Contents) -> list[tuple[str, int, str, str, str]]:
+def _reasons(drop: Arrival, contents: Contents) -> list[tuple[str, int, str, str, str]]:
     return [(drop.name, *problem) for problem in contents.problems]

@@ -17,9 +17,10 @@ import pandas as pd
 from risk import store
 from risk.config import Config
 from risk.data import known_files, marks
+from risk.data.arrivals import Arrival
 from risk.data.drops import FUTURE, Drop, Signature
 from risk.data.intake import Intake, is_accepted
-from risk.data.sql_sources import Fetch, settings_of
+from risk.data.sql_sources import settings_of
 from risk.errors import StorageError, UnknownName
 from risk.ledger.ledger import Ledger
 from risk.schema import FROM_SQL, moments
@@ -28,11 +29,11 @@ RULES = "rules.json"  # in the quarantine folder: the settings its drops were la
 MAX_PER_RUN = 100
 
 
-Found = Iterator[tuple[int | None, Drop | Fetch]]  # the ingestion that refused it, if one did
+Found = Iterator[tuple[int | None, Arrival]]  # the ingestion that refused it, if one did
 log = logging.getLogger("ingestion")
 
 
-def before(new: Iterable[Drop | Fetch], config: Config, ledger: Ledger) -> Found:
+def before(new: Iterable[Arrival], config: Config, ledger: Ledger) -> Found:
     """Yield the quarantined drops that may be taken by now, then the new ones."""
     tried = due(config, ledger)
     yield from again(config, ledger, tried)

@@ -21,7 +21,7 @@ from sqlalchemy.sql import quoted_name
 from risk import store
 from risk.config import Config, Ingestion, Source
 from risk.data import marks
-from risk.data.drops import Drop, Signature
+from risk.data.drops import Signature
 from risk.errors import LedgerError, SourceError
 from risk.ledger.engines import address_of, make_engine, on_one_line
 from risk.ledger.ledger import Ledger
@@ -48,14 +48,11 @@ class Fetch:
     ahead: Mapping[int, Problem]
 
 
-def after(
-    files: Iterable[Drop], config: Config, ledger: Ledger, *, out_of_reach: list[str]
-) -> Iterator[Drop | Fetch]:
-    """Yield the files, then the new rows of every source; take each before the next is requested.
+def new(config: Config, ledger: Ledger, *, out_of_reach: list[str]) -> Iterator[Fetch]:
+    """Yield the new rows of every source; take each before the next is requested.
 
     A source that cannot be read is added to `out_of_reach` and does not hold up the others.
     """
-    yield from files
     for name in config.sources:
         try:
             yield from _fetches(config, ledger, name)

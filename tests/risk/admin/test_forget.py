@@ -93,9 +93,11 @@ def test_no_file_names_the_person_afterwards(world):
         "quarantine",
     }
 
+    world.set(object_store="s3://acme/customers")
     said = str(erase(world))
 
     assert places(world.folder) == []
+    assert "s3://acme/customers, which was not searched" in said
     assert "inbox/1.csv, which names Ada" in said and "backups; delete those" in said
 
 
