@@ -143,7 +143,7 @@ def check(config: Config) -> InputCheck:
     if found.n_of_labels:
         notes.append("whether late labels belong to known rows is checked by the run itself")
     if config.object_store or config.sources:
-        notes.append("the object store and SQL sources were not read; a run with --dry-run does")
+        notes.append("only files were read; python full_process.py --dry-run reads all sources")
     is_first = releases.live_version(config.deployment_folder) is None
     if config.watches_only:
         return InputCheck(len(new), len(refused), faults, notes, is_trained=False)

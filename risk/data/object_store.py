@@ -78,7 +78,7 @@ def _list(url: str) -> tuple[Any, list[Any]]:
             return filesystem, filesystem.get_file_info(fs.FileSelector(folder))
     except FileNotFoundError:
         reason = "there is no such folder, or nothing lies in it"
-        raise SourceError(f"object_store {url}: {reason}") from None
+        raise SourceError(f"object store {url}: {reason}") from None
 
 
 def _sort(config: Config, entries: list[Any]) -> tuple[list[_Listed], list[LeftAlone]]:
@@ -134,4 +134,4 @@ def _faults(url: str) -> Iterator[None]:
         raise
     except (OSError, ValueError) as error:
         message = REQUEST_ID.sub("", " ".join(str(error).split()))
-        raise SourceError(f"object_store {url}: {message}") from error
+        raise SourceError(f"object store {url}: {message}") from error

@@ -143,4 +143,4 @@ def test_the_command_checks_and_does_nothing_else(inbox):
 def test_it_says_that_other_places_were_not_read(inbox):
     found = input_check.check(inbox.set(object_store="s3://acme/customers"))
 
-    assert "the object store and SQL sources were not read" in str(found)
+    assert "only files were read" in str(found)

@@ -205,7 +205,7 @@ def test_a_store_that_cannot_be_read_holds_nothing_up(bucket, world, ledger, url
 
     assert (len(result.intakes), result.exit_code) == (1, 69)
     assert reason in str(result)
-    (fault,) = [fault for fault in check.check(config).faults if "object_store" in fault.text]
+    (fault,) = [fault for fault in check.check(config).faults if "object store" in fault.text]
     assert reason in fault.text
     assert fault.exit_code == 69
 
@@ -225,7 +225,7 @@ def test_a_store_that_is_away_is_told(bucket, world, ledger, monkeypatch):
     result = ingestion.run(world.config, ledger)
 
     assert result.exit_code == 69
-    assert result.out_of_reach[0].startswith(f"object_store {URL}: ")
+    assert result.out_of_reach[0].startswith(f"object store {URL}: ")
 
 
 @pytest.mark.parametrize("url", ["s3://key:secret@acme/x", "file:///etc", "s3://", "/srv/drops"])
