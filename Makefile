@@ -47,8 +47,10 @@ servers: .venv/runtime  ## run the demo on SQLite, PostgreSQL and MariaDB, and c
 evidence: .venv/development  ## measure false alarms and delays by simulation, write docs/evidence.md
 	$(BIN)/python benchmarks/false_alarms.py $(ARGS)
 
-bench: .venv/runtime  ## measure the cost of the work of a run, write benchmarks/results.md
+bench: .venv/runtime  ## measure what the work of a run costs, how it grows, and peers; an hour
 	$(BIN)/python benchmarks/costs.py $(ARGS)
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/peers.py
 
 worth: .venv/runtime  ## play streams of drops under four retraining policies, write docs/worth.md
 	$(BIN)/python benchmarks/worth.py $(ARGS)

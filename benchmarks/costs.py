@@ -319,7 +319,7 @@ WORKS = (
     Work("release", "state of a release", release, asked="100 kB", small=True),
     *(
         Work(f"drop-{n}", f"run with 100 new rows of {n} features", drop, "", "linear", n, True)
-        for n in (30, 100, 300)
+        for n in (30, 100, 300, 1000)
     ),
     Work("release-300", "state of a release of 300 features", release, "", "2 MB", 300, True),
 )

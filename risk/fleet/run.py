@@ -166,9 +166,9 @@ def respond(found: Together, assessed: Assessed) -> Outcome:
 
 def _seen(config: Config, ledger: Ledger, taken: Taken) -> Seen:
     """Return what moved: what an incident is open about, and what was warned of."""
-    subjects = {*config.columns.features, config.columns.target}
+    columns = {*config.columns.features, config.columns.target}
     moved = {incident.subject for incident in ledger.incidents.unresolved()}
-    return Seen(frozenset(subjects), frozenset(moved | {*taken.warned}))
+    return Seen(frozenset(columns), frozenset(moved | {*taken.warned}))
 
 
 def _failed(error: Exception) -> Outcome:

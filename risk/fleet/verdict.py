@@ -14,25 +14,30 @@ MIN_SHARE = 0.25  # of the models that have the subject
 
 @dataclass(frozen=True)
 class Seen:
-    """What one model has, its features and other subjects, and which of them moved."""
+    """The columns one model has, and the subjects in which it moved: a column, a pair, a score."""
 
-    subjects: frozenset[str]
+    columns: frozenset[str]
     moved: frozenset[str]
 
 
 def together(fleet: Sequence[Seen]) -> dict[str, tuple[int, int]]:
     """Return the subjects that moved in many models, the most frequent first.
 
+    Each comes with the number of models it moved in, and of those that have it. All models have
+    a predicted risk and errors, and might have a pair.
+
     >>> same, own = (Seen(frozenset({"age", "use"}), frozenset({x})) for x in ("age", "use"))
     >>> together([same, same, same, own])
     {'age': (3, 4)}
     """
     moved = Counter(subject for model in fleet for subject in model.moved)
-    known = Counter(subject for model in fleet for subject in model.subjects | model.moved)
+    known = Counter(column for model in fleet for column in model.columns)
+    everyone = sum(bool(model.columns) for model in fleet)
+    found = {subject: (n, known.get(subject, everyone)) for subject, n in moved.items()}
     return {
-        subject: (n, known[subject])
-        for subject, n in sorted(moved.items(), key=lambda item: (-item[1], item[0]))
-        if n >= max(MIN_TOGETHER, MIN_SHARE * known[subject])
+        subject: (n, of)
+        for subject, (n, of) in sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
+        if n >= max(MIN_TOGETHER, MIN_SHARE * of)
     }
 
 

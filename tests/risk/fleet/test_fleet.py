@@ -20,8 +20,8 @@ MODELS = ("amber", "beech", "cedar", "dogwood", "elm")
 SHARED, OWN = "number_of_employees", "lastmonth_activity"
 
 
-def seen(*moved, subjects=("age", "use", "plan")):
-    return Seen(frozenset(subjects), frozenset(moved))
+def seen(*moved, columns=("age", "use", "plan")):
+    return Seen(frozenset(columns), frozenset(moved))
 
 
 def test_what_two_models_share_may_be_chance():
@@ -32,10 +32,22 @@ def test_what_two_models_share_may_be_chance():
 
 def test_three_of_very_many_have_reasons_of_their_own():
     """A quarter of those that have the column are needed, however many others there are."""
-    without = [seen(subjects=("other",))] * 100
+    without = [seen(columns=("other",))] * 100
 
     assert verdict.together([seen("age")] * 3 + [seen()] * 10) == {}
     assert verdict.together([seen("age")] * 3 + [seen()] * 9 + without) == {"age": (3, 12)}
+
+
+@pytest.mark.parametrize("subject", ["(predicted risk)", "age and use"])
+def test_what_is_no_column_is_had_by_all(subject):
+    """Ten planted changes among 200 models move ten predicted risks; their source is not shared.
+
+    A model that could not be run has nothing.
+    """
+    failed = [seen(columns=())] * 50
+
+    assert verdict.together([seen(subject)] * 10 + [seen()] * 190) == {}
+    assert verdict.together([seen(subject)] * 10 + [seen()] * 30 + failed) == {subject: (10, 40)}
 
 
 def test_the_subject_that_most_moved_in_comes_first():
