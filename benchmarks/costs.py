@@ -329,6 +329,7 @@ def measure(work: Work, checkout: Path, folder: Path, rows: int) -> Cost:
     """Do a piece of work of a checkout once, in a process of its own; the world is built once."""
     environment = os.environ | {"COSTS_ROOT": str(checkout), "OMP_NUM_THREADS": "1"}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(checkout)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is not kept is compiled by each run
     command = [sys.executable, __file__, "--rows", str(rows), "--folder", folder, "--do", work.name]
     done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
     return Cost(*json.loads(done.stdout.splitlines()[-1]))
