@@ -273,14 +273,9 @@ def parquet_bytes(rows: pd.DataFrame) -> bytes:
     content = io.BytesIO()
     # a dictionary of what seldom repeats is larger than the column
     repeated = [str(name) for name, n in rows.nunique().items() if n < len(rows) / 4]
-    rows.to_parquet(
-        content,
-        index=False,
-        compression="zstd",
-        compression_level=SMALLEST,
-        use_dictionary=repeated,
-        write_statistics=False,
-    )
+    options: Any = {"use_dictionary": repeated, "write_statistics": False}
+    options |= {"compression": "zstd", "compression_level": SMALLEST}
+    rows.to_parquet(content, index=False, **options)
     return content.getvalue()
 
 
