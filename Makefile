@@ -3,13 +3,15 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick test torture reliability lint types check serve demo drill servers evidence bench worth settings schemas pictures lock
+.PHONY: help run messages quick test torture reliability lint types check serve demo drill servers evidence bench worth settings schemas pictures lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 run: .venv/runtime  ## set up, then run the full process once, as cron does
 	$(BIN)/python full_process.py $(ARGS)
+
+messages: .venv/messages  ## install what RISK_NOTIFY_URLS needs
 
 quick: .venv/development  ## set up, then test the pure cores and one first run: a minute
 	$(PYTEST) --dist loadfile $(CORES) $(FIRST_RUN) $(ARGS)
@@ -82,6 +84,7 @@ reliability: export LIBC_POINTS ?= 0
 lock: .venv/development  ## update the locked requirements
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) requirements.txt --output-file requirements.lock
+	$(BIN)/uv pip compile $(LOCK) requirements-messages.txt --constraint requirements.lock --output-file requirements-messages.lock
 	$(BIN)/uv pip compile $(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
 
 # --no-strip-extras: pip finds packages with extras in the lock
@@ -94,6 +97,10 @@ INSTALL := @$(BIN)/python -m pip install --quiet --disable-pip-version-check --n
 .venv/runtime: requirements.lock
 	@echo "Installing $$(grep -c == $<) packages into .venv: 600 MB, a few minutes, only once"
 	@$(PYTHON) -m venv .venv
+	$(INSTALL) $<
+	@touch $@
+
+.venv/messages: requirements-messages.lock .venv/runtime
 	$(INSTALL) $<
 	@touch $@
 

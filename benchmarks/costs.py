@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +38,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 RESULTS = Path(__file__).with_name("results.md")
-NUMERIC, CATEGORICAL, REQUESTS = 12, 3, 200
+NUMERIC, CATEGORICAL, REQUESTS, SENT = 12, 3, 200, 90_000
 FILES = 20
 PARTS = {  # of ingestion, by the functions that do the work
     "SHA-256 of the drops": ["drops.sha256"],
@@ -286,6 +287,31 @@ def prediction(world: World) -> Cost:
     return seconds(lambda: ask(client, "/prediction"))._replace(bare=bare.cpu)
 
 
+def many_rows(world: World, kind: str) -> Cost:
+    """Answer a request to predict 90,000 rows, beside parsing and predicting them."""
+    from app import create_app
+    from risk.models import releases
+
+    champion = releases.load_champion(world.config)
+    rows = world.customers(SENT, seed=3)[champion.manifest.features]
+    is_json = kind == "application/json"
+    body = rows.to_json(orient="records") if is_json else rows.to_csv(index=False)
+
+    def parse_and_predict() -> None:
+        json.loads(body) if is_json else pd.read_csv(StringIO(body))
+        champion.predict_proba(rows)
+
+    def ask() -> None:
+        headers = {"Accept": "application/json"}
+        answer = client.post("/prediction", data=body, content_type=kind, headers=headers)
+        assert answer.status_code == 200 and answer.data  # which is made while it is sent
+
+    client = create_app(world.config).test_client()
+    parse_and_predict()
+    bare = seconds(parse_and_predict)
+    return seconds(ask)._replace(bare=bare.cpu)
+
+
 def release(world: World) -> Cost:
     """Add up the files of the live release."""
     files = (world.folder / "deployment" / "current").resolve().iterdir()
@@ -316,6 +342,17 @@ WORKS = (
     Work(
         "prediction", f"{REQUESTS} x `POST /prediction`", prediction, "Flask", "1.5 x", small=True
     ),
+    *(
+        Work(
+            kind,
+            f"`POST /prediction` of {SENT:,} rows, {kind.upper()}",
+            partial(many_rows, kind=mimetype),
+            "parse and predict",
+            "2 x",
+            small=True,
+        )
+        for kind, mimetype in (("json", "application/json"), ("csv", "text/csv"))
+    ),
     Work("release", "state of a release", release, asked="100 kB", small=True),
     *(
         Work(f"drop-{n}", f"run with 100 new rows of {n} features", drop, "", "linear", n, True)
@@ -329,6 +366,7 @@ def measure(work: Work, checkout: Path, folder: Path, rows: int) -> Cost:
     """Do a piece of work of a checkout once, in a process of its own; the world is built once."""
     environment = os.environ | {"COSTS_ROOT": str(checkout), "OMP_NUM_THREADS": "1"}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(checkout)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is not kept is compiled by each run
     command = [sys.executable, __file__, "--rows", str(rows), "--folder", folder, "--do", work.name]
     done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
     return Cost(*json.loads(done.stdout.splitlines()[-1]))

@@ -27,6 +27,7 @@ from risk.schema import ROW_HASH
 ROWS_PER_BATCH = 100_000
 BYTES_AT_ONCE = 1_000_000
 MIN_KEY_BYTES = 32
+SMALLEST = 19  # level of zstd
 MAX_LENGTH = 20  # digits of an ID in the ledger
 LINE_END = "\r\n"  # csv.writer quotes only the line ends that it writes itself
 QUARANTINED_ROWS, REASONS = "rows.csv", "reasons.csv"
@@ -270,7 +271,11 @@ def identifiers_among(
 def parquet_bytes(rows: pd.DataFrame) -> bytes:
     """Return a small table as the bytes of a small Parquet file."""
     content = io.BytesIO()
-    rows.to_parquet(content, index=False, compression="zstd", use_dictionary=False)
+    # a dictionary of what seldom repeats is larger than the column
+    repeated = [str(name) for name, n in rows.nunique().items() if n < len(rows) / 4]
+    options: Any = {"use_dictionary": repeated, "write_statistics": False}
+    options |= {"compression": "zstd", "compression_level": SMALLEST}
+    rows.to_parquet(content, index=False, **options)
     return content.getvalue()
 
 

@@ -58,7 +58,7 @@ def test_git_ignores_what_a_run_writes():
     assert ignored(["models/README.md"]) == []
 
 
-@pytest.mark.parametrize("kind", ["", "-dev"])
+@pytest.mark.parametrize("kind", ["", "-messages", "-dev"])
 def test_a_package_asked_for_with_extras_is_locked_with_them(kind):
     """An older pip does not know that a locked `name` answers a wish for `name[extra]`."""
     asked = (ROOT / f"requirements{kind}.txt").read_text()
@@ -73,4 +73,4 @@ def test_the_set_up_resolves_nothing():
     makefile = (ROOT / "Makefile").read_text()
 
     assert re.search(r"^INSTALL := .* --no-deps --require-hashes -r$", makefile, re.MULTILINE)
-    assert makefile.count("\t$(INSTALL) $<\n") == 2
+    assert makefile.count("\t$(INSTALL) $<\n") == 3

@@ -128,7 +128,9 @@ def _as_json(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str
     """Yield the response as JSON in pieces, once all of it has been computed."""
     yield f'{{"model_version": {json.dumps(live.version)}, "predictions": ['
     for number, part in enumerate(predicted):
-        lines = json.dumps(_lines(live, part, columns), ensure_ascii=False, allow_nan=False)
+        table = _table(live, part, columns)
+        rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
+        lines = json.dumps(rows, ensure_ascii=False, allow_nan=False)
         yield (", " if number else "") + lines[1:-1]
     yield "]}\n"
 
@@ -138,14 +140,15 @@ def _as_csv(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str]
     names = [columns.identifier, *PREDICTION_COLUMNS, "model_version"]
     yield csv_text(pd.DataFrame(columns=names))
     for part in predicted:
-        table = pd.DataFrame(_lines(live, part, columns)).assign(model_version=live.version)
-        table["warnings"] = table["warnings"].map("; ".join)
-        yield csv_text(table[names], header=False)
+        table = _table(live, part, columns)
+        table["warnings"] = ["; ".join(sentences) for sentences in table["warnings"]]
+        yield csv_text(pd.DataFrame(table).assign(model_version=live.version), header=False)
 
 
-def _lines(live: Live, part: tuple[Chunk, Floats], columns: Columns) -> list[dict[str, Any]]:
+def _table(live: Live, part: tuple[Chunk, Floats], columns: Columns) -> dict[str, list[Any]]:
+    """Return the columns of the response."""
     chunk, y_pred_proba = part
-    predicted = {
+    return {
         columns.identifier: chunk.identifiers,
         "y_pred_proba": y_pred_proba.tolist(),
         "y_pred": live.model.predict(y_pred_proba).tolist(),
@@ -153,9 +156,6 @@ def _lines(live: Live, part: tuple[Chunk, Floats], columns: Columns) -> list[dic
         "risk_band": risk_bands(y_pred_proba, live.model.manifest.threshold),
         "warnings": warnings(live.reference, chunk.rows),
     }
-    return [
-        dict(zip(predicted, line, strict=True)) for line in zip(*predicted.values(), strict=True)
-    ]
 
 
 def _labels(live: Live, y_pred_proba: Floats) -> list[int | float | str]:

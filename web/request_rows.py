@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from typing import Any, NamedTuple, NoReturn
 
 import pandas as pd
@@ -30,7 +30,8 @@ from werkzeug.exceptions import (
 )
 
 from risk import schema
-from risk.config import Api, Columns
+from risk.config import Api, Columns, Ingestion
+from risk.data.records import Below, Some
 from risk.numerals import MAX_EXACT, MAX_NUMBER
 from web import plain_rows
 from web.responses import problem
@@ -139,21 +140,26 @@ def from_records(records: Any, columns: Columns, limits: Api) -> Iterator[Part |
 def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part]:
     """Yield rows sent as CSV with a header line, in parts."""
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
-    reader = csv.reader(text, strict=True)
-    lines = _numbered(reader)
+    lines = iter(text.readline, "")
+    reader = csv.reader(lines, strict=True)
+    below: Below | None = None
     n_rows = 0
     try:
-        header = [name.strip() for name in next(lines, (1, []))[1]]
+        header = [name.strip() for name in next(filter(None, reader), [])]
         require_names([name for name in header if name in columns.all], columns, where=1)
-        while some := list(islice(lines, ROWS_PER_CHUNK)):
-            n_rows += len(some)
+        used = {place: name for place, name in enumerate(header) if name in columns.all}
+        whole = Ingestion(max_line_characters=limits.max_body_bytes)
+        below = Below(lines, reader.line_num + 1, len(header), used, whole)
+        while (some := below.take(ROWS_PER_CHUNK)).lines:
+            n_rows += len(some.lines)
             if n_rows > limits.max_rows:
                 raise _too_many_rows(limits)
             yield _part_of_lines(some, header, columns)
     except UnicodeDecodeError as error:
         raise _not_text(error) from None
     except csv.Error as error:
-        raise BadRequest(f"the body is not CSV: line {reader.line_num}: {error}") from None
+        line = below.next_line - 1 if below else reader.line_num
+        raise BadRequest(f"the body is not CSV: line {line}: {error}") from None
 
 
 def checked(parts: Iterable[Part | Chunk], columns: Columns, deadline: Deadline) -> list[Chunk]:
@@ -227,29 +233,26 @@ def _part_of_records(records: list[Any], first: int, columns: Columns) -> Part:
     return Part(pd.DataFrame(cells, dtype="str"), numbers, identifiers, faults)
 
 
-def _part_of_lines(
-    lines: Sequence[tuple[int, list[str]]], header: list[str], columns: Columns
-) -> Part:
-    ragged = [
-        Fault(line, "", f"{len(record)} fields, the header has {len(header)}")
-        for line, record in lines
-        if len(record) != len(header)
-    ]
-    whole = [(line, record) for line, record in lines if len(record) == len(header)]
-    cells = pd.DataFrame([record for _, record in whole], columns=header, dtype="str")
+def _part_of_lines(some: Some, header: list[str], columns: Columns) -> Part:
+    ragged: list[Fault] = []
+    lines = some.lines
+    if some.cells:  # each line has a cell for each name
+        table = {name: pd.array(cells, dtype="str") for name, cells in some.cells.items()}
+        cells = pd.DataFrame(table)
+    else:
+        ragged = [
+            Fault(line, "", f"{len(record)} fields, the header has {len(header)}")
+            for line, record in zip(lines, some.records, strict=True)
+            if len(record) != len(header)
+        ]
+        fitting = [len(record) == len(header) for record in some.records]
+        lines = list(compress(lines, fitting))
+        whole = list(compress(some.records, fitting))
+        cells = pd.DataFrame(whole, columns=header, dtype="str")
     if columns.identifier not in cells:
         cells[columns.identifier] = ""
     identifiers = cells[columns.identifier].str.strip().tolist()
-    return Part(cells, [line for line, _ in whole], identifiers, ragged)
-
-
-def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the number of its first line; blank lines are skipped."""
-    line = 1
-    for record in reader:
-        if record:
-            yield line, record
-        line = reader.line_num + 1
+    return Part(cells, lines, identifiers, ragged)
 
 
 def _kind(name: str, columns: Columns) -> str:

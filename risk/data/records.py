@@ -169,8 +169,10 @@ class Below:
             self.next_line += len(lines)
             return Some(range(first, self.next_line), Split(lines, self.settings.separator), cells)
         reader = _reader(chain(lines, self.lines), self.settings)
-        found = list(islice(_numbered(reader, first), n))
-        self.next_line += reader.line_num
+        try:
+            found = list(islice(_numbered(reader, first), n))
+        finally:  # behind the line that cannot be read
+            self.next_line += reader.line_num
         numbers, records = [line for line, _ in found], [record for _, record in found]
         if self.name:
             records = [[f"{self.name}-{line}", *record] for line, record in found]

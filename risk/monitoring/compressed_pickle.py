@@ -18,7 +18,7 @@ class _Compressed:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # what repeats in the boosters of a calibration is far apart: lzma, as zlib looks 32 kB back
-        compressed = lzma.compress(pickle.dumps(self.content, protocol=5), preset=1)
+        compressed = lzma.compress(pickle.dumps(self.content, protocol=5), preset=3)
         return pickle.loads, (_Decompressed(compressed),)
 
 

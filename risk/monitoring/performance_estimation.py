@@ -158,7 +158,7 @@ class _Reference:
         # equal weights are none: quantiles of weighted rows take longer than the trees
         weights = None if (weight == 1).all() else weight
         booster = self.booster(trees).fit(self.features, self.residual(weight), weights)
-        return Version(curve, _without_statistics(booster))
+        return Version(curve, _compact(booster))
 
     def trees(self, engine: Engine) -> int:
         """Return the largest number of trees that beats the curve by two standard errors.
@@ -216,12 +216,19 @@ class _Reference:
         )
 
 
-def _without_statistics(booster: Any) -> Any:
-    """Set to 0 what trees keep of their fit and no prediction reads: half of a release's state."""
+def _compact(booster: Any) -> Any:
+    """Leave out what no prediction reads, and what of a leaf is below the last digit of its fit.
+
+    Single precision moves a probability by some 1e-9, and all that is computed from it alike.
+    """
     for (tree,) in booster._predictors:
         for name in STATISTICS:
             tree.nodes[name] = 0
         tree.nodes["value"][tree.nodes["is_leaf"] == 0] = 0
+        tree.nodes["value"] = tree.nodes["value"].astype(np.float32)
+    # the nodes have their thresholds; these are those of all bins, and would be of categories
+    mapper = booster._bin_mapper
+    mapper.bin_thresholds_ = [np.empty(0)] * len(mapper.bin_thresholds_)
     return booster
 
 

@@ -244,7 +244,7 @@ class Reference:
 
     def to_json(self) -> str:
         """Return the reference as JSON."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

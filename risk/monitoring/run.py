@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from risk import engine
 from risk.config import Config
 from risk.data import part_files
 from risk.data.statistics import as_rows, summarise
@@ -60,23 +61,36 @@ def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Asse
         return None
     with ledger.runs.stage("monitoring"):
         live = monitored_release.load(config)
-        numbers, parts = [ingestion.id for ingestion in new], _parts_of(new)
-        late = late_labels.gather(config, ledger, live, numbers, new_parts=parts)
-        batch = _batch(config, ledger, live, new, late)
-        found = assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
-        found = found.with_findings(data_quality.check_drops(config, ledger, new))
-        found = score_changes.added(found, _score_change(config, ledger, live, batch))
-        found = found.described(describe.finding)
-        case = _case(live, found, new, _changes(config, ledger, found, batch, new))
-        case = replace(case, scores=[*case.scores, *late.earlier_scores])
-        case = replace(
-            case,
-            follow_ups=follow_up.of_batch(config, ledger, live, batch, found),
-            against_first=first_release.compare(config, ledger, live, batch, found),
-        )
-        summary, cause = describe.summary(found.facts), describe.cause(found.facts)
-        ledger.assessments.record(replace(case, summary=summary, cause=cause))
+        with engine.one_thread():  # several, of few rows, wait for each other at every tree
+            found, case = _look(config, ledger, live, new, describe)
+        ledger.assessments.record(case)
     return found
+
+
+def _look(
+    config: Config,
+    ledger: Ledger,
+    live: MonitoredRelease,
+    new: Sequence[Any],
+    describe: Writer,
+) -> tuple[Assessment, Case]:
+    """Assess the rows and labels of new ingestions; return everything there is to record."""
+    numbers, parts = [ingestion.id for ingestion in new], _parts_of(new)
+    late = late_labels.gather(config, ledger, live, numbers, new_parts=parts)
+    batch = _batch(config, ledger, live, new, late)
+    found = assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
+    found = found.with_findings(data_quality.check_drops(config, ledger, new))
+    found = score_changes.added(found, _score_change(config, ledger, live, batch))
+    found = found.described(describe.finding)
+    case = _case(live, found, new, _changes(config, ledger, found, batch, new))
+    return found, replace(
+        case,
+        scores=[*case.scores, *late.earlier_scores],
+        follow_ups=follow_up.of_batch(config, ledger, live, batch, found),
+        against_first=first_release.compare(config, ledger, live, batch, found),
+        summary=describe.summary(found.facts),
+        cause=describe.cause(found.facts),
+    )
 
 
 def record_statistics(config: Config, ledger: Ledger, batch: Sequence[int]) -> None:

@@ -11,15 +11,18 @@ import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from risk.config import Config
+from risk.errors import ConfigError
 from risk.ledger.database import Record
 from risk.notify import announcements
 from risk.notify.announcements import MAX_TITLE_LENGTH, Announcement
 
+INSTALL = "python -m pip install -r requirements-messages.lock"
 BETWEEN_URLS = re.compile(r"[\s,;]+(?=[a-z0-9]{1,32}://)", re.IGNORECASE)
 SCHEME = re.compile(r"[a-z0-9]{1,32}(?=://)", re.IGNORECASE)
 HOST = re.compile(r"(?<=://)(?:[^/?#]*@)?([^/?#@:]{1,200})")
@@ -144,6 +147,8 @@ def targets(config: Config) -> list[Target]:
     """Return the targets set in the environment, each once."""
     found: list[Target] = []
     if config.notify_urls:
+        if find_spec("apprise") is None:
+            raise ConfigError(f"RISK_NOTIFY_URLS needs the package apprise; run: {INSTALL}")
         found += [_people(url, config) for url in split(config.notify_urls.get_secret_value())]
     if config.webhook_url and config.webhook_secret:
         url = config.webhook_url.get_secret_value()

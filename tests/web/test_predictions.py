@@ -173,6 +173,39 @@ def test_in_csv_lines_are_named(client):
     ]
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "b,2,b,Hof\nc,NA,,\n",
+        "b,2,b,Hof\r\nc, 3 ,a , Ulm\r\n",
+        "b,2,b,Hof\rc,3,a,Ulm",
+        "b,2,b,Hof\n\n\nc,x,a,Ulm\n",
+        "b,2,b\nc,3,a,Ulm,4\nd,4,c,Ulm\n",
+        "b,2,b,Hö\u00a0f\nc,3,a,\ufeffUlm\n",
+        "b,2,b,a\x07\nc,3,a,a\tb\n",
+    ],
+)
+def test_lines_without_quotes_are_read_as_those_with(client, lines):
+    """They are split many at once; whatever leaves a doubt is left to the csv module."""
+    header, first = "id,age,plan,town\n", "a,1,a,Ulm"
+
+    plain = ask(client, f"{header}{first}\n{lines}")
+    quoted = ask(client, f'{header}"a",1,a,Ulm\n{lines}')
+
+    assert plain.status_code == quoted.status_code
+    assert plain.json == quoted.json
+
+
+def test_the_line_that_is_no_csv_is_named(client):
+    """Also behind lines that were read."""
+    text = "id,age,plan,town\n" + "a,1,a,Ulm\n" * 10_001 + 'b,1,a,"U"lm\n'
+
+    answer = ask(client, text)
+
+    assert answer.status_code == 400
+    assert "line 10003:" in answer.json["detail"]
+
+
 def test_a_header_that_is_wrong_is_named(client):
     """A typing error must not become a column of missing values."""
     assert faults(ask(client, "age,Plan,town,age\n1,a,Ulm,1\n")) == [

@@ -3,12 +3,14 @@ import hmac
 import json
 import logging
 import socket
+import sys
 from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
 
 from risk.config import Config
+from risk.errors import ConfigError
 from risk.notify.channels import Machine, People, split, targets
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # apprise on 3.11
@@ -40,6 +42,16 @@ def closed_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def test_people_need_a_package_that_is_not_always_installed(configure, monkeypatch):
+    """A webhook needs none; the message says how to install it."""
+    monkeypatch.setitem(sys.modules, "apprise", None)  # as if it were not there
+    hook = configure(webhook_url="http://localhost/hook", webhook_secret=SECRET)
+
+    assert [target.kind for target in targets(hook)] == ["webhook"]
+    with pytest.raises(ConfigError, match="apprise; run: python -m pip install -r requirements-m"):
+        targets(configure(notify_urls="json://localhost"))
 
 
 @pytest.mark.parametrize(
