@@ -167,7 +167,8 @@ def test_what_needs_a_model_says_so_in_one_sentence(watched, command):
 
 
 def test_what_needs_no_model_answers_as_ever(watched):
-    scored = watched.command("scoring.py", "--data", watched.config.input_folder / "first.csv")
+    file = watched.config.input_folder / "first.csv"
+    scored = watched.command("scoring.py", "--data", str(file))
 
     assert scored.stdout.startswith("champion on ")
     assert "f1" in scored.stdout
