@@ -50,9 +50,10 @@ def find_model(config: Config, name: str) -> Path:
 
 
 def run(
-    config: Config, ledger: Ledger, *, name: str = "challenger", data: Path | None = None
+    config: Config, ledger: Ledger, *, name: str | None = None, data: Path | None = None
 ) -> Scorecard:
     """Score and record; for the challenger on the test data also write latest_score.csv."""
+    name = name or ("champion" if config.watches_only else "challenger")
     if data is None:
         require_model(config, "there are no test data to score on; name a file with --data")
     with ledger.runs.stage("scoring"):
@@ -92,8 +93,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         dest="name",
-        default="challenger",
-        help="challenger (default), champion or a release number",
+        help="challenger (default), champion (default if predictions are made elsewhere) or a "
+        "release number",
     )
     parser.add_argument(
         "--data",

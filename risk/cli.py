@@ -91,7 +91,7 @@ def main(
         sys.excepthook = lambda *bug: _fail(arguments, "".join(traceback.format_exception(*bug)), 1)
     try:
         if (outcome := alone(**options)) is not None:
-            print(_as_json(outcome) if arguments["json"] else outcome)
+            _print(_as_json(outcome) if arguments["json"] else str(outcome))
             sys.exit(0)
         config = load(arguments["config"], arguments["assignments"], arguments["log"])
         wanted = access(options) if callable(access) else access
@@ -149,8 +149,16 @@ def _finish(arguments: Mapping[str, Any], outcome: object, text: str) -> NoRetur
             troubles.append(Trouble(text, "a question"))
         words = [*dict.fromkeys(_due(log_file, troubles, completed=True))]
     for each in words:
-        print(each)
+        _print(each)
     sys.exit(exit_code)
+
+
+def _print(text: str) -> None:
+    """Print a text, also to a program such as head, which may end before all is read."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # what is left in the buffer would fail again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _due(log_file: Path, troubles: Sequence[Trouble], *, completed: bool) -> list[str]:

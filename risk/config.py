@@ -85,14 +85,19 @@ class Ingestion(Section):
     """A larger file is skipped."""
     max_line_characters: int = Field(1_000_000, gt=0)
     """A file with a longer line is refused."""
-    encoding: Literal["utf-8", "cp1252"] = "utf-8"
-    """Encoding of a file; cp1252 is that of Windows in Western Europe. A file that begins with a
-    byte-order mark is read as UTF-8 or UTF-16, as that says.
+    encoding: Literal["utf-8", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1257"] = "utf-8"
+    """Encoding of a file; the others are those of Windows: cp1252 in Western Europe, cp1250 in
+    Central Europe, cp1251 for Cyrillic, cp1253 for Greek, cp1254 for Turkish, cp1257 for Baltic
+    languages. A file that begins with a byte-order mark is read as UTF-8 or UTF-16, as that says.
     """
     separator: Literal[",", ";", "\t", "|"] = ","
     """Character between the cells of a file."""
     decimal: Literal[".", ","] = "."
     """Decimal mark of the numbers in a file."""
+    thousands: bool = False
+    """The other of point and comma is between thousands also where it could be a decimal mark: with
+    a decimal comma, 1.528 is 1528. Otherwise such a number is refused; 1.528,50 is always read.
+    """
     dates: Literal["ISO 8601", "day first", "month first"] = "ISO 8601"
     """How the times of `columns.event_time` are written: 2026-12-31, 31.12.2026 or 12/31/2026, with
     or without a time of day. ISO 8601 is always read; unless it alone is set, so are 2026/12/31,
@@ -110,7 +115,7 @@ class Ingestion(Section):
     @property
     def plain(self) -> Self:
         """The same for text this program wrote: a UTF-8 file of commas, points and ISO 8601."""
-        names = ("encoding", "separator", "decimal", "dates", "number_rows")
+        names = ("encoding", "separator", "decimal", "thousands", "dates", "number_rows")
         return self.model_copy(
             update={name: Ingestion.model_fields[name].default for name in names}
         )

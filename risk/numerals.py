@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,33 +21,71 @@ UNIT = (
 )
 SPACES = "[ \u00a0\u202f'’]"  # between thousands; the middle two are spaces at which no line breaks
 MARKED = rf"{SPACES}|{UNIT}"
-WITH_UNIT = rf"(?P<before>{UNIT}?){SPACES}*(?P<number>[+-]?[\d.,]+){SPACES}*(?P<behind>{UNIT}?)"
+WITH_UNIT = (
+    rf"(?P<sign>-?)(?P<before>{UNIT}?){SPACES}*"
+    rf"(?P<number>[+-]?[\d.,]+){SPACES}*(?P<behind>{UNIT}?)"
+)
+MINUS = "[-\u2212\u2013]"  # of a keyboard, of mathematics, and the dash of a text processor
+AMOUNT = rf"(?:{UNIT}{SPACES}*)?\d[\d.,{SPACES[1:]}*(?:{UNIT}{SPACES}*)?"
+NEGATIVE = "|".join(  # as ledgers write them: (12), ($12), $(12), 12-, 12- €, - 12
+    [
+        rf"(?:{UNIT}{SPACES}*)?\({SPACES}*{AMOUNT}\)(?:{SPACES}*{UNIT})?",
+        rf"{AMOUNT}{MINUS}(?:{SPACES}*{UNIT})?",
+        rf"{MINUS}{SPACES}*{AMOUNT}",
+    ]
+)
 CELLS_AT_ONCE = 100_000  # as objects they take 60 bytes each
 MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
 MAX_EXACT = 2.0**53  # from here on, different whole numbers become equal
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def with_points(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
-    """Return numbers with decimal points and without marks between thousands.
+class Marks(NamedTuple):
+    """The decimal mark, and whether the other mark is one between thousands also in 1.512."""
 
-    These are read only where they can be nothing else: 1.512,07 or 1.234.567, but not 1.512. A
-    unit is left out if most cells with a number have it.
+    decimal: str = "."
+    has_thousands: bool = False
+
+    @property
+    def other(self) -> str:
+        """The one of point and comma that is not the decimal mark."""
+        return "," if self.decimal == "." else "."
+
+
+POINT = Marks()
+
+
+def with_points(cells: pd.Series[Any], marks: Marks) -> pd.Series[Any]:
+    """Return numbers with decimal points, their sign before them, without marks between thousands.
+
+    Without a setting these are read only where they can be nothing else: 1.512,07 or 1.234.567,
+    but not 1.512. A unit is left out if most cells with a number have it.
     """
+    cells = signed(cells)
     if (marked := cells.str.contains(MARKED)).any():
-        cells = cells.where(~marked, _without_spaces(cells))
+        cells = cells.where(~marked, without_spaces(cells))
         cells = _without_unit(cells)
-    thousands = "," if decimal == "." else "."
+    decimal, thousands = marks.decimal, marks.other
     marked = cells.str.contains(thousands, regex=False)
     if not marked.any():  # nearly always, so that it is not to cost much
         return cells if decimal == "." else cells.str.replace(decimal, ".", regex=False)
     group = rf"[+-]?\d{{1,3}}(\{thousands}\d{{3}})"
-    is_grouped = cells.str.fullmatch(rf"{group}+\{decimal}\d+|{group}{{2,}}")
+    fewest = 1 if marks.has_thousands else 2
+    is_grouped = cells.str.fullmatch(rf"{group}+\{decimal}\d+|{group}{{{fewest},}}")
     plain = cells.where(~is_grouped, cells.str.replace(thousands, "", regex=False))
     return plain.mask(marked & ~is_grouped, "?").str.replace(decimal, ".", regex=False)
 
 
-def _without_spaces(cells: pd.Series[Any]) -> pd.Series[Any]:
+def signed(cells: pd.Series[Any]) -> pd.Series[Any]:
+    """Return negative numbers with their minus before them: -12 for (12), 12- and \u2212 12."""
+    is_negative = cells.str.fullmatch(NEGATIVE)
+    if not is_negative.any():
+        return cells
+    amounts = cells.str.replace(rf"[()]|{MINUS}", "", regex=True).str.strip()
+    return cells.mask(is_negative, "-" + amounts)
+
+
+def without_spaces(cells: pd.Series[Any]) -> pd.Series[Any]:
     """Leave out the spaces or apostrophes between thousands."""
     return cells.str.replace(rf"(?<=\d)(?<!\d{{4}}){SPACES}(?=\d{{3}}(?!\d))", "", regex=True)
 
@@ -59,10 +97,11 @@ def _without_unit(cells: pd.Series[Any]) -> pd.Series[Any]:
     if units.empty:
         return cells
     usual = units.value_counts().index[0]
-    return cells.mask(parts["before"] + parts["behind"] == usual, parts["number"])
+    is_usual = parts["before"] + parts["behind"] == usual
+    return cells.mask(is_usual, parts["sign"] + parts["number"])
 
 
-def plain(records: pd.DataFrame, columns: Columns, decimal: str) -> dict[str, pd.Series[Any]]:
+def plain(records: pd.DataFrame, columns: Columns, marks: Marks) -> dict[str, pd.Series[Any]]:
     """Return the columns of numbers in which no cell can break a rule, many converted at once.
 
     What this cannot say of a column for sure, it leaves to the rules one by one.
@@ -73,12 +112,13 @@ def plain(records: pd.DataFrame, columns: Columns, decimal: str) -> dict[str, pd
     for start in range(0, len(columns.numeric), at_once):
         names = columns.numeric[start : start + at_once]
         cells = pa.chunked_array([chunk for name in names for chunk in texts(records[name]).chunks])
-        if decimal == "," and may_have(cells, "."):
+        if marks.decimal == "," and may_have(cells, "."):
             continue
         shape = (len(names), len(records))
         missing = pc.is_in(cells, value_set=markers).to_numpy().reshape(shape)
         known = pc.if_else(missing.ravel(), None, cells) if missing.any() else cells
-        converted = _as_floats(pc.replace_substring(known, ",", ".") if decimal == "," else known)
+        points = pc.replace_substring(known, ",", ".") if marks.decimal == "," else known
+        converted = _as_floats(points)
         for name, numbers, is_missing in zip(names, converted.reshape(shape), missing, strict=True):
             low, high = columns.allowed_ranges.get(name, (None, None))
             beyond = (numbers < (-np.inf if low is None else low)) | (
@@ -90,14 +130,14 @@ def plain(records: pd.DataFrame, columns: Columns, decimal: str) -> dict[str, pd
     return plain
 
 
-def equal(cells: pd.Series[Any], number: float, decimal: str) -> pd.Series[bool]:
+def equal(cells: pd.Series[Any], number: float, marks: Marks) -> pd.Series[bool]:
     """Return which cells mean a number."""
     written = texts(cells)
-    if decimal == "." and abs(number) < MAX_EXACT and not may_have(written, "+"):
+    if marks.decimal == "." and abs(number) < MAX_EXACT and not may_have(written, "+"):
         with suppress(pa.ArrowInvalid):
             numbers = pc.cast(pc.if_else(pc.equal(written, ""), None, written), pa.float64())
             return pd.Series(numbers.to_numpy() == number, index=cells.index)
-    return pd.to_numeric(with_points(cells, decimal), errors="coerce") == number
+    return pd.to_numeric(with_points(cells, marks), errors="coerce") == number
 
 
 def texts(cells: pd.Series[Any]) -> pa.ChunkedArray:
@@ -144,18 +184,18 @@ def _is_signed_alike(numbers: Floats) -> bool:
 
 
 def parse(
-    written: pd.Series[Any], missing_markers: Sequence[str], decimal: str
+    written: pd.Series[Any], missing_markers: Sequence[str], marks: Marks
 ) -> tuple[pd.Series[Any], dict[str, pd.Series[bool]]]:
     """Return the numbers that cells mean, and by rule which cells break it."""
     missing = (written == "") | written.isin(missing_markers)
-    cells = with_points(written, decimal)
+    cells = with_points(written, marks)
     numbers = pd.to_numeric(cells.mask(missing), errors="coerce").astype("float64")
     size = numbers.abs()
     broken = numbers.isna() & ~missing
-    other = broken & written.str.fullmatch(r"[+-]?\d+[.,]\d+")
+    other = broken & signed(written).str.fullmatch(r"[+-]?\d+[.,]\d+")
     return numbers, {
         "not a number": broken & ~other,
-        f"not a number with a decimal {DECIMALS[decimal]}; see ingestion.decimal": other,
+        f"not a number with a decimal {DECIMALS[marks.decimal]}; see ingestion.decimal": other,
         "not finite": size == np.inf,
         "more digits than can be kept": _inexact(cells, numbers),
     }

@@ -15,7 +15,7 @@ from risk import numerals
 from risk.config import Columns
 from risk.errors import DataError
 from risk.labels import Label
-from risk.numerals import MAX_NUMBER
+from risk.numerals import MAX_NUMBER, POINT, Marks
 
 ROW_HASH = "row_hash"
 Hashes = np.ndarray[Any, np.dtype[np.int64]]
@@ -23,12 +23,11 @@ SHOWN_CHARACTERS = 40
 MAX_COMPARED = 1000  # names of columns
 MAX_FOOTERS = 3
 SUMMED = 2  # rows above a total: the sum of one says nothing
-TOTAL = (
-    r"(?i)\W*(?:(?:grand|sub)[- ]?)?"
-    r"(?:totals?|totaal|totale|sums?|summe|somme|suma|gesamt|insgesamt|counts?|anzahl"
-    r"|average|mean|durchschnitt|mittelwert|moyenne|promedio|итого|всего|合計|总计|합계)"
-    r"(?: (?:rows|records|customers|count|of|g[eé]n[eé]r(?:al|ale)))?\W*\d*\W*"
-)
+TOTALS = """合計 totals? totaal tota[ae]?les? totalt sums? summe somme suma gesamt insgesamt counts?
+average mean durchschnitt mittelwert moyenne promedio anzahl razem ogółem celkem spolu összesen
+ukupno skupaj toplam iš.viso kopā kokku yhteensä σύνολο итого всего общо разом усього 总计 합계"""
+OF_WHAT = r"(?: (?:rows|records|customers|count|of|g[eé]n[eé]r(?:al|ale)))?"
+TOTAL = rf"(?i)\W*(?:(?:grand|sub)[- ]?)?(?:{'|'.join(TOTALS.split())}){OF_WHAT}\W*\d*\W*"
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
@@ -103,7 +102,7 @@ def check_header(header: Sequence[str], columns: Columns) -> None:
 
 
 def check(
-    records: pd.DataFrame, lines: Sequence[int], columns: Columns, decimal: str = "."
+    records: pd.DataFrame, lines: Sequence[int], columns: Columns, marks: Marks = POINT
 ) -> Checked:
     """Convert text records to typed rows, and report every cell that breaks a rule.
 
@@ -111,7 +110,7 @@ def check(
     numbers to report. The index of the returned rows is their position in `records`.
     """
     records = records.apply(lambda cells: cells.str.strip())
-    typed: dict[str, pd.Series[Any]] = numerals.plain(records, columns, decimal)
+    typed: dict[str, pd.Series[Any]] = numerals.plain(records, columns, marks)
     faults: list[tuple[str, str, pd.Series[bool]]] = []
     for name in columns.required:
         cells = records[name]
@@ -123,18 +122,18 @@ def check(
             missing = cells.isin(["", *columns.missing_markers])
             faults.append((name, "empty", missing))
         if name in columns.numbers:
-            numbers, broken = numerals.parse(cells, columns.missing_markers, decimal)
+            numbers, broken = numerals.parse(cells, columns.missing_markers, marks)
             typed[name] = numbers
             faults += [(name, rule, mask) for rule, mask in broken.items()]
             faults += _outside_range(name, numbers, columns)
         elif name == columns.decision:
             typed[name] = cells
-            unknown = ~is_label(cells, columns, decimal) & ~missing
+            unknown = ~is_label(cells, columns, marks) & ~missing
             faults.append((name, f"decision other than {_both(columns)}", unknown))
         else:
             typed[name] = cells.where(cells != "")
             faults += _unexpected_text(name, cells, columns)
-    typed[columns.target], unknown = _labels(records, columns, decimal)
+    typed[columns.target], unknown = _labels(records, columns, marks)
     faults.append((columns.target, f"label other than {_both(columns)}", unknown))
 
     problems = _collect(faults, records, np.asarray(lines))
@@ -169,14 +168,14 @@ def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
     return n if n < len(last) else 0
 
 
-def is_label(cells: pd.Series[Any], columns: Columns, decimal: str = ".") -> pd.Series[bool]:
+def is_label(cells: pd.Series[Any], columns: Columns, marks: Marks = POINT) -> pd.Series[bool]:
     """Say which cells are one of the two labels."""
-    return is_positive(cells, columns, decimal) | _equals(cells, columns.negative_label, decimal)
+    return is_positive(cells, columns, marks) | _equals(cells, columns.negative_label, marks)
 
 
-def is_positive(cells: pd.Series[Any], columns: Columns, decimal: str = ".") -> pd.Series[bool]:
+def is_positive(cells: pd.Series[Any], columns: Columns, marks: Marks = POINT) -> pd.Series[bool]:
     """Say which cells are the positive label."""
-    return _equals(cells, columns.positive_label, decimal)
+    return _equals(cells, columns.positive_label, marks)
 
 
 def fingerprints(rows: pd.DataFrame, event_time: str | None = None) -> Hashes:
@@ -320,23 +319,23 @@ def _unexpected_text(
 
 
 def _labels(
-    records: pd.DataFrame, columns: Columns, decimal: str
+    records: pd.DataFrame, columns: Columns, marks: Marks
 ) -> tuple[pd.Series[Any], pd.Series[bool]]:
     if columns.target not in records:
         unlabelled = pd.Series(pd.NA, index=records.index, dtype="Int8")
         return unlabelled, pd.Series(False, index=records.index)
     cells = records[columns.target]
-    positive = _equals(cells, columns.positive_label, decimal)
-    negative = _equals(cells, columns.negative_label, decimal)
+    positive = _equals(cells, columns.positive_label, marks)
+    negative = _equals(cells, columns.negative_label, marks)
     missing = (cells == "") | cells.isin(columns.missing_markers)
     labels = positive.astype("Int8").where(positive | negative)
     return labels, ~(positive | negative | missing)
 
 
-def _equals(cells: pd.Series[Any], label: Label, decimal: str) -> pd.Series[bool]:
+def _equals(cells: pd.Series[Any], label: Label, marks: Marks) -> pd.Series[bool]:
     if isinstance(label, str):
         return cells == label
-    return numerals.equal(cells, label, decimal)
+    return numerals.equal(cells, label, marks)
 
 
 def _both(columns: Columns) -> str:

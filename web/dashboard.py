@@ -123,6 +123,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "account": accounted,
         "account_in_words": explained.in_words(accounted),
         "may_write": g.get("scope") in ("write", "admin"),
+        "is_elsewhere": config.watches_only,
         "judged": judged,
         "judgement": events.judged(judged, known) if judged else "",
         "columns": as_rows(ledger.column_statistics.newest()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import re
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,8 @@ UNAMBIGUOUS = (
     rf"{NAME} (?P<day>\d{{1,2}}),? (?P<year>\d{{4}}){TIME}",
 )
 ISO = "ISO 8601"
+NAMED = re.compile(r"(^|_)(date|datum|fecha|data|time|timestamp|at)(_|$)")
+COUNTED = ((20_000, 80_000), (6e8, 3e9), (6e11, 3e12))  # days of a spreadsheet, s, ms since 1970
 LAST_OF_2000 = 69  # a year of two digits is one from 1970 to 2069
 
 
@@ -66,3 +69,9 @@ def _iso(parts: pd.DataFrame) -> pd.Series[Any]:
     return (
         year + "-" + parts["month"].str.zfill(2) + "-" + parts["day"].str.zfill(2) + time.fillna("")
     )
+
+
+def are_counts(name: str, numbers: pd.Series[Any]) -> bool:
+    """Say whether numbers in a column with such a name, in lower case, count days or seconds."""
+    low, high = numbers.min(), numbers.max()
+    return bool(NAMED.search(name)) and any(a <= low and high <= b for a, b in COUNTED)

@@ -22,6 +22,7 @@ from risk.config import Columns, Config, Ingestion
 from risk.data import dates, marks, records
 from risk.data.records import Below, Some
 from risk.errors import BusyError, DataError
+from risk.numerals import Marks
 from risk.schema import (
     Problem,
     check,
@@ -226,7 +227,8 @@ def _piece(some: Some, header: list[str], columns: Columns, settings: Ingestion)
     table = _texts(some, complete, header, columns)
     if settings.dates != dates.ISO and columns.event_time in table:
         table[columns.event_time] = dates.as_iso(table[columns.event_time], settings.dates)
-    checked = check(table, lines, columns, settings.decimal)
+    marks = Marks(settings.decimal, settings.thousands)
+    checked = check(table, lines, columns, marks)
     problems = sorted([*checked.problems, *ragged], key=lambda problem: problem.line)
     piece = Piece(
         rows=checked.rows,

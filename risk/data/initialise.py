@@ -17,9 +17,7 @@ from risk import store
 from risk.cli import Result
 from risk.config import Config
 from risk.data import dates
-from risk.data.dialect import SEPARATORS
 from risk.data.proposal import Named, Proposal, propose
-from risk.data.records import ENCODING_NAMES, ENCODINGS
 from risk.data.target import NONE
 from risk.errors import ConfigError, DataError, UsageError
 from risk.overrides import SECRETS, describe
@@ -68,8 +66,7 @@ class Installation(Result):
         lines = [
             "# What was found",
             "",
-            f"- separated by {SEPARATORS[dialect.separator]}, decimal `{dialect.decimal}`, "
-            f"{ENCODING_NAMES[dialect.encoding]}",
+            f"- {dialect}",
             *(f"- {note}" for note in self.found.notes),
             "",
             "## To check",
@@ -180,7 +177,7 @@ def initialise(
         file.parent.mkdir(parents=True, exist_ok=True)
         written = rows.set_axis(found.dialect.header, axis=1)
         text = written.to_csv(index=False, sep=found.dialect.separator, lineterminator="\n")
-        store.write(file, text.encode(ENCODINGS[found.dialect.encoding].removesuffix("-sig")))
+        store.write(file, text.encode(found.dialect.guess.encoding))
     made = Installation(config_path, found, int((~is_test).sum()), int(is_test.sum()))
     store.write(folder / NOTES, made.notes())
     store.write(config_path, json.dumps(settings, indent=4) + "\n")

@@ -64,6 +64,10 @@ def settings(found: Findings, watched: Watched) -> dict[str, Any]:
     own = {"source": "predictions", "threshold": None, "reference_rows": n_reference}
     if watched.decision:
         found.notes.append(f"{watched.decision}: its decision, from which its threshold is found")
+        if n_undecided := len(found.text) - len(found.cells(watched.decision)):
+            found.doubts.append(
+                f"{watched.decision}: rows without a decision are refused, {n_undecided} of these"
+            )
         return own
     found.doubts.append("the threshold is a guess: 0.5; set model.threshold, or use --decision")
     return own | {"threshold": 0.5}
@@ -122,9 +126,11 @@ def _decision(found: Findings, probability: str) -> str | None:
 
 def _agreement(numbers: pd.Series[Any], cells: pd.Series[Any]) -> float:
     """Return the share of cells that the best threshold of a probability tells."""
+    both = numbers.index.intersection(cells.index)  # a row without a decision says nothing
+    numbers, cells = numbers[both], cells[both]
     means = numbers.groupby(cells).mean()
     if len(means) < 2:
         return 0.0
-    decided = (cells == means.idxmax()).reindex(numbers.index, fill_value=False)
+    decided = cells == means.idxmax()
     threshold = lowest_cost(decided.astype(int), numbers, cost=(0, 1, 1, 0))
     return float((decided == (numbers >= threshold)).mean())

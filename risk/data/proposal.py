@@ -10,31 +10,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from risk.data import dates, leaks, predictions, target
+from risk.data import dates, leaks, missing, predictions, roles, target
 from risk.data.dates import ISO
 from risk.data.dialect import Dialect, read
-from risk.data.target import MARKERS, NONE, Findings, snake
+from risk.data.target import NONE, Findings, snake
 from risk.errors import DataError
 from risk.labels import Label
-from risk.numerals import UNIT
 from risk.schema import MAX_FOOTERS, TOTAL
 
-IDENTIFIERS = re.compile(
-    r"(^|_)(id|identifier|no|num|number|nr|nummer|numero|numer|key|customer|client|cliente|account"
-    r"|[a-z]*(client|customer|kunden?|klant|account|acct|konto|user|member|employee|contract"
-    r"|vertrags)(id|no|num|nr|number|nummer))s?($|_)"
-)
-MISREAD = r"(\w*[^\W\d_][³¹¿¼¾£¥][^\W\d_]\w*)"  # such as Op³ata
 KEY = r"[\w./:@#-]{1,64}"
-LIKE_A_NUMBER = r"\D{0,4}\d[\d.,'\s]*[.,]\d+\D{0,4}"
-MIN_DIGITS = 6  # of different whole numbers of one length, which are identifiers
 ROW_NUMBER = "row_id"
-MAX_CODES = 10  # whole numbers with so few values are more often codes than quantities
-MAX_LEVELS = 0.2  # share of rows above which different texts are no categories
-MIN_LEVELS = 50
 OF_ROWS = re.compile(  # names of a column that says when a row is from
     r"((event|snapshot|record|recorded|created|updated|order|invoice|transaction|as_of)_?)?"
     r"(date|datum|time|timestamp|at|on|day|month)"
@@ -70,10 +57,10 @@ def propose(path: Path, **names: str | None) -> Proposal:
     named = Named(**names)
     dialect, lines = read(path)
     text, below = _without_footers(lines)
-    found = Findings(text, dialect.decimal)
+    found = Findings(text, dialect.marks)
     _leave_nameless_out(found, dialect.header)
     _require_columns(named._replace(target=None), path.name, found.names)
-    found.doubts += [] if dialect.encoding == "utf-8" else _misread(text)
+    found.doubts += dialect.guess.doubts
     found.notes += [f"left out above the header: {line}" for line in dialect.above]
     found.notes += [f"left out below the rows: {line}" for line in below]
     watched = predictions.find(found, named.predictions, named.decision)
@@ -85,15 +72,15 @@ def propose(path: Path, **names: str | None) -> Proposal:
         negative, positive = target.labels(found, label)
     own = {label, *(watched.names if watched else ())}
     known = _identifier(found, own, named.identifier) or _new_name(ROW_NUMBER, dialect.header)
+    missing.find(found, own)
     taken = {*own, known}
-    roles = _roles(found, [name for name in found.names if name not in taken])
+    role_of = roles.of(found, [name for name in found.names if name not in taken])
     if not watched:
-        leaks.set_aside(found, roles, label, positive)
-    of_role = _by_role(roles)
+        leaks.set_aside(found, role_of, label, positive)
+    of_role = _by_role(role_of)
     times = of_role.pop("time")
     time, written = _event_time(found, times, named.event_time)
     of_role["other"] += [name for name in times if name != time]
-    markers = sorted(set(MARKERS) & set(np.unique(text.to_numpy())))
     ingestion = {**dialect.settings, "dates": written, "number_rows": known not in text}
     columns = {
         "identifier": known,
@@ -101,7 +88,7 @@ def propose(path: Path, **names: str | None) -> Proposal:
         "positive_label": _label(positive),
         "negative_label": _label(negative),
         "event_time": time,
-        "missing_markers": markers,
+        "missing_markers": found.used_markers,
         **of_role,
     }
     model = predictions.settings(found, watched) if watched else {}
@@ -127,16 +114,6 @@ def _require_columns(named: Named, file: str, names: Sequence[str]) -> None:
             hint = f"did you mean {like[close[0]]!r}?" if close else f"it has {', '.join(names)}"
             shown = option.replace("_", "-")
             raise DataError(f"--{shown}: {file} has no column {name!r}; {hint}")
-
-
-def _misread(text: pd.DataFrame) -> list[str]:
-    """Doubt the encoding if a word has a mark within that is a letter in another one."""
-    for words in (pd.Series([*text]), *(text[name].head(1000) for name in text)):
-        found = words.str.extract(MISREAD, expand=False).dropna()
-        if len(found):
-            why = "the file seems to be neither in UTF-8 nor in Windows-1252; save it in UTF-8"
-            return [f"{found.iloc[0]} looks misread: {why}"]
-    return []
 
 
 def _leave_nameless_out(found: Findings, header: Sequence[str]) -> None:
@@ -180,7 +157,7 @@ def _without_footers(text: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     n_filled = is_filled.sum(axis=1)
     is_total = last.apply(lambda cells: cells.str.fullmatch(TOTAL)).any(axis=1)
     usual = (text.head(-len(last)) != "").sum(axis=1).min()
-    is_footer = (n_filled <= usual / 2) & (is_total | (n_filled == 1))
+    is_footer = (is_total & (n_filled < usual)) | ((n_filled <= usual / 2) & (n_filled == 1))
     n = int(is_footer[::-1].cumprod().sum())
     if not 0 < n < len(last):
         return text, []
@@ -195,11 +172,11 @@ def _identifier(found: Findings, own: Collection[str], named: str | None) -> str
         if named not in unique:
             found.doubts.append(f"{named} repeats: late labels need it to name one row each")
         return named
-    words = [name for name in unique if IDENTIFIERS.search(snake(name))]
-    words.sort(key=lambda name: _counts_rows(found.numbers(name)))
+    words = [name for name in unique if roles.IDENTIFIERS.search(snake(name))]
+    words.sort(key=lambda name: roles.counts_rows(found.numbers(name)))
     keys = [name for name in unique if text[name].str.fullmatch(KEY).all()]
     texts = [name for name in keys if found.numbers(name).isna().any()]
-    codes = [name for name in keys if _are_codes(text[name])]
+    codes = [name for name in keys if roles.are_codes(text[name])]
     if chosen := next(iter([*words, *texts, *codes]), None):
         found.notes.append(f"identifier: {chosen}, which differs in every row")
         return chosen
@@ -215,95 +192,13 @@ def _new_name(name: str, others: Collection[str]) -> str:
     return name if name not in others else _new_name(f"{name}_", others)
 
 
-def _counts_rows(numbers: pd.Series[Any]) -> bool:
-    """Say whether a column has every whole number between its first and last, once."""
-    return bool(numbers.is_unique and numbers.max() - numbers.min() + 1 == len(numbers))
-
-
 def _is_unique(cells: pd.Series[Any]) -> bool:
     return bool((cells != "").all() and cells.is_unique)
 
 
-def _by_role(roles: dict[str, str]) -> dict[str, list[str]]:
+def _by_role(role_of: dict[str, str]) -> dict[str, list[str]]:
     kinds = ("numeric", "categorical", "other", "time")
-    return {kind: [name for name, own in roles.items() if own == kind] for kind in kinds}
-
-
-def _roles(found: Findings, names: Sequence[str]) -> dict[str, str]:
-    return {name: _role(found, name) for name in names}
-
-
-def _role(found: Findings, name: str) -> str:
-    """Say what a column serves as, and note why."""
-    cells, notes = found.cells(name), found.notes
-    levels = cells.nunique()
-    if levels < 2:
-        notes.append(f"{name}: not used, it has {'one value' if levels else 'no value'} only")
-        return "other"
-    numbers = found.numbers(name)
-    is_code = cells.str.fullmatch(r"0\d+").any() or dates.are_dates(cells)
-    if is_code and numbers.notna().all():
-        numbers[:] = np.nan  # such as postcodes, or 20261231
-    if numbers.notna().all():
-        whole = bool((numbers == numbers.round()).all())
-        if whole and IDENTIFIERS.search(snake(name)) and levels > 0.95 * len(cells):
-            notes.append(f"{name}: not used, it seems to be an identifier")
-            return "other"
-        if whole and levels > MIN_LEVELS and _are_other_keys(cells, numbers):
-            notes.append(f"{name}: not used, it numbers the rows or is an identifier")
-            return "other"
-        if whole and levels <= MAX_CODES and cells.str.isdecimal().all():
-            codes = ", ".join(sorted(set(cells), key=int))
-            notes.append(f"{name}: category of the codes {codes}")
-            return "categorical"
-        unit = ", without its unit" if cells.str.contains(UNIT).any() else ""
-        notes.append(f"{name}: number from {numbers.min():g} to {numbers.max():g}{unit}")
-        return "numeric"
-    if span := _span(cells):
-        is_complete = len(cells) == len(found.text)
-        why = "" if is_complete else ", not used: some rows have none"
-        notes.append(f"{name}: time from {span[0]:%Y-%m-%d} to {span[1]:%Y-%m-%d}{why}")
-        return "time" if is_complete else "other"
-    if levels > max(MIN_LEVELS, MAX_LEVELS * len(cells)):
-        found.doubts += _unclear(name, cells[numbers.isna()], len(cells), found.decimal)
-        notes.append(f"{name}: not used, free text or an identifier ({levels:,} different values)")
-        return "other"
-    if (share := numbers.notna().mean()) > 0.5:
-        odd = ", ".join(sorted(set(cells[numbers.isna()]))[:3])
-        found.doubts.append(f"{name} has categories: {share:.0%} are numbers, but not {odd}")
-    notes.append(f"{name}: category of {levels:,} values")
-    return "categorical"
-
-
-def _unclear(name: str, cells: pd.Series[Any], n_cells: int, decimal: str) -> list[str]:
-    """Doubt a column in which many cells may be numbers, but cannot be read as such."""
-    odd = cells[cells.str.fullmatch(LIKE_A_NUMBER)]
-    if len(odd) <= n_cells / 4:
-        return []
-    what = f"what {odd.iloc[0]} means is not clear; write it like 1234{decimal}5"
-    return [f"{name} is not used: {what}"]
-
-
-def _are_other_keys(cells: pd.Series[Any], numbers: pd.Series[Any]) -> bool:
-    """Say whether whole numbers count the rows, or differ all and have as many digits each."""
-    return _counts_rows(numbers) or (_are_codes(cells) and cells.is_unique)
-
-
-def _are_codes(cells: pd.Series[Any]) -> bool:
-    """Say whether all cells have as many digits, and many."""
-    n_digits = cells.str.len()
-    return bool(n_digits.min() == n_digits.max() >= MIN_DIGITS and cells.str.isdecimal().all())
-
-
-def _span(cells: pd.Series[Any]) -> tuple[pd.Timestamp, pd.Timestamp] | None:
-    """Return the first and the last time of a column, None if its cells are no times."""
-    iso = cells
-    if dates.are_dates(cells):
-        iso = dates.as_iso(cells, dates.order(cells) or "day first")
-    elif not cells.str.match(r"\d{4}-\d{2}-\d{2}").all():
-        return None
-    times = pd.to_datetime(iso, format="ISO8601", errors="coerce", utc=True)
-    return None if times.isna().any() else (times.min(), times.max())
+    return {kind: [name for name, own in role_of.items() if own == kind] for kind in kinds}
 
 
 def _label(text: str) -> Label:

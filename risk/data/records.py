@@ -17,17 +17,11 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from risk.config import Columns, Ingestion
+from risk.data import encodings
 from risk.errors import DataError
 from risk.schema import Problem, shorten
 
-ENCODINGS = {"utf-8": "utf-8-sig", "cp1252": "cp1252"}
-ENCODING_NAMES = {"utf-8": "UTF-8", "cp1252": "Windows-1252"}
 MAX_ABOVE = 10  # records above the header: titles, the `sep=;` of spreadsheets, a second header
-MARKED = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 NO_TEXT = {
     b"PK\x03\x04": "a packed file or a spreadsheet",
     b"\x1f\x8b": "a packed file",
@@ -48,7 +42,7 @@ def decoded(file: BufferedReader | BufferedRandom, settings: Ingestion) -> io.Te
 
     Its byte-order mark says how it is encoded; without one the settings do.
     """
-    encoding = encoding_by_mark(_start(file)) or ENCODINGS[settings.encoding]
+    encoding = encodings.by_mark(_start(file)) or encodings.CODECS[settings.encoding]
     return io.TextIOWrapper(file, encoding=encoding, newline="")
 
 
@@ -62,19 +56,14 @@ def no_text(start: bytes) -> str | None:
     """Return what a file is if its first bytes are no text that can be read, else None."""
     if what := next((what for magic, what in NO_TEXT.items() if start.startswith(magic)), None):
         return what
-    if len(start) < 2 or encoding_by_mark(start) or any(start[::2]) and any(start[1::2]):
+    if len(start) < 2 or encodings.by_mark(start) or any(start[::2]) and any(start[1::2]):
         return None
     return "UTF-16 text without a byte-order mark" if any(start) else "no text: it has NUL bytes"
 
 
-def encoding_by_mark(content: bytes) -> str | None:
-    """Return the encoding that the byte-order mark of a file means, None if it has none."""
-    return next((own for mark, own in MARKED.items() if content.startswith(mark)), None)
-
-
 def encoding_of_copies(file: BufferedReader | BufferedRandom, settings: Ingestion) -> str:
     """Return the encoding for some of the records of a file, in which they are read again."""
-    return "utf-8-sig" if encoding_by_mark(_start(file)) else settings.encoding
+    return "utf-8-sig" if encodings.by_mark(_start(file)) else settings.encoding
 
 
 def _start(file: BufferedReader | BufferedRandom) -> bytes:
@@ -225,9 +214,9 @@ def not_text(error: UnicodeDecodeError, settings: Ingestion) -> str:
     """Say that a file has another encoding."""
     if error.encoding.startswith("utf-16"):
         return "not UTF-16 text, although it begins with its byte-order mark; is it complete?"
-    byte, name = error.object[error.start], ENCODING_NAMES[settings.encoding]
-    others = " or ".join(key for key in ENCODINGS if key != settings.encoding)
-    hint = f"if it is {others}, set ingestion.encoding"
+    byte, name = error.object[error.start], encodings.NAMES[settings.encoding]
+    others = ", ".join(key for key in encodings.NAMES if key != settings.encoding)
+    hint = f"set ingestion.encoding to its own ({others})"
     return f"not {name} text: byte 0x{byte:02x} cannot be decoded; {hint}"
 
 

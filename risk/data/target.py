@@ -8,25 +8,35 @@ from dataclasses import dataclass, field
 from typing import Any
 from unicodedata import combining, normalize
 
+import numpy as np
 import pandas as pd
 
 from risk.errors import DataError
-from risk.numerals import with_points
+from risk.numerals import Marks, with_points
 
 # also as they are in other languages, without accents; the first before the last
 TARGETS = "churn churned exited exit attrition cancel canceled cancelled canceling is_canceled \
 cancellation subscribed churner gekundigt gekuendigt kundigung kuendigung abgewandert storniert \
-resilie resiliation annule cancelado baja abandono disdetta annullato opgezegd rezygnacja left \
-leave loan_status fraud converted purchased response target label outcome y y_true truth actual \
-class defaulted default".split()
+resilie resiliation annule cancelado baja abandono cancelou desligado disdetta annullato opgezegd \
+uppsagd opsagt irtisanottu rezygnacja nesplaci vypoved lemondta lemondas iptal nutrauke отток \
+ακυρωση left \
+leave depart loan_status fraud converted purchased response target label outcome y y_true truth \
+actual class defaulted default".split()
 OBVIOUS = TARGETS.index("left")  # names before it are hardly those of a feature
-POSITIVES = "1 yes true y t ja j oui o si s sim ano tak churn churned exited left leave attrited \
+POSITIVES = (
+    "1 yes true y t ja j oui o si s sim ano tak da igen evet kylla jah taip да так ναι wahr \
+vrai vero verdadero verdadeiro prawda pravda churn churned exited left leave attrited \
 cancelled canceled default positive bad gekundigt gekuendigt storniert resilie".split()
-NEGATIVES = "0 no false n f nein non nee nao nie ne stayed stay existing retained active negative \
+)
+NEGATIVES = "0 no false n f nein non nee nao nie ne nej nem nu hayır ei нет не ні οχι falsch \
+faux falso falsz nepravda stayed stay existing retained active negative \
 good aktiv actif activo".split()
 MAX_CLASSES = 5
+MARKERS = (
+    r"NA N/A n/a n.a. N/D n/d NaN nan NaT null NULL (null) None <NA> ? - -- — – . \N k.A. #N/A #NV "
+    r"#DIV/0! #VALUE! #WERT! #REF! #NULL! #NUM!"
+).split()
 NONE = "none"  # said of --event-time or --predictions: there is no such column
-MARKERS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-", "#N/A")
 
 
 @dataclass
@@ -34,9 +44,10 @@ class Findings:
     """What is known so far."""
 
     text: pd.DataFrame
-    decimal: str
+    marks: Marks
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    markers: set[str] = field(default_factory=lambda: {*MARKERS})
 
     @property
     def names(self) -> list[str]:
@@ -46,16 +57,21 @@ class Findings:
     def cells(self, name: str) -> pd.Series[Any]:
         """Return the cells of a column that are not missing."""
         cells = self.text[name]
-        return cells[(cells != "") & ~cells.isin(MARKERS)]
+        return cells[(cells != "") & ~cells.isin(self.markers)]
+
+    @property
+    def used_markers(self) -> list[str]:
+        """The markers of missing values that occur."""
+        return sorted(self.markers & {*np.unique(self.text.to_numpy())})
 
     def numbers(self, name: str) -> pd.Series[Any]:
         """Return the numbers of a column, NaN where a cell is none."""
-        return as_numbers(self.cells(name), self.decimal)
+        return as_numbers(self.cells(name), self.marks)
 
 
-def as_numbers(cells: pd.Series[Any], decimal: str) -> pd.Series[Any]:
+def as_numbers(cells: pd.Series[Any], marks: Marks) -> pd.Series[Any]:
     """Return the numbers that cells mean, NaN where they are none."""
-    return pd.to_numeric(with_points(cells, decimal), errors="coerce")
+    return pd.to_numeric(with_points(cells, marks), errors="coerce")
 
 
 def choose(found: Findings) -> str:

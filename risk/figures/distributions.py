@@ -110,7 +110,7 @@ def categorical_feature(
     places = np.arange(len(rows))
     axes.hlines(places, before, now, color=theme.quiet, linewidth=2.5)
     look: dict[str, Any] = {"clip_on": False, "markeredgecolor": theme.ink}
-    label = f"training rows, n = {n_reference:,}"
+    label = f"reference rows, n = {n_reference:,}"
     axes.plot(before, places, "o", markersize=7, markerfacecolor="white", label=label, **look)
     look["markeredgecolor"] = theme.measured
     label = f"newest rows, n = {n_current:,}"
@@ -147,7 +147,7 @@ def _draw_bins(
     before, now = _shares(bins)
     is_missing = bins["left"].isna().to_numpy()
     places = _places(bins)
-    label = f"training rows, n = {n_reference:,}"
+    label = f"reference rows, n = {n_reference:,}"
     look: dict[str, Any] = {"color": theme.quiet, "edgecolor": "white", "linewidth": 0.8}
     axes.bar(places, before, 1, align="edge", label=label, **look)
     label = f"newest rows, n = {n_current:,}"
@@ -167,7 +167,7 @@ def _draw_bins(
 def _draw_legend(axes: Axes, theme: Theme = LIGHT) -> None:
     """Draw the legend, the reference first."""
     handles, labels = axes.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: not labels[i].startswith("training rows"))
+    order = sorted(range(len(labels)), key=lambda i: not labels[i].startswith("reference rows"))
     explain_above(axes, [handles[i] for i in order], theme=theme)
 
 

@@ -32,7 +32,7 @@ def risk_attribution(
     if parts.empty or not n_current:
         return say_instead("not enough data: the change in predicted risk was not attributed")
     ends = {
-        f"training rows, n = {n_reference:,}": before,
+        f"reference rows, n = {n_reference:,}": before,
         f"newest rows, n = {n_current:,}": after,
     }
     named_parts = parts[["feature", "contribution"]].set_axis(["name", "part"], axis=1)

@@ -70,7 +70,8 @@ def among_machines(config: Config, engine: sa.Engine, *, holder: str) -> Iterato
         yield None
         return
     lease = Lease(engine, holder=holder, seconds=config.lease_seconds)
-    with lease.held(note=(config.root / config.lock_path).with_suffix(".lease")):
+    lock = config.root / config.lock_path
+    with lease.held(note=lock.with_suffix(".lease"), lock=lock):
         yield lease
 
 
@@ -115,21 +116,25 @@ class Lease:
         self.token = secrets.token_hex(16)
 
     @contextmanager
-    def held(self, *, note: Path) -> Iterator[None]:
+    def held(self, *, note: Path, lock: Path) -> Iterator[None]:
         """Hold the lease within the context, renewed by a thread.
 
         `note` is a file beside the lock with the lease tokens of this installation. A process that
         has the lock and finds the lease's token there knows that its holder is dead, and need not
-        wait.
+        wait. The tokens are those of holders of this very lock file: in a copy of the folder, the
+        holder may be alive.
         """
-        tokens = store.read(note).decode("utf-8", "replace").split() if note.exists() else []
-        store.write(note, " ".join([*tokens, self.token]))
-        self._acquire(left_behind=tokens)
+        with store.storage_faults(lock):
+            of_lock = f"@{lock.stat().st_ino}"
+        noted = store.read(note).decode("utf-8", "replace").split() if note.exists() else []
+        own = [token for token in noted if token.endswith(of_lock)]
+        store.write(note, " ".join([*own, self.token + of_lock]))
+        self._acquire(left_behind=[token.removesuffix(of_lock) for token in own])
         stop = Event()
         renewal = Thread(target=self._renew, args=(stop,), name="lease", daemon=True)
         renewal.start()
         try:
-            store.write(note, self.token)
+            store.write(note, self.token + of_lock)
             yield
         finally:
             stop.set()

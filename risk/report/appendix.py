@@ -61,7 +61,7 @@ def settings(config: Config) -> dict[str, Any]:
 
 def _words(known: Context) -> Section:
     confidence = f"{known.config.scoring.confidence:.0%}"
-    words = (
+    words: tuple[tuple[str, str], ...] = (
         (
             "interval",
             f"contains the true value with {confidence} confidence; intervals recorded under "
@@ -73,14 +73,17 @@ def _words(known: Context) -> Section:
             "how strongly the data speak for a change, as a share of what raises an alarm",
         ),
         (
-            "training data",
+            known.known_rows,
             "the rows a release was trained on, or the reference of a model made elsewhere; new "
             "rows are compared with them",
         ),
-        ("test data", "labelled rows that no model is ever trained on"),
-        ("rows not used for training", "labelled rows held out from training, or newer"),
         ("at risk", known.config.columns.classes[1]),
     )
+    if not known.config.watches_only:
+        words += (
+            ("test data", "labelled rows that no model is ever trained on"),
+            ("rows not used for training", "labelled rows held out from training, or newer"),
+        )
     return Section("Terms", (Table(("term", "meaning"), words),))
 
 
@@ -142,7 +145,9 @@ def _model(known: Context) -> Section:
     for name, estimates in zip(names, scores, strict=False):
         if estimates:
             rows = tuple((metric, *estimate.values()) for metric, estimate in estimates.items())
-            caption = f"Scores {name} at the time of training."
+            caption = (
+                f"Scores {name} at the time of {'release' if manifest.is_watched else 'training'}."
+            )
             blocks.append(
                 Table(("score", "value", "lower", "upper", "rows"), rows, caption=caption)
             )
@@ -150,19 +155,21 @@ def _model(known: Context) -> Section:
 
 
 def _seasons(known: Context) -> tuple[Section, ...]:
-    """List what is expected by weekday and by hour, where the training data follow the calendar."""
+    """List what is expected by weekday and by hour, where the known rows follow the calendar."""
     curves = seasonality.curves(known.monitored.reference) if known.monitored else []
     if not curves:
         return ()
     tables = [
-        _curves([(each, each.week) for each in curves], WEEKDAYS, "by weekday"),
-        _curves([(each, each.day[::3]) for each in curves], HOURS, "by hour, UTC"),
+        _curves([(each, each.week) for each in curves], WEEKDAYS, "by weekday", known.known_rows),
+        _curves(
+            [(each, each.day[::3]) for each in curves], HOURS, "by hour, UTC", known.known_rows
+        ),
     ]
     return (Section("Seasons of the live release", tuple(filter(None, tables))),)
 
 
 def _curves(
-    parts: Sequence[tuple[Seasonal, Sequence[float]]], when: Sequence[str], words: str
+    parts: Sequence[tuple[Seasonal, Sequence[float]]], when: Sequence[str], words: str, of: str
 ) -> Table | None:
     """List the curves that vary, the largest first."""
     varied = [(each, part) for each, part in parts if any(part)]
@@ -175,7 +182,7 @@ def _curves(
         Table(
             ("subject", "direction", *when),
             rows,
-            caption=f"Expected {words}, in standard deviations from the mean of the training data.",
+            caption=f"Expected {words}, in standard deviations from the mean of the {of}.",
             omitted=f"{counted(hidden, 'smaller curve')} not shown." if hidden else "",
         )
         if rows

@@ -17,7 +17,7 @@ from risk.data import drops
 from risk.decisions import account
 from risk.decisions.account import Account
 from risk.errors import DataError, RiskError, WatchedOnly
-from risk.explain import distributions, snapshot
+from risk.explain import distributions, plain_words, snapshot
 from risk.explain.snapshot import Row, Snapshot
 from risk.ledger.as_of import as_of
 from risk.ledger.ledger import Ledger
@@ -67,6 +67,7 @@ class Seen:
     findings: pd.DataFrame
     recent: Profile
     monitored: MonitoredRelease | None
+    known_rows: str
     fault: str = ""
 
 
@@ -100,6 +101,12 @@ class Context:
     def release_name(self) -> str:
         """The number of the live release."""
         return str(self.snapshot.release["version"]) if self.snapshot.release else "none"
+
+    @property
+    def known_rows(self) -> str:
+        """What rows are compared with: the training data, or a reference."""
+        is_watched = snapshot.is_watched(self.snapshot.release)
+        return plain_words.known_rows(is_watched=is_watched)
 
     @cached_property
     def new_drops(self) -> Sequence[Row]:
@@ -149,16 +156,16 @@ class Context:
         newest = self.ledger.assessments.history(newest=1)
         if not newest:
             return None
-        version = newest[0].version
+        version, known = newest[0].version, self.known_rows
         found = self.ledger.findings.history(run_id=newest[0].run_id)
         recent = distributions.newest_rows(self.ledger, version)
         if recent is None:
             only = f"only labels have arrived since release {version} went live"
-            return Seen(newest[0], found, Profile.from_json(newest[0].profile), None, only)
+            return Seen(newest[0], found, Profile.from_json(newest[0].profile), None, known, only)
         try:
-            return Seen(newest[0], found, recent, self._watch_of(version))
+            return Seen(newest[0], found, recent, self._watch_of(version), known)
         except RiskError as error:
-            return Seen(newest[0], found, recent, None, str(error))
+            return Seen(newest[0], found, recent, None, known, str(error))
 
     @property
     def _drops_with_rows(self) -> Sequence[Row]:

@@ -20,7 +20,7 @@ from risk.report.document import Block, Paragraph, Picture, Section, Table
 TITLE = "What changed in the data?"
 MAX_ROWS, MAX_DRAWN = 30, 8
 MIN_PART = 0.0005
-NOTHING_YET = "Nothing can be compared yet: no rows have arrived since the first model was trained."
+NOTHING_YET = "Nothing can be compared yet: no rows have arrived since the first release."
 DISTANCES = {
     "psi": "population stability index",
     "jensenshannon": "Jensen-Shannon",
@@ -50,7 +50,7 @@ def section(known: Context) -> Section:
             *_others(others),
             *_drawn(seen, features),
             *_explained(seen),
-            *_distances(features),
+            *_distances(features, seen.known_rows),
         ),
     )
 
@@ -96,14 +96,11 @@ def _in_short(seen: Seen, features: pd.DataFrame, still_open: Mapping[str, datet
 
 
 def _newest_rows(seen: Seen, moved: Sequence[str], n_features: int) -> str:
-    rows = counted(seen.assessment.n, "new row")
+    rows, known = counted(seen.assessment.n, "new row"), seen.known_rows
     if not moved:
         if n_features == 1:
-            return f"No drift: the feature is within tolerance of the training data ({rows})."
-        return (
-            f"No drift: all {n_features} features are within tolerance of the training data "
-            f"({rows})."
-        )
+            return f"No drift: the feature is within tolerance of the {known} ({rows})."
+        return f"No drift: all {n_features} features are within tolerance of the {known} ({rows})."
     which = plain_words.listed([plain_words.in_short(name, 40) for name in moved], most=5)
     return f"Drift in {len(moved)} of {counted(n_features, 'feature')} ({rows}): {which}."
 
@@ -111,13 +108,13 @@ def _newest_rows(seen: Seen, moved: Sequence[str], n_features: int) -> str:
 def _assessed_by(known: Context, seen: Seen) -> str:
     version, live = seen.assessment.version, known.snapshot.release
     when = plain_words.day(seen.assessment.assessed_at)
-    compared = f"These rows were compared with the training data of release {version} on {when}"
+    compared = f"These rows were compared with the {seen.known_rows} of release {version} on {when}"
     if live and live["version"] != version:
         compared += f"; none have been compared with release {live['version']}, which is live, yet"
     not_drawn = f" Their values cannot be drawn: {seen.fault}." if seen.monitored is None else ""
     return (
-        f"{compared}. Drift is measured in standard deviations (sd) of the training data; evidence "
-        f"of 100 % raises an alarm.{not_drawn}"
+        f"{compared}. Drift is measured in standard deviations (sd) of the {seen.known_rows}; "
+        f"evidence of 100 % raises an alarm.{not_drawn}"
     )
 
 
@@ -206,7 +203,7 @@ def _feature(seen: Seen, monitored: MonitoredRelease, column: Column, words: str
     shares = [cell._asdict() for cell in cells_moved(column, before, now)]
     text = f"{words} Largest changes: {reasons.cells_in_words(shares)}."
     caption = (
-        f"{name}: shares of {counted(reference.profile.n, 'training row')} and of "
+        f"{name}: shares of {counted(reference.profile.n, 'reference row')} and of "
         f"{counted(seen.recent.n, 'new row')}."
     )
     return Section(plain_words.in_short(name), (Paragraph(text), Picture(figure, caption, text)))
@@ -222,7 +219,7 @@ def _explained(seen: Seen) -> tuple[Section, ...]:
     before, after, parts = found["before"], found["after"], found["parts"]
     frame = pd.DataFrame({"feature": list(parts), "contribution": list(parts.values())})
     words = (
-        f"The mean predicted risk is {before:.3f} on the training data and {after:.3f} on "
+        f"The mean predicted risk is {before:.3f} on the {seen.known_rows} and {after:.3f} on "
         f"{counted(seen.assessment.n, 'new row')}: {_changed(after - before)}. "
         f"{_largest(parts)}"
     )
@@ -272,7 +269,7 @@ def _parts(parts: Mapping[str, float], total: float, errors: Mapping[str, float 
     )
 
 
-def _distances(features: pd.DataFrame) -> tuple[Section, ...]:
+def _distances(features: pd.DataFrame, known_rows: str) -> tuple[Section, ...]:
     """List the usual distance measures; they raise no alarms."""
     shown = as_rows(features.dropna(subset="distances").head(MAX_ROWS))
     if not shown:
@@ -287,7 +284,7 @@ def _distances(features: pd.DataFrame) -> tuple[Section, ...]:
     table = Table(
         ("feature", *(DISTANCES[name] for name in names)),
         rows,
-        caption="Distances between the training data and the new rows; 0 means no difference.",
+        caption=f"Distances between the {known_rows} and the new rows; 0 means no difference.",
         omitted=f"{counted(hidden, 'more feature')} not shown." if hidden else "",
     )
     return (Section("Distance measures", (table,)),)

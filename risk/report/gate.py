@@ -18,6 +18,10 @@ NEVER = (
     "No new model has been compared with a live one yet. When one is trained, it is compared with "
     "the live one on the same rows, predicted before either was trained on them."
 )
+ELSEWHERE = (
+    "No model is compared with another here, as the predictions are made elsewhere. A person sets "
+    "a new reference."
+)
 CHANGED = {
     Action.DEPLOY: "the new model went live",
     Action.KEEP: "the live model stayed",
@@ -29,7 +33,8 @@ def section(known: Context) -> Section:
     """Describe the gate's last comparison and its outcome."""
     judged = known.ledger.decisions.last_comparison()
     if judged is None:
-        return Section(TITLE, (Paragraph(NEVER),))
+        is_elsewhere = known.config.watches_only
+        return Section(TITLE, (Paragraph(ELSEWHERE if is_elsewhere else NEVER),))
     moment, comparison = plain_words.day(judged["decided_at"]), judged["comparison"]
     weighed = events.judged(judged, known.snapshot)
     if comparison["champion"] is None:

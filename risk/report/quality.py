@@ -144,7 +144,7 @@ def _values(seen: Seen, monitored: MonitoredRelease, known: Context) -> Section:
     text = (
         f"In {counted(seen.recent.n, 'new row')}, {n_odd or 'none'} of "
         f"{counted(len(found), 'column')} {'have' if n_odd > 1 else 'has'} values that are "
-        "missing, outside the range of the training data, or not in the training data."
+        f"missing, outside the range of the {seen.known_rows}, or not in the {seen.known_rows}."
     )
     title = "Missing, out of range, unseen"
     if not n_odd:
@@ -171,7 +171,7 @@ def _values(seen: Seen, monitored: MonitoredRelease, known: Context) -> Section:
             Table(
                 tuple(columns.values()),
                 tuple(tuple(row.values()) for row in plain),
-                caption="Shares of the new rows; missing before: share of the training data.",
+                caption=f"Shares of the new rows; missing before: share of the {seen.known_rows}.",
                 shares=tuple(columns.values())[1:],
                 omitted=f"{counted(hidden, 'column')} with fewer not shown." if hidden else "",
             ),

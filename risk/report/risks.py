@@ -45,7 +45,7 @@ def _distribution(known: Context) -> tuple[Section, ...]:
 
     seen, title = known.seen, "Distribution of the predicted risk"
     if seen is None or seen.monitored is None:
-        why = seen.fault if seen else "no rows have arrived since the first model was trained"
+        why = seen.fault if seen else "no rows have arrived since the first release"
         return (Section(title, (Paragraph(f"Not available: {why}."),)),)
     bins = distributions.of_prediction(seen.monitored.reference, seen.recent)
     threshold = seen.monitored.champion.manifest.threshold
@@ -53,7 +53,7 @@ def _distribution(known: Context) -> tuple[Section, ...]:
     text = (
         f"Release {seen.assessment.version} flags {flagged['current']:.0%} of "
         f"{counted(seen.recent.n, 'new row')} as at risk, and {flagged['reference']:.0%} of its "
-        "training data."
+        f"{seen.known_rows}."
     )
     figure = distribution_figures.score_distribution(
         bins,
@@ -61,7 +61,7 @@ def _distribution(known: Context) -> tuple[Section, ...]:
         n_reference=seen.monitored.reference.profile.n,
         n_current=seen.recent.n,
     )
-    caption = "Predicted risk of the training data and of the new rows."
+    caption = f"Predicted risk of the {seen.known_rows} and of the new rows."
     return (Section(title, (Paragraph(text), Picture(figure, caption, text))),)
 
 

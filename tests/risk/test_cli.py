@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -72,6 +73,18 @@ def test_logs_can_be_json(world):
     assert record["level"] == "WARNING"
     assert record["logger"] == "ingestion"
     assert "bad.csv" in record["message"]
+
+
+def test_a_reader_that_has_had_enough_is_no_bug(world):
+    """Such as head; the exit code is that of the stage."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    options = ["--config", world.folder / "config.json", "--print-config"]
+    command = [sys.executable, "diagnostics.py", *options]
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(command, cwd=ROOT, stdout=closed, stderr=subprocess.PIPE, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_there_is_no_progress_bar_without_a_terminal(world):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from risk import numerals
 from risk.config import Columns
+from risk.numerals import POINT, Marks
 from risk.schema import check
 
 CELLS = st.sampled_from(
@@ -51,11 +52,11 @@ def test_numbers_converted_many_at_once_are_those_of_the_rules_one_by_one(
     records = pd.DataFrame(cells, columns=["a", "b", "c"], dtype="str").assign(id="k", y="0")
     lines = list(range(len(records)))
 
-    found = check(records, lines, columns, decimal)
+    found = check(records, lines, columns, Marks(decimal))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numerals, "plain", lambda *_: {})
-        expected = check(records, lines, columns, decimal)
+        expected = check(records, lines, columns, Marks(decimal))
     assert found.problems == expected.problems
     pd.testing.assert_frame_equal(found.rows, expected.rows, check_exact=True)
     signs = [np.signbit(checked.rows[["a", "b", "c"]].to_numpy()) for checked in (found, expected)]
@@ -81,14 +82,14 @@ def test_texts_are_the_numbers_pandas_says_they_are(cells, label):
     )
     texts = pd.Series(cells, dtype="str")
 
-    plain = numerals.plain(texts.to_frame("x"), columns, ".")
-    equal = numerals.equal(texts, label, ".")
+    plain = numerals.plain(texts.to_frame("x"), columns, POINT)
+    equal = numerals.equal(texts, label, POINT)
 
     known = texts.mask(texts.isin(["", *columns.missing_markers]))
     expected = pd.to_numeric(known, errors="coerce").astype("float64")
     for found in plain.values():
         assert found.to_numpy().tobytes() == expected.to_numpy().tobytes()
-    written = numerals.with_points(texts, ".")
+    written = numerals.with_points(texts, POINT)
     assert equal.tolist() == (pd.to_numeric(written, errors="coerce") == label).tolist()
 
 
@@ -102,11 +103,37 @@ def test_texts_are_the_numbers_pandas_says_they_are(cells, label):
         (["12 %", "5,5%", ""], ",", [12, 5.5, None]),
         (["12 €", "13 €", "14 $"], ",", [12, 13, None]),
         (["12", "13", "14 %"], ".", [12, 13, None]),
+        (
+            ["(1,234.50)", "12-", "7", "\u2212 5", "1,234,567.8-"],
+            ".",
+            [-1234.5, -12, 7, -5, -1234567.8],
+        ),
+        (
+            ["(1.234,50 €)", "€ (3)", "5,5 €-", "6-€", "-€7", "8 €"],
+            ",",
+            [-1234.5, -3, -5.5, -6, -7, 8],
+        ),
+        (["1-2", "(1-2)", "-(3)", "()", "5--", "-", "(1"], ".", [None] * 7),
         (["12 34", "1234 567", "12 March"], ".", [None, None, None]),
     ],
 )
 def test_units_and_spaces_between_thousands_are_left_out(written, decimal, numbers):
-    """But not the unit of a few cells, nor a space that is elsewhere."""
-    found, _ = numerals.parse(pd.Series(written), ["NA"], decimal)
+    """But not the unit of a few cells, nor a space elsewhere; ledgers have other minus signs."""
+    found, _ = numerals.parse(pd.Series(written), ["NA"], Marks(decimal))
 
     assert [None if np.isnan(number) else number for number in found] == numbers
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_with_the_setting_every_other_mark_is_between_thousands(decimal):
+    """Or else 1.528 beside a decimal comma could be either, and is refused."""
+    other = {".": ",", ",": "."}[decimal]
+    written = pd.Series(
+        [f"1{other}528", f"-12{other}345{decimal}5", "7", f"1{other}5", f"1{other}5280"]
+    )
+
+    strict, _ = numerals.parse(written, [], Marks(decimal))
+    told, _ = numerals.parse(written, [], Marks(decimal, has_thousands=True))
+
+    assert strict.fillna(0).tolist() == [0, -12345.5, 7, 0, 0]
+    assert told.fillna(0).tolist() == [1528, -12345.5, 7, 0, 0]

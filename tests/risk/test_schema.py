@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from risk.config import Columns
 from risk.errors import DataError
-from risk.numerals import with_points
+from risk.numerals import Marks, with_points
 from risk.schema import (
     Problem,
     check,
@@ -464,7 +464,7 @@ def test_marks_between_thousands_are_read_where_they_are_nothing_else(decimal, r
     other = {".": ",", ",": "."}[decimal]
     cells = [*read_as_numbers, f"1{other}512", f"12{other}34{decimal}5", f"1{other}2345{decimal}0"]
 
-    found = pd.to_numeric(with_points(pd.Series(cells), decimal), errors="coerce")
+    found = pd.to_numeric(with_points(pd.Series(cells), Marks(decimal)), errors="coerce")
 
     assert found[:3].tolist() == list(read_as_numbers.values())
     assert found[3:].isna().all()

@@ -173,12 +173,12 @@ def test_rows_are_numbered_also_beside_a_column_named_like_their_number(tmp_path
 
 def test_a_name_of_two_lines_is_told_in_one(tmp_path):
     """A spreadsheet breaks long names; a list of doubts has a line for each."""
-    rows = [f"({1000 + n}.50),{n % 7},{n % 3 == 0:d}" for n in range(300)]
+    rows = [f"{1000 + n}.50 BTC,{n % 7},{n % 3 == 0:d}" for n in range(300)]
     (tmp_path / "odd.csv").write_text("\n".join(['"Net\nbalance",visits,churn', *rows]) + "\n")
 
     made = initialise(tmp_path / "odd.csv")
 
-    doubt = "- Net balance is not used: what (1000.50) means is not clear; write it like 1234.5"
+    doubt = "- Net balance is not used: what 1000.50 BTC means is not clear; write it like 1234.5"
     assert f"  {doubt}" in str(made).splitlines()
     assert doubt in made.notes().splitlines()
     assert "Net\nbalance" in Config.load(made.config_path).columns.other

@@ -87,6 +87,18 @@ def test_a_decision_by_its_name_may_differ_from_the_threshold_in_some_rows(feed,
     assert (name in found.columns["categorical"]) is not is_decision
 
 
+def test_a_row_without_a_decision_says_nothing_about_the_threshold(feed):
+    """It is no negative one; that a run will refuse it is said."""
+    decided = np.where(PROBA >= 0.4, "stop", "go")
+    decided[:60] = ""
+
+    found = propose(feed(decision=decided))
+
+    assert found.columns["decision"] == "decision"
+    doubt = "decision: rows without a decision are refused, 60 of these"
+    assert doubt in found.doubts
+
+
 def test_a_column_filled_only_where_nothing_was_predicted_is_no_decision(feed):
     """The rows at the end, say, which another process decided."""
     is_last = np.arange(N) >= N - 20

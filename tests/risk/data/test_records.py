@@ -44,7 +44,8 @@ def test_the_encoding_is_that_of_the_settings():
     with pytest.raises(UnicodeDecodeError) as caught:
         read(content)
     assert records.not_text(caught.value, Ingestion()) == (
-        "not UTF-8 text: byte 0xfc cannot be decoded; if it is cp1252, set ingestion.encoding"
+        "not UTF-8 text: byte 0xfc cannot be decoded; set ingestion.encoding to its own "
+        "(cp1252, cp1250, cp1251, cp1253, cp1254, cp1257)"
     )
 
 

@@ -104,7 +104,7 @@ def test_a_score_distribution_says_what_is_what(lines_of):
 
     key = [words for words in told if "n = " in words or "flagged" in words]
     assert key == [
-        "training rows, n = 600",
+        "reference rows, n = 600",
         "newest rows, n = 143",
         "flagged as at risk from 42%",
     ]

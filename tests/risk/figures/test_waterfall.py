@@ -35,7 +35,7 @@ def test_parts_lead_from_the_first_value_to_the_last():
     axes = attribution().axes[0]
 
     assert row_names(axes) == [
-        "training rows, n = 600",
+        "reference rows, n = 600",
         "large",
         "down",
         "small",

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 import ingestion
 from risk.admin import __main__, check
+from risk.config import Config
 from risk.errors import BusyError, LedgerError
 from risk.ledger import migrate, tables
 from risk.ledger.lease import only_writer
@@ -152,6 +153,23 @@ def test_on_the_machine_of_the_dead_nobody_waits(world, holder):
 
     with only_writer(world.config, holder="next") as ledger:
         assert ledger.runs.start() == 1
+
+
+@servers.on_remote_servers_in_turn
+def test_a_copy_of_the_folder_does_not_take_the_lease_of_a_run_that_is_alive(world, holder):
+    """Its notes are of another lock file, whose holder it knows nothing of."""
+    process = holder(world.config)
+    copied = world.folder.with_name("copied")
+    shutil.copytree(world.folder, copied)
+
+    with pytest.raises(BusyError, match="the ledger is held by the first on"):
+        with only_writer(Config.load(copied / "config.json"), holder="the copy"):
+            pytest.fail("the lease was taken from a run that is alive")
+
+    out, _ = process.communicate("\n")
+    assert out == "1\n"
+    with only_writer(Config.load(copied / "config.json"), holder="the copy"):
+        pass
 
 
 @servers.on_remote_servers_in_turn

@@ -69,7 +69,7 @@ def test_a_feature_that_alarms_is_drawn_and_the_values_that_moved_are_named(read
     told = words(drift.section(read(3)))
 
     assert "Largest changes: above " in told
-    assert "lastmonth_activity: shares of 600 training rows and of 400 new rows" in told
+    assert "lastmonth_activity: shares of 600 reference rows and of 400 new rows" in told
 
 
 def test_the_parts_of_the_change_add_up_to_it(read, tables, sql):
@@ -122,7 +122,7 @@ def test_a_release_that_is_gone_is_told_and_the_ranking_stays(read, words):
     known = read()
     seen = known.seen
     known.__dict__["seen"] = context.Seen(
-        seen.assessment, seen.findings, seen.recent, None, "there is no release 1"
+        seen.assessment, seen.findings, seen.recent, None, seen.known_rows, "there is no release 1"
     )
 
     told = words(drift.section(known))

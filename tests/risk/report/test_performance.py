@@ -84,7 +84,7 @@ def test_before_new_rows_come_the_test_data_are_drawn_and_it_is_said(read, words
     told = words(performance.section(read(1)))
 
     assert "based on the test data (300 rows); there are no newer labelled rows" in told
-    assert "Not available: no rows have arrived since the first model was trained." in told
+    assert "Not available: no rows have arrived since the first release." in told
     assert "No F1 of a run is known yet." in told
 
 
