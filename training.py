@@ -137,7 +137,7 @@ def _write(
         chosen.since,
         _predicted_test_data(config, fitted),
         chosen.kept,
-        pd.concat([split.rows, split.held_out]),
+        split.seen,
     )
     files = {
         config.model_filename: model.dumps(fitted.pipeline, config.model_filename),
