@@ -102,11 +102,9 @@ def sound_rows(config: Config, ledger: Ledger, *, labelled_after: int = 0) -> pd
 
     Only rows whose label came after an ingestion, with the row or later.
     """
-    parts, without = (
-        _parts_labelled_after(config, ledger, labelled_after),
-        _doubtful(config, ledger),
-    )
-    rows = ripe(accepted(config, ledger, parts, without=without), config.columns.target)
+    parts = _parts_labelled_after(config, ledger, labelled_after)
+    rows = accepted(config, ledger, parts, without=_doubtful(config, ledger))
+    rows = ripe(rows, config.columns.target)
     return rows[rows[LABELLED_BY] > labelled_after]
 
 
