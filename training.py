@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -26,7 +25,7 @@ from risk.decisions.policy import How
 from risk.ledger.ledger import Ledger
 from risk.models import model, pipelines, recalibration, releases, rolling, training_data
 from risk.models.dating import Change, is_since
-from risk.models.fitting import Fitted, fit, is_enough
+from risk.models.fitting import Fitted, fit
 from risk.models.model import Manifest
 from risk.models.training_data import Split
 from risk.models.watched import require_model
@@ -35,7 +34,6 @@ from risk.monitoring.monitored_release import MonitoredRelease, TrainingRecord
 from risk.monitoring.reference import PREDICTION
 
 Array = NDArray[Any]
-Z_95 = 1.645
 MADE: dict[str, str] = {
     "retrain": "{} trained",
     "refresh": "{} refreshed",
@@ -81,8 +79,8 @@ def run(
 ) -> Challenger:
     """Choose rows, fit, and write the challenger, its manifest last.
 
-    `since` is when a change began. If a model fitted to the rows since then
-    predicts them significantly better than a model fitted to all rows, only these are used.
+    `since` is when a change began. If the rows since then predict those that came after them better
+    without older rows, only they are used.
     """
     require_model(config, "nothing can be trained")
     with ledger.runs.stage("training"):
@@ -108,21 +106,16 @@ def run(
 
 
 def _retrain(config: Config, rows: pd.DataFrame, since: Change | None) -> tuple[Chosen, Fitted]:
-    """Fit to all rows and, after a change, to the rows since then; return the better fit."""
-    fitted = fit(_unfitted(config), rows, config)
+    """Fit to all rows or, after a change, to those since then if they predict better alone."""
     changed = is_since(rows, since, config.columns.event_time)
-    recent = rows[changed]
-    if since is None or changed.all() or not is_enough(recent, config):
-        return Chosen(rows, since, "all rows"), fitted
-    fitted_recently = fit(_unfitted(config), recent, config)
-    y_true = recent[config.columns.target].to_numpy(dtype="float64")
-    saved = (fitted.out_of_fold[changed] - y_true) ** 2
-    saved -= (fitted_recently.out_of_fold - y_true) ** 2
-    if saved.mean() > Z_95 * saved.std(ddof=1) / np.sqrt(len(saved)):
-        reason = "rows since the change; older rows do not predict them as well"
-        return Chosen(recent, since, reason), fitted_recently
-    reason = "all rows; training on recent rows only is not better"
-    return Chosen(rows, since, reason), fitted
+    chosen = Chosen(rows, since, "all rows")
+    if not changed.all():
+        reason = "all rows; those since the change are not known to predict better alone"
+        chosen = replace(chosen, reason=reason)
+        if rolling.is_better_alone(rows, changed, config):
+            reason = "rows since the change, which predict better alone"
+            chosen = replace(chosen, rows=rows[changed], reason=reason)
+    return chosen, fit(_unfitted(config), chosen.rows, config)
 
 
 def _write(
@@ -137,7 +130,7 @@ def _write(
         chosen.since,
         _predicted_test_data(config, fitted),
         chosen.kept,
-        pd.concat([split.rows, split.held_out]),
+        split.seen,
     )
     files = {
         config.model_filename: model.dumps(fitted.pipeline, config.model_filename),

@@ -69,7 +69,7 @@ def test_production_data_lead_to_a_decision_with_its_reason_in_words(deployed):
     assert outcome.drift
     assert decision.action in ("keep", "deploy")
     assert decision.reason.startswith(
-        "Data drift (large): number_of_employees is above every earlier value"
+        "Data drift (large): number_of_employees is above every reference value"
     )
     assert "on 5 rows (5 of the newest)" in decision.reason
     assert "Shares of number_of_employees: above" in decision.reason

@@ -123,7 +123,7 @@ def test_a_broken_feed_asks_a_person_and_clean_drops_do_not(tmp_path):
         str(outcome).startswith("Action needed: the new data may be broken") for outcome in outcomes
     ]
     assert asked == [True, False, True]
-    assert "MonthlyCharges is above every earlier value" in str(outcomes[0])
+    assert "MonthlyCharges is above every reference value" in str(outcomes[0])
     assert "MonthlyCharges is 92.5 in all 200 rows" in str(outcomes[2])
 
 

@@ -409,7 +409,8 @@ def test_rows_since_a_change_that_are_too_few_are_not_learnt_alone(deployed, led
 
     manifest = training.run(deployed.config, ledger, since=Change(2)).manifest
 
-    assert (manifest.rows_trained, manifest.rows_chosen) == (312, "all rows")
+    assert manifest.rows_trained == 312
+    assert manifest.rows_chosen.startswith("all rows;")
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # penalty is deprecated

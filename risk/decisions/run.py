@@ -51,7 +51,8 @@ def choose(
     manifest, open_incidents = live.champion.manifest, ledger.incidents.unresolved()
     offered = []
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
-        labelled = training_data.sound_rows(config, ledger, labelled_after=manifest.trained_through)
+        since = manifest.trained_through
+        labelled = training_data.drawn(config, ledger, labelled_after=since).rows
         known = pd.DataFrame(
             {
                 "y_true": labelled[manifest.target].astype("float64"),

@@ -16,7 +16,11 @@ from risk.monitoring.profile import Column, Profile
 from risk.monitoring.reference import PREDICTION, Reference
 
 SMALLEST = 1e-300  # below it lies only the edge just under a smallest value of zero
-OTHER_WORDS = {"(rare)": "rare values", "(unseen)": "values never seen before", "(missing)": None}
+OTHER_WORDS = {
+    "(rare)": "rare values",
+    "(unseen)": "values unknown to the reference",
+    "(missing)": None,
+}
 
 
 @dataclass(frozen=True)

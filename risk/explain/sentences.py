@@ -53,11 +53,11 @@ SHARES = {  # what a share is of, and whether it went up
     MISSING_LESS: ("is missing", False),
     OTHERS_MORE: ("has less common values", True),
     OTHERS_LESS: ("has less common values", False),
-    UNSEEN: ("has never-seen values", True),
-    ABOVE: ("is above every earlier value", True),
-    BELOW: ("is below every earlier value", True),
-    LOWEST: ("is in the lowest half per cent of earlier values", True),
-    HIGHEST: ("is in the highest half per cent of earlier values", True),
+    UNSEEN: ("has values unknown to the reference", True),
+    ABOVE: ("is above every reference value", True),
+    BELOW: ("is below every reference value", True),
+    LOWEST: ("is in the lowest half per cent of reference values", True),
+    HIGHEST: ("is in the highest half per cent of reference values", True),
 }
 SHAPES = {
     "more spread": "is spread wider",

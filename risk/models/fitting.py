@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from textwrap import shorten
@@ -69,20 +70,13 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     features = model.as_features(rows, columns.numeric, columns.categorical)
     folds = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=config.random_seed)
     parts = list(folds.split(features, y_true))
-    unfit: tuple[type[Exception], ...] = (*UNFIT, *errors_of_fitting(config.training.estimator))
-    try:
-        out_of_fold = np.empty(len(y_true))
-        predict = partial(_predict_fold, pipeline, features, y_true)
-        predicted = engine.of(config).map(predict, parts)
-        done = track(predicted, "cross-validation", unit="fold", total=len(parts))
-        for (_, left), y_pred_proba in zip(parts, done, strict=True):
-            out_of_fold[left] = y_pred_proba
-        with engine.one_thread():
-            pipeline.fit(features, y_true)
-    except unfit as error:
-        if not config.training.parameters and not config.training.is_own:
-            raise
-        raise _unfit(config.training, str(error).partition("Stack trace")[0]) from None
+    out_of_fold = np.empty(len(y_true))
+    predicted = predict_parts(pipeline, features, y_true, parts, config)
+    done = track(predicted, "cross-validation", unit="fold", total=len(parts))
+    for (_, left), y_pred_proba in zip(parts, done, strict=True):
+        out_of_fold[left] = y_pred_proba
+    with _settings_blamed(config.training), engine.one_thread():
+        pipeline.fit(features, y_true)
     if not np.isfinite(out_of_fold).all():
         raise _unfit(config.training, "some predicted probabilities are not finite")
     out_of_fold, left_out = np.clip(out_of_fold, 0, 1), [left for _, left in parts]
@@ -97,15 +91,38 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     return Fitted(pipeline, threshold, out_of_fold, y_pred, scores, correction is not None)
 
 
-def _predict_fold(
-    pipeline: Any, features: pd.DataFrame, y_true: Array, fold: tuple[Array, Array]
+def predict_parts(
+    pipeline: Any,
+    features: pd.DataFrame,
+    y_true: Array,
+    parts: Sequence[tuple[Array, Array]],
+    config: Config,
+) -> Iterator[Array]:
+    """Yield for each part what a model fitted to some rows predicts of others, given by place."""
+    with _settings_blamed(config.training):
+        yield from engine.of(config).map(partial(_predict_part, pipeline, features, y_true), parts)
+
+
+def _predict_part(
+    pipeline: Any, features: pd.DataFrame, y_true: Array, part: tuple[Array, Array]
 ) -> Array:
-    """Return what a model fitted to the other rows predicts of those that were left out."""
     from sklearn.base import clone
 
-    others, left = fold
-    fitted = clone(pipeline).fit(features.iloc[others], y_true[others])
-    return model.positive_probability(fitted, features.iloc[left])
+    learnt, others = part
+    fitted = clone(pipeline).fit(features.iloc[learnt], y_true[learnt])
+    return model.positive_probability(fitted, features.iloc[others])
+
+
+@contextmanager
+def _settings_blamed(training: Training) -> Iterator[None]:
+    """Blame the settings for an estimator that cannot be fitted, if there are any of its own."""
+    unfit: tuple[type[Exception], ...] = (*UNFIT, *errors_of_fitting(training.estimator))
+    try:
+        yield
+    except unfit as error:
+        if not training.parameters and not training.is_own:
+            raise
+        raise _unfit(training, str(error).partition("Stack trace")[0]) from None
 
 
 def promised_scores(

@@ -24,17 +24,28 @@ MAX_KEPT = 5000
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Labelled rows, of how many they are a sample, and rows with the outermost values of all."""
+
+    rows: pd.DataFrame
+    total: int
+    outermost: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Split:
     """Labelled rows to train on, and the newest ones held out for the gate.
 
     `recent` are the training rows that the champion has not seen, `changed` those of them that are
     dated after the change. `drawn_from` is the number of labelled rows if these are a sample.
+    `seen` are both parts and, beside a sample, the rows with the outermost values of all.
     """
 
     rows: pd.DataFrame
     held_out: pd.DataFrame
     recent: pd.DataFrame
     changed: pd.DataFrame
+    seen: pd.DataFrame
     rows_left_out: int
     through: int
     drawn_from: int | None = None
@@ -91,31 +102,59 @@ def sound_rows(config: Config, ledger: Ledger, *, labelled_after: int = 0) -> pd
 
     Only rows whose label came after an ingestion, with the row or later.
     """
-    parts = sound_parts(config, ledger)
-    if labelled_after:
-        late = set(ledger.labels.parts_labelled_after(labelled_after))
-        parts = [number for number in parts if number > labelled_after or number in late]
+    parts = _parts_labelled_after(config, ledger, labelled_after)
     rows = accepted(config, ledger, parts, without=_doubtful(config, ledger))
     rows = ripe(rows, config.columns.target)
     return rows[rows[LABELLED_BY] > labelled_after]
 
 
-def sample(config: Config, ledger: Ledger, size: int) -> tuple[pd.DataFrame, int]:
-    """Draw labelled rows of sound drops, each as likely as any other; return them and the total.
+def _parts_labelled_after(config: Config, ledger: Ledger, number: int) -> list[int]:
+    parts = sound_parts(config, ledger)
+    if not number:
+        return parts
+    late = set(ledger.labels.parts_labelled_after(number))
+    return [part for part in parts if part > number or part in late]
+
+
+def drawn(config: Config, ledger: Ledger, *, labelled_after: int = 0) -> Drawn:
+    """Return the rows of `sound_rows`, or a sample of them if they are more than `max_rows`."""
+    if config.training.max_rows:
+        return _sample(config, ledger, config.training.max_rows, labelled_after)
+    rows = sound_rows(config, ledger, labelled_after=labelled_after)
+    return Drawn(rows, len(rows), rows.head(0))
+
+
+def _sample(config: Config, ledger: Ledger, size: int, labelled_after: int) -> Drawn:
+    """Draw labelled rows of sound drops, each as likely as any other.
 
     `random_seed` puts all rows there will ever be in a random order, of which the first are drawn.
     So one part at a time is in memory, and most rows of a sample are in the next one as well.
     """
     without, kept = _doubtful(config, ledger), list[pd.DataFrame]()
+    outermost = accepted(config, ledger, [])
     n_rows, n_kept, last = 0, 0, np.uint64(np.iinfo(np.uint64).max)
-    for part in sound_parts(config, ledger):
+    for part in _parts_labelled_after(config, ledger, labelled_after):
         rows = ripe(accepted(config, ledger, [part], without=without), config.columns.target)
+        rows = rows[rows[LABELLED_BY] > labelled_after]
         kept.append(rows[_places(rows, config) <= last])
+        outermost = _outermost(pd.concat([outermost, rows], ignore_index=True), config)
         n_rows, n_kept = n_rows + len(rows), n_kept + len(kept[-1])
         if n_kept > 2 * size:
             kept = [_first(kept, size, config)]
             n_kept, last = size, _places(kept[0], config).max()
-    return _first(kept or [accepted(config, ledger, [])], size, config), n_rows
+    return Drawn(_first(kept or [outermost], size, config), n_rows, outermost)
+
+
+def _outermost(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """Return the rows with the least and the greatest number of each column, and each level."""
+    found = set[Any]()
+    for name in config.columns.features:
+        values = rows[name].dropna()
+        if name in config.columns.categorical:
+            found.update(values.drop_duplicates().index)
+        elif len(values):
+            found |= {values.idxmin(), values.idxmax()}
+    return rows.loc[sorted(found)]
 
 
 def _first(frames: list[pd.DataFrame], size: int, config: Config) -> pd.DataFrame:
@@ -141,9 +180,8 @@ def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Spl
     if there was one, the newest `test_size` share is held out for the gate: neither model has been
     trained on them.
     """
-    size = config.training.max_rows
-    labelled, n_rows = sample(config, ledger, size) if size else (sound_rows(config, ledger), 0)
-    rows = without_test(config, labelled).reset_index(drop=True)
+    labelled = drawn(config, ledger)
+    rows = without_test(config, labelled.rows).reset_index(drop=True)
     champion = _champion(config)
     through = ledger.ingestions.last_id()
     seen = champion.trained_through if champion else through
@@ -156,9 +194,10 @@ def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Spl
         held_out=rows.loc[kept],
         recent=rows[is_unseen].drop(index=kept),
         changed=rows.loc[unseen[: len(unseen) - n_kept]],
-        rows_left_out=len(labelled) - len(rows),
+        seen=pd.concat([rows, without_test(config, labelled.outermost)]).drop_duplicates(ROW_HASH),
+        rows_left_out=len(labelled.rows) - len(rows),
         through=through,
-        drawn_from=n_rows if n_rows > len(labelled) else None,
+        drawn_from=labelled.total if labelled.total > len(labelled.rows) else None,
     )
 
 

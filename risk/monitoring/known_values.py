@@ -25,7 +25,7 @@ A_HABIT = 2  # batches; what happened once is an event
 
 @dataclass(frozen=True)
 class Known:
-    """What all sound rows up to the release had in one column, or the sample drawn of them.
+    """What all sound rows up to the release had in one column; habits are of a sample, if drawn.
 
     `low` and `high` are the range of its numbers, `levels` those that the reference lacks. A column
     comes `in_blocks` if most batches had one value only, and not all the same; it `roams` if it

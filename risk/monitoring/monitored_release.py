@@ -123,7 +123,8 @@ class TrainingRecord:
 
     `y_pred` are the labels by thresholds that the other folds chose, `since` is when a change
     began, `tested` are the test data with predictions. `kept` is the release whose reference goes
-    on, because nothing changed. `seen` are all rows they were chosen from, if there were others.
+    on, because nothing changed. `seen` are all rows they were chosen from, if there were others, or
+    those of them that were drawn and those with the outermost values.
     """
 
     rows: pd.DataFrame

@@ -28,7 +28,7 @@ def test_rare_unseen_and_missing_values_have_words():
         "a",
         "(rare)",
         "rare values",
-        "values never seen before",
+        "values unknown to the reference",
     ]
     assert pd.isna(shares["value"].iloc[-1])
     assert shares["current"].tolist() == [0, 0, 0, 0.5, 0.5]

@@ -53,7 +53,7 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
         ),
         (
             finding("region", direction="unseen levels", values=(0.0, 0.2)),
-            "Column region has never-seen values in 20.0% of 300 rows, up from none.",
+            "Column region has values unknown to the reference in 20.0% of 300 rows, up from none.",
         ),
         (
             finding(
@@ -62,12 +62,12 @@ def finding(feature="tenure", check="data_drift", direction="higher", values=(No
                 values=(0.0, 1.0),
                 facts={"spellings": {"ISLANDS": "islands", "1.0": "1"}},
             ),
-            "Column region has never-seen values in all 300 rows, up from none; "
+            "Column region has values unknown to the reference in all 300 rows, up from none; "
             'known values in another spelling: "ISLANDS" is "islands", "1.0" is "1".',
         ),
         (
             finding(direction="above every reference value", values=(0.0, 0.962), n=26),
-            "Column tenure is above every earlier value in 96.2% of 26 rows, up from none.",
+            "Column tenure is above every reference value in 96.2% of 26 rows, up from none.",
         ),
         (
             finding(

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
 
 from risk.config import Gate
@@ -175,3 +177,82 @@ def test_a_challenger_made_before_there_were_any_has_none(tmp_path):
 
     assert found.empty
     assert found.index.name == ROW_HASH
+
+
+NUMBERS = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
+RECENT = 4  # of ten drops
+
+
+def drops(seed, *, flipped=False, own=0.0):
+    """Make ten drops of 200 rows, each with a size and, times `own`, a risk of its own.
+
+    With `flipped`, labels are the other way round in the recent ones.
+    """
+    rng, n = np.random.default_rng(seed), 200
+    number = np.repeat(np.arange(10), n)
+    numbers = rng.normal(0, 1, (len(number), 3))
+    numbers[:, 2] = np.repeat(rng.normal(0, 1, 10), n)
+    recent = number >= 10 - RECENT
+    sign = np.where(flipped & recent, -1, 1)
+    log_odds = sign * numbers[:, 0] - 1 + own * np.repeat(rng.normal(0, 1, 10), n)
+    exited = (rng.random(len(number)) < 1 / (1 + np.exp(-log_odds))).astype("int8")
+    return pd.DataFrame(numbers, columns=NUMBERS).assign(exited=exited), recent
+
+
+def standardised(known):
+    mean, deviation = known[NUMBERS].mean(), known[NUMBERS].std(ddof=0)
+    fitted = LogisticRegression(max_iter=1000).fit(
+        (known[NUMBERS] - mean) / deviation, known["exited"]
+    )
+    return lambda rows: fitted.predict_proba((rows[NUMBERS] - mean) / deviation)[:, 1]
+
+
+def squared_errors(known, unknown):
+    return (standardised(known)(unknown) - unknown["exited"]) ** 2
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_recent_rows_are_better_alone_where_they_predict_later_ones_better(world, flipped):
+    """The oracle: four blocks of the later half by hand, each predicted by what came before it."""
+    found = []
+    for seed in range(3):
+        rows, recent = drops(seed, flipped=flipped, own=0.3)
+        saved = []
+        for start in (1600, 1700, 1800, 1900):
+            block, before = rows[start : start + 100], rows[:start]
+            errors = [squared_errors(known, block) for known in (before, before[recent[:start]])]
+            saved.append(errors[0].mean() - errors[1].mean())
+        expected = np.mean(saved) > np.std(saved, ddof=1) / 2
+
+        found.append(rolling.is_better_alone(rows, recent, world.config))
+
+        assert found[-1] == expected
+    assert all(found) or not flipped
+
+
+def test_rows_that_only_tell_their_drops_apart_are_not_better_alone(world):
+    """Each drop has a size and a risk of its own, and the next one will have others.
+
+    Predicted at random, by rows of their own drop, recent rows alone look better almost always.
+    """
+    alone, at_random = 0, 0
+    for seed in range(12):
+        rows, recent = drops(seed, own=1.5)
+        alone += rolling.is_better_alone(rows, recent, world.config)
+        errors = [np.empty(2000), np.full(2000, np.nan)]
+        for left, known in zip(errors, (rows, rows[recent]), strict=True):
+            for learnt, others in KFold(5, shuffle=True, random_state=0).split(known):
+                left[known.index[others]] = squared_errors(known.iloc[learnt], known.iloc[others])
+        saved = (errors[0] - errors[1])[recent]
+        at_random += saved.mean() > 1.645 * saved.std(ddof=1) / np.sqrt(len(saved))
+
+    assert alone <= 4 < 8 <= at_random
+
+
+def test_rows_too_few_to_learn_are_not_better_alone(world):
+    """Half of them must be enough to fit a model, since the others are predicted."""
+    rows, recent = drops(0, flipped=True)
+    places = np.flatnonzero(recent)
+    few = rows.drop(index=places[30:])
+
+    assert not rolling.is_better_alone(few, recent[few.index], world.config)

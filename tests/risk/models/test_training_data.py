@@ -9,6 +9,7 @@ import training
 from risk.ledger.assessments import Case
 from risk.models import model, releases, training_data
 from risk.models.dating import INGESTION, Change
+from risk.schema import ROW_HASH
 from tests.factories import HEADER, first_release, once
 
 TAKEN_FOR_GRANTED_AFTER = 3
@@ -159,6 +160,33 @@ def test_a_sample_is_uniform_and_seeded_and_grows_with_the_rows(inbox, ledger):
     assert {name for name in names(after.rows) if name[0] != "d"} < {*names(before.rows)}
 
 
+def test_the_outermost_values_are_known_of_all_rows(deployed, ledger):
+    """No feed is suspected of a value that came in sound rows once, drawn or not."""
+    bring(deployed, ledger, "2.csv", rows("b", 3000))
+
+    split = training_data.split(deployed.set(training__max_rows=1000), ledger)
+
+    activity = "lastmonth_activity"
+    assert (split.seen[activity].min(), split.seen[activity].max()) == (0, 2999)
+    assert split.rows[activity].max() < 2999  # by chance: one row of three is drawn
+    assert 1000 < len(split.seen) <= 1000 + 2 * 3
+    assert not split.seen[ROW_HASH].duplicated().any()
+
+
+def test_a_sample_of_newer_rows_has_no_others(deployed, ledger):
+    """What recalibrating would bring is estimated on rows that the live release has not learnt."""
+    bring(deployed, ledger, "2.csv", rows("b", 1500))
+    bring(deployed, ledger, "3.csv", rows("c", 1500))
+    everything = training_data.drawn(deployed.config, ledger, labelled_after=2)
+    config = deployed.set(training__max_rows=1000)
+
+    drawn = training_data.drawn(config, ledger, labelled_after=2)
+
+    assert (len(everything.rows), everything.total) == (1500, 1500)
+    assert (len(drawn.rows), drawn.total) == (1000, 1500)
+    assert all(name.startswith("c") for name in names(drawn.rows))
+
+
 def test_a_sample_larger_than_the_rows_is_all_of_them(deployed, ledger):
     """Nothing is different from a training without a limit."""
     bring(deployed, ledger, "2.csv", rows("b", 30))
@@ -168,6 +196,7 @@ def test_a_sample_larger_than_the_rows_is_all_of_them(deployed, ledger):
 
     assert_frame_equal(split.rows, without.rows)
     assert_frame_equal(split.held_out, without.held_out)
+    assert_frame_equal(split.seen, without.seen)
     assert split.drawn_from is None
 
 
