@@ -110,12 +110,12 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def append(path: Path, text: str, *, after: int) -> int:
-    """Truncate `path` to `after` bytes, append `text` and return the new size.
+def append(path: Path, content: str | bytes, *, after: int) -> int:
+    """Truncate `path` to `after` bytes, append `content` and return the new size.
 
     Bytes beyond `after` were left by a crash and never recorded, so they are dropped.
     """
-    content = text.encode()
+    content = content.encode() if isinstance(content, str) else content
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
