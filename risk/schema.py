@@ -155,6 +155,9 @@ def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
         return 0
     last, numeric = rows.tail(MAX_FOOTERS + 1), list(columns.numeric)
     n_known, has_label = last[columns.features].notna().sum(axis=1), last[columns.target].notna()
+    is_named = last[columns.identifier].str.fullmatch(TOTAL)
+    if not (is_named | (~has_label & (n_known == 0)))[-1:].any():  # nearly always
+        return 0
     is_odd = n_known < len(columns.features) / 2
     sums = rows[numeric].fillna(0).cumsum().shift().loc[last.index]
     is_sum = (last[numeric].isna() | np.isclose(last[numeric], sums)).all(axis=1)
@@ -163,7 +166,6 @@ def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
     elif numeric:
         is_odd |= is_sum
     is_sum &= last[numeric].notna().any(axis=1) & (len(rows) > SUMMED)
-    is_named = last[columns.identifier].str.fullmatch(TOTAL)
     is_footer = (is_named & is_sum) | (~has_label & ((n_known == 0) | (is_named & is_odd)))
     n = int(is_footer[::-1].cumprod().sum())
     return n if n < len(last) else 0
