@@ -105,17 +105,18 @@ def check_header(header: Sequence[str], columns: Columns) -> None:
 def check(
     records: pd.DataFrame, lines: Sequence[int], columns: Columns, decimal: str = "."
 ) -> Checked:
-    """Convert text records to typed rows, and report every cell that breaks a rule.
+    """Convert records to typed rows, and report every text in them that breaks a rule.
 
     A blank number, category or label is a missing value and is allowed; `lines` are the line
     numbers to report. The index of the returned rows is their position in `records`.
     """
-    records = records.apply(lambda cells: cells.str.strip())
+    texts = {name: cells for name, cells in records.items() if cells.dtype != "float64"}
+    records = records.assign(**{name: cells.str.strip() for name, cells in texts.items()})
     typed: dict[str, pd.Series[Any]] = numerals.plain(records, columns, decimal)
     faults: list[tuple[str, str, pd.Series[bool]]] = []
     for name in columns.required:
         cells = records[name]
-        if numerals.may_have(numerals.texts(cells), DELETE, below=" "):
+        if name in texts and numerals.may_have(numerals.texts(cells), DELETE, below=" "):
             faults.append((name, "control character", cells.str.contains(CONTROL_CHARACTERS)))
         if name in typed:
             continue

@@ -9,8 +9,8 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +25,7 @@ from risk.errors import ConfigError, StorageError
 from risk.schema import ROW_HASH
 
 ROWS_PER_BATCH = 100_000
+ROWS_OF_SAMPLE = 1000
 BYTES_AT_ONCE = 1_000_000
 MIN_KEY_BYTES = 32
 MAX_LENGTH = 20  # digits of an ID in the ledger
@@ -197,10 +198,27 @@ def report_name(config: Config, kind: ReportKind) -> str:
 
 
 @contextmanager
-def writing_part(path: Path, columns: Columns) -> Iterator[pq.ParquetWriter]:
-    """Yield a Parquet writer; its file appears at `path` only when complete."""
-    with replacing(path) as file, pq.ParquetWriter(file, _part_schema(columns)) as writer:
-        yield writer
+def writing_part(path: Path, columns: Columns) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Yield what writes rows to a part; its file appears at `path` only when complete."""
+    schema, writers = _part_schema(columns), list[pq.ParquetWriter]()
+    with replacing(path) as file, ExitStack() as stack:
+
+        def write(rows: pd.DataFrame) -> None:
+            table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+            if not writers:
+                writer = pq.ParquetWriter(file, schema, use_dictionary=_repetitive(table))
+                writers.append(stack.enter_context(writer))
+            writers[0].write_table(table)
+
+        yield write
+
+
+def _repetitive(table: pa.Table) -> list[str]:
+    """Return the columns of repeated values; a dictionary of others costs as much as the rest."""
+    some = table.slice(length=ROWS_OF_SAMPLE)
+    return [
+        name for name in some.column_names if pc.count_distinct(some[name]).as_py() <= len(some) / 2
+    ]
 
 
 @contextmanager
@@ -209,11 +227,6 @@ def writing_table(path: Path, schema: pa.Schema) -> Iterator[Any]:
     kind = pq.ParquetWriter if path.suffix == ".parquet" else pa_csv.CSVWriter
     with replacing(path) as file, kind(file, schema) as writer:
         yield writer
-
-
-def to_table(rows: pd.DataFrame, columns: Columns) -> pa.Table:
-    """Convert typed rows to the Arrow table of a part; missing values become null."""
-    return pa.Table.from_pandas(rows, schema=_part_schema(columns), preserve_index=False)
 
 
 def read_part(path: Path, columns: Columns) -> Iterator[pd.DataFrame]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from risk.config import Columns
+from risk.data import decimals
 from risk.numerals import MAX_EXACT, Floats, may_have, texts
 
 TEXT = pa.large_string()
@@ -68,6 +69,8 @@ def _numerals(numbers: Floats) -> pa.Array:
     known = pa.array(numbers, from_pandas=True)
     if (is_whole | is_missing).all() and not (size >= MAX_EXACT).any():
         return pc.cast(pc.cast(known, pa.int64()), TEXT)
+    if (short := decimals.written(numbers)) is not None:
+        return short
     ends = pc.if_else(pa.array(is_whole), POINT_ZERO, NOTHING)
     written = pc.binary_join_element_wise(pc.cast(known, TEXT), ends, NOTHING)
     is_odd = (size < 1e-4) & (size != 0) | (size >= 1e9)  # where Arrow writes exponents otherwise

@@ -253,7 +253,7 @@ def _piece(some: Some, header: list[str], columns: Columns, settings: Ingestion)
 def _texts(
     some: Some, complete: Sequence[int], header: list[str], columns: Columns
 ) -> pd.DataFrame:
-    """Return the cells of the declared columns as text."""
+    """Return the cells of the declared columns: text, or numbers that need no check."""
     cells: Mapping[str, Any] | None = some.cells
     if cells is None:
         whole = records.chosen(some.records, complete)
@@ -261,7 +261,12 @@ def _texts(
         cells = {
             header[i]: pa.array([record[i] for record in whole], pa.large_string()) for i in used
         }
-    return pd.DataFrame({name: pd.array(column, dtype="str") for name, column in cells.items()})
+    return pd.DataFrame(
+        {
+            name: column.to_numpy() if column.type == pa.float64() else pd.array(column, dtype="str")
+            for name, column in cells.items()
+        }
+    )
 
 
 def without(piece: Piece, found: Mapping[int, Problem]) -> Piece:

@@ -161,16 +161,12 @@ def _opened(drop: Drop | Fetch) -> AbstractContextManager[Bytes]:
 
 def _write(config: Config, reader: Reader, drop: Drop | Fetch, file: Bytes) -> Contents:
     """Write the part and the quarantine of one drop; neither counts before the commit."""
-    ingestion_id, columns = reader.ingestion_id, config.columns
+    ingestion_id = reader.ingestion_id
     folder = staging.quarantine(config, ingestion_id)
     part = staging.part(config, ingestion_id)
     try:
-        with store.writing_part(part, columns) as writer:
-
-            def keep(rows: pd.DataFrame) -> None:
-                writer.write_table(store.to_table(rows, columns))
-
-            contents = reader.read(file, keep=keep)
+        with store.writing_part(part, config.columns) as write:
+            contents = reader.read(file, keep=write)
     except DataError as error:
         contents = Contents(problems=[Problem(0, "", str(error), "")], refusal=str(error))
         store.quarantine_file(folder, file, _reasons(drop, contents))

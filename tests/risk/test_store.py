@@ -122,8 +122,8 @@ def test_a_part_gives_back_what_was_put_in(world):
         }
     )
     path = store.part_path(world.config, 1)
-    with store.writing_part(path, world.config.columns) as writer:
-        writer.write_table(store.to_table(rows, world.config.columns))
+    with store.writing_part(path, world.config.columns) as write:
+        write(rows)
 
     pd.testing.assert_frame_equal(store.read_parts(world.config, [1]), rows)
 
@@ -131,9 +131,9 @@ def test_a_part_gives_back_what_was_put_in(world):
 def test_a_column_declared_later_is_missing_in_older_parts(world):
     """The settings may grow; what came before has no value for it."""
     rows = store.read_parts(world.config, [])
-    with store.writing_part(store.part_path(world.config, 1), world.config.columns) as writer:
+    with store.writing_part(store.part_path(world.config, 1), world.config.columns) as write:
         row = dict.fromkeys(rows.columns, [1]) | {"corporation": ["x"]}
-        writer.write_table(store.to_table(pd.DataFrame(row), world.config.columns))
+        write(pd.DataFrame(row))
     config = world.set(columns__categorical=["colour"], columns__other=["note"])
 
     found = store.read_parts(config, [1])
