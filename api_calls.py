@@ -162,7 +162,9 @@ def _sample(config: Config) -> tuple[bytes, str]:
     except DataError:
         return b"", ""
     header = store.csv_line(config.columns.all).encode()
-    return header + compiled.content(rows, config.columns), str(rows[config.columns.identifier].iloc[0])
+    return header + compiled.content(rows, config.columns), str(
+        rows[config.columns.identifier].iloc[0]
+    )
 
 
 def _fill(client: Client, path: str, operation: Mapping[str, Any], identifier: str) -> str | None:

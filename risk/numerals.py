@@ -161,7 +161,9 @@ def _are_sure(numbers: Floats, is_missing: Mask, limits: Limits | None) -> bool:
     if not (is_within and -MAX_EXACT < least and greatest < MAX_EXACT):
         return False
     has_negative_zero = (known.view("int64") == NEGATIVE_ZERO).any()
-    return not has_negative_zero or len(known) < len(numbers) or bool((np.trunc(known) != known).any())
+    return (
+        not has_negative_zero or len(known) < len(numbers) or bool((np.trunc(known) != known).any())
+    )
 
 
 def _numbers_among(markers: Sequence[str], decimal: str) -> Iterator[float]:

@@ -22,6 +22,7 @@ Hashes = np.ndarray[Any, np.dtype[np.int64]]
 SHOWN_CHARACTERS = 40
 MAX_COMPARED = 1000  # names of columns
 MAX_FOOTERS = 3
+SOME = 1000  # cells that tell what the others are like
 SUMMED = 2  # rows above a total: the sum of one says nothing
 TOTAL = (
     r"(?i)\W*(?:(?:grand|sub)[- ]?)?"
@@ -110,7 +111,7 @@ def check(
     A blank number, category or label is a missing value and is allowed; `lines` are the line
     numbers to report. The index of the returned rows is their position in `records`.
     """
-    texts = {name: cells for name, cells in records.items() if cells.dtype != "float64"}
+    texts = {str(name): cells for name, cells in records.items() if cells.dtype != "float64"}
     records = records.assign(**{name: cells.str.strip() for name, cells in texts.items()})
     typed: dict[str, pd.Series[Any]] = numerals.plain(records, columns, decimal)
     faults: list[tuple[str, str, pd.Series[bool]]] = []
@@ -209,10 +210,14 @@ def _hashes_of_columns(rows: pd.DataFrame, event_time: str | None) -> list[Any]:
         plain[event_time] = canonical_times(rows[event_time])
     for name in rows.select_dtypes("float64"):
         plain[name] = rows[name] + 0.0  # -0.0 equals 0.0, but hashes differently
-    return [
-        pd.util.hash_pandas_object(cells, index=False).to_numpy(dtype="uint64")
-        for _, cells in plain.items()
-    ]
+    return [_hashes_of_cells(cells) for _, cells in plain.items()]
+
+
+def _hashes_of_cells(cells: pd.Series[Any]) -> Any:
+    """Return the hash of each cell; where they differ, as identifiers do, one after the other."""
+    are_different = not cells.hasnans and cells.head(SOME).is_unique
+    hashes = pd.util.hash_pandas_object(cells, index=False, categorize=not are_different)
+    return hashes.to_numpy(dtype="uint64")
 
 
 def _combined(hashes: Sequence[Any]) -> Hashes:
@@ -331,9 +336,12 @@ def _labels(
     cells = records[columns.target]
     positive = _equals(cells, columns.positive_label, decimal)
     negative = _equals(cells, columns.negative_label, decimal)
+    is_known = positive | negative
+    labels = positive.astype("Int8")
+    if is_known.all():
+        return labels, ~is_known
     missing = (cells == "") | cells.isin(columns.missing_markers)
-    labels = positive.astype("Int8").where(positive | negative)
-    return labels, ~(positive | negative | missing)
+    return labels.where(is_known), ~(is_known | missing)
 
 
 def _equals(cells: pd.Series[Any], label: Label, decimal: str) -> pd.Series[bool]:

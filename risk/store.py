@@ -203,14 +203,14 @@ def writing_part(path: Path, columns: Columns) -> Iterator[Callable[[pd.DataFram
     schema, writers = _part_schema(columns), list[pq.ParquetWriter]()
     with replacing(path) as file, ExitStack() as stack:
 
-        def write(rows: pd.DataFrame) -> None:
+        def write_rows(rows: pd.DataFrame) -> None:
             table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
             if not writers:
                 writer = pq.ParquetWriter(file, schema, use_dictionary=_repetitive(table))
                 writers.append(stack.enter_context(writer))
             writers[0].write_table(table)
 
-        yield write
+        yield write_rows
 
 
 def _repetitive(table: pa.Table) -> list[str]:

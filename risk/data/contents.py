@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -88,7 +88,7 @@ class Reader:
     name: str | None = None
     requeued: int | None = None
     ahead: Mapping[int, Problem] = field(default_factory=dict)
-    rehearsed: Collection[int] = frozenset()
+    rehearsed: frozenset[int] = frozenset()
     contents: Contents = field(default_factory=Contents)
 
     def __post_init__(self) -> None:
@@ -132,8 +132,8 @@ class Reader:
 
     def _accepted(self, hashes: Sequence[int]) -> set[int]:
         """Return which of these hashes are of rows that were accepted from earlier drops."""
-        known = self.ledger.ingestions.known_hashes(hashes)
-        return {*known, *(row_hash for row_hash in hashes if row_hash in self.rehearsed)}
+        known = {*self.ledger.ingestions.known_hashes(hashes)}
+        return known.union(self.rehearsed.intersection(hashes))
 
     def _beginnings(self, file: Bytes) -> dict[int, int]:
         """Return the perhaps unfinished rows of earlier files with which this one begins.

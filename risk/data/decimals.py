@@ -1,7 +1,7 @@
 """Numbers of at most four decimals as texts, by tables of all texts of four digits.
 
-Such a number is the one nearest to n / 10,000. As n has at most 12 digits, no other decimal of so few
-digits has the same nearest number, so that Python writes the number as this one.
+Such a number is the one nearest to n / 10,000. As n has at most 12 digits, no other decimal of so
+few digits has the same nearest number, so that Python writes the number as this one.
 """
 
 from __future__ import annotations
@@ -54,6 +54,4 @@ def written(numbers: Floats) -> pa.Array | None:
     sizes = np.einsum("ij->i", used)  # a sum of so few columns is slower
     ends = np.concatenate([[0], np.cumsum(sizes, dtype="int64")])
     content = texts.tobytes().translate(None, b"\0")
-    return pa.LargeStringArray.from_buffers(
-        len(numbers), pa.py_buffer(ends), pa.py_buffer(content)
-    )
+    return pa.LargeStringArray.from_buffers(len(numbers), pa.py_buffer(ends), pa.py_buffer(content))

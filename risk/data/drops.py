@@ -263,7 +263,9 @@ def _texts(
         }
     return pd.DataFrame(
         {
-            name: column.to_numpy() if column.type == pa.float64() else pd.array(column, dtype="str")
+            name: column.to_numpy()
+            if column.type == pa.float64()
+            else pd.array(column, dtype="str")
             for name, column in cells.items()
         }
     )

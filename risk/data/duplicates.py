@@ -43,13 +43,14 @@ class Sorted:
 class Seen:
     """The hashes found so far: of rows of this drop, and `known` ones of earlier drops.
 
-    Unless `came_late` no row was ever accepted without its label, in which case the ledger need
-    not be asked about such rows.
+    If labels never `came_late`, no known row was without one, and none is asked for. The hashes of
+    the `latest` piece, if all its rows were new, are among the others once another piece follows.
     """
 
     known: Known
     came_late: bool
     hashes: set[int] = field(default_factory=set)
+    latest: Hashes = field(default_factory=lambda: np.empty(0, "int64"))
 
     def sort(self, rows: pd.DataFrame, columns: Columns) -> Sorted:
         """Sort the valid rows of a piece by what earlier rows, of this drop too, make of them.
@@ -81,15 +82,20 @@ class Seen:
         return Sorted(hashes, rows.assign(**{ROW_HASH: hashes}).loc[is_fresh], again, own)
 
     def _are_all_new(self, hashes: Hashes, related: Hashes, *, is_asked: bool) -> bool:
-        """Return whether no row has a hash seen before, or is the same as another but for its label.
+        """Return whether all rows are surely new; else add the hashes that are known.
 
-        If so the hashes are added, otherwise those that are known.
+        They are if no hash is there twice, was seen before or is that of the same row as another.
         """
-        mine, others = set(hashes.tolist()), set(related.tolist())
-        found = {*self.known(np.sort(hashes).tolist())}
+        ordered = np.sort(hashes)
+        found = {*self.known(ordered.tolist())}
         if is_asked:
             found.update(self.known(np.sort(related).tolist()))
-        is_new = len(mine) == len(hashes) and not found and mine.isdisjoint(others)
-        is_new = is_new and self.hashes.isdisjoint(mine) and self.hashes.isdisjoint(others)
-        self.hashes |= mine if is_new else found
-        return is_new
+        self.hashes.update(self.latest.tolist(), found)
+        self.latest = hashes[:0]
+        both = np.sort(np.concatenate([ordered, related]))
+        if (both[1:] == both[:-1]).any():
+            return False
+        if self.hashes and not self.hashes.isdisjoint(both.tolist()):
+            return False
+        self.latest = hashes
+        return True

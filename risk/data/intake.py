@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -115,7 +114,7 @@ def preview(
         with _opened(drop) as file:
             if not requeued and ledger.ingestions.with_content(drops.sha256(file)):
                 return Intake(drop.name, "duplicate"), frames[0]
-            reader = _reader(config, ledger, drop, requeued, rehearsed=seen)
+            reader = _reader(config, ledger, drop, requeued, rehearsed=frozenset(seen))
             intake = _sum_up(drop, reader.read(file, keep=frames.append))
     except DataError as error:
         return Intake(drop.name, "refused", reason=str(error)), frames[0]
@@ -138,7 +137,7 @@ def _reader(
     ledger: Ledger,
     drop: Drop | Fetch,
     requeued: int | None = None,
-    rehearsed: Collection[int] = frozenset(),
+    rehearsed: frozenset[int] = frozenset(),
 ) -> Reader:
     came_from = ledger.ingestions.path_of(requeued) if requeued else drop.name
     ahead = drop.ahead if isinstance(drop, Fetch) else {}

@@ -96,7 +96,8 @@ def of(text: io.TextIOWrapper, columns: Columns, settings: Ingestion) -> tuple[l
     found = [(n_lines, [name.strip() for name in record]) for n_lines, record in above]
     first = found[0] if found else (0, [])
     n_lines, header = next((each for each in found if _is_header(each[1], columns)), first)
-    has_mark = encoding_by_mark(_start(text.buffer)) is not None
+    file: Any = text.buffer
+    has_mark = encoding_by_mark(_start(file)) is not None
     text.seek(0)
     below = Below(text, n_lines + 1, header, columns, settings, has_mark * len(codecs.BOM_UTF8))
     deque(islice(below.lines(), n_lines), maxlen=0)
@@ -141,16 +142,14 @@ class Below:
         Plain lines are split at once. The others are left to the csv module, and so are the lines
         after them in which the last record continues.
         """
-        first, is_in_bytes, lines = self.next_line, self.text.encoding in IN_BYTES, list[str]()
-        if is_in_bytes:
-            content, size = self._block(n)
-        else:
-            lines = self._some_lines(n)
-            content, size = "".join(lines).encode(), 0
-        if not self.name and (plain := split(content, self.header, self.columns, self.settings)):
-            self.position += size
-            self.next_line += len(plain.records)
-            return Some(range(first, self.next_line), *plain)
+        first, is_in_bytes = self.next_line, self.text.encoding in IN_BYTES
+        lines = [] if is_in_bytes else self._some_lines(n)
+        if self.name is None:
+            content, size = self._block(n) if is_in_bytes else ("".join(lines).encode(), 0)
+            if plain := split(content, self.header, self.columns, self.settings):
+                self.position += size
+                self.next_line += len(plain.records)
+                return Some(range(first, self.next_line), *plain)
         if is_in_bytes:
             self.text.seek(self.position)
             lines = self._some_lines(n)
@@ -182,7 +181,8 @@ class Below:
 
     def _block(self, n: int) -> tuple[bytes, int]:
         """Return the next n lines in UTF-8, and their size in the file; nothing if in doubt."""
-        file, some, size, n_ends = self.text.buffer, list[bytes](), 0, 0
+        file: Any = self.text.buffer
+        some, size, n_ends = list[bytes](), 0, 0
         file.seek(self.position)
         while n_ends < n and (more := file.read(BYTES_AT_ONCE)):
             some.append(more)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -244,7 +246,9 @@ def insert_numbers(
 
 def _each(numbers: Sequence[int]) -> sa.ColumnElement[int]:
     """Return whole numbers as a column of a table, in order; of SQLite only."""
-    return sa.func.json_each(str([*numbers])).table_valued("value").c.value
+    texts = pc.cast(pa.array(numbers, pa.int64()), pa.string())
+    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), ",")[0]
+    return sa.func.json_each(f"[{joined}]").table_valued("value").c.value
 
 
 def _copy(connection: sa.Connection, statement: str, rows: Iterable[Values]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -335,9 +336,9 @@ def _supersede(
 
 def _accept(connection: sa.Connection, number: int, taken: Taken) -> None:
     """Record the accepted rows, and store them in SQL if `taken` contains them."""
-
+    ordered = np.sort(taken.hashes).tolist()
     # in order, an index of random numbers grows about three times as fast
-    insert_numbers(connection, row_hashes.c.row_hash, sorted(taken.hashes), ingestion_id=number)
+    insert_numbers(connection, row_hashes.c.row_hash, ordered, ingestion_id=number)
     waiting = ((*row, number) for row in taken.unripe)
     insert_rows(connection, unripe_rows, (*UnripeRow._fields, "ingestion_id"), waiting)
     dataset_rows.store_rows(connection, number, taken.rows)

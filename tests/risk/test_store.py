@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from risk import store
@@ -187,3 +188,19 @@ def test_a_lost_signing_key_is_not_replaced_by_a_new_one(deployed):
     for words in (["training.py"], ["deployment.py", "--force"], ["full_process.py"]):
         result = deployed.command(*words)
         assert result.returncode == 0, result.stderr
+
+
+def test_only_columns_of_repeated_values_have_a_dictionary(world):
+    """One of values that are all different costs as much to make as the rest of the part."""
+    rows = store.read_parts(world.config, []).reindex(range(100))
+    rows = rows.assign(corporation=[f"c{i}" for i in range(100)], lastmonth_activity=1.0)
+    path = store.part_path(world.config, 1)
+
+    with store.writing_part(path, world.config.columns) as write:
+        write(rows.assign(row_hash=range(100)))
+
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    found = [group.column(i) for i in range(group.num_columns)]
+    has_dictionary = {each.path_in_schema: each.has_dictionary_page for each in found}
+    assert (has_dictionary["corporation"], has_dictionary["row_hash"]) == (False, False)
+    assert has_dictionary["lastmonth_activity"]
