@@ -21,15 +21,7 @@ ROW_HASH = "row_hash"
 Hashes = np.ndarray[Any, np.dtype[np.int64]]
 SHOWN_CHARACTERS = 40
 MAX_COMPARED = 1000  # names of columns
-MAX_FOOTERS = 3
 SOME = 1000  # cells that tell what the others are like
-SUMMED = 2  # rows above a total: the sum of one says nothing
-TOTAL = (
-    r"(?i)\W*(?:(?:grand|sub)[- ]?)?"
-    r"(?:totals?|totaal|totale|sums?|summe|somme|suma|gesamt|insgesamt|counts?|anzahl"
-    r"|average|mean|durchschnitt|mittelwert|moyenne|promedio|итого|всего|合計|总计|합계)"
-    r"(?: (?:rows|records|customers|count|of|g[eé]n[eé]r(?:al|ale)))?\W*\d*\W*"
-)
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
@@ -143,34 +135,6 @@ def check(
     invalid = np.logical_or.reduce([mask.to_numpy() for _, _, mask in faults])
     rows = pd.DataFrame({name: typed[name] for name in columns.all})
     return Checked(rows[~invalid] if invalid.any() else rows, problems)
-
-
-def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
-    """Return how many of the last typed rows are no rows but totals, as spreadsheets add them.
-
-    A footer has either no label and no feature, or the name of a total. Of the latter, it is the
-    sum of several rows above it, or it has no label, and most features are missing or the rows
-    above have labels. Where nothing stands above it, or too many rows look alike, a row is what it
-    says.
-    """
-    if not columns.features:
-        return 0
-    last, numeric = rows.tail(MAX_FOOTERS + 1), list(columns.numeric)
-    n_known, has_label = last[columns.features].notna().sum(axis=1), last[columns.target].notna()
-    is_named = last[columns.identifier].str.fullmatch(TOTAL)
-    if not (is_named | (~has_label & (n_known == 0)))[-1:].any():  # nearly always
-        return 0
-    is_odd = n_known < len(columns.features) / 2
-    sums = rows[numeric].fillna(0).cumsum().shift().loc[last.index]
-    is_sum = (last[numeric].isna() | np.isclose(last[numeric], sums)).all(axis=1)
-    if rows[columns.target][:-1].notna().mean() > 0.5:
-        is_odd[:] = True
-    elif numeric:
-        is_odd |= is_sum
-    is_sum &= last[numeric].notna().any(axis=1) & (len(rows) > SUMMED)
-    is_footer = (is_named & is_sum) | (~has_label & ((n_known == 0) | (is_named & is_odd)))
-    n = int(is_footer[::-1].cumprod().sum())
-    return n if n < len(last) else 0
 
 
 def is_label(cells: pd.Series[Any], columns: Columns, decimal: str = ".") -> pd.Series[bool]:

@@ -28,7 +28,6 @@ ROWS_PER_BATCH = 100_000
 ROWS_OF_SAMPLE = 1000
 BYTES_AT_ONCE = 1_000_000
 MIN_KEY_BYTES = 32
-MAX_LENGTH = 20  # digits of an ID in the ledger
 LINE_END = "\r\n"  # csv.writer quotes only the line ends that it writes itself
 QUARANTINED_ROWS, REASONS = "rows.csv", "reasons.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
@@ -137,20 +136,6 @@ def size_of(path: Path, first_line: str) -> int:
             return os.fstat(file.fileno()).st_size if file.read(len(expected)) == expected else -1
     except FileNotFoundError:
         return -1
-
-
-def newest_number(path: Path, *, after: int) -> int:
-    """Return the greatest number in the first CSV column beyond byte `after`, else 0."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(after)
-            text = file.read().decode("utf-8", "replace")
-        first = [record[0] for record in csv.reader(io.StringIO(text)) if record]
-    except (FileNotFoundError, csv.Error):
-        return 0
-    return max(
-        (int(cell) for cell in first if cell.isdecimal() and len(cell) < MAX_LENGTH), default=0
-    )
 
 
 def sync_folder(folder: Path) -> None:

@@ -20,13 +20,13 @@ import pyarrow as pa
 
 from risk.config import Columns, Config, Ingestion
 from risk.data import dates, marks, records
+from risk.data.footers import count_footers
 from risk.data.records import Below, Some
 from risk.errors import BusyError, DataError
 from risk.schema import (
     Problem,
     check,
     check_header,
-    count_footers,
     shorten,
 )
 

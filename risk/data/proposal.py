@@ -16,11 +16,11 @@ import pandas as pd
 from risk.data import dates, leaks, predictions, target
 from risk.data.dates import ISO
 from risk.data.dialect import Dialect, read
+from risk.data.footers import MAX_FOOTERS, TOTAL
 from risk.data.target import MARKERS, NONE, Findings, snake
 from risk.errors import DataError
 from risk.labels import Label
 from risk.numerals import UNIT
-from risk.schema import MAX_FOOTERS, TOTAL
 
 IDENTIFIERS = re.compile(
     r"(^|_)(id|identifier|no|num|number|nr|nummer|numero|numer|key|customer|client|cliente|account"
