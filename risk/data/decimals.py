@@ -6,6 +6,7 @@ few digits has the same nearest number, so that Python writes the number as this
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,12 @@ def _table(texts: list[str]) -> Table:
     return np.array(texts, dtype="S4").view("uint32")
 
 
-PADDED = [f"{n:04}" for n in range(UNITS)]
-HIGH = _table(["", *map(str, range(1, UNITS))])
-LOW = _table([*map(str, range(UNITS)), *PADDED])  # the latter behind others
-FRACTION = _table([text.rstrip("0") or "0" for text in PADDED])
+@cache
+def _tables() -> tuple[Table, Table, Table]:
+    """Return the texts of the digits far before the point, before it and behind it."""
+    whole, padded = [f"{n}" for n in range(UNITS)], [f"{n:04}" for n in range(UNITS)]
+    fractions = [text.rstrip("0") or "0" for text in padded]
+    return _table(["", *whole[1:]]), _table([*whole, *padded]), _table(fractions)
 
 
 def written(numbers: Floats) -> pa.Array | None:
@@ -43,12 +46,13 @@ def written(numbers: Floats) -> pa.Array | None:
         return None
     whole, fraction = np.divmod(np.abs(scaled).astype("int64"), UNITS)
     high, low = np.divmod(whole, UNITS)
+    of_high, of_low, of_fraction = _tables()
     texts = np.empty(len(numbers), LAYOUT)
     texts["sign"] = np.where(np.signbit(known), ord("-"), 0)
-    texts["high"] = np.take(HIGH, high)
-    texts["low"] = np.take(LOW, low + UNITS * (high > 0))
+    texts["high"] = np.take(of_high, high)
+    texts["low"] = np.take(of_low, low + UNITS * (high > 0))  # padded behind others
     texts["point"] = ord(".")
-    texts["fraction"] = np.take(FRACTION, fraction)
+    texts["fraction"] = np.take(of_fraction, fraction)
     texts[is_missing] = 0
     used = (texts.view("uint8").reshape(len(numbers), LAYOUT.itemsize) != 0).view("uint8")
     sizes = np.einsum("ij->i", used)  # a sum of so few columns is slower
