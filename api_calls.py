@@ -161,8 +161,8 @@ def _sample(config: Config) -> tuple[bytes, str]:
         rows = drops.read_whole(config, config.test_data).head(3)
     except DataError:
         return b"", ""
-    text = store.csv_line(config.columns.all) + compiled.text(rows, config.columns)
-    return text.encode(), str(rows[config.columns.identifier].iloc[0])
+    text = store.csv_line(config.columns.all).encode() + compiled.content(rows, config.columns)
+    return text, str(rows[config.columns.identifier].iloc[0])
 
 
 def _fill(client: Client, path: str, operation: Mapping[str, Any], identifier: str) -> str | None:

@@ -46,7 +46,7 @@ PARTS = {  # of ingestion, by the functions that do the work
     "check and convert cells": ["schema.check"],
     "hash rows": ["schema.fingerprints_by_label"],
     "compare with known hashes": ["ingestions.known_hashes"],
-    "write parts": ["core.write_table", "store.to_table"],
+    "write parts": ["store.write_rows"],
     "insert into the ledger": ["ingestions.record"],
     "write final_data.csv": ["derived.compile_files"],
 }

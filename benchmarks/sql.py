@@ -88,8 +88,8 @@ def make_part(folder: Path, number: int, n_rows: int) -> tuple[Path, Path]:
     )
     rows[ROW_HASH] = fingerprints(rows)
     part, file = folder / f"{number}.parquet", folder / f"{number}.csv"
-    with store.writing_part(part, COLUMNS) as writer:
-        writer.write_table(store.to_table(rows, COLUMNS))
+    with store.writing_part(part, COLUMNS) as write:
+        write(rows)
     with open(file, "w", newline="", encoding="utf-8") as csv_file:
         stored = in_sql.stored_form([rows], COLUMNS)
         csv.writer(csv_file, lineterminator="\n").writerows((*row, number) for row in stored)

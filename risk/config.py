@@ -66,6 +66,7 @@ ESTIMATORS = (
 DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+StoreFolder = Annotated[str, Field(pattern=r"^s3://[^:@/?]+(/[^@?]*)?(\?[^@]*)?$")]
 
 
 class Section(BaseModel):
@@ -594,11 +595,7 @@ class Config(Section):
         {}, examples=[{"crm": {"table": "customers", "high_water_mark": "updated_at"}}]
     )
     """SQL tables or queries, by name, whose new rows are ingested like files."""
-    object_store: str | None = Field(
-        None,
-        pattern=r"^s3://[^:@/?]+(/[^@?]*)?(\?[^@]*)?$",
-        examples=["s3://acme-exports/customers"],
-    )
+    object_store: StoreFolder | None = Field(None, examples=["s3://acme-exports/customers"])
     """Folder in an object store whose new CSV objects are ingested like the files of
     `input_folder_path`.
     """

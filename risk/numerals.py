@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -37,7 +37,10 @@ NEGATIVE = "|".join(  # as ledgers write them: (12), ($12), $(12), 12-, 12- €,
 CELLS_AT_ONCE = 100_000  # as objects they take 60 bytes each
 MAX_NUMBER = 1e20  # models divide by small spreads, and some use 32-bit floats
 MAX_EXACT = 2.0**53  # from here on, different whole numbers become equal
+NEGATIVE_ZERO = np.iinfo("int64").min  # its bits
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Limits = tuple[float | None, float | None]
 
 
 class Marks(NamedTuple):
@@ -104,14 +107,18 @@ def _without_unit(cells: pd.Series[Any]) -> pd.Series[Any]:
 def plain(records: pd.DataFrame, columns: Columns, marks: Marks) -> dict[str, pd.Series[Any]]:
     """Return the columns of numbers in which no cell can break a rule, many converted at once.
 
-    What this cannot say of a column for sure, it leaves to the rules one by one.
+    What this cannot say of a column for sure, it leaves to the rules one by one. Some columns may
+    hold numbers already.
     """
-    plain: dict[str, pd.Series[Any]] = {}
+    known = {name: records[name] for name in columns.numeric}
+    plain = {name: cells for name, cells in known.items() if cells.dtype == "float64"}
+    unknown = [name for name in columns.numeric if name not in plain]
     at_once = max(CELLS_AT_ONCE // max(len(records), 1), 1)
     markers = pa.array(["", *columns.missing_markers], pa.large_string())
-    for start in range(0, len(columns.numeric), at_once):
-        names = columns.numeric[start : start + at_once]
-        cells = pa.chunked_array([chunk for name in names for chunk in texts(records[name]).chunks])
+    for start in range(0, len(unknown), at_once):
+        names = unknown[start : start + at_once]
+        chunks = [chunk for name in names for chunk in texts(records[name]).chunks]
+        cells = pa.chunked_array(chunks, pa.large_string())
         if marks.decimal == "," and may_have(cells, "."):
             continue
         shape = (len(names), len(records))
@@ -120,12 +127,7 @@ def plain(records: pd.DataFrame, columns: Columns, marks: Marks) -> dict[str, pd
         points = pc.replace_substring(known, ",", ".") if marks.decimal == "," else known
         converted = _as_floats(points)
         for name, numbers, is_missing in zip(names, converted.reshape(shape), missing, strict=True):
-            low, high = columns.allowed_ranges.get(name, (None, None))
-            beyond = (numbers < (-np.inf if low is None else low)) | (
-                numbers > (np.inf if high is None else high)
-            )
-            is_sure = (np.abs(numbers) < MAX_EXACT) | is_missing
-            if is_sure.all() and not beyond.any() and _is_signed_alike(numbers):
+            if _are_sure(numbers, is_missing, columns.allowed_ranges.get(name)):
                 plain[name] = pd.Series(numbers, index=records.index)
     return plain
 
@@ -174,13 +176,40 @@ def _as_floats(cells: pa.ChunkedArray) -> Floats:
     return slower
 
 
-def _is_signed_alike(numbers: Floats) -> bool:
-    """Return whether the zeros of a column have the sign they have if it is converted alone.
+def are_sure(cells: pa.ChunkedArray, name: str, columns: Columns, decimal: str) -> bool:
+    """Return whether no number of a column, of which the missing ones are null, can break a rule.
 
-    There -0 is 0 in a column of whole numbers without a missing one, in which no cell has a point.
+    A number that is also a marker of missing ones, but written otherwise, is left to the rules.
     """
-    is_negative_zero = (numbers == 0) & np.signbit(numbers)
-    return not is_negative_zero.any() or bool((numbers % 1 != 0).any())  # also NaN
+    numbers, is_missing = cells.to_numpy(), cells.is_null().to_numpy()
+    return _are_sure(numbers, is_missing, columns.allowed_ranges.get(name)) and not any(
+        (numbers == marker).any() for marker in _numbers_among(columns.missing_markers, decimal)
+    )
+
+
+def _are_sure(numbers: Floats, is_missing: Mask, limits: Limits | None) -> bool:
+    """Return whether no number of a column can break a rule, and none depends on the others.
+
+    If a column is converted alone, -0 is 0 in one of whole numbers without a missing one.
+    """
+    known = numbers[~is_missing] if is_missing.any() else numbers
+    if not len(known):
+        return True
+    least, greatest = known.min(), known.max()  # NaN if there is one
+    low, high = limits or (None, None)
+    is_within = (low is None or least >= low) and (high is None or greatest <= high)
+    if not (is_within and -MAX_EXACT < least and greatest < MAX_EXACT):
+        return False
+    has_negative_zero = (known.view("int64") == NEGATIVE_ZERO).any()
+    return (
+        not has_negative_zero or len(known) < len(numbers) or bool((np.trunc(known) != known).any())
+    )
+
+
+def _numbers_among(markers: Sequence[str], decimal: str) -> Iterator[float]:
+    for marker in markers:
+        with suppress(ValueError):
+            yield float(marker.replace(decimal, "."))
 
 
 def parse(

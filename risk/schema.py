@@ -21,13 +21,7 @@ ROW_HASH = "row_hash"
 Hashes = np.ndarray[Any, np.dtype[np.int64]]
 SHOWN_CHARACTERS = 40
 MAX_COMPARED = 1000  # names of columns
-MAX_FOOTERS = 3
-SUMMED = 2  # rows above a total: the sum of one says nothing
-TOTALS = """合計 totals? totaal tota[ae]?les? totalt sums? summe somme suma gesamt insgesamt counts?
-average mean durchschnitt mittelwert moyenne promedio anzahl razem ogółem celkem spolu összesen
-ukupno skupaj toplam iš.viso kopā kokku yhteensä σύνολο итого всего общо разом усього 总计 합계"""
-OF_WHAT = r"(?: (?:rows|records|customers|count|of|g[eé]n[eé]r(?:al|ale)))?"
-TOTAL = rf"(?i)\W*(?:(?:grand|sub)[- ]?)?(?:{'|'.join(TOTALS.split())}){OF_WHAT}\W*\d*\W*"
+SOME = 1000  # cells that tell what the others are like
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
@@ -104,17 +98,18 @@ def check_header(header: Sequence[str], columns: Columns) -> None:
 def check(
     records: pd.DataFrame, lines: Sequence[int], columns: Columns, marks: Marks = POINT
 ) -> Checked:
-    """Convert text records to typed rows, and report every cell that breaks a rule.
+    """Convert records to typed rows, and report every text in them that breaks a rule.
 
     A blank number, category or label is a missing value and is allowed; `lines` are the line
     numbers to report. The index of the returned rows is their position in `records`.
     """
-    records = records.apply(lambda cells: cells.str.strip())
+    texts = {str(name): cells for name, cells in records.items() if cells.dtype != "float64"}
+    records = records.assign(**{name: cells.str.strip() for name, cells in texts.items()})
     typed: dict[str, pd.Series[Any]] = numerals.plain(records, columns, marks)
     faults: list[tuple[str, str, pd.Series[bool]]] = []
     for name in columns.required:
         cells = records[name]
-        if numerals.may_have(numerals.texts(cells), DELETE, below=" "):
+        if name in texts and numerals.may_have(numerals.texts(cells), DELETE, below=" "):
             faults.append((name, "control character", cells.str.contains(CONTROL_CHARACTERS)))
         if name in typed:
             continue
@@ -140,32 +135,6 @@ def check(
     invalid = np.logical_or.reduce([mask.to_numpy() for _, _, mask in faults])
     rows = pd.DataFrame({name: typed[name] for name in columns.all})
     return Checked(rows[~invalid] if invalid.any() else rows, problems)
-
-
-def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
-    """Return how many of the last typed rows are no rows but totals, as spreadsheets add them.
-
-    A footer has either no label and no feature, or the name of a total. Of the latter, it is the
-    sum of several rows above it, or it has no label, and most features are missing or the rows
-    above have labels. Where nothing stands above it, or too many rows look alike, a row is what it
-    says.
-    """
-    if not columns.features:
-        return 0
-    last, numeric = rows.tail(MAX_FOOTERS + 1), list(columns.numeric)
-    n_known, has_label = last[columns.features].notna().sum(axis=1), last[columns.target].notna()
-    is_odd = n_known < len(columns.features) / 2
-    sums = rows[numeric].fillna(0).cumsum().shift().loc[last.index]
-    is_sum = (last[numeric].isna() | np.isclose(last[numeric], sums)).all(axis=1)
-    if rows[columns.target][:-1].notna().mean() > 0.5:
-        is_odd[:] = True
-    elif numeric:
-        is_odd |= is_sum
-    is_sum &= last[numeric].notna().any(axis=1) & (len(rows) > SUMMED)
-    is_named = last[columns.identifier].str.fullmatch(TOTAL)
-    is_footer = (is_named & is_sum) | (~has_label & ((n_known == 0) | (is_named & is_odd)))
-    n = int(is_footer[::-1].cumprod().sum())
-    return n if n < len(last) else 0
 
 
 def is_label(cells: pd.Series[Any], columns: Columns, marks: Marks = POINT) -> pd.Series[bool]:
@@ -205,10 +174,14 @@ def _hashes_of_columns(rows: pd.DataFrame, event_time: str | None) -> list[Any]:
         plain[event_time] = canonical_times(rows[event_time])
     for name in rows.select_dtypes("float64"):
         plain[name] = rows[name] + 0.0  # -0.0 equals 0.0, but hashes differently
-    return [
-        pd.util.hash_pandas_object(cells, index=False).to_numpy(dtype="uint64")
-        for _, cells in plain.items()
-    ]
+    return [_hashes_of_cells(cells) for _, cells in plain.items()]
+
+
+def _hashes_of_cells(cells: pd.Series[Any]) -> Any:
+    """Return the hash of each cell; where they differ, as identifiers do, one after the other."""
+    are_different = not cells.hasnans and cells.head(SOME).is_unique
+    hashes = pd.util.hash_pandas_object(cells, index=False, categorize=not are_different)
+    return hashes.to_numpy(dtype="uint64")
 
 
 def _combined(hashes: Sequence[Any]) -> Hashes:
@@ -327,9 +300,12 @@ def _labels(
     cells = records[columns.target]
     positive = _equals(cells, columns.positive_label, marks)
     negative = _equals(cells, columns.negative_label, marks)
+    is_known = positive | negative
+    labels = positive.astype("Int8")
+    if is_known.all():
+        return labels, ~is_known
     missing = (cells == "") | cells.isin(columns.missing_markers)
-    labels = positive.astype("Int8").where(positive | negative)
-    return labels, ~(positive | negative | missing)
+    return labels.where(is_known), ~(is_known | missing)
 
 
 def _equals(cells: pd.Series[Any], label: Label, marks: Marks) -> pd.Series[bool]:

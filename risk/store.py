@@ -9,8 +9,8 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,10 +25,10 @@ from risk.errors import ConfigError, StorageError
 from risk.schema import ROW_HASH
 
 ROWS_PER_BATCH = 100_000
+ROWS_OF_SAMPLE = 1000
 BYTES_AT_ONCE = 1_000_000
 MIN_KEY_BYTES = 32
 SMALLEST = 19  # level of zstd
-MAX_LENGTH = 20  # digits of an ID in the ledger
 LINE_END = "\r\n"  # csv.writer quotes only the line ends that it writes itself
 QUARANTINED_ROWS, REASONS = "rows.csv", "reasons.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
@@ -111,12 +111,12 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def append(path: Path, text: str, *, after: int) -> int:
-    """Truncate `path` to `after` bytes, append `text` and return the new size.
+def append(path: Path, content: str | bytes, *, after: int) -> int:
+    """Truncate `path` to `after` bytes, append `content` and return the new size.
 
     Bytes beyond `after` were left by a crash and never recorded, so they are dropped.
     """
-    content = text.encode()
+    content = content.encode() if isinstance(content, str) else content
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -137,20 +137,6 @@ def size_of(path: Path, first_line: str) -> int:
             return os.fstat(file.fileno()).st_size if file.read(len(expected)) == expected else -1
     except FileNotFoundError:
         return -1
-
-
-def newest_number(path: Path, *, after: int) -> int:
-    """Return the greatest number in the first CSV column beyond byte `after`, else 0."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(after)
-            text = file.read().decode("utf-8", "replace")
-        first = [record[0] for record in csv.reader(io.StringIO(text)) if record]
-    except (FileNotFoundError, csv.Error):
-        return 0
-    return max(
-        (int(cell) for cell in first if cell.isdecimal() and len(cell) < MAX_LENGTH), default=0
-    )
 
 
 def sync_folder(folder: Path) -> None:
@@ -198,10 +184,27 @@ def report_name(config: Config, kind: ReportKind) -> str:
 
 
 @contextmanager
-def writing_part(path: Path, columns: Columns) -> Iterator[pq.ParquetWriter]:
-    """Yield a Parquet writer; its file appears at `path` only when complete."""
-    with replacing(path) as file, pq.ParquetWriter(file, _part_schema(columns)) as writer:
-        yield writer
+def writing_part(path: Path, columns: Columns) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Yield what writes rows to a part; its file appears at `path` only when complete."""
+    schema, writers = _part_schema(columns), list[pq.ParquetWriter]()
+    with replacing(path) as file, ExitStack() as stack:
+
+        def write_rows(rows: pd.DataFrame) -> None:
+            table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+            if not writers:
+                writer = pq.ParquetWriter(file, schema, use_dictionary=_repetitive(table))
+                writers.append(stack.enter_context(writer))
+            writers[0].write_table(table)
+
+        yield write_rows
+
+
+def _repetitive(table: pa.Table) -> list[str]:
+    """Return the columns of repeated values; a dictionary of others costs as much as the rest."""
+    some = table.slice(length=ROWS_OF_SAMPLE)
+    return [
+        name for name in some.column_names if pc.count_distinct(some[name]).as_py() <= len(some) / 2
+    ]
 
 
 @contextmanager
@@ -210,11 +213,6 @@ def writing_table(path: Path, schema: pa.Schema) -> Iterator[Any]:
     kind = pq.ParquetWriter if path.suffix == ".parquet" else pa_csv.CSVWriter
     with replacing(path) as file, kind(file, schema) as writer:
         yield writer
-
-
-def to_table(rows: pd.DataFrame, columns: Columns) -> pa.Table:
-    """Convert typed rows to the Arrow table of a part; missing values become null."""
-    return pa.Table.from_pandas(rows, schema=_part_schema(columns), preserve_index=False)
 
 
 def read_part(path: Path, columns: Columns) -> Iterator[pd.DataFrame]:

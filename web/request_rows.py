@@ -31,7 +31,8 @@ from werkzeug.exceptions import (
 
 from risk import schema
 from risk.config import Api, Columns, Ingestion
-from risk.data.records import Below, Some
+from risk.data.plain_lines import as_frame
+from risk.data.records import Below, Some, under
 from risk.numerals import MAX_EXACT, MAX_NUMBER
 from web import plain_rows
 from web.responses import problem
@@ -140,16 +141,14 @@ def from_records(records: Any, columns: Columns, limits: Api) -> Iterator[Part |
 def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part]:
     """Yield rows sent as CSV with a header line, in parts."""
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
-    lines = iter(text.readline, "")
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(iter(text.readline, ""), strict=True)
     below: Below | None = None
     n_rows = 0
     try:
         header = [name.strip() for name in next(filter(None, reader), [])]
         require_names([name for name in header if name in columns.all], columns, where=1)
-        used = {place: name for place, name in enumerate(header) if name in columns.all}
         whole = Ingestion(max_line_characters=limits.max_body_bytes)
-        below = Below(lines, reader.line_num + 1, len(header), used, whole)
+        below = under(text, reader.line_num, header, columns, whole)
         while (some := below.take(ROWS_PER_CHUNK)).lines:
             n_rows += len(some.lines)
             if n_rows > limits.max_rows:
@@ -237,8 +236,7 @@ def _part_of_lines(some: Some, header: list[str], columns: Columns) -> Part:
     ragged: list[Fault] = []
     lines = some.lines
     if some.cells:  # each line has a cell for each name
-        table = {name: pd.array(cells, dtype="str") for name, cells in some.cells.items()}
-        cells = pd.DataFrame(table)
+        cells = as_frame(some.cells)
     else:
         ragged = [
             Fault(line, "", f"{len(record)} fields, the header has {len(header)}")

@@ -2,60 +2,79 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import Any
+from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
 from risk.config import Columns
+from risk.data import decimals
+from risk.numerals import MAX_EXACT, Floats, may_have, texts
+
+TEXT = pa.large_string()
+NOTHING, COMMA, LINE_END, QUOTE, POINT_ZERO = (
+    pa.scalar(text, TEXT) for text in ("", ",", "\n", '"', ".0")
+)
 
 
-def text(rows: pd.DataFrame, columns: Columns) -> str:
+def content(rows: pd.DataFrame, columns: Columns) -> bytes:
     """Return typed rows as CSV: whole numbers without a decimal point, labels as configured."""
-    shown = rows[columns.all].copy(deep=False)
-    for name in columns.numbers:
-        numbers = rows[name]
-        if (numbers.dropna() % 1 == 0).all() and (
-            numbers.abs().max() < 2**53 or numbers.isna().all()
-        ):
-            shown[name] = numbers.astype("Int64")
-    labels = {1: str(columns.positive_label), 0: str(columns.negative_label)}
-    shown[columns.target] = pd.array([*map(labels.get, rows[columns.target])], dtype="str")
-    if (written := _unquoted(shown)) is not None:
+    labels = pa.array([str(columns.negative_label), str(columns.positive_label)], TEXT)
+    cells: list[pa.Array] = []
+    for name in columns.all:
+        if name in columns.numbers:
+            cells.append(_numerals(rows[name].to_numpy("float64")))
+        elif name == columns.target:
+            cells.append(labels.take(pa.array(rows[name])))
+        else:
+            cells.append(texts(rows[name]).combine_chunks())
+    return _joined(_quoted_where_needed(cells))
+
+
+def _joined(cells: Sequence[pa.Array]) -> bytes:
+    """Return the lines of which these are the columns; a missing cell is empty."""
+    last = pc.binary_join_element_wise(cells[-1], LINE_END, NOTHING, null_handling="replace")
+    lines = pc.binary_join_element_wise(*cells[:-1], last, COMMA, null_handling="replace")
+    return bytes(lines.buffers()[2] or b"")[: pc.sum(pc.binary_length(lines)).as_py()]
+
+
+def _quoted_where_needed(cells: Sequence[pa.Array]) -> list[pa.Array]:
+    """Return cells in quotes where CSV needs them; all of them if one has an old line end."""
+    if any(_are_with(each, "\r").true_count for each in cells):
+        return [_in_quotes(each.fill_null("")) for each in cells]
+    need = (_are_with(each, ",", '"', "\n") for each in cells)
+    return [
+        pc.if_else(mask, _in_quotes(each), each) if mask.true_count else each
+        for each, mask in zip(cells, need, strict=True)
+    ]
+
+
+def _are_with(cells: pa.Array, *characters: str) -> pa.BooleanArray:
+    """Return which cells have one of some characters."""
+    if not may_have(pa.chunked_array([cells]), *characters):
+        return pa.array(np.zeros(len(cells), dtype="bool"))
+    return pc.match_substring_regex(cells, f"[{''.join(characters)}]")
+
+
+def _in_quotes(cells: pa.Array) -> pa.Array:
+    doubled = pc.replace_substring(cells, '"', '""')
+    return pc.binary_join_element_wise(QUOTE, doubled, QUOTE, NOTHING)
+
+
+def _numerals(numbers: Floats) -> pa.Array:
+    """Return numbers as Python writes them, without a point if all of them are whole."""
+    size, is_whole, is_missing = np.abs(numbers), np.trunc(numbers) == numbers, np.isnan(numbers)
+    known = pa.array(numbers, from_pandas=True)
+    if (is_whole | is_missing).all() and not (size >= MAX_EXACT).any():
+        return pc.cast(pc.cast(known, pa.int64()), TEXT)
+    if (short := decimals.written(numbers)) is not None:
+        return short
+    ends = pc.if_else(pa.array(is_whole), POINT_ZERO, NOTHING)
+    written = pc.binary_join_element_wise(pc.cast(known, TEXT), ends, NOTHING)
+    is_odd = (size < 1e-4) & (size != 0) | (size >= 1e9)  # where Arrow writes exponents otherwise
+    if not is_odd.any():
         return written
-    text = shown.to_csv(index=False, header=False, lineterminator="\n")
-    if "\r" in text:
-        text = shown.to_csv(index=False, header=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    return text
-
-
-def _unquoted(shown: pd.DataFrame) -> str | None:
-    """Return the CSV pandas would write, ten times faster; None if a cell must be quoted."""
-    content = io.BytesIO()
-    options = pa_csv.WriteOptions(include_header=False, quoting_style="none")
-    try:
-        written = {
-            name: _numerals(cells) if cells.dtype == "float64" else pa.array(cells)
-            for name, cells in shown.items()
-        }
-        pa_csv.write_csv(pa.table(written), content, options)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return None
-    return content.getvalue().decode()
-
-
-def _numerals(numbers: pd.Series[Any]) -> pa.Array:
-    """Return numbers as Python writes them, which for those of usual size is as Arrow does."""
-    size = numbers.abs()
-    is_usual = ((size >= 1e-4) & (size < 1e9)) | (size == 0) | size.isna()
-    written = pc.cast(pa.array(numbers, from_pandas=True), pa.string())
-    is_whole = pa.array(numbers % 1 == 0)
-    written = pc.if_else(is_whole, pc.binary_join_element_wise(written, ".0", ""), written)
-    if is_usual.all():
-        return written
-    odd = pa.array([repr(float(number)) for number in numbers[~is_usual]], pa.string())
-    return pc.replace_with_mask(written, pa.array(~is_usual), odd)
+    odd = pa.array([repr(number) for number in numbers[is_odd].tolist()], TEXT)
+    return pc.replace_with_mask(written, pa.array(is_odd), odd)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from risk import store
 from risk.config import Columns, Config, Ingestion
 from risk.data import drops, identifiers, late_labels, records
 from risk.data.drops import Bytes, Piece
+from risk.data.duplicates import Seen, Sorted
 from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow, other_spelling
 from risk.ledger.ledger import Ledger
 from risk.schema import (
@@ -23,13 +24,11 @@ from risk.schema import (
     LaterLabel,
     Problem,
     UnripeRow,
-    fingerprints_by_label,
     keys,
 )
 
 MAX_EARLY = 1_000_000
 MAX_NAMED = 100
-Known = Callable[[Sequence[int]], Iterable[int]]
 Keep = Callable[[pd.DataFrame], None]
 
 
@@ -44,7 +43,7 @@ class Contents:
     """
 
     kind: str = "rows"
-    hashes: list[int] = field(default_factory=list)
+    hashes: array[int] = field(default_factory=lambda: array("q"))
     unripe: list[UnripeRow] = field(default_factory=list)
     labels: list[LaterLabel] = field(default_factory=list)
     early: list[EarlyLabel] = field(default_factory=list)
@@ -72,37 +71,14 @@ class Contents:
         self.note = self.note or matched.note
 
 
-@dataclass(frozen=True)
-class Sorted:
-    """The valid rows of a piece: new ones, and known ones that come again with their label.
-
-    `own` are the hashes of each of the latter when it had none; all other rows are duplicates.
-    """
-
-    hashes: list[int]
-    fresh: pd.DataFrame
-    again: list[int]
-    own: Sequence[Sequence[int]]
-
-    def has(self, row_hash: int) -> bool:
-        """Return whether a row of the piece has this hash, or had it without its label."""
-        return row_hash in self.hashes or any(row_hash in hashes for hashes in self.own)
-
-    def last_fresh(self, piece: Piece) -> int | None:
-        """Return the hash of the last row of the piece if it is a new one."""
-        is_valid = bool(piece.lines) and piece.lines[-1] == piece.last_line
-        if not is_valid or self.fresh.empty or self.fresh.index[-1] != piece.rows.index[-1]:
-            return None
-        return int(self.fresh[ROW_HASH].iloc[-1])
-
-
 @dataclass
 class Reader:
     """Reads one drop and compares it with the ledger; writes nothing.
 
     `requeued` is the ingestion whose quarantined rows are read again; `ahead` are the problems of
     rows of an SQL source, by position, whose marks are in the future; `settings` say how its text
-    is written, and `name` is that of its file, None for an SQL source.
+    is written, and `name` is that of its file, None for an SQL source. In a rehearsal, `rehearsed`
+    are the hashes of the rows of earlier drops.
     """
 
     config: Config
@@ -112,14 +88,16 @@ class Reader:
     name: str | None = None
     requeued: int | None = None
     ahead: Mapping[int, Problem] = field(default_factory=dict)
+    rehearsed: frozenset[int] = frozenset()
     contents: Contents = field(default_factory=Contents)
-    seen: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.ingestion_id = self.ledger.ingestions.last_id() + 1
+        came_late = bool(self.rehearsed) or self.ledger.labels.came_late()
+        self.seen = Seen(self._accepted, came_late=came_late)
 
-    def read(self, file: Bytes, *, known: Known, keep: Keep) -> Contents:
-        """Read a drop of labels, or of rows; `keep` is called with rows not `known` by hash."""
+    def read(self, file: Bytes, *, keep: Keep) -> Contents:
+        """Read a drop of labels, or of rows; `keep` is called with the new rows."""
         header = drops.header_of(file, self.config.columns, self.settings)
         is_unfinished = drops.is_unfinished(file)
         if late_labels.has_only_labels(header, self.config.columns):
@@ -134,7 +112,7 @@ class Reader:
         beginnings, columns = self._beginnings(file), self.config.columns
         for whole in drops.read(file, columns, self.settings, name=self.name, now=now):
             piece = self._without_ahead(whole)
-            found = self._add_rows(piece, known=known, keep=keep, holds_early=holds_early)
+            found = self._add_rows(piece, keep=keep, holds_early=holds_early)
             beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}
             self.contents.unfinished = found.last_fresh(piece) if is_unfinished else None
         self.contents.superseded = list(beginnings.items())
@@ -151,6 +129,11 @@ class Reader:
             if position in self.ahead
         }
         return drops.without(piece, found)
+
+    def _accepted(self, hashes: Sequence[int]) -> set[int]:
+        """Return which of these hashes are of rows that were accepted from earlier drops."""
+        known = {*self.ledger.ingestions.known_hashes(hashes)}
+        return known.union(self.rehearsed.intersection(hashes))
 
     def _beginnings(self, file: Bytes) -> dict[int, int]:
         """Return the perhaps unfinished rows of earlier files with which this one begins.
@@ -189,20 +172,20 @@ class Reader:
         present = store.identifiers_among(self.config, parts, names)
         return {i for i, name in zip(unsure, names, strict=True) if name in present}
 
-    def _add_rows(self, piece: Piece, *, known: Known, keep: Keep, holds_early: bool) -> Sorted:
+    def _add_rows(self, piece: Piece, *, keep: Keep, holds_early: bool) -> Sorted:
         columns, contents = self.config.columns, self.contents
-        rows, was_respelt = identifiers.as_known(piece.rows[columns.all], columns, known)
+        rows, was_respelt = identifiers.as_known(piece.rows[columns.all], columns, self._accepted)
         if was_respelt:
             contents.note = contents.note or identifiers.ALSO_READ_AS
             piece = replace(piece, rows=piece.rows.assign(**rows[[columns.identifier]]))
-        found = _sort(rows, columns, known=known, seen=self.seen)
+        found = self.seen.sort(rows, columns)
         fresh = found.fresh
         unripe = fresh[fresh[columns.target].isna()]
         waiting = [
             UnripeRow(row_hash, *key)
             for row_hash, key in zip(unripe[ROW_HASH].tolist(), keys(unripe, columns), strict=True)
         ]
-        contents.hashes += fresh[ROW_HASH].tolist()
+        contents.hashes.frombytes(fresh[ROW_HASH].to_numpy().tobytes())
         contents.unripe += waiting
         contents.undeclared = _undeclared(piece.header, columns)
         keep(fresh)
@@ -266,40 +249,6 @@ class Reader:
     def _early(self, names: Sequence[int]) -> list[Any]:
         early = self.ledger.labels.early(list({*names}), besides=self.requeued)
         return [label for label in early if label.id not in self.contents.used]
-
-
-def _sort(rows: pd.DataFrame, columns: Columns, *, known: Known, seen: set[int]) -> Sorted:
-    """Sort the valid rows of a piece by what earlier rows, of this drop too, make of them.
-
-    `known` returns which of the given row hashes were accepted from earlier drops; `seen` holds
-    the hashes found so far. A row without its label is a duplicate of the same row with one.
-    """
-    labels, by_label = rows[columns.target], fingerprints_by_label(rows, columns.event_time)
-    has_label, is_positive = labels.notna().to_numpy(), (labels == 1).fillna(False).to_numpy(bool)
-    with_label = np.where(is_positive, by_label[1], by_label[0])
-    hashes = np.where(has_label, with_label, by_label[None])
-    # those of the same row: with a label, the one without; without, the two with one
-    others = np.where(has_label, by_label[None], by_label[0])
-    more = np.where(has_label, by_label[None], by_label[1])
-    seen.update(known(np.sort(hashes).tolist()))
-    is_unsure = np.fromiter((row_hash not in seen for row_hash in hashes.tolist()), bool)
-    asked = np.unique(np.concatenate([others[is_unsure], more[is_unsure]]))
-    seen.update(known(asked.tolist()))
-    is_fresh, again = np.zeros(len(rows), dtype=bool), []
-    of_rows = zip(hashes.tolist(), others.tolist(), more.tolist(), strict=True)
-    for i, (row_hash, other, another) in enumerate(of_rows):
-        if row_hash in seen:
-            continue
-        came_before = other in seen or another in seen
-        if came_before and has_label[i]:
-            again.append(i)
-        is_fresh[i] = not came_before
-        seen.add(row_hash)
-    as_text = fingerprints_by_label(rows.iloc[again])[None]  # before times were moments
-    own = list(zip(others[again].tolist(), as_text.tolist(), strict=True))
-    fresh = rows.assign(**{ROW_HASH: hashes})
-    fresh = fresh if is_fresh.all() else fresh.loc[is_fresh]
-    return Sorted(hashes.tolist(), fresh, again, own)
 
 
 def _undeclared(header: Sequence[str], columns: Columns) -> list[str]:

@@ -17,7 +17,7 @@ RECORD_COLUMNS = [
     "id", "path", "sha256", "status", "kind", "duplicate_of", "reason",
     "rows_read", "rows_added", "rows_duplicate", "rows_quarantined", "ingested_at",
 ]  # fmt: skip
-Render = Callable[[Any], Iterator[str]]
+Render = Callable[[Any], Iterator[bytes]]
 
 
 def compile_files(config: Config, ledger: Ledger) -> None:
@@ -46,7 +46,7 @@ def is_as_recorded(config: Config, ledger: Ledger, name: str) -> bool:
     header, render = _renderers(config, ledger)[name]
     known = [ingestion for ingestion in ledger.ingestions.after(0) if ingestion.id <= through]
     with open(config.ingested_folder / name, "rb") as file:
-        if not _is_next(file, [store.csv_line(header)]):
+        if not _is_next(file, [store.csv_line(header).encode()]):
             return False
         for ingestion in known:
             if name == config.compiled_data_filename and ingestion.compiled_sha256:
@@ -58,8 +58,8 @@ def is_as_recorded(config: Config, ledger: Ledger, name: str) -> bool:
         return file.tell() == size
 
 
-def _is_next(file: IO[bytes], texts: Iterable[str]) -> bool:
-    return all(file.read(len(content)) == content for content in map(str.encode, texts))
+def _is_next(file: IO[bytes], contents: Iterable[bytes]) -> bool:
+    return all(file.read(len(content)) == content for content in contents)
 
 
 def _digest(file: IO[bytes], size_bytes: int) -> str:
@@ -84,16 +84,16 @@ def rows_for_sql(config: Config, ingestion_id: int) -> Iterator[StoredRow]:
 
 
 def _renderers(config: Config, ledger: Ledger) -> dict[str, tuple[Sequence[str], Render]]:
-    """Return the header of each derived file, and what yields its text for one ingestion."""
+    """Return the header of each derived file, and what yields its content for one ingestion."""
     columns = config.columns
 
-    def rows_of(ingestion: Any) -> Iterator[str]:
+    def rows_of(ingestion: Any) -> Iterator[bytes]:
         if ingestion.rows_added and ingestion.kind == "rows":
             for rows in part_files.read_in_batches(config, ledger, ingestion.id):
-                yield compiled.text(rows, columns)
+                yield compiled.content(rows, columns)
 
-    def record_of(ingestion: Any) -> Iterator[str]:
-        yield store.csv_line([getattr(ingestion, name) for name in RECORD_COLUMNS])
+    def record_of(ingestion: Any) -> Iterator[bytes]:
+        yield store.csv_line([getattr(ingestion, name) for name in RECORD_COLUMNS]).encode()
 
     return {
         config.compiled_data_filename: (columns.all, rows_of),
@@ -120,9 +120,9 @@ def _extend(
         store.append(path, "", after=size)
     for ingestion in missing:
         before, known = size, hashlib.sha256()
-        for text in render(ingestion):
-            size = store.append(path, text, after=size)
-            known.update(text.encode())
+        for content in render(ingestion):
+            size = store.append(path, content, after=size)
+            known.update(content)
         is_compiled = name == config.compiled_data_filename
         added = Added(size - before, known.hexdigest()) if is_compiled else None
         ledger.derived_files.record(name, ingestion_id=ingestion.id, size_bytes=size, added=added)

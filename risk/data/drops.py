@@ -20,6 +20,8 @@ import pyarrow as pa
 
 from risk.config import Columns, Config, Ingestion
 from risk.data import dates, marks, records
+from risk.data.footers import count_footers
+from risk.data.plain_lines import as_frame
 from risk.data.records import Below, Some
 from risk.errors import BusyError, DataError
 from risk.numerals import Marks
@@ -27,7 +29,6 @@ from risk.schema import (
     Problem,
     check,
     check_header,
-    count_footers,
     shorten,
 )
 
@@ -255,7 +256,7 @@ def _piece(some: Some, header: list[str], columns: Columns, settings: Ingestion)
 def _texts(
     some: Some, complete: Sequence[int], header: list[str], columns: Columns
 ) -> pd.DataFrame:
-    """Return the cells of the declared columns as text."""
+    """Return the cells of the declared columns: text, or numbers that need no check."""
     cells: Mapping[str, Any] | None = some.cells
     if cells is None:
         whole = records.chosen(some.records, complete)
@@ -263,7 +264,7 @@ def _texts(
         cells = {
             header[i]: pa.array([record[i] for record in whole], pa.large_string()) for i in used
         }
-    return pd.DataFrame({name: pd.array(column, dtype="str") for name, column in cells.items()})
+    return as_frame(cells)
 
 
 def without(piece: Piece, found: Mapping[int, Problem]) -> Piece:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -112,16 +111,12 @@ def preview(
 ) -> tuple[Intake, pd.DataFrame]:
     """Return what `take` would do with a drop after rows with hashes `seen`; write nothing."""
     frames = [store.read_parts(config, [])]
-
-    def known(hashes: Sequence[int]) -> set[int]:
-        return seen.union(ledger.ingestions.known_hashes(hashes))
-
     try:
         with _opened(drop) as file:
             if not requeued and ledger.ingestions.with_content(drops.sha256(file)):
                 return Intake(drop.name, "duplicate"), frames[0]
-            reader = _reader(config, ledger, drop, requeued)
-            intake = _sum_up(drop, reader.read(file, known=known, keep=frames.append))
+            reader = _reader(config, ledger, drop, requeued, rehearsed=frozenset(seen))
+            intake = _sum_up(drop, reader.read(file, keep=frames.append))
     except DataError as error:
         return Intake(drop.name, "refused", reason=str(error)), frames[0]
     return intake, pd.concat(frames, ignore_index=True)
@@ -129,22 +124,35 @@ def preview(
 
 def is_accepted(config: Config, ledger: Ledger, drop: Drop, *, requeued: int) -> bool:
     """Return whether a row or label of a quarantined drop would be accepted now; write nothing."""
-    known = ledger.ingestions.known_hashes
     try:
         with _opened(drop) as file:
             reader = _reader(config, ledger, drop, requeued)
-            contents = reader.read(file, known=known, keep=lambda _: None)
+            contents = reader.read(file, keep=lambda _: None)
     except (DataError, drops.Changed):
         return False
     return _sum_up(drop, contents).rows_added > 0
 
 
-def _reader(config: Config, ledger: Ledger, drop: Arrival, requeued: int | None = None) -> Reader:
+def _reader(
+    config: Config,
+    ledger: Ledger,
+    drop: Arrival,
+    requeued: int | None = None,
+    rehearsed: frozenset[int] = frozenset(),
+) -> Reader:
     came_from = ledger.ingestions.path_of(requeued) if requeued else drop.name
     ahead = drop.ahead if isinstance(drop, Fetch) else {}
     name = None if came_from.startswith(FROM_SQL) else came_from
     settings = settings_of(config, came_from)
-    return Reader(config, ledger, requeued=requeued, ahead=ahead, settings=settings, name=name)
+    return Reader(
+        config,
+        ledger,
+        settings=settings,
+        name=name,
+        requeued=requeued,
+        ahead=ahead,
+        rehearsed=rehearsed,
+    )
 
 
 def _opened(drop: Arrival) -> AbstractContextManager[Bytes]:
@@ -153,16 +161,12 @@ def _opened(drop: Arrival) -> AbstractContextManager[Bytes]:
 
 def _write(config: Config, reader: Reader, drop: Arrival, file: Bytes) -> Contents:
     """Write the part and the quarantine of one drop; neither counts before the commit."""
-    ingestion_id, columns = reader.ingestion_id, config.columns
+    ingestion_id = reader.ingestion_id
     folder = staging.quarantine(config, ingestion_id)
-    part, known = staging.part(config, ingestion_id), reader.ledger.ingestions.known_hashes
+    part = staging.part(config, ingestion_id)
     try:
-        with store.writing_part(part, columns) as writer:
-
-            def keep(rows: pd.DataFrame) -> None:
-                writer.write_table(store.to_table(rows, columns))
-
-            contents = reader.read(file, known=known, keep=keep)
+        with store.writing_part(part, config.columns) as write:
+            contents = reader.read(file, keep=write)
     except DataError as error:
         contents = Contents(problems=[Problem(0, "", str(error), "")], refusal=str(error))
         store.quarantine_file(folder, file, _reasons(drop, contents))

@@ -15,10 +15,10 @@ import pandas as pd
 from risk.data import dates, leaks, missing, predictions, roles, target
 from risk.data.dates import ISO
 from risk.data.dialect import Dialect, read
+from risk.data.footers import MAX_FOOTERS, TOTAL
 from risk.data.target import NONE, Findings, snake
 from risk.errors import DataError
 from risk.labels import Label
-from risk.schema import MAX_FOOTERS, TOTAL
 
 KEY = r"[\w./:@#-]{1,64}"
 ROW_NUMBER = "row_id"

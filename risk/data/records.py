@@ -5,19 +5,20 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedRandom, BufferedReader
 from itertools import chain, compress, islice
 from operator import not_
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.csv as pa_csv
+import numpy as np
 
 from risk.config import Columns, Ingestion
 from risk.data import encodings
+from risk.data.plain_lines import Cells, Split, line_ends, split
 from risk.errors import DataError
 from risk.schema import Problem, shorten
 
@@ -32,8 +33,9 @@ NO_TEXT = {
     codecs.BOM_UTF32_BE: "UTF-32 text",
 }
 MAX_START = 16
-ODD = bytes({*range(32), *b'"\x7f'} - {*b"\t\n"})  # quotes, control characters, other line ends
-MAX_BYTES = 2**30  # of lines that are split at once; Arrow counts them in 32 bits
+# Encodings in which a line feed is always one byte, and their names without a byte-order mark
+IN_BYTES = {codec: name for name, codec in encodings.CODECS.items()}
+BYTES_AT_ONCE = 1_000_000
 Numbered = tuple[int, list[str]]
 
 
@@ -79,85 +81,80 @@ def of(text: io.TextIOWrapper, columns: Columns, settings: Ingestion) -> tuple[l
 
     The header is the first record with the names of the columns, or else the first one.
     """
-    lines = iter(partial(text.readline, settings.max_line_characters + 1), "")
-    taken: list[str] = []
-    reader = _reader(_noted(lines, taken), settings)
+    reader = _reader(_lines(text, settings), settings)
     above = [(reader.line_num, record) for _, record in islice(_numbered(reader, 1), MAX_ABOVE + 1)]
     found = [(n_lines, [name.strip() for name in record]) for n_lines, record in above]
     first = found[0] if found else (0, [])
     n_lines, header = next((each for each in found if _is_header(each[1], columns)), first)
-    used = {i: name for i, name in enumerate(header) if name in columns.all}
-    rest = chain(taken[n_lines:], lines)
-    return header, Below(rest, n_lines + 1, len(header), used, settings)
+    return header, under(text, n_lines, header, columns, settings)
 
 
-class Split(Sequence[list[str]]):
-    """Records of lines without quotes: each is split into its cells when it is asked for."""
-
-    def __init__(self, lines: Sequence[str], separator: str) -> None:
-        self.lines, self.separator = lines, separator
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-    @overload
-    def __getitem__(self, place: int) -> list[str]: ...
-    @overload
-    def __getitem__(self, place: slice) -> Split: ...
-    def __getitem__(self, place: int | slice) -> list[str] | Split:
-        if isinstance(place, slice):
-            return Split(self.lines[place], self.separator)
-        return self.lines[place].rstrip("\r\n").split(self.separator)
+def under(
+    text: io.TextIOWrapper,
+    n_lines: int,
+    header: Sequence[str],
+    columns: Columns,
+    settings: Ingestion,
+) -> Below:
+    """Return the records below the first lines of a text, in which its header was found."""
+    file: Any = text.buffer
+    has_mark = encodings.by_mark(_start(file)) is not None
+    text.seek(0)
+    below = Below(text, n_lines + 1, header, columns, settings, has_mark * len(codecs.BOM_UTF8))
+    deque(islice(below.lines(), n_lines), maxlen=0)
+    return below
 
 
 def chosen(records: Sequence[list[str]], places: Sequence[int]) -> Sequence[list[str]]:
     """Return the records at some places."""
     if isinstance(records, Split):
-        return Split([records.lines[place] for place in places], records.separator)
+        return records[np.asarray(places, dtype="int64")]
     return [records[place] for place in places]
 
 
 class Some(NamedTuple):
-    """Some records, and the line each begins in.
-
-    If there is no doubt what their cells are, also those of the declared columns, by name.
-    """
+    """Some records, and the line each begins in; if their lines are plain, also their cells."""
 
     lines: Sequence[int]
     records: Sequence[list[str]]
-    cells: Mapping[str, pa.ChunkedArray] | None = None
+    cells: Cells | None = None
 
 
 @dataclass
 class Below:
-    """The records below the header of a file; `used` are the declared columns by position.
+    """The records below the header of a file.
 
-    With a `name`, that of the file, each record begins with a cell of the name and the line.
+    The `position` is that of the next line, in bytes, unless the file is in UTF-16. With a `name`,
+    that of the file, each record begins with a cell of the name and the line.
     """
 
-    lines: Iterator[str]
+    text: io.TextIOWrapper
     next_line: int
-    n_columns: int
-    used: Mapping[int, str]
+    header: Sequence[str]
+    columns: Columns
     settings: Ingestion
+    position: int = 0
     name: str | None = None
+    fault: UnicodeDecodeError | None = None
 
     def take(self, n: int) -> Some:
         """Return the next records, at most n; blank lines are skipped.
 
-        Lines that leave no doubt are split by Arrow. The others are left to the csv module, and
-        so are the lines after them in which the last record continues.
+        Plain lines are split at once. The others are left to the csv module, and so are the lines
+        after them in which the last record continues.
         """
-        lines: list[str] = []
-        try:
-            lines.extend(islice(self.lines, n))
-        except UnicodeDecodeError as error:
-            self.lines = _raising(error)
-        first, cells = self.next_line, None if self.name else self._cells(lines)
-        if cells:
-            self.next_line += len(lines)
-            return Some(range(first, self.next_line), Split(lines, self.settings.separator), cells)
-        reader = _reader(chain(lines, self.lines), self.settings)
+        first, is_in_bytes = self.next_line, self.text.encoding in IN_BYTES
+        lines = [] if is_in_bytes else self._some_lines(n)
+        if self.name is None:
+            content, size = self._block(n) if is_in_bytes else ("".join(lines).encode(), 0)
+            if plain := split(content, self.header, self.columns, self.settings):
+                self.position += size
+                self.next_line += len(plain.records)
+                return Some(range(first, self.next_line), *plain)
+        if is_in_bytes:
+            self.text.seek(self.position)
+            lines = self._some_lines(n)
+        reader = _reader(chain(lines, self.lines()), self.settings)
         try:
             found = list(islice(_numbered(reader, first), n))
         finally:  # behind the line that cannot be read
@@ -167,32 +164,42 @@ class Below:
             records = [[f"{self.name}-{line}", *record] for line, record in found]
         return Some(numbers, records)
 
-    def _cells(self, lines: Sequence[str]) -> Mapping[str, pa.ChunkedArray] | None:
-        """Return the cells of lines by column; None if they leave any doubt.
+    def lines(self) -> Iterator[str]:
+        """Yield the next lines as text, each as far as it may be long."""
+        if self.fault:
+            raise self.fault
+        codec = IN_BYTES.get(self.text.encoding, self.text.encoding)
+        for line in _lines(self.text, self.settings):
+            self.position += len(line.encode(codec))
+            yield line
 
-        There is doubt about quotes, control characters and lines of another number of cells.
-        """
-        longest = min(self.settings.max_line_characters, csv.field_size_limit())
-        if self.n_columns < 2 or max(map(len, lines), default=longest + 1) > longest:
-            return None
-        content = "".join(lines).replace("\r\n", "\n").encode()
-        is_odd = len(content.translate(None, ODD)) < len(content)
-        if is_odd or content.startswith(codecs.BOM_UTF8) or len(content) > MAX_BYTES:
-            return None
-        names = [self.used.get(i, f"{i}") for i in range(self.n_columns)]
-        used = dict.fromkeys(self.used.values(), pa.large_string())
-        reading = pa_csv.ReadOptions(column_names=names, block_size=len(content) + 1)
-        reading.use_threads = False
+    def _some_lines(self, n: int) -> list[str]:
+        """Return the next n lines, or those before a byte that cannot be decoded."""
+        lines: list[str] = []
         try:
-            table = pa_csv.read_csv(
-                pa.BufferReader(content),
-                reading,
-                pa_csv.ParseOptions(delimiter=self.settings.separator),
-                pa_csv.ConvertOptions(column_types=used, include_columns=list(used)),
-            )
-        except pa.ArrowInvalid:
-            return None
-        return dict(zip(used, table.columns, strict=True)) if len(table) == len(lines) else None
+            lines.extend(islice(self.lines(), n))
+        except UnicodeDecodeError as error:
+            self.fault = error
+        return lines
+
+    def _block(self, n: int) -> tuple[bytes, int]:
+        """Return the next n lines in UTF-8, and their size in the file; nothing if in doubt."""
+        file: Any = self.text.buffer
+        some, size, n_ends = list[bytes](), 0, 0
+        file.seek(self.position)
+        while n_ends < n and (more := file.read(BYTES_AT_ONCE)):
+            some.append(more)
+            size, n_ends = size + len(more), n_ends + more.count(b"\n")
+            if size > (n_ends + 1) * self.settings.max_line_characters:
+                return b"", 0
+        content = b"".join(some)
+        if n_ends >= n:
+            content = content[: line_ends(content)[n - 1]]
+        try:
+            text = content.decode(IN_BYTES[self.text.encoding])
+        except UnicodeDecodeError:
+            return b"", 0
+        return content if text.isascii() else text.encode(), len(content)
 
 
 def complete(some: Some, header: list[str]) -> tuple[list[int], list[Problem]]:
@@ -251,12 +258,6 @@ def _limited(lines: Iterator[str], limit: int) -> Iterator[str]:
         yield line
 
 
-def _noted(lines: Iterator[str], taken: list[str]) -> Iterator[str]:
-    for line in lines:
-        taken.append(line)
-        yield line
-
-
-def _raising(error: Exception) -> Iterator[str]:
-    raise error
-    yield
+def _lines(text: io.TextIOWrapper, settings: Ingestion) -> Iterator[str]:
+    """Yield the next lines of a text; of a longer one than allowed its beginning."""
+    return iter(partial(text.readline, settings.max_line_characters + 1), "")

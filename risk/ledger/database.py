@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -133,8 +135,8 @@ class Database:
             yield from (row[0] for row in self.in_chunks(query, column, numbers))
             return
         for start in range(0, len(numbers), NUMBERS_PER_QUERY):
-            some = sa.func.json_each(str([*numbers[start : start + NUMBERS_PER_QUERY]]))
-            chosen = query.where(column.in_(sa.select(some.table_valued("value").c.value)))
+            some = sa.select(_each(numbers[start : start + NUMBERS_PER_QUERY]))
+            chosen = query.where(column.in_(some))
             yield from (row[0] for row in self.rows(chosen))
 
     def frame_in_chunks(
@@ -225,6 +227,28 @@ def insert_rows(
                 connection.exec_driver_sql(statement, [tuple(row) for row in batch])
             case _:
                 _insert_rows(connection, f"INSERT INTO {into} VALUES", list(batch))
+
+
+def insert_numbers(
+    connection: sa.Connection, column: sa.Column[Any], numbers: Sequence[int], **common: int
+) -> None:
+    """Insert a row for each of many whole numbers, which SQLite takes by thousands at once."""
+    table, names = column.table, (column.name, *common)
+    if connection.dialect.name != "sqlite":
+        rows = ((number, *common.values()) for number in numbers)
+        insert_rows(connection, table, names, rows)
+        return
+    for start in range(0, len(numbers), NUMBERS_PER_QUERY):
+        value = _each(numbers[start : start + NUMBERS_PER_QUERY])
+        chosen = sa.select(value, *(sa.literal(number) for number in common.values()))
+        connection.execute(table.insert().from_select(names, chosen))
+
+
+def _each(numbers: Sequence[int]) -> sa.ColumnElement[int]:
+    """Return whole numbers as a column of a table, in order; of SQLite only."""
+    texts = pc.cast(pa.array(numbers, pa.int64()), pa.string())
+    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), ",")[0]
+    return sa.func.json_each(f"[{joined}]").table_valued("value").c.value
 
 
 def _copy(connection: sa.Connection, statement: str, rows: Iterable[Values]) -> None:

@@ -12,7 +12,14 @@ import sqlalchemy as sa
 
 from risk.ledger import dataset_rows
 from risk.ledger.database import VALUES_PER_QUERY, Database, Record, insert_rows
-from risk.ledger.tables import early_labels, ingestions, later_labels, predictions, unripe_rows
+from risk.ledger.tables import (
+    early_labels,
+    ingestions,
+    later_labels,
+    predictions,
+    superseded_rows,
+    unripe_rows,
+)
 from risk.schema import EarlyLabel, Key, LaterLabel
 
 MAX_DELAYS = 200
@@ -44,6 +51,12 @@ class Labels:
     def count_early(self) -> int:
         """Count the labels that wait for their rows."""
         return int(self.database.scalar(sa.select(sa.func.count()).select_from(early_labels)))
+
+    def came_late(self) -> bool:
+        """Return whether a row that is still known was ever accepted without its label."""
+        tables = (unripe_rows, later_labels, superseded_rows)
+        found = (self.database.first(sa.select(table.c.row_hash)) for table in tables)
+        return any(row is not None for row in found)
 
     def of_parts(self, part_ids: Sequence[int]) -> pd.DataFrame:
         """Return the late labels of the rows in these parts: row_hash, y_true, ingestion_id."""

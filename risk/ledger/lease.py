@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 import secrets
 import socket
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 NAME = "run"
 RENEWALS = 3  # within the duration of a lease: two may fail
 MAX_HOLDER_LENGTH = 255
+MAX_LENGTH = 20  # digits of an ID in the ledger
 CLOCKS = {
     "postgresql": "timezone('UTC', clock_timestamp())",
     "mysql": "utc_timestamp(6)",
@@ -80,10 +83,10 @@ def require_own_ledger(config: Config, ledger: Ledger) -> None:
     name = config.compilation_record_filename
     _, size = ledger.derived_files.state(name)
     record, known = config.ingested_folder / name, ledger.ingestions.last_id()
-    files = (f for f in store.files_after(config, known) if len(f[0].stem) < store.MAX_LENGTH)
+    files = (f for f in store.files_after(config, known) if len(f[0].stem) < MAX_LENGTH)
     newest_file = max(files, key=lambda found: found[1], default=(config.ingested_folder, 0))
     # an interrupted run leaves files of the next ingestion, but not of others
-    behind = [(record, store.newest_number(record, after=size), 0), (*newest_file, 1)]
+    behind = [(record, _newest_number(record, after=size), 0), (*newest_file, 1)]
     for path, newest, n_interrupted in behind:
         if newest > known + n_interrupted:
             folders = map(config.name_of, (config.ingested_folder, config.quarantine_folder))
@@ -213,3 +216,17 @@ def _time_of(connection: sa.Connection) -> datetime:
     clock = sa.literal_column(CLOCKS[connection.dialect.name], UtcDateTime())
     now: datetime = connection.execute(sa.select(clock)).scalar_one()
     return now
+
+
+def _newest_number(path: Path, *, after: int) -> int:
+    """Return the greatest number in the first CSV column beyond byte `after`, else 0."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(after)
+            text = file.read().decode("utf-8", "replace")
+        first = [record[0] for record in csv.reader(io.StringIO(text)) if record]
+    except (FileNotFoundError, csv.Error):
+        return 0
+    return max(
+        (int(cell) for cell in first if cell.isdecimal() and len(cell) < MAX_LENGTH), default=0
+    )

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.config import Columns
+from risk.data.footers import count_footers
 from risk.errors import DataError
 from risk.numerals import Marks, with_points
 from risk.schema import (
     Problem,
     check,
     check_header,
-    count_footers,
     fingerprints,
     fingerprints_by_label,
 )

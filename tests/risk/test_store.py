@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from risk import store
@@ -122,8 +123,8 @@ def test_a_part_gives_back_what_was_put_in(world):
         }
     )
     path = store.part_path(world.config, 1)
-    with store.writing_part(path, world.config.columns) as writer:
-        writer.write_table(store.to_table(rows, world.config.columns))
+    with store.writing_part(path, world.config.columns) as write:
+        write(rows)
 
     pd.testing.assert_frame_equal(store.read_parts(world.config, [1]), rows)
 
@@ -131,9 +132,9 @@ def test_a_part_gives_back_what_was_put_in(world):
 def test_a_column_declared_later_is_missing_in_older_parts(world):
     """The settings may grow; what came before has no value for it."""
     rows = store.read_parts(world.config, [])
-    with store.writing_part(store.part_path(world.config, 1), world.config.columns) as writer:
+    with store.writing_part(store.part_path(world.config, 1), world.config.columns) as write:
         row = dict.fromkeys(rows.columns, [1]) | {"corporation": ["x"]}
-        writer.write_table(store.to_table(pd.DataFrame(row), world.config.columns))
+        write(pd.DataFrame(row))
     config = world.set(columns__categorical=["colour"], columns__other=["note"])
 
     found = store.read_parts(config, [1])
@@ -205,3 +206,19 @@ def test_a_small_table_is_kept_exactly_and_takes_little_room():
 
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(content)), rows, check_exact=True)
     assert len(content) < 8 * n + 3 * n  # the random numbers, and a few bits for each other cell
+
+
+def test_only_columns_of_repeated_values_have_a_dictionary(world):
+    """One of values that are all different costs as much to make as the rest of the part."""
+    rows = store.read_parts(world.config, []).reindex(range(100))
+    rows = rows.assign(corporation=[f"c{i}" for i in range(100)], lastmonth_activity=1.0)
+    path = store.part_path(world.config, 1)
+
+    with store.writing_part(path, world.config.columns) as write:
+        write(rows.assign(row_hash=range(100)))
+
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    found = [group.column(i) for i in range(group.num_columns)]
+    has_dictionary = {each.path_in_schema: each.has_dictionary_page for each in found}
+    assert (has_dictionary["corporation"], has_dictionary["row_hash"]) == (False, False)
+    assert has_dictionary["lastmonth_activity"]

@@ -16,7 +16,7 @@ def test_the_compiled_csv_reads_back_equal(world):
     row = dict.fromkeys(rows.columns, [2.0]) | {"corporation": ["a, b"], "exited": [1]}
     rows = pd.concat([rows, pd.DataFrame(row).astype({"exited": "Int8"})])
 
-    assert compiled.text(rows, config.columns) == '"a, b",2,2,2,Yes\n'
+    assert compiled.content(rows, config.columns) == b'"a, b",2,2,2,Yes\n'
 
 
 def test_labels_are_written_as_configured_also_beside_missing_ones(world):
@@ -25,7 +25,7 @@ def test_labels_are_written_as_configured_also_beside_missing_ones(world):
     row = dict.fromkeys(rows.columns, [2.0, 2.0]) | {"corporation": ["a", "b"], "exited": [1, None]}
     rows = pd.concat([rows, pd.DataFrame(row).astype({"exited": "Int8"})])
 
-    assert compiled.text(rows, world.config.columns) == "a,2,2,2,1\nb,2,2,2,\n"
+    assert compiled.content(rows, world.config.columns) == b"a,2,2,2,1\nb,2,2,2,\n"
 
 
 TEXTS = st.sampled_from(["a", "b c", "Müller", "漢字", "1", " x ", "'", ";"])
@@ -53,7 +53,7 @@ def test_the_compiled_csv_is_what_pandas_writes(rows, odd, labels):
     frame = pd.DataFrame([*rows, *odd], columns=["id", "x", "z", "y"])
     frame = frame.astype({"id": "str", "x": "float64", "z": "float64", "y": "Int8"})
 
-    text = compiled.text(frame, columns)
+    content = compiled.content(frame, columns)
 
     written = {0: str(negative), 1: str(positive)}
     shown = frame.assign(y=pd.Series([written.get(label, "") for label in frame["y"]], dtype="str"))
@@ -62,4 +62,5 @@ def test_the_compiled_csv_is_what_pandas_writes(rows, odd, labels):
         if (known % 1 == 0).all() and (known.abs() < 2**53).all():
             shown[name] = frame[name].astype("Int64")
     quoting = csv.QUOTE_ALL if any("\r" in name for name in frame["id"]) else csv.QUOTE_MINIMAL
-    assert text == shown.to_csv(index=False, header=False, lineterminator="\n", quoting=quoting)
+    text = shown.to_csv(index=False, header=False, lineterminator="\n", quoting=quoting)
+    assert content == text.encode()

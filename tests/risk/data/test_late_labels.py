@@ -253,8 +253,8 @@ def forget_moments(world, ledger):
     names = rows[["corporation", "at"]]
     key_hashes = pd.util.hash_pandas_object(names, index=False).to_numpy().view("int64").tolist()
     hashes = schema.fingerprints(rows[world.config.columns.all]).tolist()
-    with store.writing_part(store.part_path(world.config, 1), world.config.columns) as writer:
-        writer.write_table(store.to_table(rows.assign(row_hash=hashes), world.config.columns))
+    with store.writing_part(store.part_path(world.config, 1), world.config.columns) as write:
+        write(rows.assign(row_hash=hashes))
     with ledger.engine.begin() as connection:
         connection.execute(tables.row_hashes.delete())
         connection.execute(tables.unripe_rows.delete())

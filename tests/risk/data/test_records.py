@@ -1,7 +1,6 @@
 import csv
 import io
 
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,16 +80,17 @@ WIDE = Columns(
 )
 
 
-def outcome(text, settings):
+def outcome(text, settings, columns=WIDE, encoding="utf-8"):
     """Return all that is read of a text, the refused records and the reasons, or the refusal."""
     try:
-        pieces = list(drops.read(io.BytesIO(text.encode()), WIDE, settings, name="d.csv"))
+        file = io.BytesIO(text.encode(encoding))
+        pieces = list(drops.read(file, columns, settings, name="d.csv"))
     except DataError as error:
         return str(error)
     rows = [
         (*row[:1], *(float(x).hex() for x in row[1:3]), *map(str, row[3:]))
         for piece in pieces
-        for row in piece.rows[WIDE.all].itertuples(index=False)
+        for row in piece.rows[columns.all].itertuples(index=False)
     ]
     problems = [problem for piece in pieces for problem in piece.problems]
     refused = [record for piece in pieces for record in piece.refused]
@@ -156,4 +156,88 @@ def test_only_lines_without_doubt_are_split_at_once():
 
     assert [some.cells is not None for some in taken] == [True, False, True]
     assert [list(some.lines) for some in taken] == [[2, 3], [4, 5], [6, 7]]
-    assert pd.array(taken[0].cells["x"], dtype="str").tolist() == ["1", "1"]
+    assert taken[0].cells["x"].to_pylist() == [1.0, 1.0]
+
+
+def test_an_undeclared_column_is_not_taken_for_one_named_like_its_place():
+    """The fourth, counted from 0, is not the column 3."""
+    columns = COLUMNS.model_copy(update={"numeric": ("x", "3")})
+    content = io.BytesIO(b"id,x,z,w,3,y\na,1,2,9,5,0\n")
+
+    (piece,) = drops.read(content, columns, Ingestion())
+
+    assert piece.rows["3"].tolist() == [5.0]
+
+
+USUAL = st.sampled_from(["1", "2.5", "-3", "0", "12.75", "100000"])
+RARE = st.sampled_from(
+    [
+        "",
+        "NA",
+        "-99",
+        " -99",
+        "-99.0",
+        " 8",
+        "8\t",
+        " ",
+        "-0",
+        "-0.0",
+        "1e5",
+        "9007199254740992",
+        "x",
+    ]
+)
+
+
+@given(
+    st.lists(st.lists(USUAL, min_size=2, max_size=2), min_size=4, max_size=9),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), RARE), max_size=2),
+    st.sampled_from([Ingestion(), Ingestion(separator=";", decimal=",")]),
+    st.sampled_from([2, 5, 100]),
+)
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_numbers_converted_while_lines_are_split_are_those_of_the_rules(rows, odd, settings, size):
+    """The same cells in quotes are left to the csv module and to the rules, cell by cell."""
+    columns = WIDE.model_copy(
+        update={"missing_markers": ("NA", "-99"), "allowed_ranges": {"x": (-5, None)}}
+    )
+    for row, column, cell in odd:
+        rows[row][column] = cell
+    cells = [
+        ["k", *(cell.replace(".", settings.decimal) for cell in numbers), "a", "0"]
+        for numbers in rows
+    ]
+    header, sep = ["id", "x", "z", "c", "y"], settings.separator
+    plain, quoted = (
+        "".join(sep.join(f"{q}{cell}{q}" for cell in line) + "\n" for line in [header, *cells])
+        for q in ("", '"')
+    )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drops, "ROWS_PER_PIECE", size)
+        patch.setattr(records, "BYTES_AT_ONCE", 7)
+        found, expected = outcome(plain, settings, columns), outcome(quoted, settings, columns)
+
+    assert found == expected
+
+
+@given(
+    st.lists(st.sampled_from(["a", "ü", "€", "", '"q"', '"a\nb"', " "]), min_size=1, max_size=9),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.booleans(),
+    st.sampled_from(["utf-8", "utf-8-sig", "cp1252"]),
+)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_a_file_has_the_same_records_in_each_encoding(cells, end, is_finished, encoding):
+    """UTF-16 is always read as text; of the others, bytes are read where that is possible."""
+    lines = ["title", "id,x,z,c,y", *(f"{cell},1,2,{cell},0" if cell else "" for cell in cells)]
+    text = end.join(lines) + end * is_finished
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drops, "ROWS_PER_PIECE", 2)
+        patch.setattr(records, "BYTES_AT_ONCE", 7)
+        written = Ingestion(encoding="cp1252" if encoding == "cp1252" else "utf-8")
+        found = outcome(text, written, encoding=encoding)
+        expected = outcome(text, Ingestion(), encoding="utf-16")
+
+    assert found == expected

@@ -2,6 +2,7 @@ import pytest
 
 from risk.errors import BusyError, LedgerError
 from risk.ledger.ingestions import Taken
+from risk.schema import LaterLabel, UnripeRow
 from tests.servers import on_servers_in_turn
 
 pytestmark = on_servers_in_turn
@@ -49,3 +50,23 @@ def test_hashes_are_looked_up_beyond_the_limit_of_one_statement(ledger):
     ledger.ingestions.record(intake(1), taken=Taken(hashes=range(0, 5000, 2)))
 
     assert sorted(ledger.ingestions.known_hashes(range(5000))) == list(range(0, 5000, 2))
+
+
+def test_a_row_without_its_label_is_remembered_even_once_it_has_one(ledger):
+    """A row that comes again with its label is asked for by the hash it had without."""
+    assert not ledger.labels.came_late()
+    ledger.ingestions.record(intake(1), taken=Taken([11, 12], [UnripeRow(12, 5)]))
+    assert ledger.labels.came_late()
+
+    ledger.ingestions.record(intake(2), taken=Taken(labels=[LaterLabel(12, 5, 1, 1)]))
+
+    assert ledger.labels.came_late()
+
+
+def test_a_superseded_row_without_its_label_is_remembered(ledger):
+    """Its hash stays known."""
+    ledger.ingestions.record(intake(1), taken=Taken([11], [UnripeRow(11, 5)]))
+
+    ledger.ingestions.record(intake(2), taken=Taken([12], superseded=[(11, 1)]))
+
+    assert ledger.labels.came_late()

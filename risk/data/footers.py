@@ -1,0 +1,44 @@
+"""Footers: totals and remarks below the rows, as spreadsheets add them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from risk.config import Columns
+
+MAX_FOOTERS = 3
+SUMMED = 2  # rows above a total: the sum of one says nothing
+TOTALS = """合計 totals? totaal tota[ae]?les? totalt sums? summe somme suma gesamt insgesamt counts?
+average mean durchschnitt mittelwert moyenne promedio anzahl razem ogółem celkem spolu összesen
+ukupno skupaj toplam iš.viso kopā kokku yhteensä σύνολο итого всего общо разом усього 总计 합계"""
+OF_WHAT = r"(?: (?:rows|records|customers|count|of|g[eé]n[eé]r(?:al|ale)))?"
+TOTAL = rf"(?i)\W*(?:(?:grand|sub)[- ]?)?(?:{'|'.join(TOTALS.split())}){OF_WHAT}\W*\d*\W*"
+
+
+def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
+    """Return how many of the last typed rows are no rows but totals, as spreadsheets add them.
+
+    A footer has either no label and no feature, or the name of a total. Of the latter, it is the
+    sum of several rows above it, or it has no label, and most features are missing or the rows
+    above have labels. Where nothing stands above it, or too many rows look alike, a row is what it
+    says.
+    """
+    if not columns.features:
+        return 0
+    last, numeric = rows.tail(MAX_FOOTERS + 1), list(columns.numeric)
+    n_known, has_label = last[columns.features].notna().sum(axis=1), last[columns.target].notna()
+    is_named = last[columns.identifier].str.fullmatch(TOTAL)
+    if not (is_named | (~has_label & (n_known == 0)))[-1:].any():  # nearly always
+        return 0
+    is_odd = n_known < len(columns.features) / 2
+    sums = rows[numeric].fillna(0).cumsum().shift().loc[last.index]
+    is_sum = (last[numeric].isna() | np.isclose(last[numeric], sums)).all(axis=1)
+    if rows[columns.target][:-1].notna().mean() > 0.5:
+        is_odd[:] = True
+    elif numeric:
+        is_odd |= is_sum
+    is_sum &= last[numeric].notna().any(axis=1) & (len(rows) > SUMMED)
+    is_footer = (is_named & is_sum) | (~has_label & ((n_known == 0) | (is_named & is_odd)))
+    n = int(is_footer[::-1].cumprod().sum())
+    return n if n < len(last) else 0
