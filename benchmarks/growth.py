@@ -26,8 +26,10 @@ from matplotlib.ticker import NullFormatter
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import costs  # noqa: E402
+from risk.figures.labels import spread  # noqa: E402
 
 PICTURE = Path(__file__).with_name("growth.png")
+APART = 0.12  # powers of ten between two labels
 BY_ROWS = ("look", "ingestion", "training", "first")
 Points = dict[str, dict[int, float]]  # CPU seconds by what was done and how much of it there was
 
@@ -55,20 +57,18 @@ def measure(works: dict[str, dict[int, costs.Work]], rows: int | None, repeat: i
 
 
 def draw(plots: dict[str, Points]) -> Figure:
-    """Draw each group of points on axes of powers, every line with its exponent."""
+    """Draw each group of points on axes of powers, every line with its name and exponent."""
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
         figure = Figure(figsize=(9, 4), layout="constrained")
         for axes, (label, points) in zip(
             figure.subplots(1, len(plots), squeeze=False)[0], plots.items(), strict=True
         ):
-            for what, least in points.items():
+            ordered = sorted(points.items(), key=lambda item: item[1][max(item[1])])
+            ends = [float(np.log10(least[max(least)])) for _, least in ordered]
+            for (what, least), end in zip(ordered, spread(ends, APART), strict=True):
                 (line,) = axes.plot([*least], [*least.values()], marker="o")
-                axes.annotate(
-                    f" {what}\n exponent {exponent(least):.2f}",
-                    (max(least), least[max(least)]),
-                    color=line.get_color(),
-                    va="center",
-                )
+                text, colour = f"  {what}, {exponent(least):.2f}", line.get_color()
+                axes.annotate(text, (max(least), 10**end), color=colour, va="center")
             axes.set(xscale="log", yscale="log", xlabel=label, ylabel="CPU seconds")
             sizes = [*next(iter(points.values()))]
             axes.set_xticks(sizes, [f"{size:,}" for size in sizes])

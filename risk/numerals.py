@@ -222,9 +222,10 @@ def parse(
     size = numbers.abs()
     broken = numbers.isna() & ~missing
     other = broken & signed(written).str.fullmatch(r"[+-]?\d+[.,]\d+")
+    settings = "ingestion.decimal and ingestion.thousands"
     return numbers, {
         "not a number": broken & ~other,
-        f"not a number with a decimal {DECIMALS[marks.decimal]}; see ingestion.decimal": other,
+        f"not a number with a decimal {DECIMALS[marks.decimal]}; see {settings}": other,
         "not finite": size == np.inf,
         "more digits than can be kept": _inexact(cells, numbers),
     }

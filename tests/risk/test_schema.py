@@ -19,6 +19,7 @@ from risk.schema import (
     fingerprints_by_label,
 )
 
+OTHER_MARK = "not a number with a decimal point; see ingestion.decimal and ingestion.thousands"
 GOLDEN = [-5646784049751411697, 1358996108496023736]  # of pandas 3.1.1
 COLUMNS = Columns(
     identifier="id",
@@ -52,7 +53,7 @@ def test_a_fit_row_is_typed():
         ({"x": "many"}, Problem(7, "x", "not a number", "many")),
         (
             {"x": "1,5"},
-            Problem(7, "x", "not a number with a decimal point; see ingestion.decimal", "1,5"),
+            Problem(7, "x", OTHER_MARK, "1,5"),
         ),
         ({"x": "0x10"}, Problem(7, "x", "not a number", "0x10")),
         ({"x": "-1"}, Problem(7, "x", "less than 0", "-1")),
