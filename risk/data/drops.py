@@ -25,16 +25,12 @@ from risk.data.plain_lines import as_frame
 from risk.data.records import Below, Some
 from risk.errors import BusyError, DataError
 from risk.numerals import Marks
-from risk.schema import (
-    Problem,
-    check,
-    check_header,
-    shorten,
-)
+from risk.schema import Problem, check, check_header, shorten
 
 ROWS_PER_PIECE, CELLS_PER_PIECE = 50_000, 5_000_000
 BYTES_AT_ONCE = 1_000_000
 FOOTER = "a total or remark below the rows, no row"
+CHANGED = "changed while it was read, left for a later run"
 FUTURE = "time in the future; the row is taken once it has come"
 Bytes = BufferedReader | BufferedRandom
 
@@ -56,7 +52,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Drop:
-    """One file found in the input folder."""
+    """One file found in the input folder, or an object in a store."""
 
     path: Path
     name: str
@@ -312,4 +308,4 @@ def open_no_follow(path: str, flags: int) -> int:
 def _require_unchanged(file: BufferedReader, drop: Drop) -> None:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode) or Signature.of(status) != drop.signature:
-        raise Changed(drop.name, "changed while it was read, left for a later run")
+        raise Changed(drop.name, CHANGED)

@@ -52,14 +52,10 @@ def find(config: Config) -> tuple[list[Drop], list[LeftAlone]]:
         if stat.S_ISDIR(status.st_mode):
             reason = "skipped, a folder; drops must be in the input folder itself"
             skipped.append(LeftAlone(name, reason))
-        elif not entry.name.lower().endswith(".csv"):
-            skipped.append(LeftAlone(name, f"skipped, {advice(entry.name)}"))
+        elif reason := why_skipped(entry.name, status.st_size, config):
+            skipped.append(LeftAlone(name, reason))
         elif not stat.S_ISREG(status.st_mode):
             skipped.append(LeftAlone(name, "skipped, not a regular file"))
-        elif status.st_size > config.ingestion.max_file_bytes:
-            limit = config.ingestion.max_file_bytes
-            reason = f"{status.st_size} bytes, more than max_file_bytes = {limit}"
-            skipped.append(LeftAlone(name, reason))
         else:
             found.append(Drop(Path(entry.path), name, Signature.of(status)))
     return found, skipped
@@ -68,12 +64,24 @@ def find(config: Config) -> tuple[list[Drop], list[LeftAlone]]:
 def find_new(config: Config, ledger: Ledger) -> tuple[list[Drop], list[LeftAlone]]:
     """Return the drops that no run has seen yet, and the entries that `find` skipped."""
     found, skipped = find(config)
+    return unseen(found, ledger), skipped
+
+
+def unseen(found: Sequence[Drop], ledger: Ledger) -> list[Drop]:
+    """Return the drops that no run has seen yet."""
     known = ledger.ingestions.known_signatures([drop.name for drop in found])
-    return [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known], skipped
+    return [drop for drop in found if (drop.name, *astuple(drop.signature)) not in known]
 
 
-def advice(name: str) -> str:
-    """Say what to do with a file that is no CSV."""
+def why_skipped(name: str, size_bytes: int, config: Config) -> str:
+    """Say why a file is no drop that can be read, by its name and size; nothing if it is one."""
+    if not name.lower().endswith(".csv"):
+        return f"skipped, {_advice(name)}"
+    limit = config.ingestion.max_file_bytes
+    return f"{size_bytes} bytes, more than max_file_bytes = {limit}" if size_bytes > limit else ""
+
+
+def _advice(name: str) -> str:
     match Path(name.lower()).suffix:
         case ".gz" | ".zip" | ".bz2" | ".xz" | ".zst" | ".7z" | ".tar" | ".tgz":
             return "packed; unpack it to a file named .csv"

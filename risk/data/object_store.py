@@ -8,18 +8,18 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from risk import store
 from risk.config import Config
-from risk.data.drops import Signature
-from risk.data.inbox import LeftAlone, advice, recordable
+from risk.data.drops import CHANGED, Drop, Signature
+from risk.data.inbox import LeftAlone, recordable, unseen, why_skipped
 from risk.errors import SourceError
+from risk.ledger.engines import on_one_line
 from risk.ledger.ledger import Ledger
 
-CHANGED = "changed while it was read, left for a later run"
 SECONDS_TO_REST = 1  # in whole seconds a store says when an object was written
 BYTES_AT_ONCE = 8_000_000
 REQUEST_ID = re.compile(r" \(Request ID: \w*\)")  # new each time, where the fault is the same
@@ -32,13 +32,6 @@ class Object:
     name: str
     signature: Signature
     file: io.BufferedRandom
-
-
-@dataclass(frozen=True)
-class _Listed:
-    path: str
-    name: str
-    signature: Signature
 
 
 def new(
@@ -54,10 +47,8 @@ def new(
         filesystem, entries = _list(config.object_store)
         found, skipped = _sort(config, entries)
         left_alone += map(str, skipped)
-        known = ledger.ingestions.known_signatures([listed.name for listed in found])
-        for listed in found:
-            if (listed.name, *astuple(listed.signature)) not in known:
-                yield from _fetched(config.object_store, filesystem, listed, left_alone)
+        for drop in unseen(found, ledger):
+            yield from _fetched(config.object_store, filesystem, drop, left_alone)
     except SourceError as error:
         out_of_reach.append(str(error))
 
@@ -81,44 +72,41 @@ def _list(url: str) -> tuple[Any, list[Any]]:
         raise SourceError(f"object store {url}: {reason}") from None
 
 
-def _sort(config: Config, entries: list[Any]) -> tuple[list[_Listed], list[LeftAlone]]:
+def _sort(config: Config, entries: list[Any]) -> tuple[list[Drop], list[LeftAlone]]:
     """Return the objects that are drops, sorted by name, and the others except hidden ones."""
     found, skipped = [], []
-    limit = config.ingestion.max_file_bytes
     rested_ns = time.time_ns() - 10**9 * max(config.ingestion.settle_seconds, SECONDS_TO_REST)
     for entry in sorted(entries, key=lambda entry: str(entry.path)):
-        name, reason = recordable(f"s3://{config.name_of(Path(entry.path))}"), ""
         if entry.base_name.startswith("."):
             continue
+        path = Path(entry.path)
+        name = recordable(f"s3://{config.name_of(path)}")
         if not entry.is_file:
             reason = "skipped, a folder; drops must be in the folder itself"
-        elif not entry.base_name.lower().endswith(".csv"):
-            reason = f"skipped, {advice(entry.base_name)}"
-        elif entry.size > limit:
-            reason = f"{entry.size} bytes, more than max_file_bytes = {limit}"
-        elif entry.mtime_ns > rested_ns:
-            reason = "just written, left for a later run"
-        if reason:
             skipped.append(LeftAlone(name, reason))
+        elif reason := why_skipped(entry.base_name, entry.size, config):
+            skipped.append(LeftAlone(name, reason))
+        elif entry.mtime_ns > rested_ns:
+            skipped.append(LeftAlone(name, "just written, left for a later run"))
         else:
-            found.append(_Listed(entry.path, name, _signature(entry)))
+            found.append(Drop(path, name, _signature(entry)))
     return found, skipped
 
 
-def _fetched(url: str, filesystem: Any, listed: _Listed, left_alone: list[str]) -> Iterator[Object]:
+def _fetched(url: str, filesystem: Any, drop: Drop, left_alone: list[str]) -> Iterator[Object]:
     """Yield the content of an object, unless it was replaced or removed since it was listed."""
     with store.spooling() as file:
         try:
-            with _faults(url), filesystem.open_input_stream(listed.path) as remote:
+            with _faults(url), filesystem.open_input_stream(str(drop.path)) as remote:
                 shutil.copyfileobj(remote, file, BYTES_AT_ONCE)
-                now = _signature(filesystem.get_file_info(listed.path))
+                now = _signature(filesystem.get_file_info(str(drop.path)))
         except FileNotFoundError:
             now = None
-        if now != listed.signature or file.tell() != now.size_bytes:
-            left_alone.append(str(LeftAlone(listed.name, CHANGED)))
+        if now != drop.signature or file.tell() != now.size_bytes:
+            left_alone.append(str(LeftAlone(drop.name, CHANGED)))
             return
         file.seek(0)
-        yield Object(listed.name, listed.signature, file)
+        yield Object(drop.name, drop.signature, file)
 
 
 def _signature(entry: Any) -> Signature:
@@ -133,5 +121,5 @@ def _faults(url: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
-        message = REQUEST_ID.sub("", " ".join(str(error).split()))
+        message = REQUEST_ID.sub("", on_one_line(error))
         raise SourceError(f"object store {url}: {message}") from error
