@@ -66,6 +66,8 @@ ESTIMATORS = (
 DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 PackageName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Windows = Literal["cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1257"]
+EastAsian = Literal["cp932", "cp949", "cp950", "gb18030"]
 StoreFolder = Annotated[str, Field(pattern=r"^s3://[^:@/?]+(/[^@?]*)?(\?[^@]*)?$")]
 
 
@@ -86,10 +88,11 @@ class Ingestion(Section):
     """A larger file is skipped."""
     max_line_characters: int = Field(1_000_000, gt=0)
     """A file with a longer line is refused."""
-    encoding: Literal["utf-8", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1257"] = "utf-8"
+    encoding: Literal["utf-8", Windows, EastAsian] = "utf-8"
     """Encoding of a file; the others are those of Windows: cp1252 in Western Europe, cp1250 in
     Central Europe, cp1251 for Cyrillic, cp1253 for Greek, cp1254 for Turkish, cp1257 for Baltic
-    languages. A file that begins with a byte-order mark is read as UTF-8 or UTF-16, as that says.
+    languages, cp932 for Japanese, cp949 for Korean, cp950 and gb18030 for Chinese, traditional and
+    simplified. A file that begins with a byte-order mark is read as UTF-8 or UTF-16, as that says.
     """
     separator: Literal[",", ";", "\t", "|"] = ","
     """Character between the cells of a file."""

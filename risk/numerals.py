@@ -16,8 +16,8 @@ from risk.config import Columns
 
 DECIMALS = {".": "point", ",": "comma"}
 UNIT = (
-    r"(?:US\$|R\$|[€$£¥₹₺₽%]|EUR|USD|GBP|CHF|PLN|zł|CZK|Kč|HUF|Ft|RON|lei|SEK|NOK|DKK|kr\.?"
-    r"|TRY|JPY|INR|BRL|CAD|AUD)"
+    r"(?:US\$|R\$|NT\$|[€$£¥￥₩₹₺₽%円元원]|EUR|USD|GBP|CHF|PLN|zł|CZK|Kč|HUF|Ft|RON|lei|SEK|NOK|DKK|kr\.?"
+    r"|TRY|JPY|CNY|KRW|INR|BRL|CAD|AUD)"
 )
 SPACES = "[ \u00a0\u202f'’]"  # between thousands; the middle two are spaces at which no line breaks
 MARKED = rf"{SPACES}|{UNIT}"

@@ -12,7 +12,7 @@ from risk import store
 from risk.data import drops
 from risk.errors import UnknownName
 from risk.ledger import tables
-from tests.factories import HEADER
+from tests.factories import HEADER, counts
 
 
 def final_rows(config):
@@ -247,6 +247,38 @@ def test_quarantined_rows_are_requeued_as_they_were_written(world, ledger):
 
     assert (intake.rows_read, intake.rows_added) == (1, 1)
     assert [row[:2] for row in final_rows(world.config)] == [["a", "1.5"], ["b;b", "-1.5"]]
+
+
+def test_utf_8_is_refused_where_another_encoding_would_misread_it(world, ledger):
+    """Müller would be MÃ¼ller, another customer; both things that are advised help."""
+    config = world.take_from_inbox()
+    world.set(ingestion__encoding="cp1252")
+    text = HEADER + "Müller,1,2,3,0\n"
+    (config.input_folder / "a.csv").write_bytes(text.encode("cp1252"))
+    world.drop("b.csv", text.replace("Müller", "Jürgen"))
+
+    taken, refused = ingestion.run(world.config, ledger).intakes
+    world.drop("b.csv", "\ufeff" + text.replace("Müller", "Zoë"))
+    (marked,) = ingestion.run(world.config, ledger).intakes
+    world.set(ingestion__encoding="utf-8")
+    (requeued,) = ingestion.run(world.config, ledger).intakes
+
+    assert (taken.status, refused.status) == ("taken", "refused")
+    assert refused.reason.startswith("this is UTF-8 text, which ingestion.encoding = cp1252 would")
+    assert (marked.rows_added, requeued.rows_added) == (1, 1)
+    assert [row[0] for row in final_rows(world.config)] == ["Müller", "Zoë", "Jürgen"]
+
+
+def test_the_header_again_within_a_drop_is_one_refused_row(world, ledger):
+    """Two exports put together; the counts add up, and one reason says it."""
+    world.take_from_inbox()
+    world.drop("a.csv", f"{HEADER}a,1,2,3,0\n{HEADER}b,1,2,3,1\n")
+
+    (intake,) = ingestion.run(world.config, ledger).intakes
+
+    assert counts(intake) == (3, 2, 0, 1)
+    folder = store.quarantine_path(world.config, 1)
+    assert [row[2:4] for row in read_csv(folder / store.REASONS)[1:]] == [["", drops.HEADER]]
 
 
 def test_one_bad_file_does_not_keep_a_good_one_out(world, ledger):

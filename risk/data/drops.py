@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from risk.config import Columns, Config, Ingestion
 from risk.data import dates, marks, records
-from risk.data.footers import count_footers
+from risk.data.footers import count_footers, headers_among
 from risk.data.plain_lines import as_frame
 from risk.data.records import Below, Some
 from risk.errors import BusyError, DataError
@@ -30,6 +30,7 @@ from risk.schema import Problem, check, check_header, shorten
 ROWS_PER_PIECE, CELLS_PER_PIECE = 50_000, 5_000_000
 BYTES_AT_ONCE = 1_000_000
 FOOTER = "a total or remark below the rows, no row"
+HEADER = "the header again, no row"
 CHANGED = "changed while it was read, left for a later run"
 FUTURE = "time in the future; the row is taken once it has come"
 Bytes = BufferedReader | BufferedRandom
@@ -155,7 +156,7 @@ def read(
     Of a file, which has a `name`, totals below the rows are refused, and rows without identifier
     may be named by the file and their line. If it is `now`, rows of the future are refused.
     """
-    records.require_text(file)
+    records.require_text(file, settings)
     text = records.decoded(file, settings)
     try:
         header, below = records.of(text, columns, settings)
@@ -217,16 +218,21 @@ def _pieces(
 def _piece(some: Some, header: list[str], columns: Columns, settings: Ingestion) -> Piece:
     lines = some.lines
     complete: Sequence[int] = range(len(lines))
-    ragged: list[Problem] = []
+    no_rows: list[Problem] = []
     if some.cells is None:
-        complete, ragged = records.complete(some, header)
+        complete, no_rows = records.complete(some, header)
         lines = [lines[i] for i in complete]
     table = _texts(some, complete, header, columns)
+    if again := headers_among(table, columns):
+        no_rows += [Problem(lines[i], "", HEADER, shorten(header[0])) for i in again]
+        rest = [i for i in range(len(lines)) if i not in again]
+        table = table.iloc[rest].reset_index(drop=True)
+        complete, lines = [complete[i] for i in rest], [lines[i] for i in rest]
     if settings.dates != dates.ISO and columns.event_time in table:
         table[columns.event_time] = dates.as_iso(table[columns.event_time], settings.dates)
     marks = Marks(settings.decimal, settings.thousands)
     checked = check(table, lines, columns, marks)
-    problems = sorted([*checked.problems, *ragged], key=lambda problem: problem.line)
+    problems = sorted([*checked.problems, *no_rows], key=lambda problem: problem.line)
     piece = Piece(
         rows=checked.rows,
         problems=problems,

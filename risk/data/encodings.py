@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from string import ascii_lowercase
+
+from risk.data import east_asian
 
 NAMES = {
     "utf-8": "UTF-8",
@@ -17,6 +20,7 @@ NAMES = {
     "cp1253": "Windows-1253 (Greek)",
     "cp1254": "Windows-1254 (Turkish)",
     "cp1257": "Windows-1257 (Baltic)",
+    **east_asian.NAMES,
 }
 CODECS = {name: name for name in NAMES} | {"utf-8": "utf-8-sig"}
 MARKED = {
@@ -30,6 +34,7 @@ LATIN = {  # letters beyond ASCII, by language; of encodings that fit alike, the
     "cp1250": "äöüß ąćęłńóśźż áčďéěíňóřšťúůýž áäčďéíĺľňóôŕšťúýž áéíóöőúüű čšžćđ ăâîşţ",
     "cp1254": "âçğıîöşüû\u0307",
     "cp1257": "āčēģīķļņšūž ąčęėįšųūž äöõüšž",
+    "cp1252 in the north": "áéíóúýðþæö áíóúýðæø",  # ýðþ are ığş in Turkish
 }
 OTHERS = {
     "cp1251": "абвгдежзийклмнопрстуфхцчшщъыьэюяё абвгґдеєжзиіїйклмнопрстуфхцчшщьюя "
@@ -41,10 +46,39 @@ LANGUAGES = {
     **{name: [{*own} for own in all_.split()] for name, all_ in OTHERS.items()},
 }
 WORD = rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*"
+SIGNS = rb"(?:\xc2[\x80-\xbf])+"  # of UTF-8, such as a space at which no line breaks
 ALONE = r"[^\w\ufffd]+|[kcdm]?m?[²³½¼¾¹]|µ\w+"  # signs and units, such as € or m²
 AROUND = "€‚„…‘’“”•–—§©«»®°·\u00a0\u00ad"
 MAX_WORDS = 20_000
 SURE = 0.9  # share of the words that are well spelt; of the others, some are foreign
+MANY = 20  # words that differ between two encodings: no chance makes all of them fit both
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """The words of a text in one encoding, and their bytes.
+
+    `common` are those well spelt in the language of most of them, `known` those in any.
+    """
+
+    words: Mapping[str, bytes]
+    common: set[str]
+    known: set[str]
+
+    @property
+    def score(self) -> float:
+        """The share of the words that are well spelt, of which the common ones count twice."""
+        return (len(self.common) + len(self.known)) / max(len(self.words), 1)
+
+    @property
+    def odd(self) -> list[str]:
+        """The words that are not well spelt."""
+        return sorted({*self.words} - self.known)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nearly all words are well spelt."""
+        return len(self.odd) <= (1 - SURE) * len(self.words)
 
 
 @dataclass(frozen=True)
@@ -88,31 +122,72 @@ def by_letters(content: bytes) -> Guess:
     Nothing in the bytes says which it is, so it is the one in which most of the words are well
     spelt: first of one language, then of any.
     """
-    words = sorted({*re.findall(WORD, content)})[:MAX_WORDS]
-    spelt = {encoding: _spelt(words, encoding) for encoding in LANGUAGES}
-    n_spelt = {encoding: sum(map(len, own)) for encoding, own in spelt.items()}
-    best = max(n_spelt, key=lambda encoding: n_spelt[encoding])
-    odd = sorted({word.decode(best, "replace") for word in words} - spelt[best][1])
-    if len(odd) > (1 - SURE) * len(words):
-        return Guess(best, odd[0], is_sure=False)
-    for other in (own for own in n_spelt if n_spelt[own] == n_spelt[best]):
-        for word in words:
-            read, read_too = word.decode(best, "replace"), word.decode(other, "replace")
-            if read != read_too and not re.fullmatch(ALONE, read):
-                return Guess(best, read, other=(other, read_too))
-    return Guess(best, max(spelt[best][1], key=len, default=""))
+    found = {}
+    for name in [*LANGUAGES, *east_asian.NAMES]:
+        with suppress(UnicodeDecodeError):
+            found[name] = _spelling(content, name)
+    name = max(found, key=lambda name: found[name].score)
+    best, spelling = _encoding(name), found[name]
+    if not spelling.is_sure:
+        return Guess(best, spelling.odd[0], is_sure=False)
+    for other in (own for own in NAMES if own in found and found[own].score == spelling.score):
+        differing = [
+            (word, other_word)
+            for word, read in spelling.words.items()
+            if (other_word := read.decode(other, "replace")) != word
+            and not re.fullmatch(ALONE, word)
+        ]
+        if 0 < len(differing) < MANY:
+            word, other_word = differing[0]
+            return Guess(best, word, other=(other, other_word))
+    return Guess(best, max(spelling.common, key=len, default=""))
 
 
-def _spelt(words: Collection[bytes], encoding: str) -> tuple[set[str], set[str]]:
-    """Return the words well spelt in the language of most of them, and those in any language."""
-    texts = {word.decode(encoding, "replace") for word in words}
-    signs = {text for text in texts if re.fullmatch(ALONE, text)}
-    letters = {text: {*text.strip(AROUND).lower()} for text in texts - signs if _is_cased(text)}
+def is_misread(pieces: Iterable[bytes], encoding: str) -> bool:
+    """Say whether the pieces of a file are UTF-8, which this encoding would not show as words.
+
+    Signs do not either: of one byte each, they would have an Â before them.
+    """
+    decoder, words = codecs.getincrementaldecoder("utf-8")(), set[bytes]()
+    try:
+        for piece in pieces:
+            text = decoder.decode(piece)
+            if not text.isascii() and len(words) < MAX_WORDS:
+                words.update(re.findall(WORD, piece))
+        is_all_signs = all(re.fullmatch(SIGNS, word) for word in words)
+        decoder.decode(b"", final=True)
+        names = [name for name in [*LANGUAGES, *east_asian.NAMES] if _encoding(name) == encoding]
+        spellings = [_spelling(b"\n".join(words), name) for name in names]
+    except UnicodeDecodeError:
+        return False
+    if is_all_signs and encoding not in east_asian.NAMES:
+        return bool(words)
+    return not any(spelling.is_sure for spelling in spellings)
+
+
+def _encoding(name: str) -> str:
+    """Return the encoding of some languages."""
+    return name.split()[0]
+
+
+def _spelling(content: bytes, name: str) -> Spelling:
+    """Return how the words of a content are spelt in the languages of an encoding.
+
+    Raises UnicodeDecodeError if it is not in that encoding, unless that takes one byte each.
+    """
+    if name in east_asian.NAMES:
+        words = dict(islice(east_asian.words(content, name).items(), MAX_WORDS))
+        return Spelling(words, *east_asian.well_spelt(words, name))
+    found = sorted({*re.findall(WORD, content)})[:MAX_WORDS]
+    words = {word.decode(_encoding(name), "replace"): word for word in found}
+    signs = {text for text in words if re.fullmatch(ALONE, text)}
+    letters = {text: {*text.strip(AROUND).lower()} for text in words if _is_cased(text)}
     by_language = [
-        {text for text, own in letters.items() if own <= language}
-        for language in LANGUAGES[encoding]
+        {text for text, own in letters.items() if own <= language} - signs
+        for language in LANGUAGES[name]
     ]
-    return signs | max(by_language, key=len), signs.union(*by_language)
+    common = signs | max(by_language, key=len)
+    return Spelling(words, common, signs.union(*by_language))
 
 
 def _is_cased(word: str) -> bool:

@@ -1,4 +1,4 @@
-"""Footers: totals and remarks below the rows, as spreadsheets add them."""
+"""Lines that are no rows: totals and remarks below the rows, and the header again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,21 @@ average mean durchschnitt mittelwert moyenne promedio anzahl razem ogółem celk
 ukupno skupaj toplam iš.viso kopā kokku yhteensä σύνολο итого всего общо разом усього 总计 합계"""
 OF_WHAT = r"(?: (?:rows|records|customers|count|of|g[eé]n[eé]r(?:al|ale)))?"
 TOTAL = rf"(?i)\W*(?:(?:grand|sub)[- ]?)?(?:{'|'.join(TOTALS.split())}){OF_WHAT}\W*\d*\W*"
+
+
+def headers_among(table: pd.DataFrame, columns: Columns) -> list[int]:
+    """Return the positions of records that repeat the header, as in files put together.
+
+    The identifier does not count: rows may be numbered. Cells that are numbers by now are no names.
+    """
+    numeric_first = sorted(table, key=lambda name: name not in columns.numbers)
+    names = [name for name in numeric_first if name != columns.identifier]
+    places = np.arange(len(table))
+    for name in names:
+        if table[name].dtype == "float64" or not len(places):
+            return []
+        places = places[(table[name].iloc[places].str.strip() == name).to_numpy()]
+    return places.tolist() if names else []
 
 
 def count_footers(rows: pd.DataFrame, columns: Columns) -> int:

@@ -48,10 +48,18 @@ def decoded(file: BufferedReader | BufferedRandom, settings: Ingestion) -> io.Te
     return io.TextIOWrapper(file, encoding=encoding, newline="")
 
 
-def require_text(file: BufferedReader | BufferedRandom) -> None:
-    """Raise DataError if a file is plainly no text, or in an encoding that no setting names."""
-    if what := no_text(_start(file)):
+def require_text(file: BufferedReader | BufferedRandom, settings: Ingestion) -> None:
+    """Raise DataError if a file is plainly no text, or not in the encoding of the settings."""
+    start = _start(file)
+    if what := no_text(start):
         raise DataError(f"this is {what}; save it as a CSV file in UTF-8")
+    if settings.encoding == "utf-8" or encodings.by_mark(start):
+        return
+    if encodings.is_misread(iter(partial(file.read, BYTES_AT_ONCE), b""), settings.encoding):
+        raise DataError(
+            f"this is UTF-8 text, which ingestion.encoding = {settings.encoding} would misread; "
+            "save it with a byte-order mark, which says so, or set the encoding to utf-8"
+        )
 
 
 def no_text(start: bytes) -> str | None:

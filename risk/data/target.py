@@ -19,17 +19,17 @@ TARGETS = "churn churned exited exit attrition cancel canceled cancelled canceli
 cancellation subscribed churner gekundigt gekuendigt kundigung kuendigung abgewandert storniert \
 resilie resiliation annule cancelado baja abandono cancelou desligado disdetta annullato opgezegd \
 uppsagd opsagt irtisanottu rezygnacja nesplaci vypoved lemondta lemondas iptal nutrauke отток \
-ακυρωση left \
+ακυρωση 解約 退会 流失 解约 해지 이탈 left \
 leave depart loan_status fraud converted purchased response target label outcome y y_true truth \
 actual class defaulted default".split()
 OBVIOUS = TARGETS.index("left")  # names before it are hardly those of a feature
 POSITIVES = (
     "1 yes true y t ja j oui o si s sim ano tak da igen evet kylla jah taip да так ναι wahr \
-vrai vero verdadero verdadeiro prawda pravda churn churned exited left leave attrited \
-cancelled canceled default positive bad gekundigt gekuendigt storniert resilie".split()
+vrai vero verdadero verdadeiro prawda pravda はい 是 예 네 churn churned exited left leave \
+attrited cancelled canceled default positive bad gekundigt gekuendigt storniert resilie".split()
 )
 NEGATIVES = "0 no false n f nein non nee nao nie ne nej nem nu hayır ei нет не ні οχι falsch \
-faux falso falsz nepravda stayed stay existing retained active negative \
+faux falso falsz nepravda いいえ 否 아니오 아니요 stayed stay existing retained active negative \
 good aktiv actif activo".split()
 MAX_CLASSES = 5
 MARKERS = (
@@ -120,9 +120,14 @@ def is_named(name: str) -> bool:
 
 
 def rank(name: str) -> int:
-    """Return the place of a name among those of targets, the number of these if it is none."""
-    words = {plain(name), *re.split(r"[^a-z]+", plain(name))}
-    return next((place for place, word in enumerate(TARGETS) if word in words), len(TARGETS))
+    """Return the place of a name among those of targets, the number of these if it is none.
+
+    In other alphabets than Latin it need not stand alone, as not all have blanks between words.
+    """
+    text = plain(name)
+    words = {text, *re.split(r"[^a-z]+", text)}
+    are_in = (word in words or (word in text and not word.isascii()) for word in TARGETS)
+    return next((place for place, is_in in enumerate(are_in) if is_in), len(TARGETS))
 
 
 def not_binary(found: Findings, name: str) -> DataError:
@@ -171,7 +176,8 @@ def _number(label: str) -> str:
 
 def plain(text: str) -> str:
     """Return a text in lower case without accents."""
-    return "".join(c for c in normalize("NFKD", text.lower()) if not combining(c))
+    letters = "".join(c for c in normalize("NFKD", text.lower()) if not combining(c))
+    return normalize("NFC", letters)  # syllables of Korean are letters put together
 
 
 def snake(name: str) -> str:

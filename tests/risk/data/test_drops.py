@@ -213,12 +213,37 @@ def test_a_cell_over_endless_lines_is_refused():
         read(HEADER + '"' + "a\n" * 100_000 + '",1,0\n')
 
 
-def test_a_header_in_the_middle_is_a_refused_row():
-    """Two exports were glued together."""
-    (piece,) = read(HEADER + "a,1,0\n" + HEADER + "b,2,1\n")
+@pytest.mark.parametrize("header", [HEADER, 'id ,"x", y\n'])
+def test_a_header_in_the_middle_is_refused_as_such(header):
+    """Two exports were glued together; its line counts, and has one reason, not one a cell."""
+    (piece,) = read(HEADER + "a,1,0\n" + header + "b,two,1\nc,3,1\n")
+
+    assert piece.rows["id"].tolist() == ["a", "c"]
+    assert piece.lines == [2, 5]
+    assert [problem[:3] for problem in piece.problems] == [
+        (3, "", drops.HEADER),
+        (4, "x", "not a number"),
+    ]
+    assert [[cell.strip() for cell in record] for record in piece.refused] == [
+        ["id", "x", "y"],
+        ["b", "two", "1"],
+    ]
+    assert piece.n_read == 4
+
+
+def test_a_header_in_the_middle_is_no_row_of_categories_either():
+    """Each of its cells could be one, and the label may come later."""
+    columns = replace_numbers(categorical=("plan", "city"))
+    content = b"id,plan,city\na,id,city\nid,plan,city\nb,plan,Bonn\n"
+
+    (piece,) = drops.read(io.BufferedReader(io.BytesIO(content)), columns, Ingestion())
 
     assert piece.rows["id"].tolist() == ["a", "b"]
-    assert piece.refused == [["id", "x", "y"]]
+    assert [problem.rule for problem in piece.problems] == [drops.HEADER]
+
+
+def replace_numbers(**features):
+    return COLUMNS.model_copy(update={"numeric": (), **features})
 
 
 def test_a_drop_without_labels_is_read():
