@@ -35,6 +35,7 @@ def evaluate(config: Config, trusted: Model, name: str, data: Path | None = None
     rows = drops.read_whole(config, path)
     estimates = evaluation.score(trusted, rows, config=config)
     n_positive = int(rows[trusted.manifest.target].sum())
+    name = "predictions" if config.watches_only else name
     return Scorecard(name, config.name_of(path), estimates, n_positive)
 
 

@@ -1,6 +1,8 @@
 """A model that lives elsewhere, whose predictions are watched from the first drop on."""
 
+import html
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,14 @@ from risk.report import compose
 from tests import factories
 
 CUT = 0.4
+OF_TRAINING = re.compile(
+    r"(?i)\b(re)?train(s|ed|ing)?\b|challenger|champion|deploy(s|ed)?\b|\bgate\b|deserve|new model"
+)
+SETTINGS = re.compile(  # names of settings, fields and files, which are what they are
+    r"<svg.*?</svg>|<style.*?</style>|<[^>]+>|training\.cost\.\w+|trained_through|rows_trained"
+    r"|trained elsewhere|prod_deployment_path|\"challengers\": null",
+    re.DOTALL,
+)
 OF_TRAINED_MODELS = ("training data", "training row", "test data cannot be", "When one is trained")
 BY_ID = ["corporation", "exited"]
 
@@ -129,8 +139,8 @@ def test_references_gain_nothing(watched, of_watched):
     found = account.gather(watched.config, of_watched)
 
     assert {alarm.why for alarm in found.alarms} == {"few_drops"}  # they are from the last one
-    assert (found.gain, found.challengers) == (None, 0)
-    assert "no two models predicted the same labelled rows" in in_words(found)[-1]
+    assert (found.gain, found.challengers) == (None, None)
+    assert in_words(found)[-1] == "0 references after the first, 0 rolled back."
 
 
 def test_a_drift_asks_a_person_instead_of_training(watched, of_watched):
@@ -170,7 +180,7 @@ def test_what_needs_no_model_answers_as_ever(watched):
     file = watched.config.input_folder / "first.csv"
     scored = watched.command("scoring.py", "--data", str(file))
 
-    assert scored.stdout.startswith("champion on ")
+    assert scored.stdout.startswith("predictions on ")
     assert "f1" in scored.stdout
     assert "c299" in watched.command("diagnostics.py").stdout
     assert watched.command("deployment.py", "--list").returncode == 0
@@ -223,6 +233,37 @@ def test_the_report_speaks_of_the_reference(watched, of_watched):
     assert "trained elsewhere" in " ".join(told.done)
     assert not [words for words in OF_TRAINED_MODELS if words in text]
     assert "On rows after the reference: of 100 rows with" in text
+
+
+def test_no_text_speaks_of_training(watched, of_watched, serve_world):
+    """Nothing is trained, challenged or deployed: not in reports, pages, messages or commands."""
+    newest, config = of_watched.runs.newest(), watched.config
+    document = compose.compose(config, of_watched, run_id=newest)
+    texts = {"report": compose.written(document, "html").decode()}
+    with serve_world(watched) as url:
+        for page in ("/", "/feature?name=lastmonth_activity", "/incidents", "/account", "/drops"):
+            texts[page] = requests.get(f"{url}{page}", timeout=20).text
+    for command in (
+        ("full_process.py", "--cases"),
+        ("full_process.py", "--dry-run"),
+        ("deployment.py", "--list"),
+        ("reporting.py", "--trend", "f1"),
+        ("scoring.py", "--data", str(config.input_folder / "first.csv")),
+    ):
+        result = watched.command(*command)
+        assert result.returncode == 0, result.stderr
+        texts[" ".join(command)] = result.stdout + result.stderr
+    news = of_watched.outbox.news("https://example.com")
+    texts["messages"] = "\n".join(announcements.announce(config, each).text for each in news)
+    texts["introduction"] = announcements.introduction(config, of_watched.now()).text
+
+    assert len(news) > 4
+    found = {
+        (name, word[0])
+        for name, text in texts.items()
+        for word in OF_TRAINING.finditer(SETTINGS.sub("", html.unescape(text)))
+    }
+    assert not found
 
 
 def test_drill_and_backtest_need_no_model(watched, of_watched):

@@ -415,7 +415,7 @@ class Account(BaseModel):
     alarms: list[JudgedAlarm]
     alarms_allowed: float
     warned: Warned
-    challengers: int
+    challengers: int | None
     releases: int
     rolled_back: int
     gain: Gain | None

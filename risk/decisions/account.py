@@ -103,7 +103,10 @@ class Gain:
 
 @dataclass(frozen=True)
 class Account:
-    """The alarms with their verdicts, and what the releases brought, from `since` to `until`."""
+    """The alarms with their verdicts, and what the releases brought, from `since` to `until`.
+
+    There are no `challengers`, not even none, where predictions are made elsewhere.
+    """
 
     since: datetime | None
     until: datetime
@@ -111,7 +114,7 @@ class Account:
     alarms: tuple[Judged, ...]
     alarms_allowed: float
     warned: Warned
-    challengers: int
+    challengers: int | None
     releases: int
     rolled_back: int
     gain: Gain | None
@@ -146,7 +149,7 @@ def gather(config: Config, ledger: Ledger, *, now: datetime | None = None) -> Ac
         ),
         alarms_allowed=days / config.alarms.days_per_false_alarm,
         warned=warned(ledger.account.warnings(), ledger.incidents.history()),
-        challengers=decided.challengers,
+        challengers=None if config.watches_only else decided.challengers,
         releases=decided.releases,
         rolled_back=decided.rolled_back,
         gain=_gain(config, ledger),

@@ -105,6 +105,11 @@ def _of_warnings(account: Account) -> list[str]:
 
 
 def _of_releases(account: Account) -> str:
+    if account.challengers is None:
+        return (
+            f"{counted(account.releases, 'reference')} after the first, "
+            f"{account.rolled_back:,} rolled back."
+        )
     return (
         f"{counted(account.challengers, 'challenger')}, "
         f"{counted(account.releases, 'release')} after the first, "
@@ -114,6 +119,8 @@ def _of_releases(account: Account) -> str:
 
 def _of_gain(account: Account) -> list[str]:
     gain = account.gain
+    if account.challengers is None:
+        return []
     if gain is None:
         return [
             "What the releases gained is not known: no two models predicted the same labelled rows."

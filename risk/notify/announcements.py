@@ -23,6 +23,7 @@ ANSWERS = {
     Action.ASK: "approval or attention was requested",
     Action.KEEP: "the live release was kept",
 }
+MADE = "reference {version} was made"
 OF_REFERENCES = (ReasonCode.REFERENCE, ReasonCode.NEW_REFERENCE)  # never on probation
 MAX_TITLE_LENGTH = 150
 
@@ -69,11 +70,13 @@ def remind(config: Config, case: Mapping[str, Any], now: datetime) -> Announceme
 
 def introduction(config: Config, now: datetime) -> Announcement:
     """Return the first message to a new target."""
+    releases = "a release is deployed or rolled back, when a challenger is refused"
+    if config.watches_only:
+        releases = "a reference is made or rolled back"
     text = (
-        "This channel receives notifications when an incident is opened or resolved, when a "
-        "release is deployed or rolled back, when a challenger is refused, when approval or "
-        "attention is needed or still is, and when a run fails. Open incidents follow.\n"
-        "To do: nothing."
+        f"This channel receives notifications when an incident is opened or resolved, when "
+        f"{releases}, when approval or attention is needed or still is, and when a run fails. "
+        "Open incidents follow.\nTo do: nothing."
     )
     return _announcement(config, "Notifications enabled", text, _when(INTRODUCTION, now))
 
@@ -92,9 +95,11 @@ def _opened(
     said = sentences.of_incident(dict(incident._mapping))
     title = f"Incident {number}: {kind} ({incident.severity}): {subject(incident.subject)}"
     drop = f", first in {incident.since_path}" if incident.since_path else ""
-    done = (
-        ANSWERS[Action(answer.action)].format(version=answer.version) if answer else "nothing yet"
-    )
+    done = "nothing yet"
+    if answer:
+        is_reference = answer.reason_code in OF_REFERENCES
+        made = MADE if is_reference else ANSWERS[Action(answer.action)]
+        done = made.format(version=answer.version)
     if incident.resolved_at:
         to_do = f"To do: nothing, it was resolved on {_minute(incident.resolved_at)}."
     else:

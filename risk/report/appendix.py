@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from risk.report.document import Block, Paragraph, Section, Table
 
 MAX_FILES, MAX_CHARACTERS, MAX_CURVES = 25, 300, 30
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+OF_TRAINING = re.compile(r"training\.(?!cost)|gate\.|policy\.(?!ask_first)|test_data|output_model")
 HOURS = tuple(f"{hour:02}:00" for hour in range(0, 24, 3))
 
 
@@ -60,7 +62,8 @@ def settings(config: Config) -> dict[str, Any]:
 
 
 def _words(known: Context) -> Section:
-    confidence = f"{known.config.scoring.confidence:.0%}"
+    confidence, is_watched = f"{known.config.scoring.confidence:.0%}", known.config.watches_only
+    came_first = "that came first, or that a person set"
     words: tuple[tuple[str, str], ...] = (
         (
             "interval",
@@ -74,12 +77,12 @@ def _words(known: Context) -> Section:
         ),
         (
             known.known_rows,
-            "the rows a release was trained on, or the reference of a model made elsewhere; new "
-            "rows are compared with them",
+            f"the rows {came_first if is_watched else 'a release was trained on'}; new rows are "
+            "compared with them",
         ),
         ("at risk", known.config.columns.classes[1]),
     )
-    if not known.config.watches_only:
+    if not is_watched:
         words += (
             ("test data", "labelled rows that no model is ever trained on"),
             ("rows not used for training", "labelled rows held out from training, or newer"),
@@ -88,10 +91,14 @@ def _words(known: Context) -> Section:
 
 
 def _settings(known: Context) -> Section:
+    shown, left_out = [*flat(settings(known.config))], "secrets are"
+    if known.config.watches_only:
+        shown = [(name, value) for name, value in shown if not OF_TRAINING.match(name)]
+        left_out = "secrets and what only models made here need are"
     table = Table(
         ("setting", "value"),
-        tuple(flat(settings(known.config))),
-        caption="The settings in force when this report was made; secrets are left out.",
+        tuple(shown),
+        caption=f"The settings in force when this report was made; {left_out} left out.",
     )
     return Section("Settings", (table,))
 
@@ -194,5 +201,5 @@ def _versions() -> Section:
     content = model.environment()
     used = ", ".join(f"{name} {version}" for name, version in sorted(content["packages"].items()))
     text = f"This report was made with Python {content['python_version']}, {used} on "
-    text += f"{platform.system()}; the manifest lists the versions used for training."
+    text += f"{platform.system()}; the manifest lists those its release was made with."
     return Section("Versions", (Paragraph(text),))

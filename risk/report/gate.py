@@ -18,9 +18,10 @@ NEVER = (
     "No new model has been compared with a live one yet. When one is trained, it is compared with "
     "the live one on the same rows, predicted before either was trained on them."
 )
+TITLE_ELSEWHERE = "When does the reference change?"
 ELSEWHERE = (
-    "No model is compared with another here, as the predictions are made elsewhere. A person sets "
-    "a new reference."
+    "Only when a person says so: by approving a case, or with python deployment.py "
+    "--new-reference. The predictions are made elsewhere: no model is compared with another here."
 )
 CHANGED = {
     Action.DEPLOY: "the new model went live",
@@ -32,9 +33,10 @@ CHANGED = {
 def section(known: Context) -> Section:
     """Describe the gate's last comparison and its outcome."""
     judged = known.ledger.decisions.last_comparison()
+    if judged is None and known.config.watches_only:
+        return Section(TITLE_ELSEWHERE, (Paragraph(ELSEWHERE),))
     if judged is None:
-        is_elsewhere = known.config.watches_only
-        return Section(TITLE, (Paragraph(ELSEWHERE if is_elsewhere else NEVER),))
+        return Section(TITLE, (Paragraph(NEVER),))
     moment, comparison = plain_words.day(judged["decided_at"]), judged["comparison"]
     weighed = events.judged(judged, known.snapshot)
     if comparison["champion"] is None:
