@@ -15,6 +15,7 @@ from risk.errors import LedgerError, ModelError, NoLedger, StorageError, Unknown
 from risk.explain import account as explained
 from risk.explain import (
     case_words,
+    distributions,
     events,
     health,
     plain_words,
@@ -110,9 +111,7 @@ def _content(ledger: Ledger) -> dict[str, Any]:
         "days": days,
         "ranges": RANGES,
         "points": as_rows(shown.points.tail(MAX_POINTS))[::-1],
-        "heat": dashboard_data.heat_map(
-            ledger.findings.drift_matrix(dashboard_data.MAX_MOMENTS), config.columns
-        ),
+        **_drift(ledger),
         "seasons": _seasons(ledger),
         "known_rows": plain_words.known_rows(is_watched=snapshot.is_watched(known.release)),
         "drill": dashboard_data.drilled(ledger, known, config.alarms.must_find),
@@ -151,6 +150,19 @@ def _can_be_drawn(shown: score_history.Trend) -> bool:
     from risk.figures import trend
 
     return trend.can_be_drawn(shown.points)
+
+
+def _drift(ledger: Ledger) -> dict[str, Any]:
+    """Return how far subjects drifted, and how features are spread if it is known."""
+    matrix = ledger.findings.drift_matrix(dashboard_data.MAX_MOMENTS)
+    heat = dashboard_data.heat_map(matrix, service().config.columns)
+    try:
+        live = service().live()
+    except (ModelError, StorageError):
+        return {"heat": heat, "spreads": {}}
+    recent = distributions.newest_rows(ledger, live.version)
+    spreads = dashboard_data.spreads(heat, live.reference, recent) if recent else {}
+    return {"heat": heat, "spreads": spreads}
 
 
 def _seasons(ledger: Ledger) -> str:

@@ -12,15 +12,17 @@ import pandas as pd
 
 from risk.config import Columns, MustFind
 from risk.data.statistics import as_rows
-from risk.explain import drill_table, events, plain_words
+from risk.explain import distributions, drill_table, events, plain_words
 from risk.explain.snapshot import Row, Snapshot
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.monitoring import drill
-from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION
+from risk.monitoring.profile import Profile
+from risk.monitoring.reference import EXPECTED_LOSS, LABELLED, PREDICTION, Reference
 
-MAX_FEATURES, MAX_MOMENTS, MAX_ROWS = 15, 16, 20
+MAX_FEATURES, MAX_MOMENTS, MAX_ROWS = 15, 14, 20
 STEPS = (0.1, 0.3, 0.45)
+SHARES = ["reference", "current"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,23 @@ def heat_map(found: pd.DataFrame, columns: Columns) -> HeatMap:
         others=max(0, len(shown) - MAX_FEATURES),
         pages={plain_words.subject(name): name for name in (*columns.features, PREDICTION)},
     )
+
+
+def spreads(
+    heat: HeatMap, reference: Reference, recent: Profile
+) -> dict[str, Sequence[tuple[float, float]]]:
+    """Return the share of each cell before and now, by subject, the largest of them as 1."""
+    monitored = {column.name for column in reference.columns}
+    shown = [name for name, _ in heat.rows if heat.pages.get(name) in monitored]
+    found = {
+        name: distributions.of_feature(reference, heat.pages[name], recent).cells for name in shown
+    }
+    return {
+        name: list(
+            (cells[SHARES] / cells[SHARES].to_numpy().max()).itertuples(index=False, name=None)
+        )
+        for name, cells in found.items()
+    }
 
 
 def _cell(found: Any) -> Cell:

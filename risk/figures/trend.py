@@ -131,7 +131,13 @@ def _set_bounds(axes: Axes, points: pd.DataFrame) -> None:
         axes.set_ylim(min(0, 1.05 * lowest), max(0, 1.05 * highest))
     locator = _dates().AutoDateLocator(minticks=3, maxticks=8)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(_dates().ConciseDateFormatter(locator))
+    first, last = points["at"].min(), points["at"].max()
+    of_days = (
+        "%Y" if last - first > pd.Timedelta(days=31) else "%B %Y"
+    )  # else the axis names months
+    offsets = ["", "%Y", of_days, *["%d %B %Y"] * 3]
+    formatter = _dates().ConciseDateFormatter(locator, offset_formats=offsets)
+    axes.xaxis.set_major_formatter(formatter)
     axes.margins(x=0.01)
 
 

@@ -3,6 +3,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
 import full_process
@@ -10,7 +11,7 @@ from app import create_app
 from risk.explain import health, snapshot
 from risk.ledger.ledger import Ledger
 from risk.models import releases
-from tests.factories import warn
+from tests.factories import customers, warn
 from web import api_keys
 
 HOSTILE = ["<script>alert(1)</script>", "{{7*7}}", "\u202egnp.exe", "x" * 600, "'\"><b onclick=1>"]
@@ -132,6 +133,28 @@ def test_a_model_nobody_can_trust_is_told(client, here):
 
     assert page.texts["verdict"] == "The model is not fit to use"
     assert "No model can be trusted" in page.texts["content"]
+
+
+def test_each_feature_is_drawn_beside_its_drift(client, here):
+    """The line has the shares that /distributions tells, the largest of both as 24."""
+    here.set(policy__retrain_on=[], policy__refresh_growth=None)
+    here.drop("more.csv", customers("m", 60, seed=1))
+    here.run()
+
+    page = client.get("/").get_data(as_text=True)
+    answer = client.get(
+        "/distributions/lastmonth_activity", headers={"Accept": "application/json"}
+    ).get_json()
+    cells = pd.DataFrame(answer["cells"])[["reference", "current"]]
+
+    (drawn,) = re.findall(
+        r'aria-label="lastmonth_activity: shares before and now">(.*?)</svg>', page, re.DOTALL
+    )
+    heights = [float(height) for height in re.findall(r'height="([\d.e-]+)"', drawn)]
+    line = [24 - float(y) for y in re.findall(r"V([\d.e-]+)h6", drawn)]
+    scale = 24 / cells.to_numpy().max()
+    assert heights == pytest.approx((scale * cells["reference"]).tolist())
+    assert line == pytest.approx((scale * cells["current"]).tolist(), abs=1e-9)
 
 
 def test_every_link_leads_somewhere(client):
