@@ -75,7 +75,7 @@ def score_deployed(config: Config, ledger: Ledger) -> Scorecard:
         has_challenger = (config.model_folder / model.MANIFEST).exists()
         return run(config, ledger, name="challenger" if has_challenger else "champion")
     live = releases.load_champion(config)
-    scores = Scorecard("champion", watched.REFERENCE_ROWS, live.manifest.held_out_scores)
+    scores = Scorecard("predictions", watched.REFERENCE_ROWS, live.manifest.held_out_scores)
     scored = {"model_sha256": live.sha256, "version": live.manifest.version}
     record(ledger, [scored | row for row in scores.as_rows()])
     return scores
