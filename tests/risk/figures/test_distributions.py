@@ -59,6 +59,14 @@ def test_the_bounds_of_bins_are_written_below_them():
     assert marks == {"lower": 0, "0": 1, "5": 2, "25,000": 3, "higher": 4, "missing": 5.1}
 
 
+def test_a_bound_is_written_once():
+    """The smallest value is often 0, and then a bin of its own from 0 to 0."""
+    axes = numeric(BINS.assign(left=[-np.inf, 0, 0, 5, np.nan], right=[0, 0, 5, np.inf, np.nan]))
+
+    written = [label.get_text() for label in axes.axes[0].get_xticklabels()]
+    assert written[:5] == ["lower", "", "0", "5", "higher"]
+
+
 def test_of_many_bounds_every_nth_is_written(is_readable):
     """So that a reader can count on."""
     few = numeric(evenly(20))
