@@ -108,7 +108,7 @@ def test_an_api_without_a_model_is_said_so(world):
         result = api_calls.run(world.config, url=url)
 
     assert result.exit_code == 69
-    assert "no model is deployed" in result.report()
+    assert "no release is live" in result.report()
 
 
 def test_a_redirect_to_another_host_is_not_followed(world, pretender):

@@ -160,7 +160,7 @@ def test_before_the_first_model_the_answer_is_503(world):
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "60"
-    assert "no model is deployed" in answer.json["detail"]
+    assert "no release is live" in answer.json["detail"]
 
 
 def test_asking_everything_writes_nothing(own_client, world, tree):

@@ -70,7 +70,7 @@ def test_a_model_must_exist_and_be_called_by_a_known_name(world, ledger):
     """Each wrong name gets its own advice."""
     with pytest.raises(ModelError, match="there is no model in .*run: python training.py"):
         scoring.run(world.config, ledger)
-    with pytest.raises(ModelError, match="no model is deployed"):
+    with pytest.raises(ModelError, match="no release is live"):
         scoring.run(world.config, ledger, name="champion")
     with pytest.raises(UnknownName, match="there is no release 7"):
         scoring.run(world.config, ledger, name="7")

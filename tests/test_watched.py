@@ -11,6 +11,7 @@ import requests
 import sqlalchemy as sa
 from sklearn.metrics import f1_score
 
+from app import create_app
 from risk.decisions import account
 from risk.explain import health, snapshot
 from risk.explain.account import in_words
@@ -68,6 +69,19 @@ def bring(world, name, rows):
     """Let a drop come, and run."""
     world.drop(f"{name}.csv", rows.to_csv(index=False))
     return world.run().line
+
+
+def words_of_training(texts):
+    """Return the words of texts that make no sense where nothing is trained."""
+    return {
+        (name, word[0])
+        for name, text in texts.items()
+        for word in OF_TRAINING.finditer(SETTINGS.sub("", html.unescape(text)))
+    }
+
+
+def page_of(world):
+    return create_app(world.config).test_client().get("/").get_data(as_text=True)
 
 
 def a_decision(ledger, number):
@@ -258,12 +272,7 @@ def test_no_text_speaks_of_training(watched, of_watched, serve_world):
     texts["introduction"] = announcements.introduction(config, of_watched.now()).text
 
     assert len(news) > 4
-    found = {
-        (name, word[0])
-        for name, text in texts.items()
-        for word in OF_TRAINING.finditer(SETTINGS.sub("", html.unescape(text)))
-    }
-    assert not found
+    assert not words_of_training(texts)
 
 
 def test_drill_and_backtest_need_no_model(watched, of_watched):
@@ -385,13 +394,23 @@ def test_a_reference_that_a_person_went_back_to_stays(world):
 def test_a_reference_waits_for_enough_rows(world):
     """Nothing is compared before, and no drop is lost."""
     watch(world)
+    before = page_of(world)
     first = bring(world, "one", scored("a", 150, seed=1))
+    waiting = page_of(world)
+    with world.open_ledger() as ledger:
+        document = compose.compose(world.config, ledger, run_id=ledger.runs.newest())
+    report = compose.written(document, "html").decode()
     second = bring(world, "two", scored("b", 250, seed=2))
     third = bring(world, "three", scored("c", 250, seed=3))
 
     assert first.startswith("Waiting for the reference: 150 of 400 rows are there.")
     assert second.startswith("Release 1 is live, a reference of 400 rows")
     assert third.startswith("No incident")
+    assert "the first rows become the reference" in before
+    for text in (waiting, report):
+        assert "Too little data to say whether the model is fit to use" in text
+        assert "Waiting for the reference: 150 of 400 rows are there." in text
+    assert not words_of_training({"before": before, "waiting": waiting, "report": report})
 
 
 def test_a_reference_can_be_a_file(world):

@@ -50,7 +50,9 @@ def home() -> str | tuple[str, int]:
     try:
         return render_template("dashboard.html", **_content(service().ledger()))
     except NoLedger:
-        return render_template("first.html", inbox=_inbox())
+        return render_template(
+            "first.html", inbox=_inbox(), is_elsewhere=service().config.watches_only
+        )
     except LedgerError as error:
         return render_template("unavailable.html", fault=without_paths(error)), 503
 

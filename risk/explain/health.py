@@ -78,7 +78,11 @@ def assess(snapshot: Snapshot) -> Status:
 
     A model that nobody has measured well is neither: there is too little data to say.
     """
-    unknown = [*_of_the_score(snapshot), *_of_the_ranking(snapshot)]
+    unknown = [
+        *_of_a_first_reference(snapshot),
+        *_of_the_score(snapshot),
+        *_of_the_ranking(snapshot),
+    ]
     concerns = sorted([*_concerns(snapshot), *unknown], key=lambda concern: not concern.is_grave)
     fitness: Fitness = "fit with care" if concerns else "fit"
     if concerns and concerns[0].is_grave:
@@ -99,7 +103,7 @@ def assess(snapshot: Snapshot) -> Status:
 
 
 def _concerns(snapshot: Snapshot) -> list[Concern]:
-    if snapshot.fault:
+    if snapshot.fault and not snapshot.waits:
         stop = "Use no prediction until a run has deployed a model that can be trusted."
         return [Concern(f"No model can be trusted: {snapshot.fault}.", stop, is_grave=True)]
     return [
@@ -210,6 +214,12 @@ def _of_the_score(snapshot: Snapshot) -> list[Concern]:
         return [Concern(str(doubts[0]), MORE_LABELS)]
     words = f"No labelled row shows how good release {snapshot.release['version']} is."
     return [Concern(words, MORE_LABELS)]
+
+
+def _of_a_first_reference(snapshot: Snapshot) -> list[Concern]:
+    """Say how many rows the first reference of predictions made elsewhere lacks."""
+    more = "Bring more rows with predictions: the first ones become the reference."
+    return [Concern(snapshot.waits, more)] if snapshot.waits else []
 
 
 def _of_the_ranking(snapshot: Snapshot) -> list[Concern]:

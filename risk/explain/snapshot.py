@@ -17,7 +17,7 @@ from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import EVERY, Part
 from risk.models import releases, watched
-from risk.monitoring import early_warnings, outcomes
+from risk.monitoring import early_warnings, outcomes, watching
 from risk.monitoring.incidents import rank
 
 Row = Mapping[str, Any]
@@ -33,7 +33,8 @@ class Snapshot:
     Of open incidents it has all. `scores` are those of the metric, the newest last, `rankings`
     those of ROC AUC; `fault` is why no live model can be trusted; `risk` is the mean predicted
     risk before and after, with each feature's part in the change, and `score_change` that of the
-    score with its parts; `warnings` are the early warnings that stand.
+    score with its parts; `warnings` are the early warnings that stand; `waits` says what a first
+    reference lacks.
     """
 
     now: datetime
@@ -53,6 +54,7 @@ class Snapshot:
     risk: Row | None = None
     score_change: Row | None = None
     warnings: Sequence[Row] = ()
+    waits: str = ""
 
     @property
     def open_incidents(self) -> list[Row]:
@@ -124,6 +126,7 @@ def look(
         risk=json.loads(stored) if stored else None,
         score_change=ledger.assessments.score_change(live),
         warnings=early_warnings.standing(ledger, live),
+        waits=" ".join(watching.waiting(config, ledger)) if config.watches_only else "",
     )
 
 

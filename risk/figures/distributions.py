@@ -79,7 +79,7 @@ def numeric_feature(
     figure, axes = _draw_bins(bins, n_reference, n_current, theme)
     known = bins.dropna(subset=["left", "right"])
     bounds = numbers([*known["left"], *known["right"].tail(1)])
-    once = ["" if words == later else words for words, later in pairwise([*bounds, None])]
+    once = ["" if words == later else words for words, later in pairwise([*bounds, ""])]
     _write_bounds(axes, bins, [ENDS.get(words, words) for words in once])
     axes.set_xlabel(fitted(feature, 5.5))
     return figure

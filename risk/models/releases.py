@@ -69,7 +69,7 @@ def live_folder(root: Path) -> Path:
         return root / os.readlink(pointer)
     except OSError:
         if not pointer.exists():
-            fault = f"no model is deployed in {root}"
+            fault = f"no release is live in {root}"
         else:
             fault = f"{pointer} is not a link, perhaps because the folder was copied"
         raise ModelError(f"{fault}; run: python full_process.py") from None

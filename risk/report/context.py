@@ -105,7 +105,8 @@ class Context:
     @property
     def known_rows(self) -> str:
         """What rows are compared with: the training data, or a reference."""
-        is_watched = snapshot.is_watched(self.snapshot.release)
+        release = self.snapshot.release
+        is_watched = snapshot.is_watched(release) if release else self.config.watches_only
         return plain_words.known_rows(is_watched=is_watched)
 
     @cached_property
@@ -225,7 +226,7 @@ def gather(
 
 def _load(config: Config, version: int | None) -> tuple[MonitoredRelease | None, str | None]:
     if version is None:
-        return None, "no model is deployed"
+        return None, "no release is live"
     try:
         return monitored_release.load(config, version), None
     except RiskError as error:

@@ -225,7 +225,7 @@ def test_a_customer_can_be_explained_on_the_command_line(make):
 
 def test_without_a_model_there_is_nothing_to_explain(world, ledger):
     """It says what to do."""
-    with pytest.raises(ModelError, match="no model is deployed in .*; run: python full_process.py"):
+    with pytest.raises(ModelError, match="no release is live in .*; run: python full_process.py"):
         customer.explain(world.config, ledger, "sk9ccm")
 
 

@@ -220,9 +220,9 @@ def test_the_gravest_reason_comes_first_and_each_subject_is_named():
 
 def test_no_run_and_no_model_still_get_an_answer():
     """The very first day."""
-    told = health.assess(Snapshot(now=NOW, fault="no model is deployed"))
+    told = health.assess(Snapshot(now=NOW, fault="no release is live"))
 
-    assert told.reasons == ("No model can be trusted: no model is deployed.",)
+    assert told.reasons == ("No model can be trusted: no release is live.",)
     assert (told.changed, told.done) == (("Nothing is known yet.",), ("Nothing yet.",))
 
 

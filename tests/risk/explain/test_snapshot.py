@@ -33,7 +33,7 @@ def test_every_open_incident_is_seen_however_many_came_later(deployed):
 
 def test_an_empty_ledger_is_no_fault(world, ledger):
     """Before the first run there is nothing, and that can be told."""
-    seen = snapshot.look(world.config, ledger, fault="no model is deployed")
+    seen = snapshot.look(world.config, ledger, fault="no release is live")
 
     assert (seen.release, seen.runs, seen.newest_scores) == (None, [], {})
     assert health.assess(seen).fitness == "not fit"
