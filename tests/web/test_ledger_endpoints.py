@@ -16,6 +16,7 @@ from risk.ledger.assessments import Case
 from risk.ledger.tables import decisions, requests_for_change, stage_timings
 from risk.models import model
 from risk.monitoring import detector
+from risk.monitoring.profile import Profile
 from tests.factories import warn
 from web import api_keys, response_models
 
@@ -437,9 +438,9 @@ def test_why_the_score_changed_is_what_the_newest_assessment_found(world, tmp_pa
     before = client.get("/scores/change").json
 
     with twin.open_ledger() as ledger:
-        facts = json.dumps({"score_change": FALL})
+        facts, profile = json.dumps({"score_change": FALL}), Profile(0, {}).to_json()
         ledger.assessments.record(
-            Case(2, 980, "{}", detector.start().to_json(), None, [], facts=facts)
+            Case(2, 980, profile, detector.start().to_json(), None, [], facts=facts)
         )
     after, page = client.get("/scores/change").json, client.get("/").text
 
