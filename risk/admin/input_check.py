@@ -34,6 +34,7 @@ class Fault:
     files: Sequence[str] = ()
     cells: int = 0
     example: str = ""
+    noun: str = "cell"
 
     def __str__(self) -> str:
         if not self.files:
@@ -42,7 +43,7 @@ class Fault:
         names = ", ".join(self.files[:MAX_NAMED]) + (f" and {hidden} more" if hidden > 0 else "")
         where = counted(len(self.files), "file")
         if self.cells:
-            where = f"{counted(self.cells, 'cell')} in {where}"
+            where = f"{counted(self.cells, self.noun)} in {where}"
         return f"{self.text}{self.example}: {where} ({names})"
 
 
@@ -86,6 +87,7 @@ class _Found:
     refused: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     cells: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     examples: dict[str, str] = field(default_factory=dict)
+    of_rows: set[str] = field(default_factory=set)
 
     def read(self, config: Config, drop: Drop, *, is_test: bool = False) -> None:
         """Read a drop of rows, or of labels, and keep what is wrong with it."""
@@ -111,13 +113,16 @@ class _Found:
         for reason, names in self.refused.items():
             yield Fault(reason, files=names)
         for kind, by_file in sorted(self.cells.items(), key=lambda item: -item[1].total()):
-            yield Fault(kind, files=[*by_file], cells=by_file.total(), example=self.examples[kind])
+            n, noun = by_file.total(), "row" if kind in self.of_rows else "cell"
+            yield Fault(kind, files=[*by_file], cells=n, example=self.examples[kind], noun=noun)
 
     def _add(self, piece: Piece, name: str) -> None:
         self.n_rows += piece.n_read
         for problem in piece.problems:
             kind = f"{problem.column}: {problem.rule}" if problem.column else problem.rule
             self.cells[kind][name] += 1
+            if not problem.column:
+                self.of_rows.add(kind)
             example = f", such as {problem.value!r} in line {problem.line}"
             self.examples.setdefault(kind, example)
 

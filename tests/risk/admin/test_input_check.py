@@ -56,6 +56,17 @@ def test_problems_of_one_kind_are_one_line(inbox):
     assert found.exit_code == 65
 
 
+def test_what_is_wrong_with_whole_rows_is_counted_in_rows(inbox):
+    """Two files put together, and a line of three cells."""
+    inbox.drop("a.csv", f"{HEADER}a,1,2,3,0\n{HEADER}b,1,2\nc,1,2,3,1\n")
+
+    told = str(input_check.check(inbox.config))
+
+    header = "the header again, no row, such as 'corporation' in line 3: 1 row in 1 file"
+    assert header in told
+    assert "3 fields, the header has 5, such as 'b' in line 4: 1 row in 1 file" in told
+
+
 def test_the_test_data_are_checked(inbox):
     """A wrong label in them stops every run."""
     inbox.config.test_data.write_text(HEADER + "a,1,2,3,maybe\n")
