@@ -127,6 +127,14 @@ def test_figures_are_told_in_words(page):
     assert {known["role"] for known in page.of("svg")} == {"img"}
 
 
+def test_figures_scroll_where_they_do_not_fit(page):
+    """On a phone their words would be too small; a keyboard reaches them as it does tables."""
+    regions = [each for each in page.of("div") if each.get("class") == "scrolling"]
+
+    assert len(regions) == len(page.of("table")) + len(page.of("svg"))
+    assert {each["tabindex"] for each in regions} == {"0"}
+
+
 def test_headings_are_nested(page):
     """One title, chapters below it, sections below them; a language is named."""
     headings = [tag for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
