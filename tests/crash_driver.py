@@ -80,8 +80,8 @@ def survive(template: Path, world: Path, work: Work, *, point: int) -> dict[str,
 
 
 def counted(world: Path) -> Path:
-    """Return the file, beside a world, with the number of changes its last whole run made."""
-    return world.with_suffix(".changes")
+    """Return the file, beside a world, with the number of changes the last whole run made."""
+    return world.parent / "changes"
 
 
 def in_a_fork(world: Path, work: Work, point: int) -> int:
@@ -115,7 +115,7 @@ def arm(world: Path, point: int) -> Callable[[], int]:
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_ACCMODE
-        if (writes or event in CHANGES) and f"{world}{os.sep}" in f"{arguments[0]}{os.sep}":
+        if (writes or event in CHANGES) and str(world) in str(arguments[0]):
             count(event)
 
     sys.addaudithook(hook)
