@@ -30,7 +30,7 @@ from risk import cli, store
 from risk.admin import input_check
 from risk.admin.input_check import InputCheck
 from risk.config import Config
-from risk.data import arrivals, derived, drops, inbox, initialise, requeueing, staging
+from risk.data import arrivals, derived, drops, inbox, initialise, read_ahead, requeueing, staging
 from risk.data.drops import Drop
 from risk.data.intake import Intake, preview, take
 from risk.data.rehash import rehash
@@ -106,7 +106,8 @@ def run(
     out_of_reach: list[str] = []
     if requeue is None:
         files, left_alone = find_new(config, ledger)
-        new = arrivals.after(files, config, ledger, left_alone, out_of_reach)
+        read = read_ahead.of(files, config, ledger.now())
+        new = arrivals.after(read, config, ledger, left_alone, out_of_reach)
         found = requeueing.before(new, config, ledger)
     else:
         files, left_alone = [], []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -77,8 +77,8 @@ class Reader:
 
     `requeued` is the ingestion whose quarantined rows are read again; `ahead` are the problems of
     rows of an SQL source, by position, whose marks are in the future; `settings` say how its text
-    is written, and `name` is that of its file, None for an SQL source. In a rehearsal, `rehearsed`
-    are the hashes of the rows of earlier drops.
+    is written, and `name` is that of its file, None for an SQL source. The `pieces` of a drop may
+    have been read before. In a rehearsal, `rehearsed` are the hashes of the rows of earlier drops.
     """
 
     config: Config
@@ -86,6 +86,7 @@ class Reader:
     _: KW_ONLY
     settings: Ingestion
     name: str | None = None
+    pieces: Sequence[Piece] | None = None
     requeued: int | None = None
     ahead: Mapping[int, Problem] = field(default_factory=dict)
     rehearsed: frozenset[int] = frozenset()
@@ -110,7 +111,10 @@ class Reader:
             return self.contents
         holds_early, now = self.ledger.labels.count_early() > 0, self.ledger.now()
         beginnings, columns = self._beginnings(file), self.config.columns
-        for whole in drops.read(file, columns, self.settings, name=self.name, now=now):
+        pieces: Iterable[Piece] | None = self.pieces
+        if pieces is None:
+            pieces = drops.read(file, columns, self.settings, name=self.name, now=now)
+        for whole in pieces:
             piece = self._without_ahead(whole)
             found = self._add_rows(piece, keep=keep, holds_early=holds_early)
             beginnings = {h: i for h, i in beginnings.items() if not found.has(h)}

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from io import BufferedRandom, BufferedReader
 from itertools import compress
@@ -51,15 +51,6 @@ class Signature:
 
 
 @dataclass(frozen=True)
-class Drop:
-    """One file found in the input folder, or an object in a store."""
-
-    path: Path
-    name: str
-    signature: Signature
-
-
-@dataclass(frozen=True)
 class Piece:
     """Some records of a drop: the valid ones typed and raw, the refused ones raw."""
 
@@ -72,6 +63,16 @@ class Piece:
     records: Sequence[list[str]]
     last_line: int = 0
     is_last: bool = False
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One file found in the input folder, or an object in a store; `pieces` if it was read."""
+
+    path: Path
+    name: str
+    signature: Signature
+    pieces: Sequence[Piece] | None = field(default=None, compare=False, repr=False)
 
 
 class Changed(Exception):

@@ -149,6 +149,7 @@ def _reader(
         ledger,
         settings=settings,
         name=name,
+        pieces=drop.pieces if isinstance(drop, Drop) else None,
         requeued=requeued,
         ahead=ahead,
         rehearsed=rehearsed,

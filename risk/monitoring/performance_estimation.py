@@ -26,8 +26,8 @@ Levels = Mapping[str, tuple[str, ...]]
 MIN_ROWS, MIN_OF_A_CLASS = 100, 10  # a guess from fewer would be taken for an estimate
 ENOUGH_FOR_MORE = 500  # from here on isotonic and boosted; before, two parameters err less
 # Ten replicates are ten degrees of freedom: Student's t is 2.23 instead of 1.96, for ten more fits.
-# The trees, at a learning rate of .05, are bounded to keep all of these short.
-REPLICATES, FOLDS, MAX_TREES = 10, 5, 300
+# The trees, at a learning rate of .1, are bounded to keep all of these short.
+REPLICATES, FOLDS, MAX_TREES = 10, 5, 150
 STATISTICS = ("count", "gain", "depth", "bin_threshold")  # of the nodes of a tree
 MAX_BINS = 127  # with two values each, nearly the 255 that a booster takes
 LOG_ODDS = np.linspace(-12, 12, 481)  # in steps of .05, from a probability of 6e-6 to 1 - 6e-6
@@ -206,7 +206,7 @@ class _Reference:
         # On y - curve with scikit-learn, not on the logit with LightGBM: no further dependency, and
         # errors at the noise floor (ADR 6). Residuals are mostly noise, hence the large leaves.
         return HistGradientBoostingRegressor(
-            learning_rate=0.05,
+            learning_rate=0.1,
             max_iter=trees,
             max_leaf_nodes=15,
             min_samples_leaf=40,
