@@ -411,8 +411,7 @@ model. The last column counts early warnings, and the incidents of detectors tha
 least a drop before they opened, with the median number of drops.
 """
 
-NOISE = """
-## What is chance
+NOISE = """## What is chance
 
 Of {n} intervals of 95 %, one in twenty excludes 0 although nothing differs. Those below hold for
 all streams at once, with 95 %, in each column. Like those above they come from resampling drops,
