@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
@@ -336,7 +337,10 @@ def gained(ours: Sequence[Counts], others: Sequence[Counts]) -> Gain:
         2 * total[:, 0] / np.maximum(2 * total[:, 0] + total[:, 1] + total[:, 2], 1)
         for total in (one[chosen].sum(axis=1), other[chosen].sum(axis=1))
     ]
-    return Gain(f1(ours) - f1(others), drawn[0] - drawn[1])
+    change, n = f1(ours) - f1(others), len(one)
+    # resamples of few drops vary less than drops do: expanded as Hesterberg (2015) proposes
+    expanded = stats.t.ppf(0.975, n - 1) / stats.norm.ppf(0.975) * np.sqrt(n / (n - 1))
+    return Gain(change, change + expanded * (drawn[0] - drawn[1] - change))
 
 
 def simultaneous(gains: Sequence[Gain]) -> list[tuple[float, float]]:
@@ -406,9 +410,9 @@ that was live before the drop arrived. `never` keeps the first model, `every dro
 labelled rows with each drop that brings labels, `psi` does so when the population stability index
 of a feature reaches 0.2, and `this system` is `full_process.py` with default settings. The columns
 with these names hold F1 over all drops whose feed is not broken; differences have paired 95 %
-intervals, by resampling drops. Releases, trainings and questions to a person do not count the first
-model. The last column counts early warnings, and the incidents of detectors that were warned of at
-least a drop before they opened, with the median number of drops.
+intervals, by resampling drops, wider where these are few. Releases, trainings and questions to a
+person do not count the first model. The last column counts early warnings, and the incidents of
+detectors that were warned of at least a drop before they opened, with the median number of drops.
 """
 
 NOISE = """## What is chance

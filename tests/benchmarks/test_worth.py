@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score
 
 from benchmarks import worth
@@ -95,6 +96,18 @@ def test_a_gain_is_paired_by_drop():
     assert gain.change == pytest.approx(worth.f1(ours) - worth.f1(others))
     assert 0 < low < gain.change < high
     assert worth.gained(ours, ours).interval() == (0, 0)
+
+
+def test_intervals_of_a_gain_hold_with_few_drops_too():
+    """With six, resampling alone would leave out the truth in 13 of 100 streams instead of 5."""
+    rng, n_streams, missed = np.random.default_rng(20261201), 400, 0
+    for _ in range(n_streams):
+        caught = rng.normal(50, 5, size=(2, 6))
+        ours, others = ([np.array([c, 10, 100 - c]) for c in policy] for policy in caught)
+        low, high = worth.gained(ours, others).interval()
+        missed += low > 0 or high < 0
+
+    assert missed <= stats.binom(n_streams, 0.05).ppf(0.999)
 
 
 def test_simultaneous_intervals_hold_all_at_once():
