@@ -54,6 +54,7 @@ INFO = Info(
     version="1",
     description="Monitors a deployed classifier and acts when data or model drift.",
 )
+POLL_SECONDS = 0.02  # of a temporary server, to notice soon that it is over
 
 
 def create_app(
@@ -106,7 +107,7 @@ def answering(config: Config) -> Iterator[tuple[str, str | None]]:
     local = config.api.model_copy(update={"host": "127.0.0.1", "read_without_key": free})
     app = create_app(config.model_copy(update={"api": local}), keyring=Keyring(config, kept))
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}", new.key
     finally:

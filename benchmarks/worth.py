@@ -25,12 +25,14 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +56,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 BINS, PSI_LIMIT, MIN_SHARE = 10, 0.2, 1e-4
 RESAMPLES = 2000
 POLICIES = ("never", "every drop", "psi", "this system")
+PLAYS, SHARE_LEARNT = 3, 0.9  # of `every drop` against itself: three pairs
 
 
 @dataclass(frozen=True)
@@ -85,18 +88,38 @@ class Result:
     leads: list[float] = field(default_factory=list)  # drops from the warning to the incident
 
 
-def play(stream: Stream, policy: str) -> Result:
-    """Play a stream under a policy."""
+@dataclass(frozen=True)
+class Gain:
+    """How much higher F1 is than under another policy, and the same of resampled drops."""
+
+    change: float
+    drawn: NDArray[np.float64]
+
+    @property
+    def spread(self) -> float:
+        """Return the standard error."""
+        return float(self.drawn.std())
+
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of this stream alone."""
+        low, high = np.quantile(self.drawn, [0.025, 0.975])
+        return float(low), float(high)
+
+
+def play(stream: Stream, policy: str, *, luck: int | None = None) -> Result:
+    """Play a stream under a policy; one with a number has its own folds and leaves out a tenth."""
     with tempfile.TemporaryDirectory() as folder:
         config = _install(Path(folder), stream)
+        if luck is not None:
+            config = config.model_copy(update={"random_seed": luck})
         if policy == "this system":
             return _play_system(config, stream)
-        return _play_rule(config, stream, policy)
+        return _play_rule(config, stream, policy, share=1.0 if luck is None else SHARE_LEARNT)
 
 
-def _play_rule(config: Config, stream: Stream, policy: str) -> Result:
+def _play_rule(config: Config, stream: Stream, policy: str, *, share: float) -> Result:
     result, before = Result(), stream.labelled_by(-1)
-    fitted = _fit(config, before)
+    fitted = _fit(config, before, share=share)
     for number, drop in enumerate(stream.drops):
         result.counts.append(_counts(config, drop, *fitted))
         labelled = stream.labelled_by(number)
@@ -104,7 +127,7 @@ def _play_rule(config: Config, stream: Stream, policy: str) -> Result:
         moved = policy == "psi" and _psi(config, before, drop) >= PSI_LIMIT
         if moved or (policy == "every drop" and is_new):
             with suppress(RiskError):  # one class only, say
-                fitted = _fit(config, labelled)
+                fitted = _fit(config, labelled, share=share)
                 before, result.trainings = drop if moved else before, result.trainings + 1
     result.releases = result.trainings
     return result
@@ -170,11 +193,12 @@ def _install(folder: Path, stream: Stream) -> Config:
     return Config.load(folder / "config.json")
 
 
-def _fit(config: Config, rows: pd.DataFrame) -> tuple[Any, float]:
+def _fit(config: Config, rows: pd.DataFrame, *, share: float = 1.0) -> tuple[Any, float]:
     columns = config.columns
-    typed = _typed(config, rows)
+    labelled = _typed(config, rows).dropna(subset=[columns.target])
+    learnt = labelled.sample(frac=share, random_state=config.random_seed) if share < 1 else labelled
     unfitted = pipelines.build(columns, config.training, random_seed=config.random_seed)
-    fitted = fitting.fit(unfitted, typed.dropna(subset=[columns.target]), config)
+    fitted = fitting.fit(unfitted, learnt, config)
     return fitted.pipeline, fitted.threshold.value
 
 
@@ -305,38 +329,78 @@ def f1(counts: Sequence[Counts]) -> float:
     return float(2 * true_positive / max(2 * true_positive + wrong, 1))
 
 
-def gained(ours: Sequence[Counts], others: Sequence[Counts]) -> tuple[float, float, float]:
-    """Return the difference in F1 and its 95 % interval, by resampling drops in pairs."""
+def gained(ours: Sequence[Counts], others: Sequence[Counts]) -> Gain:
+    """Return the difference in F1, and what it is when drops are resampled in pairs."""
     one, other = np.asarray(ours), np.asarray(others)
     chosen = np.random.default_rng(0).integers(len(one), size=(RESAMPLES, len(one)))
     drawn = [
         2 * total[:, 0] / np.maximum(2 * total[:, 0] + total[:, 1] + total[:, 2], 1)
         for total in (one[chosen].sum(axis=1), other[chosen].sum(axis=1))
     ]
-    low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
-    return f1(ours) - f1(others), float(low), float(high)
+    change, n = f1(ours) - f1(others), len(one)
+    # resamples of few drops vary less than drops do: expanded as Hesterberg (2015) proposes
+    expanded = stats.t.ppf(0.975, n - 1) / stats.norm.ppf(0.975) * np.sqrt(n / (n - 1))
+    return Gain(change, change + expanded * (drawn[0] - drawn[1] - change))
 
 
-def compare(stream: Stream) -> dict[str, Any]:
-    """Play a stream under all policies and return its row of the table."""
+def simultaneous(gains: Sequence[Gain]) -> list[tuple[float, float]]:
+    """Return intervals that hold all at once in 95 %, by the largest studentised deviation.
+
+    Streams have no drop in common, so each is resampled on its own (Romano and Wolf, 2005).
+    """
+    known = [gain for gain in gains if gain.spread > 0]
+    deviations = [np.abs(gain.drawn - gain.change) / gain.spread for gain in known]
+    reach = float(np.quantile(np.max(deviations, axis=0), 0.95)) if known else 0.0
+    return [(g.change - reach * g.spread, g.change + reach * g.spread) for g in gains]
+
+
+def luck_of(plays: Sequence[Sequence[Counts]]) -> float:
+    """Return the root mean square of the differences in F1 between plays of one policy."""
+    pairs = [f1(one) - f1(other) for one, other in combinations(plays, 2)]
+    return float(np.sqrt(np.mean(np.square(pairs))))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The line of a stream, and what the intervals of all streams are made of."""
+
+    line: dict[str, Any]
+    gains: dict[str, Gain]
+    luck: float
+
+
+def compare(stream: Stream) -> Compared:
+    """Play a stream under all policies, and `every drop` against itself."""
     results = {policy: play(stream, policy) for policy in POLICIES}
+    again = [play(stream, "every drop", luck=number).counts for number in range(1, PLAYS + 1)]
     whole = [n for n in range(len(stream.drops)) if n not in stream.broken]
     kept = {name: [found.counts[n] for n in whole] for name, found in results.items()}
+    luck = luck_of([[counts[n] for n in whole] for counts in again])
+    gains = {name: gained(kept["this system"], kept[name]) for name in ("never", "every drop")}
+    line: dict[str, Any] = {"stream": stream.name, "drops": len(whole)}
+    line |= {name: f"{f1(counts):.3f}" for name, counts in kept.items()}
+    for name, gain in gains.items():
+        line[f"against {name}"] = f"{gain.change:+.3f} {_between(gain.interval())}"
+    return Compared(line | _of_the_loop(results), gains, luck)
+
+
+def _of_the_loop(results: dict[str, Result]) -> dict[str, Any]:
     ours = results["this system"]
-    row: dict[str, Any] = {"stream": stream.name, "drops": len(whole)}
-    row |= {name: f"{f1(counts):.3f}" for name, counts in kept.items()}
-    for name in ("never", "every drop"):
-        change, low, high = gained(kept["this system"], kept[name])
-        row[f"against {name}"] = f"{change:+.3f} [{low:+.3f}, {high:+.3f}]"
-    row["releases: every drop, psi, this system"] = (
-        f"{results['every drop'].releases}, {results['psi'].releases}, {ours.releases}"
-    )
-    row["trainings"], row["questions"] = ours.trainings, ours.questions
     earlier = [lead for lead in ours.leads if lead > 0]
-    of_all = f"{len(earlier)} of {len(ours.leads)}"
     median = f", {np.median(earlier):g} drops" if earlier else ""
-    row["warnings; incidents warned of before"] = f"{ours.warnings}; {of_all}{median}"
-    return row
+    released = [results[name].releases for name in ("every drop", "psi", "this system")]
+    return {
+        "releases: every drop, psi, this system": ", ".join(map(str, released)),
+        "trainings": ours.trainings,
+        "questions": ours.questions,
+        "warnings; incidents warned of before": (
+            f"{ours.warnings}; {len(earlier)} of {len(ours.leads)}{median}"
+        ),
+    }
+
+
+def _between(ends: tuple[float, float]) -> str:
+    return f"[{ends[0]:+.3f}, {ends[1]:+.3f}]"
 
 
 PREFACE = """# What the loop is worth
@@ -346,19 +410,38 @@ that was live before the drop arrived. `never` keeps the first model, `every dro
 labelled rows with each drop that brings labels, `psi` does so when the population stability index
 of a feature reaches 0.2, and `this system` is `full_process.py` with default settings. The columns
 with these names hold F1 over all drops whose feed is not broken; differences have paired 95 %
-intervals, by resampling drops, which leaves out the luck of each training: on mlc_churn two plays
-of `every drop` with other folds and other nine tenths of the rows differ by up to 0.02, and their
-intervals are 0.03 to 0.04 wide (ADR 58). Releases, trainings and questions to a person do not count
-the first model. The last column counts early warnings, and the incidents of detectors that were
-warned of at least a drop before they opened, with the median number of drops.
+intervals, by resampling drops, wider where these are few. Releases, trainings and questions to a
+person do not count the first model. The last column counts early warnings, and the incidents of
+detectors that were warned of at least a drop before they opened, with the median number of drops.
+"""
+
+NOISE = """## What is chance
+
+Of {n} intervals of 95 %, one in twenty excludes 0 although nothing differs. Those below hold for
+all streams at once, with 95 %, in each column. Like those above they come from resampling drops,
+which leaves out the luck of each training. So `every drop` was played {plays} more times on each
+stream, each time with other folds and another nine tenths of the rows: `luck` is the root mean
+square of the differences in F1 between these plays, by which such a policy differs from itself.
 """
 
 
-def page(rows: Sequence[dict[str, Any]]) -> str:
+def page(found: Sequence[Compared]) -> str:
     """Return the page."""
+    for_all = {name: simultaneous([each.gains[name] for each in found]) for name in found[0].gains}
+    noise = [
+        {"stream": each.line["stream"], "luck": f"{each.luck:.3f}"}
+        | {f"against {name}": _between(ends[place]) for name, ends in for_all.items()}
+        for place, each in enumerate(found)
+    ]
+    said = NOISE.format(n=len(found), plays=PLAYS)
+    lines = [each.line for each in found]
+    return "\n".join([PREFACE, _table(lines), said, _table(noise)])
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
     names = list(rows[0])
     lines = [names, ["---"] * len(names), *([str(row[name]) for name in names] for row in rows)]
-    return PREFACE + "\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def main() -> None:
@@ -372,9 +455,9 @@ def main() -> None:
     arguments = parser.parse_args()
     chosen = [s for s in streams(arguments.data) if s.name in (arguments.streams or [s.name])]
     with ProcessPoolExecutor() as pool:
-        rows = list(tqdm(pool.map(compare, chosen), total=len(chosen), unit="stream"))
-    store.write(arguments.output, page(rows))
-    print(page(rows))
+        found = list(tqdm(pool.map(compare, chosen), total=len(chosen), unit="stream"))
+    store.write(arguments.output, page(found))
+    print(page(found))
 
 
 if __name__ == "__main__":

@@ -328,8 +328,8 @@ class Training(Section):
     parameters: dict[str, Any] = Field({}, examples=[{"C": 0.5}])
     """Parameters of the classifier."""
     choose_threshold_by: Literal["f1", "cost", "fixed"] = "f1"
-    """The threshold has the highest F1 or the lowest cost on rows the model was not fitted to, or
-    it is `fixed_threshold`.
+    """The threshold has the highest F1 or the lowest cost on rows the model was not fitted to,
+    averaged over resamples of them, or it is `fixed_threshold`.
     """
     fixed_threshold: Fraction = 0.5
     """Threshold if it is fixed, or if too few rows are labelled to choose one."""

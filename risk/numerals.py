@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -20,6 +21,7 @@ UNIT = (
     r"|TRY|JPY|CNY|KRW|INR|BRL|CAD|AUD)"
 )
 SPACES = "[ \u00a0\u202f'’]"  # between thousands; the middle two are spaces at which no line breaks
+BETWEEN_THOUSANDS = re.compile(rf"(?<=\d)(?<!\d{{4}}){SPACES}(?=\d{{3}}(?!\d))")
 MARKED = rf"{SPACES}|{UNIT}"
 WITH_UNIT = (
     rf"(?P<sign>-?)(?P<before>{UNIT}?){SPACES}*"
@@ -65,7 +67,7 @@ def with_points(cells: pd.Series[Any], marks: Marks) -> pd.Series[Any]:
     but not 1.512. A unit is left out if most cells with a number have it.
     """
     cells = signed(cells)
-    if (marked := cells.str.contains(MARKED)).any():
+    if (marked := _matches(cells, MARKED)).any():
         cells = cells.where(~marked, without_spaces(cells))
         cells = _without_unit(cells)
     decimal, thousands = marks.decimal, marks.other
@@ -74,23 +76,40 @@ def with_points(cells: pd.Series[Any], marks: Marks) -> pd.Series[Any]:
         return cells if decimal == "." else cells.str.replace(decimal, ".", regex=False)
     group = rf"[+-]?\d{{1,3}}(\{thousands}\d{{3}})"
     fewest = 1 if marks.has_thousands else 2
-    is_grouped = cells.str.fullmatch(rf"{group}+\{decimal}\d+|{group}{{{fewest},}}")
+    is_grouped = _are_whole(cells, rf"{group}+\{decimal}\d+|{group}{{{fewest},}}")
     plain = cells.where(~is_grouped, cells.str.replace(thousands, "", regex=False))
     return plain.mask(marked & ~is_grouped, "?").str.replace(decimal, ".", regex=False)
 
 
 def signed(cells: pd.Series[Any]) -> pd.Series[Any]:
     """Return negative numbers with their minus before them: -12 for (12), 12- and \u2212 12."""
-    is_negative = cells.str.fullmatch(NEGATIVE)
+    is_negative = _are_whole(cells, NEGATIVE)
     if not is_negative.any():
         return cells
     amounts = cells.str.replace(rf"[()]|{MINUS}", "", regex=True).str.strip()
     return cells.mask(is_negative, "-" + amounts)
 
 
+def _are_whole(cells: pd.Series[Any], pattern: str) -> pd.Series[bool]:
+    """Return which cells match a pattern as a whole, as `cells.str.fullmatch` does.
+
+    pandas parses a pattern anew for each column, which takes longer than the cells of most drops.
+    """
+    if pc.all(pc.string_is_ascii(texts(cells)), min_count=0).as_py():
+        return _matches(cells, f"^(?:{pattern})$")
+    whole = re.compile(pattern).fullmatch  # `\d` of Arrow are the ten digits of ASCII alone
+    return cells.map(lambda cell: bool(whole(cell)), na_action="ignore").eq(True)
+
+
+def _matches(cells: pd.Series[Any], pattern: str) -> pd.Series[bool]:
+    """Return in which cells a pattern matches; one that means the same to Arrow."""
+    found = pc.fill_null(pc.match_substring_regex(texts(cells), pattern), False)
+    return pd.Series(found.to_numpy(), index=cells.index)
+
+
 def without_spaces(cells: pd.Series[Any]) -> pd.Series[Any]:
     """Leave out the spaces or apostrophes between thousands."""
-    return cells.str.replace(rf"(?<=\d)(?<!\d{{4}}){SPACES}(?=\d{{3}}(?!\d))", "", regex=True)
+    return cells.str.replace(BETWEEN_THOUSANDS, "", regex=True)
 
 
 def _without_unit(cells: pd.Series[Any]) -> pd.Series[Any]:
@@ -221,7 +240,7 @@ def parse(
     numbers = pd.to_numeric(cells.mask(missing), errors="coerce").astype("float64")
     size = numbers.abs()
     broken = numbers.isna() & ~missing
-    other = broken & signed(written).str.fullmatch(r"[+-]?\d+[.,]\d+")
+    other = broken & _are_whole(signed(written), r"[+-]?\d+[.,]\d+")
     settings = "ingestion.decimal and ingestion.thousands"
     return numbers, {
         "not a number": broken & ~other,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,7 @@ def _shown(text: object) -> str:
     return "***" if ADDRESS.search(str(text)) else str(text)
 
 
+@cache  # asked for with every batch and family
 def days_per_alarm(words: str) -> float:
     """Return the days between two alarms by chance; ValueError if the text cannot be parsed."""
     read = BUDGET_IN_WORDS.fullmatch(words.strip().lower())

@@ -47,13 +47,9 @@ def main(template: Path, workshop: Path, first: int, every: int, work: Work) -> 
     rehearse(template, workshop / "rehearsal", work)
     whole = survive(template, workshop / "whole", work, point=0)
     print(json.dumps({"point": 0, **whole}, default=int), flush=True)
-    point, reached = first, True
-    while reached:
+    for point in range(first, whole["changes"] + 1, every):
         result = survive(template, workshop / "crash", work, point=point)
-        reached = result["killed"]
-        if reached:
-            print(json.dumps({"point": point, **result}, default=int), flush=True)
-        point += every
+        print(json.dumps({"point": point, **result}, default=int), flush=True)
 
 
 def rehearse(template: Path, world: Path, work: Work) -> None:
@@ -68,24 +64,35 @@ def rehearse(template: Path, world: Path, work: Work) -> None:
 
 
 def survive(template: Path, world: Path, work: Work, *, point: int) -> dict[str, object]:
-    """Crash at a point, run again, and tell what the world looks like."""
+    """Crash at a point, run again, and tell what the world looks like.
+
+    Without a point, nothing crashes, and it tells at how many the run could have crashed.
+    """
     shutil.rmtree(world, ignore_errors=True)
     shutil.copytree(template, world, symlinks=True)
     url = Config.load(world / "config.json").database_url
     Place("", None if url.startswith("sqlite") else url).empty()
     killed = os.WIFSIGNALED(in_a_fork(world, work, point))
+    changes = 0 if killed else int(counted(world).read_text())
     code = os.waitstatus_to_exitcode(in_a_fork(world, work, 0))
-    return {"killed": killed, "exit_code": code, "state": work.state(world)}
+    state = work.state(world)
+    return {"killed": killed, "changes": changes, "exit_code": code, "state": state}
+
+
+def counted(world: Path) -> Path:
+    """Return the file, beside a world, with the number of changes the last whole run made."""
+    return world.parent / "changes"
 
 
 def in_a_fork(world: Path, work: Work, point: int) -> int:
     child = os.fork()
     if not child:
         try:
-            arm(world, point)
+            n_changes = arm(world, point)
             config = Config.load(world / "config.json")
             with file_lock.lock(config, holder="test"), Ledger.open(config) as ledger:
                 code = work.run(config, ledger).exit_code
+            counted(world).write_text(str(n_changes()))
         except Exception as error:
             print(f"point {point}: {error!r}", file=sys.stderr, flush=True)
             code = 1
@@ -93,8 +100,11 @@ def in_a_fork(world: Path, work: Work, point: int) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def arm(world: Path, point: int) -> None:
-    """Die by SIGKILL before the `point`th change of a file or commit of the ledger."""
+def arm(world: Path, point: int) -> Callable[[], int]:
+    """Die by SIGKILL before the `point`th change of a file or commit of the ledger.
+
+    Return what tells how many there were so far.
+    """
     seen = 0
 
     def count(what: str) -> None:
@@ -108,9 +118,9 @@ def arm(world: Path, point: int) -> None:
         if (writes or event in CHANGES) and str(world) in str(arguments[0]):
             count(event)
 
-    if point:
-        sys.addaudithook(hook)
-        sa.event.listen(sa.Engine, "commit", lambda connection: count("commit"))
+    sys.addaudithook(hook)
+    sa.event.listen(sa.Engine, "commit", lambda connection: count("commit"))
+    return lambda: seen
 
 
 def state(world: Path) -> dict[str, object]:

@@ -3,8 +3,6 @@
 import ast
 import re
 
-import pytest
-
 from risk.config import PRODUCT
 from tests import test_docs
 
@@ -69,29 +67,42 @@ def names(path):
             yield from ((node.lineno, t.id) for t in node.targets if isinstance(t, ast.Name))
 
 
-def habits_in(text):
+def habits_in(texts):
+    """Return the line of each habit, its words and better ones."""
     return [
-        f"{found[0]!r}: {better}" for p, better in HABITS.items() if (found := re.search(p, text))
+        (line, found[0], better)
+        for line, text in texts
+        for pattern, better in HABITS.items()
+        if (found := re.search(pattern, text))
     ]
 
 
-@pytest.mark.parametrize("path", CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_code_says_plainly_what_it_does(path):
+def in_each(paths, rule):
+    """Return what a rule finds in each file in which it finds anything."""
+    return {path.relative_to(ROOT).as_posix(): found for path in paths if (found := rule(path))}
+
+
+def test_code_says_plainly_what_it_does():
     """In docstrings, messages and help texts."""
-    assert [(line, habit) for line, text in texts(path) for habit in habits_in(text)] == []
+    assert in_each(CODE, lambda path: habits_in(texts(path))) == {}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_pages_say_plainly_what_they_mean(path):
+def test_pages_say_plainly_what_they_mean():
     """Documentation, pages of the dashboard and alerts; decision records keep their words."""
-    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-    assert [(line, habit) for line, text in lines for habit in habits_in(text)] == []
+
+    def lines(path):
+        return enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+
+    assert in_each(PAGES, lambda path: habits_in(lines(path))) == {}
 
 
-@pytest.mark.parametrize("path", CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_names_are_those_of_the_field(path):
+def test_names_are_those_of_the_field():
     """`max_` and `min_` for limits, and verbs that say what a function does."""
-    assert [(line, name) for line, name in names(path) if re.search(NAMES, name)] == []
+
+    def others(path):
+        return [(line, name) for line, name in names(path) if re.search(NAMES, name)]
+
+    assert in_each(CODE, others) == {}
 
 
 def test_the_product_has_one_name():

@@ -19,9 +19,19 @@ def summarise(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
 
 def as_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table as plain values, None for missing and infinite ones."""
-    plain = table.astype("object").where(table.notna() & ~table.isin([np.inf, -np.inf]), None)
     names = [str(name) for name in table]
-    return [dict(zip(names, row, strict=True)) for row in plain.itertuples(index=False)]
+    cells = zip(*(_plain(column) for _, column in table.items()), strict=True)
+    return [dict(zip(names, row, strict=True)) for row in cells]
+
+
+def _plain(column: pd.Series[Any]) -> list[Any]:
+    odd = column.isna()
+    if column.dtype.kind in "fO":
+        odd |= column.isin([np.inf, -np.inf])
+    values = column.tolist()
+    if not odd.any():
+        return values
+    return [None if is_odd else value for value, is_odd in zip(values, odd.tolist(), strict=True)]
 
 
 def summarise_timings(timings: pd.DataFrame) -> pd.DataFrame:

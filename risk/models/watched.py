@@ -14,6 +14,7 @@ from risk.config import Config
 from risk.data.predictions import MIN_AGREEMENT
 from risk.errors import DataError, WatchedOnly
 from risk.schema import is_positive
+from risk.stats.threshold import lowest_cost
 
 ESTIMATOR, MADE_BY = "predictions", "watch"
 FILE_NAME = "predictions.json"
@@ -53,22 +54,14 @@ def threshold(config: Config, rows: pd.DataFrame) -> tuple[float, str]:
         return config.model.threshold, "fixed in the settings"
     proba = rows[config.columns.probability].to_numpy(dtype="float64")
     decided = is_positive(rows[config.columns.decision], config.columns).to_numpy(dtype=bool)
-    order = np.argsort(proba, kind="stable")
-    values, first = np.unique(proba[order], return_index=True)
-    # a cut below values[i]: wrong are the positive decisions under it and the negative ones above
-    positive = np.append(0, np.cumsum(decided[order]))
-    below = np.append(first, len(proba))
-    wrong = positive[below] + (len(proba) - below) - (positive[-1] - positive[below])
-    best = int(np.argmin(wrong))
-    agreement = 1 - wrong[best] / len(proba)
+    best = lowest_cost(decided, proba, cost=(0, 1, 1, 0))
+    agreement = float((decided == (proba >= best)).mean())
     if agreement < MIN_AGREEMENT:
         raise DataError(
             f"{config.columns.decision} follows no threshold of {config.columns.probability}: the "
             f"best agrees with {agreement:.1%} of the decisions; set model.threshold"
         )
-    above = np.nextafter(values[-1], 2.0)
-    edges = np.concatenate([[0.0], (values[:-1] + values[1:]) / 2, [above]])
-    return float(edges[best]), f"agrees with {agreement:.1%} of the decisions"
+    return best, f"agrees with {agreement:.1%} of the decisions"
 
 
 def require_model(config: Config, what: str) -> None:

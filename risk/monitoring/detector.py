@@ -213,8 +213,9 @@ class Detector:
             for subject in self._to_forget(family, values, warnings):
                 early.pop(subject, None)
             for e in weighed:
-                of = replace(e, alarm=e.subject in alarms, warning=e.subject in warnings)
-                found.append(_date(of, warned, now))
+                if e.subject in alarms or e.subject in warnings:
+                    e = replace(e, alarm=e.subject in alarms, warning=e.subject in warnings)
+                found.append(_date(e, warned, now))
             for subject in ended:
                 warned.pop(subject, None)
         found.sort(key=lambda e: (not e.alarm, -e.e_value))
@@ -257,10 +258,10 @@ class Detector:
             accounts[subject] = Wealth(chosen.names, evidence.feed(logs, bets, grown, log_mass=fed))
         logs = wealth[subject].logs
         # The direction is chosen by all evidence so far; effect and mean are those of this batch.
-        leading = int(np.argmax([evidence.log_total(row) for row in logs]))
-        counted = ~np.isnan(chosen.values[leading])
+        leading = int(np.argmax(np.logaddexp.reduce(logs, axis=1)))
+        counted, values = bets.counted[leading], chosen.values[leading]
         n = int(rows[counted].sum())
-        now = float(np.nan_to_num(chosen.values[leading]) @ rows / max(n, 1))
+        now = float(np.where(counted, values, 0) @ rows / max(n, 1))
         before = float(chosen.means[leading])
         unit = unit_of(chosen, leading)
         return Evidence(
@@ -328,7 +329,9 @@ def _date(found: Evidence, warned: dict[str, Warned], now: datetime) -> Evidence
     """Say since when a subject is warned about; an alarm ends its warning, and so does quiet."""
     known = warned.pop(found.subject, None)
     since = known.since if known else now if found.warning else None
-    if found.alarm or since is None:
+    if since is None:
+        return found
+    if found.alarm:
         return replace(found, warned_since=since)
     if known and not found.warning:
         if found.e_value < WITHDRAWN * known.e_value:

@@ -362,7 +362,7 @@ def growth(bets: Bets, batches: ArrayLike, correlation: Floats) -> Floats:
     # n correlated rows are worth n / design independent ones. Deflated evidence stays valid: by
     # Jensen, E[L^(1 / design)] <= E[L]^(1 / design) <= 1 for design >= 1.
     design = 1 + np.maximum(rows - 1, 0) * correlation
-    grown: Floats = np.moveaxis(bets.gains @ tables.T, -1, 0) / design[:, :, None]
+    grown: Floats = (bets.gains @ tables.T).transpose(2, 0, 1) / design[:, :, None]
     return grown
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score
 
 from benchmarks import worth
@@ -89,11 +90,64 @@ def test_a_gain_is_paired_by_drop():
     ours = [np.array([caught, 10, 100 - caught]) for caught in hard_or_easy]
     others = [np.array([caught - 4, 10, 104 - caught]) for caught in hard_or_easy]
 
-    change, low, high = worth.gained(ours, others)
+    gain = worth.gained(ours, others)
 
-    assert change == pytest.approx(worth.f1(ours) - worth.f1(others))
-    assert 0 < low < change < high
-    assert worth.gained(ours, ours) == (0, 0, 0)
+    low, high = gain.interval()
+    assert gain.change == pytest.approx(worth.f1(ours) - worth.f1(others))
+    assert 0 < low < gain.change < high
+    assert worth.gained(ours, ours).interval() == (0, 0)
+
+
+def test_intervals_of_a_gain_hold_with_few_drops_too():
+    """With six, resampling alone would leave out the truth in 13 of 100 streams instead of 5."""
+    rng, n_streams, missed = np.random.default_rng(20261201), 400, 0
+    for _ in range(n_streams):
+        caught = rng.normal(50, 5, size=(2, 6))
+        ours, others = ([np.array([c, 10, 100 - c]) for c in policy] for policy in caught)
+        low, high = worth.gained(ours, others).interval()
+        missed += low > 0 or high < 0
+
+    assert missed <= stats.binom(n_streams, 0.05).ppf(0.999)
+
+
+def test_simultaneous_intervals_hold_all_at_once():
+    """Nineteen streams without a difference: 5 % of pages err somewhere, not 5 % of intervals."""
+    rng = np.random.default_rng(20261201)
+    pages = 400
+    truth = rng.normal(size=(pages, 19))
+    drawn = rng.normal(size=(19, 2000))
+
+    missed_at_once, missed_alone = 0, 0
+    for changes in truth:
+        gains = [worth.Gain(c, c + noise) for c, noise in zip(changes, drawn, strict=True)]
+        missed_at_once += any(low > 0 or high < 0 for low, high in worth.simultaneous(gains))
+        missed_alone += any(low > 0 or high < 0 for low, high in (g.interval() for g in gains))
+
+    assert missed_at_once / pages == pytest.approx(0.05, abs=0.03)
+    assert missed_alone / pages == pytest.approx(1 - 0.95**19, abs=0.08)
+
+
+def test_a_stream_on_which_nothing_differs_has_an_interval_of_no_width():
+    """It takes no part in how wide the others are."""
+    same = worth.Gain(0.0, np.zeros(2000))
+    other = worth.Gain(0.01, np.random.default_rng(0).normal(0.01, 0.02, 2000))
+
+    first, second = worth.simultaneous([same, other])
+
+    assert first == (0, 0)
+    assert second == worth.simultaneous([other])[0]
+    assert worth.simultaneous([same]) == [(0, 0)]
+
+
+def test_luck_is_what_a_policy_differs_by_from_itself(stream):
+    """By hand: F1 of 2/3, 2/3 and 1 make differences of 0, 1/3 and 1/3."""
+    plays = [[np.array(counts)] for counts in ((1, 1, 0), (1, 0, 1), (2, 0, 0))]
+
+    assert worth.luck_of(plays) == pytest.approx(np.sqrt(2 / 27))
+
+    played = [worth.play(stream, "every drop", luck=n).counts for n in (1, 1, 2)]
+    assert np.array_equal(played[0], played[1])
+    assert not np.array_equal(played[0], played[2])
 
 
 def test_broken_drops_are_those_of_which_the_manifest_says_so(tmp_path):
@@ -134,10 +188,12 @@ def test_the_generator_marks_the_drops_of_its_broken_feed():
 @pytest.mark.torture
 def test_the_page_has_a_line_for_each_stream(stream):
     """With the scores of all policies, and differences with their intervals."""
-    row = worth.compare(stream)
-    page = worth.page([row, row | {"stream": "another"}])
+    found = worth.compare(stream)
+    page = worth.page([found, replace(found, line=found.line | {"stream": "another"})])
 
     lines = [line for line in page.splitlines() if line.startswith("|")]
-    assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == ["turned round", "another"]
-    assert row["releases: every drop, psi, this system"].split(", ")[0] == "3"
-    assert float(row["this system"]) > float(row["never"])
+    names = [line.split(" | ")[0].strip("| ") for line in lines]
+    assert names == ["stream", "---", "turned round", "another"] * 2
+    assert found.line["releases: every drop, psi, this system"].split(", ")[0] == "3"
+    assert float(found.line["this system"]) > float(found.line["never"])
+    assert 0 <= found.luck < found.gains["never"].change

@@ -1,6 +1,9 @@
+import numpy as np
+import pandas as pd
 import sqlalchemy as sa
 
 import full_process
+from risk.data.statistics import as_rows
 from risk.ledger.tables import column_statistics
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,colour,exited\n"
@@ -22,3 +25,28 @@ def test_a_long_category_stops_no_run(world, ledger):
     assert outcome.exit_code == 0
     assert "x" * 254 + "…" in kept
     assert ledger.decisions.live_version() == 1
+
+
+def test_cells_are_plain_values_and_what_json_has_no_word_for_is_none():
+    """Of numbers, texts, times and mixed columns, each by its own type."""
+    day = pd.Timestamp("2026-03-01", tz="UTC")
+    table = pd.DataFrame(
+        {
+            "number": [1.5, np.nan, -np.inf],
+            "count": np.array([1, 0, 2], "int8"),
+            "is_known": [True, False, True],
+            "text": pd.Series(["a", None, ""], dtype="str"),
+            "moment": [day, pd.NaT, day],
+            "mixed": [{"a": 1}, np.inf, None],
+        }
+    )
+
+    rows = as_rows(table)
+
+    assert [[*row.values()] for row in rows] == [
+        [1.5, 1, True, "a", day, {"a": 1}],
+        [None, 0, False, None, None, None],
+        [None, 2, True, "", day, None],
+    ]
+    assert {type(row["count"]) for row in rows} == {int}
+    assert as_rows(table.head(0)) == []

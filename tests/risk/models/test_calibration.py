@@ -56,14 +56,16 @@ def fitted(world, estimator, **parameters):
     [
         ("LogisticRegression", {"class_weight": "balanced"}),
         ("HistGradientBoostingClassifier", {}),
-        pytest.param("xgboost.XGBClassifier", {}, marks=needs("xgboost")),
         pytest.param(
             "xgboost.XGBClassifier",
             {"scale_pos_weight": 8},
             marks=[needs("xgboost"), pytest.mark.torture],
         ),
-        pytest.param("lightgbm.LGBMClassifier", {}, marks=[needs("lightgbm"), pytest.mark.torture]),
-        pytest.param("lightgbm.LGBMClassifier", {"is_unbalance": True}, marks=needs("lightgbm")),
+        pytest.param(
+            "lightgbm.LGBMClassifier",
+            {"is_unbalance": True},
+            marks=[needs("lightgbm"), pytest.mark.torture],
+        ),
     ],
 )
 def test_a_model_that_is_off_is_calibrated(world, estimator, parameters):
@@ -88,14 +90,17 @@ def test_a_model_that_is_right_is_left_as_it_is(world):
 
 
 def test_right_probabilities_are_seldom_taken_for_wrong_ones():
-    """In at most one of twenty samples, which is what the evidence asked for allows."""
+    """In at most one of twenty samples, which is what the evidence asked for allows.
+
+    22 of 200 are too many, so that one in seven, of which there would be 29, is found out.
+    """
     folds = np.array_split(np.arange(600), 5)
     n_wrong = 0
-    for _ in range(400):
+    for _ in range(200):
         risk = RNG.beta(1, 3, 600)
         n_wrong += calibration.needed(RNG.binomial(1, risk), risk, folds) is not None
 
-    assert binomtest(n_wrong, 400, 0.05, alternative="greater").pvalue > 0.001
+    assert binomtest(n_wrong, 200, 0.05, alternative="greater").pvalue > 0.001
 
 
 def test_odds_that_are_multiplied_are_divided_again():
