@@ -1,3 +1,4 @@
+from contextlib import ExitStack
 from datetime import timedelta
 
 import numpy as np
@@ -17,15 +18,16 @@ from tests.risk.report.conftest import customers
 
 @pytest.fixture
 def gather(story, ledger_of):
-    """Give what gathers the evidence of a run of the story."""
+    """Give what gathers the evidence of a run of the story, from ledgers open until the end."""
+    with ExitStack() as opened:
 
-    def read(run_id=None, **options):
-        with ledger_of(story) as ledger:
+        def read(run_id=None, **options):
+            ledger = opened.enter_context(ledger_of(story))
             known = context.gather(story.config, ledger, run_id=run_id, **options)
             assert known.seen is None or known.seen.assessment
             return known
 
-    return read
+        yield read
 
 
 def test_unless_told_otherwise_the_newest_run_is_reported_on(gather):
