@@ -1,4 +1,5 @@
 import re
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,13 +17,14 @@ def blocks_of(section, kind):
 
 @pytest.fixture
 def known(story, ledger_of):
-    """Give what gathers the evidence of a run."""
+    """Give what gathers the evidence of a run, from ledgers open until the end."""
+    with ExitStack() as opened:
 
-    def read(run_id=None, **options):
-        with ledger_of(story) as ledger:
+        def read(run_id=None, **options):
+            ledger = opened.enter_context(ledger_of(story))
             return context.gather(story.config, ledger, run_id=run_id, **options)
 
-    return read
+        yield read
 
 
 def test_the_questions_come_in_the_order_a_manager_asks_them(known):
