@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 Counts = NDArray[Any]
 Gain = Callable[[Counts, Counts, Counts, Counts], Counts]
 SEED = 20261201
+MAX_TRIED = 2000  # of the thresholds, evenly by rank, with each resample
 
 
 def highest_f1(y_true: ArrayLike, y_pred_proba: ArrayLike, *, n_resamples: int = 0) -> float:
@@ -47,7 +48,7 @@ def highest_f1(y_true: ArrayLike, y_pred_proba: ArrayLike, *, n_resamples: int =
     exponential numbers, as the Bayesian bootstrap does [2]_. What is averaged, as by bagging [3]_,
     is how many of the rows are called positive: it does not depend on the scale of the
     probabilities. The result is the threshold that calls about as many positive. It is the same
-    for the same rows in any order.
+    for the same rows in any order. Each resample tries at most 2,000 thresholds.
 
     References
     ----------
@@ -140,28 +141,34 @@ def _best(y_true: ArrayLike, y_pred_proba: ArrayLike, gain: Gain, n_resamples: i
     truth, proba = np.asarray(y_true), np.asarray(y_pred_proba)
     if truth.shape != proba.shape:
         raise ValueError(f"arrays must be of equal length, got {truth.shape} and {proba.shape}")
-    order = np.lexsort((truth, -proba))  # by both, so that equal rows alone can change places
-    truth, levels = truth[order], proba[order]
+    order = np.argsort(-proba, kind="stable")
+    levels = proba[order]
     last_of_ties = np.append(np.diff(levels) != 0, True)  # no threshold parts equal ones
+    # after 0, 1, 2, ... levels from the top were called positive: (n_levels + 1,)
+    tp = np.append(0, np.cumsum(truth[order])[last_of_ties])
+    fp = np.append(0, np.cumsum(1 - truth[order])[last_of_ties])
     # Any threshold between two levels gives the same counts; halfway is farthest from both.
     bounds = np.concatenate([[1.0], levels[last_of_ties], [0.0]])
     candidates = (bounds[:-1] + bounds[1:]) / 2
     # Halfway from 1 to 1 is not above it, and between two neighbouring floats may be the lower one.
     candidates[:-1] = np.maximum(candidates[:-1], np.nextafter(bounds[1:-1], 2))
-
-    def place_of_best(weights: Counts) -> int:
-        # after 0, 1, 2, ... levels from the top were called positive: (n_levels + 1,)
-        tp = np.append(0, np.cumsum(weights * truth)[last_of_ties])
-        fp = np.append(0, np.cumsum(weights * (1 - truth))[last_of_ties])
-        gains = gain(tp, fp, tp[-1] - tp, fp[-1] - fp)
-        # equal counts give gains that differ by rounding, which must not decide between them
-        best = np.flatnonzero(gains >= gains.max() - 1e-12 * abs(gains.max()))
-        return int(best[np.argmin(np.abs(candidates[best] - 0.5))])
-
     if not n_resamples:
-        return float(candidates[place_of_best(np.ones(len(truth)))])
-    rng = np.random.default_rng(SEED)
-    n_positive = np.append(0, np.flatnonzero(last_of_ties) + 1)  # of each candidate
-    drawn = (rng.standard_exponential(len(truth)) for _ in range(n_resamples))
-    average = np.mean([n_positive[place_of_best(weights)] for weights in drawn])
-    return float(candidates[np.argmin(np.abs(n_positive - average))])
+        return float(candidates[_place_of_best(gain, tp, fp, candidates)])
+    n_called = tp + fp
+    tried = np.linspace(0, len(tp) - 1, min(len(tp), MAX_TRIED)).round().astype(int)
+    positive, negative = np.diff(tp[tried]), np.diff(fp[tried])
+    rng, called = np.random.default_rng(SEED), []
+    for _ in range(n_resamples):
+        # k exponential weights add up to a gamma variable of shape k
+        drawn = [np.append(0, np.cumsum(rng.standard_gamma(n))) for n in (positive, negative)]
+        place = _place_of_best(gain, drawn[0], drawn[1], candidates[tried])
+        called.append(n_called[tried[place]])
+    return float(candidates[np.argmin(np.abs(n_called - np.mean(called)))])
+
+
+def _place_of_best(gain: Gain, tp: Counts, fp: Counts, candidates: Counts) -> int:
+    """Return the place of the largest gain; of equally large ones, of that nearest to 0.5."""
+    gains = gain(tp, fp, tp[-1] - tp, fp[-1] - fp)
+    # equal counts give gains that differ by rounding, which must not decide between them
+    best = np.flatnonzero(gains >= gains.max() - 1e-12 * abs(gains.max()))
+    return int(best[np.argmin(np.abs(candidates[best] - 0.5))])
