@@ -23,6 +23,7 @@ SHOWN_CHARACTERS = 40
 MAX_COMPARED = 1000  # names of columns
 SOME = 1000  # cells that tell what the others are like
 NAME_CHARACTERS = 650  # of four bytes each: the longest key every database can index
+NO_TIME = "no such time, or not written as ingestion.dates says"
 FROM_SQL = "sql:"  # prefix of the names of drops that are read from SQL
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 DELETE = "\x7f"
@@ -284,7 +285,7 @@ def _unexpected_text(
         too_long = cells.str.len() > NAME_CHARACTERS
         faults.append((name, f"longer than {NAME_CHARACTERS} characters", too_long))
         if name == columns.event_time:
-            faults.append((name, "not an ISO 8601 time", moments(cells).isna() & (cells != "")))
+            faults.append((name, NO_TIME, moments(cells).isna() & (cells != "")))
         return faults
     if allowed := columns.allowed_values.get(name):
         return [(name, "value not allowed", ~cells.isin([*allowed, ""]))]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from risk.schema import moments
+
 TIME = r"(?:[ T,]+(?P<hour>\d{1,2})(?P<rest>:\d{2}(?::\d{2}(?:\.\d+)?)?) ?(?P<half>[AaPp][Mm])?)?"
 WRITTEN = rf"(?P<first>\d{{1,2}})[./-](?P<second>\d{{1,2}})[./-](?P<year>\d{{4}}|\d{{2}}){TIME}"
 MONTHS = {name.lower(): f"{i:02d}" for i, name in enumerate(calendar.month_abbr) if name}
@@ -46,14 +48,12 @@ def as_iso(cells: pd.Series[Any], written: str) -> pd.Series[Any]:
     day, month = ("first", "second") if written == "day first" else ("second", "first")
     ambiguous = stripped.str.extract(rf"^{WRITTEN}$")
     iso = _iso(ambiguous.rename(columns={day: "day", month: "month"}))
-    if iso.notna().all():
-        return iso
-    for form in UNAMBIGUOUS:
+    for form in UNAMBIGUOUS if iso.isna().any() else ():
         parts = stripped.str.extract(f"^{form}$")
         if "name" in parts:
             parts["month"] = parts["name"].str.lower().map(MONTHS)
         iso = iso.fillna(_iso(parts))
-    return iso.fillna(cells)
+    return iso.where(moments(iso).notna(), cells)
 
 
 def _iso(parts: pd.DataFrame) -> pd.Series[Any]:

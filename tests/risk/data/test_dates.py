@@ -25,6 +25,9 @@ from risk.data import dates
         ("20261301", "day first", "20261301"),
         ("2 Jam 2026", "day first", "2 Jam 2026"),
         ("yesterday", "day first", "yesterday"),
+        ("31.02.2026", "day first", "31.02.2026"),
+        ("2/30/26 25:00", "month first", "2/30/26 25:00"),
+        ("99 Feb 2026", "day first", "99 Feb 2026"),
     ],
 )
 def test_dates_become_iso_8601(cell, written, iso):
