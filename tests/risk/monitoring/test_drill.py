@@ -200,7 +200,8 @@ def test_with_labels_thirty_days_late_errors_are_found_thirty_days_later(drilled
         assert at_once.drops is None or at_once.drops > 20
     else:
         assert abs(late.drops - 30 - at_once.drops) <= max(0.3 * at_once.drops, 1.0)
-        assert late.named == 1.0
+        # near the end of the sixty days, not every start has found it; a median is of half of them
+        assert late.named >= (1.0 if late.drops < 45 else 0.5)
 
 
 def test_of_drops_every_ten_minutes_the_wait_for_labels_is_not_played(release, config):
