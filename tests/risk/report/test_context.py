@@ -111,9 +111,9 @@ def test_rows_that_cannot_be_read_are_said_to_be_so(first_day, ledger_of, words,
         said = words(performance.section(known))
         assert len(compose(told.config, ledger).details) == len(CHAPTERS)
 
-    assert known.judged_on is known.test
-    assert "The rows not used for training cannot be used: " in said
-    assert "00000002.parquet" in said
+        assert known.judged_on is known.test
+        assert "The rows not used for training cannot be used: " in said
+        assert "00000002.parquet" in said
 
 
 def test_new_rows_tell_more_than_test_data_where_there_are_enough(gather):
@@ -158,9 +158,9 @@ def test_labels_that_come_alone_are_no_rows_to_compare_and_not_known_before(firs
         assert len(compose(told.config, ledger).details) == len(CHAPTERS)
         before = context.gather(told.config, ledger, run_id=2)
 
-    assert known.seen.recent.n == 300
-    assert len(known.unlearnt) == 300
-    assert before.unlearnt is None
+        assert known.seen.recent.n == 300
+        assert len(known.unlearnt) == 300
+        assert before.unlearnt is None
 
 
 def test_a_release_that_only_saw_labels_has_no_rows_to_compare(first_day, ledger_of):
@@ -174,4 +174,4 @@ def test_a_release_that_only_saw_labels_has_no_rows_to_compare(first_day, ledger
         known = context.gather(told.config, ledger)
         assert len(compose(told.config, ledger).details) == len(CHAPTERS)
 
-    assert known.seen.fault == "only labels have arrived since release 1 went live"
+        assert known.seen.fault == "only labels have arrived since release 1 went live"
