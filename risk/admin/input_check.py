@@ -23,6 +23,7 @@ from risk.schema import ROW_HASH, fingerprints
 
 MAX_FILES, MAX_ROWS = 200, 200_000
 MAX_NAMED = 3
+Kind = tuple[str, str]  # of a problem: its column, empty if it is of a whole row, and its rule
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,8 @@ class _Found:
     n_files: int = 0
     n_of_labels: int = 0
     refused: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    cells: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    examples: dict[str, str] = field(default_factory=dict)
-    of_rows: set[str] = field(default_factory=set)
+    cells: defaultdict[Kind, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    examples: dict[Kind, str] = field(default_factory=dict)
 
     def read(self, config: Config, drop: Drop, *, is_test: bool = False) -> None:
         """Read a drop of rows, or of labels, and keep what is wrong with it."""
@@ -113,16 +113,20 @@ class _Found:
         for reason, names in self.refused.items():
             yield Fault(reason, files=names)
         for kind, by_file in sorted(self.cells.items(), key=lambda item: -item[1].total()):
-            n, noun = by_file.total(), "row" if kind in self.of_rows else "cell"
-            yield Fault(kind, files=[*by_file], cells=n, example=self.examples[kind], noun=noun)
+            column, rule = kind
+            yield Fault(
+                f"{column}: {rule}" if column else rule,
+                files=[*by_file],
+                cells=by_file.total(),
+                example=self.examples[kind],
+                noun="cell" if column else "row",
+            )
 
     def _add(self, piece: Piece, name: str) -> None:
         self.n_rows += piece.n_read
         for problem in piece.problems:
-            kind = f"{problem.column}: {problem.rule}" if problem.column else problem.rule
+            kind = problem.column, problem.rule
             self.cells[kind][name] += 1
-            if not problem.column:
-                self.of_rows.add(kind)
             example = f", such as {problem.value!r} in line {problem.line}"
             self.examples.setdefault(kind, example)
 

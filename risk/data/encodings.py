@@ -45,6 +45,7 @@ LANGUAGES = {
     **{name: [{*own, *ascii_lowercase} for own in all_.split()] for name, all_ in LATIN.items()},
     **{name: [{*own} for own in all_.split()] for name, all_ in OTHERS.items()},
 }
+ALL = (*LANGUAGES, *east_asian.NAMES)
 WORD = rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*"
 SIGNS = rb"(?:\xc2[\x80-\xbf])+"  # of UTF-8, such as a space at which no line breaks
 ALONE = r"[^\w\ufffd]+|[kcdm]?m?[²³½¼¾¹]|µ\w+"  # signs and units, such as € or m²
@@ -123,7 +124,7 @@ def by_letters(content: bytes) -> Guess:
     spelt: first of one language, then of any.
     """
     found = {}
-    for name in [*LANGUAGES, *east_asian.NAMES]:
+    for name in ALL:
         with suppress(UnicodeDecodeError):
             found[name] = _spelling(content, name)
     name = max(found, key=lambda name: found[name].score)
@@ -156,8 +157,8 @@ def is_misread(pieces: Iterable[bytes], encoding: str) -> bool:
                 words.update(re.findall(WORD, piece))
         is_all_signs = all(re.fullmatch(SIGNS, word) for word in words)
         decoder.decode(b"", final=True)
-        names = [name for name in [*LANGUAGES, *east_asian.NAMES] if _encoding(name) == encoding]
-        spellings = [_spelling(b"\n".join(words), name) for name in names]
+        own = (name for name in ALL if _encoding(name) == encoding)
+        spellings = [_spelling(b"\n".join(words), name) for name in own]
     except UnicodeDecodeError:
         return False
     if is_all_signs and encoding not in east_asian.NAMES:

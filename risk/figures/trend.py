@@ -132,9 +132,8 @@ def _set_bounds(axes: Axes, points: pd.DataFrame) -> None:
     locator = _dates().AutoDateLocator(minticks=3, maxticks=8)
     axes.xaxis.set_major_locator(locator)
     first, last = points["at"].min(), points["at"].max()
-    of_days = (
-        "%Y" if last - first > pd.Timedelta(days=31) else "%B %Y"
-    )  # else the axis names months
+    names_months = last - first > pd.Timedelta(days=31)
+    of_days = "%Y" if names_months else "%B %Y"
     offsets = ["", "%Y", of_days, *["%d %B %Y"] * 3]
     formatter = _dates().ConciseDateFormatter(locator, offset_formats=offsets)
     axes.xaxis.set_major_formatter(formatter)

@@ -62,10 +62,7 @@ def test_a_fit_row_is_typed():
         ({"id": " "}, Problem(7, "id", "empty", "")),
         ({"id": "a\x00b"}, Problem(7, "id", "control character", "a\x00b")),
         ({"c": "z"}, Problem(7, "c", "value not allowed", "z")),
-        (
-            {"day": "soon"},
-            Problem(7, "day", NO_TIME, "soon"),
-        ),
+        ({"day": "soon"}, Problem(7, "day", NO_TIME, "soon")),
         ({"y": "maybe"}, Problem(7, "y", "label other than 0 or 1", "maybe")),
         ({"y": "2"}, Problem(7, "y", "label other than 0 or 1", "2")),
     ],

@@ -40,6 +40,12 @@ def filled(inbox):
     return inbox
 
 
+@pytest.fixture
+def however_few(monkeypatch):
+    """Let workers read drops that are much smaller than those they are for."""
+    monkeypatch.setattr(read_ahead, "MIN_BYTES", 0)
+
+
 def taken(world):
     """Ingest all drops, and give what is known of them then."""
     with world.open_ledger() as ledger:
@@ -68,6 +74,7 @@ def expected(filled, new_world, tmp_path_factory):
     return taken(other)
 
 
+@pytest.mark.usefixtures("however_few")
 def test_two_processes_take_what_one_takes(filled, expected):
     """Accepted, duplicate, refused, late and unfinished rows, and files refused as a whole."""
     filled.set(engine="processes", engine_workers=2)
@@ -77,6 +84,7 @@ def test_two_processes_take_what_one_takes(filled, expected):
 
 
 @pytest.mark.torture
+@pytest.mark.usefixtures("however_few")
 def test_the_workers_of_a_cluster_take_what_one_process_takes(filled, expected, tmp_path):
     """They read the inbox by its path, which they share."""
     with clusters.running(tmp_path, workers=2) as cluster:
@@ -85,10 +93,12 @@ def test_the_workers_of_a_cluster_take_what_one_process_takes(filled, expected, 
         assert taken(filled) == expected
 
 
-def test_rows_are_read_by_the_workers_and_all_else_by_this_process(filled, ledger, monkeypatch):
+@pytest.mark.usefixtures("however_few")
+def test_rows_are_read_by_the_workers_and_all_else_by_this_process(filled, ledger):
     """Labels, what cannot be read, and what would not fit into the memory of many."""
     filled.set(engine="processes", engine_workers=2)
-    monkeypatch.setattr(read_ahead, "MAX_BYTES", len(DROPS["a.csv"]) - 1)
+    row = "a,1,2,3,0\n"
+    filled.drop("large.csv", HEADER + row * (1 + read_ahead.MAX_BYTES // len(row)))
     files, _ = finding.find_new(filled.config, ledger)
 
     found = {drop.name: drop.pieces for drop in read_ahead.of(files, filled.config, ledger.now())}
@@ -98,10 +108,22 @@ def test_rows_are_read_by_the_workers_and_all_else_by_this_process(filled, ledge
         for name, pieces in found.items()
         if pieces is not None
     }
-    assert n_rows == {"c.csv": 2, "e.csv": 20, "g.csv": 2}
-    assert len(found) == len(DROPS)
+    assert n_rows == {"a.csv": 300, "b.csv": 300, "c.csv": 2, "e.csv": 20, "g.csv": 2}
+    assert len(found) == len(DROPS) + 1
 
 
+def test_no_worker_is_started_for_drops_that_are_read_sooner_than_it_has(inbox, ledger):
+    """A run of two small drops takes no longer on an engine than without."""
+    inbox.set(engine="dask", engine_address="tcp://127.0.0.1:9")  # where nobody answers
+    for name in ("a", "b"):
+        inbox.drop(f"{name}.csv", f"{HEADER}{name},1,2,3,0\n")
+
+    done = ingestion.run(inbox.config, ledger)
+
+    assert [intake.rows_added for intake in done.intakes] == [1, 1]
+
+
+@pytest.mark.usefixtures("however_few")
 def test_a_drop_that_changed_since_it_was_read_is_left_for_a_later_run(inbox, ledger):
     """What was read of it is forgotten."""
     inbox.set(engine="processes", engine_workers=2)
