@@ -63,7 +63,7 @@ def in_words(change: Change | None, *, is_incident: bool = True) -> str:
 
 def in_short(change: Change | None) -> str:
     """Say what most of a change is due to, where little room is left; nothing of mere chance."""
-    if not change or not change["is_beyond_chance"]:
+    if not change or not change["is_beyond_chance"] or change["cause"] == CHANCE:
         return ""
     name, rose = plain_words.metric(change["metric"]), change["after"] > change["before"]
     part = abs(change["parts"][change["cause"]]["value"])

@@ -95,6 +95,7 @@ def test_in_short_it_is_the_largest_part():
         "(42% instead of 49%)."
     )
     assert score_change.in_short(FALL | {"is_beyond_chance": False}) == ""
+    assert score_change.in_short(FALL | {"cause": "chance"}) == ""
 
 
 def test_without_an_incident_a_fall_may_be_chance_and_nothing_is_advised():
