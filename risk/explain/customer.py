@@ -288,7 +288,7 @@ def _accepted(config: Config, ledger: Ledger, identifier: str) -> pd.DataFrame:
     """Read the rows of one customer, but only the last ones where arrival says which these are."""
     found = []
     for number in reversed(ledger.ingestions.parts()):
-        part_files.verify(config, ledger, [number])
+        part_files.require(config, ledger, [number])
         rows = store.read_rows_of(config, number, identifier)
         if len(rows):
             found.append(rows)
