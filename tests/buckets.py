@@ -88,7 +88,7 @@ class Bucket:
         self._ask("DELETE", f"/{name}")
 
     def names(self) -> list[str]:
-        """Return the names of all objects but empty folders; there must be fewer than a thousand."""
+        """Return the names of all objects, without empty folders; of up to a thousand."""
         found = re.findall("<Key>(.*?)</Key>", self._ask("GET", "").text)
         return [name for name in found if not name.endswith("/")]
 

@@ -194,6 +194,8 @@ def _known_files(config: Config, ledger: Ledger) -> Iterator[Fault]:
     for name, expected in ledger.file_digests.expected().items():
         path = config.root / name
         repair = _repair(config, path)
+        if repair and config.shared_store:
+            repair = "run: python -m risk.admin fetch"
         try:
             if repair and store.digest(path) not in expected:
                 yield Fault(f"{name} {known_files.DAMAGED}", StorageError.exit_code, repair)

@@ -201,6 +201,20 @@ def test_an_installation_that_had_files_before_shares_all_of_them(shared, bucket
     assert check.check(shared.config).faults == []
 
 
+def test_a_check_says_how_to_get_what_is_not_here(shared, ledger):
+    shared.drop("may.csv", ROWS)
+    ingestion.run(shared.config, ledger)
+    shutil.rmtree(shared.config.ingested_folder / "parts")
+    shutil.rmtree(shared.config.quarantine_folder)
+
+    faults = check.check(shared.config).faults
+
+    assert len(faults) == 3
+    assert all("run: python -m risk.admin fetch" in str(fault) for fault in faults)
+    sharing.fetch(shared.config, ledger)
+    assert check.check(shared.config).faults == []
+
+
 def test_what_nobody_names_is_deleted(shared, bucket, ledger):
     """A crash left it there, before the ledger named it."""
     shared.drop("may.csv", ROWS)
