@@ -1,8 +1,8 @@
 """Diagnostics: incidents, predictions, column statistics, timings and dependencies.
 
 Reads   the champion, the accepted rows, the test data, the ledger, requirements.txt
-Writes  nothing, except latest_versions.json with --latest, and the incident with --acknowledge
-        and --resolve
+Writes  nothing, except latest_versions.json with --latest, the incident with --acknowledge and
+        --resolve, and the file named by --to
 Exits   0 success, 3 with --fail-on, 64 wrong usage, or no such incident or customer,
         65 unusable test data, 69 database unavailable, 74 storage error, 75 another run is in
         progress, 76 no trusted model, 78 invalid configuration
@@ -14,6 +14,7 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,8 +25,9 @@ from risk.config import Alarms, Config
 from risk.data import drops, part_files
 from risk.data.statistics import summarise, summarise_timings
 from risk.errors import UsageError
-from risk.explain import customer, sentences
+from risk.explain import customer, customers, sentences
 from risk.explain.customer import Explanation
+from risk.explain.customers import Explanations
 from risk.explain.drill_table import DrillReport
 from risk.ledger.ledger import Ledger
 from risk.models import dependencies, evaluation, releases
@@ -147,6 +149,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="IDENTIFIER",
         help="explain the predicted risk of a customer",
     )
+    parser.add_argument(
+        "--explain-file",
+        type=Path,
+        metavar="FILE",
+        help="explain the predicted risk of each customer of a CSV file, the riskiest first",
+    )
+    parser.add_argument("--to", type=Path, metavar="FILE", help="with --explain-file: a CSV file")
 
 
 def from_options(
@@ -155,7 +164,7 @@ def from_options(
     *,
     latest: bool,
     **asked: Any,
-) -> Diagnosis | Replay | DrillReport | Explanation | str:
+) -> Diagnosis | Replay | DrillReport | Explanation | Explanations | str:
     """Convert the options of the command line to the arguments of `run`."""
     policy = {"false_alarm_budget": asked["budget"], "tolerance": asked["tolerance"]}
     chosen = {name: value for name, value in policy.items() if value is not None}
@@ -167,10 +176,14 @@ def from_options(
         raise UsageError("--budget and --tolerance require --replay")
     if asked["fail_on"] and not asked["drill"]:
         raise UsageError("--fail-on requires --drill")
+    if asked["to"] and not asked["explain_file"]:
+        raise UsageError("--to requires --explain-file")
     if asked["drill"]:
         return DrillReport.of(config, ledger, fail_on=asked["fail_on"])
     if asked["explain"] is not None:
         return customer.explain(config, ledger, asked["explain"])
+    if asked["explain_file"] is not None:
+        return customers.explain_all(config, asked["explain_file"], asked["to"])
     replayed = chosen if asked["replay"] else None
     return run(config, ledger, latest=latest, replayed=replayed, incident=incident)
 
