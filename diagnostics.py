@@ -14,7 +14,6 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -25,7 +24,7 @@ from risk.config import Alarms, Config
 from risk.data import drops, part_files
 from risk.data.statistics import summarise, summarise_timings
 from risk.errors import UsageError
-from risk.explain import customer, customers, sentences
+from risk.explain import customers, sentences
 from risk.explain.customer import Explanation
 from risk.explain.customers import Explanations
 from risk.explain.drill_table import DrillReport
@@ -144,18 +143,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="mark an incident as under investigation",
     )
     parser.add_argument("--resolve", type=cli.row_number, metavar="ID", help="resolve an incident")
-    parser.add_argument(
-        "--explain",
-        metavar="IDENTIFIER",
-        help="explain the predicted risk of a customer",
-    )
-    parser.add_argument(
-        "--explain-file",
-        type=Path,
-        metavar="FILE",
-        help="explain the predicted risk of each customer of a CSV file, the riskiest first",
-    )
-    parser.add_argument("--to", type=Path, metavar="FILE", help="with --explain-file: a CSV file")
+    customers.add_options(parser)
 
 
 def from_options(
@@ -176,14 +164,10 @@ def from_options(
         raise UsageError("--budget and --tolerance require --replay")
     if asked["fail_on"] and not asked["drill"]:
         raise UsageError("--fail-on requires --drill")
-    if asked["to"] and not asked["explain_file"]:
-        raise UsageError("--to requires --explain-file")
     if asked["drill"]:
         return DrillReport.of(config, ledger, fail_on=asked["fail_on"])
-    if asked["explain"] is not None:
-        return customer.explain(config, ledger, asked["explain"])
-    if asked["explain_file"] is not None:
-        return customers.explain_all(config, asked["explain_file"], asked["to"])
+    if explained := customers.from_options(config, ledger, asked):
+        return explained
     replayed = chosen if asked["replay"] else None
     return run(config, ledger, latest=latest, replayed=replayed, incident=incident)
 

@@ -5,6 +5,8 @@ Each block of customers is a part of the engine; each customer is explained as i
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +19,11 @@ from risk.cli import Result
 from risk.config import Config
 from risk.data import drops
 from risk.data.statistics import as_rows
-from risk.explain.customer import Memory, explain_row, remember
+from risk.errors import UsageError
+from risk.explain import customer
+from risk.explain.customer import Explanation, Memory, explain_row, remember
 from risk.explain.plain_words import counted
+from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.models.watched import require_model
 from risk.progress import track
@@ -47,6 +52,33 @@ class Explanations(Result):
     def in_full(self, *_: Any) -> list[dict[str, Any]]:
         """Return the customers as JSON."""
         return as_rows(self.table)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that explain one customer or many."""
+    parser.add_argument(
+        "--explain", metavar="IDENTIFIER", help="explain the predicted risk of a customer"
+    )
+    parser.add_argument(
+        "--explain-file",
+        type=Path,
+        metavar="CSV",
+        help="explain the predicted risk of each customer of a file, the riskiest first",
+    )
+    parser.add_argument("--to", type=Path, metavar="FILE", help="with --explain-file: write it")
+
+
+def from_options(
+    config: Config, ledger: Ledger, options: Mapping[str, Any]
+) -> Explanation | Explanations | None:
+    """Explain what the options name; None if they name nobody."""
+    if options["to"] and not options["explain_file"]:
+        raise UsageError("--to requires --explain-file")
+    if options["explain_file"]:
+        return explain_all(config, options["explain_file"], options["to"])
+    if options["explain"] is not None:
+        return customer.explain(config, ledger, options["explain"])
+    return None
 
 
 def explain_all(config: Config, path: Path, to: Path | None = None) -> Explanations:

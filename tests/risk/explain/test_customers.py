@@ -100,7 +100,9 @@ def test_a_row_that_is_not_valid_is_named(live):
 
 
 def test_predictions_made_elsewhere_cannot_be_explained(world):
-    config = world.set(model__source="predictions", columns__probability="score", model__threshold=0.5)
+    config = world.set(
+        model__source="predictions", columns__probability="score", model__threshold=0.5
+    )
 
     with pytest.raises(WatchedOnly):
         customers.explain_all(config, world.folder / "new.csv")
