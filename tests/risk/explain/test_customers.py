@@ -67,6 +67,7 @@ def test_the_contributions_add_up_to_the_risk(live):
     assert len(table) == 45
 
 
+@pytest.mark.parametrize("live", ["RandomForestClassifier"], indirect=True)
 def test_workers_write_the_same_file_to_the_last_bit(live):
     """45 customers are three parts."""
     here, there = live.folder / "here.csv", live.folder / "there.csv"
@@ -79,6 +80,7 @@ def test_workers_write_the_same_file_to_the_last_bit(live):
     assert str(outcome) == f"45 customers explained, {n_at_risk} at risk: {here}"
 
 
+@pytest.mark.parametrize("live", ["LogisticRegression"], indirect=True)
 def test_the_command_prints_the_riskiest_customer_first(live):
     printed = live.command("diagnostics.py", "--explain-file", str(a_file(live, 5)))
     as_json = live.command("diagnostics.py", "--explain-file", str(a_file(live, 5)), "--json")
@@ -91,6 +93,7 @@ def test_the_command_prints_the_riskiest_customer_first(live):
     ]
 
 
+@pytest.mark.parametrize("live", ["LogisticRegression"], indirect=True)
 def test_a_row_that_is_not_valid_is_named(live):
     path = live.folder / "new.csv"
     path.write_text(UNLABELLED + "a,1,2,3\nb,1,many,3\n")
