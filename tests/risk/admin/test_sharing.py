@@ -1,8 +1,13 @@
 """Two machines with a disk of their own use one ledger, and one folder of an object store."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from contextlib import suppress
 
+import numpy as np
 import pytest
 
 import ingestion
@@ -12,9 +17,10 @@ from risk.admin import backup, check, forget, retention, sharing
 from risk.errors import ConfigError, SourceError, StorageError, UsageError
 from risk.models import model, releases
 from tests.buckets import free_port
-from tests.factories import HEADER, World, customers, first_release, once
+from tests.factories import HEADER, ROOT, World, customers, first_release, once
 
 URL = "s3://acme/churn"
+SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 ROWS = HEADER + "a,1,2,3,0\nb,4,5,6,1\nc,1,2,many,0\n"
 
 
@@ -98,6 +104,34 @@ def test_another_machine_goes_on_where_the_first_one_stopped(shared, tmp_path_fa
         ingestion.run(shared.config, ledger)
     assert (fetched.exit_code, files_of(shared)) == (0, files_of(other))
     assert check.check(shared.config).faults == []
+
+
+@pytest.mark.torture
+def test_a_run_killed_at_any_moment_loses_nothing_in_the_store(shared, bucket, tmp_path):
+    """Whatever the ledger names is there: another machine has the same rows afterwards."""
+    command = [sys.executable, str(ROOT / "full_process.py")]
+    command += ["--config", str(shared.folder / "config.json")]
+    moments = np.linspace(0.9, 7.5, 16)
+    for number, moment in enumerate(moments):
+        grown = 60 * (number % 8 == 4)
+        rows = customers(f"c{number}-", 60, seed=number, grown=grown) + "bad,1,many,3,0\n"
+        shared.drop(f"{number}.csv", rows)
+        with subprocess.Popen(command, env=os.environ | bucket.environment, **SILENT) as run:
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(moment)
+            run.kill()
+
+    assert shared.run().exit_code == 0
+    assert check.check(shared.config).faults == []
+    other = another(shared, tmp_path / "other")
+    with other.open_ledger() as ledger:
+        assert sharing.fetch(other.config, ledger).missing == []
+        ingestion.run(other.config, ledger)
+        taken = ledger.ingestions.after(0)
+    assert sum(drop.rows_added for drop in taken) == 60 * len(moments)
+    assert sum(drop.rows_quarantined for drop in taken) == len(moments)
+    data = [w.config.ingested_folder / "final_data.csv" for w in (shared, other)]
+    assert data[0].read_bytes() == data[1].read_bytes()
 
 
 def test_a_challenger_that_one_machine_trained_is_on_the_other(shared, tmp_path_factory, tmp_path):
