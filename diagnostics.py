@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from risk import cli, store
 from risk.config import Alarms, Config
 from risk.data import drops, part_files
-from risk.data.statistics import summarise, summarise_timings
+from risk.data.statistics import summarise_accepted, summarise_timings
 from risk.errors import UsageError
 from risk.explain import customers, sentences
 from risk.explain.customer import Explanation
@@ -79,12 +79,14 @@ def run(
             config.model_folder / dependencies.LATEST_VERSIONS, json.dumps(versions, indent=2)
         )
     champion = releases.load_champion(config)
-    rows = part_files.read(config, ledger, ledger.ingestions.parts())
-    test_data = rows if config.watches_only else drops.read_whole(config, config.test_data)
+    if config.watches_only:
+        rows = part_files.read(config, ledger, ledger.ingestions.parts())
+    else:
+        rows = drops.read_whole(config, config.test_data)
     return Diagnosis(
         incidents=ledger.incidents.history(),
-        predictions=evaluation.predict(champion, test_data, config.columns.identifier),
-        statistics=summarise(rows, config.columns),
+        predictions=evaluation.predict(champion, rows, config.columns.identifier),
+        statistics=summarise_accepted(config, ledger),
         timings=summarise_timings(ledger.runs.timings()),
         dependencies=dependencies.of_installation(config),
     )
