@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from risk.config import Columns
+from risk.lazily import pandas as pd
+from risk.lazily import pyarrow as pa
+from risk.lazily import pyarrow_compute as pc
 
 DECIMALS = {".": "point", ",": "comma"}
 UNIT = (

@@ -9,14 +9,13 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-import pandas as pd
-
 from risk import store
 from risk.config import Columns, Config, Ingestion
 from risk.data import drops, identifiers, late_labels, part_files, records
 from risk.data.drops import Bytes, Piece
 from risk.data.duplicates import Seen, Sorted
 from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow, other_spelling
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.schema import (
     ROW_HASH,
@@ -29,7 +28,7 @@ from risk.schema import (
 
 MAX_EARLY = 1_000_000
 MAX_NAMED = 100
-Keep = Callable[[pd.DataFrame], None]
+Keep = Callable[["pd.DataFrame"], None]
 
 
 @dataclass

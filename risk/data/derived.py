@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from risk import store
 from risk.config import Config
-from risk.data import compiled, part_files, shared_files
+from risk.data import part_files, shared_files
 from risk.ledger.dataset_rows import StoredRow, stored_form
 from risk.ledger.derived_files import Added
 from risk.ledger.ledger import Ledger
@@ -92,6 +92,8 @@ def _renderers(config: Config, ledger: Ledger) -> dict[str, tuple[Sequence[str],
     columns = config.columns
 
     def rows_of(ingestion: Any) -> Iterator[bytes]:
+        from risk.data import compiled  # imports Arrow
+
         if ingestion.rows_added and ingestion.kind == "rows":
             for rows in part_files.read_in_batches(config, ledger, ingestion.id):
                 yield compiled.content(rows, columns)

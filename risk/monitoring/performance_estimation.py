@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import scipy
 from numpy.typing import NDArray
 
 from risk.config import Columns
 from risk.engine import LOCAL, Engine
+from risk.lazily import pandas as pd
 from risk.stats.scores import Estimate, is_worse
 
 Floats = NDArray[np.float64]
