@@ -18,7 +18,8 @@ from risk.lazily import pandas as pd
 from risk.models import evaluation
 from risk.models.model import Floats
 from risk.models.watched import require_model
-from web import openapi, request_rows
+from web import json_rows, openapi, request_rows
+from web.json_rows import Cells
 from web.model_endpoints import Named, answered
 from web.request_rows import CSV, JSON, Chunk, Deadline, Fault, Part, refuse
 from web.responses import classic_answer, csv_file, csv_text, json_answer, problems, wants
@@ -100,8 +101,9 @@ def invocations() -> Response:
     or an object of lists by column.
     """
     live, predicted = _predict(service().config, _from_mlflow)
-    labels = [label for part in predicted for label in _labels(live, part[1])]
-    return json_answer({"predictions": labels})
+    written = _written_labels(live).tolist()
+    found = [live.model.predict(y_pred_proba).tolist() for _, y_pred_proba in predicted]
+    return json_answer({"predictions": [written[label] for some in found for label in some]})
 
 
 def _predict(
@@ -128,10 +130,7 @@ def _as_json(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str
     """Yield the response as JSON in pieces, once all of it has been computed."""
     yield f'{{"model_version": {json.dumps(live.version)}, "predictions": ['
     for number, part in enumerate(predicted):
-        table = _table(live, part, columns)
-        rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
-        lines = json.dumps(rows, ensure_ascii=False, allow_nan=False)
-        yield (", " if number else "") + lines[1:-1]
+        yield (", " if number else "") + json_rows.written(_table(live, part, columns))
     yield "]}\n"
 
 
@@ -145,23 +144,24 @@ def _as_csv(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str]
         yield csv_text(pd.DataFrame(table).assign(model_version=live.version), header=False)
 
 
-def _table(live: Live, part: tuple[Chunk, Floats], columns: Columns) -> dict[str, list[Any]]:
+def _table(live: Live, part: tuple[Chunk, Floats], columns: Columns) -> dict[str, Cells]:
     """Return the columns of the response."""
     chunk, y_pred_proba = part
+    y_pred = live.model.predict(y_pred_proba)
     return {
         columns.identifier: chunk.identifiers,
-        "y_pred_proba": y_pred_proba.tolist(),
-        "y_pred": live.model.predict(y_pred_proba).tolist(),
-        "label": _labels(live, y_pred_proba),
+        "y_pred_proba": y_pred_proba,
+        "y_pred": pd.Categorical.from_codes(y_pred, pd.Index([0, 1])),
+        "label": pd.Categorical.from_codes(y_pred, _written_labels(live)),
         "risk_band": risk_bands(y_pred_proba, live.model.manifest.threshold),
         "warnings": warnings(live.reference, chunk.rows),
     }
 
 
-def _labels(live: Live, y_pred_proba: Floats) -> list[int | float | str]:
-    """Return the predicted labels as written in the data."""
-    written = live.model.manifest.negative_label, live.model.manifest.positive_label
-    return [written[label] for label in live.model.predict(y_pred_proba).tolist()]
+def _written_labels(live: Live) -> pd.Index[Any]:
+    """Return the negative and the positive label as written in the data."""
+    manifest = live.model.manifest
+    return pd.Index([manifest.negative_label, manifest.positive_label], dtype="object")
 
 
 def _from_mlflow(content: Any, columns: Columns, limits: Api) -> Iterator[Part | Chunk]:

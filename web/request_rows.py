@@ -16,10 +16,12 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import compress, islice
 from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
 from flask import abort, request
 from werkzeug.exceptions import (
     BadRequest,
@@ -45,6 +47,7 @@ TOKENS = {  # strings, which may contain separators, and separators outside of t
     JSON: re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[,\[{]', re.DOTALL),
     CSV: re.compile(rb'"[^"]*+"?|[,\r\n]'),
 }
+COLONS = ('":', " :", "\n:", "\r:", "\t:")  # a key's, and few others
 KINDS: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "text": (str, int),  # a category may be a numeral
@@ -115,6 +118,10 @@ def parse_json(body: bytes) -> Any:
     """Return the content of a JSON body."""
     try:
         text = body.decode("utf-8-sig")
+        with suppress(ValueError):  # which is told below, unless an object before repeats a key
+            content = json.loads(text, parse_constant=_refuse_constant)
+            if _have_each_key_once(content, text):
+                return content
         return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise _not_text(error) from None
@@ -138,7 +145,7 @@ def from_records(records: Any, columns: Columns, limits: Api) -> Iterator[Part |
             yield Chunk(rows, [record.get(columns.identifier) for record in some])
 
 
-def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part]:
+def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part | Chunk]:
     """Yield rows sent as CSV with a header line, in parts."""
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
     reader = csv.reader(iter(text.readline, ""), strict=True)
@@ -153,7 +160,11 @@ def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part]:
             n_rows += len(some.lines)
             if n_rows > limits.max_rows:
                 raise _too_many_rows(limits)
-            yield _part_of_lines(some, header, columns)
+            if not some.cells or (rows := plain_rows.of_lines(some.cells, columns)) is None:
+                yield _part_of_lines(some, header, columns)
+            else:
+                names = some.cells.get(columns.identifier)
+                yield Chunk(rows, names.to_pylist() if names else [None] * len(rows))
     except UnicodeDecodeError as error:
         raise _not_text(error) from None
     except csv.Error as error:
@@ -177,7 +188,8 @@ def checked(parts: Iterable[Part | Chunk], columns: Columns, deadline: Deadline)
         result = schema.check(cells, numbers, needed)
         faults += so_far
         faults += [Fault(p.line, p.column, f"{p.rule}, got {p.value!r}") for p in result.problems]
-        given = [name if known else None for name, known in zip(identifiers, named, strict=True)]
+        known = zip(identifiers, named.tolist(), strict=True)
+        given = [name if is_known else None for name, is_known in known]
         chunks.append(Chunk(result.rows[columns.features], given))
         deadline.check()
         if len(faults) >= MAX_FAULTS:
@@ -275,7 +287,8 @@ def _as_text(value: Any, kind: str) -> str | None:
 def _holds_more(body: bytes, max_values: int) -> bool:
     """Return whether there are more values than allowed, before they take memory."""
     separators = b",[{" if request.mimetype == JSON else b",\r\n"
-    if sum(body.count(separator) for separator in separators) <= max_values:
+    characters = np.frombuffer(body, dtype="uint8")
+    if sum(np.count_nonzero(characters == separator) for separator in separators) <= max_values:
         return False
     tokens = TOKENS[request.mimetype].finditer(body)
     outside = (token for token in tokens if token[0] in separators)
@@ -289,6 +302,14 @@ def _not_text(error: UnicodeDecodeError) -> BadRequest:
 def _too_many_rows(limits: Api) -> RequestEntityTooLarge:
     message = f"the body has more than max_rows = {limits.max_rows} rows of the declared columns"
     return RequestEntityTooLarge(message)
+
+
+def _have_each_key_once(content: Any, text: str) -> bool:
+    """Return whether this is a list of objects that plainly repeat no key: each has its colon."""
+    if not isinstance(content, list) or set(map(type, content)) != {dict}:
+        return False
+    n_keys = sum(map(len, content))
+    return n_keys == text.count(":") or n_keys == sum(map(text.count, COLONS))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from risk.schema import shorten
 BANDS = ("low", "medium", "high")
 
 
-def risk_bands(y_pred_proba: NDArray[np.float64], threshold: float) -> list[str]:
+def risk_bands(y_pred_proba: NDArray[np.float64], threshold: float) -> pd.Categorical[str]:
     """Name each risk: low below half the decision threshold, medium up to it, high from it on.
 
-    >>> risk_bands(np.array([0.1, 0.2, 0.4]), threshold=0.4)
+    >>> risk_bands(np.array([0.1, 0.2, 0.4]), threshold=0.4).tolist()
     ['low', 'medium', 'high']
     """
-    return [BANDS[i] for i in np.digitize(y_pred_proba, [threshold / 2, threshold])]
+    bands = np.digitize(y_pred_proba, [threshold / 2, threshold])
+    return pd.Categorical.from_codes(bands, pd.Index(BANDS))
 
 
 def warnings(reference: Reference, rows: pd.DataFrame) -> list[list[str]]:
@@ -39,14 +40,10 @@ def warnings(reference: Reference, rows: pd.DataFrame) -> list[list[str]]:
 def _unlike(
     column: Column, values: pd.Series[Any], never_missing: bool
 ) -> Iterable[tuple[int, str]]:
-    codes, missing = column.codes(values), column.size - 1
-    foreign = codes == column.size - 2  # of an unseen level, or above the range
-    if column.edges is not None:
-        foreign |= codes == 0  # below it
-    if never_missing:
-        foreign |= codes == missing
-    for position in np.flatnonzero(foreign).tolist():
-        if codes[position] == missing:
+    missing = values.isna().to_numpy()
+    foreign = column.are_beyond(values)
+    for position in np.flatnonzero(foreign | missing if never_missing else foreign).tolist():
+        if missing[position]:
             yield position, f"{column.name} is missing; the reference never misses it"
         else:
             yield position, _sentence(column, values.iat[position])

@@ -56,6 +56,15 @@ class Column:
             missing, cells = np.isnan(numbers), np.searchsorted(self.edges, numbers, side="left")
         return np.where(missing, self.size - 1, cells).astype("int64")
 
+    def are_beyond(self, values: pd.Series[Any]) -> Mask:
+        """Return which values, if not missing, are of an unseen level or outside the range."""
+        if self.edges is None:
+            known = values.isin([*self.levels, *self.rare]).to_numpy()
+            return ~known & values.notna().to_numpy()
+        numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+        beyond: Mask = (numbers <= self.edges[0]) | (numbers > self.edges[-1])
+        return beyond
+
     def labels(self) -> list[str]:
         """Return the names of the cells."""
         if self.edges is None:

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from werkzeug.exceptions import HTTPException
 
-from risk.config import Columns
+from risk.config import Api, Columns
 from web import plain_rows, request_rows
-from web.request_rows import Deadline
+from web.request_rows import Chunk, Deadline
 
 COLUMNS = Columns(
     identifier="id",
@@ -82,6 +82,55 @@ def test_a_usual_row_is_typed(changes):
     rows = plain_rows.typed(records, COLUMNS)
 
     assert_frame_equal(rows, by_the_rules(records), check_index_type=False)
+
+
+LINES = st.tuples(
+    st.sampled_from(["x", "", " x", "7", "y" * 651]),
+    st.sampled_from(["30", "-0", "151", "NA", "", "1e400", "9007199254740993", "x", " 5"]),
+    st.sampled_from(["0.1", "-0", "5", "", "+1", "1e300", "NA"]),
+    st.sampled_from(["a", "b", "5", "c", "", " a", "NA"]),
+    st.sampled_from(["Ulm", "", " ", "Ulm ", "\u00e9", "\x07", "\x7f", "NA", "N/A"]),
+    st.sampled_from(["0", "1", "", "2"]),
+).map(",".join)
+
+
+def of_csv(header, lines):
+    """Give the rows and identifiers of a body, or the answer that refuses it."""
+    body = "\n".join([header, *lines, ""]).encode()
+    with Flask("test").test_request_context():
+        try:
+            parts = request_rows.from_csv(body, COLUMNS, Api())
+            [chunk] = request_rows.checked(parts, COLUMNS, Deadline(60))
+        except HTTPException as error:
+            return None, error.get_response().get_data()
+    return chunk.rows, chunk.identifiers
+
+
+@settings(deadline=None)
+@example(["x,30,0.1,a,Ulm,", "y,NA,,,,"], "shoe")
+@example(["x,30,0.1,a,Ulm,", " x,30,0.1,a,Ulm,"], "shoe")
+@given(st.lists(LINES, min_size=1, max_size=3), st.sampled_from(["left", "shoe"]))
+def test_plain_lines_are_what_the_rules_make_of_them(lines, last):
+    """Quotes leave all lines to the csv module, and their cells to the rules of a drop."""
+    header = f"id,age,size,plan,town,{last}"
+
+    rows, names = of_csv(header, lines)
+    quoted = ['"' + line.replace(",", '",', 1) for line in lines]
+    expected, expected_names = of_csv(header, quoted)
+
+    assert names == expected_names
+    if rows is not None:
+        assert_frame_equal(rows, expected, check_exact=True, check_index_type=False)
+
+
+@pytest.mark.parametrize("line", ["x,30,0.1,a,Ulm", "x,,,,"])
+def test_a_usual_line_is_typed(line):
+    """Nearly every request would otherwise take the long way."""
+    body = f"id,age,size,plan,town\n{line}\n".encode()
+
+    [chunk] = request_rows.from_csv(body, COLUMNS, Api())
+
+    assert isinstance(chunk, Chunk)
 
 
 def test_a_number_that_stands_for_a_missing_value_is_left_to_the_rules():

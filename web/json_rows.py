@@ -1,0 +1,50 @@
+"""Rows of a response as JSON, written column by column, which is many times as fast as by row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Cells: TypeAlias = "Sequence[Any] | NDArray[np.float64] | pd.Categorical[Any]"
+# the line ends between values are the only ones: within a text they are escaped
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=("\n", ": "))
+TEXT = pa.large_string()
+
+
+def written(table: Mapping[str, Cells]) -> str:
+    """Return the rows of a table as JSON objects, separated by commas."""
+    pieces: list[Any] = []
+    for name, cells in table.items():
+        label = json.dumps(name, ensure_ascii=False)
+        pieces += [pa.scalar(f"{', ' if pieces else '{'}{label}: ", TEXT), _each(cells)]
+    ends = [pa.scalar(end, TEXT) for end in ("}", "")]
+    rows = pc.binary_join_element_wise(*pieces, *ends).to_pylist()
+    return ", ".join(rows).replace("\n", ", ")  # also between the items of lists
+
+
+def _each(cells: Cells) -> pa.Array:
+    """Return each cell as JSON."""
+    if isinstance(cells, pd.Categorical):
+        return _each(cells.categories.tolist()).take(pa.array(cells.codes))
+    if isinstance(cells, np.ndarray):
+        return _numbers(cells)
+    text = ENCODER.encode(cells)[1:-1]
+    if text.startswith("["):
+        return pa.array(text.replace("]\n[", "]\r[").split("\r"), TEXT)
+    return pa.array(text.split("\n"), TEXT)
+
+
+def _numbers(numbers: NDArray[np.float64]) -> pa.Array:
+    """Return numbers as JSON; Arrow writes those from 0.0001 to below 1 as Python does."""
+    others = ~((numbers >= 1e-4) & (numbers < 1))
+    texts = pa.array(numbers).cast(TEXT)
+    if not others.any():
+        return texts
+    return pc.replace_with_mask(texts, others, _each(numbers[others].tolist()))
