@@ -138,7 +138,7 @@ def _write(
         model.HELD_OUT: training_data.to_list(split.held_out).encode(),
     }
     if chosen.rolled is not None and len(chosen.rolled):
-        files[model.ROLLING] = store.parquet_bytes(chosen.rolled)
+        files[model.ROLLING] = rolling.to_bytes(chosen.rolled)
     for name, content in files.items():
         known_files.write(config, ledger, config.model_folder / name, content)
     columns = {"numeric", "categorical", "target", "positive_label", "negative_label"}

@@ -27,7 +27,6 @@ ROWS_PER_BATCH = 100_000
 ROWS_OF_SAMPLE = 1000
 BYTES_AT_ONCE = 1_000_000
 MIN_KEY_BYTES = 32
-SMALLEST = 19  # level of zstd
 LINE_END = "\r\n"  # csv.writer quotes only the line ends that it writes itself
 QUARANTINED_ROWS, REASONS = "rows.csv", "reasons.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
@@ -264,17 +263,6 @@ def identifiers_among(
                 table = pq.read_table(path, columns=[name], filters=only)
                 found.update(table[name].to_pylist())
     return found
-
-
-def parquet_bytes(rows: pd.DataFrame) -> bytes:
-    """Return a small table as the bytes of a small Parquet file."""
-    content = io.BytesIO()
-    # a dictionary of what seldom repeats is larger than the column
-    repeated = [str(name) for name, n in rows.nunique().items() if n < len(rows) / 4]
-    options: Any = {"use_dictionary": repeated, "write_statistics": False}
-    options |= {"compression": "zstd", "compression_level": SMALLEST}
-    rows.to_parquet(content, index=False, **options)
-    return content.getvalue()
 
 
 def csv_line(cells: Sequence[Any], *, separator: str = ",") -> str:

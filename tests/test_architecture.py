@@ -170,7 +170,7 @@ def test_only_the_store_writes_files():
         calls = [node for node in nodes_of(path) if isinstance(node, ast.Call)]
         names = {getattr(call.func, "attr", getattr(call.func, "id", "")) for call in calls}
 
-        allowed = {"store.py": {"fdopen", "to_parquet"}, "drops.py": {"fdopen"}}
+        allowed = {"store.py": {"fdopen"}, "drops.py": {"fdopen"}}
         writers = {"write_text", "write_bytes", "to_parquet", "fdopen"}
         assert not names & (writers - allowed.get(path.name, set())), path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from risk.data import drops, part_files
 from risk.errors import UnknownName
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import model, releases, small_tables
 from risk.models.attribution import Contributions, attribute_row, means_with_one_value
 from risk.models.model import Model
 from risk.models.watched import require_model
@@ -124,7 +123,7 @@ def remember(config: Config, champion: Model) -> Memory:
     folder = releases.release_path(config.deployment_folder, champion.manifest.version or 0)
     reference = model.read_checked(folder, model.REFERENCE, champion.manifest)
     sample = model.read_checked(folder, model.SAMPLE, champion.manifest)
-    return Memory(champion, Reference.from_json(reference), pd.read_parquet(io.BytesIO(sample)))
+    return Memory(champion, Reference.from_json(reference), small_tables.from_bytes(sample))
 
 
 def explain(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from risk.data import known_files
 from risk.errors import ModelError
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, rolling, shared_releases
+from risk.models import model, releases, rolling, shared_releases, small_tables
 from risk.models.model import Manifest
 
 
@@ -94,9 +93,9 @@ def _without(
     """Return the files of a model that keep any of the rows, without these."""
     files: dict[str, bytes] = {}
     if model.SAMPLE in manifest.files:
-        sample = pd.read_parquet(io.BytesIO(model.read_checked(folder, model.SAMPLE, manifest)))
+        sample = small_tables.from_bytes(model.read_checked(folder, model.SAMPLE, manifest))
         if len(rest := _others(sample, rows)) < len(sample):
-            files[model.SAMPLE] = store.parquet_bytes(rest)
+            files[model.SAMPLE] = small_tables.to_bytes(rest)
     if model.HELD_OUT in manifest.files:
         lines = model.read_checked(folder, model.HELD_OUT, manifest).decode().splitlines()
         if len(others := [line for line in lines if int(line) not in {*hashes}]) < len(lines):
@@ -104,7 +103,7 @@ def _without(
     if model.ROLLING in manifest.files:
         predicted = rolling.read(folder, manifest)
         if (forgotten := predicted.index.isin([*hashes])).any():
-            files[model.ROLLING] = store.parquet_bytes(predicted[~forgotten].reset_index())
+            files[model.ROLLING] = rolling.to_bytes(predicted[~forgotten].reset_index())
     return files
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from risk.config import Columns, Config
 from risk.errors import DataError
 from risk.lazily import pandas as pd
-from risk.models import model, pipelines
+from risk.models import model, pipelines, small_tables
 from risk.models.fitting import Fitted, is_enough, predict_parts
 from risk.models.model import Manifest
 from risk.schema import ROW_HASH
@@ -83,9 +82,14 @@ def is_better_alone(rows: pd.DataFrame, recent: NDArray[np.bool_], config: Confi
     return bool(saved.mean() > saved.std(ddof=1) / np.sqrt(BLOCKS))
 
 
+def to_bytes(predicted: pd.DataFrame) -> bytes:
+    """Return rolling predictions as the file that `read` reads."""
+    return small_tables.to_bytes(predicted)
+
+
 def read(folder: Path, manifest: Manifest) -> pd.DataFrame:
     """Return the rolling predictions of a challenger, by row_hash; none of one made before."""
     if model.ROLLING not in manifest.files:
         return pd.DataFrame(columns=NAMES).set_index(ROW_HASH)
     content = model.read_checked(folder, model.ROLLING, manifest)
-    return pd.read_parquet(io.BytesIO(content)).set_index(ROW_HASH)
+    return small_tables.from_bytes(content).set_index(ROW_HASH)

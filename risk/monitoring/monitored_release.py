@@ -11,22 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from risk import engine, store
+from risk import engine
 from risk.config import Config
 from risk.engine import Engine
 from risk.lazily import pandas as pd
-from risk.models import dating, model, releases
+from risk.models import dating, model, releases, small_tables
 from risk.models.dating import Change, is_since
 from risk.models.model import Model
 from risk.monitoring import (
     compressed_pickle,
     known_values,
     loss_ratios,
+    packed_trees,
     performance_estimation,
     settling,
 )
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.multivariate import Reconstruction, fit_reconstruction
+from risk.monitoring.packed_trees import Packed
 from risk.monitoring.performance_estimation import Calibration
 from risk.monitoring.profile import Mask, Profile
 from risk.monitoring.reference import EXPECTED_LOSS, PREDICTION, RECONSTRUCTION, Reference
@@ -101,12 +103,14 @@ def load(config: Config, version: int | None = None) -> MonitoredRelease:
         return model.read_checked(folder, name, champion.manifest)
 
     calibration, reconstruction = _Unpickler(io.BytesIO(content(model.DERIVED))).load()
+    if isinstance(calibration, Packed):  # unlike in releases made before there was such a form
+        calibration = calibration.unpacked()
     return MonitoredRelease(
         champion,
         Reference.from_json(content(model.REFERENCE)),
         calibration,
         reconstruction,
-        pd.read_parquet(io.BytesIO(content(model.SAMPLE))),
+        small_tables.from_bytes(content(model.SAMPLE)),
     )
 
 
@@ -187,8 +191,8 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     settled = replace(settled, known=seen)
     return {
         model.REFERENCE: settled.to_json().encode(),
-        model.DERIVED: compressed_pickle.dumps((calibration, reconstruction)),
-        model.SAMPLE: store.parquet_bytes(sample),
+        model.DERIVED: compressed_pickle.dumps((packed_trees.packed(calibration), reconstruction)),
+        model.SAMPLE: small_tables.to_bytes(sample),
     }
 
 

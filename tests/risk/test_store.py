@@ -190,24 +190,6 @@ def test_a_lost_signing_key_is_not_replaced_by_a_new_one(deployed):
         assert result.returncode == 0, result.stderr
 
 
-def test_a_small_table_is_kept_exactly_and_takes_little_room():
-    """The sample of a release is compared with rows to erase, cell by cell."""
-    rng, n = np.random.default_rng(0), 2000
-    rows = pd.DataFrame(
-        {
-            "amount": rng.normal(size=n),
-            "price": rng.integers(100, 200, n) / 100,
-            "plan": pd.array(rng.choice(["basic", "extended", "business"], n), dtype="str"),
-        }
-    )
-    rows.loc[::7, ["amount", "plan"]] = np.nan
-
-    content = store.parquet_bytes(rows)
-
-    pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(content)), rows, check_exact=True)
-    assert len(content) < 8 * n + 3 * n  # the random numbers, and a few bits for each other cell
-
-
 def test_only_columns_of_repeated_values_have_a_dictionary(world):
     """One of values that are all different costs as much to make as the rest of the part."""
     rows = store.read_parts(world.config, []).reindex(range(100))

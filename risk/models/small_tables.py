@@ -1,0 +1,64 @@
+"""Small tables as the bytes of small Parquet files, exact to the last bit."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from contextlib import suppress
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SMALLEST = 19  # level of zstd
+MAX_DIGITS = 9  # of a decimal in 32 bits
+
+
+def to_bytes(rows: pd.DataFrame) -> bytes:
+    """Return a small table as the bytes of a small Parquet file, which `from_bytes` reads."""
+    table = _by_column(pa.Table.from_pandas(rows, preserve_index=False), _as_decimals)
+    # a dictionary of what seldom repeats is larger than the column
+    repeated = [str(name) for name, n in rows.nunique().items() if n < len(rows) / 4]
+    decimals = {field.name for field in table.schema if pa.types.is_decimal(field.type)}
+    content = io.BytesIO()
+    pq.write_table(
+        table,
+        content,
+        use_dictionary=repeated,
+        column_encoding=dict.fromkeys(decimals.difference(repeated), "BYTE_STREAM_SPLIT"),
+        write_statistics=False,
+        store_schema=False,
+        store_decimal_as_integer=True,
+        compression="zstd",
+        compression_level=SMALLEST,
+    )
+    return content.getvalue()
+
+
+def from_bytes(content: bytes) -> pd.DataFrame:
+    """Return the table of which `to_bytes` returned the bytes."""
+    table = _by_column(pq.read_table(io.BytesIO(content)), _as_floats)
+    return pd.DataFrame(table.to_pandas())
+
+
+def _by_column(table: pa.Table, convert: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:
+    columns = [convert(column) for column in table.columns]
+    return pa.table(columns, table.column_names).replace_schema_metadata(table.schema.metadata)
+
+
+def _as_decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return numbers as decimals, which take half as much, if they are those to the last bit."""
+    if column.type != pa.float64():
+        return column
+    texts = column.cast(pa.string())
+    for n_decimals in range(MAX_DIGITS):
+        with suppress(pa.ArrowInvalid):  # there are more
+            decimals = texts.cast(pa.decimal128(MAX_DIGITS, n_decimals))
+            return decimals if _as_floats(decimals).cast(pa.string()) == texts else column
+    return column
+
+
+def _as_floats(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return decimals as the nearest numbers; Arrow finds them by way of texts only."""
+    is_decimal = pa.types.is_decimal(column.type)
+    return column.cast(pa.string()).cast(pa.float64()) if is_decimal else column
