@@ -1,4 +1,4 @@
-"""Pickles that are compressed inside, so that every version of this project reads them."""
+"""Pickles that are compressed inside, which `pickle` reads as any other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Compressed:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # what repeats in the boosters of a calibration is far apart: lzma, as zlib looks 32 kB back
-        compressed = lzma.compress(pickle.dumps(self.content, protocol=5), preset=3)
+        compressed = lzma.compress(pickle.dumps(self.content, protocol=5))
         return pickle.loads, (_Decompressed(compressed),)
 
 

@@ -22,7 +22,8 @@ class Nodes:
     """What predictions read of the nodes of all trees, one tree after the other.
 
     A leaf has a value, kept as the four bytes of single precision; other nodes have a split. A
-    child is named by how far behind its parent it is.
+    child is named by how far behind its parent it is. Thresholds are in the order of the features:
+    those of one are alike.
     """
 
     sizes: Array
@@ -39,6 +40,7 @@ class Nodes:
         splits = {name: nodes[name][~is_leaf] for name in OF_SPLITS}
         for child in CHILDREN:
             splits[child] = splits[child] - _places(sizes)[~is_leaf]
+        splits["num_threshold"] = splits["num_threshold"][_by_feature(splits)]
         whole = splits.keys() - {"num_threshold"}
         splits |= {name: splits[name].astype(_smallest(splits[name])) for name in whole}
         planes = values.view("uint8").reshape(-1, 4).T.copy()
@@ -51,7 +53,9 @@ class Nodes:
         is_leaf = np.unpackbits(self.is_leaf, count=n_nodes).astype(bool)
         nodes["is_leaf"] = is_leaf
         nodes["value"][is_leaf] = self.values.T.copy().view("float32").ravel()
-        for name, column in self.splits.items():
+        thresholds = np.empty_like(self.splits["num_threshold"])
+        thresholds[_by_feature(self.splits)] = self.splits["num_threshold"]
+        for name, column in (self.splits | {"num_threshold": thresholds}).items():
             nodes[name][~is_leaf] = column
         for child in CHILDREN:
             nodes[child][~is_leaf] += _places(self.sizes)[~is_leaf]
@@ -103,7 +107,12 @@ def _without_trees(booster: Any) -> Any:
 def _places(sizes: Array) -> Array:
     """Return the place of each node within its tree."""
     starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return (np.arange(len(starts)) - starts).astype("uint32")
+    places: Array = (np.arange(len(starts)) - starts).astype("uint32")
+    return places
+
+
+def _by_feature(splits: dict[str, Array]) -> Array:
+    return np.argsort(splits["feature_idx"], kind="stable")
 
 
 def _smallest(numbers: Array) -> np.dtype[Any]:
