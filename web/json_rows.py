@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from risk.lazily import pandas as pd
+from risk.lazily import pyarrow as pa
+from risk.lazily import pyarrow_compute as pc
 
 Cells: TypeAlias = "Sequence[Any] | NDArray[np.float64] | pd.Categorical[Any]"
 # the line ends between values are the only ones: within a text they are escaped

@@ -6,9 +6,9 @@ import io
 from collections.abc import Callable
 from contextlib import suppress
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from risk.lazily import pandas as pd
+from risk.lazily import pyarrow as pa
+from risk.lazily import pyarrow_parquet as pq
 
 SMALLEST = 19  # level of zstd
 MAX_DIGITS = 9  # of a decimal in 32 bits

@@ -88,9 +88,12 @@ def packed(calibration: Calibration | None) -> Packed | Calibration | None:
     if calibration is None or calibration.versions[0].booster is None:
         return calibration
     boosters = [version.booster for version in calibration.versions]
-    trees = [tree.nodes for booster in boosters for (tree,) in booster._predictors]
-    nodes = Nodes.of(trees)
-    again = nodes.trees(trees[0].dtype)
+    try:
+        trees = [tree.nodes for booster in boosters for (tree,) in booster._predictors]
+        nodes = Nodes.of(trees)
+        again = nodes.trees(trees[0].dtype)
+    except (AttributeError, ValueError):  # another scikit-learn has trees of another kind
+        return calibration
     if any(one.tobytes() != other.tobytes() for one, other in zip(trees, again, strict=True)):
         return calibration
     bare = tuple(Version(curve, _without_trees(own)) for curve, own in calibration.versions)

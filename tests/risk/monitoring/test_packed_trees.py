@@ -87,3 +87,10 @@ def test_trees_that_have_more_are_kept_as_they_are(calibration, name, value):
 
     assert not isinstance(packed_trees.packed(other), Packed)
     assert isinstance(packed_trees.packed(calibration), Packed)
+
+
+def test_boosters_without_such_trees_are_kept_as_they_are(calibration):
+    other = deepcopy(calibration)
+    del other.versions[0].booster._predictors
+
+    assert packed_trees.packed(other) is other
