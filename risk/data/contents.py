@@ -21,6 +21,7 @@ from risk.ledger.ledger import Ledger
 from risk.schema import (
     ROW_HASH,
     EarlyLabel,
+    Hashes,
     LaterLabel,
     Problem,
     UnripeRow,
@@ -134,10 +135,10 @@ class Reader:
         }
         return drops.without(piece, found)
 
-    def _accepted(self, hashes: Sequence[int]) -> set[int]:
+    def _accepted(self, hashes: Hashes) -> set[int]:
         """Return which of these hashes are of rows that were accepted from earlier drops."""
         known = {*self.ledger.ingestions.known_hashes(hashes)}
-        return known.union(self.rehearsed.intersection(hashes))
+        return known.union(self.rehearsed.intersection(hashes.tolist())) if self.rehearsed else known
 
     def _beginnings(self, file: Bytes) -> dict[int, int]:
         """Return the perhaps unfinished rows of earlier files with which this one begins.
