@@ -66,7 +66,7 @@ def split(
     longest = min(settings.max_line_characters, csv.field_size_limit())
     if len(header) < 2 or not content or (ends - begins).max() > longest:
         return None
-    lines = content.replace(b"\r\n", b"\n")
+    lines = content.replace(b"\r\n", b"\n") if b"\r" in content else content
     is_odd = len(lines.translate(None, ODD)) < len(lines)
     if is_odd or content.startswith(codecs.BOM_UTF8) or len(content) > MAX_BYTES:
         return None

@@ -203,11 +203,12 @@ class Below:
         content = b"".join(some)
         if n_ends >= n:
             content = content[: line_ends(content)[n - 1]]
+        if content.isascii():  # which is the same in all of them
+            return content, len(content)
         try:
-            text = content.decode(IN_BYTES[self.text.encoding])
+            return content.decode(IN_BYTES[self.text.encoding]).encode(), len(content)
         except UnicodeDecodeError:
             return b"", 0
-        return content if text.isascii() else text.encode(), len(content)
 
 
 def complete(some: Some, header: list[str]) -> tuple[list[int], list[Problem]]:
