@@ -15,8 +15,8 @@ import pandas as pd
 from risk import store
 from risk.config import Columns, Config, Ingestion
 from risk.data import drops, identifiers, late_labels, records
-from risk.data.drops import Bytes, Piece
 from risk.data.derived import are_few
+from risk.data.drops import Bytes, Piece
 from risk.data.duplicates import Seen, Sorted
 from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow, other_spelling
 from risk.ledger.ledger import Ledger
@@ -179,7 +179,7 @@ class Reader:
 
     def _add_rows(self, piece: Piece, *, keep: Keep, holds_early: bool) -> Sorted:
         columns, contents = self.config.columns, self.contents
-        rows, was_respelt = identifiers.as_known(piece.rows[columns.all], columns, self.seen.known)
+        rows, was_respelt = identifiers.as_known(piece.rows, columns, self.seen.known)
         if was_respelt:
             contents.note = contents.note or identifiers.ALSO_READ_AS
             piece = replace(piece, rows=piece.rows.assign(**rows[[columns.identifier]]))

@@ -92,8 +92,8 @@ class Seen:
             found.update(self.known(np.sort(related)))
         self.hashes.update(self.latest.tolist(), found)
         self.latest = hashes[:0]
-        both = np.sort(np.concatenate([ordered, related]))
-        if (both[1:] == both[:-1]).any():
+        both = pd.Index(np.concatenate([ordered, related]))
+        if not both.is_unique:
             return False
         if self.hashes and not self.hashes.isdisjoint(both.tolist()):
             return False

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
+from risk import numerals
 from risk.config import Columns
 from risk.schema import Hashes, fingerprints_by_label
 
@@ -22,6 +23,8 @@ def as_known(
     were accepted. Also return whether there was such a row.
     """
     names = rows[columns.identifier]
+    if not numerals.may_have(numerals.texts(names), "."):  # nearly always
+        return rows, False
     with_point = names.str.fullmatch(r"\d+\.0+").fillna(False).astype(bool)
     if not with_point.any():
         return rows, False

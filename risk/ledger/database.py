@@ -131,7 +131,7 @@ class Database:
             yield from self.rows(query.where(column.in_(chunk)))
 
     def among(self, column: sa.Column[Any], numbers: Numbers) -> Iterator[int]:
-        """Yield the different numbers that are in a column; SQLite takes thousands in one query."""
+        """Yield the whole numbers that are in a column; SQLite takes thousands in one query."""
         query = sa.select(column)
         if self.engine.dialect.name != "sqlite":
             whole = np.asarray(numbers, "int64").tolist()  # drivers know no numbers of numpy
