@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import IO, Any
 
 import pandas as pd
@@ -28,6 +29,12 @@ Recent = dict[int, list[pd.DataFrame]]  # rows by ingestion, whose parts need no
 def are_few(n_rows: int, columns: Columns) -> bool:
     """Return whether so many rows may stay in memory, and a part of them is read at once."""
     return n_rows <= min(store.ROWS_PER_BATCH, MAX_CELLS // len(columns.all))
+
+
+def compile_many(config: Config, ledger: Ledger, recent: Recent) -> None:
+    """Compile the files if the recent rows are no longer few."""
+    if not are_few(sum(map(len, chain(*recent.values()))), config.columns):
+        compile_files(config, ledger, recent)
 
 
 def compile_files(config: Config, ledger: Ledger, recent: Recent | None = None) -> None:

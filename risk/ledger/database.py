@@ -132,14 +132,14 @@ class Database:
 
     def among(self, column: sa.Column[Any], numbers: Numbers) -> Iterator[int]:
         """Yield the whole numbers that are in a column; SQLite takes thousands in one query."""
-        query = sa.select(column)
         if self.engine.dialect.name != "sqlite":
             whole = np.asarray(numbers, "int64").tolist()  # drivers know no numbers of numpy
-            yield from (row[0] for row in self.in_chunks(query, column, whole))
+            yield from (row[0] for row in self.in_chunks(sa.select(column), column, whole))
             return
         for start in range(0, len(numbers), NUMBERS_PER_QUERY):
             each = _each(numbers[start : start + NUMBERS_PER_QUERY])
-            chosen = query.select_from(column.table.join(each.table, column == each))
+            # not a join, in which the whole table might come first
+            chosen = sa.select(each).where(sa.exists().where(column == each))
             yield from (row[0] for row in self.rows(chosen))
 
     def frame_in_chunks(
@@ -247,7 +247,7 @@ def insert_numbers(
         connection.execute(table.insert().from_select(names, chosen))
 
 
-def _each(numbers: Numbers) -> sa.ColumnClause[int]:
+def _each(numbers: Numbers) -> sa.ColumnElement[int]:
     """Return whole numbers as a column of a table, in order; of SQLite only."""
     texts = pc.cast(pa.array(numbers, pa.int64()), pa.string())
     joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), ",")[0]
