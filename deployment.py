@@ -130,7 +130,7 @@ def _deploy(
 ) -> Deployment:
     version = ledger.releases.last_version() + 1
     proven = bool(ruling.verdict and ruling.verdict.proven)
-    release = publishing.publish(config, challenger, version) | {"proven": proven}
+    release = publishing.publish(config, ledger, challenger, version) | {"proven": proven}
     answered = decisions.answered(config, ledger, challenger.manifest)
     ruling = replace(ruling, version=version, release=release, answered=answered)
     through = max(challenger.manifest.trained_through, through)

@@ -1,8 +1,8 @@
 """Diagnostics: incidents, predictions, column statistics, timings and dependencies.
 
 Reads   the champion, the accepted rows, the test data, the ledger, requirements.txt
-Writes  nothing, except latest_versions.json with --latest, and the incident with --acknowledge
-        and --resolve
+Writes  nothing, except latest_versions.json with --latest, the incident with --acknowledge and
+        --resolve, and the file named by --to
 Exits   0 success, 3 with --fail-on, 64 wrong usage, or no such incident or customer,
         65 unusable test data, 69 database unavailable, 74 storage error, 75 another run is in
         progress, 76 no trusted model, 78 invalid configuration
@@ -22,10 +22,11 @@ from pydantic import ValidationError
 from risk import cli, store
 from risk.config import Alarms, Config
 from risk.data import drops, part_files
-from risk.data.statistics import summarise, summarise_timings
+from risk.data.statistics import summarise_accepted, summarise_timings
 from risk.errors import UsageError
-from risk.explain import customer, sentences
+from risk.explain import customers, sentences
 from risk.explain.customer import Explanation
+from risk.explain.customers import Explanations
 from risk.explain.drill_table import DrillReport
 from risk.ledger.ledger import Ledger
 from risk.models import dependencies, evaluation, releases
@@ -78,12 +79,14 @@ def run(
             config.model_folder / dependencies.LATEST_VERSIONS, json.dumps(versions, indent=2)
         )
     champion = releases.load_champion(config)
-    rows = part_files.read(config, ledger, ledger.ingestions.parts())
-    test_data = rows if config.watches_only else drops.read_whole(config, config.test_data)
+    if config.watches_only:
+        rows = part_files.read(config, ledger, ledger.ingestions.parts())
+    else:
+        rows = drops.read_whole(config, config.test_data)
     return Diagnosis(
         incidents=ledger.incidents.history(),
-        predictions=evaluation.predict(champion, test_data, config.columns.identifier),
-        statistics=summarise(rows, config.columns),
+        predictions=evaluation.predict(champion, rows, config.columns.identifier),
+        statistics=summarise_accepted(config, ledger),
         timings=summarise_timings(ledger.runs.timings()),
         dependencies=dependencies.of_installation(config),
     )
@@ -142,11 +145,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="mark an incident as under investigation",
     )
     parser.add_argument("--resolve", type=cli.row_number, metavar="ID", help="resolve an incident")
-    parser.add_argument(
-        "--explain",
-        metavar="IDENTIFIER",
-        help="explain the predicted risk of a customer",
-    )
+    customers.add_options(parser)
 
 
 def from_options(
@@ -155,7 +154,7 @@ def from_options(
     *,
     latest: bool,
     **asked: Any,
-) -> Diagnosis | Replay | DrillReport | Explanation | str:
+) -> Diagnosis | Replay | DrillReport | Explanation | Explanations | str:
     """Convert the options of the command line to the arguments of `run`."""
     policy = {"false_alarm_budget": asked["budget"], "tolerance": asked["tolerance"]}
     chosen = {name: value for name, value in policy.items() if value is not None}
@@ -169,8 +168,8 @@ def from_options(
         raise UsageError("--fail-on requires --drill")
     if asked["drill"]:
         return DrillReport.of(config, ledger, fail_on=asked["fail_on"])
-    if asked["explain"] is not None:
-        return customer.explain(config, ledger, asked["explain"])
+    if explained := customers.from_options(config, ledger, asked):
+        return explained
     replayed = chosen if asked["replay"] else None
     return run(config, ledger, latest=latest, replayed=replayed, incident=incident)
 

@@ -39,7 +39,7 @@ from risk.explain import case_words, reasons, rehearsal, run_line
 from risk.explain.run_line import Outcome, Taken
 from risk.fleet import run as fleet
 from risk.ledger.ledger import Ledger
-from risk.models import releases
+from risk.models import releases, shared_releases
 from risk.monitoring import drill, monitored_release, watching
 from risk.monitoring import run as monitoring
 from risk.notify.send import recording_failure, register_recipients, send_notifications
@@ -164,6 +164,7 @@ def finish_deployment(config: Config, ledger: Ledger, decided: Deployment) -> De
 
 def resume_interrupted(config: Config, ledger: Ledger) -> list[str]:
     """Repair the live release; carry out an interrupted decision; make the decided release live."""
+    shared_releases.bring(config, ledger)
     if failure := damage.repair(config, ledger):
         finish_deployment(config, ledger, deployment.fall_back(ledger, failure))
         return [run_line.of_damage(failure.version, failure.target)]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from risk import cli, store
 from risk.config import Config
-from risk.data import drops
+from risk.data import drops, known_files
 from risk.decisions.policy import How
 from risk.ledger.ledger import Ledger
 from risk.models import model, pipelines, recalibration, releases, rolling, training_data
@@ -101,7 +101,7 @@ def run(
         known = {"made_by": how, **split.described(chosen.reason)}
         manifest = _write(config, ledger, split, chosen, fitted).model_copy(update=known)
         signed = model.sign(manifest, store.signing_key(config))
-        store.write(config.model_folder / model.MANIFEST, signed)
+        known_files.write(config, ledger, config.model_folder / model.MANIFEST, signed)
     return Challenger(manifest, pipelines.pooled_levels(fitted.pipeline))
 
 
@@ -140,7 +140,7 @@ def _write(
     if chosen.rolled is not None and len(chosen.rolled):
         files[model.ROLLING] = store.parquet_bytes(chosen.rolled)
     for name, content in files.items():
-        store.write(config.model_folder / name, content)
+        known_files.write(config, ledger, config.model_folder / name, content)
     columns = {"numeric", "categorical", "target", "positive_label", "negative_label"}
     return Manifest(
         model_name=config.model_filename,

@@ -43,17 +43,8 @@ PRODUCT = "Dynamic Risk Assessment System"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ReportFormat = Literal["pdf", "html", "json"]
 ReportKind = Literal[ReportFormat, "appendix", "full"]  # the last two are PDFs, too
-Metric = Literal[
-    "f1",
-    "precision",
-    "recall",
-    "accuracy",
-    "roc_auc",
-    "average_precision",
-    "brier",
-    "log_loss",
-    "cost",
-]
+OfLabels = Literal["f1", "precision", "recall", "accuracy", "cost"]
+Metric = Literal[OfLabels, "roc_auc", "average_precision", "brier", "log_loss"]
 ESTIMATORS = (
     "LogisticRegression",
     "DecisionTreeClassifier",
@@ -601,6 +592,10 @@ class Config(Section):
     object_store: StoreFolder | None = Field(None, examples=["s3://acme-exports/customers"])
     """Folder in an object store whose new CSV objects are ingested like the files of
     `input_folder_path`.
+    """
+    shared_store: StoreFolder | None = Field(None, examples=["s3://acme-models/churn"])
+    """Folder in an object store that keeps the files of this installation, so that each machine
+    with its ledger has them.
     """
     model: ModelSource = ModelSource()
     training: Training = Training()

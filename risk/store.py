@@ -217,21 +217,22 @@ def writing_table(path: Path, schema: pa.Schema) -> Iterator[Any]:
         yield writer
 
 
-def read_part(path: Path, columns: Columns) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a part in batches; a column declared later has missing values."""
+def read_part(path: Path, columns: Columns, names: Sequence[str] = ()) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a part in batches, all columns or some; one declared later is missing."""
     with storage_faults(path):
-        for batch in pq.ParquetFile(path).iter_batches(ROWS_PER_BATCH):
-            yield _typed(pa.Table.from_batches([batch]), columns)
+        part = pq.ParquetFile(path)
+        present = {*part.schema_arrow.names}
+        wanted = present.intersection([*names, ROW_HASH]) if names else present
+        for batch in part.iter_batches(ROWS_PER_BATCH, columns=[*wanted]):
+            yield _typed(pa.Table.from_batches([batch]), columns, names)
 
 
 def read_parts(config: Config, ingestion_ids: Sequence[int]) -> pd.DataFrame:
     """Return the accepted rows of several ingestions, in the order given."""
-    frames = [
-        rows
-        for ingestion_id in ingestion_ids
-        for rows in read_part(part_path(config, ingestion_id), config.columns)
-    ]
-    empty = _typed(_part_schema(config.columns).empty_table(), config.columns)
+    frames, columns = list[pd.DataFrame](), config.columns
+    for number in ingestion_ids:
+        frames += read_part(part_path(config, number), columns)
+    empty = _typed(_part_schema(columns).empty_table(), columns)
     return pd.concat(frames, ignore_index=True) if frames else empty
 
 
@@ -352,8 +353,9 @@ def _part_schema(columns: Columns) -> pa.Schema:
     return pa.schema([*fields, (ROW_HASH, pa.int64())])
 
 
-def _typed(table: pa.Table, columns: Columns) -> pd.DataFrame:
-    schema = _part_schema(columns)
+def _typed(table: pa.Table, columns: Columns, names: Sequence[str] = ()) -> pd.DataFrame:
+    whole = _part_schema(columns)
+    schema = pa.schema([whole.field(name) for name in names or whole.names])
     arrays = [
         table[field.name].cast(field.type)
         if field.name in table.column_names
@@ -361,4 +363,4 @@ def _typed(table: pa.Table, columns: Columns) -> pd.DataFrame:
         for field in schema
     ]
     rows: pd.DataFrame = pa.table(arrays, schema=schema).to_pandas()
-    return rows.astype({columns.target: "Int8"})
+    return rows.astype({columns.target: "Int8"}) if columns.target in rows else rows

@@ -17,7 +17,8 @@ from werkzeug.serving import make_server
 
 from risk.config import Config
 from risk.ledger.ledger import Ledger
-from tests import factories, forks, reliability, servers
+from tests import buckets, factories, forks, reliability, servers
+from tests.buckets import Bucket
 from tests.factories import World
 from tests.torture import EVERY
 
@@ -166,6 +167,22 @@ def receiver() -> Iterator[Receiver]:
     receiver.server.shutdown()
     thread.join()
     receiver.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[str]:
+    """Serve an object store on this machine; give its address."""
+    with buckets.serving() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """Give an empty bucket that clients find by the environment."""
+    bucket = Bucket(object_store)
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    return bucket
 
 
 @pytest.fixture(scope="session")

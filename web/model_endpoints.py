@@ -155,9 +155,13 @@ def distribution(path: request_models.ByFeature) -> Response:
 @api.get("/summarystats", responses=DESCRIBED)
 def summarystats(query: Named) -> Response:
     """Return summary statistics of each column of a data set, by default of all accepted rows."""
-    path = service().dataset(query.filename, default=service().compiled)
-    columns = service().config.columns
-    return html_table(statistics.summarise(service().rows(path), columns), "statistics")
+    shared = service()
+    path = shared.dataset(query.filename, default=shared.compiled)
+    if path == shared.compiled:
+        table = statistics.summarise_accepted(shared.config, shared.ledger())
+    else:
+        table = statistics.summarise(shared.rows(path), shared.config.columns)
+    return html_table(table, "statistics")
 
 
 @api.get("/diagnostics", responses=REDIRECTED)

@@ -6,6 +6,8 @@
     python -m risk.admin check                verify the installation: settings, key, releases, data
     python -m risk.admin backup FOLDER        copy ledger, data, releases and keys, also during runs
     python -m risk.admin restore FOLDER       put a backup in place; --force replaces existing data
+    python -m risk.admin share                write what the shared store does not have yet
+    python -m risk.admin fetch                fetch from it what is not on this machine yet
     python -m risk.admin crontab              print the line for cron that runs the full process
     python -m risk.admin forget ID            erase the person with this identifier
     python -m risk.admin prune                delete old data as set in `keeping`
@@ -17,7 +19,8 @@ Reads   the ledger; prune also reads releases, reports and quarantine; check and
         everything; restore: FOLDER
 Writes  upgrade and prune: the ledger; prune: also releases, reports and quarantine; forget:
         everything that names the person;
-        backup and export: FOLDER; restore: everything; copy: the target database
+        backup and export: FOLDER; restore: everything; copy: the target database; share: the
+        shared store; fetch: data, quarantine, reports and releases on this machine
 Exits   0 success, 64 wrong usage, 69 database unavailable or of another version,
         74 storage error, 75 a run is in progress, 76 damaged release, 78 invalid configuration
 """
@@ -32,7 +35,7 @@ from typing import Any
 
 from risk import cli
 from risk.admin import backup as backups
-from risk.admin import check, retention
+from risk.admin import check, retention, sharing
 from risk.admin import crontab as cron
 from risk.admin import export as exports
 from risk.admin import forget as forgetting
@@ -42,6 +45,7 @@ from risk.admin.export import Kind, Transferred
 from risk.admin.forget import Forgotten
 from risk.admin.restore import Restored
 from risk.admin.retention import Pruned
+from risk.admin.sharing import Shared
 from risk.config import Config
 from risk.errors import UsageError
 from risk.ledger import database, file_lock, lease, migrate
@@ -125,6 +129,17 @@ def forget(config: Config, ledger: Ledger, *, operand: str = "") -> Forgotten:
     return forgetting.forget(config, ledger, identifier)
 
 
+def share(config: Config, ledger: Ledger) -> Shared:
+    """Write what the shared store does not have, and delete what the ledger does not name."""
+    return sharing.share(config, ledger)
+
+
+def fetch(config: Config, ledger: Ledger) -> Shared:
+    """Fetch from the shared store what is not on this machine."""
+    with file_lock.lock(config, holder=HOLDER):
+        return sharing.fetch(config, ledger)
+
+
 def export(
     _: Config, ledger: Ledger, *, to: str = "", format: Kind = "csv", table: Sequence[str] = ()
 ) -> Transferred:
@@ -148,6 +163,8 @@ COMMANDS: Mapping[str, tuple[Callable[..., object], set[str]]] = {
     "backup": (backup, {"operand"}),
     "restore": (restore, {"operand", "force"}),
     "forget": (forget, {"operand"}),
+    "share": (share, set()),
+    "fetch": (fetch, set()),
     "prune": (prune, {"dry_run"}),
     "export": (export, {"to", "format", "table"}),
     "copy": (copy, {"to"}),
@@ -197,9 +214,9 @@ def _connected(config: Config, *, create: bool = False) -> Iterator[Any]:
 
 def _access(options: Mapping[str, Any]) -> cli.Access:
     command = options["command"]
-    if command in ("prune", "copy", "forget") and not options["dry_run"]:
+    if command in ("prune", "copy", "forget", "share") and not options["dry_run"]:
         return "write"
-    return "read" if command in ("prune", "copy", "export", "backup") else "none"
+    return "read" if command in ("prune", "copy", "export", "backup", "fetch") else "none"
 
 
 def _required(to: str, error: str) -> str:

@@ -10,7 +10,7 @@ from typing import get_args
 
 from risk import store
 from risk.addresses import sqlite_url
-from risk.admin import export
+from risk.admin import export, sharing
 from risk.config import Config, ReportKind
 from risk.data import part_files, requeueing
 from risk.errors import BusyError, StorageError, UsageError
@@ -59,6 +59,8 @@ def back_up(config: Config, ledger: Ledger, to: Path) -> BackedUp:
     for own in (parts, config.model_folder, *numbered_folders(config).values()):
         if folder.resolve().is_relative_to(own.resolve()):
             raise UsageError(f"{to} is within {config.name_of(own)}; name a folder elsewhere")
+    if config.shared_store:
+        sharing.fetch(config, ledger)
     unfinished = folder.with_name(f".{folder.name}.tmp")
     for _ in range(MAX_ATTEMPTS):
         store.remove(unfinished)

@@ -10,11 +10,19 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from risk import store
-from risk.admin import api_keys, backup
+from risk.admin import api_keys, backup, sharing
 from risk.config import Config
 from risk.data import derived, known_files, object_store, part_files, sql_sources
 from risk.decisions import damage
-from risk.errors import ConfigError, LedgerError, ModelError, NoLedger, RiskError, StorageError
+from risk.errors import (
+    ConfigError,
+    LedgerError,
+    ModelError,
+    NoLedger,
+    RiskError,
+    SourceError,
+    StorageError,
+)
 from risk.explain.plain_words import counted
 from risk.ledger import lease
 from risk.ledger.ledger import Ledger
@@ -186,6 +194,8 @@ def _known_files(config: Config, ledger: Ledger) -> Iterator[Fault]:
     for name, expected in ledger.file_digests.expected().items():
         path = config.root / name
         repair = _repair(config, path)
+        if repair and config.shared_store:
+            repair = "run: python -m risk.admin fetch"
         try:
             if repair and store.digest(path) not in expected:
                 yield Fault(f"{name} {known_files.DAMAGED}", StorageError.exit_code, repair)
@@ -209,6 +219,18 @@ def _repair(config: Config, path: Path) -> str:
     return "run: python reporting.py" + (f" --format {kind}" if not is_chart else "")
 
 
+def _shared(config: Config, ledger: Ledger) -> Iterator[Fault]:
+    try:
+        absent = [*sharing.absences(config, ledger)] if config.shared_store else []
+    except SourceError as error:
+        yield Fault(str(error), error.exit_code)
+        return
+    if absent:
+        files = f"{counted(len(absent), 'file')}, such as {config.name_of(absent[0])},"
+        text = f"{files} missing in {config.shared_store}"
+        yield Fault(text, StorageError.exit_code, "run: python -m risk.admin share")
+
+
 def _ledger(config: Config, ledger: Ledger) -> Iterator[Fault]:
     try:
         lease.require_own_ledger(config, ledger)
@@ -230,4 +252,4 @@ def _challenger(config: Config) -> None:
 
 
 ALONE = (_settings, _signing_key, api_keys.read, _sources, _messages, _challenger)
-BY_LEDGER = (_ledger, _releases, _parts, _derived_files, _known_files)
+BY_LEDGER = (_ledger, _releases, _parts, _derived_files, _known_files, _shared)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from risk import store
-from risk.admin import refused_records
+from risk.admin import refused_records, sharing
 from risk.config import Config
 from risk.data import derived, part_files
 from risk.errors import UnknownName
@@ -53,6 +53,8 @@ class Forgotten:
 
 def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
     """Erase the person with this identifier, which is compared exactly."""
+    if config.shared_store:
+        sharing.fetch(config, ledger)
     rows = _accepted(config, ledger, identifier)
     refused = refused_records.find(config, ledger, identifier)
     person = _person(config, identifier, rows, refused)
@@ -64,6 +66,8 @@ def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
         purged.write(config, ledger)
     derived.renew_record(config, ledger)  # the counts in it have changed
     derived.compile_files(config, ledger)
+    if config.shared_store:
+        sharing.sweep(config, ledger)
     ledger.erasure.finish()
     is_overwritten = ledger.erasure.overwrite()
     lost = [*refused_records.lost(config, ledger)]
@@ -82,7 +86,7 @@ def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
 def _accepted(config: Config, ledger: Ledger, identifier: str) -> dict[int, pd.DataFrame]:
     """Return the person's rows in each part that has any."""
     numbers = ledger.ingestions.parts()
-    part_files.verify(config, ledger, numbers)
+    part_files.require(config, ledger, numbers)
     found = {n: store.read_rows_of(config, n, identifier) for n in numbers}
     return {number: rows for number, rows in found.items() if len(rows)}
 

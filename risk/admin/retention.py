@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from risk import store
+from risk.admin import sharing
 from risk.config import Config
 from risk.ledger.database import Database
 from risk.ledger.file_digests import before
@@ -148,6 +149,8 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
             _discard(store.report_path(config, number, "pdf").parent)
         for version in unused:
             releases.discard(config.deployment_folder, version)
+        if config.shared_store:
+            sharing.sweep(config, ledger)
     return pruned
 
 

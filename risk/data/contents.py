@@ -14,7 +14,7 @@ import pandas as pd
 
 from risk import store
 from risk.config import Columns, Config, Ingestion
-from risk.data import drops, identifiers, late_labels, records
+from risk.data import drops, identifiers, late_labels, part_files, records
 from risk.data.derived import are_few
 from risk.data.drops import Bytes, Piece
 from risk.data.duplicates import Seen, Sorted
@@ -174,6 +174,7 @@ class Reader:
         unsure = [i for i, label in matched.early.items() if label.event_time_us is None]
         names = piece.rows[columns.identifier].iloc[unsure].tolist()
         parts = self.ledger.ingestions.parts() if unsure else []
+        part_files.require(self.config, self.ledger, parts)
         present = store.identifiers_among(self.config, parts, names)
         return {i for i, name in zip(unsure, names, strict=True) if name in present}
 

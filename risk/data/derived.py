@@ -11,7 +11,7 @@ import pandas as pd
 
 from risk import store
 from risk.config import Columns, Config
-from risk.data import compiled, part_files
+from risk.data import compiled, part_files, shared_files
 from risk.ledger.dataset_rows import StoredRow, stored_form
 from risk.ledger.derived_files import Added
 from risk.ledger.ledger import Ledger
@@ -46,9 +46,12 @@ def compile_files(config: Config, ledger: Ledger, recent: Recent | None = None) 
     recent = {} if recent is None else recent
     for number, row_hashes in ledger.ingestions.superseded().items():
         recent.pop(number, None)
-        store.remove_rows(store.part_path(config, number), row_hashes)
+        path = store.part_path(config, number)
+        part_files.require(config, ledger, [number])
+        store.remove_rows(path, row_hashes)
         ledger.derived_files.record(config.compiled_data_filename, ingestion_id=0, size_bytes=0)
-        digest = store.digest(store.part_path(config, number))
+        digest = store.digest(path)
+        shared_files.keep(config, ledger, path, path, digest)
         ledger.ingestions.note_removal(number, row_hashes, part_sha256=digest)
     for name, (header, render) in _renderers(config, ledger, recent).items():
         _extend(config, ledger, name, header, render)
@@ -94,6 +97,7 @@ def _digest(file: IO[bytes], size_bytes: int) -> str:
 def complete_sql(config: Config, ledger: Ledger) -> None:
     """Store rows in SQL that were accepted before store_dataset_in_sql was set."""
     for number in ledger.dataset_rows.missing_parts() if config.store_dataset_in_sql else []:
+        part_files.require(config, ledger, [number])
         ledger.dataset_rows.store_part(number, rows_for_sql(config, number))
 
 

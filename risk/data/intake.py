@@ -77,8 +77,10 @@ def take(
         intake = _sum_up(drop, contents)
     row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **intake.as_row()}
     row["unfinished_row_hash"] = contents.unfinished
+    refused_files = staging.quarantine_digests(config, ingestion_id)
     if contents.hashes:
         row["part_sha256"] = store.digest(staging.part(config, ingestion_id))
+    staging.share(config, ledger, ingestion_id, part=row.get("part_sha256"), refused=refused_files)
     in_sql = config.store_dataset_in_sql and contents.hashes
     taken = Taken(
         contents.hashes,
@@ -87,7 +89,7 @@ def take(
         contents.early,
         sorted(contents.used),
         contents.problems,
-        refused_files=staging.quarantine_digests(config, ingestion_id),
+        refused_files=refused_files,
         rows=rows_for_sql(config, ingestion_id) if in_sql else (),
         superseded=contents.superseded,
         mark=drop.mark if isinstance(drop, Fetch) else None,

@@ -1,4 +1,4 @@
-"""Files whose digest the ledger keeps by name: quarantine, reports, charts and scores."""
+"""Files whose digest the ledger keeps by name: quarantine, challenger, reports, charts, scores."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from risk import store
 from risk.config import Config
+from risk.data import shared_files
 from risk.errors import StorageError
 from risk.ledger.ledger import Ledger
 
@@ -22,8 +23,37 @@ def write(config: Config, ledger: Ledger, path: Path, content: str | bytes) -> N
     name, before = config.name_of(path), store.digest(path) if path.is_file() else None
     replaced = before if before in ledger.file_digests.expected([name]).get(name, ()) else None
     digest = hashlib.sha256(content).hexdigest()
+    shared_files.keep(config, ledger, path, content, digest)
     ledger.file_digests.record(name, digest, replaced=replaced)
     store.write(path, content)
+
+
+def remove(config: Config, ledger: Ledger, path: Path) -> None:
+    """Delete a file, then its digest."""
+    store.remove(path)
+    ledger.file_digests.remove([config.name_of(path)])
+
+
+def shared(config: Config, ledger: Ledger) -> dict[Path, str]:
+    """Return the recorded files that are in the folders of today's settings, with their digests."""
+    recorded = ledger.file_digests.expected()
+    paths = {config.root / name: digests[0] for name, digests in recorded.items()}
+    numbered = (config.quarantine_folder, config.report_folder)
+    return {
+        path: sha256
+        for path, sha256 in paths.items()
+        if ".." not in path.parts
+        and (path.parent == config.model_folder or path.parent.parent in numbered)
+    }
+
+
+def is_there(config: Config, ledger: Ledger, path: Path) -> bool:
+    """Return whether a file exists, after fetching it if it is shared and not here yet."""
+    if path.is_file():
+        return True
+    name = config.name_of(path)
+    recorded = ledger.file_digests.expected([name]).get(name) if config.shared_store else None
+    return recorded is not None and shared_files.fetch(config, path, recorded[0])
 
 
 def verify(config: Config, ledger: Ledger, path: Path) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import re
-import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +13,11 @@ from risk import store
 from risk.config import Config
 from risk.data.drops import CHANGED, Drop, Signature
 from risk.data.inbox import LeftAlone, recordable, unseen, why_skipped
+from risk.data.object_folder import ObjectFolder
 from risk.errors import SourceError
-from risk.ledger.engines import on_one_line
 from risk.ledger.ledger import Ledger
 
 SECONDS_TO_REST = 1  # in whole seconds a store says when an object was written
-BYTES_AT_ONCE = 8_000_000
-REQUEST_ID = re.compile(r" \(Request ID: \w*\)")  # new each time, where the fault is the same
 
 
 @dataclass(frozen=True)
@@ -44,11 +39,11 @@ def new(
     if not config.object_store:
         return
     try:
-        filesystem, entries = _list(config.object_store)
-        found, skipped = _sort(config, entries)
+        folder = ObjectFolder(config.object_store)
+        found, skipped = _sort(config, _list(folder))
         left_alone += map(str, skipped)
         for drop in unseen(found, ledger):
-            yield from _fetched(config.object_store, filesystem, drop, left_alone)
+            yield from _fetched(folder, drop, left_alone)
     except SourceError as error:
         out_of_reach.append(str(error))
 
@@ -56,20 +51,16 @@ def new(
 def probe(config: Config) -> None:
     """Raise SourceError if the folder in the object store cannot be listed."""
     if config.object_store:
-        _list(config.object_store)
+        _list(ObjectFolder(config.object_store))
 
 
-def _list(url: str) -> tuple[Any, list[Any]]:
-    """Return the store, and what lies in the folder now."""
-    from pyarrow import fs  # most installations have no object store
-
+def _list(folder: ObjectFolder) -> list[Any]:
+    """Return what lies in the folder now."""
     try:
-        with _faults(url):
-            filesystem, folder = fs.FileSystem.from_uri(url)
-            return filesystem, filesystem.get_file_info(fs.FileSelector(folder))
+        return folder.entries()
     except FileNotFoundError:
         reason = "there is no such folder, or nothing lies in it"
-        raise SourceError(f"object store {url}: {reason}") from None
+        raise SourceError(f"object store {folder.url}: {reason}") from None
 
 
 def _sort(config: Config, entries: list[Any]) -> tuple[list[Drop], list[LeftAlone]]:
@@ -93,13 +84,12 @@ def _sort(config: Config, entries: list[Any]) -> tuple[list[Drop], list[LeftAlon
     return found, skipped
 
 
-def _fetched(url: str, filesystem: Any, drop: Drop, left_alone: list[str]) -> Iterator[Object]:
+def _fetched(folder: ObjectFolder, drop: Drop, left_alone: list[str]) -> Iterator[Object]:
     """Yield the content of an object, unless it was replaced or removed since it was listed."""
     with store.spooling() as file:
         try:
-            with _faults(url), filesystem.open_input_stream(str(drop.path)) as remote:
-                shutil.copyfileobj(remote, file, BYTES_AT_ONCE)
-                now = _signature(filesystem.get_file_info(str(drop.path)))
+            folder.read(str(drop.path), file)
+            now = _signature(folder.entry(str(drop.path)))
         except FileNotFoundError:
             now = None
         if now != drop.signature or file.tell() != now.size_bytes:
@@ -111,15 +101,3 @@ def _fetched(url: str, filesystem: Any, drop: Drop, left_alone: list[str]) -> It
 
 def _signature(entry: Any) -> Signature:
     return Signature(entry.size or 0, entry.mtime_ns or 0, 0, 0)
-
-
-@contextmanager
-def _faults(url: str) -> Iterator[None]:
-    """Convert faults of the store to SourceError, except that an object is gone."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        message = REQUEST_ID.sub("", on_one_line(error))
-        raise SourceError(f"object store {url}: {message}") from error

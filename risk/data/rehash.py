@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from risk import store
 from risk.config import Config
+from risk.data import part_files
 from risk.ledger.ledger import Ledger
 from risk.schema import ROW_HASH, Key, fingerprints, keys
 
@@ -22,7 +22,7 @@ def rehash(config: Config, ledger: Ledger) -> None:
     for number in outdated:
         hashes: set[int] = set()
         by_row: dict[int, Key] = {}
-        for rows in store.read_part(store.part_path(config, number), columns):
+        for rows in part_files.read_in_batches(config, ledger, number):
             dated = rows[rows[columns.event_time].notna()]
             hashes.update(fingerprints(dated[columns.all], columns.event_time).tolist())
             by_row.update(zip(dated[ROW_HASH].tolist(), keys(dated, columns), strict=True))

@@ -55,7 +55,7 @@ def named(which: int | Literal["all"], config: Config, ledger: Ledger) -> Found:
         yield from acceptable(config, ledger, ledger.ingestions.with_quarantine())
         return
     path = _rows(config, which)
-    if not path.exists() or ledger.ingestions.was_requeued(which):
+    if ledger.ingestions.was_requeued(which) or not known_files.is_there(config, ledger, path):
         raise UnknownName(f"ingestion {which} has nothing in quarantine")
     known_files.verify(config, ledger, path)
     yield which, _drop(config, path)
@@ -122,7 +122,7 @@ def _ripe(config: Config, ledger: Ledger) -> Iterator[int]:
         latest = now + timedelta(seconds=settings.seconds_ahead)
         time = pd.Series([text], dtype="str")
         has_come = moments(time).notna() & ~marks.are_after(time, latest)
-        if has_come.all() and _rows(config, number).exists():
+        if has_come.all() and known_files.is_there(config, ledger, _rows(config, number)):
             yield number
 
 
@@ -152,7 +152,7 @@ def _rows(config: Config, ingestion_id: int) -> Path:
 def _found(config: Config, ledger: Ledger, number: int) -> Drop | None:
     """Return the refused rows of an ingestion; None if there are none, or they are damaged."""
     path = _rows(config, number)
-    if not path.exists():
+    if not known_files.is_there(config, ledger, path):
         return None
     try:
         known_files.verify(config, ledger, path)

@@ -11,12 +11,15 @@ import re
 import shutil
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from risk import store
 from risk.config import Config
+from risk.data import shared_files
 from risk.ledger.ledger import Ledger
 
+Digests = Mapping[str, str]
 OWNED = re.compile(r"\.+\d+\.(?P<host>.+)\.(?P<process>\d+)(\.tmp)+")
 
 
@@ -35,6 +38,19 @@ def quarantine_digests(config: Config, ingestion_id: int) -> dict[str, str]:
     final = store.quarantine_path(config, ingestion_id)
     staged = quarantine(config, ingestion_id)
     return {config.name_of(final / path.name): store.digest(path) for path in staged.glob("*")}
+
+
+def share(
+    config: Config, ledger: Ledger, ingestion_id: int, *, part: str | None, refused: Digests
+) -> None:
+    """Put the files of an ingestion into the shared store, before its transaction names them."""
+    final = store.part_path(config, ingestion_id)
+    if part:
+        shared_files.keep(config, ledger, final, _staged(final), part)
+    final = store.quarantine_path(config, ingestion_id)
+    for path in sorted(_staged(final).glob("*")):
+        sha256 = refused[config.name_of(final / path.name)]
+        shared_files.keep(config, ledger, final / path.name, path, sha256)
 
 
 def publish(config: Config, ingestion_id: int) -> None:

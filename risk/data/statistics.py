@@ -2,19 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from risk.config import Columns
+from risk import engine, store
+from risk.config import Columns, Config
+from risk.data import part_files
+from risk.errors import StorageError
+from risk.ledger.ledger import Ledger
+
+CELLS_AT_ONCE = 20_000_000  # 160 MB of numbers
 
 
 def summarise(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """Return statistics of each feature and the target; those of other column types are NaN."""
-    numeric = [_describe_numbers(rows[name]) for name in (*columns.numeric, columns.target)]
-    categorical = [_describe_texts(rows[name]) for name in columns.categorical]
-    return pd.DataFrame([*numeric[:-1], *categorical, numeric[-1]])
+    return pd.DataFrame(_describe_each(rows[[*columns.features, columns.target]], columns))
+
+
+def summarise_accepted(config: Config, ledger: Ledger) -> pd.DataFrame:
+    """Return the same of all accepted rows, of which only some columns are in memory at once.
+
+    Each of these groups of columns is a part of the engine. A worker that cannot read the
+    files leaves it to this process.
+    """
+    numbers = ledger.ingestions.parts()
+    if not numbers:
+        return summarise(store.read_parts(config, []), config.columns)
+    part_files.require(config, ledger, numbers)
+    paths = [store.part_path(config, number) for number in numbers]
+    n_rows = sum(ledger.ingestions.sizes(numbers).values())
+    names = [*config.columns.features, config.columns.target]
+    size = max(CELLS_AT_ONCE // max(n_rows, 1), 1)
+    groups = [names[i : i + size] for i in range(0, len(names), size)]
+    described = engine.of(config).map(partial(_describe_parts, config.columns, paths), groups)
+    return pd.DataFrame(
+        [
+            row
+            for group, found in zip(groups, described, strict=True)
+            for row in found or _describe_columns(config.columns, paths, group)
+        ]
+    )
+
+
+def _describe_parts(
+    columns: Columns, paths: Sequence[Path], names: Sequence[str]
+) -> list[dict[str, Any]] | None:
+    """Describe columns in a worker; None if the files are not there."""
+    try:
+        return _describe_columns(columns, paths, names)
+    except StorageError:
+        return None
+
+
+def _describe_columns(
+    columns: Columns, paths: Sequence[Path], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    frames = [rows for path in paths for rows in store.read_part(path, columns, names)]
+    return _describe_each(pd.concat(frames, ignore_index=True), columns)
+
+
+def _describe_each(rows: pd.DataFrame, columns: Columns) -> list[dict[str, Any]]:
+    return [
+        _describe_texts(rows[name])
+        if name in columns.categorical
+        else _describe_numbers(rows[name])
+        for name in rows
+    ]
 
 
 def as_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from risk.decisions.codes import Grounds, ReasonCode
 from risk.decisions.rollback_watch import Failure
 from risk.errors import ModelError, StorageError
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import model, releases, shared_releases
 from risk.models.evaluation import Scorecard
 from risk.models.model import Manifest
 
@@ -50,7 +50,8 @@ def repair(config: Config, ledger: Ledger) -> Failure | None:
     if version is None or fault is None:
         return None
     incident = _open_incident(ledger, version, fault)
-    if files := _undamaged(config, ledger, version):
+    files = _undamaged(config, ledger, version) or shared_releases.read(config, ledger, version)
+    if files:
         releases.publish(config.deployment_folder, version, files)
         releases.switch(config.deployment_folder, version)  # the link may be lost with the files
         ledger.incidents.resolve_restored(incident, version)

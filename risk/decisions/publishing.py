@@ -5,12 +5,13 @@ from __future__ import annotations
 from risk import store
 from risk.config import Config
 from risk.data import drops
-from risk.models import evaluation, model, releases, watched
+from risk.ledger.ledger import Ledger
+from risk.models import evaluation, model, releases, shared_releases, watched
 from risk.models.evaluation import Scorecard
 from risk.models.model import Manifest, Model
 
 
-def publish(config: Config, challenger: Model, version: int) -> dict[str, object]:
+def publish(config: Config, ledger: Ledger, challenger: Model, version: int) -> dict[str, object]:
     """Publish the challenger with the record of its data and its score; return its ledger row.
 
     Predictions made elsewhere have no test data, so their score is that of the reference.
@@ -31,6 +32,7 @@ def publish(config: Config, challenger: Model, version: int) -> dict[str, object
         update={"version": version, "files": digests, "test_scores": estimates}
     )
     files[model.MANIFEST] = model.sign(complete, store.signing_key(config)).encode()
+    shared_releases.keep(config, ledger, complete, files)
     releases.publish(config.deployment_folder, version, files)
     return {
         "model_sha256": challenger.sha256,

@@ -101,14 +101,22 @@ class Explanation(Result):
         side = "at or above" if self.risk >= self.threshold else "below"
         risk = f"{self.identifier}: predicted risk {self.risk:.1%}, {side} the threshold"
         risk += f" of {self.threshold:.1%}; the usual risk is {self.usual_risk:.1%}."
-        parts = self.parts[self.parts["contribution"] != 0]
-        raising = parts["contribution"] > 0
         due = [
-            f"{verb} the risk most: {', '.join(own['feature'].head(MAX_NAMED))}."
-            for verb, own in (("Raises", parts[raising]), ("Lowers", parts[~raising]))
-            if len(own)
+            f"{verb} the risk most: {', '.join(names)}."
+            for verb, names in (("Raises", self.raising), ("Lowers", self.lowering))
+            if names
         ]
         return " ".join([risk, *due])
+
+    @property
+    def raising(self) -> list[str]:
+        """The features that raise the risk most."""
+        return [*self.parts["feature"][self.parts["contribution"] > 0].head(MAX_NAMED)]
+
+    @property
+    def lowering(self) -> list[str]:
+        """The features that lower the risk most."""
+        return [*self.parts["feature"][self.parts["contribution"] < 0].head(MAX_NAMED)]
 
 
 def remember(config: Config, champion: Model) -> Memory:
@@ -126,19 +134,27 @@ def explain(
     require_model(config, "a prediction cannot be explained")
     known = find_latest(config, ledger, identifier)
     memory = remember(config, champion or releases.load_champion(config))
+    seed = config.random_seed
+    return explain_row(memory, known.row, identifier, known.dataset, random_seed=seed)
+
+
+def explain_row(
+    memory: Memory, row: pd.DataFrame, identifier: str, dataset: str, *, random_seed: int
+) -> Explanation:
+    """Explain what a release says of one row of a data set."""
     manifest = memory.model.manifest
-    row, sample = (rows[manifest.features] for rows in (known.row, memory.sample))
+    row, sample = (rows[manifest.features] for rows in (row, memory.sample))
     linear = manifest.estimator == LINEAR
     found = _terms(_log_odds(memory.model), row, sample) if linear else None
     scale, method = LOG_ODDS, EXACT
     if found is None:
-        rng = np.random.default_rng(config.random_seed)
+        rng = np.random.default_rng(random_seed)
         found = attribute_row(memory.model.predict_proba, row, sample, rng=rng)
         scale, method = RISK, SHAPLEY
     usual_risk = scipy.special.expit(found.baseline) if scale == LOG_ODDS else found.baseline
     return Explanation(
         identifier=identifier,
-        dataset=known.dataset,
+        dataset=dataset,
         version=manifest.version,
         threshold=manifest.threshold,
         risk=float(memory.model.predict_proba(row)[0]),
@@ -288,7 +304,7 @@ def _accepted(config: Config, ledger: Ledger, identifier: str) -> pd.DataFrame:
     """Read the rows of one customer, but only the last ones where arrival says which these are."""
     found = []
     for number in reversed(ledger.ingestions.parts()):
-        part_files.verify(config, ledger, [number])
+        part_files.require(config, ledger, [number])
         rows = store.read_rows_of(config, number, identifier)
         if len(rows):
             found.append(rows)

@@ -17,7 +17,7 @@ class FileDigests:
 
     database: Database
 
-    def expected(self, names: Sequence[str] | None = None) -> dict[str, set[str]]:
+    def expected(self, names: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:
         """Return the digests each file may have: its own and, after a crash, the one before."""
         table = file_digests.c
         query = sa.select(table.name, table.sha256, table.replaced_sha256)
@@ -26,7 +26,7 @@ class FileDigests:
             if names is None
             else self.database.in_chunks(query, table.name, names)
         )
-        return {row[0]: {digest for digest in row[1:] if digest} for row in rows}
+        return {row[0]: tuple(filter(None, row[1:])) for row in rows}
 
     def record(self, name: str, sha256: str, *, replaced: str | None = None) -> None:
         """Record the digest of a file about to be written, and that of the file it replaces."""
@@ -34,6 +34,11 @@ class FileDigests:
             remove(connection, [name])
             row = {"name": name, "sha256": sha256, "replaced_sha256": replaced}
             connection.execute(file_digests.insert().values(row))
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove the digests of files."""
+        with self.database.begin() as connection:
+            remove(connection, names)
 
 
 def add(connection: sa.Connection, digests: Mapping[str, str]) -> None:

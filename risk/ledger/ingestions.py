@@ -250,15 +250,16 @@ class Ingestions:
         query = sa.select(ingestions).where(ingestions.c.id > ingestion_id)
         return self.database.rows(query.order_by(ingestions.c.id))
 
-    def part_digests(self, ingestion_ids: Sequence[int]) -> dict[int, str]:
+    def part_digests(self, ingestion_ids: Sequence[int], *, settled: bool = True) -> dict[int, str]:
         """Return the SHA-256 of the parts of these ingestions, as far as they were recorded.
 
-        A part from which a row is yet to be removed may be the one before or after.
+        A part from which a row is yet to be removed may be the one before or after, so a `settled`
+        digest of it is not known.
         """
         table = ingestions.c
         query = sa.select(table.id, table.part_sha256).where(table.part_sha256.is_not(None))
         found = self.database.in_chunks(query, table.id, ingestion_ids)
-        changing = self.superseded()
+        changing = self.superseded() if settled else {}
         return {row[0]: row[1] for row in found if row[0] not in changing}
 
     def parts(self) -> list[int]:

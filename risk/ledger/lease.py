@@ -98,13 +98,16 @@ def require_own_ledger(config: Config, ledger: Ledger) -> None:
 
 
 def require_own_folder(config: Config, ledger: Ledger) -> None:
-    """Raise StorageError if the newest rows of the ledger are not in the folder of this host."""
-    newest = ledger.ingestions.newest_part()
+    """Raise StorageError if the newest rows of the ledger are not in the folder of this host.
+
+    With a shared store they are fetched when they are needed.
+    """
+    newest = None if config.shared_store else ledger.ingestions.newest_part()
     if newest and not (part := store.part_path(config, newest)).exists():
         raise StorageError(
             f"the ledger's newest rows are in {config.name_of(part)}, which is missing on "
             f"{socket.gethostname()}: hosts that use the same ledger must share "
-            "the folder of the data and of the releases"
+            "the folder of the data and of the releases, or set shared_store"
             "; if the file was lost, restore a backup"
         )
 

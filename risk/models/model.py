@@ -209,12 +209,21 @@ def load_manifest(folder: Path, key: bytes) -> Manifest:
     """Read the manifest in `folder` and verify its signature."""
     path = folder / MANIFEST
     try:
-        signed = json.loads(path.read_text(encoding="utf-8"))
-        content, signature = signed["manifest"], signed["signature"]
-        trusted = hmac.compare_digest(_signature(content, key), signature)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ModelError(f"there is no model in {folder}; run: python training.py") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error}); train again or roll back") from None
+    return verified(content, key, path=path)
+
+
+def verified(signed: bytes, key: bytes, *, path: Path) -> Manifest:
+    """Verify the signature of a manifest, and return it; errors name `path`."""
+    try:
+        parsed = json.loads(signed.decode("utf-8"))
+        content, signature = parsed["manifest"], parsed["signature"]
+        trusted = hmac.compare_digest(_signature(content, key), signature)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}); train again or roll back") from None
     if not trusted:
         raise ModelError(

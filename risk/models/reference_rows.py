@@ -12,9 +12,10 @@ import pandas as pd
 
 from risk import store
 from risk.config import Config
+from risk.data import known_files
 from risk.errors import ModelError
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, rolling
+from risk.models import model, releases, rolling, shared_releases
 from risk.models.model import Manifest
 
 
@@ -39,10 +40,11 @@ def erase(
             files = {name: model.read_checked(folder, name, manifest) for name in manifest.files}
             complete = _with_digests(manifest, replaced)
             files |= replaced | {model.MANIFEST: model.sign(complete, key).encode()}
+            shared_releases.keep(config, ledger, complete, files)
             record = partial(ledger.releases.replace_manifest, version, complete.model_dump_json())
             releases.publish(root, version, files, record=record)
             changed.append(version)
-    return changed, damaged + _erase_from_challenger(config, rows, hashes)
+    return changed, damaged + _erase_from_challenger(config, ledger, rows, hashes)
 
 
 def complete(config: Config, ledger: Ledger) -> None:
@@ -63,7 +65,9 @@ def complete(config: Config, ledger: Ledger) -> None:
                 store.sync_folder(folder.parent)
 
 
-def _erase_from_challenger(config: Config, rows: pd.DataFrame, hashes: Sequence[int]) -> list[str]:
+def _erase_from_challenger(
+    config: Config, ledger: Ledger, rows: pd.DataFrame, hashes: Sequence[int]
+) -> list[str]:
     folder, key = config.model_folder, store.signing_key(config)
     if not (folder / model.MANIFEST).exists():
         return []
@@ -72,15 +76,15 @@ def _erase_from_challenger(config: Config, rows: pd.DataFrame, hashes: Sequence[
         replaced = _without(folder, manifest, rows, hashes)
     except ModelError as error:  # also after a crash between the files below
         for name in (model.SAMPLE, model.HELD_OUT, model.ROLLING, model.MANIFEST):
-            store.remove(folder / name)
+            known_files.remove(config, ledger, folder / name)
         return [f"the challenger, which is damaged ({error}); run: python training.py"]
     if model.ROLLING not in manifest.files:  # left there by an earlier challenger
-        store.remove(folder / model.ROLLING)
+        known_files.remove(config, ledger, folder / model.ROLLING)
     for name, content in replaced.items():
-        store.write(folder / name, content)
+        known_files.write(config, ledger, folder / name, content)
     if replaced:
         signed = model.sign(_with_digests(manifest, replaced), key)
-        store.write(folder / model.MANIFEST, signed)
+        known_files.write(config, ledger, folder / model.MANIFEST, signed)
     return []
 
 

@@ -68,7 +68,7 @@ def accepted(
     INGESTION brought the row, as the row number PLACE of its drop, and LABELLED_BY its label; it
     is dated MOMENT. Labels of the ingestions `without` are left out.
     """
-    part_files.verify(config, ledger, ingestion_ids)
+    part_files.require(config, ledger, ingestion_ids)
     frames = [store.read_parts(config, [number]) for number in ingestion_ids]
     numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(rows) for rows in frames])
     places = np.concatenate([np.arange(len(rows)) for rows in frames] or [np.arange(0)])

@@ -15,7 +15,7 @@ import pandas as pd
 
 from risk import store
 from risk.config import Config
-from risk.data import drops
+from risk.data import drops, known_files
 from risk.errors import DataError, UsageError
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases, training_data, watched
@@ -152,7 +152,7 @@ def write_challenger(
         model.HELD_OUT: b"",
     }
     for name, content in files.items():
-        store.write(config.model_folder / name, content)
+        known_files.write(config, ledger, config.model_folder / name, content)
     described = {"numeric", "categorical", "target", "positive_label", "negative_label"}
     manifest = Manifest(
         model_name=named[0],
@@ -170,7 +170,7 @@ def write_challenger(
         **own,
     )
     signed = model.sign(manifest, store.signing_key(config))
-    store.write(config.model_folder / model.MANIFEST, signed)
+    known_files.write(config, ledger, config.model_folder / model.MANIFEST, signed)
     return manifest
 
 

@@ -1,95 +1,23 @@
 """Objects are ingested like files; the store is moto's server, which speaks S3."""
 
-import shutil
-import socket
-import subprocess
-import time
-
 import pytest
-import requests
 
 import full_process
 import ingestion
 from risk.admin import check
 from risk.errors import ConfigError
+from tests.buckets import free_port
 from tests.factories import HEADER, counts
 
 URL = "s3://acme/customers"
-SECONDS_TO_REST = 1.1
-SIGNED = "AWS4-HMAC-SHA256 Credential=nobody/20261201/us-east-1/s3/aws4_request"
 ROWS = HEADER + "a,1,2,3,0\nb,4,5,6,1\n"
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def answers(port):
-    with socket.socket() as caller:
-        return caller.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture(scope="module")
-def address():
-    """Serve S3 on this machine until the tests of this module are over."""
-    program = shutil.which("moto_server")
-    if program is None:
-        pytest.skip("needs moto_server; run: pipx install 'moto[server]'")
-    port = free_port()
-    with subprocess.Popen(
-        [program, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            deadline = time.monotonic() + 60
-            while not answers(port):
-                assert server.poll() is None and time.monotonic() < deadline
-                time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-
-
-class Bucket:
-    """The folder of somebody who exports customers to an object store."""
-
-    def __init__(self, address):
-        self.url = f"{address}/acme"
-        requests.post(f"{address}/moto-api/reset", timeout=60).raise_for_status()
-        self.ask("PUT", "")
-
-    def put(self, **texts):
-        """Write objects named .csv, and wait until they have rested."""
-        for name, text in texts.items():
-            self.write(f"{name}.csv", text)
-        time.sleep(SECONDS_TO_REST)
-
-    def write(self, name, text):
-        self.ask("PUT", f"/customers/{name}", text)
-
-    def delete(self, name):
-        self.ask("DELETE", f"/customers/{name}")
-
-    def ask(self, method, path, text=""):
-        signed = {"Authorization": SIGNED}  # nobody verifies by whom
-        requests.request(
-            method, self.url + path, data=text.encode(), headers=signed, timeout=60
-        ).raise_for_status()
-
-
 @pytest.fixture
-def bucket(address, world, monkeypatch):
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",
-        "AWS_ENDPOINT_URL": address,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
+def bucket(bucket, world):
     world.take_from_inbox()
     world.set(object_store=URL)
-    return Bucket(address)
+    return bucket
 
 
 def test_an_object_is_taken_once_and_recorded_under_its_address(bucket, world, ledger):
@@ -140,9 +68,9 @@ def test_an_object_just_written_is_left_for_a_later_run(bucket, world, ledger):
 
 
 def test_what_is_no_drop_is_named_and_what_is_hidden_is_not(bucket, world, ledger):
-    bucket.write("older/may.csv", ROWS)
-    bucket.write("may.csv.gz", "packed")
-    bucket.write(".hidden.csv", ROWS)
+    bucket.write("customers/older/may.csv", ROWS)
+    bucket.write("customers/may.csv.gz", "packed")
+    bucket.write("customers/.hidden.csv", ROWS)
     world.set(ingestion__max_file_bytes=5)
     bucket.put(large=ROWS)
 
@@ -160,7 +88,7 @@ def test_refused_rows_of_an_object_can_be_requeued_when_the_store_has_lost_it(
 ):
     bucket.put(may=ROWS + "c,-7,8,9,1\n")
     (first,) = ingestion.run(world.config, ledger).intakes
-    bucket.delete("may.csv")
+    bucket.delete("customers/may.csv")
     mended = world.set(columns__allowed_ranges={}, object_store=None)
 
     (again,) = ingestion.run(mended, ledger, requeue="all").intakes
@@ -180,7 +108,7 @@ def test_a_rehearsal_reads_objects_and_records_nothing(bucket, world, ledger):
 
 def test_a_whole_run_learns_from_objects(bucket, world, ledger):
     for path in sorted((world.folder / "data/development").glob("*.csv")):
-        bucket.write(path.name, path.read_text())
+        bucket.write(f"customers/{path.name}", path.read_text())
     bucket.put()
 
     outcome = full_process.run(world.config, ledger)

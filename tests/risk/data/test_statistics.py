@@ -1,9 +1,13 @@
 import numpy as np
 import pandas as pd
+import pytest
 import sqlalchemy as sa
 
 import full_process
-from risk.data.statistics import as_rows
+import ingestion
+from risk import store
+from risk.data import statistics
+from risk.data.statistics import as_rows, summarise, summarise_accepted
 from risk.ledger.tables import column_statistics
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,colour,exited\n"
@@ -50,3 +54,43 @@ def test_cells_are_plain_values_and_what_json_has_no_word_for_is_none():
     ]
     assert {type(row["count"]) for row in rows} == {int}
     assert as_rows(table.head(0)) == []
+
+
+def a_long_history(world):
+    """Take drops of numbers, texts and missing cells, the last with a column more."""
+    world.take_from_inbox()
+    rng, ledger = np.random.default_rng(0), world.open_ledger()
+    with ledger as opened:
+        for number in range(3):
+            lines = [
+                f"n{number}-{i},{rng.integers(99) or ''},{i},{rng.integers(9)},{i % 2}\n"
+                for i in range(70)
+            ]
+            world.drop(f"{number}.csv", HEADER.replace("colour,", "") + "".join(lines))
+        ingestion.run(world.config, opened)
+        world.set(columns__categorical=["colour"])
+        coloured = [f"c{i},1,2,3,{'red' if i % 3 else 'blue'},1\n" for i in range(9)]
+        world.drop("coloured.csv", HEADER + "".join(coloured))
+        ingestion.run(world.config, opened)
+    return world
+
+
+@pytest.mark.parametrize("settings", [{}, {"engine": "processes", "engine_workers": 2}])
+def test_statistics_are_the_same_however_few_columns_are_in_memory(world, monkeypatch, settings):
+    """Those of all rows in one table, to the last bit; also if workers compute them."""
+    config = a_long_history(world).set(**settings)
+    monkeypatch.setattr(statistics, "CELLS_AT_ONCE", 500)  # two of five columns
+
+    with world.open_ledger() as ledger:
+        found = summarise_accepted(config, ledger)
+        rows = store.read_parts(config, ledger.ingestions.parts())
+
+    assert len(rows) == 219
+    pd.testing.assert_frame_equal(found, summarise(rows, config.columns), check_exact=True)
+    assert found.set_index("column_name").loc["colour", "missing_count"] == 210
+
+
+def test_before_the_first_row_statistics_count_none(world, ledger):
+    found = summarise_accepted(world.config, ledger)
+
+    assert found["row_count"].tolist() == [0, 0, 0, 0]
