@@ -192,9 +192,7 @@ def writing_part(path: Path, columns: Columns) -> Iterator[Callable[[pd.DataFram
         def write_rows(rows: pd.DataFrame) -> None:
             table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False, nthreads=1)
             if not writers:
-                options: Any = {"use_dictionary": _repetitive(table)}
-                options["write_statistics"] = [columns.identifier]  # that of no other is read
-                writer = pq.ParquetWriter(file, schema, **options)
+                writer = pq.ParquetWriter(file, schema, use_dictionary=_repetitive(table))
                 writers.append(stack.enter_context(writer))
             writers[0].write_table(table)
 
