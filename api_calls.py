@@ -19,13 +19,13 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
-import pandas as pd
 import requests
 
 from risk import cli, store
 from risk.config import Config
 from risk.data import compiled, drops
 from risk.errors import ApiError, DataError
+from risk.lazily import pandas as pd
 
 TIMEOUT_SECONDS, MAX_LINES, CHUNK_BYTES, MAX_READS = 30, 40, 65_536, 32
 PAGES = ("/", "/docs", "/openapi.json")

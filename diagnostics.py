@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from pydantic import ValidationError
 
 from risk import cli, store
@@ -28,6 +27,7 @@ from risk.explain import customers, sentences
 from risk.explain.customer import Explanation
 from risk.explain.customers import Explanations
 from risk.explain.drill_table import DrillReport
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import dependencies, evaluation, releases
 from risk.monitoring.backtest import Replay, policy_with, replay

@@ -144,11 +144,11 @@ def handle_incidents(
 
 def finish_deployment(config: Config, ledger: Ledger, decided: Deployment) -> Deployment:
     """Switch to a new release, plot, score and check the API; each step can be repeated."""
+    if decided.version is None:
+        return decided
     import api_calls
     import app
 
-    if decided.version is None:
-        return decided
     deployment.carry_out(config, decided.version)
     if not config.watches_only:
         log.info(reporting.draw(config, ledger))

@@ -24,8 +24,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice, repeat
 from typing import Any, Literal
 
-import pandas as pd
-
 from risk import cli, store
 from risk.admin import input_check
 from risk.admin.input_check import InputCheck
@@ -35,6 +33,7 @@ from risk.data.drops import Drop
 from risk.data.intake import Intake, preview, take
 from risk.data.rehash import rehash
 from risk.errors import DataError, SourceError
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.progress import track
 from risk.schema import ROW_HASH

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk import cli, store
 from risk.config import Config
 from risk.data import drops, known_files
 from risk.decisions.policy import How
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import model, pipelines, recalibration, releases, rolling, training_data
 from risk.models.dating import Change, is_since

@@ -6,4 +6,4 @@ __version__ = "0.1.0"
 
 # Python searches for garbage at every 700 new objects. Imports make hundreds of thousands, and all
 # stay: the searching took a tenth of a run without new data, and of a report
-gc.set_threshold(10_000)
+gc.set_threshold(100_000)

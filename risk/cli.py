@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import filelock
-import pandas as pd
 from pydantic import BaseModel
 
 from risk import mails
 from risk.config import Config
 from risk.errors import BusyError, DataError, NoLedger, RiskError, StorageError, UsageError
+from risk.lazily import pandas as pd
 from risk.ledger import lease
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger

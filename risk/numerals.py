@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from risk.config import Columns
+from risk.lazily import pandas as pd
+from risk.lazily import pyarrow as pa
+from risk.lazily import pyarrow_compute as pc
 
 DECIMALS = {".": "point", ",": "comma"}
 UNIT = (
@@ -165,6 +166,13 @@ def texts(cells: pd.Series[Any]) -> pa.ChunkedArray:
     """Return texts as Arrow has them, uncopied if they are of the type `str`."""
     array = pa.array(cells, pa.large_string())
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+
+
+def places(cells: pd.Series[Any], known: Sequence[str]) -> NDArray[np.int32]:
+    """Return the place of each text among those known, -1 of others and of missing ones."""
+    found = pc.index_in(texts(cells), pa.array(known, pa.large_string()))
+    at: NDArray[np.int32] = pc.fill_null(found, -1).to_numpy()
+    return at
 
 
 def may_have(cells: pa.ChunkedArray, *characters: str, below: str = "\x00") -> bool:

@@ -9,12 +9,12 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from risk import numerals
 from risk.config import Columns
 from risk.errors import DataError
 from risk.labels import Label
+from risk.lazily import pandas as pd
 from risk.numerals import MAX_NUMBER, POINT, Marks
 
 ROW_HASH = "row_hash"

@@ -14,14 +14,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
-
 from risk.config import Columns, Config, ReportKind
 from risk.errors import ConfigError, StorageError
+from risk.lazily import pandas as pd
+from risk.lazily import pyarrow as pa
+from risk.lazily import pyarrow_compute as pc
+from risk.lazily import pyarrow_csv as pa_csv
+from risk.lazily import pyarrow_parquet as pq
 from risk.schema import ROW_HASH
 
 ROWS_PER_BATCH = 100_000

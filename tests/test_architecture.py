@@ -17,7 +17,7 @@ LAYERS = [
     ["risk"],
     ["risk.errors", "risk.progress"],
     ["risk.stats"],
-    ["risk.addresses", "risk.overrides", "risk.labels"],
+    ["risk.addresses", "risk.overrides", "risk.labels", "risk.lazily"],
     ["risk.config"],
     ["risk.engine"],
     ["risk.numerals"],
@@ -203,10 +203,17 @@ def test_importing_reads_no_setting_and_writes_nothing(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+def test_pandas_is_imported_when_it_is_used():
+    """Most modules may use it, and a run without new data does not."""
+    at_once = of_each(lambda path: [n for n in imports(path) if n.split(".")[0] == "pandas"])
+
+    assert at_once.keys() == {"risk/lazily.py"}
+
+
 def test_a_run_without_new_data_loads_no_heavy_package():
     """Cron comes 144 times a day; what a run without new data does not need waits."""
     heavy = {"sklearn", "matplotlib", "seaborn", "scipy.special", "requests", "alembic"}
-    heavy |= {"sqlalchemy.dialects.mysql"}
+    heavy |= {"sqlalchemy.dialects.mysql", "pandas", "pyarrow"}
     check = f"import sys, full_process; print({heavy} & set(sys.modules))"
 
     result = subprocess.run(

@@ -88,8 +88,9 @@ def test_a_rehearsal_tells_nobody(process, receiver):
     assert receiver.posts == []
 
 
-def test_a_quiet_run_imports_neither_what_sends_nor_what_serves(world, receiver):
+def test_a_quiet_run_imports_neither_what_sends_nor_what_serves_nor_data_frames(world, receiver):
     """Cron comes 144 times a day."""
+    heavy = {"apprise", "flask", "matplotlib", "pandas", "pyarrow"}
     config = world.folder / "config.json"
     told = {"RISK_NOTIFY_URLS": f"json://{receiver.address}/people"}
     world.command("full_process.py", **told)
@@ -97,7 +98,7 @@ def test_a_quiet_run_imports_neither_what_sends_nor_what_serves(world, receiver)
     code = (
         "import atexit, sys, full_process\n"
         "from risk import cli\n"
-        "atexit.register(lambda: print({'apprise', 'flask', 'matplotlib'} & sys.modules.keys()))\n"
+        f"atexit.register(lambda: print({heavy} & sys.modules.keys()))\n"
         f"sys.argv[1:] = ['--config', {str(config)!r}]\n"
         "cli.main(full_process.from_options, '', add_options=full_process.add_options)\n"
     )

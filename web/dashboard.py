@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import pandas as pd
 from flask import Blueprint, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -25,6 +24,7 @@ from risk.explain import (
     sentences,
     snapshot,
 )
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from web import dashboard_data

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import pandas as pd
-
 from risk.config import Columns, MustFind
 from risk.data.statistics import as_rows
 from risk.explain import distributions, drill_table, events, plain_words
 from risk.explain.snapshot import Row, Snapshot
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.monitoring import drill

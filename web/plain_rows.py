@@ -8,9 +8,9 @@ from types import NoneType
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk.config import Columns
+from risk.lazily import pandas as pd
 from risk.numerals import MAX_EXACT
 from risk.schema import NAME_CHARACTERS
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import pandas as pd
 from flask import Response, request
 from flask.blueprints import BlueprintSetupState
 from flask_openapi import APIBlueprint, Tag
@@ -15,6 +14,7 @@ from flask_openapi.models import Schema
 from risk.config import Api, Columns, Config
 from risk.data import statistics
 from risk.explain.prediction_notes import risk_bands, warnings
+from risk.lazily import pandas as pd
 from risk.models import evaluation
 from risk.models.model import Floats
 from risk.models.watched import require_model

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from itertools import compress, islice
 from typing import Any, NamedTuple, NoReturn
 
-import pandas as pd
 from flask import abort, request
 from werkzeug.exceptions import (
     BadRequest,
@@ -33,6 +32,7 @@ from risk import schema
 from risk.config import Api, Columns, Ingestion
 from risk.data.plain_lines import as_frame
 from risk.data.records import Below, Some, under
+from risk.lazily import pandas as pd
 from risk.numerals import MAX_EXACT, MAX_NUMBER
 from web import plain_rows
 from web.responses import problem

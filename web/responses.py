@@ -10,7 +10,6 @@ from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-import pandas as pd
 from flask import Response, current_app, g, request
 from flask_openapi import OpenAPI
 from flask_openapi.types import ResponseDict
@@ -21,6 +20,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from risk.data.statistics import as_rows
 from risk.errors import RiskError, UsageError
+from risk.lazily import pandas as pd
 from risk.ledger.queries import Listing, Part
 from web.service import service
 

@@ -10,12 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
-import pandas as pd
 from flask import current_app
 
 from risk.config import Config
 from risk.data import drops, part_files
 from risk.errors import LedgerError, ModelError, UnknownName
+from risk.lazily import pandas as pd
 from risk.ledger import database
 from risk.ledger.database import Database, utc_now
 from risk.ledger.engines import Away

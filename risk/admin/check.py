@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from risk import store
 from risk.admin import api_keys, backup, sharing
 from risk.config import Config
@@ -24,6 +22,7 @@ from risk.errors import (
     StorageError,
 )
 from risk.explain.plain_words import counted
+from risk.lazily import pyarrow_parquet as pq
 from risk.ledger import lease
 from risk.ledger.ledger import Ledger
 from risk.models import model, pipelines, releases

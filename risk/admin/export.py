@@ -9,8 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -18,6 +16,8 @@ from risk import store
 from risk.addresses import masked
 from risk.config import Config
 from risk.errors import LedgerError, UnknownName, UsageError
+from risk.lazily import pyarrow as pa
+from risk.lazily import pyarrow_compute as pc
 from risk.ledger import database, views
 from risk.ledger.database import Record, database_faults, insert_many
 from risk.ledger.ledger import Ledger

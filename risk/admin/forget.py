@@ -13,14 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
 from risk import store
 from risk.admin import refused_records, sharing
 from risk.config import Config
 from risk.data import derived, part_files
 from risk.errors import UnknownName
 from risk.explain.plain_words import counted
+from risk.lazily import pandas as pd
 from risk.ledger.erasure import Person
 from risk.ledger.ledger import Ledger
 from risk.models import reference_rows

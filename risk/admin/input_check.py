@@ -6,8 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import pandas as pd
-
 from risk.cli import Result
 from risk.config import Config
 from risk.data import drops, inbox, late_labels, requeueing
@@ -16,6 +14,7 @@ from risk.data.inbox import LeftAlone
 from risk.decisions import run as decisions
 from risk.errors import ConfigError, DataError, LedgerError, NoLedger, RiskError, StorageError
 from risk.explain.plain_words import counted
+from risk.lazily import pandas as pd
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
 from risk.models import pipelines, releases

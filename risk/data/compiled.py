@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from risk.config import Columns
 from risk.data import decimals
+from risk.lazily import pandas as pd
 from risk.numerals import MAX_EXACT, Floats, may_have, texts
 
 TEXT = pa.large_string()

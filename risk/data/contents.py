@@ -10,8 +10,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import pandas as pd
-
 from risk import store
 from risk.config import Columns, Config, Ingestion
 from risk.data import drops, identifiers, late_labels, part_files, records
@@ -19,6 +17,7 @@ from risk.data.derived import are_few
 from risk.data.drops import Bytes, Piece
 from risk.data.duplicates import Seen, Sorted
 from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow, other_spelling
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.schema import (
     ROW_HASH,
@@ -32,7 +31,7 @@ from risk.schema import (
 
 MAX_EARLY = 1_000_000
 MAX_NAMED = 100
-Keep = Callable[[pd.DataFrame], None]
+Keep = Callable[["pd.DataFrame"], None]
 
 
 @dataclass

@@ -6,8 +6,7 @@ import calendar
 import re
 from typing import Any
 
-import pandas as pd
-
+from risk.lazily import pandas as pd
 from risk.schema import moments
 
 TIME = r"(?:[ T,]+(?P<hour>\d{1,2})(?P<rest>:\d{2}(?::\d{2}(?:\.\d+)?)?) ?(?P<half>[AaPp][Mm])?)?"

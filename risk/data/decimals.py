@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from risk.lazily import pyarrow as pa
 from risk.numerals import Floats
 
 UNITS = 10_000  # of one

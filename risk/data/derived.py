@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import IO, Any
 
-import pandas as pd
-
 from risk import store
 from risk.config import Columns, Config
-from risk.data import compiled, part_files, shared_files
+from risk.data import part_files, shared_files
+from risk.lazily import pandas as pd
 from risk.ledger.dataset_rows import StoredRow, stored_form
 from risk.ledger.derived_files import Added
 from risk.ledger.ledger import Ledger
@@ -23,7 +22,7 @@ RECORD_COLUMNS = [
 MAX_CELLS = 2_000_000  # of rows that stay in memory
 MAX_UNRECORDED = 10_000_000  # bytes of a file, which are written again after a crash
 Render = Callable[[Any], Iterator[bytes]]
-Recent = dict[int, list[pd.DataFrame]]  # rows by ingestion, whose parts need not be read again
+Recent = dict[int, list[Any]]  # frames by ingestion, whose parts need not be read again
 
 
 def are_few(n_rows: int, columns: Columns) -> bool:
@@ -114,6 +113,8 @@ def _renderers(
     columns = config.columns
 
     def rows_of(ingestion: Any) -> Iterator[bytes]:
+        from risk.data import compiled  # imports Arrow
+
         if ingestion.id in recent:
             yield compiled.content(pd.concat(recent.pop(ingestion.id)), columns)
         elif ingestion.rows_added and ingestion.kind == "rows":

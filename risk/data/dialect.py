@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from itertools import compress, dropwhile
 from pathlib import Path
 
-import pandas as pd
-
 from risk.data import encodings, number_marks
 from risk.data.encodings import Guess
 from risk.data.records import MAX_ABOVE, MAX_START, no_text
 from risk.errors import DataError
+from risk.lazily import pandas as pd
 from risk.numerals import Marks
 
 SOME_LINES = 100

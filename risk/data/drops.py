@@ -15,15 +15,14 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-
 from risk.config import Columns, Config, Ingestion
 from risk.data import dates, marks, records
 from risk.data.footers import count_footers, headers_among
 from risk.data.plain_lines import as_frame
 from risk.data.records import Below, Some
 from risk.errors import BusyError, DataError
+from risk.lazily import pandas as pd
+from risk.lazily import pyarrow as pa
 from risk.numerals import Marks
 from risk.schema import Problem, check, check_header, shorten
 

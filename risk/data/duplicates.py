@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 
 from risk.config import Columns
 from risk.data.drops import Piece
+from risk.lazily import pandas as pd
 from risk.schema import ROW_HASH, Hashes, fingerprints_by_label
 
 Known = Callable[[Hashes], Iterable[int]]

@@ -6,9 +6,9 @@ import re
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from risk.config import Columns
+from risk.lazily import pandas as pd
 
 MAX_FOOTERS = 3
 SUMMED = 2  # rows above a total: the sum of one says nothing

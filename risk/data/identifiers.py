@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
-import pandas as pd
 
 from risk import numerals
 from risk.config import Columns
+from risk.lazily import pandas as pd
 from risk.schema import Hashes, fingerprints_by_label
 
 ALSO_READ_AS = "identifiers such as 1000.0 and 1000 were taken as equal"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pydantic import ValidationError
 
 from risk import store
@@ -20,6 +19,7 @@ from risk.data import dates
 from risk.data.proposal import Named, Proposal, propose
 from risk.data.target import NONE
 from risk.errors import ConfigError, DataError, UsageError
+from risk.lazily import pandas as pd
 from risk.overrides import SECRETS, describe
 
 CONFIG, NOTES = "config.json", "config-notes.md"

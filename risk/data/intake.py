@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-import pandas as pd
-
 from risk import store
 from risk.config import Config
 from risk.data import drops, records, staging
@@ -21,6 +19,7 @@ from risk.data.drops import Bytes, Drop
 from risk.data.late_labels import EARLY
 from risk.data.sql_sources import Fetch, settings_of
 from risk.errors import DataError
+from risk.lazily import pandas as pd
 from risk.ledger.ingestions import Taken
 from risk.ledger.ledger import Ledger
 from risk.schema import FROM_SQL, Problem

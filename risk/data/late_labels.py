@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from risk.config import Columns
 from risk.data.drops import Piece
 from risk.data.identifiers import ALSO_READ_AS
+from risk.lazily import pandas as pd
 from risk.schema import EarlyLabel, Key, LaterLabel, Problem, keys, shorten
 
 NO_ROW = "no earlier row with this key waits for a label"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from risk.data.target import Findings
+from risk.lazily import pandas as pd
 
 LEAKING_AUC = 0.99
 

@@ -9,9 +9,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
-
 from risk.errors import SourceError
+from risk.lazily import pandas as pd
 from risk.schema import moments
 
 ROUNDING_ERROR = 5e-6

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from risk.lazily import pandas as pd
 from risk.numerals import SPACES, UNIT, Marks, signed, without_spaces
 
 SOME_ROWS = 1000

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import pandas as pd
-
 from risk import store
 from risk.config import Config
 from risk.data import shared_files
 from risk.errors import StorageError
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 
 

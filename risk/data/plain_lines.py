@@ -8,16 +8,16 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, overload
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 
 from risk import numerals
 from risk.config import Columns, Ingestion
+from risk.lazily import pandas as pd
+from risk.lazily import pyarrow as pa
+from risk.lazily import pyarrow_csv as pa_csv
 
 MAX_BYTES = 2**30  # of lines that are split at once; Arrow counts them in 32 bits
 Places = np.ndarray[Any, np.dtype[np.int64]]
-Cells = Mapping[str, pa.ChunkedArray]
+Cells = Mapping[str, "pa.ChunkedArray"]
 
 
 class Split(Sequence[list[str]]):

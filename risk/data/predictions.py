@@ -6,11 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from risk.data import target
 from risk.data.target import NONE, Findings, snake
 from risk.errors import DataError
+from risk.lazily import pandas as pd
 from risk.stats.threshold import lowest_cost
 
 LATER = "label"  # the column of labels to come

@@ -10,8 +10,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from risk.data import dates, leaks, missing, predictions, roles, target
 from risk.data.dates import ISO
 from risk.data.dialect import Dialect, read
@@ -19,6 +17,7 @@ from risk.data.footers import MAX_FOOTERS, TOTAL
 from risk.data.target import NONE, Findings, snake
 from risk.errors import DataError
 from risk.labels import Label
+from risk.lazily import pandas as pd
 
 KEY = r"[\w./:@#-]{1,64}"
 ROW_NUMBER = "row_id"

@@ -12,8 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-
 from risk import store
 from risk.config import Config
 from risk.data import known_files, marks
@@ -22,6 +20,7 @@ from risk.data.drops import FUTURE, Drop, Signature
 from risk.data.intake import Intake, is_accepted
 from risk.data.sql_sources import settings_of
 from risk.errors import StorageError, UnknownName
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.schema import FROM_SQL, moments
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk.data import dates, number_marks
 from risk.data.target import Findings, snake
+from risk.lazily import pandas as pd
 from risk.numerals import UNIT
 
 IDENTIFIERS = re.compile(

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk import engine, store
 from risk.config import Columns, Config
 from risk.data import part_files
 from risk.errors import StorageError
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 
 CELLS_AT_ONCE = 20_000_000  # 160 MB of numbers

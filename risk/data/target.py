@@ -9,9 +9,9 @@ from typing import Any
 from unicodedata import combining, normalize
 
 import numpy as np
-import pandas as pd
 
 from risk.errors import DataError
+from risk.lazily import pandas as pd
 from risk.numerals import Marks, with_points
 
 # also as they are in other languages, without accents; the first before the last

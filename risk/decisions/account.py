@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import Any, get_args
 
 import numpy as np
-import pandas as pd
 
 from risk.config import Config, CostMatrix
 from risk.data.statistics import as_rows
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.monitoring.data_quality import ARRIVAL, FACT
 from risk.monitoring.findings import CONSTANT, METHOD, Check

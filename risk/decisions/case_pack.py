@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk.config import Config
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.models import dating, training_data

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk import store
 from risk.config import Config
 from risk.decisions.codes import ReasonCode, Response
 from risk.decisions.policy import Choice
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import dating, evaluation, model, training_data
 from risk.models.dating import INGESTION, Change

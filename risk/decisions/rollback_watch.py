@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Config
@@ -16,6 +15,7 @@ from risk.decisions.codes import Action, Grounds, ReasonCode
 from risk.decisions.gate import Ruling, Standing
 from risk.decisions.run import criteria, predict_with_both
 from risk.errors import ModelError
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import releases, training_data
 from risk.models.dating import Change, is_since

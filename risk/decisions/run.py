@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk import store
 from risk.config import Config, Metric
@@ -19,6 +18,7 @@ from risk.decisions.codes import Response, VerdictCode
 from risk.decisions.gate import Criteria, PairedPredictions, Prediction, Standing, Verdict
 from risk.decisions.policy import ALONE, Choice, Together
 from risk.errors import DataError, ModelError, RiskError
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import (
     evaluation,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from risk.cli import Result
 from risk.config import Columns, Config
 from risk.data import drops, part_files
 from risk.errors import UnknownName
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.attribution import Contributions, attribute_row, means_with_one_value
@@ -34,7 +34,7 @@ LOG_ODDS, RISK = "log-odds", "predicted risk"
 ROUNDING = 1e-9
 MAX_SHARE = 0.99
 Floats = NDArray[np.float64]
-Predict = Callable[[pd.DataFrame], Floats]
+Predict = Callable[["pd.DataFrame"], Floats]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from risk import engine, store
 from risk.cli import Result
 from risk.config import Config
@@ -23,6 +21,7 @@ from risk.errors import UsageError
 from risk.explain import customer
 from risk.explain.customer import Explanation, Memory, explain_row, remember
 from risk.explain.plain_words import counted
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.models.watched import require_model

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.errors import UnknownName
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.monitoring import assessment
 from risk.monitoring.profile import Column, Profile

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import pandas as pd
-
+from risk.lazily import pandas as pd
 from risk.models.watched import REFERENCE_ROWS
 from risk.monitoring.detector import DOMAIN
 from risk.monitoring.findings import OF_DATA

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from risk.lazily import pandas as pd
 from risk.monitoring.profile import Column
 from risk.monitoring.reference import Reference
 from risk.schema import shorten

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from risk.config import Config
 from risk.data import part_files
 from risk.decisions import run as decisions
 from risk.explain import run_line
 from risk.explain.run_line import Outcome
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import releases
 from risk.monitoring import run as monitoring

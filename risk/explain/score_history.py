@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from risk.explain import plain_words
 from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.explain.snapshot import Row, with_kinds
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part
 from risk.monitoring.reference import LABELLED

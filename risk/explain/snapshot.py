@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-import pandas as pd
-
 from risk.config import Config
 from risk.data.statistics import as_rows
 from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import EVERY, Part
 from risk.models import releases, watched

@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import numpy as np
-import pandas as pd
 
 from risk.cli import Result
 from risk.errors import UnknownName, UsageError
 from risk.explain.plain_words import details
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.ledger.trends import MEASURES, Period
 

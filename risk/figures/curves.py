@@ -6,10 +6,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from risk.figures.canvas import LIGHT, Frame, canvas, in_percent, say_instead
 from risk.figures.labels import inches, number, percent, span
+from risk.lazily import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

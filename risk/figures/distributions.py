@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.explain import plain_words
@@ -15,6 +14,7 @@ from risk.explain.distributions import Distribution
 from risk.figures.canvas import LIGHT, Frame, Theme, canvas, in_percent, say_instead
 from risk.figures.labels import fitted, inches, named, numbers, percent
 from risk.figures.rows import explain_above, rows_of
+from risk.lazily import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

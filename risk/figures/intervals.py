@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from risk.figures.canvas import LIGHT, Frame, add_axes, blank, in_percent, say_instead
 from risk.figures.labels import fitted, fitted_all, inches, percent
 from risk.figures.rows import ROW, explain_above, name_rows, rows_of
+from risk.lazily import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
 from risk.figures.canvas import TEXT, any_letter
+from risk.lazily import pandas as pd
 
 GAP = "…"
 MAX_LETTERS = 200

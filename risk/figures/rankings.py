@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from risk.explain import plain_words
 from risk.figures.canvas import LIGHT, Frame, add_axes, blank, in_percent, say_instead
 from risk.figures.labels import fitted_all, percent
 from risk.figures.rows import BAR, ROW, explain_above, name_rows, note, rows_of
+from risk.lazily import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from risk.explain.plain_words import ESTIMATED, MEASURED, PROMISED
 from risk.figures.canvas import LIGHT, PAGE, Frame, Theme, canvas, say_instead
 from risk.figures.labels import fitted, span, spread
+from risk.lazily import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

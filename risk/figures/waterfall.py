@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from risk.figures.canvas import LIGHT, Theme, say_instead
 from risk.figures.labels import named
 from risk.figures.rows import BAR, explain_above, rows_of
+from risk.lazily import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
 import sqlalchemy as sa
 
+from risk.lazily import pandas as pd
 from risk.ledger.database import Database, insert
 from risk.ledger.tables import requests_for_change
 

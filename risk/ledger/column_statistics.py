@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
 import sqlalchemy as sa
 
+from risk.lazily import pandas as pd
 from risk.ledger.database import Database, Row
 from risk.ledger.tables import column_statistics
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from risk.config import Config
 from risk.errors import LedgerError, NoLedger, RiskError
+from risk.lazily import pandas as pd
+from risk.lazily import pyarrow as pa
+from risk.lazily import pyarrow_compute as pc
 from risk.ledger import migrate
 from risk.ledger.engines import Away, address_of, make_engine, on_one_line, patiently
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from risk.config import Columns
+from risk.lazily import pandas as pd
 from risk.ledger.database import Database, insert_rows
 from risk.ledger.tables import dataset_rows, ingestions, later_labels
 from risk.schema import ROW_HASH

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import pandas as pd
 import sqlalchemy as sa
 
+from risk.lazily import pandas as pd
 from risk.ledger.database import Database, Record, Row
 from risk.ledger.queries import NEWEST, Listing, Part, page
 from risk.ledger.tables import findings, incidents

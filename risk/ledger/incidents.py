@@ -9,10 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from risk.errors import UnknownName
+from risk.lazily import pandas as pd
 from risk.ledger.database import Database, Record, Row, insert_many
 from risk.ledger.queries import NEWEST, Listing, Part, only_item, page
 from risk.ledger.tables import cases, incidents

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from risk.errors import BusyError
+from risk.lazily import pandas as pd
 from risk.ledger import dataset_rows, file_digests, incidents, labels, quarantine, watermarks
 from risk.ledger.database import (
     Database,
@@ -305,9 +305,14 @@ class Ingestions:
         return {number for number, feature in rows if (feature, number) not in normal}
 
     def history(self, *, newest: int) -> pd.DataFrame:
-        """Return the newest ingestions, oldest first."""
+        """Return the newest ingestions as a data frame, oldest first."""
         query = sa.select(ingestions).order_by(ingestions.c.id.desc()).limit(newest)
         return self.database.frame(query)[::-1].reset_index(drop=True)
+
+    def latest(self, n: int) -> list[Record]:
+        """Return the newest ingestions, oldest first."""
+        query = sa.select(ingestions).order_by(ingestions.c.id.desc()).limit(n)
+        return self.database.rows(query)[::-1]
 
     def page(
         self, part: Part = NEWEST, *, run_id: int | None = None, status: str | None = None

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median_low
 
-import pandas as pd
 import sqlalchemy as sa
 
+from risk.lazily import pandas as pd
 from risk.ledger import dataset_rows
 from risk.ledger.database import VALUES_PER_QUERY, Database, Record, insert_rows
 from risk.ledger.tables import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-import pandas as pd
 import sqlalchemy as sa
 
 from risk.errors import UnknownName
+from risk.lazily import pandas as pd
 from risk.ledger.database import Database
 from risk.ledger.queries import NEWEST, Listing, Part, page
 from risk.ledger.tables import releases

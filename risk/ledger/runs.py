@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from risk.errors import RiskError
+from risk.lazily import pandas as pd
 from risk.ledger.database import Database, Record, insert
 from risk.ledger.decisions import Decisions
 from risk.ledger.findings import Findings

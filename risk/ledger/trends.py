@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-import pandas as pd
 import sqlalchemy as sa
 
 from risk.config import Metric
 from risk.errors import UnknownName
+from risk.lazily import pandas as pd
 from risk.ledger.database import Database, Query
 from risk.ledger.findings import DETECTOR
 from risk.ledger.tables import (

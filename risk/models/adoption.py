@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk import store
 from risk.config import Columns
 from risk.errors import DataError, ModelError, UsageError
+from risk.lazily import pandas as pd
 from risk.models import model
 from risk.schema import is_label, is_positive
 

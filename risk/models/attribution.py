@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+from risk.lazily import pandas as pd
 
 # Rows of each table. Up to 998 pairs take 8 orders each, and every step but the last is predicted:
 # about 8000 predictions per feature.

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+from risk.lazily import pandas as pd
 
 # columns that accepted rows have beside those of their drop
 INGESTION, PLACE, LABELLED_BY = "ingestion_id", "place_in_drop", "labelled_by"

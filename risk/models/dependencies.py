@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import pandas as pd
 from packaging.requirements import InvalidRequirement, Requirement
 
 from risk import store
 from risk.config import Config
+from risk.lazily import pandas as pd
 from risk.progress import track
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements.txt"

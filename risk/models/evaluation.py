@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk import store
 from risk.cli import Result
 from risk.config import Config
 from risk.errors import DataError
+from risk.lazily import pandas as pd
 from risk.models.model import Model
 from risk.stats.scores import Estimate, score_all
 

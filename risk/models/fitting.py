@@ -11,12 +11,12 @@ from textwrap import shorten
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk import engine
 from risk.config import Config, Training
 from risk.errors import ConfigError, DataError
+from risk.lazily import pandas as pd
 from risk.models import calibration, model
 from risk.models.estimators import errors_of_fitting
 from risk.progress import track

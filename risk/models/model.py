@@ -17,10 +17,10 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from risk.errors import ConfigError, ModelError
+from risk.lazily import pandas as pd
 from risk.models import estimators, watched
 from risk.models.dating import Change
 from risk.models.watched import Predictions

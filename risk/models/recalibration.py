@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Config
+from risk.lazily import pandas as pd
 from risk.models import platt
 from risk.models.fitting import choose_threshold
 from risk.stats.scores import BIGGER_IS_BETTER, score_all

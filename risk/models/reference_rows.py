@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from risk import store
 from risk.config import Config
 from risk.data import known_files
 from risk.errors import ModelError
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases, rolling, shared_releases
 from risk.models.model import Manifest

@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import pandas as pd
-
 from risk import store
 from risk.config import Config
 from risk.errors import ModelError, UnknownName
+from risk.lazily import pandas as pd
 from risk.models import model
 from risk.models.model import Manifest, Model
 from risk.store import storage_faults, sync_folder, write

@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Columns, Config
 from risk.errors import DataError
+from risk.lazily import pandas as pd
 from risk.models import model, pipelines
 from risk.models.fitting import Fitted, is_enough, predict_parts
 from risk.models.model import Manifest

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk import store
 from risk.config import Config
 from risk.data import drops, part_files
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
 from risk.models.dating import INGESTION, LABELLED_BY, PLACE, Change, is_since, with_moments

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Config
 from risk.data.predictions import MIN_AGREEMENT
 from risk.errors import DataError, WatchedOnly
+from risk.lazily import pandas as pd
 from risk.schema import is_positive
 from risk.stats.threshold import lowest_cost
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import pandas as pd
-
 from risk.config import Config
 from risk.errors import DataError, UsageError
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import adoption, model
 from risk.models.adoption import Adopted

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk import engine
 from risk.config import Config
+from risk.lazily import pandas as pd
 from risk.models import attribution
 from risk.models.attribution import Attribution, Predicted
 from risk.models.dating import MOMENT

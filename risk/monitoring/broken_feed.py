@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-
+from risk.lazily import pandas as pd
 from risk.ledger.findings import BESIDE_A_FAULT
 from risk.models.dating import INGESTION, LABELLED_BY
 from risk.monitoring.findings import CONSTANT, UNSEEN, Finding

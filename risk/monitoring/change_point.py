@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from risk.lazily import pandas as pd
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Codes
 from risk.monitoring.reference import DERIVED, LABELLED, PREDICTION, Reference

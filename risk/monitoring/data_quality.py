@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import compress, pairwise
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy
 from numpy.typing import NDArray
 
 from risk.config import Config
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import BACKLOG
@@ -48,11 +50,8 @@ class History:
         """Return the latest drops with accepted rows."""
         drops = ledger.ingestions.history(newest=MAX_DROPS)
         taken = (drops["status"] == "taken") & (drops["kind"] == "rows") & (drops["id"] < first_new)
-        gaps = _arrivals(drops[taken]).diff().dropna().dt.total_seconds() / 86_400
-        usual = config.alarms.usual_minutes_between_drops / 1440
-        days = float(gaps.median()) if len(gaps) else usual
-        limit = min(days / Rules.of(config).days_per_alarm("intake") / CHECKS, 0.01)
-        return cls(drops[taken], limit)
+        arrivals = _arrivals(drops.loc[taken, "ingested_at"].tolist())
+        return cls(drops[taken], _limit(config, _seconds_between(arrivals)))
 
 
 def check_drops(config: Config, ledger: Ledger, new: Sequence[Any]) -> list[Finding]:
@@ -74,34 +73,47 @@ def check_drops(config: Config, ledger: Ledger, new: Sequence[Any]) -> list[Find
 
 def check_arrival(config: Config, ledger: Ledger) -> list[Finding]:
     """Check whether drops have been absent for longer than chance explains."""
-    history = History.before(config, ledger, ledger.ingestions.last_id() + 1)
-    arrivals = _arrivals(history.taken)
-    hours = (arrivals.diff().dropna().dt.total_seconds() / 3600).to_numpy(dtype="float64")
-    if len(hours) < MIN_DROPS:
+    drops = ledger.ingestions.latest(MAX_DROPS)
+    taken = [drop for drop in drops if drop.status == "taken" and drop.kind == "rows"]
+    arrivals = _arrivals([drop.ingested_at for drop in taken])
+    gaps = _seconds_between(arrivals)
+    if len(gaps) < MIN_DROPS:
         return []
-    waited = (ledger.now() - arrivals.iloc[-1]).total_seconds() / 3600
+    hours, limit = gaps / 3600, _limit(config, gaps)
+    waited = (ledger.now() - arrivals[-1]).total_seconds() / 3600
     below, typical = _place(hours, waited, offset=1e-3)
     return [
         Finding(
             check_name="data_quality",
             feature=ARRIVAL,
             method=USUAL,
-            drift_detected=bool(1 - below <= history.limit and waited > hours.max()),
+            drift_detected=bool(1 - below <= limit and waited > hours.max()),
             n=len(hours),
             direction=LATE,
             value_before=typical,
             value_after=waited,
             drift_score=waited / max(typical, 1e-3),
-            threshold=history.limit,
+            threshold=limit,
             p_value=1 - below,
         )
     ]
 
 
-def _arrivals(taken: pd.DataFrame) -> pd.Series[Any]:
+def _arrivals(moments: Sequence[datetime]) -> list[datetime]:
     """Return when drops arrived; those of one run, such as a backlog, arrived together."""
-    moments = pd.to_datetime(taken["ingested_at"], utc=True)  # of no drops, there is no type
-    return moments[~(moments.diff() < BACKLOG)]
+    is_apart = [after - before >= BACKLOG for before, after in pairwise(moments)]
+    return [*moments[:1], *compress(moments[1:], is_apart)]
+
+
+def _seconds_between(moments: Sequence[datetime]) -> NDArray[np.float64]:
+    return np.array([(after - before).total_seconds() for before, after in pairwise(moments)])
+
+
+def _limit(config: Config, seconds: NDArray[np.float64]) -> float:
+    """Return the share of the budget, for each check, of the time that one drop covers."""
+    usual = config.alarms.usual_minutes_between_drops / 1440
+    days = float(np.median(seconds / 86_400)) if len(seconds) else usual
+    return min(days / Rules.of(config).days_per_alarm("intake") / CHECKS, 0.01)
 
 
 def _refused(drop: Any) -> Finding:

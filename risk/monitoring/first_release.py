@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk.config import Config
 from risk.errors import RiskError
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import releases, training_data
 from risk.models.dating import INGESTION

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Columns, Config
 from risk.errors import RiskError
+from risk.lazily import pandas as pd
 from risk.ledger.database import Record
 from risk.ledger.ledger import Ledger
 from risk.monitoring import alarm_budget, monitored_release

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk.config import Config
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import training_data
 from risk.models.dating import LABELLED_BY, MOMENT, Change, is_since

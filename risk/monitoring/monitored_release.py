@@ -9,12 +9,12 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk import engine, store
 from risk.config import Config
 from risk.engine import Engine
+from risk.lazily import pandas as pd
 from risk.models import dating, model, releases
 from risk.models.dating import Change, is_since
 from risk.models.model import Model

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Columns
+from risk.lazily import pandas as pd
 from risk.monitoring.profile import MAX_LEVELS
 
 EXPLAINED = 0.8  # of the variance; the rest is the error of a usual row

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 import numpy as np
-import pandas as pd
 
 from risk.config import Config
+from risk.lazily import pandas as pd
 from risk.models.dating import LABELLED_BY
 from risk.monitoring import performance_estimation
 from risk.monitoring.alarm_budget import Rules, alarm_line

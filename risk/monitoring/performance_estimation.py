@@ -13,12 +13,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import scipy
 from numpy.typing import NDArray
 
 from risk.config import Columns
 from risk.engine import LOCAL, Engine
+from risk.lazily import pandas as pd
+from risk.numerals import places
 from risk.stats.scores import Estimate, is_worse
 
 Floats = NDArray[np.float64]
@@ -273,10 +274,7 @@ def _features(
 ) -> Floats:
     """Return numbers, codes of categories and the score; NaN where missing or unseen."""
     numbers = [rows[name].to_numpy(np.float64, na_value=np.nan) for name in numeric]
-    codes = [
-        pd.Index(known, dtype="str").get_indexer(pd.Index(rows[name].astype("str")))
-        for name, known in levels.items()
-    ]
+    codes = [places(rows[name].astype("str"), known) for name, known in levels.items()]
     return np.column_stack(
         [
             *(np.clip(values, -HUGE, HUGE) for values in numbers),

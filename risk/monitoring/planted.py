@@ -13,9 +13,9 @@ from functools import cache, partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from risk.lazily import pandas as pd
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import GROUPS, Profile, groups
 from risk.monitoring.reference import LABELLED, PREDICTION, Reference, name_of_pair

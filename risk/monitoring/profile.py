@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from risk.lazily import pandas as pd
+from risk.numerals import places
 from risk.stats import seasons
 from risk.stats.seasons import Moments
 
@@ -47,7 +48,7 @@ class Column:
         """Return the cell of each value."""
         if self.edges is None:
             missing = values.isna().to_numpy()
-            known = pd.Index([*self.levels, *self.rare]).get_indexer(pd.Index(values))
+            known = places(values, [*self.levels, *self.rare])
             cells = np.minimum(known, len(self.levels))
             cells[known < 0] = len(self.levels) + 1
         else:

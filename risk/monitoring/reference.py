@@ -9,10 +9,10 @@ from itertools import combinations
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Columns
+from risk.lazily import pandas as pd
 from risk.models.dating import MOMENT
 from risk.monitoring import known_values
 from risk.monitoring.known_values import Known

@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
-
 from risk import engine
 from risk.config import Config
 from risk.data import part_files
 from risk.data.statistics import as_rows, summarise
+from risk.lazily import pandas as pd
 from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
 from risk.models import releases, training_data

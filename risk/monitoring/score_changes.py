@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk.config import Config
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import dating, training_data
 from risk.models.dating import LABELLED_BY, Change, is_since

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from risk.lazily import pandas as pd
 from risk.models.dating import INGESTION, MOMENT
 from risk.monitoring.alarm_budget import (
     MonitoredSubject,

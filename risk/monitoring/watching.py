@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from risk import store
 from risk.config import Config
 from risk.data import drops, known_files
 from risk.errors import DataError, UsageError
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases, training_data, watched
 from risk.models.dating import INGESTION, LABELLED_BY, PLACE, with_moments

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.config import Config
@@ -19,6 +18,7 @@ from risk.decisions.account import Account
 from risk.errors import DataError, RiskError, WatchedOnly
 from risk.explain import distributions, plain_words, snapshot
 from risk.explain.snapshot import Row, Snapshot
+from risk.lazily import pandas as pd
 from risk.ledger.as_of import as_of
 from risk.ledger.ledger import Ledger
 from risk.ledger.queries import Part

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from risk.lazily import pandas as pd
 from risk.models.evaluation import count_outcomes
 from risk.report.context import Labelled
 from risk.stats.scores import Costs, accuracy, f1, mean_cost, precision, recall

@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import pandas as pd
-
 from risk.data.statistics import as_rows
 from risk.explain import distributions, plain_words, reasons, seasons, sentences
 from risk.explain.plain_words import counted
+from risk.lazily import pandas as pd
 from risk.monitoring.findings import METHOD
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Column, cells_moved

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from risk.data.statistics import as_rows
 from risk.decisions.codes import Action
 from risk.explain import events, gate_words, plain_words, reasons
 from risk.explain.plain_words import counted
 from risk.explain.snapshot import Row
+from risk.lazily import pandas as pd
 from risk.report.context import Context
 from risk.report.document import Block, Bullets, Paragraph, Picture, Section, Table
 from risk.stats.scores import BIGGER_IS_BETTER

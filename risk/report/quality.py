@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from risk.data.statistics import as_rows
 from risk.explain import plain_words, sentences
 from risk.explain.distributions import shares
 from risk.explain.plain_words import counted, sentence
+from risk.lazily import pandas as pd
 from risk.monitoring.monitored_release import MonitoredRelease
 from risk.monitoring.profile import Column
 from risk.report.context import MAX_DROPS, Context, Seen

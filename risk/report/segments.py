@@ -7,11 +7,11 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from risk.data.statistics import as_rows
 from risk.explain import plain_words
+from risk.lazily import pandas as pd
 from risk.models.model import Manifest
 from risk.report.context import Context
 from risk.report.document import Paragraph, Picture, Section, Table

@@ -149,3 +149,18 @@ def test_a_column_with_an_accent_is_read_like_one_without():
 
     assert alone.tolist() == beside.tolist()[:-1]
     assert alone.tolist()[:6] == ["-12", "-12", "-12", "-12", "-1234.50", "?"]
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "ä", "", "nan", None]), max_size=9),
+    st.lists(st.sampled_from(["a", "b", "ä", "", "nan"]), unique=True),
+    st.sampled_from(["str", "object"]),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_places_are_those_of_an_index(cells, known, kind):
+    """That of pandas, which has no missing cell here."""
+    column = pd.Series(cells, dtype=kind)
+
+    found = numerals.places(column, known)
+
+    assert found.tolist() == pd.Index(known, dtype="str").get_indexer(pd.Index(column)).tolist()

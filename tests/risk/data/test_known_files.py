@@ -33,7 +33,7 @@ def test_the_ledger_has_the_digests_of_what_was_refused(world, ledger, refused):
 
     assert len(expected) == 2
     for name, digests in expected.items():
-        assert {hashlib.sha256((world.folder / name).read_bytes()).hexdigest()} == digests
+        assert (hashlib.sha256((world.folder / name).read_bytes()).hexdigest(),) == digests
 
 
 def test_an_interrupted_write_leaves_a_file_that_is_not_damaged(world, ledger, path):
