@@ -111,18 +111,18 @@ def run(
     else:
         files, left_alone = [], []
         found = requeueing.named(requeue, config, ledger)
-    intakes, first = [], list(islice(found, 1))
+    intakes, recent, first = [], derived.Recent(), list(islice(found, 1))
     with ledger.runs.stage("ingestion") if first else nullcontext():
         total = len(files) or None
-        every = chain(first, found)
-        for quarantined, drop in track(every, "ingestion", unit="drop", total=total):
+        for quarantined, drop in track(chain(first, found), "ingestion", unit="drop", total=total):
             try:
-                if intake := take(config, ledger, drop, requeued=quarantined):
+                if intake := take(config, ledger, drop, recent, requeued=quarantined):
                     intakes.append(replace(intake, requeued=quarantined is not None))
             except drops.Changed as change:
                 left_alone.append(str(change))
                 staging.sweep(config, ledger)
-        derived.compile_files(config, ledger)
+            derived.compile_many(config, ledger, recent)
+        derived.compile_files(config, ledger, recent)
     derived.complete_sql(config, ledger)
     for reason in (*left_alone, *out_of_reach):
         log.warning(reason)

@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -205,26 +206,40 @@ def ingestion(world: World) -> Cost:
     return done._replace(bare=bare.cpu)
 
 
-def ingestion_of_files(world: World) -> Cost:
-    """Ingest 20 drops; print the share of each part of the work, by a second, profiled pass."""
+def ingestion_of_files(world: World, times: int) -> Cost:
+    """Ingest 20 drops of, in all, so many `times` the rows trained on.
+
+    Print the share of each part of the work, by a second, profiled pass. Each pass begins with the
+    same ledger, that of a copy of the world.
+    """
     import cProfile
     import pstats
 
     import ingestion as stage
     from risk.ledger.ledger import Ledger
 
-    def ingest(first: int) -> Cost:
-        for number in range(first, first + FILES):
-            world.drop(world.rows // FILES, seed=number)
-        with Ledger.open(world.config) as ledger:
-            return seconds(lambda: stage.run(world.config, ledger))
+    def ingest() -> Cost:
+        with tempfile.TemporaryDirectory(dir=world.folder.parent) as folder:
+            copy = World(Path(folder, "copy"), columns=world.columns, rows=world.rows)
+            without = shutil.ignore_patterns("inbox")
+            shutil.copytree(world.folder, copy.folder, symlinks=True, ignore=without)
+            shutil.copytree(drops, copy.folder / "inbox")
+            with Ledger.open(copy.config) as ledger:
+                return seconds(lambda: stage.run(copy.config, ledger))
 
-    number = time.time_ns() % 10**9
-    done = ingest(number)
-    paths = [world.folder / "inbox" / f"{number + i}.csv" for i in range(FILES)]
-    bare = seconds(lambda: [pd.read_csv(path) for path in paths])
+    def read() -> None:
+        for path in drops.iterdir():
+            pd.read_csv(path)
+
+    drops = world.folder.parent / f"drops-{times}"
+    if not drops.exists():
+        drops.mkdir()
+        for number in range(FILES):
+            rows = world.customers(world.rows * times // FILES, seed=100 + number)
+            rows.to_csv(drops / f"{number}.csv", index=False)
+    bare, done = seconds(read), ingest()
     with cProfile.Profile() as profile:
-        ingest(number + FILES)
+        ingest()
     spent = {
         f"{Path(file).stem}.{name}": cumulative
         for (file, _, name), (_, _, _, cumulative, _) in pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
@@ -335,7 +350,16 @@ WORKS = (
     Work("training", "fit with 561 levels", training, asked="700 B a row"),
     Work("first", "first run", first_run, asked="15 s"),
     Work("ingestion", "ingest new rows", ingestion, "`pandas.read_csv`", "8 x"),
-    Work("files", f"ingest {FILES} drops", ingestion_of_files, "`pandas.read_csv`", "8 x"),
+    *(
+        Work(
+            name,
+            f"ingest {FILES} drops, {times} x the rows in all",
+            partial(ingestion_of_files, times=times),
+            "`pandas.read_csv`",
+            asked,
+        )
+        for name, times, asked in (("files", 10, "8 x"), ("small-files", 1, ""))
+    ),
     Work("drop", "run with 100 new rows", drop, "`import pandas`", "1.6 s", small=True),
     Work("quiet", "run without new data", quiet, "`import pandas`", "+ 0.25 s", small=True),
     Work("report", "write a report", report, asked="2 s", small=True),

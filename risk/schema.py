@@ -162,24 +162,21 @@ def fingerprints_by_label(
 ) -> dict[int | None, Hashes]:
     """Return the hashes rows would have with each label, their last column, and with none."""
     hashes = _hashes_of_columns(rows.iloc[:, :-1], event_time)
-    of_labels = pd.util.hash_pandas_object(pd.Series([0, 1, None], dtype="Int8"), index=False)
-    return {
-        label: _combined([*hashes, np.full(len(rows), of_label, dtype="uint64")])
-        for label, of_label in zip((0, 1, None), of_labels, strict=True)
-    }
+    labels = (0, 1, None)
+    of_labels = _hashes_of_cells(pd.Series(labels, dtype="Int8"))[:, np.newaxis]
+    return dict(zip(labels, _combined([*hashes, of_labels]), strict=True))
 
 
 def _hashes_of_columns(rows: pd.DataFrame, event_time: str | None) -> list[Any]:
-    plain = rows.copy(deep=False)
     if event_time:
-        plain[event_time] = canonical_times(rows[event_time])
-    for name in rows.select_dtypes("float64"):
-        plain[name] = rows[name] + 0.0  # -0.0 equals 0.0, but hashes differently
-    return [_hashes_of_cells(cells) for _, cells in plain.items()]
+        rows = rows.assign(**{event_time: canonical_times(rows[event_time])})
+    return [_hashes_of_cells(cells) for _, cells in rows.items()]
 
 
 def _hashes_of_cells(cells: pd.Series[Any]) -> Any:
     """Return the hash of each cell; where they differ, as identifiers do, one after the other."""
+    if cells.dtype == "float64":
+        return pd.util.hash_array(cells.to_numpy() + 0.0)  # -0.0 equals 0.0, but hashes differently
     are_different = not cells.hasnans and cells.head(SOME).is_unique
     hashes = pd.util.hash_pandas_object(cells, index=False, categorize=not are_different)
     return hashes.to_numpy(dtype="uint64")

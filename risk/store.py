@@ -188,7 +188,7 @@ def writing_part(path: Path, columns: Columns) -> Iterator[Callable[[pd.DataFram
     with replacing(path) as file, ExitStack() as stack:
 
         def write_rows(rows: pd.DataFrame) -> None:
-            table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+            table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False, nthreads=1)
             if not writers:
                 writer = pq.ParquetWriter(file, schema, use_dictionary=_repetitive(table))
                 writers.append(stack.enter_context(writer))

@@ -37,7 +37,7 @@ def _joined(cells: Sequence[pa.Array]) -> bytes:
     """Return the lines of which these are the columns; a missing cell is empty."""
     last = pc.binary_join_element_wise(cells[-1], LINE_END, NOTHING, null_handling="replace")
     lines = pc.binary_join_element_wise(*cells[:-1], last, COMMA, null_handling="replace")
-    return bytes(lines.buffers()[2] or b"")[: pc.sum(pc.binary_length(lines)).as_py()]
+    return bytes(memoryview(lines.buffers()[2] or b"")[: pc.sum(pc.binary_length(lines)).as_py()])
 
 
 def _quoted_where_needed(cells: Sequence[pa.Array]) -> list[pa.Array]:

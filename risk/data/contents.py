@@ -6,12 +6,14 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from risk import store
 from risk.config import Columns, Config, Ingestion
 from risk.data import drops, identifiers, late_labels, part_files, records
+from risk.data.derived import are_few
 from risk.data.drops import Bytes, Piece
 from risk.data.duplicates import Seen, Sorted
 from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow, other_spelling
@@ -20,6 +22,7 @@ from risk.ledger.ledger import Ledger
 from risk.schema import (
     ROW_HASH,
     EarlyLabel,
+    Hashes,
     LaterLabel,
     Problem,
     UnripeRow,
@@ -38,7 +41,8 @@ class Contents:
     `used` are the IDs of labels that waited for one of its rows. Of its duplicate rows,
     `n_ripened` brought the label of a row that came before without it. `unfinished` is the hash
     of the row accepted from a last line without a line end; `superseded` are such rows of earlier
-    drops, with their ingestions, whose line is complete in this one.
+    drops, with their ingestions, whose line is complete in this one. `few` are its new rows, none
+    if they are many.
     """
 
     kind: str = "rows"
@@ -55,6 +59,7 @@ class Contents:
     n_ripened: int = 0
     unfinished: int | None = None
     superseded: list[tuple[int, int]] = field(default_factory=list)
+    few: list[pd.DataFrame] = field(default_factory=list)
     note: str | None = None
     refusal: str | None = None
 
@@ -94,7 +99,8 @@ class Reader:
     def __post_init__(self) -> None:
         self.ingestion_id = self.ledger.ingestions.last_id() + 1
         came_late = bool(self.rehearsed) or self.ledger.labels.came_late()
-        self.seen = Seen(self._accepted, came_late=came_late)
+        # not a method of its own, which would keep the rows until garbage is collected
+        self.seen = Seen(partial(_accepted, self.ledger, self.rehearsed), came_late=came_late)
 
     def read(self, file: Bytes, *, keep: Keep) -> Contents:
         """Read a drop of labels, or of rows; `keep` is called with the new rows."""
@@ -132,11 +138,6 @@ class Reader:
             if position in self.ahead
         }
         return drops.without(piece, found)
-
-    def _accepted(self, hashes: Sequence[int]) -> set[int]:
-        """Return which of these hashes are of rows that were accepted from earlier drops."""
-        known = {*self.ledger.ingestions.known_hashes(hashes)}
-        return known.union(self.rehearsed.intersection(hashes))
 
     def _beginnings(self, file: Bytes) -> dict[int, int]:
         """Return the perhaps unfinished rows of earlier files with which this one begins.
@@ -178,7 +179,7 @@ class Reader:
 
     def _add_rows(self, piece: Piece, *, keep: Keep, holds_early: bool) -> Sorted:
         columns, contents = self.config.columns, self.contents
-        rows, was_respelt = identifiers.as_known(piece.rows[columns.all], columns, self._accepted)
+        rows, was_respelt = identifiers.as_known(piece.rows, columns, self.seen.known)
         if was_respelt:
             contents.note = contents.note or identifiers.ALSO_READ_AS
             piece = replace(piece, rows=piece.rows.assign(**rows[[columns.identifier]]))
@@ -192,6 +193,7 @@ class Reader:
         contents.hashes.frombytes(fresh[ROW_HASH].to_numpy().tobytes())
         contents.unripe += waiting
         contents.undeclared = _undeclared(piece.header, columns)
+        contents.few = [*contents.few, fresh] if are_few(len(contents.hashes), columns) else []
         keep(fresh)
         if holds_early and len(fresh):
             self._apply_early(fresh, waiting)
@@ -253,6 +255,14 @@ class Reader:
     def _early(self, names: Sequence[int]) -> list[Any]:
         early = self.ledger.labels.early(list({*names}), besides=self.requeued)
         return [label for label in early if label.id not in self.contents.used]
+
+
+def _accepted(ledger: Ledger, rehearsed: frozenset[int], hashes: Hashes) -> set[int]:
+    """Return which of these hashes are of rows that were accepted from earlier drops."""
+    known = {*ledger.ingestions.known_hashes(hashes)}
+    if rehearsed:
+        known |= rehearsed.intersection(hashes.tolist())
+    return known
 
 
 def _undeclared(header: Sequence[str], columns: Columns) -> list[str]:

@@ -17,9 +17,8 @@ from risk.numerals import Floats
 UNITS = 10_000  # of one
 TOO_LARGE = UNITS**2
 Table = np.ndarray[Any, np.dtype[np.uint32]]
-LAYOUT = np.dtype(
-    [("sign", "u1"), ("high", "u4"), ("low", "u4"), ("point", "u1"), ("fraction", "u4")]
-)
+SHORT = [("sign", "u1"), ("low", "u4"), ("point", "u1"), ("fraction", "u4")]  # below 10,000
+LONG = [SHORT[0], ("high", "u4"), *SHORT[1:]]
 
 
 def _table(texts: list[str]) -> Table:
@@ -39,22 +38,28 @@ def written(numbers: Floats) -> pa.Array | None:
     """Return numbers as Python writes them, missing ones as empty texts; None if one is another."""
     is_missing = np.isnan(numbers)
     known = np.where(is_missing, 0, numbers)
-    if not (np.abs(known) < TOO_LARGE).all():
+    size = np.abs(known)
+    greatest = size.max(initial=0)
+    if not greatest < TOO_LARGE:
         return None
-    scaled = np.rint(known * UNITS)
-    if not (scaled / UNITS == known).all():
+    scaled = np.rint(size * UNITS)
+    if not (scaled / UNITS == size).all():
         return None
-    whole, fraction = np.divmod(np.abs(scaled).astype("int64"), UNITS)
-    high, low = np.divmod(whole, UNITS)
+    whole = size.astype("uint32")  # cut off
+    fraction = (scaled - whole * float(UNITS)).astype("uint32")
     of_high, of_low, of_fraction = _tables()
-    texts = np.empty(len(numbers), LAYOUT)
-    texts["sign"] = np.where(np.signbit(known), ord("-"), 0)
-    texts["high"] = np.take(of_high, high)
-    texts["low"] = np.take(of_low, low + UNITS * (high > 0))  # padded behind others
+    texts = np.empty(len(numbers), SHORT if greatest < UNITS else LONG)
+    texts["sign"] = np.signbit(known) * np.uint8(ord("-"))
+    if greatest < UNITS:
+        texts["low"] = np.take(of_low, whole)
+    else:
+        high, low = whole // UNITS, whole % UNITS
+        texts["high"] = np.take(of_high, high)
+        texts["low"] = np.take(of_low, low + UNITS * (high > 0))  # padded behind others
     texts["point"] = ord(".")
     texts["fraction"] = np.take(of_fraction, fraction)
     texts[is_missing] = 0
-    used = (texts.view("uint8").reshape(len(numbers), LAYOUT.itemsize) != 0).view("uint8")
+    used = (texts.view("uint8").reshape(len(numbers), texts.itemsize) != 0).view("uint8")
     sizes = np.einsum("ij->i", used)  # a sum of so few columns is slower
     ends = np.concatenate([[0], np.cumsum(sizes, dtype="int64")])
     content = texts.tobytes().translate(None, b"\0")

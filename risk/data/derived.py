@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import IO, Any
 
 from risk import store
-from risk.config import Config
+from risk.config import Columns, Config
 from risk.data import part_files, shared_files
+from risk.lazily import pandas as pd
 from risk.ledger.dataset_rows import StoredRow, stored_form
 from risk.ledger.derived_files import Added
 from risk.ledger.ledger import Ledger
@@ -17,15 +19,32 @@ RECORD_COLUMNS = [
     "id", "path", "sha256", "status", "kind", "duplicate_of", "reason",
     "rows_read", "rows_added", "rows_duplicate", "rows_quarantined", "ingested_at",
 ]  # fmt: skip
+MAX_CELLS = 2_000_000  # of rows that stay in memory
+MAX_UNRECORDED = 10_000_000  # bytes of a file, which are written again after a crash
 Render = Callable[[Any], Iterator[bytes]]
+Recent = dict[int, list[Any]]  # frames by ingestion, whose parts need not be read again
 
 
-def compile_files(config: Config, ledger: Ledger) -> None:
+def are_few(n_rows: int, columns: Columns) -> bool:
+    """Return whether so many rows may stay in memory, and a part of them is read at once."""
+    return n_rows <= min(store.ROWS_PER_BATCH, MAX_CELLS // len(columns.all))
+
+
+def compile_many(config: Config, ledger: Ledger, recent: Recent) -> None:
+    """Compile the files if the recent rows are no longer few."""
+    if not are_few(sum(map(len, chain(*recent.values()))), config.columns):
+        compile_files(config, ledger, recent)
+
+
+def compile_files(config: Config, ledger: Ledger, recent: Recent | None = None) -> None:
     """Append missing rows to final_data.csv and ingested_files.csv; rebuild them if damaged.
 
-    Rows that were superseded leave their parts first, and final_data.csv is made again.
+    Rows that were superseded leave their parts first, and final_data.csv is made again. Those of
+    `recent` ingestions are taken from there, and out of it.
     """
+    recent = {} if recent is None else recent
     for number, row_hashes in ledger.ingestions.superseded().items():
+        recent.pop(number, None)
         path = store.part_path(config, number)
         part_files.require(config, ledger, [number])
         store.remove_rows(path, row_hashes)
@@ -33,7 +52,7 @@ def compile_files(config: Config, ledger: Ledger) -> None:
         digest = store.digest(path)
         shared_files.keep(config, ledger, path, path, digest)
         ledger.ingestions.note_removal(number, row_hashes, part_sha256=digest)
-    for name, (header, render) in _renderers(config, ledger).items():
+    for name, (header, render) in _renderers(config, ledger, recent).items():
         _extend(config, ledger, name, header, render)
 
 
@@ -46,7 +65,7 @@ def renew_record(config: Config, ledger: Ledger) -> None:
 def is_as_recorded(config: Config, ledger: Ledger, name: str) -> bool:
     """Return whether a derived file, as far as it is recorded, is what would be written again."""
     through, size = ledger.derived_files.state(name)
-    header, render = _renderers(config, ledger)[name]
+    header, render = _renderers(config, ledger, {})[name]
     known = [ingestion for ingestion in ledger.ingestions.after(0) if ingestion.id <= through]
     with open(config.ingested_folder / name, "rb") as file:
         if not _is_next(file, [store.csv_line(header).encode()]):
@@ -87,14 +106,18 @@ def rows_for_sql(config: Config, ingestion_id: int) -> Iterator[StoredRow]:
     return stored_form(part, config.columns)
 
 
-def _renderers(config: Config, ledger: Ledger) -> dict[str, tuple[Sequence[str], Render]]:
+def _renderers(
+    config: Config, ledger: Ledger, recent: Recent
+) -> dict[str, tuple[Sequence[str], Render]]:
     """Return the header of each derived file, and what yields its content for one ingestion."""
     columns = config.columns
 
     def rows_of(ingestion: Any) -> Iterator[bytes]:
         from risk.data import compiled  # imports Arrow
 
-        if ingestion.rows_added and ingestion.kind == "rows":
+        if ingestion.id in recent:
+            yield compiled.content(pd.concat(recent.pop(ingestion.id)), columns)
+        elif ingestion.rows_added and ingestion.kind == "rows":
             for rows in part_files.read_in_batches(config, ledger, ingestion.id):
                 yield compiled.content(rows, columns)
 
@@ -119,16 +142,22 @@ def _extend(
     actual = store.size_of(path, first_line)
     if actual < size:
         through = size = 0
+        ledger.derived_files.record(name, ingestion_id=0, size_bytes=0)  # it may grow beyond that
     missing = ledger.ingestions.after(through)
     if missing and not size:
         size = store.append(path, first_line, after=0)
     elif actual > size:
         store.append(path, "", after=size)
+    added: dict[int, Added] = {}
+    recorded, is_compiled = size, name == config.compiled_data_filename
     for ingestion in missing:
         before, known = size, hashlib.sha256()
         for content in render(ingestion):
             size = store.append(path, content, after=size)
             known.update(content)
-        is_compiled = name == config.compiled_data_filename
-        added = Added(size - before, known.hexdigest()) if is_compiled else None
-        ledger.derived_files.record(name, ingestion_id=ingestion.id, size_bytes=size, added=added)
+        if is_compiled:
+            added[ingestion.id] = Added(size - before, known.hexdigest())
+        if ingestion is missing[-1] or size - recorded > MAX_UNRECORDED:
+            through = ingestion.id
+            ledger.derived_files.record(name, ingestion_id=through, size_bytes=size, added=added)
+            recorded, added = size, {}

@@ -12,7 +12,7 @@ from risk.data.drops import Piece
 from risk.lazily import pandas as pd
 from risk.schema import ROW_HASH, Hashes, fingerprints_by_label
 
-Known = Callable[[Sequence[int]], Iterable[int]]
+Known = Callable[[Hashes], Iterable[int]]
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ class Seen:
         They are if no hash is there twice, was seen before or is that of the same row as another.
         """
         ordered = np.sort(hashes)
-        found = {*self.known(ordered.tolist())}
+        found = {*self.known(ordered)}
         if is_asked:
-            found.update(self.known(np.sort(related).tolist()))
+            found.update(self.known(np.sort(related)))
         self.hashes.update(self.latest.tolist(), found)
         self.latest = hashes[:0]
-        both = np.sort(np.concatenate([ordered, related]))
-        if (both[1:] == both[:-1]).any():
+        both = pd.Index(np.concatenate([ordered, related]))
+        if not both.is_unique:
             return False
         if self.hashes and not self.hashes.isdisjoint(both.tolist()):
             return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
+
 import numpy as np
 
 from risk.config import Columns
@@ -43,7 +46,8 @@ def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
         return 0
     last, numeric = rows.tail(MAX_FOOTERS + 1), list(columns.numeric)
     n_known, has_label = last[columns.features].notna().sum(axis=1), last[columns.target].notna()
-    is_named = last[columns.identifier].str.fullmatch(TOTAL)
+    # pandas would parse the pattern anew for each drop
+    is_named = last[columns.identifier].map(partial(re.fullmatch, TOTAL)).notna()
     if not (is_named | (~has_label & (n_known == 0)))[-1:].any():  # nearly always
         return 0
     is_odd = n_known < len(columns.features) / 2

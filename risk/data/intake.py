@@ -14,7 +14,7 @@ from risk.config import Config
 from risk.data import drops, records, staging
 from risk.data.arrivals import Arrival
 from risk.data.contents import Contents, Reader
-from risk.data.derived import rows_for_sql
+from risk.data.derived import Recent, rows_for_sql
 from risk.data.drops import Bytes, Drop
 from risk.data.late_labels import EARLY
 from risk.data.sql_sources import Fetch, settings_of
@@ -55,9 +55,12 @@ class Intake:
 
 
 def take(
-    config: Config, ledger: Ledger, drop: Arrival, *, requeued: int | None = None
+    config: Config, ledger: Ledger, drop: Arrival, recent: Recent, *, requeued: int | None = None
 ) -> Intake | None:
-    """Ingest one drop: part and quarantine first, then the commit; None if only touched."""
+    """Ingest one drop: part and quarantine first, then the commit; None if only touched.
+
+    If it has few new rows, they are added to the `recent` ones.
+    """
     reader = _reader(config, ledger, drop, requeued)
     ingestion_id = reader.ingestion_id
     with _opened(drop) as file:
@@ -92,6 +95,8 @@ def take(
     )
     publish = partial(staging.publish, config, ingestion_id)
     ledger.ingestions.record(row, taken=taken, requeued=requeued, publish=publish)
+    if contents.hashes and contents.few:
+        recent[ingestion_id] = contents.few
     if contents.early:
         log.info("%s: labels that wait for their rows: %d", drop.name, len(contents.early))
     if problems := [problem for problem in contents.problems if problem.rule != EARLY]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from risk.config import Columns, Ingestion
 from risk.data import encodings
-from risk.data.plain_lines import Cells, Split, line_ends, split
+from risk.data.plain_lines import Cells, Split, count_line_ends, line_ends, split
 from risk.errors import DataError
 from risk.schema import Problem, shorten
 
@@ -197,17 +197,18 @@ class Below:
         file.seek(self.position)
         while n_ends < n and (more := file.read(BYTES_AT_ONCE)):
             some.append(more)
-            size, n_ends = size + len(more), n_ends + more.count(b"\n")
+            size, n_ends = size + len(more), n_ends + count_line_ends(more)
             if size > (n_ends + 1) * self.settings.max_line_characters:
                 return b"", 0
         content = b"".join(some)
         if n_ends >= n:
             content = content[: line_ends(content)[n - 1]]
+        if content.isascii():  # which is the same in all of them
+            return content, len(content)
         try:
-            text = content.decode(IN_BYTES[self.text.encoding])
+            return content.decode(IN_BYTES[self.text.encoding]).encode(), len(content)
         except UnicodeDecodeError:
             return b"", 0
-        return content if text.isascii() else text.encode(), len(content)
 
 
 def complete(some: Some, header: list[str]) -> tuple[list[int], list[Problem]]:

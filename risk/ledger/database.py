@@ -9,6 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -28,6 +29,7 @@ ROWS_PER_INSERT, CHARACTERS_PER_INSERT = 1000, 1_000_000  # servers accept a few
 Row = Mapping[str, Any]
 Record = Any  # a row returned by a query: its columns as attributes, and in order
 Values = Sequence[int | str | None]
+Numbers = Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]
 Query = sa.Select[Any]
 
 
@@ -128,15 +130,16 @@ class Database:
             chunk = values[start : start + VALUES_PER_QUERY]
             yield from self.rows(query.where(column.in_(chunk)))
 
-    def among(self, column: sa.Column[Any], numbers: Sequence[int]) -> Iterator[int]:
+    def among(self, column: sa.Column[Any], numbers: Numbers) -> Iterator[int]:
         """Yield the whole numbers that are in a column; SQLite takes thousands in one query."""
-        query = sa.select(column)
         if self.engine.dialect.name != "sqlite":
-            yield from (row[0] for row in self.in_chunks(query, column, numbers))
+            whole = np.asarray(numbers, "int64").tolist()  # drivers know no numbers of numpy
+            yield from (row[0] for row in self.in_chunks(sa.select(column), column, whole))
             return
         for start in range(0, len(numbers), NUMBERS_PER_QUERY):
-            some = sa.select(_each(numbers[start : start + NUMBERS_PER_QUERY]))
-            chosen = query.where(column.in_(some))
+            each = _each(numbers[start : start + NUMBERS_PER_QUERY])
+            # not a join, in which the whole table might come first
+            chosen = sa.select(each).where(sa.exists().where(column == each))
             yield from (row[0] for row in self.rows(chosen))
 
     def frame_in_chunks(
@@ -230,12 +233,12 @@ def insert_rows(
 
 
 def insert_numbers(
-    connection: sa.Connection, column: sa.Column[Any], numbers: Sequence[int], **common: int
+    connection: sa.Connection, column: sa.Column[Any], numbers: Numbers, **common: int
 ) -> None:
     """Insert a row for each of many whole numbers, which SQLite takes by thousands at once."""
     table, names = column.table, (column.name, *common)
     if connection.dialect.name != "sqlite":
-        rows = ((number, *common.values()) for number in numbers)
+        rows = ((number, *common.values()) for number in np.asarray(numbers, "int64").tolist())
         insert_rows(connection, table, names, rows)
         return
     for start in range(0, len(numbers), NUMBERS_PER_QUERY):
@@ -244,7 +247,7 @@ def insert_numbers(
         connection.execute(table.insert().from_select(names, chosen))
 
 
-def _each(numbers: Sequence[int]) -> sa.ColumnElement[int]:
+def _each(numbers: Numbers) -> sa.ColumnElement[int]:
     """Return whole numbers as a column of a table, in order; of SQLite only."""
     texts = pc.cast(pa.array(numbers, pa.int64()), pa.string())
     joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), ",")[0]

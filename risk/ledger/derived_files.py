@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -32,14 +34,18 @@ class DerivedFiles:
         return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
 
     def record(
-        self, name: str, *, ingestion_id: int, size_bytes: int, added: Added | None = None
+        self,
+        name: str,
+        *,
+        ingestion_id: int,
+        size_bytes: int,
+        added: Mapping[int, Added] = MappingProxyType({}),
     ) -> None:
-        """Record the last ingestion a file includes, its size then, and what its rows are in it."""
+        """Record the last ingestion a file includes, its size then, and what was added by each."""
         row = {"name": name, "ingestion_id": ingestion_id, "size_bytes": size_bytes}
         with self.database.begin() as connection:
             connection.execute(derived_files.delete().where(derived_files.c.name == name))
             connection.execute(derived_files.insert().values(row))
-            if added:
-                this = ingestions.update().where(ingestions.c.id == ingestion_id)
-                compiled = {"compiled_bytes": added.size_bytes, "compiled_sha256": added.sha256}
-                connection.execute(this.values(compiled))
+            for number, (n_bytes, sha256) in added.items():
+                this = ingestions.update().where(ingestions.c.id == number)
+                connection.execute(this.values(compiled_bytes=n_bytes, compiled_sha256=sha256))

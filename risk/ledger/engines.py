@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
@@ -26,6 +26,8 @@ RECYCLE_SECONDS = 1800  # less than the idle timeout of common firewalls
 IDLE_CONNECTIONS = 2  # fewer than threads: a pooled one of a hanging server blocks its user long
 PAUSES_SECONDS = (0.1, 0.4, 1.5)
 SQLITE_PRAGMAS = ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON")
+# A drop changes most pages of the index of row hashes: room for 32 MB of them, and for 16,000
+OF_STAGES = ("cache_size=-32000", "wal_autocheckpoint=16000")
 POSTGRESQL = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -109,7 +111,7 @@ def make_engine(url: str | sa.URL, away: Away | None = None) -> sa.Engine:
     is_sqlite = address.get_backend_name() == "sqlite"
     seconds = REQUEST_SECONDS if away else CONNECT_SECONDS
     with _address_faults():
-        engine = _sqlite(address) if is_sqlite else _remote(address, seconds)
+        engine = _sqlite(address, away) if is_sqlite else _remote(address, seconds)
     sa.event.listen(engine, "do_connect", partial(_connect, away or nullcontext()))
     return engine
 
@@ -205,16 +207,17 @@ def _masked(word: re.Pattern[str], text: Any) -> Any:
     return word.sub("***", text) if isinstance(text, str) else text
 
 
-def _sqlite(address: sa.URL) -> sa.Engine:
+def _sqlite(address: sa.URL, away: Away | None) -> sa.Engine:
     engine = sa.create_engine(address, pool_pre_ping=True)
-    sa.event.listen(engine, "connect", _configure_sqlite)
+    pragmas = SQLITE_PRAGMAS if away else (*SQLITE_PRAGMAS, *OF_STAGES)
+    sa.event.listen(engine, "connect", partial(_configure_sqlite, pragmas))
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:
+def _configure_sqlite(pragmas: Sequence[str], connection: Any, _record: object) -> None:
     connection.isolation_level = None  # sqlite3 would commit each CREATE TABLE on its own
-    for pragma in SQLITE_PRAGMAS:
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}")
 
 

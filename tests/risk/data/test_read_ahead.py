@@ -134,7 +134,7 @@ def test_a_drop_that_changed_since_it_was_read_is_left_for_a_later_run(inbox, le
     first.path.write_text(f"{HEADER}other,1,2,3,0\n")
 
     with pytest.raises(drops.Changed):
-        take(inbox.config, ledger, first)
+        take(inbox.config, ledger, first, {})
 
     done = ingestion.run(inbox.config, ledger)
     assert [intake.rows_added for intake in done.intakes] == [1, 1]

@@ -153,6 +153,8 @@ ASKED = {
         "PRAGMA journal_mode": "wal",
         "PRAGMA busy_timeout": 5000,
         "PRAGMA foreign_keys": 1,
+        "PRAGMA cache_size": -32000,
+        "PRAGMA wal_autocheckpoint": 16000,
     },
 }
 
@@ -163,6 +165,15 @@ def test_a_session_is_set_up_whatever_the_server_s_own_settings_are(ledger):
     with ledger.engine.connect() as connection:
         for query, expected in ASKED[ledger.engine.dialect.name].items():
             assert connection.scalar(sa.text(query)) == expected, query
+
+
+def test_the_api_keeps_few_pages_of_a_ledger_for_each_of_its_threads(tmp_path):
+    """A stage has one connection, a service as many as it answers requests at a time."""
+    engine = engines.make_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}", engines.Away())
+
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("PRAGMA cache_size")) == -2000  # as SQLite has it
+    engine.dispose()
 
 
 @pytest.mark.on(MARIADB)
