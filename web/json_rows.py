@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,19 @@ from risk.lazily import pandas as pd
 from risk.lazily import pyarrow as pa
 from risk.lazily import pyarrow_compute as pc
 
-Cells: TypeAlias = "Sequence[Any] | NDArray[np.float64] | pd.Categorical[Any]"
+
+class Coded(NamedTuple):
+    """Cells of few values, each the place of its value."""
+
+    values: Sequence[Any]
+    places: NDArray[np.integer[Any]]
+
+    def categories(self) -> pd.Categorical[Any]:
+        """Return the cells as pandas has them."""
+        return pd.Categorical.from_codes(self.places, pd.Index(self.values, dtype="object"))
+
+
+Cells: TypeAlias = "Sequence[Any] | NDArray[np.float64] | Coded"
 # the line ends between values are the only ones: within a text they are escaped
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=("\n", ": "))
 TEXT = pa.large_string()
@@ -32,8 +44,8 @@ def written(table: Mapping[str, Cells]) -> str:
 
 def _each(cells: Cells) -> pa.Array:
     """Return each cell as JSON."""
-    if isinstance(cells, pd.Categorical):
-        return _each(cells.categories.tolist()).take(pa.array(cells.codes))
+    if isinstance(cells, Coded):
+        return _each(cells.values).take(pa.array(cells.places))
     if isinstance(cells, np.ndarray):
         return _numbers(cells)
     text = ENCODER.encode(cells)[1:-1]

@@ -13,13 +13,13 @@ from flask_openapi.models import Schema
 
 from risk.config import Api, Columns, Config
 from risk.data import statistics
-from risk.explain.prediction_notes import risk_bands, warnings
+from risk.explain.prediction_notes import BANDS, risk_bands, warnings
 from risk.lazily import pandas as pd
 from risk.models import evaluation
 from risk.models.model import Floats
 from risk.models.watched import require_model
 from web import json_rows, openapi, request_rows
-from web.json_rows import Cells
+from web.json_rows import Cells, Coded
 from web.model_endpoints import Named, answered
 from web.request_rows import CSV, JSON, Chunk, Deadline, Fault, Part, refuse
 from web.responses import classic_answer, csv_file, csv_text, json_answer, problems, wants
@@ -101,7 +101,7 @@ def invocations() -> Response:
     or an object of lists by column.
     """
     live, predicted = _predict(service().config, _from_mlflow)
-    written = _written_labels(live).tolist()
+    written = _written_labels(live)
     found = [live.model.predict(y_pred_proba).tolist() for _, y_pred_proba in predicted]
     return json_answer({"predictions": [written[label] for some in found for label in some]})
 
@@ -141,7 +141,11 @@ def _as_csv(live: Live, predicted: Predicted, columns: Columns) -> Iterator[str]
     for part in predicted:
         table = _table(live, part, columns)
         table["warnings"] = ["; ".join(sentences) for sentences in table["warnings"]]
-        yield csv_text(pd.DataFrame(table).assign(model_version=live.version), header=False)
+        cells = {
+            name: column.categories() if isinstance(column, Coded) else column
+            for name, column in table.items()
+        }
+        yield csv_text(pd.DataFrame(cells).assign(model_version=live.version), header=False)
 
 
 def _table(live: Live, part: tuple[Chunk, Floats], columns: Columns) -> dict[str, Cells]:
@@ -151,17 +155,16 @@ def _table(live: Live, part: tuple[Chunk, Floats], columns: Columns) -> dict[str
     return {
         columns.identifier: chunk.identifiers,
         "y_pred_proba": y_pred_proba,
-        "y_pred": pd.Categorical.from_codes(y_pred, pd.Index([0, 1])),
-        "label": pd.Categorical.from_codes(y_pred, _written_labels(live)),
-        "risk_band": risk_bands(y_pred_proba, live.model.manifest.threshold),
+        "y_pred": Coded([0, 1], y_pred),
+        "label": Coded(_written_labels(live), y_pred),
+        "risk_band": Coded(BANDS, risk_bands(y_pred_proba, live.model.manifest.threshold)),
         "warnings": warnings(live.reference, chunk.rows),
     }
 
 
-def _written_labels(live: Live) -> pd.Index[Any]:
+def _written_labels(live: Live) -> list[Any]:
     """Return the negative and the positive label as written in the data."""
-    manifest = live.model.manifest
-    return pd.Index([manifest.negative_label, manifest.positive_label], dtype="object")
+    return [live.model.manifest.negative_label, live.model.manifest.positive_label]
 
 
 def _from_mlflow(content: Any, columns: Columns, limits: Api) -> Iterator[Part | Chunk]:

@@ -16,14 +16,13 @@ from risk.schema import shorten
 BANDS = ("low", "medium", "high")
 
 
-def risk_bands(y_pred_proba: NDArray[np.float64], threshold: float) -> pd.Categorical[str]:
-    """Name each risk: low below half the decision threshold, medium up to it, high from it on.
+def risk_bands(y_pred_proba: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
+    """Place each risk in BANDS: low below half the decision threshold, high from it on.
 
-    >>> risk_bands(np.array([0.1, 0.2, 0.4]), threshold=0.4).tolist()
+    >>> [BANDS[place] for place in risk_bands(np.array([0.1, 0.2, 0.4]), threshold=0.4)]
     ['low', 'medium', 'high']
     """
-    bands = np.digitize(y_pred_proba, [threshold / 2, threshold])
-    return pd.Categorical.from_codes(bands, pd.Index(BANDS))
+    return np.digitize(y_pred_proba, [threshold / 2, threshold])
 
 
 def warnings(reference: Reference, rows: pd.DataFrame) -> list[list[str]]:
@@ -40,9 +39,8 @@ def warnings(reference: Reference, rows: pd.DataFrame) -> list[list[str]]:
 def _unlike(
     column: Column, values: pd.Series[Any], never_missing: bool
 ) -> Iterable[tuple[int, str]]:
-    missing = values.isna().to_numpy()
-    foreign = column.are_beyond(values)
-    for position in np.flatnonzero(foreign | missing if never_missing else foreign).tolist():
+    beyond, missing = column.beyond_or_missing(values)
+    for position in np.flatnonzero(beyond | missing if never_missing else beyond).tolist():
         if missing[position]:
             yield position, f"{column.name} is missing; the reference never misses it"
         else:

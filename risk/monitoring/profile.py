@@ -56,14 +56,13 @@ class Column:
             missing, cells = np.isnan(numbers), np.searchsorted(self.edges, numbers, side="left")
         return np.where(missing, self.size - 1, cells).astype("int64")
 
-    def are_beyond(self, values: pd.Series[Any]) -> Mask:
-        """Return which values, if not missing, are of an unseen level or outside the range."""
+    def beyond_or_missing(self, values: pd.Series[Any]) -> tuple[Mask, Mask]:
+        """Return which values are of no known level or out of range, and which are missing."""
         if self.edges is None:
-            known = values.isin([*self.levels, *self.rare]).to_numpy()
-            return ~known & values.notna().to_numpy()
+            missing = values.isna().to_numpy()
+            return ~(values.isin([*self.levels, *self.rare]).to_numpy() | missing), missing
         numbers = values.to_numpy(dtype="float64", na_value=np.nan)
-        beyond: Mask = (numbers <= self.edges[0]) | (numbers > self.edges[-1])
-        return beyond
+        return (numbers <= self.edges[0]) | (numbers > self.edges[-1]), np.isnan(numbers)
 
     def labels(self) -> list[str]:
         """Return the names of the cells."""

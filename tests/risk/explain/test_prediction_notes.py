@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from risk.config import Columns
-from risk.explain.prediction_notes import risk_bands, warnings
+from risk.explain.prediction_notes import BANDS, risk_bands, warnings
 from risk.monitoring.reference import PREDICTION, Reference
 
 COLUMNS = Columns(
@@ -39,7 +39,7 @@ def test_bands_are_halves_of_the_way_to_the_threshold():
     """Both limits belong to the band above."""
     bands = risk_bands(np.array([0.0, 0.19, 0.2, 0.39, 0.4, 1.0]), threshold=0.4)
 
-    assert list(bands) == ["low", "low", "medium", "medium", "high", "high"]
+    assert [BANDS[band] for band in bands] == ["low", "low", "medium", "medium", "high", "high"]
 
 
 @pytest.mark.parametrize("age", [20.0, 50.0])
