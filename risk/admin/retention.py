@@ -150,7 +150,7 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
         for version in unused:
             releases.discard(config.deployment_folder, version)
         if config.shared_store:
-            sharing.sweep(config, ledger)
+            sharing.sweep(config, ledger, discarded=unused)
     return pruned
 
 

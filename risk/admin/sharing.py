@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,11 +86,20 @@ def absences(config: Config, ledger: Ledger) -> dict[Path, str]:
     }
 
 
-def sweep(config: Config, ledger: Ledger) -> int:
-    """Delete the objects that the ledger does not name; return how many there were."""
+def sweep(config: Config, ledger: Ledger, *, discarded: Collection[int] = ()) -> int:
+    """Delete the objects that the ledger does not name; return how many there were.
+
+    Those of a recorded release that is not here stay, unless it was `discarded`.
+    """
+    recorded = ledger.file_digests.expected().items()
     files = _files(config, ledger) | _files_of_releases(config, ledger)
+    files |= {config.root / name: digests[0] for name, digests in recorded}
     named = {shared_files.name_of(config, path, sha256) for path, sha256 in files.items()}
-    unnamed = shared_files.names(config) - named
+    root = config.deployment_folder
+    elsewhere = _recorded(ledger).difference(releases.versions(root), discarded)
+    folders = (releases.release_path(root, version) for version in elsewhere)
+    kept = tuple(f"{shared_files.place_of(config, folder)}/" for folder in folders)
+    unnamed = [n for n in shared_files.names(config) - named if not n.startswith(kept)]
     shared_files.remove(config, ledger, sorted(unnamed))
     return len(unnamed)
 
@@ -105,11 +114,14 @@ def _files(config: Config, ledger: Ledger) -> dict[Path, str]:
 def _files_of_releases(config: Config, ledger: Ledger) -> dict[Path, str]:
     """Return the files of the releases that are kept, with the digests in their names."""
     root, files = config.deployment_folder, dict[Path, str]()
-    recorded = {int(version) for version in ledger.releases.history()["version"]}
-    for version in recorded.intersection(releases.versions(root)):
+    for version in _recorded(ledger).intersection(releases.versions(root)):
         folder = releases.release_path(root, version)
         files |= shared_releases.digests(folder, ledger.releases.manifest(version))
     return files
+
+
+def _recorded(ledger: Ledger) -> set[int]:
+    return {int(version) for version in ledger.releases.history()["version"]}
 
 
 def _is_sound(config: Config, ledger: Ledger, path: Path, sha256: str) -> bool:

@@ -80,8 +80,13 @@ def names(config: Config) -> set[str]:
 
 def name_of(config: Config, path: Path, sha256: str) -> str:
     """Return the name of the object of a file."""
-    name = PurePosixPath(config.name_of(path).lstrip("/"))
+    name = PurePosixPath(place_of(config, path))
     return str(name.with_stem(f"{name.stem}-{sha256}"))
+
+
+def place_of(config: Config, path: Path) -> str:
+    """Return the place of a file or folder within the shared store."""
+    return config.name_of(path).lstrip("/")
 
 
 def remove(config: Config, ledger: Ledger, unnamed: Iterable[str]) -> None:

@@ -30,7 +30,8 @@ def digests(folder: Path, recorded: str) -> dict[Path, str]:
 
     That of the manifest is the digest of the manifest as the ledger records it, without signature.
     """
-    own = {folder / name: sha256 for name, sha256 in json.loads(recorded)["files"].items()}
+    files = json.loads(recorded)["files"]  # by name; of one with a path, only the name counts
+    own = {folder / Path(name).name: sha256 for name, sha256 in files.items()}
     return own | {folder / model.MANIFEST: model.digest(recorded.encode())}
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
+import deployment
 import ingestion
 import training
 from risk.admin import __main__ as admin
@@ -260,6 +261,46 @@ def test_what_nobody_names_is_deleted(shared, bucket, ledger):
 
     assert str(shared_again) == "wrote 0 objects, deleted 1 object"
     assert bucket.names() == named
+
+
+def test_a_machine_with_an_empty_disk_deletes_nothing(shared, bucket, tmp_path_factory, tmp_path):
+    """Its operator may type share where fetch was meant."""
+    with_a_release(shared, tmp_path_factory)
+    before = bucket.names()
+    other = another(shared, tmp_path / "other")
+
+    with other.open_ledger() as ledger:
+        outcome = sharing.share(other.config, ledger)
+
+    assert str(outcome) == "wrote 0 objects, deleted 0 objects"
+    assert bucket.names() == before
+
+
+def test_files_of_another_folder_of_models_stay(shared, bucket, tmp_path_factory):
+    """The README moves to another one at some time, and back is possible."""
+    with_a_release(shared, tmp_path_factory)
+    before = bucket.names()
+    config = shared.set(output_model_path="models/production")
+
+    with shared.open_ledger() as ledger:
+        sharing.share(config, ledger)
+
+    assert bucket.names() == before
+
+
+def test_a_release_that_retention_deletes_goes_from_the_store(shared, bucket, tmp_path_factory):
+    with_a_release(shared, tmp_path_factory)
+    with shared.open_ledger() as ledger:
+        for _ in range(4):
+            training.run(shared.config, ledger)
+            deployment.run(shared.config, ledger, by_force=True)
+        config = shared.set(keeping__keep_releases=3)
+
+        pruned = retention.prune(config, ledger)
+
+    left = {name.split("/")[3] for name in bucket.names() if "/releases/" in name}
+    assert pruned.releases == [2]
+    assert left == {"1", "3", "4", "5"}
 
 
 def test_a_folder_of_another_ledger_is_refused_and_kept(shared, bucket, tmp_path):
