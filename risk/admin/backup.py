@@ -60,7 +60,7 @@ def back_up(config: Config, ledger: Ledger, to: Path) -> BackedUp:
         if folder.resolve().is_relative_to(own.resolve()):
             raise UsageError(f"{to} is within {config.name_of(own)}; name a folder elsewhere")
     if config.shared_store:
-        sharing.fetch(config, ledger)
+        sharing.fetch(config, ledger, only_absent=True)
     unfinished = folder.with_name(f".{folder.name}.tmp")
     for _ in range(MAX_ATTEMPTS):
         store.remove(unfinished)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from risk import store
 from risk.admin import api_keys, backup, sharing
-from risk.config import Config
+from risk.config import MODEL_FILES, Config
 from risk.data import derived, known_files, object_store, part_files, sql_sources
 from risk.decisions import damage
 from risk.errors import (
@@ -211,6 +211,8 @@ def _repair(config: Config, path: Path) -> str:
         return f"run: python reporting.py --run {int(path.parent.name)} --format {kind}"
     if path.parent != config.model_folder or path.name not in backup.model_files(config):
         return ""
+    if path.name in (config.model_filename, *MODEL_FILES):
+        return ""  # verified by its manifest
     if path.name == config.score_filename:
         has_challenger = (config.model_folder / model.MANIFEST).exists()
         return "run: python scoring.py" if has_challenger else ""

@@ -76,6 +76,8 @@ def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
             "exactly as they were written" + "".join(f"; not searched: {where}" for where in lost)
         )
     remaining = [*damaged, *lost, *_still_named(config, ledger, identifier)]
+    if config.shared_store:
+        remaining.append("other machines' disks, until they run: python -m risk.admin fetch")
     if not is_overwritten:
         remaining.append("deleted pages of the database file, as long as the API has it open")
     n_refused = sum(len(purged.records) for purged in refused)

@@ -16,7 +16,7 @@ from risk import store
 from risk.addresses import sqlite_url
 from risk.admin import backup, export
 from risk.config import Config
-from risk.data import derived
+from risk.data import derived, shared_files
 from risk.errors import StorageError, UsageError
 from risk.explain.plain_words import counted
 from risk.ledger import copies, database, file_lock, lease, migrate
@@ -80,6 +80,8 @@ def restore(config: Config, source: Path, *, force: bool = False, holder: str) -
         with Ledger.open(config) as ledger:
             if live := ledger.decisions.live_version():
                 releases.switch(config.deployment_folder, live)
+            if config.shared_store:  # which the installation that was backed up may still use
+                ledger.file_digests.remove([shared_files.mark_of(config.shared_store)])
             derived.compile_files(config, ledger)
         store.remove(note)
     return Restored(len(targets), manifest["made_at"], live)

@@ -33,7 +33,7 @@ from risk.ledger.tables import (
     runs,
     stage_timings,
 )
-from risk.models import releases
+from risk.models import releases, shared_releases
 from risk.monitoring import follow_up
 
 Deletions = Mapping[sa.Table, sa.ColumnElement[bool]]
@@ -148,9 +148,11 @@ def prune(config: Config, ledger: Ledger, *, dry_run: bool = False) -> Pruned:
         for number in reported:
             _discard(store.report_path(config, number, "pdf").parent)
         for version in unused:
+            if config.shared_store:
+                shared_releases.discard(config, ledger, version)
             releases.discard(config.deployment_folder, version)
         if config.shared_store:
-            sharing.sweep(config, ledger, discarded=unused)
+            sharing.sweep(config, ledger)
     return pruned
 
 

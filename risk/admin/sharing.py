@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from risk.decisions import damage
 from risk.errors import StorageError, UsageError
 from risk.explain.plain_words import counted
 from risk.ledger.ledger import Ledger
-from risk.models import releases, shared_releases
+from risk.models import model, releases, shared_releases
 from risk.progress import track
 
 
@@ -40,19 +40,23 @@ class Shared(cli.Result):
         )
 
 
-def fetch(config: Config, ledger: Ledger) -> Shared:
-    """Fetch every file that is not here, and make the live release live here."""
+def fetch(config: Config, ledger: Ledger, *, only_absent: bool = False) -> Shared:
+    """Fetch every file that is not here, and make the live release live here.
+
+    With `only_absent` no file is replaced, as a run may be writing it.
+    """
     _require(config)
     missing, n_fetched = [], 0
     for path, sha256 in track(_files(config, ledger).items(), "fetch", unit="file"):
-        if _is_here(path, sha256):
+        if path.is_file() and (only_absent or store.digest(path) == sha256):
             continue
         if shared_files.fetch(config, path, sha256):
             n_fetched += 1
         else:
             missing.append(config.name_of(path))
     brought = shared_releases.bring_releases(config, ledger)
-    shared_releases.bring(config, ledger)
+    if not only_absent:
+        shared_releases.bring(config, ledger)
     live = ledger.decisions.live_version()
     if live and live not in releases.versions(config.deployment_folder):
         missing.append(f"release {live}")
@@ -63,6 +67,7 @@ def fetch(config: Config, ledger: Ledger) -> Shared:
 def share(config: Config, ledger: Ledger) -> Shared:
     """Write what is missing in the shared store, and delete what the ledger does not name."""
     _require(config)
+    _share_first_releases(config, ledger)
     absent, missing, n_written = absences(config, ledger), [], 0
     for path, sha256 in track(absent.items(), "share", unit="file"):
         if _is_sound(config, ledger, path, sha256):
@@ -76,30 +81,26 @@ def share(config: Config, ledger: Ledger) -> Shared:
 
 
 def absences(config: Config, ledger: Ledger) -> dict[Path, str]:
-    """Return the files that the ledger names and the shared store does not have."""
-    found = shared_files.names(config)
-    files = _files(config, ledger) | _files_of_releases(config, ledger)
-    return {
-        path: sha256
-        for path, sha256 in files.items()
-        if shared_files.name_of(config, path, sha256) not in found
-    }
+    """Return the files that the ledger names and the shared store lacks, or has cut short."""
+    found, absent = shared_files.sizes(config), {}
+    for path, sha256 in (_files(config, ledger) | _files_of_releases(config, ledger)).items():
+        n_bytes = found.get(shared_files.name_of(config, path, sha256))
+        is_whole = n_bytes is not None and not (path.is_file() and _size(path) != n_bytes)
+        if not is_whole:
+            absent[path] = sha256
+    return absent
 
 
-def sweep(config: Config, ledger: Ledger, *, discarded: Collection[int] = ()) -> int:
+def sweep(config: Config, ledger: Ledger) -> int:
     """Delete the objects that the ledger does not name; return how many there were.
 
-    Those of a recorded release that is not here stay, unless it was `discarded`.
+    Those of a release that is shared but not here stay.
     """
     recorded = ledger.file_digests.expected().items()
     files = _files(config, ledger) | _files_of_releases(config, ledger)
-    files |= {config.root / name: digests[0] for name, digests in recorded}
+    files |= {config.root / name: digests[0] for name, digests in recorded if digests}
     named = {shared_files.name_of(config, path, sha256) for path, sha256 in files.items()}
-    root = config.deployment_folder
-    elsewhere = _recorded(ledger).difference(releases.versions(root), discarded)
-    folders = (releases.release_path(root, version) for version in elsewhere)
-    kept = tuple(f"{shared_files.place_of(config, folder)}/" for folder in folders)
-    unnamed = [n for n in shared_files.names(config) - named if not n.startswith(kept)]
+    unnamed = shared_files.sizes(config).keys() - named
     shared_files.remove(config, ledger, sorted(unnamed))
     return len(unnamed)
 
@@ -112,16 +113,26 @@ def _files(config: Config, ledger: Ledger) -> dict[Path, str]:
 
 
 def _files_of_releases(config: Config, ledger: Ledger) -> dict[Path, str]:
-    """Return the files of the releases that are kept, with the digests in their names."""
+    """Return the files of the releases that are shared, with the digests in their names."""
     root, files = config.deployment_folder, dict[Path, str]()
-    for version in _recorded(ledger).intersection(releases.versions(root)):
-        folder = releases.release_path(root, version)
-        files |= shared_releases.digests(folder, ledger.releases.manifest(version))
+    for version, is_kept in shared_releases.kept(config, ledger).items():
+        if is_kept:
+            folder = releases.release_path(root, version)
+            files |= shared_releases.digests(folder, ledger.releases.manifest(version))
     return files
 
 
-def _recorded(ledger: Ledger) -> set[int]:
-    return {int(version) for version in ledger.releases.history()["version"]}
+def _share_first_releases(config: Config, ledger: Ledger) -> None:
+    """Share the releases that were made before there was a shared store."""
+    root, known = config.deployment_folder, shared_releases.kept(config, ledger)
+    recorded = {int(version) for version in ledger.releases.history()["version"]}
+    for version in sorted(recorded.intersection(releases.versions(root)) - known.keys()):
+        if damage.fault_of(config, ledger, version) is None:
+            folder = releases.release_path(root, version)
+            manifest = releases.verify(config, folder)
+            files = {name: store.read(folder / name) for name in [*manifest.files, model.MANIFEST]}
+            text = ledger.releases.manifest(version)
+            shared_releases.keep(config, ledger, version, text, files)
 
 
 def _is_sound(config: Config, ledger: Ledger, path: Path, sha256: str) -> bool:
@@ -129,6 +140,11 @@ def _is_sound(config: Config, ledger: Ledger, path: Path, sha256: str) -> bool:
     if path.parent.parent == config.deployment_folder / "releases":
         return damage.fault_of(config, ledger, int(path.parent.name)) is None
     return _is_here(path, sha256)
+
+
+def _size(path: Path) -> int:
+    with store.storage_faults(path):
+        return path.stat().st_size
 
 
 def _is_here(path: Path, sha256: str) -> bool:

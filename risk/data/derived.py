@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import IO, Any
 
 from risk import store
 from risk.config import Columns, Config
-from risk.data import part_files, shared_files
+from risk.data import known_files, part_files, shared_files
 from risk.lazily import pandas as pd
 from risk.ledger.dataset_rows import StoredRow, stored_form
 from risk.ledger.derived_files import Added
@@ -130,6 +132,21 @@ def _renderers(
     }
 
 
+def _is_of_another_machine(config: Config, ledger: Ledger, path: Path) -> bool:
+    """Return whether the state of a file is that of another machine's; it is this one's then.
+
+    Each machine with a shared store has a file of its own, but the ledger one state for all. Whose
+    it is says a random text beside the file, of which the ledger has the digest.
+    """
+    if not config.shared_store:
+        return False
+    note = path.with_name(f".{path.name}.owner")
+    if note.is_file() and not known_files.is_damaged(config, ledger, note):
+        return False
+    known_files.record(config, ledger, note, secrets.token_bytes(32))
+    return True
+
+
 def _extend(
     config: Config,
     ledger: Ledger,
@@ -140,7 +157,7 @@ def _extend(
     path, first_line = config.ingested_folder / name, store.csv_line(header)
     through, size = ledger.derived_files.state(name)
     actual = store.size_of(path, first_line)
-    if actual < size:
+    if _is_of_another_machine(config, ledger, path) or actual < size:
         through = size = 0
         ledger.derived_files.record(name, ingestion_id=0, size_bytes=0)  # it may grow beyond that
     missing = ledger.ingestions.after(through)

@@ -15,16 +15,20 @@ DAMAGED = "is damaged: it is not the file that was written"
 
 
 def write(config: Config, ledger: Ledger, path: Path, content: str | bytes) -> None:
-    """Write a file once its digest is recorded.
+    """Write a file once its digest is recorded and its object, if files are shared, is there.
 
     If the write is interrupted, the file before it is still one that was recorded.
     """
     content = content.encode() if isinstance(content, str) else content
+    shared_files.keep(config, ledger, path, content, hashlib.sha256(content).hexdigest())
+    record(config, ledger, path, content)
+
+
+def record(config: Config, ledger: Ledger, path: Path, content: bytes) -> None:
+    """Write a file of this machine alone once its digest is recorded."""
     name, before = config.name_of(path), store.digest(path) if path.is_file() else None
     replaced = before if before in ledger.file_digests.expected([name]).get(name, ()) else None
-    digest = hashlib.sha256(content).hexdigest()
-    shared_files.keep(config, ledger, path, content, digest)
-    ledger.file_digests.record(name, digest, replaced=replaced)
+    ledger.file_digests.record(name, hashlib.sha256(content).hexdigest(), replaced=replaced)
     store.write(path, content)
 
 
@@ -37,7 +41,7 @@ def remove(config: Config, ledger: Ledger, path: Path) -> None:
 def shared(config: Config, ledger: Ledger) -> dict[Path, str]:
     """Return the recorded files that are in the folders of today's settings, with their digests."""
     recorded = ledger.file_digests.expected()
-    paths = {config.root / name: digests[0] for name, digests in recorded.items()}
+    paths = {config.root / name: digests[0] for name, digests in recorded.items() if digests}
     numbered = (config.quarantine_folder, config.report_folder)
     return {
         path: sha256

@@ -49,8 +49,15 @@ class ObjectFolder:
 
     def write(self, path: str, source: IO[bytes]) -> None:
         """Write an object; it appears when it is complete."""
-        with self._faults(), self._filesystem.open_output_stream(path) as remote:
-            shutil.copyfileobj(source, remote, BYTES_AT_ONCE)
+        with self._faults():
+            remote, is_complete = self._filesystem.open_output_stream(path), False
+            try:
+                shutil.copyfileobj(source, remote, BYTES_AT_ONCE)
+                is_complete = True
+            finally:
+                remote.close()  # which makes an object of what was written, all or not
+                if not is_complete:
+                    self._filesystem.delete_file(path)
 
     def delete(self, path: str) -> None:
         """Delete an object."""

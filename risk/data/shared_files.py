@@ -27,13 +27,16 @@ def keep(config: Config, ledger: Ledger, path: Path, content: bytes | Path, sha2
     """Write the object of a file, from its content or from a file that has it."""
     if not config.shared_store:
         return
-    folder, name = ObjectFolder(config.shared_store), name_of(config, path, sha256)
-    if not _marks(folder, ledger):
-        _require_own(folder, ledger)
+    folder = ObjectFolder(config.shared_store)
+    _require_own(folder, ledger)
+    place = folder.path_of(name_of(config, path, sha256))
+    n_bytes = content.stat().st_size if isinstance(content, Path) else len(content)
+    if folder.entry(place).size == n_bytes:
+        return  # the same content; another would have another name
     with store.storage_faults(path):
         source = open(content, "rb") if isinstance(content, Path) else io.BytesIO(content)
     with source:
-        folder.write(folder.path_of(name), source)
+        folder.write(place, source)
 
 
 def read(config: Config, path: Path, sha256: str) -> bytes | None:
@@ -67,15 +70,16 @@ def fetch(config: Config, path: Path, sha256: str) -> bool:
     return True
 
 
-def names(config: Config) -> set[str]:
-    """Return the names of all objects."""
+def sizes(config: Config) -> dict[str, int]:
+    """Return the names of all objects, and their sizes in bytes."""
     folder = ObjectFolder(config.shared_store or "")
     try:
         found = folder.entries(recursive=True)
     except FileNotFoundError:
-        return set()
-    paths = {entry.path.removeprefix(folder.path_of("")) for entry in found if entry.is_file}
-    return paths - {OWNER}
+        return {}
+    begins = folder.path_of("")
+    own = {entry.path.removeprefix(begins): entry.size for entry in found if entry.is_file}
+    return {name: n_bytes for name, n_bytes in own.items() if name != OWNER}
 
 
 def name_of(config: Config, path: Path, sha256: str) -> str:
@@ -99,25 +103,29 @@ def remove(config: Config, ledger: Ledger, unnamed: Iterable[str]) -> None:
 
 def _require_own(folder: ObjectFolder, ledger: Ledger) -> None:
     """Mark the folder as that of this ledger; raise ConfigError if it is that of another."""
-    mark = io.BytesIO()
-    try:
-        folder.read(folder.path_of(OWNER), mark)
-    except FileNotFoundError:
-        mark.write(secrets.token_hex(32).encode())
-        ledger.file_digests.record(f"{folder.url}/{OWNER}", _sha256(mark))
-        mark.seek(0)
-        folder.write(folder.path_of(OWNER), mark)
-    if _sha256(mark) not in _marks(folder, ledger):
+    mark = _mark_in(folder)
+    if mark is None:
+        content = secrets.token_hex(32).encode()
+        ledger.file_digests.record(mark_of(folder.url), hashlib.sha256(content).hexdigest())
+        folder.write(folder.path_of(OWNER), io.BytesIO(content))
+        mark = _mark_in(folder)  # which another ledger may have written at the same moment
+    name = mark_of(folder.url)
+    if mark not in ledger.file_digests.expected([name]).get(name, ()):
         raise ConfigError(
             f"shared_store {folder.url} has the files of another ledger; give each installation a "
-            "folder of its own"
+            f"folder of its own, or delete {OWNER} there if this one takes it over"
         )
 
 
-def _marks(folder: ObjectFolder, ledger: Ledger) -> tuple[str, ...]:
-    name = f"{folder.url}/{OWNER}"
-    return ledger.file_digests.expected([name]).get(name, ())
+def mark_of(url: str) -> str:
+    """Return under which name the ledger has the digest of the mark of a folder."""
+    return f"{url.partition('?')[0].rstrip('/')}/{OWNER}"
 
 
-def _sha256(content: io.BytesIO) -> str:
+def _mark_in(folder: ObjectFolder) -> str | None:
+    content = io.BytesIO()
+    try:
+        folder.read(folder.path_of(OWNER), content)
+    except FileNotFoundError:
+        return None
     return hashlib.sha256(content.getvalue()).hexdigest()

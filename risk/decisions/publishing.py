@@ -32,7 +32,7 @@ def publish(config: Config, ledger: Ledger, challenger: Model, version: int) -> 
         update={"version": version, "files": digests, "test_scores": estimates}
     )
     files[model.MANIFEST] = model.sign(complete, store.signing_key(config)).encode()
-    shared_releases.keep(config, ledger, complete, files)
+    shared_releases.keep(config, ledger, version, complete.model_dump_json(), files)
     releases.publish(config.deployment_folder, version, files)
     return {
         "model_sha256": challenger.sha256,

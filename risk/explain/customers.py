@@ -73,6 +73,8 @@ def from_options(
     """Explain what the options name; None if they name nobody."""
     if options["to"] and not options["explain_file"]:
         raise UsageError("--to requires --explain-file")
+    if options["explain_file"] and options["explain"] is not None:
+        raise UsageError("--explain and --explain-file exclude each other")
     if options["explain_file"]:
         return explain_all(config, options["explain_file"], options["to"])
     if options["explain"] is not None:

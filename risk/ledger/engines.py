@@ -26,7 +26,7 @@ RECYCLE_SECONDS = 1800  # less than the idle timeout of common firewalls
 IDLE_CONNECTIONS = 2  # fewer than threads: a pooled one of a hanging server blocks its user long
 PAUSES_SECONDS = (0.1, 0.4, 1.5)
 SQLITE_PRAGMAS = ("journal_mode=WAL", "busy_timeout=5000", "foreign_keys=ON")
-# A drop changes most pages of the index of row hashes: room for 32 MB of them, and for 16,000
+# A drop changes most pages of the index of row hashes: keep 32 MB, write back 16,000 at once
 OF_STAGES = ("cache_size=-32000", "wal_autocheckpoint=16000")
 POSTGRESQL = {
     "keepalives_idle": 30,

@@ -31,6 +31,8 @@ def erase(
         folder = releases.release_path(root, version)
         try:
             manifest = releases.verify(config, folder)
+            if config.shared_store and shared_releases.is_outdated(config, ledger, version):
+                raise ModelError("it is not as the ledger recorded it")
             replaced = _without(folder, manifest, rows, hashes)
         except ModelError as error:
             damaged.append(f"release {version}, which is damaged: {error}")
@@ -39,8 +41,9 @@ def erase(
             files = {name: model.read_checked(folder, name, manifest) for name in manifest.files}
             complete = _with_digests(manifest, replaced)
             files |= replaced | {model.MANIFEST: model.sign(complete, key).encode()}
-            shared_releases.keep(config, ledger, complete, files)
-            record = partial(ledger.releases.replace_manifest, version, complete.model_dump_json())
+            text = complete.model_dump_json()
+            shared_releases.keep(config, ledger, version, text, files)
+            record = partial(ledger.releases.replace_manifest, version, text)
             releases.publish(root, version, files, record=record)
             changed.append(version)
     return changed, damaged + _erase_from_challenger(config, ledger, rows, hashes)
@@ -58,7 +61,8 @@ def complete(config: Config, ledger: Ledger) -> None:
         except ModelError:
             continue
         folder = releases.release_path(root, version)
-        if not folder.exists() and manifest.model_dump_json() == ledger.releases.manifest(version):
+        recorded = Manifest.model_validate_json(ledger.releases.manifest(version))
+        if not folder.exists() and manifest == recorded:
             with store.storage_faults(folder):
                 unfinished.rename(folder)
                 store.sync_folder(folder.parent)

@@ -18,11 +18,18 @@ from risk.models.model import Manifest
 log = logging.getLogger(__name__)
 
 
-def keep(config: Config, ledger: Ledger, manifest: Manifest, files: Mapping[str, bytes]) -> None:
-    """Write the objects of a release before the ledger records it."""
-    folder = releases.release_path(config.deployment_folder, manifest.version or 0)
-    for path, sha256 in digests(folder, manifest.model_dump_json()).items():
+def keep(
+    config: Config, ledger: Ledger, version: int, recorded: str, files: Mapping[str, bytes]
+) -> None:
+    """Write the objects of a release before the ledger has `recorded` its manifest."""
+    if not config.shared_store:
+        return
+    folder = releases.release_path(config.deployment_folder, version)
+    own = digests(folder, recorded)
+    for path, sha256 in own.items():
         shared_files.keep(config, ledger, path, files[path.name], sha256)
+    manifest = folder / model.MANIFEST
+    ledger.file_digests.record(config.name_of(manifest), own[manifest])
 
 
 def digests(folder: Path, recorded: str) -> dict[Path, str]:
@@ -33,6 +40,22 @@ def digests(folder: Path, recorded: str) -> dict[Path, str]:
     files = json.loads(recorded)["files"]  # by name; of one with a path, only the name counts
     own = {folder / Path(name).name: sha256 for name, sha256 in files.items()}
     return own | {folder / model.MANIFEST: model.digest(recorded.encode())}
+
+
+def kept(config: Config, ledger: Ledger) -> dict[int, bool]:
+    """Return the releases that were shared, and whether each still is: some were discarded."""
+    names = {}
+    for version in map(int, ledger.releases.history()["version"]):
+        folder = releases.release_path(config.deployment_folder, version)
+        names[config.name_of(folder / model.MANIFEST)] = version
+    recorded = ledger.file_digests.expected([*names])
+    return {names[name]: bool(digests) for name, digests in recorded.items()}
+
+
+def discard(config: Config, ledger: Ledger, version: int) -> None:
+    """Record that a release is no longer shared."""
+    path = releases.release_path(config.deployment_folder, version) / model.MANIFEST
+    ledger.file_digests.record(config.name_of(path), "")
 
 
 def read(config: Config, ledger: Ledger, version: int) -> dict[str, bytes] | None:
@@ -49,7 +72,7 @@ def read(config: Config, ledger: Ledger, version: int) -> dict[str, bytes] | Non
     except ModelError as error:
         log.warning("in %s: %s", config.shared_store, error)
         return None
-    if manifest.model_dump_json() != recorded:
+    if manifest != Manifest.model_validate_json(recorded):
         return None
     files = {model.MANIFEST: signed}
     for name, sha256 in manifest.files.items():
@@ -66,8 +89,7 @@ def bring(config: Config, ledger: Ledger) -> None:
     if not config.shared_store or live is None:
         return
     root = config.deployment_folder
-    if not {live, ledger.releases.last_version()} <= {*releases.versions(root)}:
-        bring_releases(config, ledger)
+    bring_releases(config, ledger)
     if live in releases.versions(root) and releases.live_version(root) != live:
         releases.switch(root, live)
     path = config.model_folder / model.MANIFEST
@@ -78,16 +100,28 @@ def bring(config: Config, ledger: Ledger) -> None:
 
 
 def bring_releases(config: Config, ledger: Ledger) -> list[int]:
-    """Fetch the releases that are not here, as far as they are kept; return their numbers."""
+    """Fetch shared releases that are not here, or as they were before a person was erased."""
     root, brought = config.deployment_folder, []
-    recorded = {int(version) for version in ledger.releases.history()["version"]}
-    for version in sorted(recorded - {*releases.versions(root)}):
+    here = releases.versions(root)
+    for version in (version for version, is_kept in kept(config, ledger).items() if is_kept):
+        if version in here and not is_outdated(config, ledger, version):
+            continue
         if files := read(config, ledger, version):
             releases.publish(root, version, files)
             brought.append(version)
     if brought:
         log.info("fetched from %s: releases %s", config.shared_store, brought)
     return brought
+
+
+def is_outdated(config: Config, ledger: Ledger, version: int) -> bool:
+    """Return whether a sound release here is not the one that the ledger recorded."""
+    folder = releases.release_path(config.deployment_folder, version)
+    try:
+        manifest = releases.verify(config, folder)
+    except ModelError:
+        return False  # damaged, which a run repairs and reports
+    return manifest != Manifest.model_validate_json(ledger.releases.manifest(version))
 
 
 def _bring_challenger(config: Config, ledger: Ledger) -> None:

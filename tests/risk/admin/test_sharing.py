@@ -14,7 +14,7 @@ import deployment
 import ingestion
 import training
 from risk.admin import __main__ as admin
-from risk.admin import backup, check, forget, retention, sharing
+from risk.admin import backup, check, forget, restore, retention, sharing
 from risk.errors import ConfigError, SourceError, StorageError, UsageError
 from risk.models import model, releases
 from tests.buckets import free_port
@@ -83,7 +83,8 @@ def files_of(world):
     config, own = world.config, {}
     for folder in (config.ingested_folder, config.model_folder, config.deployment_folder):
         for path in folder.rglob("*"):
-            if path.is_file() and path.name != config.api_call_filename:  # with durations
+            of_machine = path.name.startswith(".") or path.name == config.api_call_filename
+            if path.is_file() and not of_machine:
                 own[str(path.relative_to(world.folder))] = path.read_bytes()
     return own
 
@@ -333,6 +334,90 @@ def test_an_erased_person_is_not_in_the_store_either(shared, bucket, ledger):
     assert sharing.absences(shared.config, ledger) == {}
     for name in bucket.names():
         assert b"berta" not in bucket.read(name)
+
+
+def test_two_machines_that_had_a_person_both_lose_them(shared, bucket, tmp_path_factory, tmp_path):
+    """Each has the rows, the release and the compiled files when the other one erases somebody."""
+    shared.drop("may.csv", customers("anna", 80, seed=3) + "berta,1,2,3,0\nbob,4,5,6,1\n")
+    with shared.open_ledger() as ledger:
+        first_release(shared.config, ledger)
+        other = another(shared, tmp_path / "other")
+        sharing.fetch(other.config, ledger)
+        ingestion.run(other.config, ledger)
+
+        forget.forget(shared.config, ledger, "berta")
+        forget.forget(other.config, ledger, "bob")
+        for world in (shared, other):
+            sharing.fetch(world.config, ledger)
+            ingestion.run(world.config, ledger)
+
+    for world in (shared, other):
+        text = (world.config.ingested_folder / "final_data.csv").read_text()
+        assert text.count("\n") == 81 and "berta" not in text and "bob" not in text
+        assert check.check(world.config).faults == []
+        assert releases.versions(world.config.deployment_folder) == [1]
+    assert files_of(shared) == files_of(other)
+    for name in bucket.names():
+        assert b"berta" not in bucket.read(name) and b"bob" not in bucket.read(name)
+
+
+def test_what_one_machine_pruned_is_no_fault_of_the_other(shared, tmp_path_factory, tmp_path):
+    with_a_release(shared, tmp_path_factory)
+    with shared.open_ledger() as ledger:
+        for _ in range(4):
+            training.run(shared.config, ledger)
+            deployment.run(shared.config, ledger, by_force=True)
+        other = another(shared, tmp_path / "other")
+        sharing.fetch(other.config, ledger)
+        ingestion.run(other.config, ledger)
+        retention.prune(shared.set(keeping__keep_releases=3), ledger)
+
+        assert check.check(other.config).faults == []
+        assert str(sharing.share(other.config, ledger)) == "wrote 0 objects, deleted 0 objects"
+        sharing.fetch(shared.config, ledger)
+    assert releases.versions(shared.config.deployment_folder) == [1, 3, 4, 5]
+
+
+def test_an_object_that_lost_its_content_is_written_again(shared, bucket, ledger):
+    shared.drop("may.csv", ROWS)
+    ingestion.run(shared.config, ledger)
+    (name,) = (name for name in bucket.names() if "parts" in name)
+    before = bucket.read(name)
+    bucket.write(name, b"")
+
+    assert len(check.check(shared.config).faults) == 1
+    again = sharing.share(shared.config, ledger)
+
+    assert str(again) == "wrote 1 object, deleted 0 objects"
+    assert bucket.read(name) == before
+
+
+def test_one_folder_may_be_written_in_several_ways(shared, ledger):
+    """With a slash at its end, or with settings of the connection."""
+    shared.drop("may.csv", ROWS)
+    ingestion.run(shared.config, ledger)
+
+    for url in (f"{URL}/", f"{URL}?region=us-east-1"):
+        assert sharing.share(shared.set(shared_store=url), ledger).missing == []
+
+
+def test_a_restored_copy_leaves_the_files_of_the_original_alone(shared, bucket, tmp_path):
+    shared.drop("may.csv", ROWS)
+    with shared.open_ledger() as ledger:
+        ingestion.run(shared.config, ledger)
+        backup.back_up(shared.config, ledger, tmp_path / "backup")
+        shared.drop("june.csv", HEADER + "d,1,2,3,0\n")
+        ingestion.run(shared.config, ledger)
+    before = bucket.names()
+    copied = World(tmp_path / "copied")
+    copied.settings = json.loads(json.dumps(shared.settings))
+    copied.set()
+
+    restore.restore(copied.config, tmp_path / "backup", holder="test")
+
+    with copied.open_ledger() as ledger, pytest.raises(ConfigError, match=r"delete ledger\.txt"):
+        sharing.share(copied.config, ledger)
+    assert bucket.names() == before
 
 
 def test_what_retention_deletes_goes_from_the_store(shared, bucket, ledger):
