@@ -22,9 +22,10 @@ from typing import IO, Any
 ROOT = Path(__file__).parents[1]
 SECONDS = 120
 HEAVY = (
-    "app", "alembic.command", "apprise", "flask", "full_process", "matplotlib.figure",
-    "reportlab.platypus", "risk.admin.export", "risk.report.archive", "seaborn",
-    "sklearn.ensemble", "sklearn.linear_model",
+    "api_calls", "app", "alembic.command", "apprise", "flask", "full_process", "matplotlib.figure",
+    "pyarrow.parquet", "reportlab.platypus", "risk.admin.export", "risk.data.compiled",
+    "risk.figures.matrix", "risk.report.archive", "seaborn", "sklearn.ensemble",
+    "sklearn.linear_model",
 )  # fmt: skip
 
 

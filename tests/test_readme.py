@@ -31,6 +31,9 @@ TYPED_AS = {  # with what a reader fills in, and less of what takes long
     "python deployment.py --rollback [VERSION]": "python deployment.py --rollback 1",
     "python full_process.py --fleet FOLDER": "python full_process.py --fleet ~/mine",
     "python diagnostics.py --explain NAME": "python diagnostics.py --explain sk9ccm",
+    "python diagnostics.py --explain-file CSV": (
+        "python diagnostics.py --explain-file data/test/test_data.csv"
+    ),
     "python diagnostics.py --acknowledge ID": "python diagnostics.py --acknowledge 1",
     "python diagnostics.py --resolve ID": "python diagnostics.py --resolve 1",
     "python reporting.py --run ID": "python reporting.py --run 1",
