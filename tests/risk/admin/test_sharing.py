@@ -113,7 +113,7 @@ def test_a_run_killed_at_any_moment_loses_nothing_in_the_store(shared, bucket, t
     """Whatever the ledger names is there: another machine has the same rows afterwards."""
     command = [sys.executable, str(ROOT / "full_process.py")]
     command += ["--config", str(shared.folder / "config.json")]
-    moments = np.linspace(0.9, 7.5, 16)
+    moments = np.linspace(0.9, 7.5, 10)
     for number, moment in enumerate(moments):
         grown = 60 * (number % 8 == 4)
         rows = customers(f"c{number}-", 60, seed=number, grown=grown) + "bad,1,many,3,0\n"
