@@ -13,7 +13,7 @@ from risk.decisions import damage
 from risk.errors import StorageError, UsageError
 from risk.explain.plain_words import counted
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, shared_releases
+from risk.models import releases, shared_releases
 from risk.progress import track
 
 
@@ -48,15 +48,14 @@ def fetch(config: Config, ledger: Ledger, *, only_absent: bool = False) -> Share
     _require(config)
     missing, n_fetched = [], 0
     for path, sha256 in track(_files(config, ledger).items(), "fetch", unit="file"):
-        if path.is_file() and (only_absent or store.digest(path) == sha256):
+        if (only_absent and path.is_file()) or shared_files.is_here(path, sha256):
             continue
         if shared_files.fetch(config, path, sha256):
             n_fetched += 1
         else:
             missing.append(config.name_of(path))
-    brought = shared_releases.bring_releases(config, ledger)
-    if not only_absent:
-        shared_releases.bring(config, ledger)
+    bring = shared_releases.bring_releases if only_absent else shared_releases.bring
+    brought = bring(config, ledger)
     live = ledger.decisions.live_version()
     if live and live not in releases.versions(config.deployment_folder):
         missing.append(f"release {live}")
@@ -85,8 +84,7 @@ def absences(config: Config, ledger: Ledger) -> dict[Path, str]:
     found, absent = shared_files.sizes(config), {}
     for path, sha256 in (_files(config, ledger) | _files_of_releases(config, ledger)).items():
         n_bytes = found.get(shared_files.name_of(config, path, sha256))
-        is_whole = n_bytes is not None and not (path.is_file() and _size(path) != n_bytes)
-        if not is_whole:
+        if n_bytes is None or (path.is_file() and path.stat().st_size != n_bytes):
             absent[path] = sha256
     return absent
 
@@ -94,7 +92,7 @@ def absences(config: Config, ledger: Ledger) -> dict[Path, str]:
 def sweep(config: Config, ledger: Ledger) -> int:
     """Delete the objects that the ledger does not name; return how many there were.
 
-    Those of a release that is shared but not here stay.
+    Those of files that are not here, or that the settings no longer name, stay.
     """
     recorded = ledger.file_digests.expected().items()
     files = _files(config, ledger) | _files_of_releases(config, ledger)
@@ -129,9 +127,9 @@ def _share_first_releases(config: Config, ledger: Ledger) -> None:
     for version in sorted(recorded.intersection(releases.versions(root)) - known.keys()):
         if damage.fault_of(config, ledger, version) is None:
             folder = releases.release_path(root, version)
-            manifest = releases.verify(config, folder)
-            files = {name: store.read(folder / name) for name in [*manifest.files, model.MANIFEST]}
             text = ledger.releases.manifest(version)
+            own = shared_releases.digests(folder, text)
+            files = {path.name: store.read(path) for path in own}
             shared_releases.keep(config, ledger, version, text, files)
 
 
@@ -139,16 +137,7 @@ def _is_sound(config: Config, ledger: Ledger, path: Path, sha256: str) -> bool:
     """Whether a file here is the one that the ledger recorded."""
     if path.parent.parent == config.deployment_folder / "releases":
         return damage.fault_of(config, ledger, int(path.parent.name)) is None
-    return _is_here(path, sha256)
-
-
-def _size(path: Path) -> int:
-    with store.storage_faults(path):
-        return path.stat().st_size
-
-
-def _is_here(path: Path, sha256: str) -> bool:
-    return path.is_file() and store.digest(path) == sha256
+    return shared_files.is_here(path, sha256)
 
 
 def _require(config: Config) -> None:

@@ -143,7 +143,7 @@ def _is_of_another_machine(config: Config, ledger: Ledger, path: Path) -> bool:
     note = path.with_name(f".{path.name}.owner")
     if note.is_file() and not known_files.is_damaged(config, ledger, note):
         return False
-    known_files.record(config, ledger, note, secrets.token_bytes(32))
+    known_files.write(config, ledger, note, secrets.token_bytes(32), share=False)
     return True
 
 

@@ -14,21 +14,21 @@ from risk.ledger.ledger import Ledger
 DAMAGED = "is damaged: it is not the file that was written"
 
 
-def write(config: Config, ledger: Ledger, path: Path, content: str | bytes) -> None:
+def write(
+    config: Config, ledger: Ledger, path: Path, content: str | bytes, *, share: bool = True
+) -> None:
     """Write a file once its digest is recorded and its object, if files are shared, is there.
 
-    If the write is interrupted, the file before it is still one that was recorded.
+    If the write is interrupted, the file before it is still one that was recorded. A file of this
+    machine alone is not to `share`.
     """
     content = content.encode() if isinstance(content, str) else content
-    shared_files.keep(config, ledger, path, content, hashlib.sha256(content).hexdigest())
-    record(config, ledger, path, content)
-
-
-def record(config: Config, ledger: Ledger, path: Path, content: bytes) -> None:
-    """Write a file of this machine alone once its digest is recorded."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    if share:
+        shared_files.keep(config, ledger, path, content, sha256)
     name, before = config.name_of(path), store.digest(path) if path.is_file() else None
     replaced = before if before in ledger.file_digests.expected([name]).get(name, ()) else None
-    ledger.file_digests.record(name, hashlib.sha256(content).hexdigest(), replaced=replaced)
+    ledger.file_digests.record(name, sha256, replaced=replaced)
     store.write(path, content)
 
 

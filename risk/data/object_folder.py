@@ -42,10 +42,14 @@ class ObjectFolder:
         """Return the path in the store of a name within the folder."""
         return f"{self._path}/{name}"
 
-    def read(self, path: str, target: IO[bytes]) -> None:
-        """Copy the content of an object; FileNotFoundError if there is none."""
-        with self._faults(), self._filesystem.open_input_stream(path) as remote:
-            shutil.copyfileobj(remote, target, BYTES_AT_ONCE)
+    def read(self, path: str, target: IO[bytes]) -> bool:
+        """Copy the content of an object, and return whether there is one."""
+        try:
+            with self._faults(), self._filesystem.open_input_stream(path) as remote:
+                shutil.copyfileobj(remote, target, BYTES_AT_ONCE)
+        except FileNotFoundError:
+            return False
+        return True
 
     def write(self, path: str, source: IO[bytes]) -> None:
         """Write an object; it appears when it is complete."""

@@ -87,11 +87,8 @@ def _sort(config: Config, entries: list[Any]) -> tuple[list[Drop], list[LeftAlon
 def _fetched(folder: ObjectFolder, drop: Drop, left_alone: list[str]) -> Iterator[Object]:
     """Yield the content of an object, unless it was replaced or removed since it was listed."""
     with store.spooling() as file:
-        try:
-            folder.read(str(drop.path), file)
-            now = _signature(folder.entry(str(drop.path)))
-        except FileNotFoundError:
-            now = None
+        path = str(drop.path)
+        now = _signature(folder.entry(path)) if folder.read(path, file) else None
         if now != drop.signature or file.tell() != now.size_bytes:
             left_alone.append(str(LeftAlone(drop.name, CHANGED)))
             return

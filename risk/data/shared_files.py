@@ -44,11 +44,8 @@ def read(config: Config, path: Path, sha256: str) -> bytes | None:
     if not config.shared_store:
         return None
     folder, content = ObjectFolder(config.shared_store), io.BytesIO()
-    try:
-        folder.read(folder.path_of(name_of(config, path, sha256)), content)
-    except FileNotFoundError:
-        return None
-    return content.getvalue()
+    is_there = folder.read(folder.path_of(name_of(config, path, sha256)), content)
+    return content.getvalue() if is_there else None
 
 
 def fetch(config: Config, path: Path, sha256: str) -> bool:
@@ -57,9 +54,7 @@ def fetch(config: Config, path: Path, sha256: str) -> bool:
         return False
     folder = ObjectFolder(config.shared_store)
     with store.spooling() as content:
-        try:
-            folder.read(folder.path_of(name_of(config, path, sha256)), content)
-        except FileNotFoundError:
+        if not folder.read(folder.path_of(name_of(config, path, sha256)), content):
             return False
         content.seek(0)
         if hashlib.file_digest(content, "sha256").hexdigest() != sha256:
@@ -68,6 +63,11 @@ def fetch(config: Config, path: Path, sha256: str) -> bool:
         with store.replacing(path) as file:
             shutil.copyfileobj(content, file)
     return True
+
+
+def is_here(path: Path, sha256: str) -> bool:
+    """Return whether a file is on this machine, with that content."""
+    return path.is_file() and store.digest(path) == sha256
 
 
 def sizes(config: Config) -> dict[str, int]:
@@ -84,13 +84,8 @@ def sizes(config: Config) -> dict[str, int]:
 
 def name_of(config: Config, path: Path, sha256: str) -> str:
     """Return the name of the object of a file."""
-    name = PurePosixPath(place_of(config, path))
+    name = PurePosixPath(config.name_of(path).lstrip("/"))
     return str(name.with_stem(f"{name.stem}-{sha256}"))
-
-
-def place_of(config: Config, path: Path) -> str:
-    """Return the place of a file or folder within the shared store."""
-    return config.name_of(path).lstrip("/")
 
 
 def remove(config: Config, ledger: Ledger, unnamed: Iterable[str]) -> None:
@@ -124,8 +119,5 @@ def mark_of(url: str) -> str:
 
 def _mark_in(folder: ObjectFolder) -> str | None:
     content = io.BytesIO()
-    try:
-        folder.read(folder.path_of(OWNER), content)
-    except FileNotFoundError:
-        return None
-    return hashlib.sha256(content.getvalue()).hexdigest()
+    is_there = folder.read(folder.path_of(OWNER), content)
+    return hashlib.sha256(content.getvalue()).hexdigest() if is_there else None

@@ -32,12 +32,13 @@ def publish(config: Config, ledger: Ledger, challenger: Model, version: int) -> 
         update={"version": version, "files": digests, "test_scores": estimates}
     )
     files[model.MANIFEST] = model.sign(complete, store.signing_key(config)).encode()
-    shared_releases.keep(config, ledger, version, complete.model_dump_json(), files)
+    recorded = complete.model_dump_json()
+    shared_releases.keep(config, ledger, version, recorded, files)
     releases.publish(config.deployment_folder, version, files)
     return {
         "model_sha256": challenger.sha256,
         "rows_trained": manifest.rows_trained,
-        "manifest": complete.model_dump_json(),
+        "manifest": recorded,
     }
 
 

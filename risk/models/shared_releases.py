@@ -83,20 +83,24 @@ def read(config: Config, ledger: Ledger, version: int) -> dict[str, bytes] | Non
     return files
 
 
-def bring(config: Config, ledger: Ledger) -> None:
-    """Fetch releases and the challenger if another machine has made newer ones."""
+def bring(config: Config, ledger: Ledger) -> list[int]:
+    """Fetch releases and the challenger if another machine has made newer ones.
+
+    Return the releases fetched.
+    """
     live = ledger.decisions.live_version()
     if not config.shared_store or live is None:
-        return
+        return []
     root = config.deployment_folder
-    bring_releases(config, ledger)
+    brought = bring_releases(config, ledger)
     if live in releases.versions(root) and releases.live_version(root) != live:
         releases.switch(root, live)
     path = config.model_folder / model.MANIFEST
     name = config.name_of(path)
     recorded = ledger.file_digests.expected([name]).get(name)
-    if recorded and not (path.is_file() and store.digest(path) == recorded[0]):
+    if recorded and not shared_files.is_here(path, recorded[0]):
         _bring_challenger(config, ledger)
+    return brought
 
 
 def bring_releases(config: Config, ledger: Ledger) -> list[int]:
@@ -115,10 +119,10 @@ def bring_releases(config: Config, ledger: Ledger) -> list[int]:
 
 
 def is_outdated(config: Config, ledger: Ledger, version: int) -> bool:
-    """Return whether a sound release here is not the one that the ledger recorded."""
+    """Return whether a release here, as it is signed, is not the one that the ledger recorded."""
     folder = releases.release_path(config.deployment_folder, version)
     try:
-        manifest = releases.verify(config, folder)
+        manifest = model.load_manifest(folder, store.signing_key(config))
     except ModelError:
         return False  # damaged, which a run repairs and reports
     return manifest != Manifest.model_validate_json(ledger.releases.manifest(version))
@@ -129,7 +133,7 @@ def _bring_challenger(config: Config, ledger: Ledger) -> None:
     known = known_files.shared(config, ledger)
     own = [path for path in known if path.parent == config.model_folder]
     for path in sorted(own, key=lambda path: path.name == model.MANIFEST):
-        if not (path.is_file() and store.digest(path) == known[path]):
+        if not shared_files.is_here(path, known[path]):
             shared_files.fetch(config, path, known[path])
 
 

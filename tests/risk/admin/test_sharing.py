@@ -78,6 +78,13 @@ def test_a_drop_is_in_the_store_before_the_ledger_names_it(shared, bucket, monke
     assert len(kinds) == 4
 
 
+def release_four_more(config, ledger):
+    """Let four more models go live, whatever they are worth."""
+    for _ in range(4):
+        training.run(config, ledger)
+        deployment.run(config, ledger, by_force=True)
+
+
 def files_of(world):
     """Give the content of all files that count, by name: data, quarantine, models, releases."""
     config, own = world.config, {}
@@ -292,9 +299,7 @@ def test_files_of_another_folder_of_models_stay(shared, bucket, tmp_path_factory
 def test_a_release_that_retention_deletes_goes_from_the_store(shared, bucket, tmp_path_factory):
     with_a_release(shared, tmp_path_factory)
     with shared.open_ledger() as ledger:
-        for _ in range(4):
-            training.run(shared.config, ledger)
-            deployment.run(shared.config, ledger, by_force=True)
+        release_four_more(shared.config, ledger)
         config = shared.set(keeping__keep_releases=3)
 
         pruned = retention.prune(config, ledger)
@@ -364,9 +369,7 @@ def test_two_machines_that_had_a_person_both_lose_them(shared, bucket, tmp_path_
 def test_what_one_machine_pruned_is_no_fault_of_the_other(shared, tmp_path_factory, tmp_path):
     with_a_release(shared, tmp_path_factory)
     with shared.open_ledger() as ledger:
-        for _ in range(4):
-            training.run(shared.config, ledger)
-            deployment.run(shared.config, ledger, by_force=True)
+        release_four_more(shared.config, ledger)
         other = another(shared, tmp_path / "other")
         sharing.fetch(other.config, ledger)
         ingestion.run(other.config, ledger)
