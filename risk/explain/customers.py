@@ -64,7 +64,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="explain the predicted risk of each customer of a file, the riskiest first",
     )
-    parser.add_argument("--to", type=Path, metavar="FILE", help="with --explain-file: write it")
+    parser.add_argument(
+        "--to", type=Path, metavar="FILE", help="with --explain-file: file to write"
+    )
 
 
 def from_options(
