@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from risk.figures.canvas import LIGHT, Frame, canvas, say_instead
 from risk.figures.labels import fitted, fitted_all, inches, percent
+from risk.lazily import import_sparing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ def confusion_matrix(counts: NDArray[np.int64], *, labels: tuple[str, str], titl
     """
     if not counts.sum():
         return say_instead("not enough data: there are no labelled rows", width=4.6)
+    import_sparing("seaborn")
     import seaborn as sns
 
     per_class = counts.sum(axis=1, keepdims=True)

@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from risk.errors import ConfigError, ModelError
+from risk.lazily import import_sparing
 from risk.lazily import pandas as pd
 from risk.models import estimators, watched
 from risk.models.dating import Change
@@ -197,6 +198,7 @@ def load(folder: Path, key: bytes) -> Model:
         if Path(name).suffix == ".skops":
             trusted = skops().get_untrusted_types(data=content)
             return Model(skops().loads(content, trusted=trusted), manifest)
+        import_sparing("sklearn")
         return Model(pickle.loads(content), manifest)
     except UNREADABLE as error:
         raise ModelError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.config import Columns, Training
+from risk.lazily import import_sparing
 from risk.models import estimators
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ SPARSE_PACKAGES = ("sklearn", "lightgbm", "xgboost")
 
 def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline:
     """Return an unfitted pipeline of imputer, scaler, encoder of categories and estimator."""
+    import_sparing("sklearn")
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
@@ -51,8 +55,6 @@ def worse_than_elsewhere(wrong: ArrayLike, members: ArrayLike) -> Floats:
     >>> worse_than_elsewhere(wrong, [[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]])
     array([0.1, 1. ])
     """
-    from scipy.stats import hypergeom
-
     is_wrong, is_in = _truths("wrong", wrong), _truths("members", members)
     if is_wrong.ndim != 1 or is_in.ndim != 2 or is_in.shape[1] != len(is_wrong):
         raise ValueError(
@@ -60,8 +62,28 @@ def worse_than_elsewhere(wrong: ArrayLike, members: ArrayLike) -> Floats:
             f"got shapes {is_in.shape} and {is_wrong.shape}"
         )
     sizes, errors = is_in.sum(axis=1), is_in[:, is_wrong].sum(axis=1)
-    p_values = hypergeom.sf(errors - 1, len(is_wrong), is_wrong.sum(), sizes)
-    return _holm(np.clip(p_values, 0, 1))
+    tails = _hypergeometric_tails(len(is_wrong), int(is_wrong.sum()))
+    return _holm(np.array([tails(*segment) for segment in zip(sizes, errors, strict=True)]))
+
+
+def _hypergeometric_tails(n_rows: int, n_wrong: int) -> Callable[[int, int], float]:
+    """Return the function of (n, k) that is the chance of k or more of the wrong among n rows.
+
+    The same as `scipy.stats.hypergeom.sf(k - 1, n_rows, n_wrong, n)`, from factorials that are
+    shared: importing `scipy.stats` takes longer than all segments of a report.
+    """
+    log_factorial = scipy.special.gammaln(np.arange(1.0, n_rows + 2))
+
+    def log_choose(n: int, k: NDArray[np.int64] | int) -> Any:
+        return log_factorial[n] - log_factorial[k] - log_factorial[n - k]
+
+    def tail(n: int, k: int) -> float:
+        least, most = max(k, n - (n_rows - n_wrong)), min(n, n_wrong)
+        wrong = np.arange(least, most + 1)
+        ways = log_choose(n_wrong, wrong) + log_choose(n_rows - n_wrong, n - wrong)
+        return min(float(np.exp(ways - log_choose(n_rows, n)).sum()), 1.0)
+
+    return tail
 
 
 def _holm(p_values: Floats) -> Floats:

@@ -3,7 +3,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, fisher_exact
+from scipy.stats import binomtest, fisher_exact, hypergeom
 
 from risk.stats.segments import worse_than_elsewhere
 
@@ -30,6 +30,21 @@ def test_one_segment_has_the_exact_tail_of_its_errors():
         expected = by_counting(25, wrong.sum(), members.sum(), table[0][0])
         assert p_value == pytest.approx(expected)
         assert p_value == pytest.approx(fisher_exact(table, alternative="greater").pvalue)
+
+
+@pytest.mark.parametrize(("n", "wrong_share"), [(1, 1.0), (7, 0.5), (800, 0.01), (20_000, 0.2)])
+def test_the_tail_is_that_of_scipy_for_few_and_many_rows(n, wrong_share):
+    """From empty segments to those of all rows, with all they can have of the wrong."""
+    rng = np.random.default_rng(n)
+    wrong = rng.random(n) < wrong_share
+    members = rng.random((60, n)) < np.linspace(0, 1, 60)[:, None]
+    members[:20] &= wrong  # no segment is worse
+    sizes, errors = members.sum(axis=1), members[:, wrong].sum(axis=1)
+
+    alone = [float(worse_than_elsewhere(wrong, [row])[0]) for row in members]
+
+    expected = hypergeom.sf(errors - 1, n, wrong.sum(), sizes)
+    assert alone == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-300)
 
 
 def test_several_segments_are_adjusted_as_holm_says():
