@@ -83,6 +83,13 @@ def post_fork(server, worker):
     values.ValueClass = values.MultiProcessValue(lambda: worker.number)
 
 
+def post_worker_init(worker):
+    """Prepare for predictions before the first request, and before there are threads."""
+    from web import predictions  # of the application, which a worker loads for itself
+
+    predictions.get_ready(worker.wsgi)
+
+
 def on_exit(server):
     """Remove the metrics folder."""
     shutil.rmtree(os.environ[FOLDER], ignore_errors=True)

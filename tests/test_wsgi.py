@@ -147,6 +147,22 @@ def test_gunicorn_serves_on_the_loopback_address_of_the_settings(steady):
     assert float(answer.text) == pytest.approx(0.8)
 
 
+def test_no_request_waits_for_the_packages_of_a_prediction(steady):
+    """A worker has loaded them, with the release, before it answers its first probe."""
+    for worker in steady.workers:
+        assert "sklearn" in Path(f"/proc/{worker}/maps").read_text()
+
+
+def test_a_server_without_a_release_says_so(new_world, tmp_path):
+    """It starts as well, and predicts as soon as there is one."""
+    world = new_world(tmp_path / "new")
+    with serving(world) as server:
+        answer = requests.get(f"{server.url}/prediction", timeout=PATIENCE)
+        assert answer.status_code == 503
+        world.run()
+        assert requests.get(f"{server.url}/prediction", timeout=PATIENCE).ok
+
+
 def test_the_client_walks_the_running_server(shop, steady):
     """`python api_calls.py` in another shell, as the seeds show."""
     result = shop.command("api_calls.py")

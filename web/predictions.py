@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
-from flask import Response, request
+from flask import Flask, Response, request
 from flask.blueprints import BlueprintSetupState
 from flask_openapi import APIBlueprint, Tag
 from flask_openapi.models import Schema
 
 from risk.config import Api, Columns, Config
 from risk.data import statistics
+from risk.errors import RiskError
 from risk.explain.prediction_notes import BANDS, risk_bands, warnings
 from risk.lazily import pandas as pd
 from risk.models import evaluation
@@ -23,7 +25,7 @@ from web.json_rows import Cells, Coded
 from web.model_endpoints import Named, answered
 from web.request_rows import CSV, JSON, Chunk, Deadline, Fault, Part, refuse
 from web.responses import classic_answer, csv_file, csv_text, json_answer, problems, wants
-from web.service import NAME, Live, service
+from web.service import NAME, Live, Service, service
 
 PREDICTION_COLUMNS = ("y_pred_proba", "y_pred", "label", "risk_band", "warnings")
 PREDICTED = openapi.record(
@@ -104,6 +106,19 @@ def invocations() -> Response:
     written = _written_labels(live)
     found = [live.model.predict(y_pred_proba).tolist() for _, y_pred_proba in predicted]
     return json_answer({"predictions": [written[label] for some in found for label in some]})
+
+
+def get_ready(app: Flask) -> None:
+    """Load the live release and predict a row of its sample, so that no request waits for either.
+
+    Without a release there is nothing to load: requests say so.
+    """
+    shared: Service = app.extensions[NAME]
+    with suppress(RiskError):
+        live = shared.live()
+        rows = live.sample_rows(1)
+        predicted = [(Chunk(rows, [None]), live.model.predict_proba(rows))]
+        "".join(_as_json(live, predicted, shared.config.columns))
 
 
 def _predict(

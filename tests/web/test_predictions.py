@@ -2,6 +2,9 @@
 
 import json
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,6 +12,7 @@ import requests
 
 from app import create_app
 
+ROOT = Path(__file__).parents[2]
 JSON, CSV = "application/json", "text/csv"
 FEATURES = ["age", "plan", "town"]
 
@@ -74,6 +78,32 @@ def ask(client, body, *, path="/prediction", accept=JSON):
 def faults(answer):
     assert answer.status_code == 422, answer.text
     return [(tuple(error["loc"]), error["msg"]) for error in answer.json["errors"]]
+
+
+def test_an_application_that_is_ready_imports_nothing_for_its_first_prediction(world):
+    """Although the rows sent are others than the one it tried."""
+    settings = str(world.folder / "config.json")
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from app import create_app\n"
+        "from risk.config import Config\n"
+        "from web import predictions\n"
+        f"app = create_app(Config.load(Path({settings!r})))\n"
+        "client = app.test_client()\n"
+        "predictions.get_ready(app)\n"
+        "before = {*sys.modules}\n"
+        "answer = client.post('/prediction', json=[{'age': 30, 'plan': 'a', 'town': 'Ulm'}])\n"
+        "large = {'numpy', 'pandas', 'pyarrow', 'scipy', 'sklearn', 'joblib'}\n"
+        "new = {name for name in sys.modules if name.split('.')[0] in large} - before\n"
+        "print(answer.status_code, new)\n"
+    )
+
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+    assert printed.strip() == "200 set()"
 
 
 def test_predictions_are_those_of_the_live_model(client, world):
