@@ -36,8 +36,8 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=300)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Within100Years = Annotated[float, Field(ge=0, le=3_155_760_000)]  # in seconds
 MODEL_FILES = (  # beside the model, whose name is a setting
-    *("manifest.json", "reference.json", "reference_rows.parquet", "derived_columns.pkl"),
-    *("held_out_rows.txt", "rolling_predictions.parquet", "latest_versions.json"),
+    *("manifest.json", "reference.json.gz", "reference_rows.parquet", "derived_columns.pkl"),
+    *("reference.json", "held_out_rows.txt", "rolling_predictions.parquet", "latest_versions.json"),
 )
 PRODUCT = "Dynamic Risk Assessment System"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -199,7 +199,7 @@ def test_the_manifest_says_what_made_the_model(world, ledger):
     assert manifest["trained_through"] == 2
     assert set(manifest["files"]) == {
         "trained_model.pkl",
-        "reference.json",
+        "reference.json.gz",
         "reference_rows.parquet",
         "derived_columns.pkl",
         "held_out_rows.txt",

@@ -23,6 +23,7 @@ from risk.ledger.ledger import Ledger
 from risk.models import model, releases, small_tables
 from risk.models.model import Model
 from risk.models.watched import require_model
+from risk.monitoring import reference_file
 from risk.monitoring.reference import Reference
 
 NAME = "risk"
@@ -112,8 +113,7 @@ class Service:
         if cached and cached.identity == identity:
             return cached
         champion = releases.load(self.config, folder)
-        content = model.read_checked(folder, model.REFERENCE, champion.manifest)
-        return Live(identity, champion, Reference.from_json(content))
+        return Live(identity, champion, reference_file.read(folder, champion.manifest))
 
     def dataset(self, name: str | None, *, default: Path) -> Path:
         """Return the path of a data set by name; the name itself is never used as a path."""

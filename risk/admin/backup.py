@@ -126,7 +126,7 @@ def model_files(config: Config) -> list[str]:
         config.api_call_filename,
         *(store.report_name(config, kind) for kind in get_args(ReportKind)),
     )
-    own = (model.REFERENCE, model.DERIVED, model.SAMPLE, model.HELD_OUT)
+    own = (model.REFERENCE, model.PLAIN_REFERENCE, model.DERIVED, model.SAMPLE, model.HELD_OUT)
     return [*named, *own, model.ROLLING, model.MANIFEST]
 
 

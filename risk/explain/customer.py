@@ -21,6 +21,7 @@ from risk.models import model, releases, small_tables
 from risk.models.attribution import Contributions, attribute_row, means_with_one_value
 from risk.models.model import Model
 from risk.models.watched import require_model
+from risk.monitoring import reference_file
 from risk.monitoring.profile import Column
 from risk.monitoring.reference import Reference
 from risk.schema import shorten
@@ -121,9 +122,9 @@ class Explanation(Result):
 def remember(config: Config, champion: Model) -> Memory:
     """Read what a release remembers of its reference."""
     folder = releases.release_path(config.deployment_folder, champion.manifest.version or 0)
-    reference = model.read_checked(folder, model.REFERENCE, champion.manifest)
+    reference = reference_file.read(folder, champion.manifest)
     sample = model.read_checked(folder, model.SAMPLE, champion.manifest)
-    return Memory(champion, Reference.from_json(reference), small_tables.from_bytes(sample))
+    return Memory(champion, reference, small_tables.from_bytes(sample))
 
 
 def explain(

@@ -29,7 +29,7 @@ from risk.numerals import MAX_NUMBER
 from risk.stats.scores import Estimate
 
 MANIFEST = "manifest.json"
-REFERENCE = "reference.json"
+REFERENCE, PLAIN_REFERENCE = "reference.json.gz", "reference.json"  # the latter until ADR 70
 DERIVED = "derived_columns.pkl"
 SAMPLE = "reference_rows.parquet"
 HELD_OUT = "held_out_rows.txt"

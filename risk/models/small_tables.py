@@ -1,4 +1,4 @@
-"""Small tables as the bytes of small Parquet files, exact to the last bit."""
+"""Small tables as the bytes of small Parquet files, exact but for the sign of a zero."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from risk.lazily import pandas as pd
 from risk.lazily import pyarrow as pa
+from risk.lazily import pyarrow_compute as pc
 from risk.lazily import pyarrow_parquet as pq
 
 SMALLEST = 19  # level of zstd
@@ -47,10 +48,13 @@ def _by_column(table: pa.Table, convert: Callable[[pa.ChunkedArray], pa.ChunkedA
 
 
 def _as_decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return numbers as decimals, which take half as much, if they are those to the last bit."""
+    """Return numbers as decimals, which take half as much, if they are those to the last bit.
+
+    A zero may lose its sign: it is equal to the other, and so is what a model predicts.
+    """
     if column.type != pa.float64():
         return column
-    texts = column.cast(pa.string())
+    texts = pc.add(column, 0.0).cast(pa.string())  # decimals have no negative zero
     for n_decimals in range(MAX_DIGITS):
         with suppress(pa.ArrowInvalid):  # there are more
             decimals = texts.cast(pa.decimal128(MAX_DIGITS, n_decimals))

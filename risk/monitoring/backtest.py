@@ -11,10 +11,9 @@ from typing import Any
 from risk import engine, store
 from risk.cli import Result
 from risk.config import Alarms, Config
-from risk.errors import ModelError
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases
-from risk.monitoring import assessment, detector, findings
+from risk.monitoring import assessment, detector, findings, reference_file
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector
 from risk.monitoring.findings import Finding
@@ -134,6 +133,4 @@ def _play(rules: Rules, past: _Past) -> tuple[list[Alarm], int]:
 def _reference(config: Config, version: int) -> Reference:
     folder = releases.release_path(config.deployment_folder, version)
     manifest = model.load_manifest(folder, store.signing_key(config))
-    if model.REFERENCE not in manifest.files:
-        raise ModelError(f"release {version} has no reference to replay against")
-    return Reference.from_json(model.read_checked(folder, model.REFERENCE, manifest))
+    return reference_file.read(folder, manifest)

@@ -24,6 +24,7 @@ from risk.monitoring import (
     loss_ratios,
     packed_trees,
     performance_estimation,
+    reference_file,
     settling,
 )
 from risk.monitoring.alarm_budget import Rules
@@ -107,7 +108,7 @@ def load(config: Config, version: int | None = None) -> MonitoredRelease:
         calibration = calibration.unpacked()
     return MonitoredRelease(
         champion,
-        Reference.from_json(content(model.REFERENCE)),
+        reference_file.read(folder, champion.manifest),
         calibration,
         reconstruction,
         small_tables.from_bytes(content(model.SAMPLE)),
@@ -190,7 +191,7 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
     )
     settled = replace(settled, known=seen)
     return {
-        model.REFERENCE: settled.to_json().encode(),
+        model.REFERENCE: reference_file.to_bytes(settled),
         model.DERIVED: compressed_pickle.dumps((packed_trees.packed(calibration), reconstruction)),
         model.SAMPLE: small_tables.to_bytes(sample),
     }

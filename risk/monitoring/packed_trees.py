@@ -21,7 +21,7 @@ OF_SPLITS = ("feature_idx", "num_threshold", "missing_go_to_left", *CHILDREN)
 class Nodes:
     """What predictions read of the nodes of all trees, one tree after the other.
 
-    A leaf has a value, kept as the four bytes of single precision; other nodes have a split. A
+    A leaf has a value, kept as the two bytes of half precision; other nodes have a split. A
     child is named by how far behind its parent it is. Thresholds are in the order of the features:
     those of one are alike.
     """
@@ -36,14 +36,14 @@ class Nodes:
         """Take apart the nodes of trees."""
         nodes, sizes = np.concatenate(trees), np.array([len(tree) for tree in trees])
         is_leaf = nodes["is_leaf"] == 1
-        values = nodes["value"][is_leaf].astype("float32")
+        values = nodes["value"][is_leaf].astype("float16")
         splits = {name: nodes[name][~is_leaf] for name in OF_SPLITS}
         for child in CHILDREN:
             splits[child] = splits[child] - _places(sizes)[~is_leaf]
         splits["num_threshold"] = splits["num_threshold"][_by_feature(splits)]
         whole = splits.keys() - {"num_threshold"}
         splits |= {name: splits[name].astype(_smallest(splits[name])) for name in whole}
-        planes = values.view("uint8").reshape(-1, 4).T.copy()
+        planes = values.view("uint8").reshape(-1, 2).T.copy()
         return cls(sizes, np.packbits(is_leaf), planes, splits)
 
     def trees(self, dtype: np.dtype[Any]) -> list[Array]:
@@ -52,7 +52,7 @@ class Nodes:
         nodes = np.zeros(n_nodes, dtype=dtype)
         is_leaf = np.unpackbits(self.is_leaf, count=n_nodes).astype(bool)
         nodes["is_leaf"] = is_leaf
-        nodes["value"][is_leaf] = self.values.T.copy().view("float32").ravel()
+        nodes["value"][is_leaf] = self.values.T.copy().view(f"float{8 * len(self.values)}").ravel()
         thresholds = np.empty_like(self.splits["num_threshold"])
         thresholds[_by_feature(self.splits)] = self.splits["num_threshold"]
         for name, column in (self.splits | {"num_threshold": thresholds}).items():

@@ -154,6 +154,7 @@ class _Reference:
     def version(self, trees: int, weight: Floats) -> Version:
         """Fit curve and booster to the weighted rows."""
         curve = _curve(self.truth, self.score, weight)
+        curve = curve._replace(chance=curve.chance.astype(np.float32))
         if not trees:
             return Version(curve, None)
         # equal weights are none: quantiles of weighted rows take longer than the trees
@@ -218,15 +219,15 @@ class _Reference:
 
 
 def _compact(booster: Any) -> Any:
-    """Leave out what no prediction reads, and what of a leaf is below the last digit of its fit.
+    """Leave out what no prediction reads, and what of a leaf is far below the error of its fit.
 
-    Single precision moves a probability by some 1e-9, and all that is computed from it alike.
+    Half precision moves a probability by some 1e-5, a thousandth of what its replicates differ by.
     """
     for (tree,) in booster._predictors:
         for name in STATISTICS:
             tree.nodes[name] = 0
         tree.nodes["value"][tree.nodes["is_leaf"] == 0] = 0
-        tree.nodes["value"] = tree.nodes["value"].astype(np.float32)
+        tree.nodes["value"] = tree.nodes["value"].astype(np.float16)
     # the nodes have their thresholds; these are those of all bins, and would be of categories
     mapper = booster._bin_mapper
     mapper.bin_thresholds_ = [np.empty(0)] * len(mapper.bin_thresholds_)

@@ -104,7 +104,7 @@ def test_a_release_that_goes_while_it_is_loaded_is_resolved_again(config, slow, 
     assert loading.result().version == 3
 
 
-@pytest.mark.parametrize("name", ["trained_model.pkl", "reference.json", "manifest.json"])
+@pytest.mark.parametrize("name", ["trained_model.pkl", "reference.json.gz", "manifest.json"])
 def test_a_damaged_release_is_not_served_until_it_is_mended(config, name):
     """And the fault is not remembered."""
     path = config.deployment_folder / "current" / name

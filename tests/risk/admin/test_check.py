@@ -101,7 +101,7 @@ def exchange_ledger(world):
 HARMS = {
     "live model": (lambda w: flip_a_bit(release(w, 2) / "trained_model.pkl"), 76, "release 2"),
     "live score": (lambda w: flip_a_bit(release(w, 2) / "latest_score.csv"), 76, "release 2"),
-    "older release": (lambda w: flip_a_bit(release(w, 1) / "reference.json"), 76, "release 1"),
+    "older release": (lambda w: flip_a_bit(release(w, 1) / "reference.json.gz"), 76, "release 1"),
     "live link": (
         lambda w: releases.switch(w.config.deployment_folder, 1),
         76,
@@ -165,9 +165,9 @@ HARMS = {
         "models/",
     ),
     "reference of the challenger": (
-        lambda w: flip_a_bit(w.config.model_folder / "reference.json"),
+        lambda w: flip_a_bit(w.config.model_folder / "reference.json.gz"),
         76,
-        "models/production/reference.json is not the file",
+        "models/production/reference.json.gz is not the file",
     ),
     "missing derived file": (
         lambda w: (w.config.ingested_folder / "ingested_files.csv").unlink(),

@@ -40,7 +40,7 @@ def remove_by(path):
 
 NAMES = [
     "trained_model.pkl",
-    "reference.json",
+    "reference.json.gz",
     "derived_columns.pkl",
     "reference_rows.parquet",
     "held_out_rows.txt",
@@ -230,7 +230,7 @@ def test_a_copy_in_which_links_became_something_else_is_healed(world, tmp_path, 
 
 def test_a_rehearsal_and_a_list_work_with_a_damaged_release(world):
     """Questions change nothing."""
-    flip_a_bit(live(world) / "reference.json")
+    flip_a_bit(live(world) / "reference.json.gz")
 
     assert world.command("deployment.py", "--list").returncode == 0
     assert world.command("full_process.py", "--dry-run").returncode == 0

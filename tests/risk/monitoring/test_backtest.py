@@ -150,7 +150,7 @@ def test_a_policy_that_makes_no_sense_is_wrong_usage(world, wrong):
 
 def test_a_release_without_its_reference_cannot_be_replayed(monitored, ledger):
     """It is never guessed at: exit 76."""
-    (monitored.config.deployment_folder / "releases" / "1" / "reference.json").write_text("{}")
+    (monitored.config.deployment_folder / "releases" / "1" / "reference.json.gz").write_text("{}")
 
     result = monitored.command("diagnostics.py", *REPLAY)
 

@@ -8,12 +8,10 @@ import ingestion
 import training
 from risk import store
 from risk.config import Config
-from risk.models import model
 from risk.models.dating import INGESTION, MOMENT
-from risk.monitoring import known_values, monitored_release
+from risk.monitoring import known_values, monitored_release, reference_file
 from risk.monitoring.known_values import MIN_ROWS, Known
 from risk.monitoring.profile import Column
-from risk.monitoring.reference import Reference
 from tests.factories import customers, first_release
 
 NUMBER = Column("x", edges=(0.0, 1.0))
@@ -120,7 +118,7 @@ def test_a_challenger_knows_the_rows_held_out_for_the_gate(world, ledger):
 
     challenger = training.run(world.config, ledger).manifest
 
-    reference = Reference.from_json((world.config.model_folder / model.REFERENCE).read_bytes())
+    reference = reference_file.read(world.config.model_folder, challenger)
     assert challenger.rows_held_out > 0
     assert reference.known["number_of_employees"].high == 987_654
 

@@ -1,5 +1,6 @@
 import pickle
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -59,6 +60,16 @@ def test_a_calibration_is_unpacked_to_the_last_bit(calibration):
         expected = getattr(calibration, estimate)(rows, y_pred_proba)
         assert np.array_equal(getattr(found, estimate)(rows, y_pred_proba), expected)
     assert found.levels == calibration.levels and found.margin == calibration.margin
+
+
+def test_a_release_that_kept_leaves_in_single_precision_is_unpacked(calibration):
+    """As those made before there were leaves in half precision."""
+    found = packed_trees.packed(calibration)
+    single = found.nodes.values.T.copy().view("float16").astype("float32")
+    planes = single.view("uint8").reshape(-1, 4).T.copy()
+    earlier = replace(found, nodes=replace(found.nodes, values=planes))
+
+    assert nodes(earlier.unpacked()) == nodes(calibration)
 
 
 def test_it_is_a_quarter_smaller(calibration):

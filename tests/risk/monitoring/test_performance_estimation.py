@@ -212,7 +212,7 @@ def test_a_compact_booster_predicts_the_same_and_is_a_third_as_large():
 
     compact = performance_estimation._compact(booster)
 
-    assert compact.predict(new) == pytest.approx(expected, abs=1e-7)
+    assert compact.predict(new) == pytest.approx(expected, abs=1e-4)
     assert len(compressed_pickle.dumps(compact)) < size / 3
 
 
