@@ -15,6 +15,7 @@ from risk.ledger.engines import on_one_line
 
 BYTES_AT_ONCE = 8_000_000
 REQUEST_ID = re.compile(r" \(Request ID: \w*\)")  # new each time, where the fault is the same
+AS_IT_IS: dict[str, Any] = {"compression": None}  # Arrow would compress what is named .gz
 ONE_REQUEST = "allow_delayed_open=true"  # for a small object, instead of three
 
 
@@ -45,7 +46,7 @@ class ObjectFolder:
     def read(self, path: str, target: IO[bytes]) -> bool:
         """Copy the content of an object, and return whether there is one."""
         try:
-            with self._faults(), self._filesystem.open_input_stream(path) as remote:
+            with self._faults(), self._filesystem.open_input_stream(path, **AS_IT_IS) as remote:
                 shutil.copyfileobj(remote, target, BYTES_AT_ONCE)
         except FileNotFoundError:
             return False
@@ -54,7 +55,7 @@ class ObjectFolder:
     def write(self, path: str, source: IO[bytes]) -> None:
         """Write an object; it appears when it is complete."""
         with self._faults():
-            remote, is_complete = self._filesystem.open_output_stream(path), False
+            remote, is_complete = self._filesystem.open_output_stream(path, **AS_IT_IS), False
             try:
                 shutil.copyfileobj(source, remote, BYTES_AT_ONCE)
                 is_complete = True

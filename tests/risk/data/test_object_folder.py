@@ -25,14 +25,16 @@ def test_an_interrupted_upload_leaves_no_object(bucket):
     assert bucket.names() == []
 
 
-def test_an_object_is_written_and_read(bucket):
+@pytest.mark.parametrize("name", ["part", "part.json.gz", "part.bz2"])
+def test_an_object_is_written_and_read(bucket, name):
+    """Its bytes are those of the file, also if its name ends as that of a compressed one."""
     folder, found = ObjectFolder("s3://acme/churn"), io.BytesIO()
 
-    folder.write(folder.path_of("part"), io.BytesIO(b"content"))
-    folder.read(folder.path_of("part"), found)
+    folder.write(folder.path_of(name), io.BytesIO(b"content"))
+    folder.read(folder.path_of(name), found)
 
-    assert found.getvalue() == bucket.read("churn/part") == b"content"
-    assert [entry.path for entry in folder.entries()] == ["acme/churn/part"]
+    assert found.getvalue() == bucket.read(f"churn/{name}") == b"content"
+    assert [entry.path for entry in folder.entries()] == [f"acme/churn/{name}"]
 
 
 def test_what_the_store_says_is_told_with_its_address(bucket):
