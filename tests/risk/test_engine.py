@@ -27,7 +27,7 @@ from tests import factories
 from tests.torture import sampled
 
 COUNTS = sampled([3, 1, 2], every=3)  # of workers
-# which change from test to test, and a part that was cancelled may still be computed; it is waited for
+# they change from test to test; what was cancelled may still be computed, and is waited for
 pytestmark = pytest.mark.filterwarnings("ignore:Trying to resize an executor")
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 NUMBERS = [*range(12)]
