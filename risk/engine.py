@@ -37,6 +37,10 @@ Tasks: TypeAlias = "deque[tuple[Task, Any]]"  # each with its future
 PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn")
 TASKS_PER_WORKER = 2  # so that none waits for its next one; the memory of all others is not needed
 MAX_DEATHS = 3
+KILLED = (
+    f"worker processes ended {MAX_DEATHS} times without a result; is there enough memory? "
+    "With engine set to local there is only this process"
+)
 IDLE_SECONDS = 60  # after which a worker process ends, also if this one was killed
 CONNECT_SECONDS = 10
 LARGE_TASK = "100MB"  # below that, Dask need not advise against it
@@ -123,11 +127,16 @@ class Processes(_Remote):
         self.workers = workers or joblib.cpu_count()
 
     def _submit(self, task: Task) -> Any:
+        from concurrent.futures.process import BrokenProcessPool
+
         # of joblib, not of Python: forks would hang in OpenMP, and orphans would not end
         from joblib.externals.loky import get_reusable_executor
 
-        pool = get_reusable_executor(self.workers, timeout=IDLE_SECONDS, reuse=True)
-        return pool.submit(compute, *task)
+        for _ in range(MAX_DEATHS):
+            pool = get_reusable_executor(self.workers, timeout=IDLE_SECONDS, reuse=True)
+            with suppress(BrokenProcessPool):  # if a process was killed since the line above
+                return pool.submit(compute, *task)
+        raise EngineError(KILLED)
 
     def _count(self) -> int:
         return self.workers
@@ -142,10 +151,7 @@ class Processes(_Remote):
                 tasks.extend(again)
             with suppress(BrokenProcessPool):
                 return super()._result(tasks)
-        raise EngineError(
-            f"worker processes ended {MAX_DEATHS} times without a result; is there enough memory? "
-            "With engine set to local there is only this process"
-        )
+        raise EngineError(KILLED)
 
 
 class Dask(_Remote):
