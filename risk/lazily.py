@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from threading import current_thread, main_thread
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ USERS = {  # of these parts, and the modules that import them
     "sklearn": ["sklearn.compose", "sklearn.impute", "sklearn.isotonic"],
     "seaborn": ["seaborn"],
 }
+KNOWN = {"scikit-learn": {"1.9.1"}, "seaborn": {"0.13.2"}, "scipy": {"1.17.1", "1.18.1"}}
 
 
 class _Later(ModuleType):
@@ -51,7 +53,7 @@ class _Spared(_Later):
 
 
 class _OnUse:
-    """A function or class of a module that is imported when it is called or asked."""
+    """A function or class of a part, which is imported when it is called or asked."""
 
     def __init__(self, module: str, name: str) -> None:
         self._module, self._name = module, name
@@ -60,10 +62,13 @@ class _OnUse:
         return self._content(*arguments, **named)
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_"):  # `copy` and `pickle` ask for some before there is a name
+            raise AttributeError(attribute)
         return getattr(self._content, attribute)
 
     @property
     def _content(self) -> Any:
+        _withdraw()
         return getattr(import_module(self._module), self._name)
 
 
@@ -71,29 +76,30 @@ def import_sparing(package: str) -> None:
     """Import scikit-learn or seaborn, but of scipy only what they need before it is used.
 
     They ask for a few names of parts which they hardly ever use, most of all of `scipy.stats`:
-    together a quarter of a run with few new rows. Only in the main thread: beside the others of
-    a server there may be one that imports such a part itself.
+    together a quarter of a run with few new rows. Only in the main thread, as beside the others of
+    a server there may be one that imports such a part itself; and only of versions that are known
+    to ask for no other names, modules within a part, or base classes.
     """
-    if package in sys.modules or current_thread() is not main_thread():
+    if package in sys.modules or current_thread() is not main_thread() or not _are_known():
         return
     import_module("scipy")
-    stand_ins = {name: _Spared(name) for name in SPARED if name not in sys.modules}
-    sys.modules.update(stand_ins)
+    sys.modules.update({name: _Spared(name) for name in SPARED if name not in sys.modules})
     try:
         for name in USERS[package]:
             import_module(name)
-    except ImportError:
-        pass  # this version needs a module of a part: it is imported as usual by whoever uses it
     finally:
         _withdraw()
+
+
+def _are_known() -> bool:
+    return all(version(package) in versions for package, versions in KNOWN.items())
 
 
 def _withdraw() -> None:
     """Leave the place of the stand-ins to the parts themselves."""
     for name in SPARED:
         if isinstance(sys.modules.get(name), _Spared):
-            del sys.modules[name]
-            vars(sys.modules["scipy"]).pop(name.removeprefix("scipy."), None)
+            sys.modules.pop(name, None)
 
 
 if TYPE_CHECKING:

@@ -78,8 +78,10 @@ def _hypergeometric_tails(n_rows: int, n_wrong: int) -> Callable[[int, int], flo
         return log_factorial[n] - log_factorial[k] - log_factorial[n - k]
 
     def tail(n: int, k: int) -> float:
-        least, most = max(k, n - (n_rows - n_wrong)), min(n, n_wrong)
-        wrong = np.arange(least, most + 1)
+        fewest, most = max(n - (n_rows - n_wrong), 0), min(n, n_wrong)
+        if k <= fewest:
+            return 1.0
+        wrong = np.arange(k, most + 1)
         ways = log_choose(n_wrong, wrong) + log_choose(n_rows - n_wrong, n - wrong)
         return min(float(np.exp(ways - log_choose(n_rows, n)).sum()), 1.0)
 
