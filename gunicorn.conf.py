@@ -87,7 +87,10 @@ def post_worker_init(worker):
     """Prepare for predictions before the first request, and before there are threads."""
     from web import predictions  # of the application, which a worker loads for itself
 
-    predictions.get_ready(worker.wsgi)
+    try:
+        predictions.get_ready(worker.wsgi)
+    except Exception:  # of a model, say; the dashboard and probes do not need it
+        worker.log.exception("not ready for predictions; the first request will try again")
 
 
 def on_exit(server):

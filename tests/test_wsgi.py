@@ -1,4 +1,5 @@
 import os
+import pickle
 import re
 import signal
 import socket
@@ -14,7 +15,10 @@ from threading import Event
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families as parse
+from sklearn.dummy import DummyClassifier
 
+from risk import store
+from risk.models import model, releases
 from web import api_keys
 
 ROOT = Path(__file__).parents[1]
@@ -147,10 +151,33 @@ def test_gunicorn_serves_on_the_loopback_address_of_the_settings(steady):
     assert float(answer.text) == pytest.approx(0.8)
 
 
-def test_no_request_waits_for_the_packages_of_a_prediction(steady):
-    """A worker has loaded them, with the release, before it answers its first probe."""
-    for worker in steady.workers:
-        assert "sklearn" in Path(f"/proc/{worker}/maps").read_text()
+def test_no_request_waits_for_the_packages_of_a_prediction(gunicorn):
+    """Each worker loads them, with the release, although nobody has asked for a prediction."""
+
+    def are_loaded():
+        maps = [Path(f"/proc/{worker}/maps").read_text() for worker in gunicorn.workers]
+        return len(maps) == 2 and all("sklearn" in libraries for libraries in maps)
+
+    wait_for(are_loaded)
+
+
+def test_a_model_that_cannot_predict_leaves_the_server_running(deployed):
+    """Workers come and go while it is live; only predictions fail."""
+    folder = releases.live_folder(deployed.config.deployment_folder)
+    key = store.signing_key(deployed.config)
+    manifest = model.load_manifest(folder, key)
+    content = pickle.dumps(DummyClassifier())  # unfitted
+    (folder / manifest.model_name).write_bytes(content)
+    files = manifest.files | {manifest.model_name: model.digest(content)}
+    signed = model.sign(manifest.model_copy(update={"files": files}), key)
+    (folder / model.MANIFEST).write_text(signed)
+
+    with serving(deployed) as server:
+        assert requests.get(f"{server.url}/prediction", timeout=PATIENCE).status_code == 500
+        assert requests.get(f"{server.url}/version", timeout=PATIENCE).ok
+        assert len(server.workers) == 2
+
+    assert "not ready for predictions" in (deployed.folder / "gunicorn.log").read_text()
 
 
 def test_a_server_without_a_release_says_so(new_world, tmp_path):

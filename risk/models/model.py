@@ -29,7 +29,7 @@ from risk.numerals import MAX_NUMBER
 from risk.stats.scores import Estimate
 
 MANIFEST = "manifest.json"
-REFERENCE, PLAIN_REFERENCE = "reference.json.gz", "reference.json"  # the latter until ADR 70
+REFERENCE, PLAIN_REFERENCE = "reference.json.gz", "reference.json"  # the latter before ADR 70
 DERIVED = "derived_columns.pkl"
 SAMPLE = "reference_rows.parquet"
 HELD_OUT = "held_out_rows.txt"
@@ -44,6 +44,7 @@ UNREADABLE = (  # what unpickling raises if a package has changed
     EOFError,
     ImportError,
     LookupError,
+    OSError,
     TypeError,
     ValueError,
     pickle.UnpicklingError,
@@ -195,10 +196,10 @@ def load(folder: Path, key: bytes) -> Model:
     try:
         if manifest.is_watched:
             return Model(Predictions.from_json(content), manifest)
+        import_sparing("sklearn")
         if Path(name).suffix == ".skops":
             trusted = skops().get_untrusted_types(data=content)
             return Model(skops().loads(content, trusted=trusted), manifest)
-        import_sparing("sklearn")
         return Model(pickle.loads(content), manifest)
     except UNREADABLE as error:
         raise ModelError(
