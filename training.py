@@ -102,6 +102,7 @@ def run(
         manifest = _write(config, ledger, split, chosen, fitted).model_copy(update=known)
         signed = model.sign(manifest, store.signing_key(config))
         known_files.write(config, ledger, config.model_folder / model.MANIFEST, signed)
+        known_files.remove(config, ledger, config.model_folder / model.PLAIN_REFERENCE)
     return Challenger(manifest, pipelines.pooled_levels(fitted.pipeline))
 
 

@@ -44,6 +44,22 @@ def test_a_release_is_complete_and_its_links_change_together(trained, ledger):
     assert str((root / "current").readlink()) == "releases/1"
 
 
+def test_no_link_is_left_to_a_file_that_only_another_release_has(trained, ledger):
+    """Earlier versions of this project gave files other names; what a person linked stays."""
+    deployment.run(trained.config, ledger)
+    root = trained.config.deployment_folder
+    (root / "releases" / "1" / "reference.json").write_text("{}")
+    releases.switch(root, 1)
+    (root / "notes.txt").symlink_to("nowhere.txt")
+
+    deploy_another(trained, ledger)
+
+    dangling = {path.name for path in root.iterdir() if not path.exists()}
+    assert dangling == {"notes.txt"}
+    releases.switch(root, 1)
+    assert (root / "reference.json").read_text() == "{}"
+
+
 def test_every_file_of_a_release_has_the_digest_of_its_manifest(trained, ledger):
     """Recomputed with hashlib."""
     import hashlib

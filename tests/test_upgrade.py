@@ -167,6 +167,8 @@ def test_a_release_keeps_the_bets_it_was_made_with(installation, turned_round):
         for version, state in states.items()
     }
 
+    assert not (installation / "deployment" / "reference.json").is_symlink()
+    assert not [*(installation / "models").rglob("reference.json")]
     assert live["method"] == 3 and "method" not in json.loads(before.read_text())
     assert bets[2] == {4}
 

@@ -49,6 +49,9 @@ def switch(root: Path, version: int) -> None:
         _link(root / POINTER, folder.relative_to(root))
         for name in sorted(path.name for path in folder.iterdir()):
             _link(root / name, Path(POINTER) / name)
+        for link in root.iterdir():  # to files that only the release before had
+            if link.is_symlink() and link.readlink().parent == Path(POINTER) and not link.exists():
+                link.unlink()
         sync_folder(root)
 
 

@@ -171,6 +171,7 @@ def write_challenger(
     )
     signed = model.sign(manifest, store.signing_key(config))
     known_files.write(config, ledger, config.model_folder / model.MANIFEST, signed)
+    known_files.remove(config, ledger, config.model_folder / model.PLAIN_REFERENCE)
     return manifest
 
 
