@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -13,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from joblib.externals import loky
 
 import full_process
 from benchmarks import clusters
@@ -27,7 +29,7 @@ from tests import factories
 from tests.torture import sampled
 
 COUNTS = sampled([3, 1, 2], every=3)  # of workers
-# they change from test to test; what was cancelled may still be computed, and is waited for
+# tests differ in their number of workers; resizing waits for cancelled parts that still run
 pytestmark = pytest.mark.filterwarnings("ignore:Trying to resize an executor")
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 NUMBERS = [*range(12)]
@@ -97,6 +99,28 @@ def test_a_part_whose_process_is_killed_is_computed_again(tmp_path):
     found = engine.Processes(2).map(partial(kill_once, tmp_path / "died"), NUMBERS)
 
     assert list(found) == NUMBERS
+
+
+class Broken:
+    """A pool of which a process was killed just now."""
+
+    def submit(self, *task):
+        raise BrokenProcessPool
+
+
+def test_a_part_is_handed_out_again_if_a_process_is_killed_meanwhile(monkeypatch):
+    """After the question for the pool, and before the part reaches it."""
+    made = loky.get_reusable_executor
+    pools = [Broken(), None, None, *[Broken()] * engine.MAX_DEATHS]
+    monkeypatch.setattr(
+        loky,
+        "get_reusable_executor",
+        lambda *given, **named: (pools and pools.pop(0)) or made(*given, **named),
+    )
+
+    assert list(engine.Processes(2).map(abs, [1, 2])) == [1, 2]
+    with pytest.raises(EngineError, match="enough memory"):
+        list(engine.Processes(2).map(abs, [1, 2]))
 
 
 def test_processes_that_are_killed_again_and_again_are_an_error():
