@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -7,7 +9,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from risk.config import Training
 from risk.models.fitting import choose_threshold, labelled_by_others, promised_scores
-from tests.torture import in_full
+from tests.torture import in_full, thinned
 
 STRENGTHS = (1.0, 2.0)  # of the score, in log-odds: AUCs of about .75 and .87
 NODES = norm.ppf((np.arange(4000) + 0.5) / 4000)
@@ -44,7 +46,8 @@ def promises(rng, config, base_rate, strength, n):
     return found, f1_score(y_true, proba >= threshold, zero_division=0), truth
 
 
-BY_SIZE = [in_full(rate, n) for rate in (0.05, 0.1, 0.2, 0.4) for n in (60, 200, 500, 2000)]
+SIZES = product((0.05, 0.1, 0.2, 0.4), (60, 200, 500, 2000))
+BY_SIZE = [in_full(rate, n) for rate, n in thinned(SIZES)]
 
 
 @pytest.mark.parametrize(("base_rate", "n"), [(0.4, 60), (0.05, 500), *BY_SIZE])
