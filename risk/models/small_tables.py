@@ -50,7 +50,7 @@ def _by_column(table: pa.Table, convert: Callable[[pa.ChunkedArray], pa.ChunkedA
 def _as_decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return numbers as decimals, which take half as much, if they are those to the last bit.
 
-    A zero may lose its sign: it is equal to the other, and so is what a model predicts.
+    A zero may lose its sign, which no estimator that adds or compares numbers can tell.
     """
     if column.type != pa.float64():
         return column

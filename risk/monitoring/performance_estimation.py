@@ -221,7 +221,7 @@ class _Reference:
 def _compact(booster: Any) -> Any:
     """Leave out what no prediction reads, and what of a leaf is far below the error of its fit.
 
-    Half precision moves a probability by some 1e-5, a thousandth of what its replicates differ by.
+    Half precision moves a probability by some 1e-5, and its replicates differ by some .01.
     """
     for (tree,) in booster._predictors:
         for name in STATISTICS:

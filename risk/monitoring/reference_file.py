@@ -12,7 +12,7 @@ from risk.monitoring.reference import Reference
 
 
 def to_bytes(reference: Reference) -> bytes:
-    """Return the content of the file, the same for the same reference."""
+    """Return the content of the file; a machine makes the same of the same reference."""
     return gzip.compress(reference.to_json().encode(), mtime=0)
 
 
