@@ -76,7 +76,7 @@ def import_sparing(package: str) -> None:
     """Import scikit-learn or seaborn, but of scipy only what they need before it is used.
 
     They ask for a few names of parts which they hardly ever use, most of all of `scipy.stats`:
-    together a quarter of a run with few new rows. Only in the main thread, as beside the others of
+    together a fifth of a run with few new rows. Only in the main thread, as beside the others of
     a server there may be one that imports such a part itself; and only of versions that are known
     to ask for no other names, modules within a part, or base classes.
     """
