@@ -228,8 +228,9 @@ def read_parts(config: Config, ingestion_ids: Sequence[int]) -> pd.DataFrame:
     frames, columns = list[pd.DataFrame](), config.columns
     for number in ingestion_ids:
         frames += read_part(part_path(config, number), columns)
-    empty = _typed(_part_schema(columns).empty_table(), columns)
-    return pd.concat(frames, ignore_index=True) if frames else empty
+    if not frames:
+        return _typed(_part_schema(columns).empty_table(), columns)
+    return pd.concat(frames, ignore_index=True)
 
 
 def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataFrame:
