@@ -16,7 +16,7 @@ messages: .venv/messages  ## install what RISK_NOTIFY_URLS needs
 quick: .venv/development  ## set up, then test the pure cores and one first run: a minute
 	$(PYTEST) --dist loadfile $(CORES) $(FIRST_RUN) $(ARGS)
 
-test: .venv/development  ## set up, then run the tests one waits for: seven to eleven minutes
+test: .venv/development  ## set up, then run the tests one waits for: seven to twelve minutes
 	$(PYTEST) --dist loadfile $(ARGS)
 
 torture: .venv/development  ## set up, then try every crash, every server, every long simulation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,30 +61,29 @@ def worse_than_elsewhere(wrong: ArrayLike, members: ArrayLike) -> Floats:
             f"got shapes {is_in.shape} and {is_wrong.shape}"
         )
     sizes, errors = is_in.sum(axis=1), is_in[:, is_wrong].sum(axis=1)
-    tails = _hypergeometric_tails(len(is_wrong), int(is_wrong.sum()))
-    return _holm(np.array([tails(*segment) for segment in zip(sizes, errors, strict=True)]))
+    return _holm(_hypergeometric_tails(len(is_wrong), int(is_wrong.sum()), sizes, errors))
 
 
-def _hypergeometric_tails(n_rows: int, n_wrong: int) -> Callable[[int, int], float]:
-    """Return the function of (n, k) that is the chance of k or more of the wrong among n rows.
+def _hypergeometric_tails(
+    n_rows: int, n_wrong: int, sizes: NDArray[np.int64], errors: NDArray[np.int64]
+) -> Floats:
+    """Return the chance of as many errors or more in a segment of each size.
 
-    The same as `scipy.stats.hypergeom.sf(k - 1, n_rows, n_wrong, n)`, from factorials that are
-    shared: importing `scipy.stats` takes longer than all segments of a report.
+    The same as `scipy.stats.hypergeom.sf(errors - 1, n_rows, n_wrong, sizes)`, from factorials that
+    are shared: importing `scipy.stats` takes longer than all segments of a report.
     """
     log_factorial = scipy.special.gammaln(np.arange(1.0, n_rows + 2))
 
     def log_choose(n: int, k: NDArray[np.int64] | int) -> Any:
         return log_factorial[n] - log_factorial[k] - log_factorial[n - k]
 
-    def tail(n: int, k: int) -> float:
-        fewest, most = max(n - (n_rows - n_wrong), 0), min(n, n_wrong)
-        if k <= fewest:
-            return 1.0
-        wrong = np.arange(k, most + 1)
-        ways = log_choose(n_wrong, wrong) + log_choose(n_rows - n_wrong, n - wrong)
-        return min(float(np.exp(ways - log_choose(n_rows, n)).sum()), 1.0)
-
-    return tail
+    n_right, chances = n_rows - n_wrong, np.ones(len(sizes))
+    for segment, (size, least) in enumerate(zip(sizes, errors, strict=True)):
+        if least > max(size - n_right, 0):  # else there are always as many
+            wrong = np.arange(least, min(size, n_wrong) + 1)
+            ways = log_choose(n_wrong, wrong) + log_choose(n_right, size - wrong)
+            chances[segment] = min(np.exp(ways - log_choose(n_rows, size)).sum(), 1)
+    return chances
 
 
 def _holm(p_values: Floats) -> Floats:

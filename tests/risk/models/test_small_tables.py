@@ -42,7 +42,7 @@ def test_a_small_table_is_kept_exactly_and_takes_little_room():
         ([np.nan] * 5, "decimal128(9, 0)"),
     ],
 )
-def test_numbers_of_few_digits_are_kept_as_decimals_if_that_loses_no_bit(numbers, kept_as):
+def test_numbers_of_few_digits_are_kept_as_decimals_if_that_changes_none(numbers, kept_as):
     """Half as large; any program that reads Parquet reads the same numbers."""
     rows = pd.DataFrame({"x": numbers})
 
