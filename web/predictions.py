@@ -17,7 +17,7 @@ from risk.data import statistics
 from risk.errors import RiskError
 from risk.explain.prediction_notes import BANDS, risk_bands, warnings
 from risk.lazily import pandas as pd
-from risk.models import evaluation
+from risk.models import evaluation, model, small_tables
 from risk.models.model import Floats
 from risk.models.watched import require_model
 from web import json_rows, openapi, request_rows
@@ -116,7 +116,8 @@ def get_ready(app: Flask) -> None:
     shared: Service = app.extensions[NAME]
     with suppress(RiskError):
         live = shared.live()
-        rows = live.sample_rows(1)
+        folder, _ = live.identity
+        rows = small_tables.read(folder, model.SAMPLE, live.model.manifest).head(1)
         predicted = [(Chunk(rows, [None]), live.model.predict_proba(rows))]
         "".join(_as_json(live, predicted, shared.config.columns))
 

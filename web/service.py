@@ -20,7 +20,7 @@ from risk.ledger import database
 from risk.ledger.database import Database, utc_now
 from risk.ledger.engines import Away
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, small_tables
+from risk.models import releases
 from risk.models.model import Model
 from risk.models.watched import require_model
 from risk.monitoring import reference_file
@@ -41,11 +41,6 @@ class Live:
     def version(self) -> int | None:
         """The version of the release."""
         return self.model.manifest.version
-
-    def sample_rows(self, n: int) -> pd.DataFrame:
-        """Return the first of the reference rows that the release keeps."""
-        content = model.read_checked(self.identity[0], model.SAMPLE, self.model.manifest)
-        return small_tables.from_bytes(content).head(n)
 
 
 class Service:

@@ -123,8 +123,8 @@ def remember(config: Config, champion: Model) -> Memory:
     """Read what a release remembers of its reference."""
     folder = releases.release_path(config.deployment_folder, champion.manifest.version or 0)
     reference = reference_file.read(folder, champion.manifest)
-    sample = model.read_checked(folder, model.SAMPLE, champion.manifest)
-    return Memory(champion, reference, small_tables.from_bytes(sample))
+    sample = small_tables.read(folder, model.SAMPLE, champion.manifest)
+    return Memory(champion, reference, sample)
 
 
 def explain(

@@ -97,7 +97,7 @@ def _without(
     """Return the files of a model that keep any of the rows, without these."""
     files: dict[str, bytes] = {}
     if model.SAMPLE in manifest.files:
-        sample = small_tables.from_bytes(model.read_checked(folder, model.SAMPLE, manifest))
+        sample = small_tables.read(folder, model.SAMPLE, manifest)
         if len(rest := _others(sample, rows)) < len(sample):
             files[model.SAMPLE] = small_tables.to_bytes(rest)
     if model.HELD_OUT in manifest.files:

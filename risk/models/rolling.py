@@ -91,5 +91,4 @@ def read(folder: Path, manifest: Manifest) -> pd.DataFrame:
     """Return the rolling predictions of a challenger, by row_hash; none of one made before."""
     if model.ROLLING not in manifest.files:
         return pd.DataFrame(columns=NAMES).set_index(ROW_HASH)
-    content = model.read_checked(folder, model.ROLLING, manifest)
-    return small_tables.from_bytes(content).set_index(ROW_HASH)
+    return small_tables.read(folder, model.ROLLING, manifest).set_index(ROW_HASH)

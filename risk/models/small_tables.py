@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from risk.lazily import pandas as pd
 from risk.lazily import pyarrow as pa
 from risk.lazily import pyarrow_compute as pc
 from risk.lazily import pyarrow_parquet as pq
+from risk.models import model
+from risk.models.model import Manifest
 
 SMALLEST = 19  # level of zstd
 MAX_DIGITS = 9  # of a decimal in 32 bits
@@ -40,6 +43,11 @@ def from_bytes(content: bytes) -> pd.DataFrame:
     """Return the table of which `to_bytes` returned the bytes."""
     table = _by_column(pq.read_table(io.BytesIO(content)), _as_floats)
     return pd.DataFrame(table.to_pandas())
+
+
+def read(folder: Path, name: str, manifest: Manifest) -> pd.DataFrame:
+    """Return a table of the model in `folder`, after verifying its digest."""
+    return from_bytes(model.read_checked(folder, name, manifest))
 
 
 def _by_column(table: pa.Table, convert: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:

@@ -99,11 +99,8 @@ def load(config: Config, version: int | None = None) -> MonitoredRelease:
     root = config.deployment_folder
     folder = releases.existing(root, version) if version else releases.live_folder(root)
     champion = releases.load(config, folder)
-
-    def content(name: str) -> bytes:
-        return model.read_checked(folder, name, champion.manifest)
-
-    calibration, reconstruction = _Unpickler(io.BytesIO(content(model.DERIVED))).load()
+    derived = model.read_checked(folder, model.DERIVED, champion.manifest)
+    calibration, reconstruction = _Unpickler(io.BytesIO(derived)).load()
     if isinstance(calibration, Packed):  # unlike in releases made before there was such a form
         calibration = calibration.unpacked()
     return MonitoredRelease(
@@ -111,7 +108,7 @@ def load(config: Config, version: int | None = None) -> MonitoredRelease:
         reference_file.read(folder, champion.manifest),
         calibration,
         reconstruction,
-        small_tables.from_bytes(content(model.SAMPLE)),
+        small_tables.read(folder, model.SAMPLE, champion.manifest),
     )
 
 
