@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 __all__ = ["pandas", "pyarrow", "pyarrow_compute", "pyarrow_csv", "pyarrow_parquet"]
 
-SPARED = {  # parts of scipy, and the names of each that are called or asked, not inherited from
+SPARED = {  # parts, and the names of each that are called or asked, not inherited from
     "scipy.stats": {"chi2", "gaussian_kde", "gmean", "rankdata", "spearmanr"},
     "scipy.integrate": {"trapezoid"},
     "scipy.interpolate": {"BSpline"},
     "scipy.cluster": {"hierarchy"},
     "scipy.spatial": {"distance"},
+    "scipy.linalg.interpolative": {"interp_decomp"},
+    "sklearn.neighbors": set[str](),
+    "sklearn.neighbors._base": {"_get_weights"},
 }
 USERS = {  # of these parts, and the modules that import them
     "sklearn": ["sklearn.compose", "sklearn.impute", "sklearn.isotonic"],
@@ -41,7 +44,7 @@ class _Later(ModuleType):
 
 
 class _Spared(_Later):
-    """Stands for a part of scipy while others import it, and for them from then on."""
+    """Stands for a part while others import it, and for them from then on."""
 
     __path__: list[str] = []  # as of a package, or `from scipy.stats import` would refuse it
 
