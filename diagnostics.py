@@ -80,7 +80,7 @@ def run(
         )
     champion = releases.load_champion(config)
     if config.watches_only:
-        rows = part_files.read(config, ledger, ledger.ingestions.parts())
+        rows = part_files.read(config, ledger, ledger.parts.ids())
     else:
         rows = drops.read_whole(config, config.test_data)
     return Diagnosis(

@@ -161,12 +161,13 @@ def files_after(config: Config, ingestion_id: int) -> Iterator[tuple[Path, int]]
 
     The others are not made paths of: there may be 50,000.
     """
-    for folder, ending in (part_path(config, 0).parent, ".parquet"), (config.quarantine_folder, ""):
+    for last in part_path(config, ingestion_id), quarantine_path(config, ingestion_id):
+        folder, size, last_name = last.parent, len(last.name), last.name
         with storage_faults(folder):
             names = os.listdir(folder) if folder.is_dir() else ()
-        for name in names:
-            stem = os.path.splitext(name)[0]
-            if name.endswith(ending) and stem.isdecimal() and int(stem) > ingestion_id:
+        for name in (name for name in names if len(name) > size or name > last_name):
+            stem, ending = os.path.splitext(name)
+            if ending == last.suffix and stem.isdecimal() and int(stem) > ingestion_id:
                 yield folder / name, int(stem)
 
 
@@ -213,24 +214,38 @@ def writing_table(path: Path, schema: pa.Schema) -> Iterator[Any]:
         yield writer
 
 
-def read_part(path: Path, columns: Columns, names: Sequence[str] = ()) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a part in batches, all columns or some; one declared later is missing."""
+def read_part(path: Path, columns: Columns) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a part in batches; a column declared later has only missing values."""
     with storage_faults(path):
-        part = pq.ParquetFile(path)
-        present = {*part.schema_arrow.names}
-        wanted = present.intersection([*names, ROW_HASH]) if names else present
-        for batch in part.iter_batches(ROWS_PER_BATCH, columns=[*wanted]):
-            yield _typed(pa.Table.from_batches([batch]), columns, names)
+        for batch in pq.ParquetFile(path).iter_batches(ROWS_PER_BATCH):
+            yield as_rows([_typed(pa.Table.from_batches([batch]), columns)], columns)
 
 
 def read_parts(config: Config, ingestion_ids: Sequence[int]) -> pd.DataFrame:
     """Return the accepted rows of several ingestions, in the order given."""
-    frames, columns = list[pd.DataFrame](), config.columns
-    for number in ingestion_ids:
-        frames += read_part(part_path(config, number), columns)
-    if not frames:
-        return _typed(_part_schema(columns).empty_table(), columns)
-    return pd.concat(frames, ignore_index=True)
+    return as_rows(read_tables(config, ingestion_ids), config.columns)
+
+
+def read_tables(config: Config, ingestion_ids: Sequence[int]) -> list[pa.Table]:
+    """Return the accepted rows of each of several ingestions, to be converted by `as_rows`."""
+    return [read_table(part_path(config, number), config.columns) for number in ingestion_ids]
+
+
+def read_table(path: Path, columns: Columns, names: Sequence[str] = ()) -> pa.Table:
+    """Return the rows of a part, all columns or some, to be converted by `as_rows`."""
+    with storage_faults(path):
+        part = pq.ParquetFile(path)
+        present = part.schema_arrow.names
+        wanted = [name for name in present if name in {*names, ROW_HASH}] if names else None
+        # threads would cost more than they save: most parts are small
+        return _typed(part.read(wanted, use_threads=False), columns, names)
+
+
+def as_rows(tables: Sequence[pa.Table], columns: Columns) -> pd.DataFrame:
+    """Convert tables with the columns of parts, at once: each conversion costs milliseconds."""
+    table = pa.concat_tables(tables) if tables else _part_schema(columns).empty_table()
+    rows: pd.DataFrame = table.combine_chunks().to_pandas()
+    return rows.astype({columns.target: "Int8"}) if columns.target in rows else rows
 
 
 def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataFrame:
@@ -239,7 +254,7 @@ def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataF
     with storage_faults(path):
         has_identifier = name in pq.read_schema(path).names
         only = (pc.field(name) == identifier) if has_identifier else pc.scalar(False)
-        return _typed(pq.read_table(path, filters=only), config.columns)
+        return as_rows([_typed(pq.read_table(path, filters=only), config.columns)], config.columns)
 
 
 def remove_rows(path: Path, row_hashes: Sequence[int]) -> None:
@@ -339,14 +354,15 @@ def _part_schema(columns: Columns) -> pa.Schema:
     return pa.schema([*fields, (ROW_HASH, pa.int64())])
 
 
-def _typed(table: pa.Table, columns: Columns, names: Sequence[str] = ()) -> pd.DataFrame:
+def _typed(table: pa.Table, columns: Columns, names: Sequence[str] = ()) -> pa.Table:
     whole = _part_schema(columns)
-    schema = pa.schema([whole.field(name) for name in names or whole.names])
+    schema = pa.schema([whole.field(name) for name in names]) if names else whole
+    if table.schema.equals(schema):
+        return table.replace_schema_metadata()
     arrays = [
         table[field.name].cast(field.type)
         if field.name in table.column_names
         else pa.nulls(len(table), field.type)
         for field in schema
     ]
-    rows: pd.DataFrame = pa.table(arrays, schema=schema).to_pandas()
-    return rows.astype({columns.target: "Int8"}) if columns.target in rows else rows
+    return pa.table(arrays, schema=schema)

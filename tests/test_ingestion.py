@@ -305,7 +305,7 @@ def test_a_blank_label_is_unripe_and_not_a_negative(world, ledger):
 
     ingestion.run(world.config, ledger)
 
-    rows = store.read_parts(world.config, ledger.ingestions.parts())
+    rows = store.read_parts(world.config, ledger.parts.ids())
     assert rows["exited"].isna().tolist() == [True, False]
 
 

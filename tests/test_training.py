@@ -47,7 +47,7 @@ def test_the_challenger_learns_what_scikit_learn_learns(world, ledger):
     training.run(world.config, ledger)
 
     trusted = model.load(world.config.model_folder, store.signing_key(world.config))
-    rows = store.read_parts(world.config, ledger.ingestions.parts())
+    rows = store.read_parts(world.config, ledger.parts.ids())
     x = rows[list(world.config.columns.numeric)].to_numpy()
     oracle = by_hand(x, rows["exited"].to_numpy(dtype="int8"), x)
     np.testing.assert_allclose(trusted.predict_proba(rows), oracle)
@@ -61,7 +61,7 @@ def test_its_scores_are_of_rows_each_fold_had_not_seen(world, ledger):
     ingestion.run(world.config, ledger)
     manifest = training.run(world.config, ledger).manifest
 
-    rows = store.read_parts(world.config, ledger.ingestions.parts())
+    rows = store.read_parts(world.config, ledger.parts.ids())
     x = rows[list(world.config.columns.numeric)].to_numpy()
     y = rows["exited"].to_numpy(dtype="int8")
     unseen, positive = np.empty(31), np.empty(31, dtype=bool)

@@ -124,7 +124,7 @@ class Service:
     def rows(self, path: Path) -> pd.DataFrame:
         """Return the rows of a data set; the compiled one from its parts, which never change."""
         if path == self.compiled:
-            return part_files.read(self.config, self.ledger(), self.ledger().ingestions.parts())
+            return part_files.read(self.config, self.ledger(), self.ledger().parts.ids())
         if not os.path.isfile(path):
             raise UnknownName(f"the file of data set {self.config.name_of(path)} does not exist")
         return drops.read_whole(self.config, path)

@@ -136,8 +136,8 @@ def _attempt(config: Config, ledger: Ledger, unfinished: Path) -> Mapping[str, s
     _copy_ledger(config, ledger, snapshot)
     copied = config.model_copy(update={"database_url": sqlite_url(snapshot)})
     with Ledger.open(copied, upgrade=False) as then:
-        numbers = then.ingestions.parts()
-        recorded = then.ingestions.part_digests(numbers)
+        numbers = then.parts.ids()
+        recorded = then.parts.digests(numbers)
         expected = then.file_digests.expected()
     copies.as_one_file(snapshot)
     store.write(unfinished / SETTINGS, config.model_dump_json(indent=4))
@@ -153,7 +153,7 @@ def _attempt(config: Config, ledger: Ledger, unfinished: Path) -> Mapping[str, s
         raise
     names = {number: f"parts/{store.part_path(config, number).name}" for number in numbers}
     if not unchanged or any(digests.get(names[n]) != recorded[n] for n in recorded):
-        part_files.verify(config, ledger, ledger.ingestions.parts())  # damaged, not replaced
+        part_files.verify(config, ledger, ledger.parts.ids())  # damaged, not replaced
         return None
     others = {config.name_of(path): digests[name] for name, path in files.items()}
     unlike = [name for name in others.keys() & expected if others[name] not in expected[name]]

@@ -70,7 +70,7 @@ def check(config: Config) -> Checkup:
     try:
         with Ledger.open(config, upgrade=False) as ledger:
             faults += [fault for examine in BY_LEDGER for fault in examine(config, ledger)]
-            versions, parts = releases.versions(config.deployment_folder), ledger.ingestions.parts()
+            versions, parts = releases.versions(config.deployment_folder), ledger.parts.ids()
     except NoLedger as error:
         if releases.versions(config.deployment_folder):
             faults.append(Fault(str(error), error.exit_code, "is database_url right?"))
@@ -151,9 +151,9 @@ def _releases(config: Config, ledger: Ledger) -> Iterator[Fault]:
 
 def _parts(config: Config, ledger: Ledger) -> Iterator[Fault]:
     added = {row.id: row.rows_added for row in ledger.ingestions.after(0)}
-    for number, removed in ledger.ingestions.removed().items():
+    for number, removed in ledger.parts.removed().items():
         added[number] -= removed
-    for number in ledger.ingestions.parts():
+    for number in ledger.parts.ids():
         path = store.part_path(config, number)
         try:
             part_files.verify(config, ledger, [number])

@@ -86,7 +86,7 @@ def forget(config: Config, ledger: Ledger, identifier: str) -> Forgotten:
 
 def _accepted(config: Config, ledger: Ledger, identifier: str) -> dict[int, pd.DataFrame]:
     """Return the person's rows in each part that has any."""
-    numbers = ledger.ingestions.parts()
+    numbers = ledger.parts.ids()
     part_files.require(config, ledger, numbers)
     found = {n: store.read_rows_of(config, n, identifier) for n in numbers}
     return {number: rows for number, rows in found.items() if len(rows)}

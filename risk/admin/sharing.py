@@ -105,7 +105,7 @@ def sweep(config: Config, ledger: Ledger) -> int:
 
 def _files(config: Config, ledger: Ledger) -> dict[Path, str]:
     """Return the parts and the other recorded files, with their digests."""
-    recorded = ledger.ingestions.part_digests(ledger.ingestions.parts(), settled=False)
+    recorded = ledger.parts.digests(ledger.parts.ids(), settled=False)
     parts = {store.part_path(config, number): sha256 for number, sha256 in recorded.items()}
     return parts | known_files.shared(config, ledger)
 

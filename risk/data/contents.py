@@ -172,7 +172,7 @@ class Reader:
         """
         unsure = [i for i, label in matched.early.items() if label.event_time_us is None]
         names = piece.rows[columns.identifier].iloc[unsure].tolist()
-        parts = self.ledger.ingestions.parts() if unsure else []
+        parts = self.ledger.parts.ids() if unsure else []
         part_files.require(self.config, self.ledger, parts)
         present = store.identifiers_among(self.config, parts, names)
         return {i for i, name in zip(unsure, names, strict=True) if name in present}

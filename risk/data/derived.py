@@ -45,7 +45,7 @@ def compile_files(config: Config, ledger: Ledger, recent: Recent | None = None) 
     `recent` ingestions are taken from there, and out of it.
     """
     recent = {} if recent is None else recent
-    for number, row_hashes in ledger.ingestions.superseded().items():
+    for number, row_hashes in ledger.parts.superseded().items():
         recent.pop(number, None)
         path = store.part_path(config, number)
         part_files.require(config, ledger, [number])
@@ -53,7 +53,7 @@ def compile_files(config: Config, ledger: Ledger, recent: Recent | None = None) 
         ledger.derived_files.record(config.compiled_data_filename, ingestion_id=0, size_bytes=0)
         digest = store.digest(path)
         shared_files.keep(config, ledger, path, path, digest)
-        ledger.ingestions.note_removal(number, row_hashes, part_sha256=digest)
+        ledger.parts.note_removal(number, row_hashes, part_sha256=digest)
     for name, (header, render) in _renderers(config, ledger, recent).items():
         _extend(config, ledger, name, header, render)
 

@@ -17,8 +17,7 @@ from risk.ledger.ledger import Ledger
 
 def read(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> pd.DataFrame:
     """Return the accepted rows of several ingestions, in the order given; some may have none."""
-    parts = {*ledger.ingestions.parts()}
-    wanted = [number for number in ingestion_ids if number in parts]
+    wanted = ledger.parts.among(ingestion_ids)
     require(config, ledger, wanted)
     return store.read_parts(config, wanted)
 
@@ -32,7 +31,7 @@ def read_in_batches(config: Config, ledger: Ledger, ingestion_id: int) -> Iterat
 def require(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> None:
     """Fetch parts that are missing or damaged here; raise StorageError if that is not possible."""
     for number, fault in _faults(config, ledger, ingestion_ids):
-        recorded = ledger.ingestions.part_digests([number], settled=False)
+        recorded = ledger.parts.digests([number], settled=False)
         path = store.part_path(config, number)
         if number not in recorded or not shared_files.fetch(config, path, recorded[number]):
             raise StorageError(fault)
@@ -47,7 +46,7 @@ def verify(config: Config, ledger: Ledger, ingestion_ids: Sequence[int]) -> None
 def _faults(
     config: Config, ledger: Ledger, ingestion_ids: Sequence[int]
 ) -> Iterator[tuple[int, str]]:
-    recorded = ledger.ingestions.part_digests(ingestion_ids)
+    recorded = ledger.parts.digests(ingestion_ids)
     mend = "restore it from a backup"
     if config.shared_store:
         mend = f"run: python -m risk.admin fetch, or {mend}"

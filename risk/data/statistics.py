@@ -30,12 +30,12 @@ def summarise_accepted(config: Config, ledger: Ledger) -> pd.DataFrame:
     Each of these groups of columns is a part of the engine. A worker that cannot read the
     files leaves it to this process.
     """
-    numbers = ledger.ingestions.parts()
+    numbers = ledger.parts.ids()
     if not numbers:
         return summarise(store.read_parts(config, []), config.columns)
     part_files.require(config, ledger, numbers)
     paths = [store.part_path(config, number) for number in numbers]
-    n_rows = sum(ledger.ingestions.sizes(numbers).values())
+    n_rows = sum(ledger.parts.sizes(numbers).values())
     names = [*config.columns.features, config.columns.target]
     size = max(CELLS_AT_ONCE // max(n_rows, 1), 1)
     groups = [names[i : i + size] for i in range(0, len(names), size)]
@@ -62,8 +62,8 @@ def _describe_parts(
 def _describe_columns(
     columns: Columns, paths: Sequence[Path], names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    frames = [rows for path in paths for rows in store.read_part(path, columns, names)]
-    return _describe_each(pd.concat(frames, ignore_index=True), columns)
+    tables = [store.read_table(path, columns, names) for path in paths]
+    return _describe_each(store.as_rows(tables, columns), columns)
 
 
 def _describe_each(rows: pd.DataFrame, columns: Columns) -> list[dict[str, Any]]:

@@ -21,7 +21,6 @@ from risk.monitoring.reference import LABELLED
 
 CHALLENGER = "(challenger)"  # the subject of a case about a deployment
 OF_DROPS = (ARRIVAL, COLUMNS, DUPLICATES, QUARANTINED, VOLUME)
-MAX_ROWS = 50_000  # the newest, among which a change is dated
 
 
 def gather(
@@ -83,8 +82,8 @@ def _since(
     if first is None:
         return None
     came = ledger.ingestions.came_at(first).isoformat()
-    before = max((number for number in ledger.ingestions.parts() if number < first), default=first)
-    earlier = ledger.ingestions.came_at(before).isoformat()
+    before = ledger.parts.before(first)
+    earlier = ledger.ingestions.came_at(before or first).isoformat()
     return {"earliest": earlier, "likeliest": came, "latest": came, "rows": None, "labelled": None}
 
 
@@ -96,11 +95,8 @@ def _rows_since(
     if sound:
         parts = training_data.sound_parts(config, ledger, after=learnt)
     else:
-        parts = [number for number in ledger.ingestions.parts() if number > learnt]
-    sizes = ledger.ingestions.sizes(parts)
-    sums = np.cumsum([sizes[number] for number in reversed(parts)])
-    n_parts = max(int(np.searchsorted(sums, MAX_ROWS, side="right")), 1)
-    rows = training_data.accepted(config, ledger, parts[len(parts) - n_parts :])
+        parts = ledger.parts.ids(after=learnt)
+    rows = training_data.accepted(config, ledger, training_data.newest_parts(ledger, parts))
     return dating.in_order(rows, config.columns.event_time)
 
 

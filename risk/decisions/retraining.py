@@ -22,7 +22,6 @@ from risk.monitoring import change_point
 from risk.monitoring.monitored_release import MonitoredRelease, rows_to_remember
 from risk.stats.scores import BIGGER_IS_BETTER, is_worse
 
-MAX_ROWS = 50_000  # the newest, among which a change is looked for
 MIN_ROWS = 30
 # Each further challenger for one change needs twice the rows: a refused one would be refused again
 # on nearly the same evidence. After the third the gate goes on with the newest.
@@ -83,15 +82,7 @@ def is_older(config: Config, since: Change | None) -> bool:
 def _rows_since(config: Config, ledger: Ledger, live: MonitoredRelease) -> pd.DataFrame:
     """Return the newest sound rows since the release, labelled or not, in order of their dates."""
     parts = training_data.sound_parts(config, ledger, after=live.champion.manifest.trained_through)
-    sizes = ledger.ingestions.sizes(parts)
-    newest: list[int] = []
-    n = 0
-    for number in reversed(parts):
-        n += sizes[number]
-        if newest and n > MAX_ROWS:
-            break
-        newest.append(number)
-    rows = training_data.accepted(config, ledger, newest[::-1])
+    rows = training_data.accepted(config, ledger, training_data.newest_parts(ledger, parts))
     return dating.in_order(rows, config.columns.event_time)
 
 

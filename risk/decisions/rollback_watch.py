@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -27,6 +28,7 @@ from risk.stats.scores import BIGGER_IS_BETTER
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
+MAX_ROWS = 20_000  # enough to prove a difference of one point
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ class Failure:
 def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failure | None:
     """Judge the live release against the one it replaced, within its time of probation.
 
-    It has failed if the one before is better beyond chance on the ripe rows since then, or since
-    it does worse; or, without labels, if its loss is expected to be higher than promised and the
-    score of the one before to be better. What a rollback made live is not on probation, so none
+    It has failed if the one before is better beyond chance on the first ripe rows since then, or
+    since it does worse; or, without labels, if its loss is expected to be higher than promised and
+    the score of the one before to be better. What a rollback made live is not on probation, so none
     follows another.
     """
     if monitored.champion.manifest.is_watched:
@@ -75,21 +77,33 @@ def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failu
     open_incidents = ledger.incidents.unresolved()
     harmed = incidents.of_kind(open_incidents, ["model_drift"])
     since = min((i.since_ingestion_id for i in harmed if i.since_ingestion_id), default=0)
-    labelled = training_data.sound_rows(config, ledger, labelled_after=learnt)
     # Labels that come late are of rows from the world before this release too, which the one
     # before it knew better; they say nothing about how either does now.
-    own_world = monitored.champion.manifest.reference_since or Change(learnt + 1)
-    for start in (own_world, Change(since)):
+    starts = (monitored.champion.manifest.reference_since or Change(learnt + 1), Change(since))
+    parts = training_data.parts_labelled_after(config, ledger, learnt)
+    parts = [n for n in parts if n >= max(start.ingestion_id for start in starts)]
+    # The first rows, not the newest: evidence may be looked at in every run only from one start on.
+    judged = training_data.first_parts(ledger, parts, MAX_ROWS)
+    if not harmed and _are_judged(ledger, judged, since=deployed.id):
+        judged = []
+    labelled = training_data.sound_rows(config, ledger, judged, labelled_after=learnt)
+    for start in starts:
         labelled = labelled[is_since(labelled, start, config.columns.event_time)]
     grounds = _by_labels(config, monitored.champion, before, labelled)
     if grounds is None and incidents.of_kind(open_incidents, ["suspected_harm"]):
         parts = training_data.sound_parts(config, ledger, after=learnt)
-        rows = training_data.accepted(config, ledger, parts)
+        rows = training_data.accepted(config, ledger, training_data.newest_parts(ledger, parts))
         grounds = _by_estimate(config, monitored, before, rows)
     if grounds is None:
         return None
     known = {"from": live, "to": earlier[-1], "incidents": policy.described(open_incidents)}
     return Failure(live, earlier[-1], grounds.with_facts(**known))
+
+
+def _are_judged(ledger: Ledger, parts: Sequence[int], *, since: int) -> bool:
+    """Whether the run before knew all labels of these parts: it did not find the release worse."""
+    labelled = ledger.labels.labelled_parts(ledger.ingestions.pending())
+    return ledger.parts.are_decided_on(parts, since=since) and not {*parts} & {*labelled}
 
 
 def _by_labels(

@@ -52,7 +52,9 @@ def choose(
     offered = []
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
         since = manifest.trained_through
-        labelled = training_data.drawn(config, ledger, labelled_after=since).rows
+        parts = training_data.parts_labelled_after(config, ledger, since)
+        newest = training_data.newest_parts(ledger, parts)
+        labelled = training_data.sound_rows(config, ledger, newest, labelled_after=since)
         known = pd.DataFrame(
             {
                 "y_true": labelled[manifest.target].astype("float64"),
@@ -66,7 +68,7 @@ def choose(
         offered,
         config.policy,
         growth=growth,
-        through=max(ledger.ingestions.parts(), default=0),
+        through=ledger.parts.newest() or 0,
     )
     choice = policy.ask_together(choice, open_incidents, together)
     if config.watches_only or manifest.is_foreign:

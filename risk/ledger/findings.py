@@ -16,11 +16,11 @@ from risk.ledger.tables import findings, incidents
 
 DETECTOR = "e_detector"
 NEXT_TO_NO_EVIDENCE = 0.01  # of 1, which raises an alarm
-WARNING = "warning"  # the tier
+ALARM, WARNING = "alarm", "warning"  # the tiers
 BESIDE_A_FAULT = "beside_a_fault"  # a fact: suspected only because another column is broken
 FAULTS_OF_COLUMNS = (
     (findings.c.check_name == "data_quality")
-    & findings.c.drift_detected
+    & (findings.c.tier == ALARM)  # which has an index
     & findings.c.method.in_((DETECTOR, "constant"))
     & sa.func.coalesce(findings.c.facts, "").not_like(f'%"{BESIDE_A_FAULT}"%')
 )

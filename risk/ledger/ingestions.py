@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from risk.errors import BusyError
 from risk.lazily import pandas as pd
-from risk.ledger import dataset_rows, file_digests, incidents, labels, quarantine, watermarks
+from risk.ledger import dataset_rows, file_digests, labels, quarantine, watermarks
 from risk.ledger.database import (
     Database,
     Numbers,
@@ -26,17 +25,15 @@ from risk.ledger.database import (
     insert_rows,
 )
 from risk.ledger.dataset_rows import StoredRow
-from risk.ledger.findings import FAULTS_OF_COLUMNS
+from risk.ledger.parts import ADDED_ROWS
 from risk.ledger.queries import NEWEST, Listing, Part, page
+from risk.ledger.tables import dataset_rows as dataset_rows_table
 from risk.ledger.tables import (
-    assessments,
-    findings,
     ingestions,
     row_hashes,
     superseded_rows,
     unripe_rows,
 )
-from risk.ledger.tables import dataset_rows as dataset_rows_table
 from risk.ledger.watermarks import Watermark
 from risk.schema import FROM_SQL, EarlyLabel, Key, LaterLabel, Problem, UnripeRow
 
@@ -118,11 +115,6 @@ class Ingestions:
                 emptied = ingestions.update().where(ingestions.c.id == requeued)
                 connection.execute(emptied.values(requeued_as=number))
 
-    def sizes(self, numbers: Sequence[int]) -> dict[int, int]:
-        """Return how many rows each of these ingestions added."""
-        query = sa.select(ingestions.c.id, ingestions.c.rows_added)
-        return {row[0]: row[1] for row in self.database.in_chunks(query, ingestions.c.id, numbers)}
-
     def came_at(self, number: int) -> datetime:
         """Return when an ingestion took place."""
         query = sa.select(ingestions.c.ingested_at).where(ingestions.c.id == number)
@@ -189,34 +181,10 @@ class Ingestions:
         found = query.where(is_open & (table.size_bytes < smaller_than))
         return self.database.rows(found.order_by(table.id.desc()).limit(newest))
 
-    def superseded(self) -> dict[int, list[int]]:
-        """Return the superseded rows that are still in their parts, by ingestion."""
-        table, rows = superseded_rows.c, defaultdict[int, list[int]](list)
-        query = sa.select(table.row_ingestion_id, table.row_hash)
-        for number, row_hash in self.database.rows(query.where(table.removed_at.is_(None))):
-            rows[number].append(row_hash)
-        return rows
-
-    def removed(self) -> dict[int, int]:
-        """Return how many superseded rows are no longer in the part of each ingestion."""
-        table = superseded_rows.c
-        number = table.row_ingestion_id
-        gone = table.removed_at.is_not(None) & (table.ingestion_id != number)  # else: erased
-        query = sa.select(number, sa.func.count()).where(gone).group_by(number)
-        return {row[0]: row[1] for row in self.database.rows(query)}
-
-    def note_removal(self, number: int, row_hashes: Sequence[int], *, part_sha256: str) -> None:
-        """Record that superseded rows are no longer in the part of an ingestion."""
-        removed = superseded_rows.update().where(superseded_rows.c.row_hash.in_(row_hashes))
-        known = ingestions.c.part_sha256.is_not(None) & (ingestions.c.id == number)
-        with self.database.begin() as connection:
-            connection.execute(removed.values(removed_at=self.database.now()))
-            connection.execute(ingestions.update().where(known).values(part_sha256=part_sha256))
-
     def hashed_before(self) -> list[int]:
         """Return the ingestions of rows whose hashes and keys are those of an earlier version."""
         return self._ids(
-            sa.select(ingestions.c.id).where(_added_rows() & ingestions.c.hash_version.is_(None))
+            sa.select(ingestions.c.id).where(ADDED_ROWS & ingestions.c.hash_version.is_(None))
         )
 
     def rehash(self, number: int, hashes: Iterable[int], keys: Mapping[int, Key]) -> None:
@@ -250,29 +218,6 @@ class Ingestions:
         query = sa.select(ingestions).where(ingestions.c.id > ingestion_id)
         return self.database.rows(query.order_by(ingestions.c.id))
 
-    def part_digests(self, ingestion_ids: Sequence[int], *, settled: bool = True) -> dict[int, str]:
-        """Return the SHA-256 of the parts of these ingestions, as far as they were recorded.
-
-        A part from which a row is yet to be removed may be the one before or after, so a `settled`
-        digest of it is not known.
-        """
-        table = ingestions.c
-        query = sa.select(table.id, table.part_sha256).where(table.part_sha256.is_not(None))
-        found = self.database.in_chunks(query, table.id, ingestion_ids)
-        changing = self.superseded() if settled else {}
-        return {row[0]: row[1] for row in found if row[0] not in changing}
-
-    def parts(self) -> list[int]:
-        """Return the ingestions that added rows (not only late labels), oldest first."""
-        return self._ids(sa.select(ingestions.c.id).where(_added_rows()))
-
-    def newest_part(self) -> int | None:
-        """Return the newest ingestion that added rows, None if there is none."""
-        newest: int | None = self.database.scalar(
-            sa.select(sa.func.max(ingestions.c.id)).where(_added_rows())
-        )
-        return newest
-
     def pending(self) -> list[int]:
         """Return the ingestions that added rows or labels not yet considered by a decision."""
         undecided = ingestions.c.decision_id.is_(None) & (ingestions.c.rows_added > 0)
@@ -286,23 +231,8 @@ class Ingestions:
     def rows_after(self, ingestion_id: int) -> int:
         """Count the rows accepted after an ingestion."""
         query = sa.select(sa.func.sum(ingestions.c.rows_added))
-        later = _added_rows() & (ingestions.c.id > ingestion_id)
+        later = ADDED_ROWS & (ingestions.c.id > ingestion_id)
         return int(self.database.scalar(query.where(later)) or 0)
-
-    def doubtful(self, max_in_a_row: int) -> set[int]:
-        """Return the ingestions in which a feature was broken, unless that has become normal.
-
-        After `max_in_a_row` consecutive requests for attention it counts as normal.
-        """
-        query = (
-            sa.select(ingestions.c.id, findings.c.feature)
-            .join_from(ingestions, assessments, ingestions.c.assessment_id == assessments.c.id)
-            .join(findings, findings.c.run_id == assessments.c.run_id)
-            .where(FAULTS_OF_COLUMNS)
-        )
-        normal = incidents.normal(self.database, max_in_a_row)
-        rows = self.database.rows(query.distinct())
-        return {number for number, feature in rows if (feature, number) not in normal}
 
     def history(self, *, newest: int) -> pd.DataFrame:
         """Return the newest ingestions as a data frame, oldest first."""
@@ -356,7 +286,3 @@ def _accept(connection: sa.Connection, number: int, taken: Taken) -> None:
     waiting = ((*row, number) for row in taken.unripe)
     insert_rows(connection, unripe_rows, (*UnripeRow._fields, "ingestion_id"), waiting)
     dataset_rows.store_rows(connection, number, taken.rows)
-
-
-def _added_rows() -> sa.ColumnElement[bool]:
-    return (ingestions.c.rows_added > 0) & (ingestions.c.kind == "rows")

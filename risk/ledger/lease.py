@@ -102,7 +102,7 @@ def require_own_folder(config: Config, ledger: Ledger) -> None:
 
     With a shared store they are fetched when they are needed.
     """
-    newest = None if config.shared_store else ledger.ingestions.newest_part()
+    newest = None if config.shared_store else ledger.parts.newest()
     if newest and not (part := store.part_path(config, newest)).exists():
         raise StorageError(
             f"the ledger's newest rows are in {config.name_of(part)}, which is missing on "

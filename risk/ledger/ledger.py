@@ -29,6 +29,7 @@ from risk.ledger.incidents import Incidents
 from risk.ledger.ingestions import Ingestions
 from risk.ledger.labels import Labels
 from risk.ledger.outbox import Outbox
+from risk.ledger.parts import Parts
 from risk.ledger.quarantine import Quarantine
 from risk.ledger.releases import Releases
 from risk.ledger.reports import Reports
@@ -45,6 +46,7 @@ class Ledger:
         self.database = database
         self.runs = Runs(database)
         self.ingestions = Ingestions(database)
+        self.parts = Parts(database)
         self.quarantine = Quarantine(database)
         self.labels = Labels(database)
         self.dataset_rows = DatasetRows(database)

@@ -21,6 +21,7 @@ from risk.models.model import Manifest
 from risk.schema import ROW_HASH, fingerprints
 
 MAX_KEPT = 5000
+MAX_ROWS, MAX_PARTS = 50_000, 500  # of a history that a run reads, so that it stays short
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ def accepted(
     is dated MOMENT. Labels of the ingestions `without` are left out.
     """
     part_files.require(config, ledger, ingestion_ids)
-    frames = [store.read_parts(config, [number]) for number in ingestion_ids]
-    numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(rows) for rows in frames])
-    places = np.concatenate([np.arange(len(rows)) for rows in frames] or [np.arange(0)])
-    rows = pd.concat(frames or [store.read_parts(config, [])], ignore_index=True)
+    tables = store.read_tables(config, ingestion_ids)
+    rows = store.as_rows(tables, config.columns)
+    numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(table) for table in tables])
+    places = np.concatenate([np.arange(len(table)) for table in tables] or [np.arange(0)])
     target = config.columns.target
     came = pd.Series(numbers, dtype="Int64").where(rows[target].notna())
     later = ledger.labels.of_parts(ingestion_ids)
@@ -92,27 +93,38 @@ def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:
     A feature broken so often that a person, when asked, would have had it fixed counts as sound.
     """
     doubtful = _doubtful(config, ledger)
-    return [
-        number for number in ledger.ingestions.parts() if number > after and number not in doubtful
-    ]
+    return [number for number in ledger.parts.ids(after=after) if number not in doubtful]
 
 
-def sound_rows(config: Config, ledger: Ledger, *, labelled_after: int = 0) -> pd.DataFrame:
+def first_parts(ledger: Ledger, parts: Sequence[int], max_rows: int) -> list[int]:
+    """Return the first of these parts, at least one, as far as a run may read so many rows."""
+    some = parts[:MAX_PARTS]
+    sizes = ledger.parts.sizes(some)
+    n_rows = np.cumsum([sizes[number] for number in some])
+    return [*some[: max(int(np.searchsorted(n_rows, max_rows, side="right")), 1)]]
+
+
+def newest_parts(ledger: Ledger, parts: Sequence[int]) -> list[int]:
+    """Return the last of these parts, at least one, as far as a run may read them."""
+    return first_parts(ledger, parts[::-1], MAX_ROWS)[::-1]
+
+
+def sound_rows(
+    config: Config, ledger: Ledger, parts: Sequence[int], *, labelled_after: int = 0
+) -> pd.DataFrame:
     """Return the labelled rows of sound drops, but for labels that came in a drop that is not.
 
     Only rows whose label came after an ingestion, with the row or later.
     """
-    parts = _parts_labelled_after(config, ledger, labelled_after)
     rows = accepted(config, ledger, parts, without=_doubtful(config, ledger))
     rows = ripe(rows, config.columns.target)
     return rows[rows[LABELLED_BY] > labelled_after]
 
 
-def _parts_labelled_after(config: Config, ledger: Ledger, number: int) -> list[int]:
-    parts = sound_parts(config, ledger)
-    if not number:
-        return parts
-    late = set(ledger.labels.parts_labelled_after(number))
+def parts_labelled_after(config: Config, ledger: Ledger, number: int) -> list[int]:
+    """Return the sound parts that came after an ingestion, or got a label later than that."""
+    late = {*ledger.labels.parts_labelled_after(number)} if number else set()
+    parts = sound_parts(config, ledger, after=min(late, default=number + 1) - 1)
     return [part for part in parts if part > number or part in late]
 
 
@@ -120,7 +132,8 @@ def drawn(config: Config, ledger: Ledger, *, labelled_after: int = 0) -> Drawn:
     """Return the rows of `sound_rows`, or a sample of them if they are more than `max_rows`."""
     if config.training.max_rows:
         return _sample(config, ledger, config.training.max_rows, labelled_after)
-    rows = sound_rows(config, ledger, labelled_after=labelled_after)
+    parts = parts_labelled_after(config, ledger, labelled_after)
+    rows = sound_rows(config, ledger, parts, labelled_after=labelled_after)
     return Drawn(rows, len(rows), rows.head(0))
 
 
@@ -128,14 +141,15 @@ def _sample(config: Config, ledger: Ledger, size: int, labelled_after: int) -> D
     """Draw labelled rows of sound drops, each as likely as any other.
 
     `random_seed` puts all rows there will ever be in a random order, of which the first are drawn.
-    So one part at a time is in memory, and most rows of a sample are in the next one as well.
+    So few parts at a time are in memory, and most rows of a sample are in the next one as well.
     """
-    without, kept = _doubtful(config, ledger), list[pd.DataFrame]()
-    outermost = accepted(config, ledger, [])
+    kept, outermost = list[pd.DataFrame](), accepted(config, ledger, [])
     n_rows, n_kept, last = 0, 0, np.uint64(np.iinfo(np.uint64).max)
-    for part in _parts_labelled_after(config, ledger, labelled_after):
-        rows = ripe(accepted(config, ledger, [part], without=without), config.columns.target)
-        rows = rows[rows[LABELLED_BY] > labelled_after]
+    parts = parts_labelled_after(config, ledger, labelled_after)
+    while parts:
+        some = first_parts(ledger, parts, MAX_ROWS)
+        parts = parts[len(some) :]
+        rows = sound_rows(config, ledger, some, labelled_after=labelled_after)
         kept.append(rows[_places(rows, config) <= last])
         outermost = _outermost(pd.concat([outermost, rows], ignore_index=True), config)
         n_rows, n_kept = n_rows + len(rows), n_kept + len(kept[-1])
@@ -209,7 +223,9 @@ def without_test(config: Config, rows: pd.DataFrame) -> pd.DataFrame:
 def unlearnt(config: Config, ledger: Ledger, challenger: Manifest, kept: bytes) -> pd.DataFrame:
     """Return the labelled rows the champion was not trained on: `kept` ones and all newer ones."""
     champion = _champion(config)
-    rows = sound_rows(config, ledger, labelled_after=champion.trained_through if champion else 0)
+    seen = champion.trained_through if champion else 0
+    parts = parts_labelled_after(config, ledger, seen)
+    rows = sound_rows(config, ledger, parts, labelled_after=seen)
     hashes = np.array(kept.decode().split(), dtype="int64")
     is_newer = (rows[LABELLED_BY] > challenger.trained_through).to_numpy(dtype=bool)
     fresh = is_newer | rows[ROW_HASH].isin(hashes)
@@ -236,4 +252,4 @@ def _test_hashes(config: Config) -> NDArray[np.int64]:
 
 
 def _doubtful(config: Config, ledger: Ledger) -> set[int]:
-    return ledger.ingestions.doubtful(config.policy.ask_first_batches)
+    return ledger.parts.doubtful(config.policy.ask_first_batches)

@@ -181,7 +181,7 @@ def _before(config: Config, ledger: Ledger, seen: int, new: Sequence[int]) -> pd
     """Read some rows that arrived since the release, but before the new ones."""
     if not config.checks.domain_classifier:
         return training_data.accepted(config, ledger, [])
-    parts = [number for number in ledger.ingestions.parts() if number > seen and number not in new]
+    parts = [number for number in ledger.parts.ids(after=seen) if number not in new]
     return training_data.accepted(config, ledger, parts[-MAX_PARTS_BEFORE:])
 
 
@@ -189,8 +189,8 @@ def _changes(
     config: Config, ledger: Ledger, found: Assessment, batch: Batch, new: Sequence[Any]
 ) -> Changes:
     """Say what becomes of the incidents; what labels say is dated by the rows they belong to."""
-    parts, numbers = ledger.ingestions.parts(), [ingestion.id for ingestion in new]
-    came = sorted({*parts} & {*numbers})
+    numbers = [ingestion.id for ingestion in new]
+    came = ledger.parts.among(numbers)
     is_labelled = batch.rows[config.columns.target].notna()
     labelled = {*batch.rows.loc[is_labelled, INGESTION], *ledger.labels.labelled_parts(numbers)}
     dated_by_labels = sorted(int(number) for number in labelled)
@@ -198,7 +198,7 @@ def _changes(
     def span(own: Sequence[int]) -> Span:
         own = own or came or dated_by_labels or numbers[:1]
         last = max(own[-1], numbers[-1])
-        return Span(own[0], last, max((p for p in parts if p < own[0]), default=0))
+        return Span(own[0], last, ledger.parts.before(own[0]) or 0)
 
     return incidents.update(
         ledger.incidents.unresolved(),

@@ -33,24 +33,26 @@ def newest_labelled(config: Config, ledger: Ledger, live: MonitoredRelease) -> p
     """Return the rows of the newest labels that the release was not trained on, of its time."""
     manifest, event_time = live.champion.manifest, config.columns.event_time
     start = manifest.reference_since or Change(manifest.trained_through + 1)
+    parts = _newest_labelled_parts(ledger, after=manifest.trained_through)
+    for n_read in (MAX_ROWS, MAX_ROWS_READ):
+        some = training_data.first_parts(ledger, parts, n_read)
+        rows = training_data.accepted(config, ledger, some)
+        labelled_by = rows[LABELLED_BY].to_numpy("float64", na_value=0)
+        is_new = (labelled_by > manifest.trained_through) & is_since(rows, start, event_time)
+        if is_new.sum() >= ENOUGH_ROWS or len(some) == len(parts):
+            break
+    return dating.in_order(rows[is_new], event_time).tail(MAX_ROWS)
+
+
+def _newest_labelled_parts(ledger: Ledger, *, after: int) -> list[int]:
+    """Return the parts that the last drops brought or have labels of, those of the newest first."""
     drops = ledger.ingestions.history(newest=MAX_DROPS)
-    drops = drops[(drops["id"] > manifest.trained_through) & (drops["rows_added"] > 0)]
-    found: dict[int, pd.DataFrame] = {}
-    n_read = n_found = 0
+    drops = drops[(drops["id"] > after) & (drops["rows_added"] > 0)]
+    parts = list[int]()
     for number, kind in drops[["id", "kind"]].iloc[::-1].itertuples(index=False):
-        own = [int(number)] if kind == "rows" else []
-        for part in [*own, *reversed(ledger.labels.labelled_parts([int(number)]))]:
-            if part in found or n_found >= ENOUGH_ROWS or n_read > MAX_ROWS_READ:
-                continue
-            rows = training_data.accepted(config, ledger, [part])
-            n_read += len(rows)
-            is_new = (rows[LABELLED_BY] > manifest.trained_through).to_numpy(
-                dtype=bool, na_value=False
-            )
-            found[part] = rows[is_new & is_since(rows, start, event_time)]
-            n_found += len(found[part])
-    rows = pd.concat(found.values()) if found else training_data.accepted(config, ledger, [])
-    return dating.in_order(rows, event_time).tail(MAX_ROWS)
+        parts += [int(number)] if kind == "rows" else []
+        parts += ledger.labels.labelled_parts([int(number)])[::-1]
+    return [*dict.fromkeys(parts)]
 
 
 def explain(

@@ -58,7 +58,7 @@ def first(config: Config, ledger: Ledger) -> Chosen | None:
     """Return the file, or the first drops with enough rows; None if there are too few rows yet."""
     if config.model.reference_file is not None:
         return Chosen(_of_file(config, ledger), (), 0, "the reference file")
-    parts = _enough(config, ledger, ledger.ingestions.parts())
+    parts = _enough(config, ledger, ledger.parts.ids())
     if parts is None:
         return None
     rows = training_data.accepted(config, ledger, parts)
@@ -69,7 +69,7 @@ def newest(config: Config, ledger: Ledger) -> Chosen:
     """Return the newest drops with enough rows, which a person declares to be the new normal."""
     if not config.watches_only:
         raise UsageError("a new reference is declared only where model.source is predictions")
-    parts = _enough(config, ledger, ledger.ingestions.parts()[::-1])
+    parts = _enough(config, ledger, ledger.parts.ids()[::-1])
     if parts is None:
         raise DataError(
             f"{ledger.ingestions.rows_after(0)} rows are too few for a reference, "
@@ -81,7 +81,7 @@ def newest(config: Config, ledger: Ledger) -> Chosen:
 
 def _enough(config: Config, ledger: Ledger, parts: Sequence[int]) -> list[int] | None:
     """Return as many of the drops as have enough rows together, None if all have not."""
-    sizes = ledger.ingestions.sizes(parts)
+    sizes = ledger.parts.sizes(parts)
     n_rows = np.cumsum([sizes[number] for number in parts])
     enough = np.flatnonzero(n_rows >= config.model.reference_rows)
     return [*parts[: enough[0] + 1]] if len(enough) else None

@@ -178,7 +178,7 @@ class Context:
         parts: list[int] = []
         rows_found = 0
         sizes = {drop["id"]: drop["rows_added"] for drop in self._drops_with_rows}
-        for number in reversed(self.ledger.ingestions.parts()):
+        for number in reversed(self.ledger.parts.ids()):
             if number not in sizes or (parts and rows_found + sizes[number] > MAX_ROWS):
                 break
             parts.append(number)

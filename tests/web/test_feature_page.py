@@ -35,7 +35,7 @@ def client(world):
 
 def new_rows(world):
     with Ledger.open(world.config, upgrade=False) as ledger:
-        return part_files.read(world.config, ledger, ledger.ingestions.parts()[-1:])
+        return part_files.read(world.config, ledger, ledger.parts.ids()[-1:])
 
 
 def test_the_shares_are_those_of_the_rows(client, world):

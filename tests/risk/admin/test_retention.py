@@ -24,10 +24,16 @@ FINDING = {
     "feature": "age",
     "method": "e_detector",
     "drift_detected": False,
+    "tier": "none",
     "n": 10,
     "detail": "as ever",
 }
-BROKEN = FINDING | {"check_name": "data_quality", "drift_detected": True, "detail": "broken"}
+BROKEN = FINDING | {
+    "check_name": "data_quality",
+    "drift_detected": True,
+    "tier": "alarm",
+    "detail": "broken",
+}
 SCORE = {"dataset": "test", "metric": "f1", "value": 0.5, "lower": 0.4, "upper": 0.6, "n": 9}
 STATISTICS = {"column_name": "age", "row_count": 10, "missing_count": 0}
 
@@ -138,11 +144,11 @@ def test_old_runs_lose_their_details_and_nothing_that_is_built_upon(history, led
 
 def test_training_leaves_out_the_same_rows_afterwards(history, ledger):
     """What was broken long ago is still known to have been broken."""
-    before = ledger.ingestions.doubtful(3)
+    before = ledger.parts.doubtful(3)
 
     prune(history.set(keeping__keep_runs=1), ledger)
 
-    assert before == ledger.ingestions.doubtful(3) == {2}
+    assert before == ledger.parts.doubtful(3) == {2}
 
 
 def test_runs_without_news_go_whole(history, ledger):
@@ -311,4 +317,4 @@ def test_early_warnings_are_kept_to_be_counted(history, ledger):
     prune(history.set(keeping__keep_runs=1), ledger)
 
     kept = ledger.findings.history().groupby("tier").size()
-    assert kept.to_dict() == {"none": 2, "warning": 1}  # BROKEN, and that of the newest run
+    assert kept.to_dict() == {"alarm": 1, "none": 1, "warning": 1}  # none: that of the newest run

@@ -69,7 +69,7 @@ def test_a_drop_is_in_the_store_before_the_ledger_names_it(shared, bucket, monke
     monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.address)
     ingestion.run(shared.config, ledger)
 
-    digests = ledger.ingestions.part_digests([1])
+    digests = ledger.parts.digests([1])
     assert sorted(bucket.names())[0] == f"churn/data/ingested/parts/00000001-{digests[1]}.parquet"
     part = shared.config.ingested_folder / "parts" / "00000001.parquet"
     assert bucket.read(bucket.names()[0]) == part.read_bytes()

@@ -70,7 +70,7 @@ def test_later_files_are_read_as_the_first_was(export):
     config = Config.load(made.config_path)
     with Ledger.open(config) as ledger:
         taken = ingestion.run(config, ledger).intakes
-        known = store.read_parts(config, ledger.ingestions.parts())
+        known = store.read_parts(config, ledger.parts.ids())
 
     assert [intake.rows_added for intake in taken] == [made.n_rows, 50 + 1]
     assert set(known["Ort"]) == {"Köln", "Münster"}
@@ -110,7 +110,7 @@ def test_later_files_in_utf_16_are_read_too(export, codec):
 
     with Ledger.open(config) as ledger:
         taken = ingestion.run(config, ledger).intakes
-        known = store.read_parts(config, ledger.ingestions.parts())
+        known = store.read_parts(config, ledger.parts.ids())
         again = ingestion.run(config, ledger, requeue=2).intakes
 
     assert [intake.rows_added for intake in taken] == [made.n_rows, 1]

@@ -38,7 +38,7 @@ def ingest(world, ledger, **drops):
 
 def known(world, ledger):
     """Return (name, label) of every accepted row in order of arrival, None where it is unknown."""
-    rows = training_data.accepted(world.config, ledger, ledger.ingestions.parts())
+    rows = training_data.accepted(world.config, ledger, ledger.parts.ids())
     truth = [None if pd.isna(label) else int(label) for label in rows["exited"]]
     return list(zip(rows["corporation"], truth, strict=True))
 

@@ -26,9 +26,9 @@ def test_the_ledger_has_the_digest_of_each_part(world, ledger, part):
     ingestion.run(world.config, ledger)
     numbers = [*range(1, ledger.ingestions.last_id() + 1)]
 
-    digests = ledger.ingestions.part_digests(numbers)
+    digests = ledger.parts.digests(numbers)
 
-    assert sorted(digests) == ledger.ingestions.parts()
+    assert sorted(digests) == ledger.parts.ids()
     for number, digest in digests.items():
         content = store.part_path(world.config, number).read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
@@ -36,7 +36,7 @@ def test_the_ledger_has_the_digest_of_each_part(world, ledger, part):
 
 def test_no_flipped_bit_is_read_as_other_data(world, ledger, part):
     """Of a hundred anywhere in the file, each is found."""
-    content, numbers = part.read_bytes(), ledger.ingestions.parts()
+    content, numbers = part.read_bytes(), ledger.parts.ids()
     part_files.read(world.config, ledger, numbers)
 
     for position in random.Random(0).sample(range(len(content)), 100):
@@ -51,7 +51,7 @@ def test_a_part_from_before_there_were_digests_is_read(world, ledger, part):
     with ledger.engine.begin() as connection:
         connection.execute(sa.update(tables.ingestions).values(part_sha256=None))
 
-    assert len(part_files.read(world.config, ledger, ledger.ingestions.parts())) > 300
+    assert len(part_files.read(world.config, ledger, ledger.parts.ids())) > 300
 
 
 @pytest.mark.parametrize("script", ["training.py", "diagnostics.py"])

@@ -54,7 +54,7 @@ def taken(world):
             table.name: ledger.database.frame(sa.select(*(table.c[name] for name in names)))
             for table, names in WHAT_IS_KNOWN.items()
         }
-        parts = store.read_parts(world.config, ledger.ingestions.parts())
+        parts = store.read_parts(world.config, ledger.parts.ids())
     found = {name: sorted(map(str, frame.values.tolist())) for name, frame in found.items()}
     found["rows"] = parts.to_csv()
     found["text"] = (world.config.ingested_folder / "final_data.csv").read_bytes()
@@ -138,5 +138,5 @@ def test_a_drop_that_changed_since_it_was_read_is_left_for_a_later_run(inbox, le
 
     done = ingestion.run(inbox.config, ledger)
     assert [intake.rows_added for intake in done.intakes] == [1, 1]
-    rows = store.read_parts(inbox.config, ledger.ingestions.parts())
+    rows = store.read_parts(inbox.config, ledger.parts.ids())
     assert sorted(rows["corporation"]) == ["b", "other"]

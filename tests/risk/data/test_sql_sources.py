@@ -450,7 +450,7 @@ def test_what_is_missing_is_missing_and_a_boolean_is_a_label(crm, ledger):
 
     run(crm, ledger)
 
-    rows = store.read_parts(crm.world.config, ledger.ingestions.parts())
+    rows = store.read_parts(crm.world.config, ledger.parts.ids())
     assert rows["lastmonth_activity"].isna().tolist() == [True]
     assert rows["exited"].tolist() == [1]
 

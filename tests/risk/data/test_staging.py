@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def rows_of(world, ledger):
-    rows = store.read_parts(world.config, ledger.ingestions.parts())
+    rows = store.read_parts(world.config, ledger.parts.ids())
     return sorted(rows["corporation"])
 
 

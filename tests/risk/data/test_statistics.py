@@ -83,7 +83,7 @@ def test_statistics_are_the_same_however_few_columns_are_in_memory(world, monkey
 
     with world.open_ledger() as ledger:
         found = summarise_accepted(config, ledger)
-        rows = store.read_parts(config, ledger.ingestions.parts())
+        rows = store.read_parts(config, ledger.parts.ids())
 
     assert len(rows) == 219
     pd.testing.assert_frame_equal(found, summarise(rows, config.columns), check_exact=True)

@@ -23,7 +23,7 @@ def take(world, ledger, name, text):
 
 
 def employees(world, ledger):
-    rows = store.read_parts(world.config, ledger.ingestions.parts())
+    rows = store.read_parts(world.config, ledger.parts.ids())
     return list(zip(rows["corporation"], rows["number_of_employees"].astype(int), strict=True))
 
 
@@ -63,7 +63,7 @@ def test_a_row_that_was_whole_stays(inbox, ledger, rest):
 
     second = take(inbox, ledger, "b.csv", text + rest)
 
-    assert (second.note, ledger.ingestions.superseded()) == (None, {})
+    assert (second.note, ledger.parts.superseded()) == (None, {})
     assert ("l", 10) in employees(inbox, ledger)
 
 

@@ -362,7 +362,7 @@ def test_before_anything_is_accepted_the_test_data_may_answer(world, ledger):
 def test_of_the_other_customers_no_row_is_read(world, ledger):
     """Of a part only the rows that are asked for; of one without names, none."""
     take(world, SEEDS + "ann,1,1,1,0\nbob,2,1,1,0\nann,3,1,1,\n")
-    (number,) = ledger.ingestions.parts()
+    (number,) = ledger.parts.ids()
 
     rows = store.read_rows_of(world.config, number, "ann")
 

@@ -155,7 +155,7 @@ def test_labels_are_pending_and_unassessed_but_no_rows(ledger):
     ingest(ledger, 1)
     ingest(ledger, 2, kind="labels")
 
-    assert ledger.ingestions.parts() == [1]
+    assert ledger.parts.ids() == [1]
     assert ledger.ingestions.rows_after(0) == 2
     assert ledger.ingestions.pending() == [1, 2]
     assert [ingestion.kind for ingestion in ledger.ingestions.unassessed()] == ["rows", "labels"]

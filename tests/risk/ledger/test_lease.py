@@ -350,7 +350,7 @@ def test_two_hosts_that_share_a_disk_take_turns(world, tmp_path_factory):
         assert host.command("ingestion.py").returncode == 0
 
     with Ledger.open(world.config, upgrade=False) as ledger:
-        assert len(ledger.ingestions.parts()) == 6
+        assert len(ledger.parts.ids()) == 6
     assert check.check(world.config).exit_code == check.check(other.config).exit_code == 0
 
 

@@ -144,7 +144,7 @@ def test_a_calibrated_model_is_released_and_explained_like_any_other(world, ledg
     first_release(config, ledger)
 
     champion = releases.load_champion(config)
-    known = store.read_parts(config, ledger.ingestions.parts())
+    known = store.read_parts(config, ledger.parts.ids())
     assert champion.manifest.is_calibrated
     assert ", probabilities calibrated: F1" in str(training.Challenger(champion.manifest))
     share, mean = known["exited"].mean(), champion.predict_proba(known).mean()

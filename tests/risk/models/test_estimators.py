@@ -45,7 +45,7 @@ def test_a_release_of_another_classifier_is_like_any_other(world, ledger, name, 
     first_release(config, ledger)
 
     champion = releases.load_champion(config)
-    rows = store.read_parts(config, ledger.ingestions.parts())
+    rows = store.read_parts(config, ledger.parts.ids())
     features = model.as_features(rows, config.columns.numeric, ())
     prepared = champion.pipeline[:-1].transform(features)
     oracle = make(name).set_params(random_state=0) if "KN" not in name else make(name)

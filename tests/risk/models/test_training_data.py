@@ -56,6 +56,7 @@ def break_feed(ledger, *numbers, method="e_detector", detected=True):
     for number in numbers:
         ledger.runs.start()
         finding = {"check_name": "data_quality", "method": method, "drift_detected": detected}
+        finding["tier"] = "alarm" if detected else "none"
         more = {"feature": "lastmonth_activity", "n": 9, "detail": "missing more often"}
         case = Case(1, 9, "{}", "{}", None, [number], findings=[finding | more])
         ledger.assessments.record(case)
@@ -200,6 +201,21 @@ def test_a_sample_larger_than_the_rows_is_all_of_them(deployed, ledger):
     assert split.drawn_from is None
 
 
+def test_a_run_reads_only_some_of_a_history(deployed, ledger, monkeypatch):
+    """The first or the last parts, by their number and their rows, but one however large."""
+    for number, n in ((2, 10), (3, 20), (4, 30)):
+        bring(deployed, ledger, f"{number}.csv", rows(f"p{number}-", n))
+    monkeypatch.setattr(training_data, "MAX_ROWS", 50)
+    found = [training_data.first_parts(ledger, [1, 2, 3, 4], 50)]
+    found.append(training_data.first_parts(ledger, [1, 2, 3, 4], 39))
+    found.append(training_data.newest_parts(ledger, [1, 2, 3, 4]))
+    monkeypatch.setattr(training_data, "MAX_PARTS", 1)
+    found.append(training_data.newest_parts(ledger, [1, 2, 3, 4]))
+    found.append(training_data.first_parts(ledger, [], 50))
+
+    assert found == [[1, 2], [1], [3, 4], [4], []]
+
+
 def test_not_more_is_kept_than_the_gate_needs(deployed, ledger, monkeypatch):
     """Of a million rows a fifth would be wasted on it."""
     monkeypatch.setattr(training_data, "MAX_KEPT", 4)
@@ -252,7 +268,7 @@ def test_a_drop_is_doubtful_if_one_of_its_features_was_broken(
 
     break_feed(ledger, 2, method=method, detected=detected)
 
-    assert ledger.ingestions.doubtful(TAKEN_FOR_GRANTED_AFTER) == expected
+    assert ledger.parts.doubtful(TAKEN_FOR_GRANTED_AFTER) == expected
 
 
 def open_incident(ledger, times_seen, *, first=2, last=5, feature="lastmonth_activity"):
@@ -275,14 +291,14 @@ def test_what_was_broken_so_often_is_the_new_normal(broken, ledger, times_seen, 
     """A person who was asked three times would have mended it; so the rows count after all."""
     open_incident(ledger, times_seen)
 
-    assert ledger.ingestions.doubtful(TAKEN_FOR_GRANTED_AFTER) == expected
+    assert ledger.parts.doubtful(TAKEN_FOR_GRANTED_AFTER) == expected
 
 
 def test_one_feature_that_became_normal_does_not_excuse_another(broken, ledger):
     """Each has to last by itself."""
     open_incident(ledger, 4, feature="number_of_employees")
 
-    assert ledger.ingestions.doubtful(TAKEN_FOR_GRANTED_AFTER) == {2, 3, 4, 5, 6}
+    assert ledger.parts.doubtful(TAKEN_FOR_GRANTED_AFTER) == {2, 3, 4, 5, 6}
 
 
 def test_what_became_normal_twice_is_normal_both_times(broken, ledger):
@@ -290,14 +306,14 @@ def test_what_became_normal_twice_is_normal_both_times(broken, ledger):
     open_incident(ledger, 4, first=2, last=3)
     open_incident(ledger, 4, first=5, last=6)
 
-    assert ledger.ingestions.doubtful(TAKEN_FOR_GRANTED_AFTER) == {4}
+    assert ledger.parts.doubtful(TAKEN_FOR_GRANTED_AFTER) == {4}
 
 
 def test_an_incident_without_rows_excuses_none(broken, ledger):
     """Even where nobody is ever asked, drops that stayed away name no ingestion."""
     open_incident(ledger, 1, first=None, last=None)
 
-    assert ledger.ingestions.doubtful(0) == {2, 3, 4, 5, 6}
+    assert ledger.parts.doubtful(0) == {2, 3, 4, 5, 6}
 
 
 def test_unlearnt_are_the_kept_rows_and_all_that_came_since(deployed, ledger):
