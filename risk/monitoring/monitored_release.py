@@ -6,6 +6,7 @@ import io
 import pickle
 from dataclasses import dataclass, replace
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,14 +48,20 @@ FORMER_MODULES = {  # as releases made before the packages call them
 
 
 @dataclass(frozen=True)
-class MonitoredRelease:
-    """A release with everything its monitoring requires."""
+class ReportedRelease:
+    """A release with everything its report requires."""
 
     champion: Model
     reference: Reference
+    sample: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class MonitoredRelease(ReportedRelease):
+    """A release with everything its monitoring requires."""
+
     calibration: Calibration | None
     reconstruction: Reconstruction | None
-    sample: pd.DataFrame
 
     def predictions(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return row_hash, y_pred_proba and, where estimable, the probability of the label."""
@@ -98,16 +105,26 @@ def load(config: Config, version: int | None = None) -> MonitoredRelease:
     """Load a release, by default the live one."""
     root = config.deployment_folder
     folder = releases.existing(root, version) if version else releases.live_folder(root)
-    champion = releases.load(config, folder)
-    derived = model.read_checked(folder, model.DERIVED, champion.manifest)
+    release = _load(config, folder)
+    derived = model.read_checked(folder, model.DERIVED, release.champion.manifest)
     calibration, reconstruction = _Unpickler(io.BytesIO(derived)).load()
     if isinstance(calibration, Packed):  # unlike in releases made before there was such a form
         calibration = calibration.unpacked()
     return MonitoredRelease(
+        release.champion, release.reference, release.sample, calibration, reconstruction
+    )
+
+
+def load_reported(config: Config, version: int) -> ReportedRelease:
+    """Load a release without what estimates and reconstructs, which takes a tenth of a report."""
+    return _load(config, releases.existing(config.deployment_folder, version))
+
+
+def _load(config: Config, folder: Path) -> ReportedRelease:
+    champion = releases.load(config, folder)
+    return ReportedRelease(
         champion,
         reference_file.read(folder, champion.manifest),
-        calibration,
-        reconstruction,
         small_tables.read(folder, model.SAMPLE, champion.manifest),
     )
 

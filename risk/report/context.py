@@ -26,7 +26,7 @@ from risk.models import model, releases, training_data
 from risk.models.dating import INGESTION
 from risk.models.evaluation import ripe
 from risk.monitoring import monitored_release
-from risk.monitoring.monitored_release import MonitoredRelease
+from risk.monitoring.monitored_release import ReportedRelease
 from risk.monitoring.profile import Profile
 from risk.schema import ROW_HASH
 
@@ -66,7 +66,7 @@ class Seen:
     assessment: Any
     findings: pd.DataFrame
     recent: Profile
-    monitored: MonitoredRelease | None
+    monitored: ReportedRelease | None
     known_rows: str
     fault: str = ""
 
@@ -83,7 +83,7 @@ class Context:
     run: Row | None
     since: datetime | None
     snapshot: Snapshot
-    monitored: MonitoredRelease | None
+    monitored: ReportedRelease | None
     looks_back: bool = False
     since_is_asked: bool = False
 
@@ -189,10 +189,10 @@ class Context:
         newer = rows[INGESTION] > manifest.trained_through
         return rows[newer | rows[ROW_HASH].isin(np.array(kept, dtype="int64"))]
 
-    def _watch_of(self, version: int) -> MonitoredRelease:
+    def _watch_of(self, version: int) -> ReportedRelease:
         if self.monitored and self.monitored.champion.manifest.version == version:
             return self.monitored
-        return monitored_release.load(self.config, version)
+        return monitored_release.load_reported(self.config, version)
 
     def _labelled(self, name: str, rows: pd.DataFrame) -> Labelled | None:
         """Predict the labelled rows with the live model."""
@@ -224,11 +224,11 @@ def gather(
     return Context(config, ledger, run, last, known, trusted, looks_back, since_is_asked=asked)
 
 
-def _load(config: Config, version: int | None) -> tuple[MonitoredRelease | None, str | None]:
+def _load(config: Config, version: int | None) -> tuple[ReportedRelease | None, str | None]:
     if version is None:
         return None, "no release is live"
     try:
-        return monitored_release.load(config, version), None
+        return monitored_release.load_reported(config, version), None
     except RiskError as error:
         return None, str(error)
 

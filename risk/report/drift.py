@@ -11,7 +11,7 @@ from risk.explain import distributions, plain_words, reasons, seasons, sentences
 from risk.explain.plain_words import counted
 from risk.lazily import pandas as pd
 from risk.monitoring.findings import METHOD
-from risk.monitoring.monitored_release import MonitoredRelease
+from risk.monitoring.monitored_release import ReportedRelease
 from risk.monitoring.profile import Column, cells_moved
 from risk.report.context import Context, Seen
 from risk.report.document import Block, Paragraph, Picture, Section, Table
@@ -193,7 +193,7 @@ def _drawn(seen: Seen, features: pd.DataFrame) -> tuple[Section, ...]:
     return (Section("Distributions of drifted features", (*drawn, *note)),)
 
 
-def _feature(seen: Seen, monitored: MonitoredRelease, column: Column, words: str) -> Section:
+def _feature(seen: Seen, monitored: ReportedRelease, column: Column, words: str) -> Section:
     from risk.figures.distributions import of_feature
 
     name, reference = column.name, monitored.reference

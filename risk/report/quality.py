@@ -9,7 +9,7 @@ from risk.explain import plain_words, sentences
 from risk.explain.distributions import shares
 from risk.explain.plain_words import counted, sentence
 from risk.lazily import pandas as pd
-from risk.monitoring.monitored_release import MonitoredRelease
+from risk.monitoring.monitored_release import ReportedRelease
 from risk.monitoring.profile import Column
 from risk.report.context import MAX_DROPS, Context, Seen
 from risk.report.document import Block, Bullets, Paragraph, Picture, Section, Table
@@ -28,7 +28,7 @@ def section(known: Context) -> Section:
     return Section(TITLE, (*blocks, *_statistics(known)))
 
 
-def measured(seen: Seen, monitored: MonitoredRelease) -> pd.DataFrame:
+def measured(seen: Seen, monitored: ReportedRelease) -> pd.DataFrame:
     """Return for each feature the shares of values that are missing, out of range and unseen.
 
     The columns are column, missing, missing_before, out_of_range and unseen; what does not apply
@@ -40,7 +40,7 @@ def measured(seen: Seen, monitored: MonitoredRelease) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _measure(column: Column, seen: Seen, monitored: MonitoredRelease) -> dict[str, str | float]:
+def _measure(column: Column, seen: Seen, monitored: ReportedRelease) -> dict[str, str | float]:
     before = shares(monitored.reference.profile.counts[column.name])
     now = shares(seen.recent.counts[column.name])
     is_number = column.edges is not None
@@ -132,7 +132,7 @@ def _refused(known: Context) -> tuple[Block, ...]:
     return (table,)
 
 
-def _values(seen: Seen, monitored: MonitoredRelease, known: Context) -> Section:
+def _values(seen: Seen, monitored: ReportedRelease, known: Context) -> Section:
     from risk.figures import rankings
 
     found = measured(seen, monitored)
