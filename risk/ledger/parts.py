@@ -70,7 +70,7 @@ class Parts:
         return {row[0]: row[1] for row in found if row[0] not in changing}
 
     def doubtful(self, max_in_a_row: int) -> set[int]:
-        """Return the parts in which a feature was broken, unless that has become normal.
+        """Return the ingestions in which a feature was broken, unless that has become normal.
 
         After `max_in_a_row` consecutive requests for attention it counts as normal.
         """
