@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from risk import cli, store
+from risk import cli
 from risk.config import Config
 from risk.decisions import by_hand, cases, publishing
 from risk.decisions import run as decisions
@@ -28,7 +28,7 @@ from risk.errors import DataError
 from risk.explain import reasons, run_line
 from risk.ledger.database import Record
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from risk.models.model import Model
 from risk.models.watched import require_model
 from risk.monitoring import adopting, watching
@@ -122,7 +122,7 @@ def approved(config: Config, ledger: Ledger) -> Deployment | None:
 def _challenger(config: Config, ledger: Ledger) -> Model:
     """Remove what a crash left among the releases, and return the challenger."""
     releases.sweep(config.deployment_folder, last_version=ledger.releases.last_version())
-    return model.load(config.model_folder, store.signing_key(config))
+    return model.load(config.model_folder, signing.key(config))
 
 
 def _deploy(

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from risk import cli, store
+from risk import cli
 from risk.config import Config
 from risk.data import drops, known_files
 from risk.decisions.codes import Action
 from risk.errors import UsageError
 from risk.ledger.database import Row
 from risk.ledger.ledger import Ledger
-from risk.models import evaluation, model, releases, watched
+from risk.models import evaluation, model, releases, signing, watched
 from risk.models.evaluation import Scorecard
 from risk.models.model import Model
 from risk.models.watched import require_model
@@ -58,7 +58,7 @@ def run(
     if data is None:
         require_model(config, "there are no test data to score on; name a file with --data")
     with ledger.runs.stage("scoring"):
-        trusted = model.load(find_model(config, name), store.signing_key(config))
+        trusted = model.load(find_model(config, name), signing.key(config))
         scores = evaluate(config, trusted, name, data)
         version = ledger.releases.version_of(trusted.sha256)
         scored = {"model_sha256": trusted.sha256, "version": version}

@@ -17,13 +17,13 @@ from typing import Any, get_args
 
 from numpy.typing import NDArray
 
-from risk import cli, store
+from risk import cli
 from risk.config import Config
 from risk.data import drops, known_files
 from risk.decisions.policy import How
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
-from risk.models import model, pipelines, recalibration, releases, rolling, training_data
+from risk.models import model, pipelines, recalibration, releases, rolling, signing, training_data
 from risk.models.dating import Change, is_since
 from risk.models.fitting import Fitted, fit
 from risk.models.model import Manifest
@@ -100,7 +100,7 @@ def run(
             fitted = fit(recalibration.adjustable(champion, how), chosen.rows, config)
         known = {"made_by": how, **split.described(chosen.reason)}
         manifest = _write(config, ledger, split, chosen, fitted).model_copy(update=known)
-        signed = model.sign(manifest, store.signing_key(config))
+        signed = model.sign(manifest, signing.key(config))
         known_files.write(config, ledger, config.model_folder / model.MANIFEST, signed)
         known_files.remove(config, ledger, config.model_folder / model.PLAIN_REFERENCE)
     return Challenger(manifest, pipelines.pooled_levels(fitted.pipeline))

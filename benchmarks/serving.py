@@ -38,11 +38,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import deployment  # noqa: E402
 import full_process  # noqa: E402
 import training  # noqa: E402
-from risk import store  # noqa: E402
 from risk.config import Config  # noqa: E402
 from risk.data import drops
 from risk.ledger.ledger import Ledger  # noqa: E402
-from risk.models import model, releases
+from risk.models import model, releases, signing
 
 ROOT = Path(__file__).parents[1]
 CLIENTS = 4
@@ -135,7 +134,7 @@ def judge(config: Config, answers: Counter[Answer]) -> Counter[str]:
         what = answer.status
         if answer.version:
             folder = releases.release_path(config.deployment_folder, answer.version)
-            named = model.load(folder, store.signing_key(config))
+            named = model.load(folder, signing.key(config))
             exact = tuple(named.predict_proba(rows).tolist()) == answer.probabilities
             what = answer.status if exact else "mixed"
         judged[what] += times

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from risk.config import Columns, Config, ReportKind
-from risk.errors import ConfigError, StorageError
+from risk.errors import StorageError
 from risk.lazily import pandas as pd
 from risk.lazily import pyarrow as pa
 from risk.lazily import pyarrow_compute as pc
@@ -24,9 +23,9 @@ from risk.lazily import pyarrow_parquet as pq
 from risk.schema import ROW_HASH
 
 ROWS_PER_BATCH = 100_000
+ROWS_AT_ONCE = 20_000  # converted from small parts
 ROWS_OF_SAMPLE = 1000
 BYTES_AT_ONCE = 1_000_000
-MIN_KEY_BYTES = 32
 LINE_END = "\r\n"  # csv.writer quotes only the line ends that it writes itself
 QUARANTINED_ROWS, REASONS = "rows.csv", "reasons.csv"
 REASON_COLUMNS = ("file", "line", "column", "rule", "value")
@@ -223,12 +222,21 @@ def read_part(path: Path, columns: Columns) -> Iterator[pd.DataFrame]:
 
 def read_parts(config: Config, ingestion_ids: Sequence[int]) -> pd.DataFrame:
     """Return the accepted rows of several ingestions, in the order given."""
-    return as_rows(read_tables(config, ingestion_ids), config.columns)
+    return read_counted(config, ingestion_ids)[0]
 
 
-def read_tables(config: Config, ingestion_ids: Sequence[int]) -> list[pa.Table]:
-    """Return the accepted rows of each of several ingestions, to be converted by `as_rows`."""
-    return [read_table(part_path(config, number), config.columns) for number in ingestion_ids]
+def read_counted(config: Config, ingestion_ids: Sequence[int]) -> tuple[pd.DataFrame, list[int]]:
+    """Return the same, and how many rows each of these ingestions has."""
+    frames, some, sizes, n_rows = list[pd.DataFrame](), list[pa.Table](), list[int](), 0
+    for number in ingestion_ids:
+        some.append(read_table(part_path(config, number), config.columns))
+        sizes.append(len(some[-1]))
+        n_rows += sizes[-1]
+        if n_rows >= ROWS_AT_ONCE:
+            frames.append(as_rows(some, config.columns))
+            some, n_rows = [], 0
+    frames += [as_rows(some, config.columns)] if some or not frames else []
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0], sizes
 
 
 def read_table(path: Path, columns: Columns, names: Sequence[str] = ()) -> pa.Table:
@@ -302,50 +310,6 @@ def quarantine_file(folder: Path, file: IO[bytes], reasons: Reasons) -> None:
     with replacing(folder / QUARANTINED_ROWS) as copy:
         shutil.copyfileobj(file, copy)
     write(folder / REASONS, "".join(map(csv_line, [REASON_COLUMNS, *reasons])))
-
-
-def signing_key(config: Config) -> bytes:
-    """Return the model-signing key: from the environment, or from a file created once.
-
-    A new key is never created beside releases or models, which it would declare forged.
-    """
-    if config.signing_key:
-        given = config.signing_key.get_secret_value().encode()
-        if len(given.strip()) < MIN_KEY_BYTES:
-            raise ConfigError(
-                f"RISK_SIGNING_KEY has fewer than {MIN_KEY_BYTES} bytes that are not blanks"
-            )
-        return given
-    path = config.root / config.signing_key_path
-    if not path.exists():
-        if signed := _signed(config):
-            fault = f"is missing, but {config.name_of(signed[0])} was signed with it"
-            raise ConfigError(_lost_key(config, fault))
-        write(path, secrets.token_hex(32), mode=0o600)
-    with storage_faults(path):
-        if path.stat().st_mode & 0o077:
-            raise ConfigError(f"{path} is readable by other users; run: chmod 600 {path}")
-        key = path.read_bytes()
-    if len(key.strip()) < MIN_KEY_BYTES:
-        raise ConfigError(_lost_key(config, f"has fewer than {MIN_KEY_BYTES} bytes"))
-    return key
-
-
-def _signed(config: Config) -> list[Path]:
-    """Return the releases and the challenger, as far as they exist."""
-    challenger = config.model_folder.glob("manifest.json")
-    return [*config.deployment_folder.glob("releases/[0-9]*"), *challenger]
-
-
-def _lost_key(config: Config, fault: str) -> str:
-    key = config.name_of(config.root / config.signing_key_path)
-    folders = (config.deployment_folder, config.model_folder)
-    signed = " and ".join(config.name_of(folder) for folder in folders if folder.exists())
-    return (
-        f"the signing key {key} {fault}; restore it from a backup, or set RISK_SIGNING_KEY. If it "
-        f"is lost for good, delete {key} if it exists, move {signed or 'all releases'} away, "
-        "and run: python training.py, then python deployment.py --force"
-    )
 
 
 def _part_schema(columns: Columns) -> pa.Schema:

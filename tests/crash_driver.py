@@ -24,11 +24,10 @@ import sqlalchemy as sa
 
 import full_process
 import ingestion
-from risk import store
 from risk.config import Config
 from risk.ledger import file_lock
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from tests.servers import Place
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate"}
@@ -127,7 +126,7 @@ def state(world: Path) -> dict[str, object]:
     """Describe everything that must be the same whether or not there was a crash."""
     config = Config.load(world / "config.json")
     champion = releases.load_champion(config)
-    challenger = model.load(config.model_folder, store.signing_key(config))
+    challenger = model.load(config.model_folder, signing.key(config))
     rows = pd.read_csv(world / "data/test/test_data.csv")
     record = pd.read_csv(config.ingested_folder / config.compilation_record_filename)
     with Ledger.open(config) as ledger, ledger.engine.connect() as connection:

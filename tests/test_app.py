@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 import full_process
 from app import answering, create_app
-from risk import store
 from risk.ledger.ledger import Ledger
+from risk.models import signing
 from web import api_keys
 from web.api_keys import Keyring
 
@@ -250,7 +250,7 @@ def test_the_app_takes_its_secret_from_the_settings(world):
     )
 
     assert create_app(config).secret_key == "from outside"
-    assert store.signing_key(config)
+    assert signing.key(config)
 
 
 def test_everything_answers_below_the_version_as_well(client):

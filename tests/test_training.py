@@ -17,7 +17,7 @@ from risk import schema, store
 from risk.config import ESTIMATORS, CostMatrix, Training
 from risk.data import drops
 from risk.errors import ConfigError, DataError
-from risk.models import fitting, model, pipelines, releases
+from risk.models import fitting, model, pipelines, releases, signing
 from risk.models.dating import Change
 from risk.stats.threshold import highest_f1, lowest_cost
 from tests.factories import HEADER, first_release, once
@@ -46,7 +46,7 @@ def test_the_challenger_learns_what_scikit_learn_learns(world, ledger):
     ingestion.run(world.config, ledger)
     training.run(world.config, ledger)
 
-    trusted = model.load(world.config.model_folder, store.signing_key(world.config))
+    trusted = model.load(world.config.model_folder, signing.key(world.config))
     rows = store.read_parts(world.config, ledger.parts.ids())
     x = rows[list(world.config.columns.numeric)].to_numpy()
     oracle = by_hand(x, rows["exited"].to_numpy(dtype="int8"), x)
@@ -83,7 +83,7 @@ def test_the_seed_seeds(world, ledger):
     probabilities = []
     for seed in (1, 1, 2):
         training.run(world.set(random_seed=seed), ledger)
-        trusted = model.load(config.model_folder, store.signing_key(config))
+        trusted = model.load(config.model_folder, signing.key(config))
         probabilities.append(trusted.predict_proba(store.read_parts(config, [1])).tolist())
 
     assert probabilities[0] == probabilities[1]
@@ -120,7 +120,7 @@ def test_parameters_reach_the_estimator_and_wrong_ones_are_named(world, ledger):
     """A typo must not train something else."""
     ingestion.run(world.config, ledger)
     training.run(world.set(training__parameters={"C": 0.25}), ledger)
-    trusted = model.load(world.config.model_folder, store.signing_key(world.config))
+    trusted = model.load(world.config.model_folder, signing.key(world.config))
 
     assert trusted.pipeline[-1].C == 0.25
     with pytest.raises(ConfigError, match=r"LogisticRegression has no \['depth'\]"):
@@ -257,7 +257,7 @@ def test_features_of_both_kinds_with_gaps_train_without_a_warning(world, ledger)
 
     training.run(world.config, ledger)
 
-    trusted = model.load(world.config.model_folder, store.signing_key(world.config))
+    trusted = model.load(world.config.model_folder, signing.key(world.config))
     unseen = drops.read_whole(world.config, world.config.test_data)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -309,7 +309,7 @@ def test_a_recalibrated_model_ranks_as_the_champion_does(deployed, ledger):
 
     rows = store.read_parts(deployed.config, [1])
     before = releases.load_champion(deployed.config).predict_proba(rows)
-    now = model.load(deployed.config.model_folder, store.signing_key(deployed.config))
+    now = model.load(deployed.config.model_folder, signing.key(deployed.config))
     assert np.corrcoef(rank(before), rank(now.predict_proba(rows)))[0, 1] > 0.9999
     assert (manifest.made_by, manifest.rows_trained) == ("recalibrate", 160)
 
@@ -344,7 +344,7 @@ def test_a_moved_threshold_leaves_every_probability_alone(deployed, ledger):
 
     rows = store.read_parts(deployed.config, [2]).head(160)
     champion = releases.load_champion(deployed.config)
-    now = model.load(deployed.config.model_folder, store.signing_key(deployed.config))
+    now = model.load(deployed.config.model_folder, signing.key(deployed.config))
     y_true, proba = rows["exited"].to_numpy(dtype="int8"), champion.predict_proba(rows)
     np.testing.assert_array_equal(now.predict_proba(rows), proba)
     assert manifest.threshold == highest_f1(y_true, proba, n_resamples=fitting.RESAMPLES)

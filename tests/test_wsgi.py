@@ -17,8 +17,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families as parse
 from sklearn.dummy import DummyClassifier
 
-from risk import store
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from web import api_keys
 
 ROOT = Path(__file__).parents[1]
@@ -164,7 +163,7 @@ def test_no_request_waits_for_the_packages_of_a_prediction(gunicorn):
 def test_a_model_that_cannot_predict_leaves_the_server_running(deployed):
     """Workers come and go while it is live; only predictions fail."""
     folder = releases.live_folder(deployed.config.deployment_folder)
-    key = store.signing_key(deployed.config)
+    key = signing.key(deployed.config)
     manifest = model.load_manifest(folder, key)
     content = pickle.dumps(DummyClassifier())  # unfitted
     (folder / manifest.model_name).write_bytes(content)

@@ -30,10 +30,10 @@ from itsdangerous import URLSafeTimedSerializer
 from werkzeug.exceptions import SecurityError
 from werkzeug.wrappers import Response as BaseResponse
 
-from risk import store
 from risk.admin.api_keys import Scope
 from risk.config import LOOPBACK, Api, Config
 from risk.errors import LedgerError
+from risk.models import signing
 from web import dashboard, responses, sessions
 from web.api_keys import Keyring, covers, require_keys
 from web.service import service
@@ -118,7 +118,7 @@ class Sessions(SecureCookieSessionInterface):
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Sign with the secret in the settings, or one derived from the model-signing key."""
         if not app.secret_key and app.extensions[NAME].keys():
-            signing_key = store.signing_key(service().config)
+            signing_key = signing.key(service().config)
             app.secret_key = hmac.digest(signing_key, b"sessions of the API", "sha256")
         return super().get_signing_serializer(app)
 

@@ -16,6 +16,7 @@ from risk.config import LOOPBACK, Config
 from risk.errors import ConfigError, UnknownName, UsageError
 from risk.ledger import file_lock
 from risk.ledger.database import utc_now
+from risk.models import signing
 
 MAX_DAYS = 36_500  # a century: the dates of Python end at some time
 
@@ -105,7 +106,7 @@ def create(config: Config, name: str, scope: Scope = "read", *, days: int | None
         keys = Keyring(config).stored()
         if name in {key.name for key in keys}:
             raise UsageError(f"key {name!r} already exists; revoke it, or choose another name")
-        store.signing_key(config)  # sessions are signed with a key derived from it
+        signing.key(config)  # sessions are signed with a key derived from it
         new, key = make(name, scope)
         if days is not None:
             key = key.model_copy(update={"expires_at": utc_now() + timedelta(days=days)})

@@ -25,7 +25,7 @@ from risk.explain.plain_words import counted
 from risk.lazily import pyarrow_parquet as pq
 from risk.ledger import lease
 from risk.ledger.ledger import Ledger
-from risk.models import model, pipelines, releases
+from risk.models import model, pipelines, releases, signing
 from risk.notify import channels
 
 REBUILD = "run: python ingestion.py, which rebuilds it"
@@ -103,7 +103,7 @@ def _signing_key(config: Config) -> None:
     is_new = not (config.root / config.signing_key_path).exists()
     if is_new and not releases.versions(config.deployment_folder):
         return  # the first training creates it
-    store.signing_key(config)
+    signing.key(config)
 
 
 def _sources(config: Config) -> None:
@@ -249,7 +249,7 @@ def _ledger(config: Config, ledger: Ledger) -> Iterator[Fault]:
 def _challenger(config: Config) -> None:
     folder = config.model_folder
     if (folder / model.MANIFEST).exists():
-        model.verify_files(folder, model.load_manifest(folder, store.signing_key(config)))
+        model.verify_files(folder, model.load_manifest(folder, signing.key(config)))
 
 
 ALONE = (_settings, _signing_key, api_keys.read, _sources, _messages, _challenger)

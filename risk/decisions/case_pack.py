@@ -21,6 +21,7 @@ from risk.monitoring.reference import LABELLED
 
 CHALLENGER = "(challenger)"  # the subject of a case about a deployment
 OF_DROPS = (ARRIVAL, COLUMNS, DUPLICATES, QUARANTINED, VOLUME)
+MAX_ROWS = 50_000  # the newest, among which a change is dated
 
 
 def gather(
@@ -96,7 +97,10 @@ def _rows_since(
         parts = training_data.sound_parts(config, ledger, after=learnt)
     else:
         parts = ledger.parts.ids(after=learnt)
-    rows = training_data.accepted(config, ledger, training_data.newest_parts(ledger, parts))
+    sizes = ledger.parts.sizes(parts)
+    sums = np.cumsum([sizes[number] for number in reversed(parts)])
+    n_parts = max(int(np.searchsorted(sums, MAX_ROWS, side="right")), 1)
+    rows = training_data.accepted(config, ledger, parts[len(parts) - n_parts :])
     return dating.in_order(rows, config.columns.event_time)
 
 

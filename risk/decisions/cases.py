@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from risk import store
 from risk.config import Config, Policy
 from risk.decisions import case_pack, policy
 from risk.decisions.codes import Action, Grounds, ReasonCode
@@ -22,7 +21,7 @@ from risk.ledger.cases import DEPLOYMENT, CaseClosure, CaseState, Change
 from risk.ledger.database import Record
 from risk.ledger.incidents import ResolutionCode
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from risk.models.model import Manifest, Model
 from risk.monitoring import incidents
 
@@ -227,7 +226,7 @@ def _is_asked(case: Any, newest: Record | None) -> bool:
 def _is_there(config: Config, case: Any) -> bool:
     """Whether the newest challenger is the one that a case is about."""
     try:
-        challenger = model.load(config.model_folder, store.signing_key(config))
+        challenger = model.load(config.model_folder, signing.key(config))
     except ModelError:
         return False
     return challenger_id(challenger.sha256, challenger.manifest) == str(case.challenger)

@@ -20,7 +20,7 @@ from risk.decisions.codes import Grounds, ReasonCode
 from risk.decisions.rollback_watch import Failure
 from risk.errors import ModelError, StorageError
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, shared_releases
+from risk.models import model, releases, shared_releases, signing
 from risk.models.evaluation import Scorecard
 from risk.models.model import Manifest
 
@@ -120,7 +120,7 @@ def _undamaged(config: Config, ledger: Ledger, version: int) -> dict[str, bytes]
 
 def _signed_manifest(config: Config, recorded: dict[str, Any], version: int) -> bytes | None:
     """Return the signed manifest of a release, if a copy of it is left."""
-    key = store.signing_key(config)
+    key = signing.key(config)
     for folder in _folders(config, version):
         try:
             manifest = model.load_manifest(folder, key)

@@ -6,7 +6,7 @@ from risk import store
 from risk.config import Config
 from risk.data import drops
 from risk.ledger.ledger import Ledger
-from risk.models import evaluation, model, releases, shared_releases, watched
+from risk.models import evaluation, model, releases, shared_releases, signing, watched
 from risk.models.evaluation import Scorecard
 from risk.models.model import Manifest, Model
 
@@ -31,7 +31,7 @@ def publish(config: Config, ledger: Ledger, challenger: Model, version: int) -> 
     complete = manifest.model_copy(
         update={"version": version, "files": digests, "test_scores": estimates}
     )
-    files[model.MANIFEST] = model.sign(complete, store.signing_key(config)).encode()
+    files[model.MANIFEST] = model.sign(complete, signing.key(config)).encode()
     recorded = complete.model_dump_json()
     shared_releases.keep(config, ledger, version, recorded, files)
     releases.publish(config.deployment_folder, version, files)

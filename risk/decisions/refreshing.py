@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from risk import store
 from risk.config import Config
 from risk.decisions.codes import QUIET, ReasonCode, Response, VerdictCode
 from risk.decisions.policy import Choice
 from risk.errors import ModelError
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from risk.models.model import Manifest, Model
 
 MIN_ROWS = 200  # fewer neither teach much nor let the gate see a difference
@@ -59,7 +58,7 @@ def best_so_far(config: Config, ledger: Ledger, champion: Model) -> Model | None
         return None
     folder = releases.release_path(config.deployment_folder, mark)
     try:
-        best = model.load(folder, store.signing_key(config))
+        best = model.load(folder, signing.key(config))
     except ModelError:
         return None
     return best if best.manifest.features == champion.manifest.features else None
@@ -70,7 +69,7 @@ def _newest(config: Config, live: Manifest) -> Manifest:
     if not (config.model_folder / model.MANIFEST).exists():
         return live
     try:
-        last = model.load_manifest(config.model_folder, store.signing_key(config))
+        last = model.load_manifest(config.model_folder, signing.key(config))
     except ModelError:
         return live  # a damaged challenger is replaced by a new one
     return max(live, last, key=lambda manifest: manifest.trained_through)

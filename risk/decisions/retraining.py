@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from risk import store
 from risk.config import Config
 from risk.decisions.codes import ReasonCode, Response
 from risk.decisions.policy import Choice
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
-from risk.models import dating, evaluation, model, training_data
+from risk.models import dating, evaluation, model, signing, training_data
 from risk.models.dating import INGESTION, Change
 from risk.models.evaluation import ripe
 from risk.monitoring import change_point
 from risk.monitoring.monitored_release import MonitoredRelease, rows_to_remember
 from risk.stats.scores import BIGGER_IS_BETTER, is_worse
 
+MAX_ROWS = 50_000  # the newest, among which a change is looked for
 MIN_ROWS = 30
 # Each further challenger for one change needs twice the rows: a refused one would be refused again
 # on nearly the same evidence. After the third the gate goes on with the newest.
@@ -75,14 +75,22 @@ def cool_down(config: Config, ledger: Ledger, live: MonitoredRelease, choice: Ch
 
 def is_older(config: Config, since: Change | None) -> bool:
     """Whether the newest challenger was trained before a change."""
-    manifest = model.load_manifest(config.model_folder, store.signing_key(config))
+    manifest = model.load_manifest(config.model_folder, signing.key(config))
     return since is not None and manifest.trained_through < since.ingestion_id
 
 
 def _rows_since(config: Config, ledger: Ledger, live: MonitoredRelease) -> pd.DataFrame:
     """Return the newest sound rows since the release, labelled or not, in order of their dates."""
     parts = training_data.sound_parts(config, ledger, after=live.champion.manifest.trained_through)
-    rows = training_data.accepted(config, ledger, training_data.newest_parts(ledger, parts))
+    sizes = ledger.parts.sizes(parts)
+    newest: list[int] = []
+    n = 0
+    for number in reversed(parts):
+        n += sizes[number]
+        if newest and n > MAX_ROWS:
+            break
+        newest.append(number)
+    rows = training_data.accepted(config, ledger, newest[::-1])
     return dating.in_order(rows, config.columns.event_time)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -80,30 +79,26 @@ def failed(config: Config, ledger: Ledger, monitored: MonitoredRelease) -> Failu
     # Labels that come late are of rows from the world before this release too, which the one
     # before it knew better; they say nothing about how either does now.
     starts = (monitored.champion.manifest.reference_since or Change(learnt + 1), Change(since))
-    parts = training_data.parts_labelled_after(config, ledger, learnt)
-    parts = [n for n in parts if n >= max(start.ingestion_id for start in starts)]
+    parts, n_labels = training_data.labelled_parts(config, ledger, after=learnt)
+    first = max(start.ingestion_id for start in starts if start.moment is None)
+    begin = max(start.ingestion_id for start in starts)  # few earlier parts have rows dated later
+    parts = sorted((part for part in parts if part >= first), key=lambda part: part < begin)
     # The first rows, not the newest: evidence may be looked at in every run only from one start on.
-    judged = training_data.first_parts(ledger, parts, MAX_ROWS)
-    if not harmed and _are_judged(ledger, judged, since=deployed.id):
-        judged = []
+    judged = training_data.enough(parts, n_labels, MAX_ROWS)
     labelled = training_data.sound_rows(config, ledger, judged, labelled_after=learnt)
     for start in starts:
         labelled = labelled[is_since(labelled, start, config.columns.event_time)]
     grounds = _by_labels(config, monitored.champion, before, labelled)
     if grounds is None and incidents.of_kind(open_incidents, ["suspected_harm"]):
         parts = training_data.sound_parts(config, ledger, after=learnt)
-        rows = training_data.accepted(config, ledger, training_data.newest_parts(ledger, parts))
+        sizes = ledger.parts.sizes(parts)
+        newest = training_data.enough(parts[::-1], sizes, training_data.MAX_ROWS)[::-1]
+        rows = training_data.accepted(config, ledger, newest)
         grounds = _by_estimate(config, monitored, before, rows)
     if grounds is None:
         return None
     known = {"from": live, "to": earlier[-1], "incidents": policy.described(open_incidents)}
     return Failure(live, earlier[-1], grounds.with_facts(**known))
-
-
-def _are_judged(ledger: Ledger, parts: Sequence[int], *, since: int) -> bool:
-    """Whether the run before knew all labels of these parts: it did not find the release worse."""
-    labelled = ledger.labels.labelled_parts(ledger.ingestions.pending())
-    return ledger.parts.are_decided_on(parts, since=since) and not {*parts} & {*labelled}
 
 
 def _by_labels(

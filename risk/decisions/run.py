@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from risk import store
 from risk.config import Config, Metric
 from risk.data import drops
 from risk.decisions import gate, policy, refreshing, retraining
@@ -27,6 +26,7 @@ from risk.models import (
     recalibration,
     releases,
     rolling,
+    signing,
     training_data,
 )
 from risk.models.dating import is_since
@@ -52,8 +52,8 @@ def choose(
     offered = []
     if incidents.of_kind(open_incidents, ["calibration_drift"]):
         since = manifest.trained_through
-        parts = training_data.parts_labelled_after(config, ledger, since)
-        newest = training_data.newest_parts(ledger, parts)
+        parts, n_labels = training_data.labelled_parts(config, ledger, after=since)
+        newest = training_data.enough(parts[::-1], n_labels, training_data.MAX_ROWS)[::-1]
         labelled = training_data.sound_rows(config, ledger, newest, labelled_after=since)
         known = pd.DataFrame(
             {
@@ -243,7 +243,7 @@ def _growth(config: Config, ledger: Ledger) -> float:
     if not (config.model_folder / model.MANIFEST).exists():
         return math.inf
     try:
-        last = model.load_manifest(config.model_folder, store.signing_key(config))
+        last = model.load_manifest(config.model_folder, signing.key(config))
     except ModelError:
         return math.inf  # a damaged challenger is replaced by a new one
     if any(number <= last.trained_through for number in ledger.ingestions.pending()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from risk.lazily import pandas as pd
 from risk.ledger import dataset_rows
 from risk.ledger.database import VALUES_PER_QUERY, Database, Record, insert_rows
+from risk.ledger.parts import ADDED_ROWS
 from risk.ledger.tables import (
     early_labels,
     ingestions,
@@ -78,6 +80,20 @@ class Labels:
             sa.select(table.row_ingestion_id).distinct().where(table.ingestion_id > ingestion_id)
         )
         return sorted({row[0] for row in self.database.rows(query)})
+
+    def count_after(self, ingestion_id: int) -> dict[int, int]:
+        """Return how many rows of each part got their label after an ingestion, if any did."""
+        rows, late, waiting = ingestions.c, later_labels.c, unripe_rows.c
+        came = sa.select(rows.id, rows.rows_added).where(ADDED_ROWS & (rows.id > ingestion_id))
+        n_labels = Counter({row.id: row.rows_added for row in self.database.rows(came)})
+        unlabelled = sa.select(waiting.ingestion_id, sa.func.count())
+        unlabelled = unlabelled.where(waiting.ingestion_id > ingestion_id)
+        n_labels.subtract(dict(self.database.rows(unlabelled.group_by(waiting.ingestion_id))))
+        ripened = sa.select(late.row_ingestion_id, sa.func.count())
+        of_older = (late.ingestion_id > ingestion_id) & (late.row_ingestion_id <= ingestion_id)
+        ripened = ripened.where(of_older).group_by(late.row_ingestion_id)
+        n_labels.update(dict(self.database.rows(ripened)))
+        return dict(+n_labels)
 
     def labelled_after(self, ingestion_id: int) -> int:
         """Return how many rows got their label after an ingestion, with them or later."""

@@ -52,11 +52,6 @@ class Parts:
         query = sa.select(ingestions.c.id, ingestions.c.rows_added)
         return {row[0]: row[1] for row in self.database.in_chunks(query, ingestions.c.id, numbers)}
 
-    def are_decided_on(self, numbers: Sequence[int], *, since: int) -> bool:
-        """Return whether all of these parts were considered by decisions after one."""
-        query = sa.select(ingestions.c.id).where(ingestions.c.decision_id > since)
-        return len([*self.database.in_chunks(query, ingestions.c.id, numbers)]) == len(numbers)
-
     def digests(self, numbers: Sequence[int], *, settled: bool = True) -> dict[int, str]:
         """Return the SHA-256 of these parts, as far as they were recorded.
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0016"
+REVISION = "0017"
 
 
 metadata = MetaData(
@@ -154,7 +154,7 @@ unripe_rows = Table(
     metadata,
     Column("row_hash", BigInteger, primary_key=True, autoincrement=False),
     Column("key_hash", BigInteger, nullable=False, index=True),
-    Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False),
+    Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False, index=True),
     Column("event_time_us", BigInteger),
 )
 

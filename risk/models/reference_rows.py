@@ -14,7 +14,7 @@ from risk.data import known_files
 from risk.errors import ModelError
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, rolling, shared_releases, small_tables
+from risk.models import model, releases, rolling, shared_releases, signing, small_tables
 from risk.models.model import Manifest
 
 
@@ -25,7 +25,7 @@ def erase(
 
     Return the releases changed, and messages about those that are damaged and stay as they are.
     """
-    root, key = config.deployment_folder, store.signing_key(config)
+    root, key = config.deployment_folder, signing.key(config)
     changed, damaged = [], []
     for version in releases.versions(root):
         folder = releases.release_path(root, version)
@@ -55,7 +55,7 @@ def complete(config: Config, ledger: Ledger) -> None:
     for unfinished in (root / "releases").glob(".[0-9]*.tmp"):
         version = int(unfinished.name[1:].removesuffix(".tmp"))
         try:
-            manifest = model.load_manifest(unfinished, store.signing_key(config))
+            manifest = model.load_manifest(unfinished, signing.key(config))
             for name in manifest.files:
                 model.read_checked(unfinished, name, manifest)
         except ModelError:
@@ -71,7 +71,7 @@ def complete(config: Config, ledger: Ledger) -> None:
 def _erase_from_challenger(
     config: Config, ledger: Ledger, rows: pd.DataFrame, hashes: Sequence[int]
 ) -> list[str]:
-    folder, key = config.model_folder, store.signing_key(config)
+    folder, key = config.model_folder, signing.key(config)
     if not (folder / model.MANIFEST).exists():
         return []
     try:

@@ -11,7 +11,7 @@ from risk import store
 from risk.config import Config
 from risk.errors import ModelError, UnknownName
 from risk.lazily import pandas as pd
-from risk.models import model
+from risk.models import model, signing
 from risk.models.model import Manifest, Model
 from risk.store import storage_faults, sync_folder, write
 
@@ -106,7 +106,7 @@ def load_champion(config: Config) -> Model:
 
 def verify(config: Config, folder: Path) -> Manifest:
     """Verify the signature, number and files of a release without loading its model."""
-    manifest = model.load_manifest(folder, store.signing_key(config))
+    manifest = model.load_manifest(folder, signing.key(config))
     _require_number(folder, manifest)
     model.verify_files(folder, manifest)
     return manifest
@@ -126,7 +126,7 @@ def load(config: Config, folder: Path) -> Model:
 
 def load_any(config: Config, folder: Path) -> Model:
     """Load and verify a release's model, whatever its features."""
-    trusted = model.load(folder, store.signing_key(config))
+    trusted = model.load(folder, signing.key(config))
     _require_number(folder, trusted.manifest)
     return trusted
 

@@ -7,12 +7,11 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from risk import store
 from risk.config import Config
 from risk.data import known_files, shared_files
 from risk.errors import ConfigError, ModelError
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from risk.models.model import Manifest
 
 log = logging.getLogger(__name__)
@@ -122,7 +121,7 @@ def is_outdated(config: Config, ledger: Ledger, version: int) -> bool:
     """Return whether a release here, as it is signed, is not the one that the ledger recorded."""
     folder = releases.release_path(config.deployment_folder, version)
     try:
-        manifest = model.load_manifest(folder, store.signing_key(config))
+        manifest = model.load_manifest(folder, signing.key(config))
     except ModelError:
         return False  # damaged, which a run repairs and reports
     return manifest != Manifest.model_validate_json(ledger.releases.manifest(version))
@@ -145,4 +144,4 @@ def _key(config: Config) -> bytes:
             f"the releases in {config.shared_store} are signed on another machine: copy "
             f"{config.name_of(path)} from there, or set RISK_SIGNING_KEY on both"
         )
-    return store.signing_key(config)
+    return signing.key(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,14 @@ from risk.config import Config
 from risk.data import drops, part_files
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from risk.models.dating import INGESTION, LABELLED_BY, PLACE, Change, is_since, with_moments
 from risk.models.evaluation import ripe
 from risk.models.model import Manifest
 from risk.schema import ROW_HASH, fingerprints
 
 MAX_KEPT = 5000
-MAX_ROWS, MAX_PARTS = 50_000, 500  # of a history that a run reads, so that it stays short
+MAX_ROWS = 50_000  # of a history that a run reads, so that it stays short
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,9 @@ def accepted(
     is dated MOMENT. Labels of the ingestions `without` are left out.
     """
     part_files.require(config, ledger, ingestion_ids)
-    tables = store.read_tables(config, ingestion_ids)
-    rows = store.as_rows(tables, config.columns)
-    numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), [len(table) for table in tables])
-    places = np.concatenate([np.arange(len(table)) for table in tables] or [np.arange(0)])
+    rows, sizes = store.read_counted(config, ingestion_ids)
+    numbers = np.repeat(np.asarray(ingestion_ids, dtype="int64"), sizes)
+    places = np.concatenate([np.arange(size) for size in sizes] or [np.arange(0)])
     target = config.columns.target
     came = pd.Series(numbers, dtype="Int64").where(rows[target].notna())
     later = ledger.labels.of_parts(ingestion_ids)
@@ -96,17 +95,10 @@ def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:
     return [number for number in ledger.parts.ids(after=after) if number not in doubtful]
 
 
-def first_parts(ledger: Ledger, parts: Sequence[int], max_rows: int) -> list[int]:
-    """Return the first of these parts, at least one, as far as a run may read so many rows."""
-    some = parts[:MAX_PARTS]
-    sizes = ledger.parts.sizes(some)
-    n_rows = np.cumsum([sizes[number] for number in some])
-    return [*some[: max(int(np.searchsorted(n_rows, max_rows, side="right")), 1)]]
-
-
-def newest_parts(ledger: Ledger, parts: Sequence[int]) -> list[int]:
-    """Return the last of these parts, at least one, as far as a run may read them."""
-    return first_parts(ledger, parts[::-1], MAX_ROWS)[::-1]
+def enough(parts: Sequence[int], sizes: Mapping[int, int], n_rows: int) -> list[int]:
+    """Return the first of these parts that have so many rows together, all if they have fewer."""
+    sums = np.cumsum([sizes[number] for number in parts])
+    return [*parts[: int(np.searchsorted(sums, n_rows)) + 1]]
 
 
 def sound_rows(
@@ -124,8 +116,17 @@ def sound_rows(
 def parts_labelled_after(config: Config, ledger: Ledger, number: int) -> list[int]:
     """Return the sound parts that came after an ingestion, or got a label later than that."""
     late = {*ledger.labels.parts_labelled_after(number)} if number else set()
-    parts = sound_parts(config, ledger, after=min(late, default=number + 1) - 1)
+    parts = sound_parts(config, ledger, after=min({*late, number + 1}) - 1)
     return [part for part in parts if part > number or part in late]
+
+
+def labelled_parts(
+    config: Config, ledger: Ledger, *, after: int
+) -> tuple[list[int], dict[int, int]]:
+    """Return the sound parts with labels that came after an ingestion, and how many each has."""
+    n_labels = ledger.labels.count_after(after)
+    parts = parts_labelled_after(config, ledger, after)
+    return [part for part in parts if part in n_labels], n_labels
 
 
 def drawn(config: Config, ledger: Ledger, *, labelled_after: int = 0) -> Drawn:
@@ -146,8 +147,9 @@ def _sample(config: Config, ledger: Ledger, size: int, labelled_after: int) -> D
     kept, outermost = list[pd.DataFrame](), accepted(config, ledger, [])
     n_rows, n_kept, last = 0, 0, np.uint64(np.iinfo(np.uint64).max)
     parts = parts_labelled_after(config, ledger, labelled_after)
+    sizes = ledger.parts.sizes(parts)
     while parts:
-        some = first_parts(ledger, parts, MAX_ROWS)
+        some = enough(parts, sizes, MAX_ROWS)
         parts = parts[len(some) :]
         rows = sound_rows(config, ledger, some, labelled_after=labelled_after)
         kept.append(rows[_places(rows, config) <= last])
@@ -241,7 +243,7 @@ def _champion(config: Config) -> Manifest | None:
     if releases.live_version(config.deployment_folder) is None:
         return None
     folder = releases.live_folder(config.deployment_folder)
-    return model.load_manifest(folder, store.signing_key(config))
+    return model.load_manifest(folder, signing.key(config))
 
 
 def _test_hashes(config: Config) -> NDArray[np.int64]:

@@ -8,11 +8,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from risk import engine, store
+from risk import engine
 from risk.cli import Result
 from risk.config import Alarms, Config
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from risk.monitoring import assessment, detector, findings, reference_file
 from risk.monitoring.alarm_budget import Rules
 from risk.monitoring.detector import Detector
@@ -132,5 +132,5 @@ def _play(rules: Rules, past: _Past) -> tuple[list[Alarm], int]:
 
 def _reference(config: Config, version: int) -> Reference:
     folder = releases.release_path(config.deployment_folder, version)
-    manifest = model.load_manifest(folder, store.signing_key(config))
+    manifest = model.load_manifest(folder, signing.key(config))
     return reference_file.read(folder, manifest)

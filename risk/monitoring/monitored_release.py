@@ -105,8 +105,7 @@ def load(config: Config, version: int | None = None) -> MonitoredRelease:
     """Load a release, by default the live one."""
     root = config.deployment_folder
     folder = releases.existing(root, version) if version else releases.live_folder(root)
-    release = _load(config, folder)
-    derived = model.read_checked(folder, model.DERIVED, release.champion.manifest)
+    release, derived = _load(config, folder)
     calibration, reconstruction = _Unpickler(io.BytesIO(derived)).load()
     if isinstance(calibration, Packed):  # unlike in releases made before there was such a form
         calibration = calibration.unpacked()
@@ -117,16 +116,16 @@ def load(config: Config, version: int | None = None) -> MonitoredRelease:
 
 def load_reported(config: Config, version: int) -> ReportedRelease:
     """Load a release without what estimates and reconstructs, which takes a tenth of a report."""
-    return _load(config, releases.existing(config.deployment_folder, version))
+    release, _ = _load(config, releases.existing(config.deployment_folder, version))
+    return release
 
 
-def _load(config: Config, folder: Path) -> ReportedRelease:
+def _load(config: Config, folder: Path) -> tuple[ReportedRelease, bytes]:
     champion = releases.load(config, folder)
-    return ReportedRelease(
-        champion,
-        reference_file.read(folder, champion.manifest),
-        small_tables.read(folder, model.SAMPLE, champion.manifest),
-    )
+    derived = model.read_checked(folder, model.DERIVED, champion.manifest)
+    reference = reference_file.read(folder, champion.manifest)
+    sample = small_tables.read(folder, model.SAMPLE, champion.manifest)
+    return ReportedRelease(champion, reference, sample), derived
 
 
 class _Unpickler(pickle.Unpickler):

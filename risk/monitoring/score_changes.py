@@ -34,8 +34,9 @@ def newest_labelled(config: Config, ledger: Ledger, live: MonitoredRelease) -> p
     manifest, event_time = live.champion.manifest, config.columns.event_time
     start = manifest.reference_since or Change(manifest.trained_through + 1)
     parts = _newest_labelled_parts(ledger, after=manifest.trained_through)
+    sizes = ledger.parts.sizes(parts)
     for n_read in (MAX_ROWS, MAX_ROWS_READ):
-        some = training_data.first_parts(ledger, parts, n_read)
+        some = training_data.enough(parts, sizes, n_read)
         rows = training_data.accepted(config, ledger, some)
         labelled_by = rows[LABELLED_BY].to_numpy("float64", na_value=0)
         is_new = (labelled_by > manifest.trained_through) & is_since(rows, start, event_time)

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from risk import store
 from risk.config import Config
 from risk.data import drops, known_files
 from risk.errors import DataError, UsageError
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, training_data, watched
+from risk.models import model, releases, signing, training_data, watched
 from risk.models.dating import INGESTION, LABELLED_BY, PLACE, with_moments
 from risk.models.evaluation import ripe
 from risk.models.fitting import min_class_size
@@ -169,7 +168,7 @@ def write_challenger(
         files={name: model.digest(content) for name, content in files.items()},
         **own,
     )
-    signed = model.sign(manifest, store.signing_key(config))
+    signed = model.sign(manifest, signing.key(config))
     known_files.write(config, ledger, config.model_folder / model.MANIFEST, signed)
     known_files.remove(config, ledger, config.model_folder / model.PLAIN_REFERENCE)
     return manifest

@@ -1,7 +1,5 @@
 import csv
 import io
-import os
-import stat
 import subprocess
 import sys
 
@@ -11,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from risk import store
-from risk.config import Config
-from risk.errors import ConfigError, StorageError
+from risk.errors import StorageError
 
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path):
@@ -91,25 +88,6 @@ def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path):
             file.write(b"x")
 
 
-def test_the_signing_key_is_made_once_and_private(world):
-    """64 hexadecimal digits nobody else can read."""
-    key = store.signing_key(world.config)
-
-    path = world.folder / ".secrets" / "signing_key"
-    assert store.signing_key(world.config) == key
-    assert len(key) == 64
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_a_signing_key_that_others_can_read_is_refused(world):
-    """With the command that mends it."""
-    store.signing_key(world.config)
-    os.chmod(world.folder / ".secrets" / "signing_key", 0o644)
-
-    with pytest.raises(ConfigError, match="chmod 600"):
-        store.signing_key(world.config)
-
-
 def test_a_part_gives_back_what_was_put_in(world):
     """Numbers exactly, text with any character, missing values as missing."""
     rows = pd.DataFrame(
@@ -153,41 +131,6 @@ def test_a_line_of_csv_reads_back_equal(end):
 
     assert list(csv.reader(io.StringIO(line, newline=""))) == [cells]
     assert store.csv_line(["a", 1]) == "a,1\n"
-
-
-@pytest.mark.parametrize("content", [b"", b"\n", b"short"])
-def test_a_signing_key_with_nothing_in_it_signs_nothing(world, content):
-    store.signing_key(world.config)
-    (world.folder / ".secrets" / "signing_key").write_bytes(content)
-
-    with pytest.raises(ConfigError, match=r"has fewer than 32 bytes; restore it"):
-        store.signing_key(world.config)
-
-
-def test_a_signing_key_of_blanks_in_the_environment_signs_nothing(world):
-    config = Config.load(world.folder / "config.json", environment={"RISK_SIGNING_KEY": " " * 40})
-
-    with pytest.raises(ConfigError, match="RISK_SIGNING_KEY has fewer than 32 bytes that"):
-        store.signing_key(config)
-
-
-def test_a_lost_signing_key_is_not_replaced_by_a_new_one(deployed):
-    """Not by a quiet run, nor by training; what the message says begins anew."""
-    key = deployed.folder / ".secrets" / "signing_key"
-    key.unlink()
-
-    for script in ("full_process.py", "training.py"):
-        result = deployed.command(script)
-        assert result.returncode == 78
-        assert "restore it from a backup" in result.stderr
-        assert "move deployment and models/development away" in result.stderr
-    assert not key.exists()
-
-    for name in ("deployment", "models/development"):
-        (deployed.folder / name).rename(deployed.folder / f"{name}.old")
-    for words in (["training.py"], ["deployment.py", "--force"], ["full_process.py"]):
-        result = deployed.command(*words)
-        assert result.returncode == 0, result.stderr
 
 
 def test_only_columns_of_repeated_values_have_a_dictionary(world):

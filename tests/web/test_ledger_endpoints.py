@@ -14,7 +14,7 @@ from risk.explain import score_change
 from risk.ledger import file_lock
 from risk.ledger.assessments import Case
 from risk.ledger.tables import decisions, requests_for_change, stage_timings
-from risk.models import model
+from risk.models import model, signing
 from risk.monitoring import detector
 from risk.monitoring.profile import Profile
 from tests.factories import warn
@@ -304,7 +304,7 @@ def test_bodies_that_make_no_sense_change_nothing(client, alice, incident, body,
 
 def test_the_champion_is_told_as_its_signed_manifest_says(client, world):
     """Taken from the disk, where the release is."""
-    key = store.signing_key(world.config)
+    key = signing.key(world.config)
     signed = model.load_manifest(world.config.deployment_folder / "current", key)
 
     champion = client.get("/models/champion").json

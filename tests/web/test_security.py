@@ -9,7 +9,7 @@ import re
 import pytest
 
 from app import create_app
-from risk import store
+from risk.models import signing
 from tests.torture import in_full
 from web import api_keys
 from web.responses import HEADERS
@@ -404,7 +404,7 @@ def test_no_secret_is_ever_told(hostile, caplog):
     """Keys, hashes and secrets stand in no answer, no log and no error."""
     new = api_keys.create(hostile.config, "canary", "admin")
     kept = api_keys.Keyring(hostile.config).find(str(new))
-    secrets = [str(new), kept.sha256, store.signing_key(hostile.config).decode()]
+    secrets = [str(new), kept.sha256, signing.key(hostile.config).decode()]
     client = create_app(hostile.config).test_client()
     told = []
 

@@ -14,7 +14,7 @@ from risk.admin import check
 from risk.admin.forget import forget
 from risk.config import Config
 from risk.ledger.ledger import Ledger
-from risk.models import model, releases, rolling
+from risk.models import model, releases, rolling, signing
 from tests import forks, servers
 from tests.factories import HEADER, UNLABELLED, customers, once
 from tests.torture import EVERY, in_full
@@ -129,7 +129,7 @@ def test_what_was_predicted_of_a_person_for_the_gate_is_forgotten(world):
         before = rolling.read(folder, manifest)
         forget(world.config, ledger, "e200")
 
-    found = rolling.read(folder, model.load_manifest(folder, store.signing_key(world.config)))
+    found = rolling.read(folder, model.load_manifest(folder, signing.key(world.config)))
     assert len(found) == len(before) - 1
     assert set(found.index) < set(before.index)
 

@@ -2,9 +2,8 @@ import shutil
 
 import pytest
 
-from risk import store
 from risk.errors import ModelError
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from tests.factories import customers, once, two_releases
 
 
@@ -152,7 +151,7 @@ def test_an_older_signed_release_in_place_of_the_live_one_is_noticed(world):
 
 def test_a_signed_release_of_the_same_number_that_was_not_recorded_is_noticed(world):
     """Such as one signed before a reset of the ledger."""
-    key = store.signing_key(world.config)
+    key = signing.key(world.config)
     manifest = model.load_manifest(live(world), key)
     changed = manifest.model_copy(update={"threshold": 0.99})
     (live(world) / "manifest.json").write_text(model.sign(changed, key))
@@ -163,7 +162,7 @@ def test_a_signed_release_of_the_same_number_that_was_not_recorded_is_noticed(wo
 
 def pretend_another_version(world, *versions):
     """Make releases look as if they had been trained with another scikit-learn."""
-    key = store.signing_key(world.config)
+    key = signing.key(world.config)
     for version in versions:
         folder = releases.release_path(world.config.deployment_folder, version)
         manifest = model.load_manifest(folder, key)

@@ -3,10 +3,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from risk import store
 from risk.decisions import run as decisions
 from risk.decisions.codes import Response
-from risk.models import model
+from risk.models import model, signing
 from risk.schema import ROW_HASH
 from tests.factories import customers
 from tests.risk.decisions.days import labels_of, mixed, without_labels
@@ -21,7 +20,7 @@ def test_a_change_in_the_middle_of_a_drop_is_dated_to_its_row(loop, kind):
     loop.day(d1=customers("q", 300, seed=1))
     loop.day(d2=mixed("m", 600, usual=200, seed=2, **CHANGES[kind]))
 
-    challenger = model.load(loop.config.model_folder, store.signing_key(loop.config))
+    challenger = model.load(loop.config.model_folder, signing.key(loop.config))
     since = challenger.manifest.changed_at
 
     assert since.ingestion_id == 3
@@ -141,7 +140,7 @@ def test_predictions_made_before_rows_were_learnt_take_the_place_of_later_ones(l
     """Those of the challenger itself would flatter it: it has learnt the rows."""
     loop.config = loop.world.set(gate__when_unsure="keep", gate__alpha=1e-9)
     loop.day(d1=customers("c", 900, seed=1, grown=40))
-    challenger = model.load(loop.config.model_folder, store.signing_key(loop.config))
+    challenger = model.load(loop.config.model_folder, signing.key(loop.config))
 
     rows, rolled = decisions._unlearnt(loop.config, loop.ledger, challenger)
     both = decisions.predict_with_both(challenger, challenger, rows, metric="f1", sources={})

@@ -11,9 +11,6 @@ import ingestion
 import training
 from risk import store
 from risk.decisions import rollback_watch
-from risk.decisions.codes import Action, Grounds, ReasonCode
-from risk.decisions.gate import Ruling
-from risk.errors import StorageError
 from risk.ledger import tables
 from risk.ledger.database import utc_now
 from risk.ledger.ledger import Ledger
@@ -111,46 +108,33 @@ def test_labels_that_came_later_are_evidence(worse, ledger):
 
 
 def test_the_first_rows_since_are_judged(worse, ledger, monkeypatch):
-    """Of 14 days with a drop every ten minutes there are 2,000: they are not read in every run."""
-    monkeypatch.setattr(rollback_watch, "MAX_ROWS", 599)
-    bring(worse, ledger, "2.csv", customers("b", 300, seed=2))
+    """Of 14 days with a drop every ten minutes there are 2,000: not all are read in every run."""
+    monkeypatch.setattr(rollback_watch, "MAX_ROWS", 301)
+    for number in (2, 3, 4):
+        bring(worse, ledger, f"{number}.csv", customers(f"b{number}-", 300, seed=number))
+
+    assert failed(worse, ledger).grounds.facts["comparison"]["n"] == 600
+
+
+def test_rows_without_a_label_do_not_count_among_the_first(worse, ledger, monkeypatch):
+    """They are evidence of nothing, however many there are."""
+    monkeypatch.setattr(rollback_watch, "MAX_ROWS", 300)
+    bring(worse, ledger, "2.csv", customers("b", 900, seed=2, labelled=False))
     bring(worse, ledger, "3.csv", customers("c", 300, seed=3))
 
     assert failed(worse, ledger).grounds.facts["comparison"]["n"] == 300
 
 
-def test_what_a_run_has_judged_is_read_again_only_with_new_labels(inbox, ledger, monkeypatch):
-    """Its part can be away; once a row of it has a label that came later, it is asked for."""
+def test_labels_that_came_later_take_no_place_from_the_first(worse, ledger, monkeypatch):
+    """Neither those of rows from before the release, nor those of a single row."""
     monkeypatch.setattr(rollback_watch, "MAX_ROWS", 300)
-    deploy_by_force(inbox, ledger)
     whole = customers("b", 300, seed=2).splitlines()
-    inbox.drop("2.csv", "\n".join([*whole[:-1], whole[-1].rpartition(",")[0] + ","]) + "\n")
-    full_process.run(inbox.config, ledger)
-    store.part_path(inbox.config, 2).unlink()
-    bring(inbox, ledger, "3.csv", customers("c", 300, seed=3))
+    names, labels = ([line.split(",")[place] for line in whole[1:]] for place in (0, -1))
+    bring(worse, ledger, "2.csv", customers("b", 300, seed=2, labelled=False))
+    bring(worse, ledger, "3.csv", customers("c", 300, seed=3))
+    bring(worse, ledger, "4.csv", f"{whole[0].split(',')[0]},exited\n{names[0]},{labels[0]}\n")
 
-    verdict = failed(inbox, ledger)
-    name, *_, label = whole[-1].split(",")
-    bring(inbox, ledger, "4.csv", f"{whole[0].split(',')[0]},exited\n{name},{label}\n")
-
-    assert verdict is None
-    with pytest.raises(StorageError, match="00000002.parquet is missing"):
-        failed(inbox, ledger)
-
-
-def test_rows_that_came_before_a_release_was_live_are_judged_too(inbox, ledger, monkeypatch):
-    """A person took days to approve it; the rows of these days count as any after its training."""
-    monkeypatch.setattr(rollback_watch, "MAX_ROWS", 300)
-    training.run(
-        inbox.set(training__choose_threshold_by="fixed", training__fixed_threshold=0.999), ledger
-    )
-    bring(inbox, ledger, "2.csv", customers("b", 300, seed=2))
-    kept = Ruling(Action.KEEP, Grounds(ReasonCode.BY_HAND, {}))
-    deployment.record(ledger, kept, through=2)
-    deployment.run(inbox.config, ledger, by_force=True)
-    bring(inbox, ledger, "3.csv", customers("c", 300, seed=3))
-
-    assert failed(inbox, ledger).target == 1
+    assert failed(worse, ledger).grounds.facts["comparison"]["n"] == 301
 
 
 def test_after_its_time_of_watch_a_release_is_not_judged_any_more(worse, ledger):

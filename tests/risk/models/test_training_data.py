@@ -201,19 +201,31 @@ def test_a_sample_larger_than_the_rows_is_all_of_them(deployed, ledger):
     assert split.drawn_from is None
 
 
-def test_a_run_reads_only_some_of_a_history(deployed, ledger, monkeypatch):
-    """The first or the last parts, by their number and their rows, but one however large."""
-    for number, n in ((2, 10), (3, 20), (4, 30)):
-        bring(deployed, ledger, f"{number}.csv", rows(f"p{number}-", n))
-    monkeypatch.setattr(training_data, "MAX_ROWS", 50)
-    found = [training_data.first_parts(ledger, [1, 2, 3, 4], 50)]
-    found.append(training_data.first_parts(ledger, [1, 2, 3, 4], 39))
-    found.append(training_data.newest_parts(ledger, [1, 2, 3, 4]))
-    monkeypatch.setattr(training_data, "MAX_PARTS", 1)
-    found.append(training_data.newest_parts(ledger, [1, 2, 3, 4]))
-    found.append(training_data.first_parts(ledger, [], 50))
+def test_parts_are_read_until_there_are_enough_rows():
+    """The one that completes them included; all, if there are too few."""
+    sizes = {1: 40, 2: 10, 3: 20}
+    found = [training_data.enough([1, 2, 3], sizes, n) for n in (1, 40, 41, 70, 71)]
 
-    assert found == [[1, 2], [1], [3, 4], [4], []]
+    assert found == [[1], [1], [1, 2], [1, 2, 3], [1, 2, 3]]
+    assert training_data.enough([3, 2, 1], sizes, 30) == [3, 2]
+    assert training_data.enough([], sizes, 30) == []
+
+
+def test_parts_with_labels_are_known_with_the_number_of_these(deployed, ledger):
+    """That came since a drop: with the rows, or later; of rows from before, only the later ones."""
+    config = deployed.config
+    bring(deployed, ledger, "2.csv", rows("b", 5))
+    bring(deployed, ledger, "3.csv", rows("c", 10))
+    unlabelled = rows("d", 4).replace(",0\n", ",\n").replace(",1\n", ",\n")
+    bring(deployed, ledger, "4.csv", unlabelled)
+    since_1 = training_data.labelled_parts(config, ledger, after=1)
+    bring(deployed, ledger, "5.csv", "corporation,exited\nd0,1\nd3,0\n")
+
+    assert since_1 == ([2, 3], {2: 5, 3: 10})
+    assert training_data.labelled_parts(config, ledger, after=1) == ([2, 3, 4], {2: 5, 3: 10, 4: 2})
+    assert training_data.labelled_parts(config, ledger, after=4) == ([4], {4: 2})
+    assert training_data.parts_labelled_after(config, ledger, 1) == [2, 3, 4]
+    assert len(training_data.sound_rows(config, ledger, [2, 3, 4], labelled_after=1)) == 17
 
 
 def test_not_more_is_kept_than_the_gate_needs(deployed, ledger, monkeypatch):

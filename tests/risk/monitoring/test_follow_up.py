@@ -13,11 +13,10 @@ import sqlalchemy as sa
 import deployment
 import ingestion
 import training
-from risk import store
 from risk.decisions import account
 from risk.decisions.account import Verdict
 from risk.ledger.database import utc_now
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from risk.monitoring import follow_up
 from risk.monitoring import run as monitoring
 from risk.monitoring.outcomes import REALISED
@@ -84,7 +83,7 @@ def rows_of(config, ledger, number):
         rows = rows.merge(late, on="corporation")
     for version in (1, 2):
         folder = releases.release_path(config.deployment_folder, version)
-        loaded = model.load(folder, store.signing_key(config))
+        loaded = model.load(folder, signing.key(config))
         proba = loaded.pipeline.predict_proba(rows[loaded.manifest.features])[:, 1]
         rows[version] = proba >= loaded.manifest.threshold
     return rows

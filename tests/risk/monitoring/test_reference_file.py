@@ -2,9 +2,8 @@ import gzip
 
 import pytest
 
-from risk import store
 from risk.errors import ModelError
-from risk.models import model, releases
+from risk.models import model, releases, signing
 from risk.monitoring import monitored_release, reference_file
 
 
@@ -12,7 +11,7 @@ from risk.monitoring import monitored_release, reference_file
 def release(deployed):
     """Give the folder and the manifest of a live release."""
     folder = releases.live_folder(deployed.config.deployment_folder)
-    return folder, model.load_manifest(folder, store.signing_key(deployed.config))
+    return folder, model.load_manifest(folder, signing.key(deployed.config))
 
 
 def test_a_reference_is_read_as_it_was_written(deployed, release):
