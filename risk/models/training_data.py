@@ -129,16 +129,15 @@ def labelled_parts(
     return [part for part in parts if part in n_labels], n_labels
 
 
-def drawn(config: Config, ledger: Ledger, *, labelled_after: int = 0) -> Drawn:
-    """Return the rows of `sound_rows`, or a sample of them if they are more than `max_rows`."""
+def drawn(config: Config, ledger: Ledger) -> Drawn:
+    """Return the labelled rows of all sound drops, or a sample if they exceed `max_rows`."""
     if config.training.max_rows:
-        return _sample(config, ledger, config.training.max_rows, labelled_after)
-    parts = parts_labelled_after(config, ledger, labelled_after)
-    rows = sound_rows(config, ledger, parts, labelled_after=labelled_after)
+        return _sample(config, ledger, config.training.max_rows)
+    rows = sound_rows(config, ledger, sound_parts(config, ledger))
     return Drawn(rows, len(rows), rows.head(0))
 
 
-def _sample(config: Config, ledger: Ledger, size: int, labelled_after: int) -> Drawn:
+def _sample(config: Config, ledger: Ledger, size: int) -> Drawn:
     """Draw labelled rows of sound drops, each as likely as any other.
 
     `random_seed` puts all rows there will ever be in a random order, of which the first are drawn.
@@ -146,12 +145,12 @@ def _sample(config: Config, ledger: Ledger, size: int, labelled_after: int) -> D
     """
     kept, outermost = list[pd.DataFrame](), accepted(config, ledger, [])
     n_rows, n_kept, last = 0, 0, np.uint64(np.iinfo(np.uint64).max)
-    parts = parts_labelled_after(config, ledger, labelled_after)
+    parts = sound_parts(config, ledger)
     sizes = ledger.parts.sizes(parts)
     while parts:
         some = enough(parts, sizes, MAX_ROWS)
         parts = parts[len(some) :]
-        rows = sound_rows(config, ledger, some, labelled_after=labelled_after)
+        rows = sound_rows(config, ledger, some)
         kept.append(rows[_places(rows, config) <= last])
         outermost = _outermost(pd.concat([outermost, rows], ignore_index=True), config)
         n_rows, n_kept = n_rows + len(rows), n_kept + len(kept[-1])

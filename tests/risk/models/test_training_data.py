@@ -174,20 +174,6 @@ def test_the_outermost_values_are_known_of_all_rows(deployed, ledger):
     assert not split.seen[ROW_HASH].duplicated().any()
 
 
-def test_a_sample_of_newer_rows_has_no_others(deployed, ledger):
-    """What recalibrating would bring is estimated on rows that the live release has not learnt."""
-    bring(deployed, ledger, "2.csv", rows("b", 1500))
-    bring(deployed, ledger, "3.csv", rows("c", 1500))
-    everything = training_data.drawn(deployed.config, ledger, labelled_after=2)
-    config = deployed.set(training__max_rows=1000)
-
-    drawn = training_data.drawn(config, ledger, labelled_after=2)
-
-    assert (len(everything.rows), everything.total) == (1500, 1500)
-    assert (len(drawn.rows), drawn.total) == (1000, 1500)
-    assert all(name.startswith("c") for name in names(drawn.rows))
-
-
 def test_a_sample_larger_than_the_rows_is_all_of_them(deployed, ledger):
     """Nothing is different from a training without a limit."""
     bring(deployed, ledger, "2.csv", rows("b", 30))
