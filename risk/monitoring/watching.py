@@ -80,10 +80,9 @@ def newest(config: Config, ledger: Ledger) -> Chosen:
 
 def _enough(config: Config, ledger: Ledger, parts: Sequence[int]) -> list[int] | None:
     """Return as many of the drops as have enough rows together, None if all have not."""
-    sizes = ledger.parts.sizes(parts)
-    n_rows = np.cumsum([sizes[number] for number in parts])
-    enough = np.flatnonzero(n_rows >= config.model.reference_rows)
-    return [*parts[: enough[0] + 1]] if len(enough) else None
+    sizes, needed = ledger.parts.sizes(parts), config.model.reference_rows
+    found = training_data.enough(parts, sizes, needed)
+    return found if sum(sizes[number] for number in found) >= needed else None
 
 
 def waiting(config: Config, ledger: Ledger) -> list[str]:
