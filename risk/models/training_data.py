@@ -124,9 +124,8 @@ def labelled_parts(
     config: Config, ledger: Ledger, *, after: int
 ) -> tuple[list[int], dict[int, int]]:
     """Return the sound parts with labels that came after an ingestion, and how many each has."""
-    n_labels = ledger.labels.count_after(after)
-    parts = parts_labelled_after(config, ledger, after)
-    return [part for part in parts if part in n_labels], n_labels
+    n_labels, doubtful = ledger.labels.count_after(after), _doubtful(config, ledger)
+    return [part for part in sorted(n_labels) if part not in doubtful], n_labels
 
 
 def drawn(config: Config, ledger: Ledger) -> Drawn:
