@@ -217,7 +217,7 @@ def read_part(path: Path, columns: Columns) -> Iterator[pd.DataFrame]:
     """Yield the rows of a part in batches; a column declared later has only missing values."""
     with storage_faults(path):
         for batch in pq.ParquetFile(path).iter_batches(ROWS_PER_BATCH):
-            yield as_rows([_typed(pa.Table.from_batches([batch]), columns)], columns)
+            yield to_frame([_typed(pa.Table.from_batches([batch]), columns)], columns)
 
 
 def read_parts(config: Config, ingestion_ids: Sequence[int]) -> pd.DataFrame:
@@ -233,14 +233,14 @@ def read_counted(config: Config, ingestion_ids: Sequence[int]) -> tuple[pd.DataF
         sizes.append(len(some[-1]))
         n_rows += sizes[-1]
         if n_rows >= ROWS_AT_ONCE:
-            frames.append(as_rows(some, config.columns))
+            frames.append(to_frame(some, config.columns))
             some, n_rows = [], 0
-    frames += [as_rows(some, config.columns)] if some or not frames else []
+    frames += [to_frame(some, config.columns)] if some or not frames else []
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0], sizes
 
 
 def read_table(path: Path, columns: Columns, names: Sequence[str] = ()) -> pa.Table:
-    """Return the rows of a part, all columns or some, to be converted by `as_rows`."""
+    """Return the rows of a part, all columns or some, to be converted by `to_frame`."""
     with storage_faults(path):
         part = pq.ParquetFile(path)
         present = part.schema_arrow.names
@@ -249,7 +249,7 @@ def read_table(path: Path, columns: Columns, names: Sequence[str] = ()) -> pa.Ta
         return _typed(part.read(wanted, use_threads=False), columns, names)
 
 
-def as_rows(tables: Sequence[pa.Table], columns: Columns) -> pd.DataFrame:
+def to_frame(tables: Sequence[pa.Table], columns: Columns) -> pd.DataFrame:
     """Convert tables with the columns of parts, at once: each conversion costs milliseconds."""
     table = pa.concat_tables(tables) if tables else _part_schema(columns).empty_table()
     rows: pd.DataFrame = table.combine_chunks().to_pandas()
@@ -262,7 +262,7 @@ def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataF
     with storage_faults(path):
         has_identifier = name in pq.read_schema(path).names
         only = (pc.field(name) == identifier) if has_identifier else pc.scalar(False)
-        return as_rows([_typed(pq.read_table(path, filters=only), config.columns)], config.columns)
+        return to_frame([_typed(pq.read_table(path, filters=only), config.columns)], config.columns)
 
 
 def remove_rows(path: Path, row_hashes: Sequence[int]) -> None:

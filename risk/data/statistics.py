@@ -63,7 +63,7 @@ def _describe_columns(
     columns: Columns, paths: Sequence[Path], names: Sequence[str]
 ) -> list[dict[str, Any]]:
     tables = [store.read_table(path, columns, names) for path in paths]
-    return _describe_each(store.as_rows(tables, columns), columns)
+    return _describe_each(store.to_frame(tables, columns), columns)
 
 
 def _describe_each(rows: pd.DataFrame, columns: Columns) -> list[dict[str, Any]]:
