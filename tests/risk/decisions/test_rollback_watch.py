@@ -126,7 +126,7 @@ def test_rows_without_a_label_do_not_count_among_the_first(worse, ledger, monkey
 
 
 def test_labels_that_came_later_take_no_place_from_the_first(worse, ledger, monkeypatch):
-    """Neither those of rows from before the release, nor those of a single row."""
+    """A part of which one row has got its label counts as one row."""
     monkeypatch.setattr(rollback_watch, "MAX_ROWS", 300)
     whole = customers("b", 300, seed=2).splitlines()
     names, labels = ([line.split(",")[place] for line in whole[1:]] for place in (0, -1))
