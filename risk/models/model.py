@@ -13,7 +13,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ UNREADABLE = (  # what unpickling raises if a package has changed
     pickle.UnpicklingError,
 )
 ROWS_AT_ONCE = 20_000  # predicted
-PREDICTING = Lock()  # scikit-learn replaces the warning filters, which all threads share
+PREDICTING = RLock()  # scikit-learn and pandas replace the warning filters, which threads share
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 Texts = np.ndarray[Any, np.dtype[np.object_]]
@@ -129,13 +129,15 @@ class Model:
         """Return the probability of the positive label for each row."""
         if isinstance(self.pipeline, Predictions):
             return self.pipeline.of(rows)
-        numeric, categorical = self.manifest.numeric, self.manifest.categorical
         # in blocks, as the prepared features of all rows would take far more memory than the rows
-        blocks = (
-            as_features(rows.iloc[start : start + ROWS_AT_ONCE], numeric, categorical)
-            for start in range(0, max(len(rows), 1), ROWS_AT_ONCE)
-        )
-        return np.concatenate([positive_probability(self.pipeline, block) for block in blocks])
+        starts = range(0, max(len(rows), 1), ROWS_AT_ONCE)
+        blocks = (rows.iloc[start : start + ROWS_AT_ONCE] for start in starts)
+        return np.concatenate([self._predict_block(block) for block in blocks])
+
+    def _predict_block(self, rows: pd.DataFrame) -> Floats:
+        with PREDICTING:
+            features = as_features(rows, self.manifest.numeric, self.manifest.categorical)
+            return positive_probability(self.pipeline, features)
 
     def predict(self, y_pred_proba: Floats) -> Labels:
         """Convert probabilities to labels: 1 from the threshold on, else 0."""
