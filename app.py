@@ -47,7 +47,7 @@ from web import (
 )
 from web.api_keys import Keyring
 from web.responses import PREFIX
-from web.service import NAME, Service
+from web.service import NAME, Service, collect_garbage_as_usual
 
 INFO = Info(
     title=PRODUCT,
@@ -140,7 +140,9 @@ def serve(config: Config) -> None:
     """Serve until interrupted, always without a debugger."""
     logging.getLogger("werkzeug").setLevel(logging.INFO)
     host, port = config.api.host, config.api.port
-    create_app(config).run(host, port, debug=False, threaded=True, request_handler=Quiet)
+    app = create_app(config)
+    collect_garbage_as_usual()
+    app.run(host, port, debug=False, threaded=True, request_handler=Quiet)
 
 
 def run(

@@ -85,12 +85,13 @@ def post_fork(server, worker):
 
 def post_worker_init(worker):
     """Prepare for predictions before the first request, and before there are threads."""
-    from web import predictions  # of the application, which a worker loads for itself
+    from web import predictions, service  # of the application, which a worker loads for itself
 
     try:
         predictions.get_ready(worker.wsgi)
     except Exception:  # of a model, say; the dashboard and probes do not need it
         worker.log.exception("not ready for predictions; the first request will try again")
+    service.collect_garbage_as_usual()
 
 
 def on_exit(server):

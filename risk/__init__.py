@@ -4,6 +4,6 @@ import gc
 
 __version__ = "0.1.0"
 
-# Python searches for garbage at every 700 new objects. Imports make hundreds of thousands, and all
+# Python searches for garbage at every 700 new objects. Imports make half a million, and all
 # stay: the searching took a tenth of a run without new data, and of a report
-gc.set_threshold(100_000)
+gc.set_threshold(1_000_000)

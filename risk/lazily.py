@@ -24,11 +24,10 @@ SPARED = {  # parts, and the names of each that are called or asked, not inherit
     "scipy.cluster": {"hierarchy"},
     "scipy.spatial": {"distance"},
     "scipy.linalg.interpolative": {"interp_decomp"},
-    "sklearn.neighbors": set[str](),
-    "sklearn.neighbors._base": {"_get_weights"},
+    "numpy.f2py": set[str](),
 }
 USERS = {  # of these parts, and the modules that import them
-    "sklearn": ["sklearn.compose", "sklearn.impute", "sklearn.isotonic"],
+    "sklearn": ["sklearn.compose", "sklearn.ensemble", "sklearn.impute", "sklearn.isotonic"],
     "seaborn": ["seaborn"],
 }
 KNOWN = {"scikit-learn": {"1.9.1"}, "seaborn": {"0.13.2"}, "scipy": {"1.17.1", "1.18.1"}}
@@ -79,14 +78,17 @@ def import_sparing(package: str) -> None:
     """Import scikit-learn or seaborn, but of scipy only what they need before it is used.
 
     They ask for a few names of parts which they hardly ever use, most of all of `scipy.stats`:
-    together a fifth of a run with few new rows. Only in the main thread, as beside the others of
+    together a third of a run with few new rows. Only in the main thread, as beside the others of
     a server there may be one that imports such a part itself; and only of versions that are known
     to ask for no other names, modules within a part, or base classes.
     """
     if package in sys.modules or current_thread() is not main_thread() or not _are_known():
         return
     import_module("scipy")
-    sys.modules.update({name: _Spared(name) for name in SPARED if name not in sys.modules})
+    stand_ins = {name: _Spared(name) for name in SPARED if name not in sys.modules}
+    sys.modules.update(stand_ins)
+    if "numpy.f2py" in stand_ins:  # scipy takes all that numpy has, and numpy imports it for that
+        vars(import_module("numpy"))["f2py"] = stand_ins["numpy.f2py"]
     try:
         for name in USERS[package]:
             import_module(name)
@@ -101,8 +103,11 @@ def _are_known() -> bool:
 def _withdraw() -> None:
     """Leave the place of the stand-ins to the parts themselves."""
     for name in SPARED:
-        if isinstance(sys.modules.get(name), _Spared):
-            sys.modules.pop(name, None)
+        package, _, part = name.rpartition(".")
+        content = vars(sys.modules[package]) if package in sys.modules else {}
+        for places, place in ((sys.modules, name), (content, part)):
+            if isinstance(places.get(place), _Spared):
+                places.pop(place, None)
 
 
 if TYPE_CHECKING:

@@ -102,6 +102,11 @@ def steady(shop):
         yield server
 
 
+def resident_megabytes(pid):
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def answers(url):
     try:
         return requests.get(f"{url}/health", timeout=PATIENCE).ok
@@ -233,6 +238,21 @@ def test_the_death_of_a_worker_costs_no_more_than_what_it_had_in_hand(shop, stea
     assert told["lost"] <= CLIENTS
     assert steady.counted("/version") >= max(before, earlier + told[200])
     assert len(list((shop.folder / "temporary").glob("risk-metrics-*/counter_*.db"))) <= 2
+
+
+def test_refused_rows_do_not_stay_in_memory(steady):
+    """A refusal leaves garbage that refers to the rows; it is searched for often enough."""
+    rows = [{"nonsense": n} for n in range(5_000)]
+
+    def refuse(times):
+        for _ in range(times):
+            answer = requests.post(f"{steady.url}/prediction", json=rows, timeout=PATIENCE)
+            assert answer.status_code == 422
+        return sum(resident_megabytes(worker) for worker in steady.workers)
+
+    before = refuse(40)
+
+    assert refuse(60) < before + 40
 
 
 def test_a_reload_loses_no_request_and_no_count(steady):
