@@ -22,5 +22,5 @@ def thinned(values: Iterable[Any]) -> list[Any]:
 
 
 def in_full(*values: Any) -> Any:
-    """Return one set of parameters that only `make torture` tries."""
-    return pytest.param(*values, marks=pytest.mark.torture)
+    """Return one set of parameters that only `make torture` tries; `make test` tries others."""
+    return pytest.param(*values, marks=[pytest.mark.torture, pytest.mark.finer])
