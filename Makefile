@@ -20,7 +20,7 @@ test: .venv/development  ## set up, then run the tests one waits for: seven to t
 	$(PYTEST) --dist loadfile $(ARGS)
 
 torture: .venv/development  ## set up, then try every crash, every server, every long simulation
-	$(PYTEST) --dist load -m torture $(ARGS)
+	$(PYTEST) --dist worksteal -m torture $(ARGS)
 
 reliability: .venv/development  ## inject every fault that is counted, write docs/reliability.md
 	$(PYTEST) --dist load -m "torture or not torture" $(FAULTS) --reliability docs/reliability.md $(ARGS)

@@ -25,7 +25,10 @@ from tests.torture import EVERY
 POLL_SECONDS = 0.02
 LONGEST = {
     f"test_{name}.py"
-    for name in ("robustness", "crash", "wsgi", "migrate", "lease", "full_process", "upgrade")
+    for name in (
+        *("readme", "browser", "real_data", "robustness", "crash"),
+        *("wsgi", "migrate", "lease", "full_process", "upgrade"),
+    )
 }
 
 

@@ -23,15 +23,16 @@ pytestmark = [
 ]
 
 
-def install(folder, name):
-    """Write what a user would: a config for that table."""
+def install(folder, name, **others):
+    """Write what a user would: a config for that table; without reports, unless asked for."""
     settings = json.loads((Path(__file__).parents[1] / "config.json").read_text())
     settings |= {
         "input_folder_path": "inbox",
         "test_data_path": str(DATA / name / "test"),
         "ingestion": {"settle_seconds": 0},
         "columns": worth.columns_of(DATA / name),
-    }
+        "report_formats": [],
+    } | others
     (folder / "inbox").mkdir()
     (folder / "config.json").write_text(json.dumps(settings))
     for path in (DATA / name / "development").glob("*.csv"):
@@ -70,14 +71,15 @@ def latest_score(config, metric):
     ],
 )
 def test_the_first_model_is_sensible(tmp_path, name, metric, least):
-    """As good as a plain logistic regression is known to be on that table."""
-    config = install(tmp_path, name)
+    """As good as a plain logistic regression is known to be on that table, and reported on."""
+    config = install(tmp_path, name, report_formats=["pdf"])
 
     outcome = process(config)
 
     assert outcome.exit_code == 0
     assert not outcome.quarantined
     assert latest_score(config, metric) > least
+    assert (config.report_folder / "00000001" / "report.pdf").exists()
 
 
 def test_telco_is_taken_drop_by_drop_and_stays_quiet(tmp_path):
