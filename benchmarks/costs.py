@@ -253,26 +253,17 @@ def ingestion_of_files(world: World, times: int) -> Cost:
 
 def training(world: World) -> Cost:
     """Cross-validate and fit a logistic regression on categories of 187 levels each."""
-    from sklearn.model_selection import cross_val_predict
+    from risk.models import fitting, pipelines
 
-    from risk.config import Training
-    from risk.models import model
+    config, rows = world.config, world.customers(world.rows, seed=7, levels=187)
+    few = world.customers(3000, seed=8, levels=187)
 
-    try:
-        from risk.models import pipelines as made
-    except ImportError:  # a checkout from before there was such a module
-        made = model  # type: ignore[assignment]
-    columns, rows = world.config.columns, world.customers(world.rows, seed=7, levels=187)
-    y = rows["left"].to_numpy()
-    pipeline = made.build(columns, Training(), random_seed=0)
-    pipeline.fit(model.as_features(rows.head(99), columns.numeric, columns.categorical), y[:99])
+    def fit(chosen: pd.DataFrame) -> None:
+        pipeline = pipelines.build(config.columns, config.training, random_seed=0)
+        fitting.fit(pipeline, chosen, config)
 
-    def fit() -> None:
-        features = model.as_features(rows, columns.numeric, columns.categorical)
-        cross_val_predict(pipeline, features, y, cv=5, method="predict_proba")
-        pipeline.fit(features, y)
-
-    return seconds(fit)
+    fit(few)  # imports what it needs
+    return seconds(lambda: fit(rows))
 
 
 def prediction(world: World) -> Cost:

@@ -6,7 +6,6 @@ All figures are drawn as the pages of one PDF, so that they share their fonts.
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ from risk.figures.canvas import any_letter
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TRUE_TYPE = 42
 FORM = ("/Type", "/Subtype", "/BBox")
 
 
@@ -48,10 +46,9 @@ def _as_pages(figures: Sequence[Figure]) -> io.BytesIO:
     from matplotlib.backends.backend_pdf import PdfPages
 
     fonts.register()
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every glyph
     content = io.BytesIO()
     nothing = {"CreationDate": None, "Creator": None, "Producer": None}
-    style: Any = {"pdf.fonttype": TRUE_TYPE, "font.sans-serif": fonts.FAMILIES}
+    style: Any = {"font.sans-serif": fonts.FAMILIES}
     with matplotlib.rc_context(style), any_letter(), PdfPages(content, metadata=nothing) as pages:
         for figure in figures:
             pages.savefig(figure)
