@@ -22,16 +22,16 @@ def fit(y_true: Floats, y_pred_proba: Floats) -> tuple[float, float]:
     # A whole step of Newton overshoots where p is near 0 or 1 and the curvature next to nothing, so
     # it is halved until the loss does not rise. The ridge keeps the Hessian invertible where all
     # predictions are equal. Rows that the score separates have no best slope: 50 steps end that.
-    beta, step = np.zeros(2), np.ones(2)
+    beta = np.zeros(2)
     for _ in range(50):
-        if np.abs(step).max() <= SMALLEST_STEP:
-            break
         p = scipy.special.expit(x @ beta)
         hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
         step = np.linalg.solve(hessian, x.T @ (y_true - p))
         while np.abs(step).max() > SMALLEST_STEP and loss(beta + step) > loss(beta):
             step = step / 2
         beta = beta + step
+        if np.abs(step).max() <= SMALLEST_STEP:
+            break
     return float(beta[0]), float(beta[1])
 
 
