@@ -1,6 +1,7 @@
 """What `make quick`, `make test` and `make torture` run: together everything, nothing twice."""
 
 import os
+import re
 import shlex
 import subprocess
 import tomllib
@@ -57,3 +58,11 @@ def test_ci_runs_both(target):
     commands = (ROOT / ".ci" / "run").read_text().splitlines()
 
     assert [line for line in commands if f"make {target}" in line and not line.startswith("#")]
+
+
+def test_ci_awaits_whatever_it_begins():
+    """What goes on beside the tests fails CI as they do."""
+    commands = (ROOT / ".ci" / "run").read_text()
+    begun, awaited = (re.findall(rf"\b{word} (\w+)", commands) for word in ("begin", "await"))
+
+    assert {"check", "oldest_pip", "packages", "s3"} == {*begun} == {*awaited}
