@@ -23,10 +23,11 @@ SPARSE_PACKAGES = ("sklearn", "lightgbm", "xgboost")
 def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline:
     """Return an unfitted pipeline of imputer, scaler, encoder of categories and estimator."""
     import_sparing("sklearn")
-    from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+
+    from risk.models.preparation import Preparation
 
     numeric = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
@@ -35,7 +36,7 @@ def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline
         SimpleImputer(strategy="constant", fill_value="(missing)", missing_values=None),
         _encoder(training),
     )
-    preparation = ColumnTransformer(
+    preparation = Preparation(
         [
             ("numeric", numeric, list(columns.numeric)),
             ("categorical", categorical, list(columns.categorical)),
