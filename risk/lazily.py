@@ -25,12 +25,23 @@ SPARED = {  # parts, and the names of each that are called or asked, not inherit
     "scipy.spatial": {"distance"},
     "scipy.linalg.interpolative": {"interp_decomp"},
     "numpy.f2py": set[str](),
+    "fontTools.subset": set[str](),
 }
-USERS = {  # of these parts, and the modules that import them
-    "sklearn": ["sklearn.compose", "sklearn.ensemble", "sklearn.impute", "sklearn.isotonic"],
-    "seaborn": ["seaborn"],
+PDF = "matplotlib.backends.backend_pdf"
+USERS = {  # the modules that import these parts, and the packages whose parts they are
+    "sklearn": (
+        ["sklearn.compose", "sklearn.ensemble", "sklearn.impute", "sklearn.isotonic"],
+        ["scipy", "numpy"],
+    ),
+    "seaborn": (["seaborn"], ["scipy"]),
+    PDF: ([PDF], ["fontTools"]),
 }
-KNOWN = {"scikit-learn": {"1.9.1"}, "seaborn": {"0.13.2"}, "scipy": {"1.17.1", "1.18.1"}}
+KNOWN = {
+    "scikit-learn": {"1.9.1"},
+    "seaborn": {"0.13.2"},
+    "scipy": {"1.17.1", "1.18.1"},
+    "matplotlib": {"3.11.2"},
+}
 
 
 class _Later(ModuleType):
@@ -74,23 +85,26 @@ class _OnUse:
         return getattr(import_module(self._module), self._name)
 
 
-def import_sparing(package: str) -> None:
-    """Import scikit-learn or seaborn, but of scipy only what they need before it is used.
+def import_sparing(user: str) -> None:
+    """Import scikit-learn, seaborn or the PDF of matplotlib, but of others only what they need.
 
     They ask for a few names of parts which they hardly ever use, most of all of `scipy.stats`:
     together a third of a run with few new rows. Only in the main thread, as beside the others of
     a server there may be one that imports such a part itself; and only of versions that are known
     to ask for no other names, modules within a part, or base classes.
     """
-    if package in sys.modules or current_thread() is not main_thread() or not _are_known():
+    if user in sys.modules or current_thread() is not main_thread() or not _are_known():
         return
-    import_module("scipy")
-    stand_ins = {name: _Spared(name) for name in SPARED if name not in sys.modules}
+    modules, packages = USERS[user]
+    spared = [name for name in SPARED if name.partition(".")[0] in packages]
+    for package in packages:
+        import_module(package)
+    stand_ins = {name: _Spared(name) for name in spared if name not in sys.modules}
     sys.modules.update(stand_ins)
     if "numpy.f2py" in stand_ins:  # scipy takes all that numpy has, and numpy imports it for that
         vars(import_module("numpy"))["f2py"] = stand_ins["numpy.f2py"]
     try:
-        for name in USERS[package]:
+        for name in modules:
             import_module(name)
     finally:
         _withdraw()

@@ -80,6 +80,26 @@ def test_scikit_learn_and_seaborn_do_without_parts_of_scipy():
     assert printed.splitlines() == ["[0, 1]", "[1.0]", "1", "set()"]
 
 
+def test_a_figure_as_pdf_needs_no_subset_of_a_font_file():
+    """As its letters are embedded as drawings; those embedded as a font are there if asked for."""
+    use = (
+        "import io\n"
+        "from matplotlib.figure import Figure\n"
+        "import matplotlib\n"
+        "lazily.import_sparing(lazily.PDF)\n"
+        "def written(kind):\n"
+        "    figure, content = Figure(), io.BytesIO()\n"
+        "    figure.text(0, 0, 'letters')\n"
+        "    with matplotlib.rc_context({'pdf.fonttype': kind}):\n"
+        "        figure.savefig(content, format='pdf')\n"
+        "    return content.getvalue()\n"
+        "print(b'/Type3' in written(3), 'fontTools.subset' in sys.modules)\n"
+        "print(b'/FontFile2' in written(42), 'fontTools.subset' in sys.modules)\n"
+    )
+
+    assert printed_by(use).splitlines() == ["True False", "True True"]
+
+
 def test_what_was_spared_is_there_when_it_is_called():
     """The same answers as of a process that imported everything at once."""
     use = (
@@ -147,7 +167,7 @@ def test_what_nobody_foresaw_is_the_part_itself(tmp_path):
 
     printed = printed_by(
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
-        "lazily.USERS['hasty'] = ['hasty']\n"
+        "lazily.USERS['hasty'] = (['hasty'], ['scipy'])\n"
         "lazily.import_sparing('hasty')\n"
         "import hasty\n"
         "import scipy.stats\n"

@@ -14,6 +14,7 @@ from pypdf import generic as pdf
 
 from risk.figures import fonts
 from risk.figures.canvas import any_letter
+from risk.lazily import PDF, import_sparing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +44,8 @@ def fill(writer: PdfWriter, figures: Sequence[Figure]) -> None:
 
 def _as_pages(figures: Sequence[Figure]) -> io.BytesIO:
     import matplotlib
+
+    import_sparing(PDF)
     from matplotlib.backends.backend_pdf import PdfPages
 
     fonts.register()
