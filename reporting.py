@@ -3,7 +3,8 @@
 Reads   the champion, the test data, the newest rows, the ledger
 Writes  confusion_matrix.png, report.pdf (two pages) and report-appendix.pdf (the details) to
         output_model_path, the report on each run to report_folder_path; on an older run, or with
-        --since, only there; with --trend or --account nothing
+        --since, only there; predictions the next report may need again; with --trend or --account
+        nothing
 Exits   0 success, 64 no such run or trend, 65 unusable test data, 69 database unavailable,
         74 storage error, 75 another run is in progress, 76 no trusted model, 78 invalid
         configuration
@@ -31,6 +32,7 @@ from risk.models import releases
 from risk.models.evaluation import count_outcomes, ripe
 from risk.progress import track
 from risk.report import archive
+from risk.report.predicted import Predictions
 
 log = logging.getLogger("reporting")
 
@@ -50,13 +52,13 @@ def draw(config: Config, ledger: Ledger) -> Report:
     from risk.figures import canvas, matrix
 
     with ledger.runs.stage("plots"):
-        champion = releases.load_champion(config)
-        manifest, columns = champion.manifest, config.columns
+        folder, columns = releases.live_folder(config.deployment_folder), config.columns
+        manifest, predictions = releases.load_manifest(config, folder), Predictions(config, ledger)
         rows = ripe(drops.read_whole(config, config.test_data), columns.target)
         if rows.empty:
             raise DataError(f"{config.name_of(config.test_data)}: no row has a label")
         y_true = rows[columns.target].to_numpy(dtype="int8")
-        counts = count_outcomes(y_true, champion.predict(champion.predict_proba(rows)))
+        counts = count_outcomes(y_true, manifest.predict(predictions.of(manifest, rows)))
         figure = matrix.confusion_matrix(
             counts,
             labels=columns.classes,
@@ -76,16 +78,19 @@ def report(
     formats: Sequence[ReportKind] = (),
 ) -> Report:
     """Report on a run, by default the newest, in the formats of the settings by default."""
+    from risk.report import context
     from risk.report.compose import compose, written
 
     with ledger.runs.stage("report"):
         run_id = ledger.runs.newest() if run_id is None else run_id
-        document = compose(config, ledger, run_id=run_id, since=since)
+        known = context.gather(config, ledger, run_id=run_id, since=since)
+        document = compose(known)
         kinds: list[ReportKind] = [*(formats or config.report_formats)]
         kinds += ["appendix"] if "pdf" in kinds else []
         files = track(kinds, "report", unit="file")
         contents = {kind: written(document, kind) for kind in files}
         paths = archive.keep(config, ledger, contents, run_id=run_id, since=since)
+        known.predictions.keep()
     return Report(tuple(config.name_of(path) for path in paths))
 
 

@@ -33,7 +33,7 @@ USERS = {  # the modules that import these parts, and the packages whose parts t
         ["sklearn.compose", "sklearn.ensemble", "sklearn.impute", "sklearn.isotonic"],
         ["scipy", "numpy"],
     ),
-    "seaborn": (["seaborn"], ["scipy"]),
+    "seaborn": (["scipy.special", "seaborn"], ["scipy", "numpy"]),
     PDF: ([PDF], ["fontTools"]),
 }
 KNOWN = {

@@ -22,6 +22,7 @@ from risk.monitoring import drill, monitored_release
 from risk.monitoring.backtest import replay
 from risk.notify import announcements
 from risk.report import compose
+from risk.report.context import gather
 from tests import factories
 
 CUT = 0.4
@@ -239,7 +240,7 @@ def test_the_api_is_ready_and_refuses_to_predict(watched, serve_world):
 def test_the_report_speaks_of_the_reference(watched, of_watched):
     """There are no test data, and no model had to beat another."""
     told = health.assess(snapshot.look(watched.config, of_watched))
-    document = compose.compose(watched.config, of_watched, run_id=of_watched.runs.newest())
+    document = compose.compose(gather(watched.config, of_watched, run_id=of_watched.runs.newest()))
     text = compose.written(document, "html").decode()
 
     assert any("differ from the reference" in reason for reason in told.reasons)
@@ -252,7 +253,7 @@ def test_the_report_speaks_of_the_reference(watched, of_watched):
 def test_no_text_speaks_of_training(watched, of_watched, serve_world):
     """Nothing is trained, challenged or deployed: not in reports, pages, messages or commands."""
     newest, config = of_watched.runs.newest(), watched.config
-    document = compose.compose(config, of_watched, run_id=newest)
+    document = compose.compose(gather(config, of_watched, run_id=newest))
     texts = {"report": compose.written(document, "html").decode()}
     with serve_world(watched) as url:
         for page in ("/", "/feature?name=lastmonth_activity", "/incidents", "/account", "/drops"):
@@ -398,7 +399,7 @@ def test_a_reference_waits_for_enough_rows(world):
     first = bring(world, "one", scored("a", 150, seed=1))
     waiting = page_of(world)
     with world.open_ledger() as ledger:
-        document = compose.compose(world.config, ledger, run_id=ledger.runs.newest())
+        document = compose.compose(gather(world.config, ledger, run_id=ledger.runs.newest()))
     report = compose.written(document, "html").decode()
     second = bring(world, "two", scored("b", 250, seed=2))
     third = bring(world, "three", scored("c", 250, seed=3))

@@ -26,9 +26,8 @@ def write(
     sha256 = hashlib.sha256(content).hexdigest()
     if share:
         shared_files.keep(config, ledger, path, content, sha256)
-    name, before = config.name_of(path), store.digest(path) if path.is_file() else None
-    replaced = before if before in ledger.file_digests.expected([name]).get(name, ()) else None
-    ledger.file_digests.record(name, sha256, replaced=replaced)
+    replaced = intact(config, ledger, path)
+    ledger.file_digests.record(config.name_of(path), sha256, replaced=replaced)
     store.write(path, content)
 
 
@@ -58,6 +57,12 @@ def is_there(config: Config, ledger: Ledger, path: Path) -> bool:
     name = config.name_of(path)
     recorded = ledger.file_digests.expected([name]).get(name) if config.shared_store else None
     return recorded is not None and shared_files.fetch(config, path, recorded[0])
+
+
+def intact(config: Config, ledger: Ledger, path: Path) -> str | None:
+    """Return the digest of a file if it exists and is one that was recorded."""
+    name, found = config.name_of(path), store.digest(path) if path.is_file() else None
+    return found if found in ledger.file_digests.expected([name]).get(name, ()) else None
 
 
 def verify(config: Config, ledger: Ledger, path: Path) -> None:

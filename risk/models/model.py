@@ -97,6 +97,10 @@ class Manifest(BaseModel):
         """The columns used by the model, in its order."""
         return [*self.numeric, *self.categorical]
 
+    def predict(self, y_pred_proba: Floats) -> Labels:
+        """Convert probabilities to labels: 1 from the threshold on, else 0."""
+        return (y_pred_proba >= self.threshold).astype("int8")
+
     @property
     def rows_used(self) -> int:
         """The labelled rows it was trained on or judged by, or from which these were drawn."""
@@ -141,7 +145,7 @@ class Model:
 
     def predict(self, y_pred_proba: Floats) -> Labels:
         """Convert probabilities to labels: 1 from the threshold on, else 0."""
-        return (y_pred_proba >= self.manifest.threshold).astype("int8")
+        return self.manifest.predict(y_pred_proba)
 
 
 def as_features(

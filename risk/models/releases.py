@@ -115,13 +115,15 @@ def verify(config: Config, folder: Path) -> Manifest:
 def load(config: Config, folder: Path) -> Model:
     """Load and verify a release's model; raise ModelError if its features are not the settings'."""
     champion = load_any(config, folder)
-    if champion.manifest.features != config.columns.features:
-        raise ModelError(
-            f"release {champion.manifest.version} was trained on {champion.manifest.features}, "
-            f"but the settings declare {config.columns.features}; "
-            f"run: {model.TRAIN_AGAIN}"
-        )
+    _require_features(champion.manifest, config)
     return champion
+
+
+def load_manifest(config: Config, folder: Path) -> Manifest:
+    """Read and verify a release without loading its model, as `load` does with it."""
+    manifest = verify(config, folder)
+    _require_features(manifest, config)
+    return manifest
 
 
 def load_any(config: Config, folder: Path) -> Model:
@@ -166,6 +168,15 @@ def listed(history: pd.DataFrame, live: int | None) -> str:
         return "no releases yet"
     marks = history["version"].map(lambda version: "live" if version == live else "")
     return str(history.assign(live=marks).to_string(index=False))
+
+
+def _require_features(manifest: Manifest, config: Config) -> None:
+    if manifest.features != config.columns.features:
+        raise ModelError(
+            f"release {manifest.version} was trained on {manifest.features}, "
+            f"but the settings declare {config.columns.features}; "
+            f"run: {model.TRAIN_AGAIN}"
+        )
 
 
 def _require_number(folder: Path, manifest: Manifest) -> None:

@@ -18,7 +18,7 @@ from risk.engine import Engine
 from risk.lazily import pandas as pd
 from risk.models import dating, model, releases, small_tables
 from risk.models.dating import Change, is_since
-from risk.models.model import Model
+from risk.models.model import Manifest, Model
 from risk.monitoring import (
     compressed_pickle,
     known_values,
@@ -49,17 +49,20 @@ FORMER_MODULES = {  # as releases made before the packages call them
 
 @dataclass(frozen=True)
 class ReportedRelease:
-    """A release with everything its report requires."""
+    """A release with everything its report requires: not the model, which takes an import."""
 
-    champion: Model
+    manifest: Manifest
     reference: Reference
     sample: pd.DataFrame
 
 
 @dataclass(frozen=True)
-class MonitoredRelease(ReportedRelease):
+class MonitoredRelease:
     """A release with everything its monitoring requires."""
 
+    champion: Model
+    reference: Reference
+    sample: pd.DataFrame
     calibration: Calibration | None
     reconstruction: Reconstruction | None
 
@@ -105,27 +108,25 @@ def load(config: Config, version: int | None = None) -> MonitoredRelease:
     """Load a release, by default the live one."""
     root = config.deployment_folder
     folder = releases.existing(root, version) if version else releases.live_folder(root)
-    release, derived = _load(config, folder)
+    champion = releases.load(config, folder)
+    derived = model.read_checked(folder, model.DERIVED, champion.manifest)
     calibration, reconstruction = _Unpickler(io.BytesIO(derived)).load()
     if isinstance(calibration, Packed):  # unlike in releases made before there was such a form
         calibration = calibration.unpacked()
-    return MonitoredRelease(
-        release.champion, release.reference, release.sample, calibration, reconstruction
-    )
+    known = _reported(folder, champion.manifest)
+    return MonitoredRelease(champion, known.reference, known.sample, calibration, reconstruction)
 
 
 def load_reported(config: Config, version: int) -> ReportedRelease:
-    """Load a release without what estimates and reconstructs, which takes a tenth of a report."""
-    release, _ = _load(config, releases.existing(config.deployment_folder, version))
-    return release
+    """Load a release without what predicts, estimates and reconstructs: a third of a report."""
+    folder = releases.existing(config.deployment_folder, version)
+    return _reported(folder, releases.load_manifest(config, folder))
 
 
-def _load(config: Config, folder: Path) -> tuple[ReportedRelease, bytes]:
-    champion = releases.load(config, folder)
-    derived = model.read_checked(folder, model.DERIVED, champion.manifest)
-    reference = reference_file.read(folder, champion.manifest)
-    sample = small_tables.read(folder, model.SAMPLE, champion.manifest)
-    return ReportedRelease(champion, reference, sample), derived
+def _reported(folder: Path, manifest: Manifest) -> ReportedRelease:
+    reference = reference_file.read(folder, manifest)
+    sample = small_tables.read(folder, model.SAMPLE, manifest)
+    return ReportedRelease(manifest, reference, sample)
 
 
 class _Unpickler(pickle.Unpickler):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 
-from risk.config import PRODUCT, Config, ReportKind
+from risk.config import PRODUCT, ReportKind
 from risk.explain import plain_words
-from risk.ledger.ledger import Ledger
+from risk.lazily import import_sparing
 from risk.progress import track
 from risk.report import (
     account,
     appendix,
     changes,
-    context,
     drift,
     gate,
     monitor,
@@ -30,14 +28,9 @@ PAGES = (summary, changes)
 CHAPTERS = (performance, drift, monitor, quality, gate, segments, account, operations, appendix)
 
 
-def compose(
-    config: Config, ledger: Ledger, *, run_id: int | None = None, since: datetime | None = None
-) -> Document:
-    """Report on the newest run, or on an earlier one as of its end.
-
-    `since` is where the report begins; by default at the previous run that made a decision.
-    """
-    known = context.gather(config, ledger, run_id=run_id, since=since)
+def compose(known: Context) -> Document:
+    """Write the chapters of a report."""
+    import_sparing("seaborn")  # before a chapter imports something of scipy
     chapters = track((*PAGES, *CHAPTERS), "report", unit="chapter")
     sections = [chapter.section(known) for chapter in chapters]
     return Document(

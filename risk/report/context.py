@@ -28,6 +28,7 @@ from risk.models.evaluation import ripe
 from risk.monitoring import monitored_release
 from risk.monitoring.monitored_release import ReportedRelease
 from risk.monitoring.profile import Profile
+from risk.report.predicted import Predictions
 from risk.schema import ROW_HASH
 
 MAX_DROPS, MAX_RUNS = 200, 100
@@ -84,6 +85,7 @@ class Context:
     since: datetime | None
     snapshot: Snapshot
     monitored: ReportedRelease | None
+    predictions: Predictions
     looks_back: bool = False
     since_is_asked: bool = False
 
@@ -122,10 +124,9 @@ class Context:
         if config.watches_only:
             return WatchedOnly("there are no test data")
         try:
-            rows = drops.read_whole(config, config.test_data)
+            found = self._labelled("the test data", drops.read_whole(config, config.test_data))
         except RiskError as error:
             return error
-        found = self._labelled("the test data", rows)
         return found or DataError(f"{config.name_of(config.test_data)}: no row has a label")
 
     @cached_property
@@ -174,7 +175,7 @@ class Context:
 
     def _read_unlearnt(self) -> pd.DataFrame:
         assert self.monitored
-        manifest, config = self.monitored.champion.manifest, self.config
+        manifest, config = self.monitored.manifest, self.config
         parts: list[int] = []
         rows_found = 0
         sizes = {drop["id"]: drop["rows_added"] for drop in self._drops_with_rows}
@@ -190,27 +191,31 @@ class Context:
         return rows[newer | rows[ROW_HASH].isin(np.array(kept, dtype="int64"))]
 
     def _watch_of(self, version: int) -> ReportedRelease:
-        if self.monitored and self.monitored.champion.manifest.version == version:
+        if self.monitored and self.monitored.manifest.version == version:
             return self.monitored
         return monitored_release.load_reported(self.config, version)
 
     def _labelled(self, name: str, rows: pd.DataFrame) -> Labelled | None:
         """Predict the labelled rows with the live model."""
         assert self.monitored
-        champion = self.monitored.champion
-        labelled = ripe(rows, champion.manifest.target)
+        manifest = self.monitored.manifest
+        labelled = ripe(rows, manifest.target)
         if labelled.empty:
             return None
-        y_pred_proba = champion.predict_proba(labelled)
-        y_true = labelled[champion.manifest.target].to_numpy(dtype="int8")
-        return Labelled(name, labelled, y_true, y_pred_proba, champion.predict(y_pred_proba))
+        y_pred_proba = self.predictions.of(manifest, labelled)
+        y_true = labelled[manifest.target].to_numpy(dtype="int8")
+        return Labelled(name, labelled, y_true, y_pred_proba, manifest.predict(y_pred_proba))
 
 
 def gather(
     config: Config, ledger: Ledger, *, run_id: int | None = None, since: datetime | None = None
 ) -> Context:
-    """Read the current state, or the state at the end of a run; `since` is the start."""
+    """Read the state at the end of the newest run, or of an earlier one.
+
+    `since` is where the report begins; by default at the previous run that made a decision.
+    """
     live = releases.live_version(config.deployment_folder)
+    predictions = Predictions(config, ledger)
     looks_back = run_id is not None and run_id != ledger.runs.newest()
     if looks_back and run_id is not None:
         ledger = as_of(ledger, run_id)
@@ -221,7 +226,9 @@ def gather(
     known = replace(found, now=_moment(found, run))
     last = since or _last_report(known, run)
     asked = since is not None
-    return Context(config, ledger, run, last, known, trusted, looks_back, since_is_asked=asked)
+    return Context(
+        config, ledger, run, last, known, trusted, predictions, looks_back, since_is_asked=asked
+    )
 
 
 def _load(config: Config, version: int | None) -> tuple[ReportedRelease | None, str | None]:

@@ -9,6 +9,7 @@ from risk.lazily import pandas as pd
 from risk.models.evaluation import count_outcomes
 from risk.report.context import Labelled
 from risk.stats.scores import Costs, accuracy, f1, mean_cost, precision, recall
+from risk.stats.threshold import count_by_level
 
 MAX_POINTS = 300
 MAX_BINS, MIN_PER_BIN = 10, 5
@@ -22,20 +23,15 @@ def outcomes(found: Labelled) -> NDArray[np.int64]:
 
 def roc_points(found: Labelled) -> pd.DataFrame:
     """Return fpr and tpr at every threshold."""
-    from sklearn.metrics import roc_curve
-
-    fpr, tpr, _ = roc_curve(found.y_true, found.y_pred_proba)
-    return _thinned(pd.DataFrame({"fpr": fpr, "tpr": tpr}))
+    _, tp, fp = count_by_level(found.y_true, found.y_pred_proba)
+    return _thinned(pd.DataFrame({"fpr": fp / fp[-1], "tpr": tp / tp[-1]}))
 
 
 def precision_recall_points(found: Labelled) -> pd.DataFrame:
     """Return recall and precision at every threshold."""
-    from sklearn.metrics import precision_recall_curve
-
-    precisions, recalls, _ = precision_recall_curve(
-        found.y_true, found.y_pred_proba, drop_intermediate=True
-    )
-    return _thinned(pd.DataFrame({"recall": recalls, "precision": precisions}))
+    _, tp, fp = count_by_level(found.y_true, found.y_pred_proba)
+    precisions = np.append(1.0, tp[1:] / (tp + fp)[1:])  # of no row called positive, none is wrong
+    return _thinned(pd.DataFrame({"recall": tp / tp[-1], "precision": precisions}))
 
 
 def calibration_bins(found: Labelled, *, confidence: float) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def measured(seen: Seen, monitored: ReportedRelease) -> pd.DataFrame:
     The columns are column, missing, missing_before, out_of_range and unseen; what does not apply
     to a column is NaN.
     """
-    features = monitored.champion.manifest.features
+    features = monitored.manifest.features
     columns = {column.name: column for column in monitored.reference.columns}
     rows = [_measure(columns[name], seen, monitored) for name in features if name in columns]
     return pd.DataFrame(rows)

@@ -48,7 +48,7 @@ def _distribution(known: Context) -> tuple[Section, ...]:
         why = seen.fault if seen else "no rows have arrived since the first release"
         return (Section(title, (Paragraph(f"Not available: {why}."),)),)
     bins = distributions.of_prediction(seen.monitored.reference, seen.recent)
-    threshold = seen.monitored.champion.manifest.threshold
+    threshold = seen.monitored.manifest.threshold
     flagged = bins[bins["left"] >= threshold - 1e-9][["reference", "current"]].sum()
     text = (
         f"Release {seen.assessment.version} flags {flagged['current']:.0%} of "
@@ -72,7 +72,7 @@ def _thresholds(known: Context, found: Labelled) -> tuple[Section, ...]:
         return ()
     cost, chosen = (
         known.config.training.cost.as_tuple(),
-        known.monitored.champion.manifest.threshold,
+        known.monitored.manifest.threshold,
     )
     cheapest = lowest_cost(found.y_true, found.y_pred_proba, cost=cost)
     tried = {

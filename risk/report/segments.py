@@ -171,7 +171,7 @@ def section(known: Context) -> Section:
     found = find_weak(
         labelled.rows,
         labelled.y_pred_proba,
-        known.monitored.champion.manifest,
+        known.monitored.manifest,
         confidence=confidence,
     )
     lead = Paragraph(found.in_words(max_shown=5))

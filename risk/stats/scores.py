@@ -9,6 +9,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
+from risk.stats.threshold import count_by_level
+
 BIGGER_IS_BETTER = {
     "f1": True,
     "precision": True,
@@ -395,11 +397,8 @@ def average_precision(
     tail, n, n_pos = _tail(confidence), len(truth), int(truth.sum())
     if n_pos in (0, n):
         return Estimate(None, None, None, n)
-    order = np.argsort(-proba)
-    last_of_ties = np.append(np.diff(proba[order]) != 0, True)
-    hits = np.cumsum(truth[order])[last_of_ties]
-    rows = np.arange(1, n + 1)[last_of_ties]
-    value = float(np.sum(np.diff(hits, prepend=0) * hits / rows)) / n_pos
+    _, tp, fp = count_by_level(truth, proba)
+    value = float(np.sum(np.diff(tp) * tp[1:] / (tp + fp)[1:])) / n_pos
     if value == 1:
         return _at_the_end(value, n_pos, tail, n=n)
     half = _quantile(tail) / math.sqrt(n_pos * value * (1 - value))

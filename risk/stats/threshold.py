@@ -136,19 +136,51 @@ def lowest_cost(
     return _best(y_true, y_pred_proba, saved, n_resamples)
 
 
-def _best(y_true: ArrayLike, y_pred_proba: ArrayLike, gain: Gain, n_resamples: int) -> float:
-    """Try a threshold between any two neighbouring probabilities, and beyond both ends."""
+def count_by_level(y_true: ArrayLike, y_pred_proba: ArrayLike) -> tuple[Counts, Counts, Counts]:
+    """Positives and negatives among the rows of the highest probabilities.
+
+    Parameters
+    ----------
+    y_true : array_like of shape (n_rows,)
+        True labels, 0 or 1.
+    y_pred_proba : array_like of shape (n_rows,)
+        Predicted probabilities of label 1.
+
+    Returns
+    -------
+    levels : ndarray of shape (n_levels,)
+        The distinct probabilities, the highest first.
+    tp, fp : ndarray of shape (n_levels + 1,)
+        The true and false positives if the rows of the 0, 1, 2, ... first levels are called
+        positive; the last are the numbers of positives and negatives.
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length.
+
+    Examples
+    --------
+    >>> levels, tp, fp = count_by_level([0, 1, 1, 0], [0.2, 0.7, 0.4, 0.4])
+    >>> levels.tolist(), tp.tolist(), fp.tolist()
+    ([0.7, 0.4, 0.2], [0, 1, 2, 2], [0, 0, 1, 2])
+    """
     truth, proba = np.asarray(y_true), np.asarray(y_pred_proba)
     if truth.shape != proba.shape:
         raise ValueError(f"arrays must be of equal length, got {truth.shape} and {proba.shape}")
     order = np.argsort(-proba, kind="stable")
     levels = proba[order]
     last_of_ties = np.append(np.diff(levels) != 0, True)  # no threshold parts equal ones
-    # after 0, 1, 2, ... levels from the top were called positive: (n_levels + 1,)
     tp = np.append(0, np.cumsum(truth[order])[last_of_ties])
     fp = np.append(0, np.cumsum(1 - truth[order])[last_of_ties])
+    return levels[last_of_ties], tp, fp
+
+
+def _best(y_true: ArrayLike, y_pred_proba: ArrayLike, gain: Gain, n_resamples: int) -> float:
+    """Try a threshold between any two neighbouring probabilities, and beyond both ends."""
+    levels, tp, fp = count_by_level(y_true, y_pred_proba)
     # Any threshold between two levels gives the same counts; halfway is farthest from both.
-    bounds = np.concatenate([[1.0], levels[last_of_ties], [0.0]])
+    bounds = np.concatenate([[1.0], levels, [0.0]])
     candidates = (bounds[:-1] + bounds[1:]) / 2
     # Halfway from 1 to 1 is not above it, and between two neighbouring floats may be the lower one.
     candidates[:-1] = np.maximum(candidates[:-1], np.nextafter(bounds[1:-1], 2))

@@ -4,6 +4,7 @@ import pytest
 
 from risk.ledger.ledger import Ledger
 from risk.models import releases
+from risk.report import context
 from risk.report.compose import CHAPTERS, compose
 from risk.report.document import Picture, Section
 
@@ -25,7 +26,7 @@ def report(story):
 
     def write(run_id=None, config=None):
         with Ledger.open(story.config, upgrade=False) as ledger:
-            return compose(config or story.config, ledger, run_id=run_id)
+            return compose(context.gather(config or story.config, ledger, run_id=run_id))
 
     return write
 
@@ -85,7 +86,7 @@ def test_a_release_that_is_gone_is_told(report, story, words):
 def test_before_anything_happened_there_is_still_a_report(world):
     """It says what is missing."""
     with world.open_ledger() as ledger:
-        document = compose(world.config, ledger)
+        document = compose(context.gather(world.config, ledger))
 
     assert "no release is live, before the first run" in document.subtitle
     assert len(document.details) == len(CHAPTERS)

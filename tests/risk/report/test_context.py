@@ -109,7 +109,7 @@ def test_rows_that_cannot_be_read_are_said_to_be_so(first_day, ledger_of, words,
     with ledger_of(told) as ledger:
         known = context.gather(told.config, ledger)
         said = words(performance.section(known))
-        assert len(compose(told.config, ledger).details) == len(CHAPTERS)
+        assert len(compose(known).details) == len(CHAPTERS)
 
         assert known.judged_on is known.test
         assert "The rows not used for training cannot be used: " in said
@@ -141,7 +141,7 @@ def test_test_data_that_cannot_be_used_are_no_crash(gather, story):
 def test_predictions_are_cut_at_the_threshold(gather):
     """What is called is what the release would call."""
     known = gather()
-    threshold = known.monitored.champion.manifest.threshold
+    threshold = known.monitored.manifest.threshold
 
     assert np.array_equal(known.unlearnt.y_pred, known.unlearnt.y_pred_proba >= threshold)
 
@@ -155,7 +155,7 @@ def test_labels_that_come_alone_are_no_rows_to_compare_and_not_known_before(firs
 
     with ledger_of(told) as ledger:
         known = context.gather(told.config, ledger)
-        assert len(compose(told.config, ledger).details) == len(CHAPTERS)
+        assert len(compose(known).details) == len(CHAPTERS)
         before = context.gather(told.config, ledger, run_id=2)
 
         assert known.seen.recent.n == 300
@@ -172,6 +172,6 @@ def test_a_release_that_only_saw_labels_has_no_rows_to_compare(first_day, ledger
 
     with ledger_of(told) as ledger:
         known = context.gather(told.config, ledger)
-        assert len(compose(told.config, ledger).details) == len(CHAPTERS)
+        assert len(compose(known).details) == len(CHAPTERS)
 
         assert known.seen.fault == "only labels have arrived since release 1 went live"

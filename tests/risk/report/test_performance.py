@@ -73,7 +73,7 @@ def test_costs_are_told_for_the_threshold_in_force_and_the_cheapest(read, tables
 
     wrong = found.y_pred != found.y_true
     spent = (wrong & (found.y_true == 0)).sum() + 5 * (wrong & (found.y_true == 1)).sum()
-    assert told["current"][0] == known.monitored.champion.manifest.threshold
+    assert told["current"][0] == known.monitored.manifest.threshold
     assert told["current"][-1] == pytest.approx(spent / len(found))
     expected = lowest_cost(found.y_true, found.y_pred_proba, cost=cost)
     assert told["lowest cost on these rows"][0] == expected

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,7 +36,7 @@ def test_the_sentence_is_that_of_the_segments(known, words):
     found = segments.find_weak(
         known.unlearnt.rows,
         known.unlearnt.y_pred_proba,
-        known.monitored.champion.manifest,
+        known.monitored.manifest,
         confidence=0.95,
     )
 
@@ -43,9 +45,7 @@ def test_the_sentence_is_that_of_the_segments(known, words):
 
 def test_without_labels_it_is_said_that_nothing_can_be_told(known, words):
     """Not an empty figure."""
-    blind = context.Context(
-        known.config, known.ledger, known.run, known.since, known.snapshot, None
-    )
+    blind = replace(known, monitored=None)
 
     assert "no row has a label" in words(segments.section(blind))
 
