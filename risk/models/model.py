@@ -193,12 +193,7 @@ def load(folder: Path, key: bytes) -> Model:
     manifest = load_manifest(folder, key)
     name = manifest.model_name
     content = read_checked(folder, name, manifest)
-    for package, trained_with in manifest.packages.items():
-        if package not in TOLERANT and (found := _installed(package)) != trained_with:
-            raise ModelError(
-                f"{folder / name} was made with {package} {trained_with}, installed is {found}; "
-                f"install that version, or run: {TRAIN_AGAIN}"
-            )
+    require_packages(folder, manifest)
     try:
         if manifest.is_watched:
             return Model(Predictions.from_json(content), manifest)
@@ -212,6 +207,16 @@ def load(folder: Path, key: bytes) -> Model:
             f"{folder / name} cannot be read by the installed packages ({error}); "
             f"run: {TRAIN_AGAIN}"
         ) from None
+
+
+def require_packages(folder: Path, manifest: Manifest) -> None:
+    """Raise ModelError if a package is installed in a version that cannot read the model."""
+    for package, trained_with in manifest.packages.items():
+        if package not in TOLERANT and (found := _installed(package)) != trained_with:
+            raise ModelError(
+                f"{folder / manifest.model_name} was made with {package} {trained_with}, "
+                f"installed is {found}; install that version, or run: {TRAIN_AGAIN}"
+            )
 
 
 def load_manifest(folder: Path, key: bytes) -> Manifest:

@@ -120,8 +120,9 @@ def load(config: Config, folder: Path) -> Model:
 
 
 def load_manifest(config: Config, folder: Path) -> Manifest:
-    """Read and verify a release without loading its model, as `load` does with it."""
+    """Verify a release like `load`, but do not unpickle its model."""
     manifest = verify(config, folder)
+    model.require_packages(folder, manifest)
     _require_features(manifest, config)
     return manifest
 

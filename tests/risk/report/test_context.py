@@ -7,7 +7,7 @@ import pytest
 from risk import store
 from risk.errors import DataError, UnknownName
 from risk.ledger.assessments import Case
-from risk.models import training_data
+from risk.models import model, releases, signing, training_data
 from risk.monitoring import detector
 from risk.monitoring.profile import Profile
 from risk.report import context, performance
@@ -136,6 +136,27 @@ def test_test_data_that_cannot_be_used_are_no_crash(gather, story):
         assert "no such file" in str(known.test)
     finally:
         path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"packages": {"scikit-learn": "1.0"}}, "was made with scikit-learn 1.0"),
+        ({"numeric": ("age",)}, "was trained on"),
+        ({"version": 7}, "contains the files of release 7"),
+    ],
+)
+def test_a_release_that_cannot_predict_is_not_trusted(deployed, ledger, change, why):
+    """Although a report may know its predictions and does not load it."""
+    config = deployed.config
+    folder = releases.live_folder(config.deployment_folder)
+    manifest = releases.load_champion(config).manifest.model_copy(update=change)
+    (folder / model.MANIFEST).write_text(model.sign(manifest, signing.key(config)))
+
+    known = context.gather(config, ledger)
+
+    assert known.monitored is None
+    assert why in known.snapshot.fault
 
 
 def test_predictions_are_cut_at_the_threshold(gather):
