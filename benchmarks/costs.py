@@ -187,8 +187,11 @@ def quiet(world: World) -> Cost:
     return done._replace(bare=_importing("pandas"))
 
 
-def report(world: World) -> Cost:
-    """Write the report of the first run as PDF."""
+def report(world: World, *, kept: bool) -> Cost:
+    """Write the report of the first run as PDF, with or without predictions of the one before."""
+    if not kept:
+        for path in world.folder.rglob("report_predictions.npz"):
+            path.unlink()
     settings = ("--run", "1", "--set", 'report_formats=["pdf"]')
     return seconds(lambda: world.run("reporting.py", *settings))
 
@@ -359,7 +362,13 @@ WORKS = (
     ),
     Work("drop", "run with 100 new rows", drop, "`import pandas`", "1.6 s", small=True),
     Work("quiet", "run without new data", quiet, "`import pandas`", "+ 0.25 s", small=True),
-    Work("report", "write a report", report, asked="2 s", small=True),
+    *(
+        Work(name, what, partial(report, kept=kept), asked="2 s", small=True)
+        for name, what, kept in (
+            ("first-report", "write the first report on its rows", False),
+            ("report", "write another report on them", True),
+        )
+    ),
     Work(
         "prediction", f"{REQUESTS} x `POST /prediction`", prediction, "Flask", "1.5 x", small=True
     ),
