@@ -15,17 +15,21 @@ def test_the_cost_of_work_is_its_processor_time():
     assert found.cpu < found.wall
 
 
-def test_a_line_holds_the_least_of_the_repeats_over_the_least_of_the_bare_work():
-    """Both were disturbed at different times."""
+def test_a_line_holds_the_least_of_the_repeats_and_the_median_of_their_ratios():
+    """The two of a ratio were measured in the same moment, the repeats were not."""
     measured = {
-        ("look", "this"): [costs.Cost(3.0, 4.0, 50.0, 0.5), costs.Cost(2.0, 5.0, 60.0, 0.8)],
+        ("look", "this"): [
+            costs.Cost(3.0, 4.0, 50.0, 0.5),
+            costs.Cost(2.0, 5.0, 60.0, 0.8),
+            costs.Cost(2.5, 4.5, 55.0, 1.25),
+        ],
         ("release", "this"): [costs.Cost(kilobytes=1234.0)],
     }
 
     _, _, look, release = costs.table(measured, ["this"])
 
     assert [cell.strip() for cell in look.split("|")[2:9]] == [
-        "this", "2.00", "2.50", "4.00", "counting with numpy, 0.50 s", "4.0", "60",
+        "this", "2.00", "2.50", "4.00", "counting with numpy, 0.50 s", "2.5", "60",
     ]  # fmt: skip
     assert "1,234 kB" in release
 
