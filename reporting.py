@@ -66,6 +66,7 @@ def draw(config: Config, ledger: Ledger) -> Report:
         )
         path = config.model_folder / config.plot_filename
         known_files.write(config, ledger, path, canvas.as_png(figure))
+        predictions.keep()
     return Report((config.name_of(path),))
 
 

@@ -188,7 +188,7 @@ def quiet(world: World) -> Cost:
 
 
 def report(world: World, *, kept: bool) -> Cost:
-    """Write the report of the first run as PDF, with or without predictions of the one before."""
+    """Write the report of the first run as PDF, with or without the predictions kept by it."""
     if not kept:
         for path in world.folder.rglob("report_predictions.npz"):
             path.unlink()
@@ -365,8 +365,8 @@ WORKS = (
     *(
         Work(name, what, partial(report, kept=kept), asked="2 s", small=True)
         for name, what, kept in (
-            ("first-report", "write the first report on its rows", False),
-            ("report", "write another report on them", True),
+            ("report", "write a report", True),
+            ("new-report", "write a report on rows not yet predicted", False),
         )
     ),
     Work(

@@ -47,8 +47,8 @@ class Predictions:
         return found
 
     def keep(self) -> None:
-        """Write what was asked for in place of what was kept, unless that is the same."""
-        if self._asked_for.keys() == self._kept.keys():
+        """Write what was asked for in place of what was kept, unless all of it was."""
+        if self._asked_for.keys() <= self._kept.keys():
             return
         content, tables = io.BytesIO(), cast(dict[str, Any], self._asked_for)
         np.savez(content, **tables)

@@ -29,19 +29,21 @@ def kept(deployed, ledger, asked):
     return deployed.config.model_folder / FILE
 
 
-def test_a_second_report_is_the_same_and_imports_no_scikit_learn(deployed):
-    """The first one predicts the rows, and keeps what it found."""
+def test_a_report_imports_no_scikit_learn_for_what_was_predicted(deployed):
+    """The run that deployed predicted the test data; without that a report says the same."""
     report = deployed.config.report_folder / "00000001" / "report.pdf"
     command = [sys.executable, "-X", "importtime", ROOT / "reporting.py", "--run", "1"]
     command += ["--config", deployed.folder / "config.json", "--format", "pdf"]
     written, imported = [], []
-    for _ in range(2):
+    for forget in (False, True, False):
+        if forget:
+            (deployed.config.model_folder / FILE).unlink()
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True)
         imported.append("sklearn.base" in done.stderr)
         written.append(report.read_bytes())
 
-    assert imported == [True, False]
-    assert written[0] == written[1]
+    assert imported == [False, True, False]
+    assert written[0] == written[1] == written[2]
 
 
 def test_what_was_kept_is_what_the_model_predicts(kept, deployed, ledger, asked):
@@ -83,19 +85,21 @@ def test_a_file_that_was_not_written_here_is_not_believed(kept, deployed, ledger
         Predictions(deployed.config, ledger).of(model.manifest, rows)
 
 
-def test_only_what_the_newest_report_asked_for_is_kept(deployed, ledger, asked):
+def test_something_new_replaces_what_was_kept(deployed, ledger, asked):
     """Or the file would grow with every drop; it is not written again if nothing is new."""
     model, rows = asked
     path = deployed.config.model_folder / FILE
-    for table in (rows, rows.head(3), rows.head(3)):
+    written = []
+    for tables in ([rows, rows.head(3)], [rows.head(3)], [rows.head(3), rows.head(2)]):
         known = Predictions(deployed.config, ledger)
-        before = path.stat().st_ino if path.is_file() else None
-        known.of(model.manifest, table)
+        for table in tables:
+            known.of(model.manifest, table)
         known.keep()
+        written.append(path.stat().st_ino)
 
     again = Predictions(deployed.config, ledger)
-    assert path.stat().st_ino == before
     deployed.config.deployment_folder.rename(deployed.folder / "away")
-    assert len(again.of(model.manifest, rows.head(3))) == 3
+    assert written[0] == written[1] != written[2]
+    assert [len(again.of(model.manifest, rows.head(n))) for n in (2, 3)] == [2, 3]
     with pytest.raises(UnknownName, match="no release 1"):
         again.of(model.manifest, rows)
