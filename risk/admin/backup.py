@@ -20,6 +20,7 @@ from risk.ledger.ledger import Ledger
 from risk.ledger.tables import REVISION
 from risk.models import model
 from risk.progress import track
+from risk.report import predicted
 
 LEDGER = "ledger.sqlite"
 MANIFEST = "backup.json"
@@ -124,6 +125,7 @@ def model_files(config: Config) -> list[str]:
         config.score_filename,
         config.plot_filename,
         config.api_call_filename,
+        predicted.FILE,
         *(store.report_name(config, kind) for kind in get_args(ReportKind)),
     )
     own = (model.REFERENCE, model.PLAIN_REFERENCE, model.DERIVED, model.SAMPLE, model.HELD_OUT)

@@ -27,6 +27,7 @@ from risk.ledger import lease
 from risk.ledger.ledger import Ledger
 from risk.models import model, pipelines, releases, signing
 from risk.notify import channels
+from risk.report import predicted
 
 REBUILD = "run: python ingestion.py, which rebuilds it"
 REPAIR = "restore it from a backup"
@@ -216,8 +217,8 @@ def _repair(config: Config, path: Path) -> str:
     if path.name == config.score_filename:
         has_challenger = (config.model_folder / model.MANIFEST).exists()
         return "run: python scoring.py" if has_challenger else ""
-    is_chart = path.name == config.plot_filename
-    return "run: python reporting.py" + (f" --format {kind}" if not is_chart else "")
+    has_no_format = path.name in (config.plot_filename, predicted.FILE)
+    return "run: python reporting.py" + (f" --format {kind}" if not has_no_format else "")
 
 
 def _shared(config: Config, ledger: Ledger) -> Iterator[Fault]:

@@ -148,6 +148,12 @@ HARMS = {
         74,
         "confusion_matrix.png is damaged",
     ),
+    "predictions for reports": (
+        lambda w: flip_a_bit(w.config.model_folder / "report_predictions.npz"),
+        74,
+        "report_predictions.npz is damaged: it is not the file that was written; "
+        "run: python reporting.py",
+    ),
     "scores": (
         lambda w: flip_a_bit(w.config.model_folder / "latest_score.csv"),
         74,
