@@ -52,8 +52,8 @@ def draw(config: Config, ledger: Ledger) -> Report:
     from risk.figures import canvas, matrix
 
     with ledger.runs.stage("plots"):
-        folder, columns = releases.live_folder(config.deployment_folder), config.columns
-        manifest, predictions = releases.load_manifest(config, folder), Predictions(config, ledger)
+        manifest = releases.load_manifest(config, releases.live_folder(config.deployment_folder))
+        predictions, columns = Predictions(config, ledger), config.columns
         rows = ripe(drops.read_whole(config, config.test_data), columns.target)
         if rows.empty:
             raise DataError(f"{config.name_of(config.test_data)}: no row has a label")

@@ -362,12 +362,13 @@ WORKS = (
     ),
     Work("drop", "run with 100 new rows", drop, "`import pandas`", "1.6 s", small=True),
     Work("quiet", "run without new data", quiet, "`import pandas`", "+ 0.25 s", small=True),
-    *(
-        Work(name, what, partial(report, kept=kept), asked="2 s", small=True)
-        for name, what, kept in (
-            ("report", "write a report", True),
-            ("new-report", "write a report on rows not yet predicted", False),
-        )
+    Work("report", "write a report", partial(report, kept=True), asked="2 s", small=True),
+    Work(
+        "new-report",
+        "write a report on rows not yet predicted",
+        partial(report, kept=False),
+        asked="2 s",
+        small=True,
     ),
     Work(
         "prediction", f"{REQUESTS} x `POST /prediction`", prediction, "Flask", "1.5 x", small=True

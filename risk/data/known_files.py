@@ -26,7 +26,8 @@ def write(
     sha256 = hashlib.sha256(content).hexdigest()
     if share:
         shared_files.keep(config, ledger, path, content, sha256)
-    replaced = intact(config, ledger, path)
+    before = store.digest(path) if path.is_file() else None
+    replaced = before if before in (_expected(config, ledger, path) or ()) else None
     ledger.file_digests.record(config.name_of(path), sha256, replaced=replaced)
     store.write(path, content)
 
@@ -54,15 +55,16 @@ def is_there(config: Config, ledger: Ledger, path: Path) -> bool:
     """Return whether a file exists, after fetching it if it is shared and not here yet."""
     if path.is_file():
         return True
-    name = config.name_of(path)
-    recorded = ledger.file_digests.expected([name]).get(name) if config.shared_store else None
+    recorded = _expected(config, ledger, path) if config.shared_store else None
     return recorded is not None and shared_files.fetch(config, path, recorded[0])
 
 
-def intact(config: Config, ledger: Ledger, path: Path) -> str | None:
-    """Return the digest of a file if it exists and is one that was recorded."""
-    name, found = config.name_of(path), store.digest(path) if path.is_file() else None
-    return found if found in ledger.file_digests.expected([name]).get(name, ()) else None
+def read(config: Config, ledger: Ledger, path: Path) -> bytes | None:
+    """Return the content of a file; None if there is none, or another than was recorded."""
+    if not path.is_file():
+        return None
+    content, expected = store.read(path), _expected(config, ledger, path) or ()
+    return content if hashlib.sha256(content).hexdigest() in expected else None
 
 
 def verify(config: Config, ledger: Ledger, path: Path) -> None:
@@ -73,6 +75,11 @@ def verify(config: Config, ledger: Ledger, path: Path) -> None:
 
 def is_damaged(config: Config, ledger: Ledger, path: Path) -> bool:
     """Return whether a file is not the one that was recorded."""
-    name = config.name_of(path)
-    expected = ledger.file_digests.expected([name]).get(name)
+    expected = _expected(config, ledger, path)
     return expected is not None and store.digest(path) not in expected
+
+
+def _expected(config: Config, ledger: Ledger, path: Path) -> tuple[str, ...] | None:
+    """Return the digests a file may have, None if none was recorded."""
+    name = config.name_of(path)
+    return ledger.file_digests.expected([name]).get(name)

@@ -113,20 +113,21 @@ def load(config: Config, version: int | None = None) -> MonitoredRelease:
     calibration, reconstruction = _Unpickler(io.BytesIO(derived)).load()
     if isinstance(calibration, Packed):  # unlike in releases made before there was such a form
         calibration = calibration.unpacked()
-    known = _reported(folder, champion.manifest)
-    return MonitoredRelease(champion, known.reference, known.sample, calibration, reconstruction)
+    known = _known_rows(folder, champion.manifest)
+    return MonitoredRelease(champion, *known, calibration, reconstruction)
 
 
 def load_reported(config: Config, version: int) -> ReportedRelease:
     """Load a release without what predicts, estimates and reconstructs: a third of a report."""
     folder = releases.existing(config.deployment_folder, version)
-    return _reported(folder, releases.load_manifest(config, folder))
+    manifest = releases.load_manifest(config, folder)
+    return ReportedRelease(manifest, *_known_rows(folder, manifest))
 
 
-def _reported(folder: Path, manifest: Manifest) -> ReportedRelease:
-    reference = reference_file.read(folder, manifest)
+def _known_rows(folder: Path, manifest: Manifest) -> tuple[Reference, pd.DataFrame]:
+    """Return the counts and the sample of the rows that new ones are compared with."""
     sample = small_tables.read(folder, model.SAMPLE, manifest)
-    return ReportedRelease(manifest, reference, sample)
+    return reference_file.read(folder, manifest), sample
 
 
 class _Unpickler(pickle.Unpickler):

@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from risk import store
 from risk.config import Config
 from risk.data import known_files
 from risk.lazily import pandas as pd
@@ -64,6 +63,5 @@ class Predictions:
 
     def _read(self) -> dict[str, Floats]:
         """Return what was kept; nothing if the file is not the one that was written."""
-        if known_files.intact(self._config, self._ledger, self._path) is None:
-            return {}
-        return dict(np.load(io.BytesIO(store.read(self._path))))
+        content = known_files.read(self._config, self._ledger, self._path)
+        return dict(np.load(io.BytesIO(content))) if content else {}
