@@ -193,6 +193,8 @@ def _combined(hashes: Sequence[Any]) -> Hashes:
 
 def keys(rows: pd.DataFrame, columns: Columns) -> list[Key]:
     """Return the key of each row; one without an event time has None in its place."""
+    if rows.empty:  # nearly always, where labels come with their rows
+        return []
     hashes = pd.util.hash_pandas_object(rows[[columns.identifier]], index=False)
     names = hashes.to_numpy(dtype="uint64").view("int64").tolist()
     if not columns.event_time:

@@ -22,15 +22,20 @@ NOTHING, COMMA, LINE_END, QUOTE, POINT_ZERO = (
 def content(rows: pd.DataFrame, columns: Columns) -> bytes:
     """Return typed rows as CSV: whole numbers without a decimal point, labels as configured."""
     labels = pa.array([str(columns.negative_label), str(columns.positive_label)], TEXT)
-    cells: list[pa.Array] = []
-    for name in columns.all:
-        if name in columns.numbers:
-            cells.append(_numerals(rows[name].to_numpy("float64")))
-        elif name == columns.target:
-            cells.append(labels.take(pa.array(rows[name])))
-        else:
-            cells.append(texts(rows[name]).combine_chunks())
-    return _joined(_quoted_where_needed(cells))
+    numbers = {name: _numerals(rows[name].to_numpy("float64")) for name in columns.numbers}
+    others = {
+        name: labels.take(pa.array(rows[name]))
+        if name == columns.target
+        else texts(rows[name]).combine_chunks()
+        for name in columns.all
+        if name not in numbers
+    }
+    if any(_are_with(cells, "\r").true_count for cells in others.values()):  # an old line end
+        every = (numbers | others).items()
+        quoted = {name: _in_quotes(cells.fill_null("")) for name, cells in every}
+    else:
+        quoted = numbers | {name: _quoted_where_needed(cells) for name, cells in others.items()}
+    return _joined([quoted[name] for name in columns.all])
 
 
 def _joined(cells: Sequence[pa.Array]) -> bytes:
@@ -40,15 +45,10 @@ def _joined(cells: Sequence[pa.Array]) -> bytes:
     return bytes(memoryview(lines.buffers()[2] or b"")[: pc.sum(pc.binary_length(lines)).as_py()])
 
 
-def _quoted_where_needed(cells: Sequence[pa.Array]) -> list[pa.Array]:
-    """Return cells in quotes where CSV needs them; all of them if one has an old line end."""
-    if any(_are_with(each, "\r").true_count for each in cells):
-        return [_in_quotes(each.fill_null("")) for each in cells]
-    need = (_are_with(each, ",", '"', "\n") for each in cells)
-    return [
-        pc.if_else(mask, _in_quotes(each), each) if mask.true_count else each
-        for each, mask in zip(cells, need, strict=True)
-    ]
+def _quoted_where_needed(cells: pa.Array) -> pa.Array:
+    """Return texts in quotes where CSV needs them."""
+    mask = _are_with(cells, ",", '"', "\n")
+    return pc.if_else(mask, _in_quotes(cells), cells) if mask.true_count else cells
 
 
 def _are_with(cells: pa.Array, *characters: str) -> pa.BooleanArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 import numpy as np
 
@@ -42,14 +41,11 @@ def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
     above have labels. Where nothing stands above it, or too many rows look alike, a row is what it
     says.
     """
-    if not columns.features:
+    if not _may_be_footer(rows, columns):  # nearly always
         return 0
     last, numeric = rows.tail(MAX_FOOTERS + 1), list(columns.numeric)
     n_known, has_label = last[columns.features].notna().sum(axis=1), last[columns.target].notna()
-    # pandas would parse the pattern anew for each drop
-    is_named = last[columns.identifier].map(partial(re.fullmatch, TOTAL)).notna()
-    if not (is_named | (~has_label & (n_known == 0)))[-1:].any():  # nearly always
-        return 0
+    is_named = last[columns.identifier].map(_is_total)
     is_odd = n_known < len(columns.features) / 2
     sums = rows[numeric].fillna(0).cumsum().shift().loc[last.index]
     is_sum = (last[numeric].isna() | np.isclose(last[numeric], sums)).all(axis=1)
@@ -61,3 +57,18 @@ def count_footers(rows: pd.DataFrame, columns: Columns) -> int:
     is_footer = (is_named & is_sum) | (~has_label & ((n_known == 0) | (is_named & is_odd)))
     n = int(is_footer[::-1].cumprod().sum())
     return n if n < len(last) else 0
+
+
+def _may_be_footer(rows: pd.DataFrame, columns: Columns) -> bool:
+    """Return whether the last row, looked at alone, has the name of a total or says nothing."""
+    if not columns.features or rows.empty:
+        return False
+    if _is_total(rows[columns.identifier].iloc[-1]):
+        return True
+    known = (rows[name].iloc[-1] for name in (columns.target, *columns.features))
+    return all(pd.isna(cell) for cell in known)
+
+
+def _is_total(name: str) -> bool:
+    # pandas would parse the pattern anew for each drop
+    return re.fullmatch(TOTAL, name) is not None
