@@ -29,13 +29,16 @@ def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline
 
     from risk.models.preparation import Preparation
 
-    numeric = make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    # a feature without a value is kept, or those after it would take its place
+    of_numbers = SimpleImputer(strategy="median", keep_empty_features=True)
+    of_texts = SimpleImputer(
+        strategy="constant",
+        fill_value="(missing)",
+        missing_values=None,
+        keep_empty_features=True,
     )
-    categorical = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="(missing)", missing_values=None),
-        _encoder(training),
-    )
+    numeric = make_pipeline(of_numbers, StandardScaler())
+    categorical = make_pipeline(of_texts, _encoder(training))
     preparation = Preparation(
         [
             ("numeric", numeric, list(columns.numeric)),

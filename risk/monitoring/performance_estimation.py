@@ -159,7 +159,8 @@ class _Reference:
             return Version(curve, None)
         # equal weights are none: quantiles of weighted rows take longer than the trees
         weights = None if (weight == 1).all() else weight
-        booster = self.booster(trees).fit(self.features, self.residual(weight), weights)
+        booster = self.booster(trees)
+        booster.fit(_with_values(self.features), self.residual(weight), weights)
         return Version(curve, _compact(booster))
 
     def trees(self, engine: Engine) -> int:
@@ -181,7 +182,7 @@ class _Reference:
 
     def gain(self, residual: Floats, there: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return how much smaller the loss of rows of one fold is after each number of trees."""
-        booster = self.booster(MAX_TREES).fit(self.features[~there], residual[~there])
+        booster = self.booster(MAX_TREES).fit(_with_values(self.features[~there]), residual[~there])
         corrections = booster.staged_predict(self.features[there])
         gain = np.empty((MAX_TREES, int(there.sum())), dtype=np.float32)
         for stage, correction in enumerate(corrections):
@@ -216,6 +217,15 @@ class _Reference:
             early_stopping=False,
             random_state=self.random_seed,
         )
+
+
+def _with_values(features: Floats) -> Floats:
+    """Fill columns that are missing throughout: no tree splits one that is always the same.
+
+    scikit-learn cannot bin a column without a value.
+    """
+    is_empty = np.isnan(features).all(axis=0)
+    return np.where(is_empty, 0.0, features) if is_empty.any() else features
 
 
 def _compact(booster: Any) -> Any:

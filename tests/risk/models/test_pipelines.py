@@ -48,6 +48,29 @@ def test_every_estimator_takes_one_level_or_very_many(estimator, n_levels):
     assert (pipelines.pooled_levels(pipeline).get("c", 0) > 3900) == (n_levels == 5000)
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_features_without_any_value_are_kept_and_say_nothing(estimator):
+    """Nor is anybody warned of them; a value that comes later does not matter."""
+    rng = np.random.default_rng(0)
+    kinds = ("x", "none"), ("nothing", "c")
+    rows = pd.DataFrame({"x": rng.normal(size=300), "none": np.nan})
+    rows["nothing"], rows["c"] = pd.array([None] * 300, dtype="str"), "a"
+    features = model.as_features(rows, *kinds)
+    columns = COLUMNS.model_copy(update={"numeric": kinds[0], "categorical": kinds[1]})
+    parameters = {"n_estimators": 3} if "n_estimators" in accepted_by(estimator) else {}
+    training = Training(estimator=estimator, parameters=parameters)
+
+    with threadpool_limits(1):
+        pipeline = pipelines.build(columns, training, random_seed=0)
+        pipeline.fit(features, rows["x"] > 0)
+    late = features.assign(none=7.0, nothing="late").astype(features.dtypes)
+    found, predicted = (model.positive_probability(pipeline, f) for f in (features, late))
+
+    np.testing.assert_allclose(found, predicted, atol=1e-3)  # a solver ends near zero
+    assert ((found > 0.5) == (rows["x"] > 0)).mean() > 0.95
+    assert pipelines.pooled_levels(pipeline) == {}
+
+
 def accepted_by(estimator):
     """Return the names of an estimator's parameters."""
     return pipelines.build(COLUMNS, Training(estimator=estimator), random_seed=0)[-1].get_params()
