@@ -23,13 +23,18 @@ def test_a_line_holds_the_least_of_the_repeats_and_the_median_of_their_ratios():
             costs.Cost(2.0, 5.0, 60.0, 0.8),
             costs.Cost(2.5, 4.5, 55.0, 1.25),
         ],
+        ("look", "other"): [
+            costs.Cost(6.0, bare=1.0),
+            costs.Cost(5.0, bare=1.0),
+            costs.Cost(4.0, bare=1.0),
+        ],
         ("release", "this"): [costs.Cost(kilobytes=1234.0)],
     }
 
-    _, _, look, release = costs.table(measured, ["this"])
+    _, _, look, _, release = costs.table(measured, ["this", "other"])
 
-    assert [cell.strip() for cell in look.split("|")[2:9]] == [
-        "this", "2.00", "2.50", "4.00", "counting with numpy, 0.50 s", "2.5", "60",
+    assert [cell.strip() for cell in look.split("|")[2:10]] == [
+        "this", "2.00", "2.50", "4.00", "counting with numpy, 0.50 s", "2.5", "0.50", "60",
     ]  # fmt: skip
     assert "1,234 kB" in release
 
