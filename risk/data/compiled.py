@@ -30,7 +30,8 @@ def content(rows: pd.DataFrame, columns: Columns) -> bytes:
         for name in columns.all
         if name not in numbers
     }
-    if any(_are_with(cells, "\r").true_count for cells in others.values()):  # an old line end
+    if any(_are_with(cells, "\r").true_count for cells in others.values()):
+        # with one old line end in a cell, all cells are in quotes
         every = (numbers | others).items()
         quoted = {name: _in_quotes(cells.fill_null("")) for name, cells in every}
     else:

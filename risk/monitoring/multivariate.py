@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from risk.config import Columns
 from risk.lazily import pandas as pd
+from risk.monitoring.boosters import with_values
 from risk.monitoring.profile import MAX_LEVELS
 
 EXPLAINED = 0.8  # of the variance; the rest is the error of a usual row
@@ -115,7 +116,7 @@ def domain_score(
         categorical_features=np.arange(len(columns.numeric), len(columns.features)),
         random_state=random_seed,
     )
-    classifier.fit(encode(known), np.repeat([0, 1], [*map(len, samples)]))
+    classifier.fit(with_values(encode(known)), np.repeat([0, 1], [*map(len, samples)]))
     return lambda rows: classifier.predict_proba(encode(rows))[:, 1]
 
 
@@ -135,13 +136,11 @@ def _components(covariance: Floats) -> tuple[tuple[float, ...], ...]:
 
 
 def _encoder(known: pd.DataFrame, columns: Columns) -> Callable[[pd.DataFrame], Floats]:
-    """Encode the most frequent levels, others as missing; ignore numbers missing throughout."""
+    """Encode the most frequent levels; to scikit-learn, a category of -1 is a missing one."""
     levels = {name: known[name].value_counts().index[:MAX_LEVELS] for name in columns.categorical}
-    # scikit-learn bins no column without a value; a category of -1 is a missing one to it
-    empty = dict.fromkeys([name for name in columns.numeric if known[name].isna().all()], 0.0)
 
     def encode(rows: pd.DataFrame) -> Floats:
-        numbers = rows[[*columns.numeric]].assign(**empty).to_numpy("float64")
+        numbers = rows[[*columns.numeric]].to_numpy("float64")
         codes = [index.get_indexer(pd.Index(rows[name])) for name, index in levels.items()]
         return np.column_stack([numbers, *codes])
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from risk.config import Columns
 from risk.engine import LOCAL, Engine
 from risk.lazily import pandas as pd
+from risk.monitoring.boosters import with_values
 from risk.numerals import places
 from risk.stats.scores import Estimate, is_worse
 
@@ -160,7 +161,7 @@ class _Reference:
         # equal weights are none: quantiles of weighted rows take longer than the trees
         weights = None if (weight == 1).all() else weight
         booster = self.booster(trees)
-        booster.fit(_with_values(self.features), self.residual(weight), weights)
+        booster.fit(with_values(self.features), self.residual(weight), weights)
         return Version(curve, _compact(booster))
 
     def trees(self, engine: Engine) -> int:
@@ -182,7 +183,7 @@ class _Reference:
 
     def gain(self, residual: Floats, there: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return how much smaller the loss of rows of one fold is after each number of trees."""
-        booster = self.booster(MAX_TREES).fit(_with_values(self.features[~there]), residual[~there])
+        booster = self.booster(MAX_TREES).fit(with_values(self.features[~there]), residual[~there])
         corrections = booster.staged_predict(self.features[there])
         gain = np.empty((MAX_TREES, int(there.sum())), dtype=np.float32)
         for stage, correction in enumerate(corrections):
@@ -217,15 +218,6 @@ class _Reference:
             early_stopping=False,
             random_state=self.random_seed,
         )
-
-
-def _with_values(features: Floats) -> Floats:
-    """Fill columns that are missing throughout: no tree splits one that is always the same.
-
-    scikit-learn cannot bin a column without a value.
-    """
-    is_empty = np.isnan(features).all(axis=0)
-    return np.where(is_empty, 0.0, features) if is_empty.any() else features
 
 
 def _compact(booster: Any) -> Any:
