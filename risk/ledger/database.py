@@ -235,7 +235,10 @@ def insert_rows(
 def insert_numbers(
     connection: sa.Connection, column: sa.Column[Any], numbers: Numbers, **common: int
 ) -> None:
-    """Insert a row for each of many whole numbers, which SQLite takes by thousands at once."""
+    """Insert a row for each of many whole numbers, which SQLite takes by thousands at once.
+
+    A statement that fails is not undone by itself: who calls must undo the transaction.
+    """
     table, names = column.table, (column.name, *common)
     if connection.dialect.name != "sqlite":
         rows = ((number, *common.values()) for number in np.asarray(numbers, "int64").tolist())
@@ -244,7 +247,9 @@ def insert_numbers(
     for start in range(0, len(numbers), NUMBERS_PER_QUERY):
         value = _each(numbers[start : start + NUMBERS_PER_QUERY])
         chosen = sa.select(value, *(sa.literal(number) for number in common.values()))
-        connection.execute(table.insert().from_select(names, chosen))
+        # to be able to undo it alone, SQLite would first copy each page that it changes
+        insert = table.insert().prefix_with("OR FAIL")
+        connection.execute(insert.from_select(names, chosen))
 
 
 def _each(numbers: Numbers) -> sa.ColumnElement[int]:

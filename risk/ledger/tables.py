@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0017"
+REVISION = "0018"
 
 
 metadata = MetaData(
@@ -136,7 +136,8 @@ row_hashes = Table(
     "row_hashes",
     metadata,
     Column("row_hash", BigInteger, primary_key=True, autoincrement=False),
-    Column("ingestion_id", Identity, ForeignKey("ingestions.id"), nullable=False),
+    # of the same transaction: a foreign key would be looked up for each row
+    Column("ingestion_id", Identity, nullable=False),
     sqlite_with_rowid=False,
 )
 

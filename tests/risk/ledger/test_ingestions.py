@@ -27,14 +27,14 @@ def intake(number, **changes):
 
 
 def test_an_ingestion_is_committed_whole_or_not_at_all(ledger):
-    """A hash that exists already fails the transaction, and nothing of it stays."""
+    """A hash that exists already fails the transaction; also those inserted before it are gone."""
     ledger.ingestions.record(intake(1), taken=Taken(hashes=[11, 12]))
 
     with pytest.raises(LedgerError):
-        ledger.ingestions.record(intake(2), taken=Taken(hashes=[13, 11]))
+        ledger.ingestions.record(intake(2), taken=Taken(hashes=[10, 13, 11]))
 
     assert ledger.ingestions.last_id() == 1
-    assert ledger.ingestions.known_hashes([11, 12, 13]) == [11, 12]
+    assert ledger.ingestions.known_hashes([10, 11, 12, 13]) == [11, 12]
 
 
 def test_the_same_bytes_cannot_be_taken_twice(ledger):
