@@ -9,6 +9,8 @@ each waits for the import.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from importlib.metadata import version
 from threading import current_thread, main_thread
@@ -104,10 +106,22 @@ def import_sparing(user: str) -> None:
     if "numpy.f2py" in stand_ins:  # scipy takes all that numpy has, and numpy imports it for that
         vars(import_module("numpy"))["f2py"] = stand_ins["numpy.f2py"]
     try:
-        for name in modules:
-            import_module(name)
+        with _undocumented() if user == "seaborn" else nullcontext():
+            for name in modules:
+                import_module(name)
     finally:
         _withdraw()
+
+
+@contextmanager
+def _undocumented() -> Iterator[None]:
+    """Keep matplotlib from listing the properties of its classes in their docstrings."""
+    artist: Any = import_module("matplotlib.artist")
+    composed, artist.kwdoc = artist.kwdoc, lambda _: ""
+    try:
+        yield
+    finally:
+        artist.kwdoc = composed
 
 
 def _are_known() -> bool:

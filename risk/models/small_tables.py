@@ -41,7 +41,8 @@ def to_bytes(rows: pd.DataFrame) -> bytes:
 
 def from_bytes(content: bytes) -> pd.DataFrame:
     """Return the table of which `to_bytes` returned the bytes."""
-    table = _by_column(pq.read_table(io.BytesIO(content)), _as_floats)
+    read = pq.ParquetFile(io.BytesIO(content)).read()  # `read_table` imports data sets of files
+    table = _by_column(read, _as_floats)
     return pd.DataFrame(table.to_pandas())
 
 

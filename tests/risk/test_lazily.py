@@ -100,6 +100,21 @@ def test_a_figure_as_pdf_needs_no_subset_of_a_font_file():
     assert printed_by(use).splitlines() == ["True False", "True True"]
 
 
+def test_figures_need_no_list_of_their_properties():
+    """Properties are set by all of their names; who asks for the list afterwards gets it."""
+    printed = printed_by(
+        "lazily.import_sparing('seaborn')\n"
+        "from matplotlib.artist import kwdoc\n"
+        "from matplotlib.lines import Line2D\n"
+        "print('linestyle' in Line2D.set.__doc__)\n"
+        "line = Line2D([0, 1], [0, 1])\n"
+        "line.set(lw=3, color='red')\n"
+        "print(line.get_linewidth(), line.get_color(), 'linewidth' in kwdoc(Line2D))\n"
+    )
+
+    assert printed.splitlines() == ["False", "3.0 red True"]
+
+
 def test_what_was_spared_is_there_when_it_is_called():
     """The same answers as of a process that imported everything at once."""
     use = (

@@ -7,9 +7,9 @@ from typing import Any
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
 from reportlab.platypus import CondPageBreak, Flowable, LongTable
 from reportlab.platypus import Paragraph as PlainParagraph
-from reportlab.platypus.tableofcontents import TableOfContents
 
 from risk.figures import fonts
 from risk.report.pdf.tags import Element, decoration
@@ -29,6 +29,14 @@ def style(size: float = BODY, **options: Any) -> ParagraphStyle:
     return ParagraphStyle(f"{size} {sorted(options)}", fontSize=size, **(usual | options))
 
 
+ROOM_FOR_PAGE = 7 * mm
+LINES_OF_CONTENTS = (
+    style(BODY, rightIndent=ROOM_FOR_PAGE, spaceBefore=3.6 * mm, fontName=fonts.BOLD),
+    style(8.5, rightIndent=ROOM_FOR_PAGE, leftIndent=6 * mm, spaceBefore=2.1 * mm),
+)
+DOT = " . "
+
+
 @dataclass(frozen=True)
 class Place:
     """A heading's title, level and bookmark."""
@@ -36,6 +44,11 @@ class Place:
     title: str
     level: int
     key: str
+
+    @property
+    def is_in_contents(self) -> bool:
+        """Whether the contents have a line for it."""
+        return self.level < len(LINES_OF_CONTENTS)
 
 
 class Text(PlainParagraph):  # type: ignore[misc]
@@ -54,7 +67,7 @@ class Text(PlainParagraph):  # type: ignore[misc]
         return made
 
     def wrap(self, room: float, height: float) -> tuple[float, float]:
-        """Break the text into lines once per width: tables ask four times in each of two passes."""
+        """Break the text into lines once per width, for which tables ask four times."""
         if room != self._room or not hasattr(self, "blPara"):  # which a vain split drops
             self._room, self._size = room, super().wrap(room, height)
         return self._size
@@ -100,9 +113,8 @@ class Drawing(Flowable):  # type: ignore[misc]
     def draw(self) -> None:
         """Reserve the space; draw the caption below."""
         canvas, below = self.canv, self.caption.height
-        if not canvas.hasForm(self.name):
-            canvas.beginForm(self.name, 0, 0, *self.size)
-            canvas.endForm()
+        canvas.beginForm(self.name, 0, 0, *self.size)
+        canvas.endForm()
         with canvas.marks.marked(canvas, self.element):
             canvas.saveState()
             canvas.translate(0, below)
@@ -132,19 +144,48 @@ class Grid(LongTable):  # type: ignore[misc]
             super()._drawLines()
 
 
-class Contents(TableOfContents):  # type: ignore[misc]
-    """A table of contents with links to the headings."""
+class Entry(Text):
+    """A line of the contents, which leads to a heading: title, dots, and a form with its page."""
 
-    def __init__(self, *looks: ParagraphStyle) -> None:
-        flush = [FONT, ("LEFTPADDING", (0, 0), (-1, -1), 0), ("RIGHTPADDING", (0, 0), (-1, -1), 0)]
-        super().__init__(levelStyles=list(looks), tableStyle=flush, dotsMinLevel=0)
-        self.element = Element("TOC")
+    heading: Place
 
-    def expect(self, places: list[Place]) -> None:
-        """Reserve the space of all lines from the first pass on, which saves a third pass."""
-        self._entries = [(place.level, place.title, 0, place.key) for place in places]
+    @classmethod
+    def to(cls, place: Place, element: Element) -> Entry:
+        """Create the line of a heading."""
+        title = f'{fonts.marked_up(place.title)}<onDraw name="end" label=""/>'
+        made = cls(title, LINES_OF_CONTENTS[place.level])
+        made.element, made.heading = element, place
+        return made
 
-    def drawOn(self, canvas: Any, *at: Any, **options: Any) -> None:  # noqa: N802
-        """Draw and tag it."""
-        with canvas.marks.marked(canvas, self.element):
-            super().drawOn(canvas, *at, **options)
+    @staticmethod
+    def write_page(canvas: Any, place: Place, page: int) -> None:
+        """Write the page of a heading into the form that its line contains."""
+        look = LINES_OF_CONTENTS[place.level]
+        canvas.beginForm(f"page-{place.key}", 0, -look.fontSize, ROOM_FOR_PAGE, look.fontSize)
+        canvas.setFont(look.fontName, look.fontSize)
+        canvas.setFillColor(look.textColor)
+        canvas.drawRightString(ROOM_FOR_PAGE, 0, str(page))
+        canvas.endForm()
+
+    def split(self, *_room: float) -> list[Any]:
+        """Move the line to the next page as a whole."""
+        return []
+
+    def draw(self) -> None:
+        """Draw the title; where it ends, the rest."""
+        canvas, look, key = self.canv, self.style, self.heading.key
+        canvas.setNamedCB("end", self._note_end)
+        super().draw()
+        (x, y), right = self._end, self.width - ROOM_FOR_PAGE
+        canvas.setFont(look.fontName, look.fontSize)
+        canvas.setFillColor(look.textColor)
+        n_dots = int((right - x) / canvas.stringWidth(DOT))
+        canvas.drawRightString(right, y, DOT * n_dots)
+        canvas.saveState()
+        canvas.translate(right, y)
+        canvas.doForm(f"page-{key}")
+        canvas.restoreState()
+        canvas.linkRect("", key, (0, 0, self.width, self.height), relative=1)
+
+    def _note_end(self, canvas: Any, *_: str) -> None:
+        self._end = canvas._curr_tx_info["cur_x"], canvas._curr_tx_info["cur_y"]

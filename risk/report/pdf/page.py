@@ -11,7 +11,7 @@ from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate
 
 from risk.figures import fonts
 from risk.report.document import Document, as_text
-from risk.report.pdf.flowables import FAINT, LINE, Place
+from risk.report.pdf.flowables import FAINT, LINE, Entry, Place
 from risk.report.pdf.tags import Marks, decoration
 
 WIDTH, HEIGHT = A4
@@ -20,7 +20,6 @@ INNER_WIDTH, INNER_HEIGHT = WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN
 SIZE_OF_FOOT = 7.5
 ROOM_FOR_TOTAL = 6 * mm
 TOTAL = "total"
-LEVELS_IN_CONTENTS = 2
 
 
 class Canvas(PlainCanvas):  # type: ignore[misc]
@@ -68,9 +67,8 @@ class Template(BaseDocTemplate):  # type: ignore[misc]
         if place:
             self.canv.bookmarkPage(place.key)
             self.canv.addOutlineEntry(place.title, place.key, place.level, closed=place.level > 0)
-            line = (place.level, fonts.marked_up(place.title), self.page, place.key)
-            if place.level < LEVELS_IN_CONTENTS:
-                self.notify("TOCEntry", line)
+            if place.is_in_contents:
+                Entry.write_page(self.canv, place, self.page)
 
     def _draw_foot(self, canvas: Any, _template: object) -> None:
         right = WIDTH - MARGIN - ROOM_FOR_TOTAL

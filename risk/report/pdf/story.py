@@ -19,14 +19,14 @@ from risk.report.pdf.flowables import (
     FAINT,
     FONT,
     Begin,
-    Contents,
     Drawing,
+    Entry,
     Grid,
     Place,
     Text,
     style,
 )
-from risk.report.pdf.page import INNER_WIDTH, LEVELS_IN_CONTENTS, Total
+from risk.report.pdf.page import INNER_WIDTH, Total
 from risk.report.pdf.tags import Element
 
 if TYPE_CHECKING:
@@ -52,10 +52,6 @@ BULLET, LAST_BULLET = (
     style(leftIndent=4 * mm, bulletIndent=1 * mm, spaceAfter=after * mm) for after in (1.2, 3.4)
 )
 CAPTION = style(8, textColor=FAINT, spaceAfter=4 * mm)
-LINES_OF_CONTENTS = (
-    style(BODY, spaceBefore=1.5 * mm, fontName=fonts.BOLD),
-    style(8.5, leftIndent=6 * mm),
-)
 
 
 class Story:
@@ -64,9 +60,7 @@ class Story:
     def __init__(self, document: Document) -> None:
         self.figures: list[Figure] = []
         self._places: list[Place] = []
-        self._contents = Contents(*LINES_OF_CONTENTS)
         self.flowables = list(_with_words(list(self._of(document))))
-        self._contents.expect([p for p in self._places if p.level < LEVELS_IN_CONTENTS])
 
     def _of(self, document: Document) -> Iterator[Flowable]:
         yield Text.of(document.title, TITLE, Element("H1"))
@@ -79,11 +73,21 @@ class Story:
             if document.sections:
                 yield PageBreak()
             yield Text.of("Contents", HEADINGS[0], Element("H2"))
-            yield self._contents
+            details = list(self._details(document))  # until then not all places are known
+            yield from self._contents()
+            yield from details
+        yield Total()
+
+    def _details(self, document: Document) -> Iterator[Flowable]:
         for chapter in document.details:
             yield CondPageBreak(ROOM_FOR[0])
             yield from self._section(chapter, 0)
-        yield Total()
+
+    def _contents(self) -> Iterator[Flowable]:
+        whole = Element("TOC")
+        for place in self._places:
+            if place.is_in_contents:
+                yield Entry.to(place, Element("TOCI", whole))
 
     def _section(self, section: Section, level: int) -> Iterator[Flowable]:
         heading = Text.of(section.title, HEADINGS[min(level, 2)], Element(f"H{level + 2}"))

@@ -27,7 +27,7 @@ class Element:
 
 
 class Marks:
-    """The tags of one pass over the document, in drawing order."""
+    """The tags of a document, in drawing order."""
 
     def __init__(self) -> None:
         self.elements: dict[Element, None] = {}
@@ -39,9 +39,7 @@ class Marks:
         page = canvas.getPageNumber() - 1
         mark = self._on_page[page]
         self._on_page[page] += 1
-        if element not in self.elements:
-            element.pieces.clear()  # of the pass before
-            self.elements[element] = None
+        self.elements[element] = None
         element.pieces.append((page, mark))
         canvas.addLiteral(f"/{element.role} <</MCID {mark}>> BDC")
         yield

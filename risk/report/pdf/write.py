@@ -25,7 +25,7 @@ def write(document: Document) -> bytes:
         return canvases[-1]
 
     laid_out, finished = io.BytesIO(), io.BytesIO()
-    Template(laid_out, document).multiBuild(story.flowables, canvasmaker=new_canvas)
+    Template(laid_out, document).build(story.flowables, canvasmaker=new_canvas)
     writer = PdfWriter(clone_from=PdfReader(laid_out))
     vectors.fill(writer, story.figures)
     tags.plant(writer, canvases[-1].marks.elements)

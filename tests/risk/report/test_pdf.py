@@ -155,6 +155,21 @@ def test_bookmarks_and_contents_lead_to_the_headings(content, text):
     assert len([a for a in reader.pages[1]["/Annots"] if "/Link" in str(a.get_object())]) >= 4
 
 
+def test_long_contents_take_several_pages(tmp_path):
+    """A title that takes several lines is not torn apart, and its page is at the last of them."""
+    titles = [f"Chapter {n}: {'what was measured in it, and how ' * (n % 9)}end" for n in range(80)]
+    path = tmp_path / "report.pdf"
+    chapters = [Section(title, (Paragraph("Seen."),)) for title in titles]
+    path.write_bytes(report(sections=(Section("Answers"), *chapters)))
+
+    pages = [" ".join(page.split()) for page in ask("pdftotext", path, "-").split("\f")]
+    begins = [next(i for i, page in enumerate(pages) if f"{t} Seen." in page) + 1 for t in titles]
+    lines = re.findall(r"(Chapter \d+: [^.]*?end)[ .]+(\d+)", " ".join(pages[: begins[0]]))
+    assert begins[0] > 3
+    assert lines == [(title, str(page)) for title, page in zip(titles, begins, strict=True)]
+    assert all(any(title in page for page in pages[: begins[0]]) for title in titles)
+
+
 def test_a_split_table_repeats_its_headings(text):
     """On each page the columns have names; numbers are written for people."""
     pages = [page for page in text if "feature 1" in page or "feature 119" in page]
@@ -181,7 +196,20 @@ def test_whoever_cannot_see_hears_it_in_order(file, content):
     tree = ask("pdfinfo", "-struct-text", file)
     roles = [line.split()[0] for line in tree.splitlines() if line.strip()]
 
-    for role in ("H1", "H2", "H3", "P", "LBody", "TOC", "Figure", "Table", "TR", "TH", "TD"):
+    for role in (
+        "H1",
+        "H2",
+        "H3",
+        "P",
+        "LBody",
+        "TOC",
+        "TOCI",
+        "Figure",
+        "Table",
+        "TR",
+        "TH",
+        "TD",
+    ):
         assert role in roles
     assert roles.count("Figure") == 2
     assert tree.index("Verdict.") < tree.index("A caption.") < tree.index("feature 119")
