@@ -48,3 +48,10 @@ def test_customers_have_the_columns_asked_for(columns, tmp_path):
 
     assert first.shape == (50, columns + 2)
     assert first.equals(again)
+
+
+def test_the_first_category_has_the_levels_asked_for(tmp_path):
+    """The others few; so a release of many levels differs in one column."""
+    customers = costs.World(tmp_path, levels=40, rows=10).customers(5000, seed=1)
+
+    assert customers[["k0", "k1", "k2"]].nunique().tolist() == [40, 8, 8]
