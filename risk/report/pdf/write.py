@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from datetime import UTC
-from typing import Any
 
 from pypdf import PdfReader, PdfWriter
 
@@ -18,17 +17,12 @@ from risk.report.pdf.story import Story
 def write(document: Document) -> bytes:
     """Return a report as the bytes of a PDF."""
     fonts.register()
-    story, canvases = Story(document), []
-
-    def new_canvas(*arguments: Any, **options: Any) -> Canvas:
-        canvases.append(Canvas(*arguments, **options))
-        return canvases[-1]
-
-    laid_out, finished = io.BytesIO(), io.BytesIO()
-    Template(laid_out, document).build(story.flowables, canvasmaker=new_canvas)
+    story, laid_out, finished = Story(document), io.BytesIO(), io.BytesIO()
+    template = Template(laid_out, document)
+    template.build(story.flowables, canvasmaker=Canvas)
     writer = PdfWriter(clone_from=PdfReader(laid_out))
     vectors.fill(writer, story.figures)
-    tags.plant(writer, canvases[-1].marks.elements)
+    tags.plant(writer, template.canv.marks.elements)
     made_at = f"D:{document.reported_at.astimezone(UTC):%Y%m%d%H%M%S}Z"
     writer.add_metadata({"/CreationDate": made_at, "/ModDate": made_at})
     writer.pdf_header = "%PDF-1.7"
