@@ -1,9 +1,9 @@
 # The program and its locked packages. Settings, data and ledger are below /srv/churn, a volume.
 FROM python:3.13-slim-bookworm AS packages
-COPY requirements.lock requirements-messages.lock /
+COPY requirements.lock requirements-drivers.lock requirements-messages.lock /
 RUN python -m venv /venv \
     && /venv/bin/python -m pip install --no-cache-dir --no-deps --require-hashes \
-        -r /requirements.lock -r /requirements-messages.lock
+        -r /requirements.lock -r /requirements-drivers.lock -r /requirements-messages.lock
 
 FROM python:3.13-slim-bookworm
 ENV PATH=/venv/bin:$PATH MPLCONFIGDIR=/tmp/matplotlib RISK_CONFIG=/srv/churn/config.json

@@ -3,13 +3,15 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run messages quick test torture reliability lint types check serve demo drill servers evidence bench worth settings schemas pictures lock
+.PHONY: help run drivers messages quick test torture reliability lint types check serve demo drill servers evidence bench worth settings schemas pictures lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 run: .venv/runtime  ## set up, then run the full process once, as cron does
 	$(BIN)/python full_process.py $(ARGS)
+
+drivers: .venv/drivers  ## install what a ledger or a source on PostgreSQL, MySQL or MariaDB needs
 
 messages: .venv/messages  ## install what RISK_NOTIFY_URLS needs
 
@@ -43,7 +45,7 @@ demo: .venv/runtime  ## simulate 60 days in demo/world; takes a few minutes
 drill: .venv/runtime  ## plant changes in the quiet history: which would be found, and how soon
 	$(BIN)/python diagnostics.py --drill $(ARGS)
 
-servers: .venv/runtime  ## run the demo on SQLite, PostgreSQL and MariaDB, and compare the results
+servers: .venv/drivers  ## run the demo on SQLite, PostgreSQL and MariaDB, and compare the results
 	$(BIN)/python benchmarks/servers.py $(ARGS)
 
 evidence: .venv/development  ## measure false alarms and delays by simulation, write docs/evidence.md
@@ -84,6 +86,7 @@ reliability: export LIBC_POINTS ?= 0
 lock: .venv/development  ## update the locked requirements
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) requirements.txt --output-file requirements.lock
+	$(BIN)/uv pip compile $(LOCK) requirements-drivers.txt --constraint requirements.lock --output-file requirements-drivers.lock
 	$(BIN)/uv pip compile $(LOCK) requirements-messages.txt --constraint requirements.lock --output-file requirements-messages.lock
 	$(BIN)/uv pip compile $(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
 
@@ -98,9 +101,11 @@ INSTALL := @$(BIN)/python -m pip install --quiet --disable-pip-version-check --n
 	@echo "Installing $$(grep -c == $<) packages into .venv: 600 MB, a few minutes, only once"
 	@$(PYTHON) -m venv .venv
 	$(INSTALL) $<
+	@$(BIN)/python -m pip uninstall -qq --yes setuptools  # which Python 3.11 brings and nothing imports
+	@find .venv -name __pycache__ -prune -exec rm -r {} +
 	@touch $@
 
-.venv/messages: requirements-messages.lock .venv/runtime
+.venv/drivers .venv/messages: .venv/%: requirements-%.lock .venv/runtime
 	$(INSTALL) $<
 	@touch $@
 

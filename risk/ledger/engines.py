@@ -20,6 +20,7 @@ DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }
+INSTALL = "python -m pip install -r requirements-drivers.lock"
 CONNECT_SECONDS, STATEMENT_SECONDS, LOCK_SECONDS = 10, 300, 30
 REQUEST_SECONDS, AWAY_SECONDS = 2, 5
 RECYCLE_SECONDS = 1800  # less than the idle timeout of common firewalls
@@ -154,7 +155,13 @@ def _address_faults() -> Iterator[None]:
     except ADDRESS_FAULTS as error:
         # omit a character that cannot be encoded: it may be part of the password
         cause = error.reason if isinstance(error, UnicodeEncodeError) else error
-        raise LedgerError(f"database_url cannot be used: {on_one_line(cause)}") from None
+        advice = f"; run: {INSTALL}" if _is_missing_driver(error) else ""
+        raise LedgerError(f"database_url cannot be used: {on_one_line(cause)}{advice}") from None
+
+
+def _is_missing_driver(error: Exception) -> bool:
+    drivers = {name.partition("+")[2] for name in DRIVERS.values()}
+    return isinstance(error, ModuleNotFoundError) and error.name in drivers
 
 
 def _remote(address: sa.URL, connect_seconds: int) -> sa.Engine:

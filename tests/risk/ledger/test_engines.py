@@ -1,3 +1,4 @@
+import sys
 import time
 
 import certifi
@@ -9,7 +10,7 @@ from risk.errors import LedgerError
 from risk.ledger import engines
 from risk.ledger.database import database_faults
 from risk.ledger.ledger import Ledger
-from tests.factories import HEADER
+from tests.factories import HEADER, ROOT
 from tests.servers import (
     MARIADB,
     MYSQL_CONNECTOR,
@@ -86,6 +87,31 @@ def test_an_address_that_only_the_driver_finds_wrong_is_a_fault_of_one_line(user
     assert "geheim" not in str(caught.value)
     assert "\\u" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "driver"),
+    [("postgresql", "psycopg"), ("mariadb", "pymysql"), ("mysql+pymysql", "pymysql")],
+)
+def test_a_driver_that_is_not_installed_is_named_with_the_command_that_installs_it(
+    kind, driver, monkeypatch
+):
+    """Few ledgers are on a server."""
+    monkeypatch.setitem(sys.modules, driver, None)  # as if it were not there
+
+    with pytest.raises(LedgerError, match=driver) as caught:
+        engines.make_engine(f"{kind}://u:geheim@host/db")
+
+    _, _, lock = str(caught.value).partition("; run: python -m pip install -r ")
+    assert f"\n{driver}[" in (ROOT / lock).read_text()
+
+
+def test_another_driver_is_not_said_to_be_among_ours():
+    """Nor is a file that a driver lacks."""
+    with pytest.raises(LedgerError, match="cannot be used") as caught:
+        engines.make_engine("oracle+oracledb://u:geheim@host/db")
+
+    assert "; run: " not in str(caught.value)
 
 
 def test_a_refused_connection_is_no_fault_of_the_address():
