@@ -9,8 +9,8 @@ each waits for the import.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from threading import current_thread, main_thread
@@ -35,8 +35,12 @@ USERS = {  # the modules that import these parts, and the packages whose parts t
         ["sklearn.compose", "sklearn.ensemble", "sklearn.impute", "sklearn.isotonic"],
         ["scipy", "numpy"],
     ),
-    "seaborn": (["scipy.special", "seaborn"], ["scipy", "numpy"]),
+    "seaborn": (["scipy.special", "seaborn"], ["scipy", "numpy", "matplotlib"]),
     PDF: ([PDF], ["fontTools"]),
+}
+DOCUMENTING = {  # what composes docstrings at each import, and what stands for it
+    "scipy": ("scipy._lib._array_api", "xp_capabilities", lambda **_: lambda function: function),
+    "matplotlib": ("matplotlib.artist", "kwdoc", lambda _: ""),
 }
 KNOWN = {
     "scikit-learn": {"1.9.1"},
@@ -106,7 +110,7 @@ def import_sparing(user: str) -> None:
     if "numpy.f2py" in stand_ins:  # scipy takes all that numpy has, and numpy imports it for that
         vars(import_module("numpy"))["f2py"] = stand_ins["numpy.f2py"]
     try:
-        with _undocumented() if user == "seaborn" else nullcontext():
+        with _undocumented(packages):
             for name in modules:
                 import_module(name)
     finally:
@@ -114,14 +118,18 @@ def import_sparing(user: str) -> None:
 
 
 @contextmanager
-def _undocumented() -> Iterator[None]:
-    """Keep matplotlib from listing the properties of its classes in their docstrings."""
-    artist: Any = import_module("matplotlib.artist")
-    composed, artist.kwdoc = artist.kwdoc, lambda _: ""
+def _undocumented(packages: Sequence[str]) -> Iterator[None]:
+    """Keep docstrings as they are written: without tables of array libraries, and of properties."""
+    composing: list[tuple[ModuleType, str, object]] = []
+    for name, function, stand_in in (DOCUMENTING[p] for p in packages if p in DOCUMENTING):
+        module = import_module(name)
+        composing.append((module, function, getattr(module, function)))
+        setattr(module, function, stand_in)
     try:
         yield
     finally:
-        artist.kwdoc = composed
+        for place in composing:
+            setattr(*place)
 
 
 def _are_known() -> bool:

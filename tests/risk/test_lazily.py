@@ -115,6 +115,21 @@ def test_figures_need_no_list_of_their_properties():
     assert printed.splitlines() == ["False", "3.0 red True"]
 
 
+def test_special_functions_need_no_table_of_array_libraries():
+    """Those imported for scikit-learn; functions that are decorated afterwards get theirs."""
+    printed = printed_by(
+        "lazily.import_sparing('sklearn')\n"
+        "import scipy.special\n"
+        "from scipy._lib._array_api import xp_capabilities\n"
+        "print(scipy.special.expit(0), 'logistic sigmoid' in scipy.special.expit.__doc__)\n"
+        "print('Array API' in scipy.special.expit.__doc__)\n"
+        "def own(): 'Own.'\n"
+        "print('Array API' in xp_capabilities()(own).__doc__)\n"
+    )
+
+    assert printed.splitlines() == ["0.5 True", "False", "True"]
+
+
 def test_what_was_spared_is_there_when_it_is_called():
     """The same answers as of a process that imported everything at once."""
     use = (
