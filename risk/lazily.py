@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
+from pkgutil import resolve_name
 from threading import current_thread, main_thread
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -38,9 +39,13 @@ USERS = {  # the modules that import these parts, and the packages whose parts t
     "seaborn": (["scipy.special", "seaborn"], ["scipy", "numpy", "matplotlib"]),
     PDF: ([PDF], ["fontTools"]),
 }
-DOCUMENTING = {  # what composes docstrings at each import, and what stands for it
+DOCUMENTING: dict[str, tuple[str, str, Any]] = {  # composes docstrings at import; its stand-in
     "scipy": ("scipy._lib._array_api", "xp_capabilities", lambda **_: lambda function: function),
-    "matplotlib": ("matplotlib.artist", "kwdoc", lambda _: ""),
+    "matplotlib": (
+        "matplotlib.artist:Artist",
+        "_update_set_signature_and_docstring",
+        classmethod(lambda _: None),
+    ),
 }
 KNOWN = {
     "scikit-learn": {"1.9.1"},
@@ -120,16 +125,16 @@ def import_sparing(user: str) -> None:
 @contextmanager
 def _undocumented(packages: Sequence[str]) -> Iterator[None]:
     """Keep docstrings as they are written: without tables of array libraries, and of properties."""
-    composing: list[tuple[ModuleType, str, object]] = []
-    for name, function, stand_in in (DOCUMENTING[p] for p in packages if p in DOCUMENTING):
-        module = import_module(name)
-        composing.append((module, function, getattr(module, function)))
-        setattr(module, function, stand_in)
+    composing = []
+    for place, function, stand_in in (DOCUMENTING[p] for p in packages if p in DOCUMENTING):
+        owner = resolve_name(place)
+        composing.append((owner, function, vars(owner)[function]))
+        setattr(owner, function, stand_in)
     try:
         yield
     finally:
-        for place in composing:
-            setattr(*place)
+        for original in composing:
+            setattr(*original)
 
 
 def _are_known() -> bool:

@@ -106,13 +106,19 @@ def test_figures_need_no_list_of_their_properties():
         "lazily.import_sparing('seaborn')\n"
         "from matplotlib.artist import kwdoc\n"
         "from matplotlib.lines import Line2D\n"
-        "print('linestyle' in Line2D.set.__doc__)\n"
+        "print(Line2D.set.__doc__)\n"
         "line = Line2D([0, 1], [0, 1])\n"
         "line.set(lw=3, color='red')\n"
         "print(line.get_linewidth(), line.get_color(), 'linewidth' in kwdoc(Line2D))\n"
+        "class Own(Line2D): pass\n"
+        "own = Own([0, 1], [0, 1])\n"
+        "own.set(lw=2)\n"
+        "from matplotlib.artist import Artist\n"
+        "class Another(Artist): pass\n"
+        "print(own.get_linewidth(), 'alpha' in Another.set.__doc__)\n"
     )
 
-    assert printed.splitlines() == ["False", "3.0 red True"]
+    assert printed.splitlines() == ["None", "3.0 red True", "2.0 True"]
 
 
 def test_special_functions_need_no_table_of_array_libraries():
