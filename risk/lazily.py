@@ -39,7 +39,7 @@ USERS = {  # the modules that import these parts, and the packages whose parts t
     "seaborn": (["scipy.special", "seaborn"], ["scipy", "numpy", "matplotlib"]),
     PDF: ([PDF], ["fontTools"]),
 }
-DOCUMENTING: dict[str, tuple[str, str, Any]] = {  # composes docstrings at import; its stand-in
+DOCUMENTING: dict[str, tuple[str, str, Any]] = {  # where docstrings are composed, and the stand-in
     "scipy": ("scipy._lib._array_api", "xp_capabilities", lambda **_: lambda function: function),
     "matplotlib": (
         "matplotlib.artist:Artist",
