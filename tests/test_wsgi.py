@@ -248,11 +248,11 @@ def test_refused_rows_do_not_stay_in_memory(steady):
         for _ in range(times):
             answer = requests.post(f"{steady.url}/prediction", json=rows, timeout=PATIENCE)
             assert answer.status_code == 422
-        return sum(resident_megabytes(worker) for worker in steady.workers)
+        return max(resident_megabytes(worker) for worker in steady.workers)
 
-    before = refuse(40)
+    before = refuse(4)  # of a worker that has answered; another may still load its packages
 
-    assert refuse(60) < before + 40
+    assert refuse(100) < before + 40
 
 
 def test_a_reload_loses_no_request_and_no_count(steady):
