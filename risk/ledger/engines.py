@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
@@ -153,13 +153,16 @@ def _address_faults() -> Iterator[None]:
     try:
         yield
     except ADDRESS_FAULTS as error:
+        if _is_missing_driver(error):
+            raise LedgerError(
+                f"database_url needs the package {error.name}; run: {INSTALL}"
+            ) from None
         # omit a character that cannot be encoded: it may be part of the password
         cause = error.reason if isinstance(error, UnicodeEncodeError) else error
-        advice = f"; run: {INSTALL}" if _is_missing_driver(error) else ""
-        raise LedgerError(f"database_url cannot be used: {on_one_line(cause)}{advice}") from None
+        raise LedgerError(f"database_url cannot be used: {on_one_line(cause)}") from None
 
 
-def _is_missing_driver(error: Exception) -> bool:
+def _is_missing_driver(error: Exception) -> TypeGuard[ModuleNotFoundError]:
     drivers = {name.partition("+")[2] for name in DRIVERS.values()}
     return isinstance(error, ModuleNotFoundError) and error.name in drivers
 

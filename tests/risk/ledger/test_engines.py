@@ -99,7 +99,7 @@ def test_a_driver_that_is_not_installed_is_named_with_the_command_that_installs_
     """Few ledgers are on a server."""
     monkeypatch.setitem(sys.modules, driver, None)  # as if it were not there
 
-    with pytest.raises(LedgerError, match=driver) as caught:
+    with pytest.raises(LedgerError, match=f"database_url needs the package {driver}; ") as caught:
         engines.make_engine(f"{kind}://u:geheim@host/db")
 
     _, _, lock = str(caught.value).partition("; run: python -m pip install -r ")
