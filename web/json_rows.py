@@ -37,9 +37,11 @@ def written(table: Mapping[str, Cells]) -> str:
     for name, cells in table.items():
         label = json.dumps(name, ensure_ascii=False)
         pieces += [pa.scalar(f"{', ' if pieces else '{'}{label}: ", TEXT), _each(cells)]
-    ends = [pa.scalar(end, TEXT) for end in ("}", "")]
-    rows = pc.binary_join_element_wise(*pieces, *ends).to_pylist()
-    return ", ".join(rows).replace("\n", ", ")  # also between the items of lists
+    ends = [pa.scalar(end, TEXT) for end in ("}, ", "")]
+    rows = pc.binary_join_element_wise(*pieces, *ends)
+    _, places, content = rows.buffers()  # of all rows, one behind the other
+    size = int(np.frombuffer(places, "int64")[len(rows)])
+    return str(memoryview(content)[: size - len(", ")], "utf-8")
 
 
 def _each(cells: Cells) -> pa.Array:
@@ -50,8 +52,8 @@ def _each(cells: Cells) -> pa.Array:
         return _numbers(cells)
     text = ENCODER.encode(cells)[1:-1]
     if text.startswith("["):
-        return pa.array(text.replace("]\n[", "]\r[").split("\r"), TEXT)
-    return pa.array(text.split("\n"), TEXT)
+        text = text.replace("]\n[", "]\r[").replace("\n", ", ").replace("\r", "\n")
+    return pc.split_pattern(pa.array([text], TEXT), "\n").values
 
 
 def _numbers(numbers: NDArray[np.float64]) -> pa.Array:
