@@ -252,7 +252,7 @@ def test_refused_rows_do_not_stay_in_memory(steady):
 
     before = refuse(4)  # of a worker that has answered; another may still load its packages
 
-    assert refuse(100) < before + 40
+    assert refuse(100) < before + 20
 
 
 def test_a_reload_loses_no_request_and_no_count(steady):
