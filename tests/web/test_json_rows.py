@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from web import json_rows
@@ -14,6 +14,7 @@ RISKS = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 1e-4, np.nextafter(1e-4, 0)
 ROWS = st.lists(st.tuples(NAMES, RISKS, st.integers(0, 1), st.lists(TEXTS)), min_size=1)
 
 
+@settings(deadline=None)  # the first example imports Arrow
 @example([("a\nb", 1e-5, 0, ["c\nd", "]\r["]), (None, 0.5, 1, [])])
 @given(ROWS)
 def test_a_table_is_written_as_row_by_row(rows):
