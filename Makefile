@@ -94,14 +94,15 @@ lock: .venv/development  ## update the locked requirements
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --upgrade
 
 # The lock is complete: --no-deps keeps later releases from being installed. Python compiles what it
-# imports: --no-compile saves 170 MB of what it never does. The tests of packages are not imported either
+# imports: --no-compile saves 170 MB of what it never does
 INSTALL := @$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r
 
+# Python 3.11 brings setuptools and packages bring their tests: nothing imports either
 .venv/runtime: requirements.lock
 	@echo "Installing $$(grep -c == $<) packages into .venv: 550 MB, a few minutes, only once"
 	@$(PYTHON) -m venv .venv
 	$(INSTALL) $<
-	@$(BIN)/python -m pip uninstall -qq --yes setuptools  # which Python 3.11 brings and nothing imports
+	@$(BIN)/python -m pip uninstall -qq --yes setuptools
 	@find .venv -type d \( -name __pycache__ -o -path '*/site-packages/*/tests' \) -prune -exec rm -r {} +
 	@touch $@
 

@@ -558,7 +558,7 @@ def main() -> None:
             print(f"{work.name:<15}{label:<8}{cost or 'left out'}", flush=True)
             if cost:
                 costs.setdefault((work.name, label), []).append(cost)
-    # another checkout may fail at some of the repeats, by a limit of time say
+    # a ratio needs both checkouts at each repeat, and the other may fail at some
     complete = {key: found for key, found in costs.items() if len(found) == options.repeat}
     RESULTS.write_text(page(complete, checkouts, options.rows), encoding="utf-8")
 

@@ -51,7 +51,7 @@ def _each(cells: Cells) -> pa.Array:
     if isinstance(cells, np.ndarray):
         return _numbers(cells)
     text = ENCODER.encode(cells)[1:-1]
-    if text.startswith("["):
+    if text.startswith("["):  # only the line ends between lists part cells
         text = text.replace("]\n[", "]\r[").replace("\n", ", ").replace("\r", "\n")
     return pc.split_pattern(pa.array([text], TEXT), "\n").values
 
