@@ -9,7 +9,7 @@ from risk.config import Columns
 from risk.explain.prediction_notes import BANDS
 from risk.numerals import MAX_NUMBER
 from risk.store import csv_line
-from web.request_rows import JSON
+from web.request_body import JSON
 
 Schema = dict[str, Any]
 SCHEMAS = "#/components/schemas/{model}"

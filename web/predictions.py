@@ -20,10 +20,11 @@ from risk.lazily import pandas as pd
 from risk.models import evaluation, model, small_tables
 from risk.models.model import Floats
 from risk.models.watched import require_model
-from web import json_rows, openapi, request_rows
+from web import json_rows, openapi, request_body, request_rows
 from web.json_rows import Cells, Coded
 from web.model_endpoints import Named, answered
-from web.request_rows import CSV, JSON, Chunk, Deadline, Fault, Part, refuse
+from web.request_body import CSV, JSON
+from web.request_rows import Chunk, Deadline, Fault, Part, refuse
 from web.responses import classic_answer, csv_file, csv_text, json_answer, problems, wants
 from web.service import NAME, Live, Service, service
 
@@ -128,12 +129,12 @@ def _predict(
     """Read and check all rows of the body; predict them with one release within the deadline."""
     require_model(config, "rows cannot be predicted")
     columns, limits = config.columns, config.api
-    body = request_rows.read_body(columns, limits)
+    body = request_body.read(columns, limits)
     deadline = Deadline(limits.max_seconds)
     if request.mimetype == CSV:
         parts: Iterable[Part | Chunk] = request_rows.from_csv(body, columns, limits)
     else:
-        parts = from_json(request_rows.parse_json(body), columns, limits)
+        parts = from_json(request_body.parse_json(body), columns, limits)
     chunks = request_rows.checked(parts, columns, deadline)
     live, predicted = service().live(), []
     for chunk in chunks:

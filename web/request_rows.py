@@ -1,4 +1,4 @@
-"""Parsing and validation of request bodies into rows to predict, by the rules of a drop.
+"""Validation of rows sent to be predicted, by the rules of a drop.
 
 In JSON a number is a number, text a string or a whole number, and a missing value null; CSV is as
 in a drop.
@@ -10,25 +10,16 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import compress, islice
+from itertools import compress
 from typing import Any, NamedTuple, NoReturn
 
-import numpy as np
-from flask import abort, request
-from werkzeug.exceptions import (
-    BadRequest,
-    RequestEntityTooLarge,
-    ServiceUnavailable,
-    UnsupportedMediaType,
-)
+from flask import abort
+from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
 from risk import schema
 from risk.config import Api, Columns, Ingestion
@@ -37,17 +28,12 @@ from risk.data.records import Below, Some, under
 from risk.lazily import pandas as pd
 from risk.numerals import MAX_EXACT, MAX_NUMBER
 from web import plain_rows
+from web.request_body import not_text, too_many_rows
 from web.responses import problem
 
-JSON, CSV = "application/json", "text/csv"
 ROWS_PER_CHUNK = 10_000
 MAX_FAULTS = 100
 UNFIT_TEXT = re.compile(rf"{schema.CONTROL_CHARACTERS}|[\ud800-\udfff]")
-TOKENS = {  # strings, which may contain separators, and separators outside of them
-    JSON: re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[,\[{]', re.DOTALL),
-    CSV: re.compile(rb'"[^"]*+"?|[,\r\n]'),
-}
-COLONS = ('":', " :", "\n:", "\r:", "\t:")  # a key's, and few others
 KINDS: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "text": (str, int),  # a category may be a numeral
@@ -96,47 +82,12 @@ class Deadline:
             raise ServiceUnavailable(message)
 
 
-def read_body(columns: Columns, limits: Api) -> bytes:
-    """Return the body; refuse other media types or charsets, too many bytes or values."""
-    if request.mimetype not in TOKENS:
-        raise UnsupportedMediaType(f"the Content-Type must be {JSON} or {CSV}")
-    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
-        raise UnsupportedMediaType("the charset must be utf-8")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("the body must not be compressed")
-    request.max_content_length = limits.max_body_bytes + 1  # a longer one may be truncated
-    body = request.get_data(cache=False)
-    if len(body) > limits.max_body_bytes:
-        raise RequestEntityTooLarge(f"more than max_body_bytes = {limits.max_body_bytes} bytes")
-    max_values = (limits.max_rows + 2) * (len(columns.all) + 2)
-    if _holds_more(body, max_values):
-        raise _too_many_rows(limits)
-    return body
-
-
-def parse_json(body: bytes) -> Any:
-    """Return the content of a JSON body."""
-    try:
-        text = body.decode("utf-8-sig")
-        with suppress(ValueError):  # which is told below, unless an object before repeats a key
-            content = json.loads(text, parse_constant=_refuse_constant)
-            if _have_each_key_once(content, text):
-                return content
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise _not_text(error) from None
-    except RecursionError:
-        raise BadRequest("the body is nested too deeply") from None
-    except ValueError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-
-
 def from_records(records: Any, columns: Columns, limits: Api) -> Iterator[Part | Chunk]:
     """Yield rows sent as a list of objects, in parts."""
     if not isinstance(records, list):
         refuse([Fault("body", "", "not a list of rows")])
     if len(records) > limits.max_rows:
-        raise _too_many_rows(limits)
+        raise too_many_rows(limits)
     for first in range(0, len(records), ROWS_PER_CHUNK):
         some = records[first : first + ROWS_PER_CHUNK]
         if (rows := plain_rows.typed(some, columns)) is None:
@@ -159,14 +110,14 @@ def from_csv(body: bytes, columns: Columns, limits: Api) -> Iterator[Part | Chun
         while (some := below.take(ROWS_PER_CHUNK)).lines:
             n_rows += len(some.lines)
             if n_rows > limits.max_rows:
-                raise _too_many_rows(limits)
+                raise too_many_rows(limits)
             if not some.cells or (rows := plain_rows.of_lines(some.cells, columns)) is None:
                 yield _part_of_lines(some, header, columns)
             else:
                 names = some.cells.get(columns.identifier)
                 yield Chunk(rows, names.to_pylist() if names else [None] * len(rows))
     except UnicodeDecodeError as error:
-        raise _not_text(error) from None
+        raise not_text(error) from None
     except csv.Error as error:
         line = below.next_line - 1 if below else reader.line_num
         raise BadRequest(f"the body is not CSV: line {line}: {error}") from None
@@ -282,43 +233,3 @@ def _as_text(value: Any, kind: str) -> str | None:
     if isinstance(value, int) and kind == "number" and MAX_EXACT <= abs(value) <= MAX_NUMBER:
         return repr(float(value))  # two neighbours have one prediction
     return str(value)
-
-
-def _holds_more(body: bytes, max_values: int) -> bool:
-    """Return whether there are more values than allowed, before they take memory."""
-    separators = b",[{" if request.mimetype == JSON else b",\r\n"
-    characters = np.frombuffer(body, dtype="uint8")
-    if sum(np.count_nonzero(characters == separator) for separator in separators) <= max_values:
-        return False
-    tokens = TOKENS[request.mimetype].finditer(body)
-    outside = (token for token in tokens if token[0] in separators)
-    return next(islice(outside, max_values, None), None) is not None
-
-
-def _not_text(error: UnicodeDecodeError) -> BadRequest:
-    return BadRequest(f"the body is not UTF-8 text: byte 0x{error.object[error.start]:02x}")
-
-
-def _too_many_rows(limits: Api) -> RequestEntityTooLarge:
-    message = f"the body has more than max_rows = {limits.max_rows} rows of the declared columns"
-    return RequestEntityTooLarge(message)
-
-
-def _have_each_key_once(content: Any, text: str) -> bool:
-    """Return whether this is a list of objects that plainly repeat no key: each has its colon."""
-    if not isinstance(content, list) or set(map(type, content)) != {dict}:
-        return False
-    n_keys = sum(map(len, content))
-    return n_keys == text.count(":") or n_keys == sum(map(text.count, COLONS))
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        [(repeated, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"an object has the key {schema.shorten(repeated)!r} more than once")
-    return content
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number; use null for a missing value")

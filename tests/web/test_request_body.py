@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from werkzeug.exceptions import BadRequest
 
-from web import request_rows
+from web import request_body
 
 KEYS = st.sampled_from(['"a"', '"b" ', '"c:"', r'"\":"', '"d"\n'])
 VALUES = st.sampled_from(
@@ -21,8 +21,8 @@ def strictly(text):
     try:
         return json.loads(
             text,
-            object_pairs_hook=request_rows._object,
-            parse_constant=request_rows._refuse_constant,
+            object_pairs_hook=request_body._object,
+            parse_constant=request_body._refuse_constant,
         )
     except ValueError as error:
         return f"the body is not JSON: {error}"
@@ -35,8 +35,24 @@ def strictly(text):
 def test_a_repeated_key_is_found_without_a_look_at_each(text):
     """Whatever else has a colon; and of two faults the first is told."""
     try:
-        content = request_rows.parse_json(text.encode())
+        content = request_body.parse_json(text.encode())
     except BadRequest as error:
         content = error.description
 
     assert content == strictly(text)
+
+
+NUMBERS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?(e[+-]?[0-9]{1,3})?", fullmatch=True
+)
+OTHERS = st.none() | st.booleans() | st.text() | st.characters(categories=["Cs"])
+CELLS = NUMBERS | OTHERS.map(json.dumps)
+
+
+@example(["-0", "-0.0", "2.2250738585072011e-308", "1e400", "9007199254740993.0"])
+@given(st.lists(CELLS))
+def test_a_value_is_read_as_by_the_standard_library(cells):
+    """To the last bit, and of the same type."""
+    text = f'[{{"a": [{", ".join(cells)}]}}]'
+
+    assert repr(request_body.parse_json(text.encode())) == repr(json.loads(text))
