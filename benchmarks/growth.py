@@ -21,7 +21,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -72,6 +72,7 @@ def draw(plots: dict[str, Points]) -> Figure:
             axes.set(xscale="log", yscale="log", xlabel=label, ylabel="CPU seconds")
             sizes = [*next(iter(points.values()))]
             axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # also within a power of ten
             axes.yaxis.set_major_formatter("{x:g}")
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_minor_formatter(NullFormatter())
