@@ -59,6 +59,7 @@ def split(
     number of cells. The cells of a column are numbers if none of them can break a rule, else texts.
     """
     ends = line_ends(content)
+    n_line_ends = len(ends)
     if content and not content.endswith(b"\n"):
         ends = np.append(ends, len(content))
     begins = np.concatenate([[0], ends[:-1]])
@@ -67,7 +68,8 @@ def split(
         return None
     lines = content.replace(b"\r\n", b"\n") if b"\r" in content else content
     codes = np.frombuffer(lines, "uint8")
-    has_control = ((codes < ord(" ")) & (codes != ord("\n")) & (codes != ord("\t"))).any()
+    n_control = np.count_nonzero(codes < ord(" "))
+    has_control = n_control > n_line_ends + np.count_nonzero(codes == ord("\t"))
     is_odd = has_control or any(character in lines for character in (b'"', b"\x7f"))
     if is_odd or content.startswith(codecs.BOM_UTF8) or len(content) > MAX_BYTES:
         return None

@@ -196,13 +196,13 @@ class Below:
         some, size, n_ends = list[bytes](), 0, 0
         file.seek(self.position)
         while n_ends < n and (more := file.read(BYTES_AT_ONCE)):
+            if (n_more := count_line_ends(more)) >= n - n_ends:
+                more = more[: line_ends(more)[n - n_ends - 1]]
             some.append(more)
-            size, n_ends = size + len(more), n_ends + count_line_ends(more)
+            size, n_ends = size + len(more), n_ends + n_more
             if size > (n_ends + 1) * self.settings.max_line_characters:
                 return b"", 0
         content = b"".join(some)
-        if n_ends >= n:
-            content = content[: line_ends(content)[n - 1]]
         if content.isascii():  # which is the same in all of them
             return content, len(content)
         try:
