@@ -24,13 +24,15 @@ def summarise(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     return pd.DataFrame(_describe_each(rows[[*columns.features, columns.target]], columns))
 
 
-def summarise_accepted(config: Config, ledger: Ledger) -> pd.DataFrame:
-    """Return the same of all accepted rows, of which only some columns are in memory at once.
+def summarise_accepted(
+    config: Config, ledger: Ledger, parts: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """Return the same of all accepted rows, or of some parts, a few columns in memory at once.
 
     Each of these groups of columns is a part of the engine. A worker that cannot read the
     files leaves it to this process.
     """
-    numbers = ledger.parts.ids()
+    numbers = ledger.parts.ids() if parts is None else parts
     if not numbers:
         return summarise(store.read_parts(config, []), config.columns)
     part_files.require(config, ledger, numbers)

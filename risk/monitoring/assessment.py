@@ -85,6 +85,12 @@ class Assessment:
         """Return the assessment with findings of other checks added."""
         return replace(self, findings=(*self.findings, *more))
 
+    def after(self, earlier: Assessment) -> Assessment:
+        """Add the alarms of an earlier assessment that this one does not raise again."""
+        own = {(alarm.check_name, alarm.feature) for alarm in self.alarms}
+        others = [a for a in earlier.alarms if (a.check_name, a.feature) not in own]
+        return self.with_findings(others)
+
     def described(self, describe: Callable[[Mapping[str, Any]], str]) -> Assessment:
         """Return the assessment with the text of each finding."""
         worded = (replace(found, detail=describe(found.as_row())) for found in self.findings)

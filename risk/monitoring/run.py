@@ -9,8 +9,7 @@ from typing import Any
 
 from risk import engine
 from risk.config import Config
-from risk.data import part_files
-from risk.data.statistics import as_rows, summarise
+from risk.data.statistics import as_rows, summarise_accepted
 from risk.lazily import pandas as pd
 from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
@@ -39,6 +38,7 @@ from risk.monitoring.profile import Profile
 from risk.monitoring.reference import OF_THE_MODEL
 
 MAX_PARTS_BEFORE = 20
+ROWS_AT_ONCE = 400_000  # of 20 columns take 300 MB while they are assessed
 
 
 @dataclass(frozen=True)
@@ -53,33 +53,80 @@ class Writer:
 SILENT = Writer(lambda _: "", lambda _: "", lambda _: "")
 
 
-def assess(config: Config, ledger: Ledger, *, describe: Writer = SILENT) -> Assessment | None:
-    """Assess new rows against the live release, and record the findings."""
-    new = ledger.ingestions.unassessed()
-    if not new:
-        return None
-    with ledger.runs.stage("monitoring"):
-        live = monitored_release.load(config)
-        with engine.one_thread():  # several, of few rows, wait for each other at every tree
-            found, case = _look(config, ledger, live, new, describe)
-        ledger.assessments.record(case)
+@dataclass(frozen=True)
+class Arrived:
+    """Ingestions that are assessed together, and those that are assessed after them."""
+
+    new: Sequence[Any]
+    later: Sequence[Any] = ()
+
+    @property
+    def parts(self) -> list[int]:
+        """The new ones that brought rows; any of them may bring labels."""
+        return _parts_of(self.new)
+
+    @property
+    def later_ids(self) -> set[int]:
+        """The later ones, of which nothing is known yet."""
+        return {ingestion.id for ingestion in self.later}
+
+    @property
+    def unseen_parts(self) -> list[int]:
+        """All that brought rows which are not assessed yet."""
+        return _parts_of([*self.new, *self.later])
+
+
+def assess(
+    config: Config, ledger: Ledger, *, describe: Writer = SILENT, at_once: int = ROWS_AT_ONCE
+) -> Assessment | None:
+    """Assess new rows against the live release, and record the findings.
+
+    Very many are assessed some drops after others, each time as if the later ones had yet to come:
+    what is found is what a run after each of these times finds, and memory is bounded.
+    """
+    found = None
+    if groups := _groups(ledger.ingestions.unassessed(), at_once):
+        with ledger.runs.stage("monitoring"):
+            live = monitored_release.load(config)
+            for arrived in groups:
+                with engine.one_thread():  # several, of few rows, wait for each other at every tree
+                    latest, case = _look(config, ledger, live, arrived, describe)
+                ledger.assessments.record(case)
+                found = latest.after(found) if found else latest
     return found
+
+
+def _groups(ingestions: Sequence[Any], at_once: int) -> list[Arrived]:
+    """Divide ingestions, in order, into groups of so many rows or of a single drop."""
+    starts, n_rows = [0], 0
+    for place, ingestion in enumerate(ingestions):
+        n_rows += ingestion.rows_added
+        if n_rows > at_once and place > starts[-1]:
+            starts.append(place)
+            n_rows = ingestion.rows_added
+    ends = [*starts[1:], len(ingestions)]
+    return [
+        Arrived(ingestions[start:end], ingestions[end:])
+        for start, end in zip(starts, ends, strict=True)
+        if start < end
+    ]
 
 
 def _look(
     config: Config,
     ledger: Ledger,
     live: MonitoredRelease,
-    new: Sequence[Any],
+    arrived: Arrived,
     describe: Writer,
 ) -> tuple[Assessment, Case]:
     """Assess the rows and labels of new ingestions; return everything there is to record."""
-    numbers, parts = [ingestion.id for ingestion in new], _parts_of(new)
-    late = late_labels.gather(config, ledger, live, numbers, new_parts=parts)
-    batch = _batch(config, ledger, live, new, late)
+    new = arrived.new
+    numbers = [ingestion.id for ingestion in new]
+    late = late_labels.gather(config, ledger, live, numbers, new_parts=arrived.unseen_parts)
+    batch = _batch(config, ledger, live, arrived, late)
     found = assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
     found = found.with_findings(data_quality.check_drops(config, ledger, new))
-    found = score_changes.added(found, _score_change(config, ledger, live, batch))
+    found = score_changes.added(found, _score_change(config, ledger, live, batch, arrived))
     found = found.described(describe.finding)
     case = _case(live, found, new, _changes(config, ledger, found, batch, new))
     return found, replace(
@@ -94,10 +141,9 @@ def _look(
 
 def record_statistics(config: Config, ledger: Ledger, batch: Sequence[int]) -> None:
     """Record the column statistics of these ingestions, if there are any."""
-    if not batch:
-        return
-    rows = part_files.read(config, ledger, batch)
-    ledger.column_statistics.record(as_rows(summarise(rows, config.columns)))
+    if batch:
+        parts = ledger.parts.among(batch)
+        ledger.column_statistics.record(as_rows(summarise_accepted(config, ledger, parts)))
 
 
 def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
@@ -105,7 +151,7 @@ def rehearse(config: Config, ledger: Ledger, rows: pd.DataFrame) -> Assessment:
     live = monitored_release.load(config)
     late = late_labels.gather(config, ledger, live, [])
     rows = with_moments(rows, config.columns.event_time, ledger.now())
-    batch = replace(_batch(config, ledger, live, [], late), rows=rows)
+    batch = replace(_batch(config, ledger, live, Arrived([]), late), rows=rows)
     return assessment.assess(live, _state(ledger, live.champion.manifest), batch, config)
 
 
@@ -142,21 +188,20 @@ def _state(ledger: Ledger, live: Manifest) -> State:
 
 
 def _parts_of(new: Sequence[Any]) -> list[int]:
-    """Return the ingestions that brought rows; any of them may bring labels."""
     return [i.id for i in new if i.rows_added and i.kind == "rows"]
 
 
 def _batch(
-    config: Config, ledger: Ledger, live: MonitoredRelease, new: Sequence[Any], late: LateLabels
+    config: Config, ledger: Ledger, live: MonitoredRelease, arrived: Arrived, late: LateLabels
 ) -> Batch:
     """Read the new rows and labels, and the batches just before."""
-    parts = _parts_of(new)
+    new = arrived.new
     first_new = new[0].id if new else ledger.ingestions.last_id() + 1
     manifest = live.champion.manifest
     seen = ledger.assessments.history(manifest.version, newest=assessment.MAX_POOLED)
     return Batch(
-        rows=training_data.accepted(config, ledger, parts),
-        before=_before(config, ledger, manifest.trained_through, parts),
+        rows=training_data.accepted(config, ledger, arrived.parts, without=arrived.later_ids),
+        before=_before(config, ledger, manifest.trained_through, arrived.unseen_parts),
         ripened=late.ripened,
         labels=late.labels,
         arrived_at=ledger.now(),
@@ -167,11 +212,11 @@ def _batch(
 
 
 def _score_change(
-    config: Config, ledger: Ledger, live: MonitoredRelease, batch: Batch
+    config: Config, ledger: Ledger, live: MonitoredRelease, batch: Batch, arrived: Arrived
 ) -> dict[str, Any] | None:
     """Say why the score changed; without new labels, what was known of the live release."""
     if len(outcomes.labels_of(batch.rows, batch.labels, config.columns.target)):
-        rows = score_changes.newest_labelled(config, ledger, live)
+        rows = score_changes.newest_labelled(config, ledger, live, without=arrived.later_ids)
         return score_changes.explain(live, rows, config, now=ledger.now())
     known: dict[str, Any] | None = ledger.assessments.score_change(live.champion.manifest.version)
     return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -29,15 +30,20 @@ MIN_ROWS, MIN_OF_A_CLASS = 100, 10
 MAX_DROPS, MAX_ROWS_READ = 20, 50_000  # looked back to for labels, so that a run stays short
 
 
-def newest_labelled(config: Config, ledger: Ledger, live: MonitoredRelease) -> pd.DataFrame:
-    """Return the rows of the newest labels that the release was not trained on, of its time."""
+def newest_labelled(
+    config: Config, ledger: Ledger, live: MonitoredRelease, *, without: Collection[int] = ()
+) -> pd.DataFrame:
+    """Return the rows of the newest labels that the release was not trained on, of its time.
+
+    What the ingestions `without` brought is left out.
+    """
     manifest, event_time = live.champion.manifest, config.columns.event_time
     start = manifest.reference_since or Change(manifest.trained_through + 1)
-    parts = _newest_labelled_parts(ledger, after=manifest.trained_through)
+    parts = _newest_labelled_parts(ledger, after=manifest.trained_through, without=without)
     sizes = ledger.parts.sizes(parts)
     for n_read in (MAX_ROWS, MAX_ROWS_READ):
         some = training_data.enough(parts, sizes, n_read)
-        rows = training_data.accepted(config, ledger, some)
+        rows = training_data.accepted(config, ledger, some, without=without)
         labelled_by = rows[LABELLED_BY].to_numpy("float64", na_value=0)
         is_new = (labelled_by > manifest.trained_through) & is_since(rows, start, event_time)
         if is_new.sum() >= ENOUGH_ROWS or len(some) == len(parts):
@@ -45,15 +51,15 @@ def newest_labelled(config: Config, ledger: Ledger, live: MonitoredRelease) -> p
     return dating.in_order(rows[is_new], event_time).tail(MAX_ROWS)
 
 
-def _newest_labelled_parts(ledger: Ledger, *, after: int) -> list[int]:
+def _newest_labelled_parts(ledger: Ledger, *, after: int, without: Collection[int]) -> list[int]:
     """Return the parts that the last drops brought or have labels of, those of the newest first."""
     drops = ledger.ingestions.history(newest=MAX_DROPS)
-    drops = drops[(drops["id"] > after) & (drops["rows_added"] > 0)]
+    drops = drops[(drops["id"] > after) & (drops["rows_added"] > 0) & ~drops["id"].isin([*without])]
     parts = list[int]()
     for number, kind in drops[["id", "kind"]].iloc[::-1].itertuples(index=False):
         parts += [int(number)] if kind == "rows" else []
         parts += ledger.labels.labelled_parts([int(number)])[::-1]
-    return [*dict.fromkeys(parts)]
+    return [part for part in dict.fromkeys(parts) if part not in without]
 
 
 def explain(

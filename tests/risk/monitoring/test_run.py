@@ -1,10 +1,16 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import pytest
+import sqlalchemy as sa
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import ingestion
+from risk.ledger import tables
 from risk.monitoring import run as monitoring
-from tests.factories import customers, first_release
+from tests.factories import World, customers, first_release
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def test_a_look_at_new_rows_takes_one_thread(world):
@@ -23,3 +29,76 @@ def test_a_look_at_new_rows_takes_one_thread(world):
         monitoring.assess(config, ledger, describe=replace(monitoring.SILENT, summary=summary))
 
     assert threads == {1}
+
+
+def labels_of(name, n, *, seed):
+    """Write the labels of some customers, a drop of their own."""
+    lines = customers(name, n, seed=seed).splitlines()[1:]
+    told = (f"{line.split(',')[0]},{line.split(',')[-1]}\n" for line in lines)
+    return "corporation,exited\n" + "".join(told)
+
+
+DROPS = {
+    "1-rows.csv": customers("a", 150, seed=1),
+    "2-unlabelled.csv": customers("b", 200, seed=2, labelled=False),
+    "3-early-labels.csv": labels_of("d", 80, seed=4),
+    "4-late-labels.csv": labels_of("b", 200, seed=2),
+    "5-turned.csv": customers("c", 300, seed=3, sign=-1),
+    "6-unlabelled.csv": customers("d", 80, seed=4, labelled=False),
+    "7-grown.csv": customers("e", 250, seed=5, grown=90),
+}
+
+
+def what_was_found(ledger):
+    """Return what the ledger keeps of its assessments, but for when and in which run."""
+    found = {}
+    for table in (tables.assessments, tables.findings, tables.scores, tables.predictions):
+        left_out = {"id", "run_id"}
+        columns = [column for column in table.c if column.name not in left_out]
+        rows = ledger.database.rows(sa.select(*columns).order_by(*table.primary_key.columns))
+        found[table.name] = [tuple(row) for row in rows]
+    opened = sa.select(tables.incidents.c.subject, tables.incidents.c.opened_at)
+    return found | {"incidents": [tuple(row) for row in ledger.database.rows(opened)]}
+
+
+@pytest.fixture
+def learnt(world):
+    """Give a world with a release."""
+    world.take_from_inbox()
+    world.drop("history.csv", customers("h", 450, seed=0))
+    with world.open_ledger(clock=lambda: NOW) as ledger:
+        first_release(world.config, ledger)
+    return world
+
+
+def test_drops_that_come_at_once_are_assessed_as_if_each_had_come_alone(learnt, tmp_path):
+    """Also where the labels of some come with others, before or after their rows."""
+    other = World(tmp_path / "other").copy_of(learnt.folder)
+    for name, text in DROPS.items():
+        learnt.drop(name, text)
+    with learnt.open_ledger(clock=lambda: NOW) as ledger:
+        ingestion.run(learnt.config, ledger)
+        found = monitoring.assess(learnt.config, ledger, at_once=1)
+        at_once = what_was_found(ledger)
+    alarms = []
+    with other.open_ledger(clock=lambda: NOW) as ledger:
+        for name, text in DROPS.items():
+            other.drop(name, text)
+            ingestion.run(other.config, ledger)
+            alarms += monitoring.assess(other.config, ledger).alarms
+
+        assert at_once == what_was_found(ledger)
+
+    assert len(at_once["assessments"]) == len(DROPS)
+    assert {alarm.feature for alarm in found.alarms} == {alarm.feature for alarm in alarms}
+    assert "number_of_employees" in {alarm.feature for alarm in alarms}
+
+
+def test_few_rows_are_assessed_together_whatever_the_number_of_drops(learnt):
+    for name, text in DROPS.items():
+        learnt.drop(name, text)
+    with learnt.open_ledger(clock=lambda: NOW) as ledger:
+        ingestion.run(learnt.config, ledger)
+        monitoring.assess(learnt.config, ledger, at_once=600)
+
+        assert [look.n for look in ledger.assessments.history()] == [350, 380, 250]
