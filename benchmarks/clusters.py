@@ -27,14 +27,19 @@ class Cluster:
 
 @contextmanager
 def running(
-    folder: Path, *options: str, workers: int = 3, modules: Path = ROOT
+    folder: Path,
+    *options: str,
+    workers: int = 3,
+    modules: Path = ROOT,
+    is_known_to_scheduler: bool = True,
 ) -> Iterator[Cluster]:
     """Run a scheduler and workers that have this project, and `modules`, with these options."""
     file = folder / "scheduler.json"
 
     def start(role: str, *more: str) -> subprocess.Popen[bytes]:
         words = ["--no-dashboard", "--scheduler-file", str(file), *more, *options]
-        around = {**os.environ, "PYTHONPATH": f"{ROOT}:{modules}"}
+        known = [ROOT, modules] if role == "worker" or is_known_to_scheduler else []
+        around = {**os.environ, "PYTHONPATH": ":".join(map(str, known))}
         command = [str(Path(sys.executable).with_name("dask")), role, *words]
         return subprocess.Popen(command, env=around, stderr=subprocess.DEVNULL, cwd="/")
 

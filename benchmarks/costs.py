@@ -9,7 +9,7 @@ is left out of what it cannot do or would take hours for: an earlier one has oth
 
 Reads   nothing
 Writes  a temporary folder, benchmarks/results.md
-Exits   0 success; prints a line per measurement
+Exits   0 success; prints a line per measurement, with --only also the page, which it does not write
 """
 
 from __future__ import annotations
@@ -560,7 +560,11 @@ def main() -> None:
                 costs.setdefault((work.name, label), []).append(cost)
     # a ratio needs both checkouts at each repeat, and the other may fail at some
     complete = {key: found for key, found in costs.items() if len(found) == options.repeat}
-    RESULTS.write_text(page(complete, checkouts, options.rows), encoding="utf-8")
+    found = page(complete, checkouts, options.rows)
+    if options.only:
+        print(found)
+    else:
+        RESULTS.write_text(found, encoding="utf-8")
 
 
 if __name__ == "__main__":

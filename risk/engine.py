@@ -30,9 +30,10 @@ from threadpoolctl import ThreadpoolController, threadpool_limits  # type: ignor
 from risk.config import Config
 from risk.errors import ConfigError, EngineError
 
+Names: TypeAlias = tuple[str, ...]
 Item = TypeVar("Item")
 Value = TypeVar("Value")
-Task = tuple[str, bytes, bytes]
+Task = tuple[str, bytes, bytes, Names]
 Tasks: TypeAlias = "deque[tuple[Task, Any]]"  # each with its future
 PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn")
 TASKS_PER_WORKER = 2  # so that none waits for its next one; the memory of all others is not needed
@@ -43,6 +44,7 @@ KILLED = (
 )
 IDLE_SECONDS = 60  # after which a worker process ends, also if this one was killed
 CONNECT_SECONDS = 10
+UNKNOWN_TO_SCHEDULER = "deserialization of the task graph"  # in what Dask says of it
 LARGE_TASK = "100MB"  # below that, Dask need not advise against it
 
 
@@ -78,7 +80,10 @@ class _Remote:
     """Sends each part to a worker, a few ahead of the one that is needed next.
 
     A single part, such as a small drop, is computed here: no worker has to be there for it.
+    Workers need the same `packages` of estimators as this process.
     """
+
+    packages: Names = ()
 
     def map(self, function: Callable[[Item], Value], items: Iterable[Item], /) -> Iterator[Value]:
         """Yield what the function returns for each item."""
@@ -95,7 +100,12 @@ class _Remote:
         tasks: Tasks = deque()
         try:
             for item in items:
-                task = (fingerprint(), content, pickle.dumps(item, protocol=5))
+                task = (
+                    fingerprint(self.packages),
+                    content,
+                    pickle.dumps(item, protocol=5),
+                    self.packages,
+                )
                 tasks.append((task, self._submit(task)))
                 if len(tasks) >= ahead:
                     yield self._result(tasks)
@@ -157,8 +167,9 @@ class Processes(_Remote):
 class Dask(_Remote):
     """Computes parts in the workers of a Dask scheduler, which replaces those that are lost."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, packages: Names = ()) -> None:
         self.address = address
+        self.packages = packages
 
     @cached_property
     def client(self) -> Any:
@@ -186,7 +197,14 @@ class Dask(_Remote):
         except (CancelledError, CommClosedError, KilledWorker) as error:
             raise EngineError(
                 f"the Dask cluster at {self.address} was lost during the work; nothing of it was "
-                f"recorded, and the next run does it again ({str(error).splitlines()[0]})"
+                f"recorded, and the next run does it again ({type(error).__name__})"
+            ) from None
+        except RuntimeError as error:
+            if UNKNOWN_TO_SCHEDULER not in str(error):
+                raise
+            raise EngineError(
+                f"the Dask scheduler at {self.address} does not know this project: start it, as "
+                "the workers, with PYTHONPATH set to the folder of the project"
             ) from None
 
     def _submit(self, task: Task) -> Any:
@@ -204,20 +222,23 @@ def of(config: Config) -> Engine:
     """Return the engine of the settings."""
     if config.engine == "processes":
         return Processes(config.engine_workers)
-    return _connected(config.engine_address or "") if config.engine == "dask" else LOCAL
+    if config.engine == "dask":
+        return _connected(config.engine_address or "", config.training.estimator_packages)
+    return LOCAL
 
 
 @cache
-def _connected(address: str) -> Engine:
-    return Dask(address)
+def _connected(address: str, packages: Names) -> Engine:
+    return Dask(address, packages)
 
 
-def compute(expected: str, function: bytes, item: bytes) -> Any:
+def compute(expected: str, function: bytes, item: bytes, packages: Names = ()) -> Any:
     """Compute one part in a worker, on one thread."""
-    if fingerprint() != expected:
+    if fingerprint(packages) != expected:
         raise EngineError(
             f"the worker on {platform.node()} has another version of this project, of Python or of "
-            f"{', '.join(PACKAGES)}, so its results could differ: install the same there"
+            f"{', '.join((*PACKAGES, *packages))}, so its results could differ: install the same "
+            "there"
         )
     called = _loaded(function)
     threadpool_limits(1)  # for good: threads of one worker would undo it for each other
@@ -230,12 +251,22 @@ def _loaded(function: bytes) -> Any:
 
 
 @cache
-def fingerprint() -> str:
+def fingerprint(packages: Names = ()) -> str:
     """Return a digest of everything that a result depends on: this project, Python, packages."""
     known = hashlib.sha256(platform.python_version().encode())
     for package in PACKAGES:
         known.update(f"{package} {version(package)}\n".encode())
-    root = Path(__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        known.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
+    for package in ("risk", *packages):
+        known.update(f"{package}\n".encode())
+        for path in _sources(package):
+            known.update(f"{path.name}\n".encode() + path.read_bytes())
     return known.hexdigest()
+
+
+def _sources(package: str) -> Iterator[Path]:
+    """Yield the files of Python of a package or module, in order; none if it is not installed."""
+    found = find_spec(package)
+    for folder in (found and found.submodule_search_locations) or ():
+        yield from sorted(Path(folder).rglob("*.py"))
+    if found and found.origin and not found.submodule_search_locations:
+        yield Path(found.origin)

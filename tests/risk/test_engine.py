@@ -1,11 +1,15 @@
 """The engines: results are equal to the last bit, and what is lost is lost as a whole."""
 
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +37,7 @@ COUNTS = sampled([3, 1, 2], every=3)  # of workers
 pytestmark = pytest.mark.filterwarnings("ignore:Trying to resize an executor")
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 NUMBERS = [*range(12)]
+ROOT = Path(__file__).parents[2]
 OF_A_RUN = {
     "predictions": ["row_hash", "y_pred_proba", "expected_proba"],
     "scores": ["dataset", "metric", "value", "lower", "upper", "n"],
@@ -156,6 +161,39 @@ def test_a_worker_of_another_version_is_refused():
     """Its numbers could differ, if only in the last bit."""
     with pytest.raises(EngineError, match="another version"):
         engine.compute("another", b"", b"")
+
+
+def test_a_worker_with_another_estimator_is_refused(tmp_path):
+    """Whether a package or a single file; what is the same on both is accepted."""
+    content = {"client": "C = 1\n", "same": "C = 1\n", "other": "C = 2\n", "without": None}
+    for place, text in content.items():
+        (tmp_path / place / "own").mkdir(parents=True)
+        if text:
+            (tmp_path / place / "own" / "__init__.py").write_text(text)
+            (tmp_path / place / "single.py").write_text(text)
+
+    def answer(place, packages):
+        expected = seen_by("client", f"print(engine.fingerprint({packages}))").stdout.strip()
+        task = f"({expected!r}, {pickle.dumps(abs)}, {pickle.dumps(-3)}, {packages})"
+        return seen_by(place, f"print(engine.compute(*{task}))")
+
+    def seen_by(place, code):
+        around = os.environ | {"PYTHONPATH": f"{tmp_path / place}:{ROOT}"}
+        command = [sys.executable, "-c", f"from risk import engine; {code}"]
+        return subprocess.run(command, env=around, capture_output=True, text=True, cwd="/")
+
+    for packages in (("own",), ("single",)):
+        assert answer("same", packages).stdout == "3\n"
+        for place in ("other", "without"):
+            refused = answer(place, packages)
+            assert f"scikit-learn, {packages[0]}, so its results could differ" in refused.stderr
+
+
+def test_a_scheduler_that_does_not_know_the_project_is_told_apart(tmp_path):
+    """It reads what it hands on to workers."""
+    with clusters.running(tmp_path, workers=1, is_known_to_scheduler=False) as cluster:
+        with pytest.raises(EngineError, match="start it, as the workers, with PYTHONPATH"):
+            list(engine.Dask(cluster.address).map(abs, [1, -2]))
 
 
 @pytest.mark.parametrize(
