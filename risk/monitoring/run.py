@@ -89,10 +89,18 @@ def assess(
         with ledger.runs.stage("monitoring"):
             live = monitored_release.load(config)
             for arrived in groups:
-                with engine.one_thread():  # several, of few rows, wait for each other at every tree
-                    latest, case = _look(config, ledger, live, arrived, describe)
-                ledger.assessments.record(case)
+                latest = _assess_together(config, ledger, live, arrived, describe)
                 found = latest.after(found) if found else latest
+    return found
+
+
+def _assess_together(
+    config: Config, ledger: Ledger, live: MonitoredRelease, arrived: Arrived, describe: Writer
+) -> Assessment:
+    """Assess new ingestions and record it; what is recorded is not kept in memory."""
+    with engine.one_thread():  # several, of few rows, wait for each other at every tree
+        found, case = _look(config, ledger, live, arrived, describe)
+    ledger.assessments.record(case)
     return found
 
 
