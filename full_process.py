@@ -37,6 +37,7 @@ from risk.decisions.policy import ALONE, Together
 from risk.errors import ApiError, DataError
 from risk.explain import case_words, reasons, rehearsal, run_line
 from risk.explain.run_line import Outcome, Taken
+from risk.fleet import options as fleet_options
 from risk.fleet import run as fleet
 from risk.ledger.ledger import Ledger
 from risk.models import releases, shared_releases
@@ -183,7 +184,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this script can do."""
     parser.add_argument("--dry-run", action="store_true", help="only say what a run would do")
     parser.add_argument("--fail-on", choices=["drift", "quarantine"], help="exit 3 if it is found")
-    parser.add_argument("--fleet", type=Path, metavar="FOLDER", help="run all models set up in it")
+    fleet_options.add_options(parser)
     answers.add_options(parser)
 
 
@@ -191,7 +192,8 @@ def from_options(config: Config, ledger: Ledger | None = None, **options: Any) -
     """Run a fleet, list cases or answer one if the options say so, else do a run."""
     folder, dry_run, fail_on = (options.pop(name) for name in ("fleet", "dry_run", "fail_on"))
     if ledger is None:
-        return fleet.run(config, folder, stages=Path(__file__).stem)
+        fleet_options.refuse_others({"dry_run": dry_run, **options})
+        return fleet.run(config, folder, stages=Path(__file__).stem).failing_on(fail_on)
     asked = case_words.from_options(ledger, options)
     return asked or run(config, ledger, dry_run=dry_run, fail_on=fail_on)
 

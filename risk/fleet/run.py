@@ -8,8 +8,10 @@ folder, ledger and lock, as if it ran alone, and one that fails keeps none of th
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +19,7 @@ from pathlib import Path
 from risk import cli, engine, store
 from risk.config import Config
 from risk.decisions.policy import Together
-from risk.errors import BusyError, RiskError, StorageError, UsageError
+from risk.errors import BusyError, ConfigError, RiskError, StorageError, UsageError
 from risk.explain.plain_words import counted, moved_together
 from risk.explain.run_line import Outcome, Taken
 from risk.fleet import verdict
@@ -29,22 +31,31 @@ from risk.progress import track
 log = logging.getLogger(__name__)
 PAGE = "fleet.md"
 BUG = 1
+SQLITE = "sqlite:///"
+WRITTEN_FOLDERS = (  # by settings; input folders are only read
+    *("output_folder_path", "quarantine_folder_path", "output_model_path"),
+    *("prod_deployment_path", "report_folder_path"),
+)
 
 
 @dataclass(frozen=True)
 class Member:
     """One model of the fleet: the file with its settings, and those of the fleet.
 
-    `stages` is the module of the two phases, by name, as each worker imports it itself.
+    `stages` is the module of the two phases, by name, as each worker imports it itself. `refusal`
+    says why it does not run, if it does not.
     """
 
     name: str
     path: str
     settings: tuple[str, ...]
     stages: str
+    refusal: str = ""
 
     def config(self) -> Config:
         """Read its settings; of the environment only what is in `.env` beside them counts."""
+        if self.refusal:
+            raise ConfigError(self.refusal)
         return Config.load(Path(self.path), environment={}, command_line=self.settings)
 
 
@@ -75,6 +86,11 @@ class FleetOutcome(cli.Result):
         object.__setattr__(self, "exit_code", codes[0] if codes else 0)
         needed = any(outcome.needs_a_person for outcome in outcomes)
         object.__setattr__(self, "needs_a_person", needed)
+
+    def failing_on(self, found: str | None) -> FleetOutcome:
+        """Return the outcome in which each model in which --fail-on found something exits so."""
+        models = {name: outcome.failing_on(found) for name, outcome in self.models.items()}
+        return replace(self, models=models)
 
     @property
     def head(self) -> list[str]:
@@ -132,11 +148,40 @@ def find(config: Config, folder: Path, *, stages: str) -> list[Member]:
     }
     shared = [f"alarms.{name}={words}" for name, words in budgets.items()]
     settings = (*shared, "engine=local", "engine_address=null")
-    named = [path.stem if path.parent == folder else path.parent.name for path in paths]
-    return [
-        Member(name, str(path.resolve()), settings, stages)
-        for name, path in zip(named, paths, strict=True)
-    ]
+    return refuse_shared(
+        [
+            Member(name, str(path.resolve()), settings, stages)
+            for name, path in zip(names(folder, paths), paths, strict=True)
+        ]
+    )
+
+
+def names(folder: Path, paths: Sequence[Path]) -> list[str]:
+    """Return a name for each model: that of its file or subfolder, else its path in the folder.
+
+    >>> names(Path("all"), [Path("all/a.json"), Path("all/a/config.json"), Path("all/b.json")])
+    ['a.json', 'a/config.json', 'b']
+    """
+    short = [path.stem if path.parent == folder else path.parent.name for path in paths]
+    whole = [str(path.relative_to(folder)) for path in paths]
+    used = Counter([*short, *whole])
+    return [s if used[s] == 1 else w for s, w in zip(short, whole, strict=True)]
+
+
+def refuse_shared(members: Sequence[Member]) -> list[Member]:
+    """Refuse each model that writes where one before it does: one would undo the other's work."""
+    owners: dict[str, str] = {}
+    checked = []
+    for member in members:
+        try:
+            written = _written(member.config())
+        except (RiskError, OSError, ValueError):  # which is reported when it runs
+            written = {}
+        shared = {name: owners[place] for name, place in written.items() if place in owners}
+        if not shared:
+            owners |= dict.fromkeys(written.values(), member.name)
+        checked.append(replace(member, refusal=_refusal(shared)))
+    return checked
 
 
 def take(member: Member) -> Assessed:
@@ -162,6 +207,24 @@ def respond(found: Together, assessed: Assessed) -> Outcome:
             return done
     except Exception as error:  # of one model, which the others do not depend on
         return _failed(error)
+
+
+def _refusal(shared: Mapping[str, str]) -> str:
+    """Say which settings name what another model writes, if there are any."""
+    if not shared:
+        return ""
+    settings, owners = " and ".join(shared), " and ".join(dict.fromkeys(shared.values()))
+    return f"{owners} writes to the same {settings}; give each model of a fleet its own"
+
+
+def _written(config: Config) -> dict[str, str]:
+    """Return where a model writes, by setting, whatever links lead there."""
+    url = config.sqlalchemy_url
+    if url.startswith(SQLITE):
+        url = os.path.realpath(url.removeprefix(SQLITE).partition("?")[0])
+    folders = {name: config.root / getattr(config, name) for name in WRITTEN_FOLDERS}
+    places = {name: os.path.realpath(folder) for name, folder in folders.items()}
+    return {"database_url": url, **places}
 
 
 def _seen(config: Config, ledger: Ledger, taken: Taken) -> Seen:

@@ -98,6 +98,19 @@ def folder(tmp_path, past):
     return folder
 
 
+@pytest.fixture
+def untrained(tmp_path, new_world):
+    """Give a fleet of two models without data, and a function that returns its files."""
+    folder = tmp_path / "fleet"
+    for name in MODELS[:2]:
+        new_world(folder / name).take_from_inbox()
+    return folder
+
+
+def contents(folder):
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
 def decisions_of(folder, name):
     """Give the action, the code and the facts of the newest decision of a model."""
     with Ledger.open(Config.load(folder / name / "config.json"), upgrade=False) as ledger:
@@ -168,6 +181,118 @@ def test_a_folder_without_settings_is_wrong_usage(world, tmp_path):
 
     assert result.returncode == 64
     assert "neither *.json nor */config.json" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--dry-run"],
+        ["--cases"],
+        ["--approve", "1"],
+        ["--decline", "1"],
+        ["--snooze", "1"],
+        ["--until", ""],
+        ["--because", "planned"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_an_option_about_one_model_is_refused_beside_a_fleet(world, untrained, words):
+    """It was ignored: a rehearsal changed all models. What to do instead is in the message."""
+    before = contents(untrained)
+
+    result = world.command("full_process.py", "--fleet", str(untrained), *words)
+
+    assert result.returncode == 64
+    assert f"--fleet cannot be combined with {words[0]}: " in result.stderr
+    assert "--config MODEL" in result.stderr
+    assert contents(untrained) == before
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_unset_variable_is_not_the_current_folder(world, name):
+    """`--fleet "$MODELS"` without MODELS would run whatever is here."""
+    result = world.command("full_process.py", "--fleet", name)
+
+    assert result.returncode == 64
+    assert "--fleet: must be a folder, got an empty text" in result.stderr
+
+
+def test_a_fleet_fails_on_what_was_found_in_any_model_unless_one_failed(world, folder):
+    """The same exit codes as those of one model; a failure is worse than a finding."""
+    for name in MODELS[:3]:
+        shutil.rmtree(folder / name)
+    refused = folder / "elm" / "inbox" / "third.csv"
+
+    drifted = world.command("full_process.py", "--fleet", str(folder), "--fail-on", "drift")
+    quiet = world.command("full_process.py", "--fleet", str(folder), "--fail-on", "quarantine")
+    refused.write_text(factories.HEADER + "e1,not a number,1,1,0\n" + "e2,1,1,1,0\n" * 2)
+    found = world.command("full_process.py", "--fleet", str(folder), "--fail-on", "quarantine")
+    refused.write_text(factories.HEADER + "e3,not a number,1,1,0\n" + "e4,1,1,1,0\n" * 2)
+    (folder / "dogwood" / "config.json").write_text("{}")
+    failed = world.command("full_process.py", "--fleet", str(folder), "--fail-on", "quarantine")
+
+    assert [each.returncode for each in (drifted, quiet, found, failed)] == [3, 0, 3, 78]
+
+
+def test_models_of_the_same_name_each_have_a_line(world, untrained):
+    """Their paths tell them apart; a line for one of two would hide the other."""
+    settings = json.loads((untrained / "amber" / "config.json").read_text())
+    (untrained / "amber.json").write_text(json.dumps(settings))
+    (untrained / "inbox").mkdir()
+
+    result = world.command("full_process.py", "--fleet", str(untrained))
+
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("3 models with a false-alarm budget")
+    assert {line.split(": ")[0] for line in lines[1:]} == {
+        "amber.json",
+        "amber/config.json",
+        "beech",
+    }
+    assert (untrained / fleet.PAGE).read_text().count("\n| ") == 2 + 3
+
+
+def test_a_path_in_the_folder_is_never_the_name_of_another_model(tmp_path):
+    """`amber.json.json` would be called amber.json, like the path of another."""
+    paths = [tmp_path / name for name in ("amber.json", "amber.json.json", "amber/config.json")]
+
+    assert fleet.names(tmp_path, paths) == [str(path.relative_to(tmp_path)) for path in paths]
+
+
+@pytest.mark.parametrize("setting", ["prod_deployment_path", "database_url", "all"])
+def test_a_model_that_writes_what_another_writes_is_refused(world, untrained, setting):
+    """Its changes would count twice in what moved together. The other runs."""
+    beech, ledger = untrained / "beech" / "config.json", "db/monitoring.sqlite"
+    settings = json.loads(beech.read_text())
+    if setting == "all":
+        beech.unlink()
+        beech.symlink_to(untrained / "amber" / "config.json")
+    else:
+        before, place = ("sqlite:///", ledger) if "url" in setting else ("", settings[setting])
+        settings[setting] = f"{before}{untrained / 'beech' / '..' / 'amber' / place}"
+        beech.write_text(json.dumps(settings))
+
+    result = world.command("full_process.py", "--fleet", str(untrained))
+
+    lines = lines_of(result.stdout)
+    named = "database_url and output_folder_path" if setting == "all" else setting
+    assert result.returncode == 78
+    assert [*lines] == ["beech", "amber"]
+    assert lines["beech"].startswith(f"amber writes to the same {named}")
+    assert (untrained / "amber" / ledger).exists()
+    assert not (untrained / "beech" / ledger).exists()
+
+
+def test_models_may_read_the_same_drops(world, untrained):
+    """Nothing is written into an input folder."""
+    settings = json.loads((untrained / "beech" / "config.json").read_text())
+    settings["input_folder_path"] = str(untrained / "amber" / "inbox")
+    (untrained / "beech" / "config.json").write_text(json.dumps(settings))
+
+    result = world.command("full_process.py", "--fleet", str(untrained))
+
+    assert result.returncode == 0, result.stdout
+    assert set(lines_of(result.stdout).values()) == {"No new data."}
 
 
 @pytest.mark.torture
