@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,11 +144,7 @@ def _sample(config: Config, ledger: Ledger, size: int) -> Drawn:
     """
     kept, outermost = list[pd.DataFrame](), accepted(config, ledger, [])
     n_rows, n_kept, last = 0, 0, np.uint64(np.iinfo(np.uint64).max)
-    parts = sound_parts(config, ledger)
-    sizes = ledger.parts.sizes(parts)
-    while parts:
-        some = enough(parts, sizes, MAX_ROWS)
-        parts = parts[len(some) :]
+    for some in _in_turn(ledger, sound_parts(config, ledger)):
         rows = sound_rows(config, ledger, some)
         kept.append(rows[_places(rows, config) <= last])
         outermost = _outermost(pd.concat([outermost, rows], ignore_index=True), config)
@@ -157,6 +153,15 @@ def _sample(config: Config, ledger: Ledger, size: int) -> Drawn:
             kept = [_first(kept, size, config)]
             n_kept, last = size, _places(kept[0], config).max()
     return Drawn(_first(kept or [outermost], size, config), n_rows, outermost)
+
+
+def _in_turn(ledger: Ledger, parts: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield some parts after others, as many as are to be in memory at once."""
+    sizes = ledger.parts.sizes(parts)
+    while parts:
+        some = enough(parts, sizes, MAX_ROWS)
+        yield some
+        parts = parts[len(some) :]
 
 
 def _outermost(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
@@ -224,12 +229,13 @@ def unlearnt(config: Config, ledger: Ledger, challenger: Manifest, kept: bytes) 
     """Return the labelled rows the champion was not trained on: `kept` ones and all newer ones."""
     champion = _champion(config)
     seen = champion.trained_through if champion else 0
-    parts = parts_labelled_after(config, ledger, seen)
-    rows = sound_rows(config, ledger, parts, labelled_after=seen)
     hashes = np.array(kept.decode().split(), dtype="int64")
-    is_newer = (rows[LABELLED_BY] > challenger.trained_through).to_numpy(dtype=bool)
-    fresh = is_newer | rows[ROW_HASH].isin(hashes)
-    return without_test(config, rows[fresh])
+    found = [accepted(config, ledger, [])]
+    for parts in _in_turn(ledger, parts_labelled_after(config, ledger, seen)):
+        rows = sound_rows(config, ledger, parts, labelled_after=seen)
+        is_newer = (rows[LABELLED_BY] > challenger.trained_through).to_numpy(dtype=bool)
+        found.append(rows[is_newer | rows[ROW_HASH].isin(hashes)])
+    return without_test(config, pd.concat(found, ignore_index=True))
 
 
 def to_list(rows: pd.DataFrame) -> str:
