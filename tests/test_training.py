@@ -116,6 +116,40 @@ def test_rare_levels_that_are_pooled_are_named(world, ledger):
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sklearn.ensemble.HistGradientBoostingClassifier",
+        "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
+    ],
+)
+def test_drops_with_many_more_levels_do_not_end_the_training_of_a_dotted_estimator(
+    world, ledger, name
+):
+    """It refuses sparse input, which many levels would become; the first release had two."""
+    columns = {"numeric": ["x"], "categorical": ["city"], "allowed_ranges": {}}
+    config = world.set(
+        input_folder_path="inbox",
+        training__estimator=name,
+        columns=world.settings["columns"] | columns,
+    )
+    config.input_folder.mkdir()
+    config.test_data.write_text("corporation,x,city,exited\nt,1,city 0,0\n")
+    for drop, n_levels in (("few", 2), ("many", 42)):
+        lines = [f"{drop}{i},{i},city {i % n_levels},{i % 100 > 50:d}\n" for i in range(200)]
+        (config.input_folder / f"{drop}.csv").write_text(
+            f"corporation,x,city,exited\n{''.join(lines)}"
+        )
+        ingestion.run(config, ledger)
+
+        challenger = training.run(config, ledger)
+
+        assert challenger.manifest.estimator == name
+        trusted = model.load(config.model_folder, signing.key(config))
+        rows = store.read_parts(config, ledger.parts.ids())
+        assert np.isfinite(trusted.predict_proba(rows)).all()
+
+
 def test_parameters_reach_the_estimator_and_wrong_ones_are_named(world, ledger):
     """A typo must not train something else."""
     ingestion.run(world.config, ledger)

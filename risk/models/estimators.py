@@ -9,7 +9,7 @@ from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from typing import Any
 
-from risk.config import Columns, Training
+from risk.config import ESTIMATORS, Columns, Training
 from risk.errors import ConfigError
 
 WITHOUT_OUTPUT = {"lightgbm": {"verbose": -1}, "xgboost": {"verbosity": 0}}
@@ -21,6 +21,7 @@ ALSO_ACCEPTED = {  # parameters that LightGBM takes without listing them
     )
 }
 EXTRAS = ("lightgbm", "xgboost")  # optional dependencies in pyproject.toml
+ASKED = ("", "sklearn", "lightgbm", "xgboost")  # packages whose classifiers have tags
 NEEDED = ("fit", "predict_proba", "get_params", "set_params")
 
 
@@ -43,6 +44,24 @@ def make(
     if isinstance(weights := parameters.get("class_weight"), dict):
         parameters["class_weight"] = _by_class(weights, columns)
     return estimator.set_params(**parameters)
+
+
+def short_name(name: str) -> str:
+    """Return the name in the list of the settings of a classifier given by its dotted name."""
+    last = name.rpartition(".")[2]
+    return last if _package(name) == "sklearn" and last in ESTIMATORS else name
+
+
+def takes_sparse(estimator: Any, name: str) -> bool:
+    """Say whether a classifier takes a sparse matrix; a user's own is always given a dense one."""
+    from sklearn.utils import get_tags
+
+    if _package(name) not in ASKED:
+        return False
+    try:
+        return bool(get_tags(estimator).input_tags.sparse)
+    except AttributeError:  # it has no tags
+        return True
 
 
 def errors_of_fitting(name: str) -> tuple[type[Exception], ...]:

@@ -13,11 +13,10 @@ from risk.models import estimators
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-# Levels of a category that a model tells apart; the rarest of more are pooled (ADR 35). The others
-# take a sparse matrix, in which a row costs the same whatever the number of levels.
+# Levels of a category that a model tells apart; the rarest of more are pooled (ADR 35). In a sparse
+# matrix a row costs the same whatever the number of levels; not every estimator takes one.
 NATIVE_CATEGORIES, MAX_CODES = ("HistGradientBoostingClassifier",), 255
-DENSE, MAX_DENSE, MAX_SPARSE = ("GaussianNB",), 31, 1000
-SPARSE_PACKAGES = ("sklearn", "lightgbm", "xgboost")
+MAX_DENSE, MAX_SPARSE = 31, 1000
 
 
 def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline:
@@ -29,6 +28,11 @@ def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline
 
     from risk.models.preparation import Preparation
 
+    defaults: dict[str, Any] = {}
+    if _has_native_categories(training):
+        places = range(len(columns.numeric), len(columns.features))
+        defaults = {"categorical_features": list(places)}
+    estimator = estimators.make(columns, training, random_seed=random_seed, defaults=defaults)
     # a feature without a value is kept, or those after it would take its place
     of_numbers = SimpleImputer(strategy="median", keep_empty_features=True)
     of_texts = SimpleImputer(
@@ -38,18 +42,13 @@ def build(columns: Columns, training: Training, *, random_seed: int) -> Pipeline
         keep_empty_features=True,
     )
     numeric = make_pipeline(of_numbers, StandardScaler())
-    categorical = make_pipeline(of_texts, _encoder(training))
+    categorical = make_pipeline(of_texts, _encoder(training, estimator))
     preparation = Preparation(
         [
             ("numeric", numeric, list(columns.numeric)),
             ("categorical", categorical, list(columns.categorical)),
         ]
     )
-    defaults: dict[str, Any] = {}
-    if training.estimator in NATIVE_CATEGORIES:
-        places = range(len(columns.numeric), len(columns.features))
-        defaults = {"categorical_features": list(places)}
-    estimator = estimators.make(columns, training, random_seed=random_seed, defaults=defaults)
     return make_pipeline(preparation, estimator)
 
 
@@ -65,19 +64,22 @@ def pooled_levels(pipeline: Any) -> dict[str, int]:
     return {n: len(some) for n, some in zip(names, rare, strict=True) if some is not None}
 
 
-def _encoder(training: Training) -> Any:
+def _has_native_categories(training: Training) -> bool:
+    return estimators.short_name(training.estimator) in NATIVE_CATEGORIES
+
+
+def _encoder(training: Training, estimator: Any) -> Any:
     """Return an encoder whose output the estimator can take, however many levels there are."""
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-    if training.estimator in NATIVE_CATEGORIES:
+    if _has_native_categories(training):
         most = min(MAX_CODES, training.parameters.get("max_bins", MAX_CODES))
         return OrdinalEncoder(
             max_categories=most, handle_unknown="use_encoded_value", unknown_value=np.nan
         )
-    package = training.estimator.rpartition(".")[0].partition(".")[0]
-    is_dense = training.estimator in DENSE or (package and package not in SPARSE_PACKAGES)
+    is_sparse = estimators.takes_sparse(estimator, training.estimator)
     return OneHotEncoder(
         handle_unknown="infrequent_if_exist",
-        max_categories=MAX_DENSE if is_dense else MAX_SPARSE,
-        sparse_output=not is_dense,
+        max_categories=MAX_SPARSE if is_sparse else MAX_DENSE,
+        sparse_output=is_sparse,
     )

@@ -1,12 +1,15 @@
 """Classifiers of other packages are fitted, signed, checked and explained like those built in."""
 
 import importlib.util
+import inspect
 import sys
 from importlib.metadata import packages_distributions, version
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from scipy.sparse import csr_matrix
+from sklearn.utils import all_estimators
 
 import full_process
 from risk import store
@@ -131,6 +134,61 @@ def test_a_class_of_ones_own_is_found_beside_the_scripts(tmp_path, monkeypatch):
 
     assert (type(made).__name__, made.random_state) == ("MyModel", 5)
     assert estimators.distribution("mypackage.MyModel") is None
+
+
+@pytest.mark.filterwarnings("ignore")  # deprecated names, and few rows
+def test_scikit_learn_says_of_each_classifier_whether_it_takes_sparse_input():
+    """The oracle: fit each of them to a sparse matrix."""
+    x = np.random.default_rng(0).integers(0, 2, (60, 4)).astype(float)
+    told, seen = {}, {}
+    for name, found in all_estimators(type_filter="classifier"):
+        given = inspect.signature(found).parameters
+        if any(p.default is p.empty for p in given.values()) or name == "SelfTrainingClassifier":
+            continue  # it wraps another
+        estimator = found()
+        told[name] = estimators.takes_sparse(estimator, f"sklearn.any.{name}")
+        seen[name] = fits(estimator, csr_matrix(x), x[:, 0])
+
+    assert told == seen
+    refusing = {name for name, takes in told.items() if not takes}
+    assert {"GaussianNB", "HistGradientBoostingClassifier"} < refusing
+    assert {"LinearDiscriminantAnalysis", "QuadraticDiscriminantAnalysis"} < refusing
+    assert {"SVC", "MLPClassifier", "KNeighborsClassifier", "SGDClassifier"} < {*told} - refusing
+
+
+def fits(estimator, x, y):
+    """Say whether an estimator can be fitted; scikit-learn refuses sparse input by a TypeError."""
+    try:
+        estimator.fit(x, y)
+    except TypeError as error:
+        assert "Sparse data was passed" in str(error)
+        return False
+    return True
+
+
+class Untagged:
+    """A classifier that does not inherit from scikit-learn, so it has no tags."""
+
+
+@pytest.mark.parametrize(("name", "takes"), [("lightgbm.Untagged", True), ("mine.Untagged", False)])
+def test_an_estimator_without_tags_gets_what_its_package_takes(name, takes):
+    """One of one's own is given a dense matrix, as nobody knows."""
+    assert estimators.takes_sparse(Untagged(), name) == takes
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("sklearn.ensemble.HistGradientBoostingClassifier", "HistGradientBoostingClassifier"),
+        ("sklearn.naive_bayes.GaussianNB", "GaussianNB"),
+        ("GaussianNB", "GaussianNB"),
+        ("sklearn.svm.SVC", "sklearn.svm.SVC"),
+        ("mine.GaussianNB", "mine.GaussianNB"),
+    ],
+)
+def test_a_dotted_name_is_short_if_it_is_on_the_list(name, short):
+    """A class of one's own with the same name is another."""
+    assert estimators.short_name(name) == short
 
 
 @needs("lightgbm")

@@ -1,3 +1,4 @@
+import sys
 import tracemalloc
 import warnings
 
@@ -74,6 +75,90 @@ def test_features_without_any_value_are_kept_and_say_nothing(estimator):
 def accepted_by(estimator):
     """Return the names of an estimator's parameters."""
     return pipelines.build(COLUMNS, Training(estimator=estimator), random_seed=0)[-1].get_params()
+
+
+@pytest.mark.parametrize("n_levels", [2, 40, 600])
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("sklearn.discriminant_analysis.LinearDiscriminantAnalysis", {}),
+        ("sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis", {"reg_param": 0.5}),
+        ("sklearn.naive_bayes.GaussianNB", {}),
+        ("sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 5}),
+    ],
+)
+def test_a_dotted_estimator_that_refuses_sparse_input_takes_any_number_of_levels(
+    name, parameters, n_levels
+):
+    """Drops bring new levels: what could be trained on a few must not fail on many."""
+    features, y = of_levels(n_levels)
+    training = Training(estimator=name, parameters=parameters)
+
+    pipeline = pipelines.build(COLUMNS, training, random_seed=0).fit(features, y)
+
+    assert not issparse(pipeline[0].transform(features))
+    assert np.isfinite(model.positive_probability(pipeline, features)).all()
+    most = 255 if "HistGradient" in name else 31
+    pooled = n_levels - (most - 1) if n_levels > most else 0  # one code is of those pooled
+    assert pipelines.pooled_levels(pipeline).get("c", 0) == pooled
+
+
+@pytest.mark.parametrize(
+    ("short", "dotted"),
+    [
+        ("GaussianNB", "sklearn.naive_bayes.GaussianNB"),
+        ("HistGradientBoostingClassifier", "sklearn.ensemble.HistGradientBoostingClassifier"),
+        ("RandomForestClassifier", "sklearn.ensemble.RandomForestClassifier"),
+    ],
+)
+def test_an_estimator_is_the_same_model_by_its_short_and_its_dotted_name(short, dotted):
+    """Also where it splits categories by levels; a name does not decide what is learnt."""
+    features, y = of_levels(300)
+
+    by_short, by_dotted = (
+        pipelines.build(COLUMNS, Training(estimator=name), random_seed=0).fit(features, y)
+        for name in (short, dotted)
+    )
+
+    assert by_dotted[-1].get_params() == by_short[-1].get_params()
+    np.testing.assert_array_equal(
+        model.positive_probability(by_dotted, features),
+        model.positive_probability(by_short, features),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "is_sparse"),
+    [
+        ("sklearn.neighbors.KNeighborsClassifier", True),
+        ("sklearn.neural_network.MLPClassifier", True),
+        ("mypackage.MyModel", False),
+    ],
+)
+def test_an_estimator_that_takes_sparse_input_gets_it_unless_it_is_ones_own(
+    tmp_path, monkeypatch, name, is_sparse
+):
+    """Nobody knows what a class of one's own takes, whatever it inherits."""
+    (tmp_path / "mypackage.py").write_text(
+        "from sklearn.linear_model import LogisticRegression\n\n\n"
+        "class MyModel(LogisticRegression):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mypackage", raising=False)
+    training = Training(estimator=name, estimator_packages=("sklearn", "mypackage"))
+    features, _ = of_levels(300)
+
+    preparation = pipelines.build(COLUMNS, training, random_seed=0)[0]
+
+    assert issparse(preparation.fit_transform(features)) == is_sparse
+
+
+def of_levels(n_levels, n=1200):
+    """Return features with so many levels, and labels that follow the number."""
+    rng = np.random.default_rng(1)
+    levels = pd.array([f"level {i % n_levels}" for i in range(n)], dtype="str")
+    rows = pd.DataFrame({"x": rng.normal(size=n), "c": levels})
+    return model.as_features(rows, ("x",), ("c",)), (rows["x"] > 0).to_numpy()
 
 
 def test_many_levels_are_predicted_as_by_a_dense_matrix_of_them():
