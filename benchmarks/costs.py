@@ -560,11 +560,11 @@ def main() -> None:
                 costs.setdefault((work.name, label), []).append(cost)
     # a ratio needs both checkouts at each repeat, and the other may fail at some
     complete = {key: found for key, found in costs.items() if len(found) == options.repeat}
-    found = page(complete, checkouts, options.rows)
+    content = page(complete, checkouts, options.rows)
     if options.only:
-        print(found)
+        print(content)
     else:
-        RESULTS.write_text(found, encoding="utf-8")
+        RESULTS.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

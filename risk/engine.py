@@ -258,15 +258,20 @@ def fingerprint(packages: Names = ()) -> str:
         known.update(f"{package} {version(package)}\n".encode())
     for package in ("risk", *packages):
         known.update(f"{package}\n".encode())
-        for path in _sources(package):
-            known.update(f"{path.name}\n".encode() + path.read_bytes())
+        for name, path in _sources(package):
+            known.update(f"{name}\n".encode() + path.read_bytes())
     return known.hexdigest()
 
 
-def _sources(package: str) -> Iterator[Path]:
-    """Yield the files of Python of a package or module, in order; none if it is not installed."""
+def _sources(package: str) -> Iterator[tuple[Path, Path]]:
+    """Yield the files of Python of a package or module, each after its name within it, in order.
+
+    There are none if it is not installed.
+    """
     found = find_spec(package)
-    for folder in (found and found.submodule_search_locations) or ():
-        yield from sorted(Path(folder).rglob("*.py"))
-    if found and found.origin and not found.submodule_search_locations:
-        yield Path(found.origin)
+    folders = (found and found.submodule_search_locations) or []
+    for folder in map(Path, folders):
+        for path in sorted(folder.rglob("*.py")):
+            yield path.relative_to(folder), path
+    if found and found.origin and not folders:
+        yield Path(Path(found.origin).name), Path(found.origin)

@@ -24,18 +24,13 @@ from risk.explain.plain_words import counted, moved_together
 from risk.explain.run_line import Outcome, Taken
 from risk.fleet import verdict
 from risk.fleet.verdict import Seen
-from risk.ledger import lease
+from risk.ledger import engines, lease
 from risk.ledger.ledger import Ledger
 from risk.progress import track
 
 log = logging.getLogger(__name__)
 PAGE = "fleet.md"
 BUG = 1
-SQLITE = "sqlite:///"
-WRITTEN_FOLDERS = (  # by settings; input folders are only read
-    *("output_folder_path", "quarantine_folder_path", "output_model_path"),
-    *("prod_deployment_path", "report_folder_path"),
-)
 
 
 @dataclass(frozen=True)
@@ -218,13 +213,19 @@ def _refusal(shared: Mapping[str, str]) -> str:
 
 
 def _written(config: Config) -> dict[str, str]:
-    """Return where a model writes, by setting, whatever links lead there."""
-    url = config.sqlalchemy_url
-    if url.startswith(SQLITE):
-        url = os.path.realpath(url.removeprefix(SQLITE).partition("?")[0])
-    folders = {name: config.root / getattr(config, name) for name in WRITTEN_FOLDERS}
+    """Return where a model writes, by setting, whatever links lead there; inputs are only read."""
+    address = engines.address_of(config.sqlalchemy_url)
+    is_file = address.get_backend_name() == "sqlite"
+    folders = {
+        "output_folder_path": config.ingested_folder,
+        "quarantine_folder_path": config.quarantine_folder,
+        "output_model_path": config.model_folder,
+        "prod_deployment_path": config.deployment_folder,
+        "report_folder_path": config.report_folder,
+    }
     places = {name: os.path.realpath(folder) for name, folder in folders.items()}
-    return {"database_url": url, **places}
+    ledger = os.path.realpath(address.database or "") if is_file else str(address)
+    return {"database_url": ledger, **places}
 
 
 def _seen(config: Config, ledger: Ledger, taken: Taken) -> Seen:

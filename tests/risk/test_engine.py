@@ -189,6 +189,22 @@ def test_a_worker_with_another_estimator_is_refused(tmp_path):
             assert f"scikit-learn, {packages[0]}, so its results could differ" in refused.stderr
 
 
+def test_a_file_that_is_elsewhere_in_a_package_makes_another_of_it(tmp_path):
+    """Its content and its name are the same, and so is their order."""
+    seen = set()
+    for place in ("one", "two"):
+        for folder in ("a", "b"):
+            (tmp_path / place / "own" / folder).mkdir(parents=True)
+    (tmp_path / "one" / "own" / "a" / "model.py").touch()
+    (tmp_path / "two" / "own" / "b" / "model.py").touch()
+    for place in ("one", "two"):
+        around = os.environ | {"PYTHONPATH": f"{tmp_path / place}:{ROOT}"}
+        code = "from risk import engine; print(engine.fingerprint(('own',)))"
+        seen.add(subprocess.check_output([sys.executable, "-c", code], env=around, cwd="/"))
+
+    assert len(seen) == 2
+
+
 def test_a_scheduler_that_does_not_know_the_project_is_told_apart(tmp_path):
     """It reads what it hands on to workers."""
     with clusters.running(tmp_path, workers=1, is_known_to_scheduler=False) as cluster:

@@ -100,7 +100,7 @@ def folder(tmp_path, past):
 
 @pytest.fixture
 def untrained(tmp_path, new_world):
-    """Give a fleet of two models without data, and a function that returns its files."""
+    """Give a fleet of two models without data."""
     folder = tmp_path / "fleet"
     for name in MODELS[:2]:
         new_world(folder / name).take_from_inbox()
