@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from risk.errors import StorageError
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 
-CELLS_AT_ONCE = 20_000_000  # 160 MB of numbers
+CELLS_AT_ONCE = 5_000_000  # 40 MB of numbers
+ROWS_AT_ONCE = 10_000
 
 
 def summarise(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
@@ -82,6 +83,12 @@ def as_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     names = [str(name) for name in table]
     cells = zip(*(_plain(column) for _, column in table.items()), strict=True)
     return [dict(zip(names, row, strict=True)) for row in cells]
+
+
+def each_row(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the same rows: as plain values, those of a long table take far more memory than it."""
+    for start in range(0, len(table), ROWS_AT_ONCE):
+        yield from as_rows(table.iloc[start : start + ROWS_AT_ONCE])
 
 
 def _plain(column: pd.Series[Any]) -> list[Any]:

@@ -23,6 +23,11 @@ from risk.ledger.engines import Away, address_of, make_engine, on_one_line, pati
 
 VALUES_PER_QUERY = 500
 NUMBERS_PER_QUERY = 50_000
+# Whole numbers of a list as a column of a table, in order; of SQLite only. The list is a parameter:
+# a statement that held it would keep it until garbage is collected.
+EACH_NUMBER = (
+    sa.func.json_each(sa.bindparam("numbers", type_=sa.Text)).table_valued("value").c.value
+)
 ROWS_PER_BATCH = 20_000  # dictionaries held in memory at the same time
 ROWS_PER_STATEMENT = {"postgresql": 50_000, "sqlite": 10_000}  # each within the statement timeout
 ROWS_PER_INSERT, CHARACTERS_PER_INSERT = 1000, 1_000_000  # servers accept a few MB per statement
@@ -89,13 +94,13 @@ class Database:
         with self.begin() as connection:
             insert_many(connection, table, rows, **common)
 
-    def rows(self, query: Query) -> list[Record]:
+    def rows(self, query: Query, parameters: Row | None = None) -> list[Record]:
         """Return the rows of a query."""
         rewritten = self.rewrite(query)
 
         def execute() -> list[Record]:
             with self.engine.connect() as connection:
-                return list(connection.execute(rewritten))
+                return list(connection.execute(rewritten, parameters))
 
         with database_faults():
             return patiently(execute)
@@ -136,11 +141,10 @@ class Database:
             whole = np.asarray(numbers, "int64").tolist()  # drivers know no numbers of numpy
             yield from (row[0] for row in self.in_chunks(sa.select(column), column, whole))
             return
-        for start in range(0, len(numbers), NUMBERS_PER_QUERY):
-            each = _each(numbers[start : start + NUMBERS_PER_QUERY])
-            # not a join, in which the whole table might come first
-            chosen = sa.select(each).where(sa.exists().where(column == each))
-            yield from (row[0] for row in self.rows(chosen))
+        # not a join, in which the whole table might come first
+        chosen = sa.select(EACH_NUMBER).where(sa.exists().where(column == EACH_NUMBER))
+        for some in _listed(numbers):
+            yield from (row[0] for row in self.rows(chosen, some))
 
     def frame_in_chunks(
         self, query: Query, column: sa.Column[Any], values: Sequence[Any]
@@ -244,19 +248,20 @@ def insert_numbers(
         rows = ((number, *common.values()) for number in np.asarray(numbers, "int64").tolist())
         insert_rows(connection, table, names, rows)
         return
+    chosen = sa.select(EACH_NUMBER, *(sa.literal(number) for number in common.values()))
+    # to be able to undo it alone, SQLite would first copy each page that it changes
+    insert = table.insert().prefix_with("OR FAIL").from_select(names, chosen)
+    for some in _listed(numbers):
+        connection.execute(insert, some)
+
+
+def _listed(numbers: Numbers) -> Iterator[Row]:
+    """Yield whole numbers, some at a time, as the parameter of EACH_NUMBER."""
     for start in range(0, len(numbers), NUMBERS_PER_QUERY):
-        value = _each(numbers[start : start + NUMBERS_PER_QUERY])
-        chosen = sa.select(value, *(sa.literal(number) for number in common.values()))
-        # to be able to undo it alone, SQLite would first copy each page that it changes
-        insert = table.insert().prefix_with("OR FAIL")
-        connection.execute(insert.from_select(names, chosen))
-
-
-def _each(numbers: Numbers) -> sa.ColumnElement[int]:
-    """Return whole numbers as a column of a table, in order; of SQLite only."""
-    texts = pc.cast(pa.array(numbers, pa.int64()), pa.string())
-    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), ",")[0]
-    return sa.func.json_each(f"[{joined}]").table_valued("value").c.value
+        some = pa.array(numbers[start : start + NUMBERS_PER_QUERY], pa.int64())
+        texts = pc.cast(some, pa.string())
+        joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), ",")[0]
+        yield {"numbers": f"[{joined}]"}
 
 
 def _copy(connection: sa.Connection, statement: str, rows: Iterable[Values]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,7 +59,7 @@ def moments(rows: pd.DataFrame, event_time: str) -> pd.Series[Any]:
 
 
 def with_moments(
-    rows: pd.DataFrame, event_time: str | None, arrived_at: datetime | Sequence[datetime]
+    rows: pd.DataFrame, event_time: str | None, arrived_at: datetime | pd.DatetimeIndex
 ) -> pd.DataFrame:
     """Add when each row is dated, in UTC: by its event time if there is one, else by arrival."""
     if event_time:

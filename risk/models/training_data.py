@@ -83,7 +83,8 @@ def accepted(
     known = {INGESTION: numbers, PLACE: places, LABELLED_BY: came}
     rows = pd.concat([rows, pd.DataFrame(known, index=rows.index)], axis=1)
     arrivals = ledger.ingestions.arrivals(ingestion_ids)
-    return with_moments(rows, config.columns.event_time, [arrivals[n] for n in numbers.tolist()])
+    arrived_at = pd.to_datetime([arrivals[n] for n in ingestion_ids], utc=True).repeat(sizes)
+    return with_moments(rows, config.columns.event_time, arrived_at)
 
 
 def sound_parts(config: Config, ledger: Ledger, *, after: int = 0) -> list[int]:

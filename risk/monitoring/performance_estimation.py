@@ -91,8 +91,11 @@ class Calibration:
         middles = (2 * np.arange(MAX_REPLICATED) + 1) * len(rows) // (2 * MAX_REPLICATED)
         chosen = order[middles]
         missed = self.replicates(rows.iloc[chosen], y_pred_proba[chosen]) - expected[chosen]
-        replicates = np.clip(expected + missed[:, stratum], self.margin, 1 - self.margin)
-        return np.vstack([expected, replicates])
+        chances = np.empty((1 + len(missed), len(rows)))
+        chances[0] = expected
+        for replicate, miss in zip(chances[1:], missed, strict=True):
+            np.clip(expected + miss[stratum], self.margin, 1 - self.margin, out=replicate)
+        return chances
 
     def _chances(
         self, rows: pd.DataFrame, y_pred_proba: Floats, versions: tuple[Version, ...]

@@ -9,7 +9,7 @@ from typing import Any
 
 from risk import engine
 from risk.config import Config
-from risk.data.statistics import as_rows, summarise_accepted
+from risk.data.statistics import as_rows, each_row, summarise_accepted
 from risk.lazily import pandas as pd
 from risk.ledger.assessments import Case
 from risk.ledger.ledger import Ledger
@@ -276,7 +276,7 @@ def _case(live: MonitoredRelease, found: Assessment, new: Sequence[Any], changes
         ingestion_ids=[ingestion.id for ingestion in new],
         findings=[finding.as_row() for finding in found.findings],
         scores=[scored | row for row in found.score_rows()],
-        predictions=as_rows(found.predictions),
+        predictions=each_row(found.predictions),
         opened=changes.opened,
         seen_again=changes.seen_again,
         resolved=changes.resolved,

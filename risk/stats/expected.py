@@ -150,7 +150,10 @@ def _checked(
 
 
 def _of_labels(chances: Floats, predicted: Floats) -> dict[str, _Guess]:
-    tp, fp, fn = chances @ predicted, (1 - chances) @ predicted, chances @ (1 - predicted)
+    # one version after another, here and below: the chances are the largest table there is
+    tp, fp, fn = np.array(
+        [(c @ predicted, (1 - c) @ predicted, c @ (1 - predicted)) for c in chances]
+    ).T
     errors = fp + fn
     # F1 = 2J / (1 + J), where J, the Jaccard index, is a share of tp + fp + fn rows
     trials = (2 * tp + errors)[0] ** 2 / max(2 * (tp + errors)[0], TINY)
@@ -165,7 +168,8 @@ def _mean(
     chances: Floats, if_positive: Floats, if_negative: Floats, *, worst: float, best: float = 0.0
 ) -> _Guess:
     n, chance = len(if_positive), chances[0]
-    values = np.clip((chances @ if_positive + (1 - chances) @ if_negative) / n, best, worst)
+    totals = np.array([c @ if_positive + (1 - c) @ if_negative for c in chances])
+    values = np.clip(totals / n, best, worst)
     value = values[0]
     squares = chance @ (if_positive - value) ** 2 + (1 - chance) @ (if_negative - value) ** 2
     known = (worst - value) * (value - best) * n**2 / max(squares, TINY)
@@ -175,23 +179,28 @@ def _mean(
 def _roc_auc(chances: Floats, proba: Floats) -> _Guess:
     order = np.argsort(proba)
     _, starts = np.unique(proba[order], return_index=True)
-    positive = np.add.reduceat(chances[:, order], starts, axis=1)  # (n_versions, n_levels)
-    negative = np.add.reduceat(1 - chances[:, order], starts, axis=1)
-    n_pos, n_neg = positive.sum(axis=1), negative.sum(axis=1)
-    below = np.cumsum(negative, axis=1) - negative / 2
-    above = n_pos[0] - np.cumsum(positive[0]) + positive[0] / 2
+    values, trials = np.array([_area(chance[order], starts) for chance in chances]).T
+    return _Guess(values, float(trials[0]))
+
+
+def _area(chance: Floats, starts: NDArray[np.intp]) -> tuple[float, float]:
+    """Return the area under the curve of rows sorted by score, and the `trials` that tell it."""
+    positive = np.add.reduceat(chance, starts)  # (n_levels,)
+    negative = np.add.reduceat(1 - chance, starts)
+    pos, neg = positive.sum(), negative.sum()
+    below = np.cumsum(negative) - negative / 2
+    above = pos - np.cumsum(positive) + positive / 2
     # a row is no pair with itself, though among the ties it counts as half of one
-    itself = (chances * (1 - chances)).sum(axis=1)
-    values = _ratio((positive * below).sum(axis=1) - itself / 2, n_pos * n_neg - itself)
-    values = np.clip(values, 0, 1)
-    value, pos, neg = values[0], n_pos[0], n_neg[0]
-    if np.isnan(value):
-        return _Guess(values, 0.0)
-    of_positives = positive[0] / pos @ (below[0] / neg - value) ** 2
-    of_negatives = negative[0] / neg @ (above / pos - value) ** 2
+    itself = (chance * (1 - chance)).sum()
+    n_pairs = pos * neg - itself
+    if not n_pairs > 0:
+        return math.nan, 0.0
+    value = float(np.clip(((positive * below).sum() - itself / 2) / n_pairs, 0, 1))
+    of_positives = positive / pos @ (below / neg - value) ** 2
+    of_negatives = negative / neg @ (above / pos - value) ** 2
     variance = of_positives * neg + of_negatives * pos  # times pos * neg, which may underflow
     known = value * (1 - value) * pos * neg / variance if variance > 0 else 0.0
-    return _Guess(values, float(max(known, min(pos, neg))))
+    return value, float(max(known, min(pos, neg)))
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
