@@ -152,13 +152,20 @@ def as_features(
     rows: pd.DataFrame, numeric: tuple[str, ...], categorical: tuple[str, ...]
 ) -> pd.DataFrame:
     """Return the features in the model's order, categories as objects with None for missing."""
-    numbers = rows[[*numeric]]
-    # rows accepted before larger numbers were refused may have some
-    features = numbers.where(numbers.abs() <= MAX_NUMBER)
+    features = rows[[*numeric]]
+    if _largest(features) > MAX_NUMBER:  # rows accepted before such numbers were refused
+        features = features.where(features.abs() <= MAX_NUMBER)
     if not categorical:
         return features
     texts = {name: _shared_texts(rows[name]) for name in categorical}
     return pd.concat([features, pd.DataFrame(texts, rows.index, dtype="object")], axis=1)
+
+
+def _largest(numbers: pd.DataFrame) -> float:
+    """Return the largest absolute value, of those that are not missing, without a copy of all."""
+    values = numbers.to_numpy()
+    ends = (extreme.reduce(values, axis=None, initial=0) for extreme in (np.fmin, np.fmax))
+    return float(max(map(abs, ends)))
 
 
 def _shared_texts(cells: pd.Series[Any]) -> Texts:

@@ -22,6 +22,7 @@ from risk.schema import ROW_HASH, fingerprints
 
 MAX_KEPT = 5000
 MAX_ROWS = 50_000  # of a history that a run reads, so that it stays short
+MAX_SURPLUS = 1.25  # rows in memory while a sample is drawn, for each row of the sample
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,34 @@ class Drawn:
 class Split:
     """Labelled rows to train on, and the newest ones held out for the gate.
 
-    `recent` are the training rows that the champion has not seen, `changed` those of them that are
-    dated after the change. `drawn_from` is the number of labelled rows if these are a sample.
-    `seen` are both parts and, beside a sample, the rows with the outermost values of all.
+    `is_recent` are the training rows that the champion has not seen, `is_changed` those of them
+    that are dated after the change. `drawn_from` is the number of labelled rows if these are a
+    sample, and `outermost` are the rows beside it with the outermost values of all.
     """
 
     rows: pd.DataFrame
     held_out: pd.DataFrame
-    recent: pd.DataFrame
-    changed: pd.DataFrame
-    seen: pd.DataFrame
+    is_recent: NDArray[np.bool_]
+    is_changed: NDArray[np.bool_]
+    outermost: pd.DataFrame
     rows_left_out: int
     through: int
     drawn_from: int | None = None
+
+    @property
+    def recent(self) -> pd.DataFrame:
+        """The training rows that the champion has not seen."""
+        return self.rows[self.is_recent]
+
+    @property
+    def changed(self) -> pd.DataFrame:
+        """The recent ones that are dated after the change."""
+        return self.rows[self.is_changed]
+
+    def seen(self) -> pd.DataFrame:
+        """Return the rows to train on, those held out, and those with the outermost values."""
+        others = pd.concat([self.held_out, self.outermost]).drop_duplicates(ROW_HASH)
+        return pd.concat([self.rows, others[~others[ROW_HASH].isin(self.rows[ROW_HASH])]])
 
     def described(self, chosen: str) -> dict[str, Any]:
         """Return what a manifest says of the choice of the rows."""
@@ -144,16 +160,16 @@ def _sample(config: Config, ledger: Ledger, size: int) -> Drawn:
     So few parts at a time are in memory, and most rows of a sample are in the next one as well.
     """
     kept, outermost = list[pd.DataFrame](), accepted(config, ledger, [])
-    n_rows, n_kept, last = 0, 0, np.uint64(np.iinfo(np.uint64).max)
+    n_rows, last = 0, np.uint64(np.iinfo(np.uint64).max)
     for some in _in_turn(ledger, sound_parts(config, ledger)):
         rows = sound_rows(config, ledger, some)
         kept.append(rows[_places(rows, config) <= last])
         outermost = _outermost(pd.concat([outermost, rows], ignore_index=True), config)
-        n_rows, n_kept = n_rows + len(rows), n_kept + len(kept[-1])
-        if n_kept > 2 * size:
-            kept = [_first(kept, size, config)]
-            n_kept, last = size, _places(kept[0], config).max()
-    return Drawn(_first(kept or [outermost], size, config), n_rows, outermost)
+        n_rows += len(rows)
+        if sum(map(len, kept)) > MAX_SURPLUS * size:
+            last = _keep_first(kept, size, config)
+    _keep_first(kept, size, config)
+    return Drawn(pd.concat(kept or [outermost], ignore_index=True), n_rows, outermost)
 
 
 def _in_turn(ledger: Ledger, parts: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -177,14 +193,15 @@ def _outermost(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
     return rows.loc[sorted(found)]
 
 
-def _first(frames: list[pd.DataFrame], size: int, config: Config) -> pd.DataFrame:
-    """Return the rows that are first in the random order, in the order in which they came."""
-    rows = pd.concat(frames, ignore_index=True)
-    if len(rows) <= size:
-        return rows
-    places = _places(rows, config)
-    first: pd.DataFrame = rows[places <= np.partition(places, size - 1)[size - 1]]
-    return first.reset_index(drop=True)
+def _keep_first(frames: list[pd.DataFrame], size: int, config: Config) -> np.uint64:
+    """Leave in frames the rows that are first in the random order; return the place of the last."""
+    places = [_places(rows, config) for rows in frames]
+    if sum(map(len, places)) <= size:
+        return np.uint64(np.iinfo(np.uint64).max)
+    last: np.uint64 = np.partition(np.concatenate(places), size - 1)[size - 1]
+    for i, place in enumerate(places):
+        frames[i] = frames[i][place <= last]
+    return last
 
 
 def _places(rows: pd.DataFrame, config: Config) -> NDArray[np.uint64]:
@@ -206,15 +223,17 @@ def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Spl
     through = ledger.ingestions.last_id()
     seen = champion.trained_through if champion else through
     is_unseen = (rows[LABELLED_BY] > seen).to_numpy(dtype=bool)
-    unseen = rows.index[is_unseen & is_since(rows, since, config.columns.event_time)]
-    n_kept = min(round(len(unseen) * config.test_size), MAX_KEPT)
-    kept = unseen[len(unseen) - n_kept :]
+    is_changed = is_unseen & is_since(rows, since, config.columns.event_time)
+    n_kept = min(round(is_changed.sum() * config.test_size), MAX_KEPT)
+    newest = np.flatnonzero(is_changed)[is_changed.sum() - n_kept :]
+    to_train = np.ones(len(rows), dtype=bool)
+    to_train[newest] = False
     return Split(
-        rows=rows.drop(index=kept),
-        held_out=rows.loc[kept],
-        recent=rows[is_unseen].drop(index=kept),
-        changed=rows.loc[unseen[: len(unseen) - n_kept]],
-        seen=pd.concat([rows, without_test(config, labelled.outermost)]).drop_duplicates(ROW_HASH),
+        rows=rows[to_train],
+        held_out=rows.iloc[newest],
+        is_recent=is_unseen[to_train],
+        is_changed=is_changed[to_train],
+        outermost=without_test(config, labelled.outermost),
         rows_left_out=len(labelled.rows) - len(rows),
         through=through,
         drawn_from=labelled.total if labelled.total > len(labelled.rows) else None,
@@ -223,7 +242,8 @@ def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Spl
 
 def without_test(config: Config, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that are not among the test data."""
-    return rows[~rows[ROW_HASH].isin(_test_hashes(config))]
+    is_test = rows[ROW_HASH].isin(_test_hashes(config))
+    return rows[~is_test] if is_test.any() else rows
 
 
 def unlearnt(config: Config, ledger: Ledger, challenger: Manifest, kept: bytes) -> pd.DataFrame:

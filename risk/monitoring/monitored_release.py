@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -143,8 +144,8 @@ class TrainingRecord:
 
     `y_pred` are the labels by thresholds that the other folds chose, `since` is when a change
     began, `tested` are the test data with predictions. `kept` is the release whose reference goes
-    on, because nothing changed. `seen` are all rows they were chosen from, if there were others, or
-    those of them that were drawn and those with the outermost values.
+    on, because nothing changed. `seen` returns all rows they were chosen from, if there were
+    others, or those of them that were drawn and those with the outermost values.
     """
 
     rows: pd.DataFrame
@@ -154,7 +155,7 @@ class TrainingRecord:
     since: Change | None
     tested: pd.DataFrame
     kept: MonitoredRelease | None = None
-    seen: pd.DataFrame | None = None
+    seen: Callable[[], pd.DataFrame] | None = None
 
 
 def expected_brier(chance: Floats, y_pred_proba: Floats) -> Floats:
@@ -178,8 +179,9 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
         reconstruction = record.kept.reconstruction
     chance = calibration.expected(rows, record.out_of_fold) if calibration else None
     frame = _with_derived(rows, record.out_of_fold, chance, reconstruction)
+    ours = frame if known.all() else frame[known]  # not copied where they are all
     reference = Reference.build(
-        frame[known], columns, threshold=record.threshold, tolerance=config.alarms.tolerance
+        ours, columns, threshold=record.threshold, tolerance=config.alarms.tolerance
     )
     optimism = _optimism(record, known, config)
     if record.since is None and len(record.tested):
@@ -190,16 +192,16 @@ def files(record: TrainingRecord, config: Config) -> dict[str, bytes]:
         optimism = {name: float(share * gain) for name, gain in optimism.items()}
     reference = replace(reference, optimism=optimism)
     rules, dated = Rules.of(config), columns.event_time is not None
-    own = settling.cut(reference, frame[known], rules, dated=dated, own=True)
+    own = settling.cut(reference, ours, rules, dated=dated, own=True)
     before = settling.cut(reference, frame[~known], rules, dated=dated, own=False)
     settled = settling.settle(reference, own, rules, before=before)
     n_sample = min(SAMPLE_ROWS, max(MIN_SAMPLE_ROWS, SAMPLE_CELLS // len(columns.features)))
     kept_columns = [*columns.features, *columns.predicted]
-    sample = rows[known].nsmallest(n_sample, ROW_HASH)[kept_columns]
+    sample = ours.nsmallest(n_sample, ROW_HASH)[kept_columns]
     if record.kept:
         settled, sample = settled.keeping(record.kept.reference), record.kept.sample
     seen = known_values.of_rows(
-        rows if record.seen is None else record.seen,
+        record.seen() if record.seen else rows,
         settled.columns,
         dated=dated,
         minutes=config.alarms.usual_minutes_between_drops,

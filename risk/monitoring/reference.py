@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any, Self
 
 import numpy as np
@@ -175,11 +175,10 @@ class Reference:
         self, frame: pd.DataFrame, batch: Codes, n_batches: int, *, own: bool = False
     ) -> list[Profile]:
         """Count the rows of each batch, `batch` being the number of the one a row belongs to."""
-        cells = self._cells(frame, own=own)
         outcomes = self._cells_of_outcomes(frame[PREDICTION], frame[self.target])
         tables = {
             name: count_by(batch, n_batches, codes, size).tolist()
-            for name, (codes, size) in (cells | outcomes).items()
+            for name, (codes, size) in chain(self._cells(frame, own=own), outcomes.items())
         }
         dated = {}
         if MOMENT in frame:
@@ -211,25 +210,26 @@ class Reference:
             dated[LABELLED_ONLY] = tuple(sums[0].tolist())
         return Profile(int(ripe.sum()), counts, dated)
 
-    def _cells(self, frame: pd.DataFrame, *, own: bool) -> dict[str, tuple[Codes, int]]:
-        """Return the cell of each row, and how many there are, of every column and pair."""
-        codes = {c.name: c.codes(frame[c.name]) for c in self.columns if c.name in frame}
-        joined = {name: groups(self.profile.counts[name]) for pair in self.pairs for name in pair}
-        pairs = {
-            name_of_pair((one, other)): (
-                joint_codes(joined[one][codes[one]], joined[other][codes[other]]),
-                GROUPS**2 + 1,
-            )
-            for one, other in self.pairs
-            if one in codes and other in codes
-        }
-        counted = {
-            c.name: np.where(_choosing(frame), -1, codes[c.name])
-            for c in self.columns
-            if own and c.rare
-        }
-        sizes = {column.name: column.size for column in self.columns}
-        return {name: (own, sizes[name]) for name, own in (codes | counted).items()} | pairs
+    def _cells(self, frame: pd.DataFrame, *, own: bool) -> Iterator[tuple[str, tuple[Codes, int]]]:
+        """Yield the cell of each row, and how many there are, of every column and pair.
+
+        One after another: those of all pairs would take more memory than the rows.
+        """
+        paired = {name for pair in self.pairs for name in pair}
+        joined = {name: groups(self.profile.counts[name]) for name in paired}
+        group_of = dict[str, Codes]()
+        for column in self.columns:
+            if column.name not in frame:
+                continue
+            codes = column.codes(frame[column.name])
+            if column.name in paired:
+                group_of[column.name] = joined[column.name][codes]
+            counted = np.where(_choosing(frame), -1, codes) if own and column.rare else codes
+            yield column.name, (counted, column.size)
+        for one, other in self.pairs:
+            if one in group_of and other in group_of:
+                cells = joint_codes(group_of[one], group_of[other])
+                yield name_of_pair((one, other)), (cells, GROUPS**2 + 1)
 
     def _cells_of_outcomes(
         self, y_pred_proba: pd.Series[Any], labels: pd.Series[Any]

@@ -168,10 +168,11 @@ def test_the_outermost_values_are_known_of_all_rows(deployed, ledger):
     split = training_data.split(deployed.set(training__max_rows=1000), ledger)
 
     activity = "lastmonth_activity"
-    assert (split.seen[activity].min(), split.seen[activity].max()) == (0, 2999)
+    seen = split.seen()[activity]
+    assert (seen.min(), seen.max()) == (0, 2999)
     assert split.rows[activity].max() < 2999  # by chance: one row of three is drawn
-    assert 1000 < len(split.seen) <= 1000 + 2 * 3
-    assert not split.seen[ROW_HASH].duplicated().any()
+    assert 1000 < len(split.seen()) <= 1000 + 2 * 3
+    assert not split.seen()[ROW_HASH].duplicated().any()
 
 
 def test_a_sample_larger_than_the_rows_is_all_of_them(deployed, ledger):
@@ -183,7 +184,7 @@ def test_a_sample_larger_than_the_rows_is_all_of_them(deployed, ledger):
 
     assert_frame_equal(split.rows, without.rows)
     assert_frame_equal(split.held_out, without.held_out)
-    assert_frame_equal(split.seen, without.seen)
+    assert_frame_equal(split.seen(), without.seen())
     assert split.drawn_from is None
 
 
