@@ -256,6 +256,11 @@ def to_frame(tables: Sequence[pa.Table], columns: Columns) -> pd.DataFrame:
     return rows.astype({columns.target: "Int8"}) if columns.target in rows else rows
 
 
+def release_memory() -> None:
+    """Give back to the system what Arrow keeps for tables to come, before work of another kind."""
+    pa.default_memory_pool().release_unused()
+
+
 def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataFrame:
     """Return the accepted rows of one ingestion that have the given identifier."""
     path, name = part_path(config, ingestion_id), config.columns.identifier

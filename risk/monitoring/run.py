@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from risk import engine
+from risk import engine, store
 from risk.config import Config
 from risk.data.statistics import as_rows, each_row, summarise_accepted
 from risk.lazily import pandas as pd
@@ -101,6 +101,7 @@ def _assess_together(
     with engine.one_thread():  # several, of few rows, wait for each other at every tree
         found, case = _look(config, ledger, live, arrived, describe)
     ledger.assessments.record(case)
+    store.release_memory()
     return found
 
 
