@@ -123,8 +123,6 @@ def run(
                 staging.sweep(config, ledger)
             derived.compile_many(config, ledger, recent)
         derived.compile_files(config, ledger, recent)
-    if intakes:
-        store.release_memory()
     derived.complete_sql(config, ledger)
     for reason in (*left_alone, *out_of_reach):
         log.warning(reason)

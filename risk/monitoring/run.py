@@ -98,10 +98,10 @@ def _assess_together(
     config: Config, ledger: Ledger, live: MonitoredRelease, arrived: Arrived, describe: Writer
 ) -> Assessment:
     """Assess new ingestions and record it; what is recorded is not kept in memory."""
+    store.release_memory()
     with engine.one_thread():  # several, of few rows, wait for each other at every tree
         found, case = _look(config, ledger, live, arrived, describe)
     ledger.assessments.record(case)
-    store.release_memory()
     return found
 
 

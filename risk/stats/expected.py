@@ -184,7 +184,7 @@ def _roc_auc(chances: Floats, proba: Floats) -> _Guess:
 
 
 def _area(chance: Floats, starts: NDArray[np.intp]) -> tuple[float, float]:
-    """Return the area under the curve of rows sorted by score, and the `trials` that tell it."""
+    """Return the area under the curve of rows sorted by score, and its number of `trials`."""
     positive = np.add.reduceat(chance, starts)  # (n_levels,)
     negative = np.add.reduceat(1 - chance, starts)
     pos, neg = positive.sum(), negative.sum()

@@ -7,7 +7,7 @@ import full_process
 import ingestion
 from risk import store
 from risk.data import statistics
-from risk.data.statistics import as_rows, summarise, summarise_accepted
+from risk.data.statistics import as_rows, each_row, summarise, summarise_accepted
 from risk.ledger.tables import column_statistics
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,colour,exited\n"
@@ -94,3 +94,14 @@ def test_before_the_first_row_statistics_count_none(world, ledger):
     found = summarise_accepted(world.config, ledger)
 
     assert found["row_count"].tolist() == [0, 0, 0, 0]
+
+
+def test_rows_of_a_long_table_are_yielded_one_after_another():
+    """As plain values, also those beyond the rows that are converted at once."""
+    n = 2 * statistics.ROWS_AT_ONCE + 3
+    table = pd.DataFrame({"number": np.arange(n), "share": np.where(np.arange(n) % 2, 0.5, np.nan)})
+
+    found = each_row(table)
+
+    assert next(found) == {"number": 0, "share": None}
+    assert list(found) == [{"number": i, "share": 0.5 if i % 2 else None} for i in range(1, n)]

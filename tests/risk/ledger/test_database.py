@@ -1,3 +1,7 @@
+import gc
+import tracemalloc
+
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -5,7 +9,7 @@ from hypothesis import strategies as st
 
 from risk.errors import LedgerError
 from risk.ledger import database
-from risk.ledger.database import database_faults, insert_rows
+from risk.ledger.database import database_faults, insert_numbers, insert_rows
 from risk.ledger.tables import later_labels, watermarks
 from tests.servers import POSTGRESQL, Proxy, on_remote_servers, on_servers_in_turn
 
@@ -138,3 +142,22 @@ def test_rows_go_by_copy_where_there_is_one(ledger, table):
 
     assert seen
     assert len(stored(ledger, table)) == 3
+
+
+def test_numbers_that_were_inserted_and_looked_for_leave_memory(ledger, table):
+    """At once, not when garbage is collected: a run may look for millions."""
+    numbers = np.arange(10**12, 10**12 + 200_000)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        with ledger.database.begin() as connection:
+            insert_numbers(connection, table.c["a key"], numbers[::2])
+        n_found = sum(1 for _ in ledger.database.among(table.c["a key"], numbers))
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+    assert n_found == 100_000
+    assert left < numbers.nbytes

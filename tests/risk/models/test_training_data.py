@@ -161,6 +161,24 @@ def test_a_sample_is_uniform_and_seeded_and_grows_with_the_rows(inbox, ledger):
     assert {name for name in names(after.rows) if name[0] != "d"} < {*names(before.rows)}
 
 
+def test_a_sample_does_not_depend_on_how_many_rows_are_read_at_once(inbox, ledger, monkeypatch):
+    """While it is drawn part after part, no row of the whole's sample is thrown away."""
+    for number in range(2, 10):
+        bring(inbox, ledger, f"{number}.csv", rows(f"r{number}-", 400))
+    config = inbox.set(training__max_rows=1000)
+    at_once = training_data.split(config, ledger)
+
+    monkeypatch.setattr(training_data, "MAX_ROWS", 100)
+    in_turn = training_data.split(config, ledger)
+
+    assert (len(in_turn.rows), in_turn.drawn_from) == (1000, 3240)
+    assert_frame_equal(in_turn.rows, at_once.rows)
+    numbers = [*config.columns.numeric]
+    assert_frame_equal(
+        *(seen[numbers].agg(["min", "max"]) for seen in (in_turn.seen(), at_once.seen()))
+    )
+
+
 def test_the_outermost_values_are_known_of_all_rows(deployed, ledger):
     """No feed is suspected of a value that came in sound rows once, drawn or not."""
     bring(deployed, ledger, "2.csv", rows("b", 3000))
