@@ -257,8 +257,12 @@ def to_frame(tables: Sequence[pa.Table], columns: Columns) -> pd.DataFrame:
 
 
 def release_memory() -> None:
-    """Give back to the system what Arrow keeps for tables to come, before work of another kind."""
+    """Give the system back what Arrow and the C library keep free, before work of another kind."""
+    import ctypes  # a run without new data does without it
+
     pa.default_memory_pool().release_unused()
+    if trim := getattr(ctypes.pythonapi, "malloc_trim", None):  # only Linux has it
+        trim(0)
 
 
 def read_rows_of(config: Config, ingestion_id: int, identifier: str) -> pd.DataFrame:

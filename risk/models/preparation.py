@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, get_index_dtype, issparse
 from sklearn.compose import ColumnTransformer
 
+ROWS_AT_ONCE = 50_000
+
 
 class Preparation(ColumnTransformer):  # type: ignore[misc]
     """A ColumnTransformer that joins numbers and sparse levels without copies in between."""
@@ -26,8 +28,10 @@ def beside(numbers: NDArray[np.float64], levels: csr_matrix) -> csr_matrix:
     added = n_numbers * np.arange(n_rows + 1, dtype=integer)  # numbers before the end of each row
     ends = levels.indptr + added
     values, columns = np.empty(ends[-1]), np.empty(ends[-1], dtype=integer)
-    places = ends[:-1, None] + np.arange(n_numbers, dtype=integer)
-    values[places], columns[places] = numbers, np.arange(n_numbers)
+    for start in range(0, n_rows, ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        places = ends[:-1][some, None] + np.arange(n_numbers, dtype=integer)
+        values[places], columns[places] = numbers[some], np.arange(n_numbers)
     places = np.arange(levels.nnz, dtype=integer) + np.repeat(added[1:], np.diff(levels.indptr))
     values[places], columns[places] = levels.data, levels.indices + n_numbers
     return csr_matrix((values, columns, ends), (n_rows, n_numbers + levels.shape[1]))

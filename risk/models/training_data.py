@@ -217,7 +217,6 @@ def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Spl
     if there was one, the newest `test_size` share is held out for the gate: neither model has been
     trained on them.
     """
-    store.release_memory()
     labelled = drawn(config, ledger)
     rows = without_test(config, labelled.rows).reset_index(drop=True)
     champion = _champion(config)
