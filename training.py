@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 from numpy.typing import NDArray
 
-from risk import cli
+from risk import cli, store
 from risk.config import Config
 from risk.data import drops, known_files
 from risk.decisions.policy import How
@@ -85,6 +85,7 @@ def run(
     require_model(config, "nothing can be trained")
     with ledger.runs.stage("training"):
         split = training_data.split(config, ledger, since=since)
+        store.release_memory()
         if how in ("retrain", "refresh"):
             chosen, fitted = _retrain(config, split.rows, since)
             kept = monitored_release.to_keep(config) if how == "refresh" else None

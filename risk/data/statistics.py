@@ -16,7 +16,7 @@ from risk.errors import StorageError
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 
-CELLS_AT_ONCE = 5_000_000  # 40 MB of numbers
+CELLS_AT_ONCE = 20_000_000  # 160 MB of numbers
 ROWS_AT_ONCE = 10_000
 
 
@@ -86,7 +86,7 @@ def as_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def each_row(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the same rows: as plain values, those of a long table take far more memory than it."""
+    """Yield the same rows, converting some at a time: plain values take far more memory."""
     for start in range(0, len(table), ROWS_AT_ONCE):
         yield from as_rows(table.iloc[start : start + ROWS_AT_ONCE])
 

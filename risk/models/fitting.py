@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from risk import engine, store
+from risk import engine
 from risk.config import Config, Training
 from risk.errors import ConfigError, DataError
 from risk.lazily import pandas as pd
@@ -65,7 +65,6 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     from sklearn.model_selection import StratifiedKFold
     from sklearn.pipeline import Pipeline
 
-    store.release_memory()
     columns = config.columns
     y_true = rows[columns.target].to_numpy(dtype="int8")
     smallest = _require_enough(y_true, config.training)

@@ -168,7 +168,8 @@ def _sample(config: Config, ledger: Ledger, size: int) -> Drawn:
         n_rows += len(rows)
         if sum(map(len, kept)) > MAX_SURPLUS * size:
             last = _keep_first(kept, size, config)
-    _keep_first(kept, size, config)
+    if sum(map(len, kept)) > size:
+        _keep_first(kept, size, config)
     return Drawn(pd.concat(kept or [outermost], ignore_index=True), n_rows, outermost)
 
 
@@ -196,8 +197,6 @@ def _outermost(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
 def _keep_first(frames: list[pd.DataFrame], size: int, config: Config) -> np.uint64:
     """Leave in frames the rows that are first in the random order; return the place of the last."""
     places = [_places(rows, config) for rows in frames]
-    if sum(map(len, places)) <= size:
-        return np.uint64(np.iinfo(np.uint64).max)
     last: np.uint64 = np.partition(np.concatenate(places), size - 1)[size - 1]
     for i, place in enumerate(places):
         frames[i] = frames[i][place <= last]

@@ -179,28 +179,40 @@ def _mean(
 def _roc_auc(chances: Floats, proba: Floats) -> _Guess:
     order = np.argsort(proba)
     _, starts = np.unique(proba[order], return_index=True)
-    values, trials = np.array([_area(chance[order], starts) for chance in chances]).T
-    return _Guess(values, float(trials[0]))
+    values = np.array([_area(chance[order], starts) for chance in chances])
+    return _Guess(values, _pairs_known(chances[0][order], starts, values[0]))
 
 
-def _area(chance: Floats, starts: NDArray[np.intp]) -> tuple[float, float]:
-    """Return the area under the curve of rows sorted by score, and its number of `trials`."""
+def _by_level(chance: Floats, starts: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+    """Return the positive rows to expect at each score, the negative ones, and those below."""
     positive = np.add.reduceat(chance, starts)  # (n_levels,)
     negative = np.add.reduceat(1 - chance, starts)
-    pos, neg = positive.sum(), negative.sum()
-    below = np.cumsum(negative) - negative / 2
-    above = pos - np.cumsum(positive) + positive / 2
+    return positive, negative, np.cumsum(negative) - negative / 2
+
+
+def _area(chance: Floats, starts: NDArray[np.intp]) -> float:
+    """Return the area under the curve of rows sorted by score, NaN where it is not defined."""
+    positive, negative, below = _by_level(chance, starts)
     # a row is no pair with itself, though among the ties it counts as half of one
     itself = (chance * (1 - chance)).sum()
-    n_pairs = pos * neg - itself
+    n_pairs = positive.sum() * negative.sum() - itself
     if not n_pairs > 0:
-        return math.nan, 0.0
-    value = float(np.clip(((positive * below).sum() - itself / 2) / n_pairs, 0, 1))
+        return math.nan
+    return float(np.clip(((positive * below).sum() - itself / 2) / n_pairs, 0, 1))
+
+
+def _pairs_known(chance: Floats, starts: NDArray[np.intp], value: float) -> float:
+    """Return the number of `trials` that the pairs of rows sorted by score are worth."""
+    if math.isnan(value):
+        return 0.0
+    positive, negative, below = _by_level(chance, starts)
+    pos, neg = positive.sum(), negative.sum()
+    above = pos - np.cumsum(positive) + positive / 2
     of_positives = positive / pos @ (below / neg - value) ** 2
     of_negatives = negative / neg @ (above / pos - value) ** 2
     variance = of_positives * neg + of_negatives * pos  # times pos * neg, which may underflow
     known = value * (1 - value) * pos * neg / variance if variance > 0 else 0.0
-    return value, float(max(known, min(pos, neg)))
+    return float(max(known, min(pos, neg)))
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
