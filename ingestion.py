@@ -1,9 +1,9 @@
 """Ingestion: read new drops, accept valid rows, and update the dataset.
 
 Reads   new drops in input_folder_path and object_store, new rows of SQL sources
-Writes  one Parquet file per drop, refused rows to quarantine_folder_path, the ledger (with
-        store_dataset_in_sql also the rows), then final_data.csv and ingested_files.csv, which
-        are regenerated if deleted.
+Writes  a Parquet file per drop, of very many rows several, refused rows to
+        quarantine_folder_path, the ledger (with store_dataset_in_sql also the rows), then
+        final_data.csv and ingested_files.csv, which are regenerated if deleted.
         A drop of identifiers and labels only adds late labels to earlier rows, or keeps them
         until their rows arrive: final_data.csv keeps the rows as they arrived, late labels are in
         the ledger. Drops that were refused are read again once, if the settings that refused

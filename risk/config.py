@@ -328,8 +328,8 @@ class Training(Section):
     """Cost of each outcome, for the threshold and for the metric `cost`."""
     max_rows: int | None = Field(None, ge=1000, examples=[1_000_000])
     """Labelled rows to train on at most, which bounds the memory of training: of more, as many are
-    drawn at random, the same ones for the same `random_seed`. By default all are used. Rows since a
-    change are drawn like others: if the limit is a small share of all, few answer the change.
+    drawn at random, the same ones for the same `random_seed`. By default all are used. After a
+    change, up to 100,000 of the rows since then are drawn as far as they fill half the sample.
     """
     minimum_rows: int = Field(20, ge=4)
     """Labelled rows without which no model is trained."""

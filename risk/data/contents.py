@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from risk import store
@@ -17,6 +16,7 @@ from risk.data.derived import are_few
 from risk.data.drops import Bytes, Piece
 from risk.data.duplicates import Seen, Sorted
 from risk.data.late_labels import EARLY, NO_ROW, EarlyLabels, Matched, WaitingRow, other_spelling
+from risk.data.portions import Portion, max_rows
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.schema import (
@@ -38,7 +38,8 @@ Keep = Callable[["pd.DataFrame"], None]
 class Contents:
     """The content of one drop read so far; the first of the `refused` records is the header.
 
-    `used` are the IDs of labels that waited for one of its rows. Of its duplicate rows,
+    Its new rows and the labels of rows are in `portions`; if it has very many, in several. `used`
+    are the IDs of labels that waited for one of its rows. Of its duplicate rows,
     `n_ripened` brought the label of a row that came before without it. `unfinished` is the hash
     of the row accepted from a last line without a line end; `superseded` are such rows of earlier
     drops, with their ingestions, whose line is complete in this one. `few` are its new rows, none
@@ -46,9 +47,7 @@ class Contents:
     """
 
     kind: str = "rows"
-    hashes: array[int] = field(default_factory=lambda: array("q"))
-    unripe: list[UnripeRow] = field(default_factory=list)
-    labels: list[LaterLabel] = field(default_factory=list)
+    portions: list[Portion] = field(default_factory=lambda: [Portion()])
     early: list[EarlyLabel] = field(default_factory=list)
     used: set[int] = field(default_factory=set)
     undeclared: list[str] = field(default_factory=list)
@@ -63,13 +62,35 @@ class Contents:
     note: str | None = None
     refusal: str | None = None
 
+    @property
+    def n_added(self) -> int:
+        """How many rows are new."""
+        return sum(len(portion.hashes) for portion in self.portions)
+
+    @property
+    def labels(self) -> Iterable[LaterLabel]:
+        """The labels found of rows that were accepted without one."""
+        return chain.from_iterable(portion.labels for portion in self.portions)
+
+    @property
+    def newest(self) -> Portion:
+        """The portion that grows."""
+        return self.portions[-1]
+
+    def accept(self, hashes: Hashes, unripe: Sequence[UnripeRow], most: int) -> None:
+        """Add the new rows of a piece, to a new portion if one would have more than the `most`."""
+        if self.newest.hashes and len(self.newest.hashes) + len(hashes) > most:
+            self.portions.append(Portion())
+        self.newest.hashes.frombytes(hashes.tobytes())
+        self.newest.unripe.add(unripe)
+
     def add(self, piece: Piece, matched: Matched) -> None:
         """Add what a piece of a drop holds besides new rows."""
         problems = [*piece.problems, *matched.problems]
         self.problems += sorted(problems, key=lambda problem: problem.line)
         if refused := [*piece.refused, *matched.refused]:
             self.refused += refused if self.refused else [piece.header, *refused]
-        self.labels += matched.labels
+        self.newest.labels += matched.labels
         self.n_read += piece.n_read
         self.n_duplicate += matched.n_duplicate
         self.note = self.note or matched.note
@@ -97,10 +118,15 @@ class Reader:
     contents: Contents = field(default_factory=Contents)
 
     def __post_init__(self) -> None:
-        self.ingestion_id = self.ledger.ingestions.last_id() + 1
+        self.first_id = self.ledger.ingestions.last_id() + 1
         came_late = bool(self.rehearsed) or self.ledger.labels.came_late()
         # not a method of its own, which would keep the rows until garbage is collected
         self.seen = Seen(partial(_accepted, self.ledger, self.rehearsed), came_late=came_late)
+
+    @property
+    def ingestion_id(self) -> int:
+        """The ingestion of the rows being read, one after another if there are very many."""
+        return self.first_id + len(self.contents.portions) - 1
 
     def read(self, file: Bytes, *, keep: Keep) -> Contents:
         """Read a drop of labels, or of rows; `keep` is called with the new rows."""
@@ -190,10 +216,9 @@ class Reader:
             UnripeRow(row_hash, *key)
             for row_hash, key in zip(unripe[ROW_HASH].tolist(), keys(unripe, columns), strict=True)
         ]
-        contents.hashes.frombytes(fresh[ROW_HASH].to_numpy().tobytes())
-        contents.unripe += waiting
+        contents.accept(fresh[ROW_HASH].to_numpy(), waiting, max_rows(columns))
         contents.undeclared = _undeclared(piece.header, columns)
-        contents.few = [*contents.few, fresh] if are_few(len(contents.hashes), columns) else []
+        contents.few = [*contents.few, fresh] if are_few(contents.n_added, columns) else []
         keep(fresh)
         if holds_early and len(fresh):
             self._apply_early(fresh, waiting)
@@ -216,7 +241,7 @@ class Reader:
             if label and row_hash in unripe:
                 name, at = key
                 given = LaterLabel(row_hash, name, label.y_true, self.ingestion_id, at)
-                self.contents.labels.append(given)
+                self.contents.newest.labels.append(given)
 
     def _ripen(self, piece: Piece, found: Sorted) -> Matched:
         """Take the labels of rows that came before without them."""
@@ -240,9 +265,9 @@ class Reader:
         """Return the rows that wait, also in this drop, except those it has ripened."""
         ripened, wanted = {label.row_hash for label in self.contents.labels}, {*names}
         here = [
-            WaitingRow(*row, ingestion_id=self.ingestion_id)
-            for row in self.contents.unripe
-            if row.key_hash in wanted
+            WaitingRow(*row, ingestion_id=number)
+            for number, portion in enumerate(self.contents.portions, self.first_id)
+            for row in portion.unripe.named(wanted)
         ]
         rows = [*self.ledger.labels.waiting(names), *here]
         return [row for row in rows if row.row_hash not in ripened]

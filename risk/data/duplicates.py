@@ -43,14 +43,13 @@ class Sorted:
 class Seen:
     """The hashes found so far: of rows of this drop, and `known` ones of earlier drops.
 
-    If labels never `came_late`, no known row was without one, and none is asked for. The hashes of
-    the `latest` piece, if all its rows were new, are among the others once another piece follows.
+    If labels never `came_late`, no known row was without one, and none is asked for. Those of this
+    drop are in sorted arrays, which take far less memory than a set, each longer than the next.
     """
 
     known: Known
     came_late: bool
-    hashes: set[int] = field(default_factory=set)
-    latest: Hashes = field(default_factory=lambda: np.empty(0, "int64"))
+    of_drop: list[Hashes] = field(default_factory=list)
 
     def sort(self, rows: pd.DataFrame, columns: Columns) -> Sorted:
         """Sort the valid rows of a piece by what earlier rows, of this drop too, make of them.
@@ -65,37 +64,41 @@ class Seen:
         others = np.where(has_label, by_label[None], by_label[0])
         more = np.where(has_label, by_label[None], by_label[1])
         related = np.concatenate([others, more[~has_label]])
-        if self._are_all_new(hashes, related, is_asked=self.came_late or not has_label.all()):
+        both = np.sort(np.concatenate([hashes, related]))
+        seen = self._among(both)
+        seen.update(self.known(np.sort(hashes)))
+        if self.came_late or not has_label.all():
+            seen.update(self.known(np.sort(related)))
+        self._add(hashes)
+        if not seen and (both[1:] != both[:-1]).all():
             return Sorted(hashes, rows.assign(**{ROW_HASH: hashes}), [], [])
         is_fresh, again = np.zeros(len(rows), dtype=bool), []
         of_rows = zip(hashes.tolist(), others.tolist(), more.tolist(), strict=True)
         for i, (row_hash, other, another) in enumerate(of_rows):
-            if row_hash in self.hashes:
+            if row_hash in seen:
                 continue
-            came_before = other in self.hashes or another in self.hashes
+            came_before = other in seen or another in seen
             if came_before and has_label[i]:
                 again.append(i)
             is_fresh[i] = not came_before
-            self.hashes.add(row_hash)
+            seen.add(row_hash)
         as_text = fingerprints_by_label(rows.iloc[again])[None]  # before times were moments
         own = list(zip(others[again].tolist(), as_text.tolist(), strict=True))
         return Sorted(hashes, rows.assign(**{ROW_HASH: hashes}).loc[is_fresh], again, own)
 
-    def _are_all_new(self, hashes: Hashes, related: Hashes, *, is_asked: bool) -> bool:
-        """Return whether all rows are surely new; else add the hashes that are known.
+    def _among(self, ordered: Hashes) -> set[int]:
+        """Return those of some sorted hashes that rows of earlier pieces have."""
+        found = set[int]()
+        for earlier in self.of_drop:
+            places = np.searchsorted(earlier, ordered).clip(max=len(earlier) - 1)
+            found.update(ordered[earlier[places] == ordered].tolist())
+        return found
 
-        They are if no hash is there twice, was seen before or is that of the same row as another.
-        """
+    def _add(self, hashes: Hashes) -> None:
+        """Add the hashes of a piece; arrays of about the same size become one."""
         ordered = np.sort(hashes)
-        found = {*self.known(ordered)}
-        if is_asked:
-            found.update(self.known(np.sort(related)))
-        self.hashes.update(self.latest.tolist(), found)
-        self.latest = hashes[:0]
-        both = pd.Index(np.concatenate([ordered, related]))
-        if not both.is_unique:
-            return False
-        if self.hashes and not self.hashes.isdisjoint(both.tolist()):
-            return False
-        self.latest = hashes
-        return True
+        while self.of_drop and len(self.of_drop[-1]) <= len(ordered):
+            both = np.concatenate([self.of_drop.pop(), ordered])
+            ordered = np.sort(both, kind="stable")  # of two sorted runs, it is a merge
+        if len(ordered):
+            self.of_drop.append(ordered)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -62,7 +62,7 @@ def take(
     If it has few new rows, they are added to the `recent` ones.
     """
     reader = _reader(config, ledger, drop, requeued)
-    ingestion_id = reader.ingestion_id
+    first_id = reader.first_id
     with _opened(drop) as file:
         sha256 = drops.sha256(file)
         earlier = [] if requeued else ledger.ingestions.with_content(sha256)
@@ -74,29 +74,26 @@ def take(
         intake = Intake(drop.name, "duplicate", duplicate_of=earlier[0].id)
     else:
         intake = _sum_up(drop, contents)
-    row = {"id": ingestion_id, "sha256": sha256, **asdict(drop.signature), **intake.as_row()}
-    row["unfinished_row_hash"] = contents.unfinished
-    refused_files = staging.quarantine_digests(config, ingestion_id)
-    if contents.hashes:
-        row["part_sha256"] = store.digest(staging.part(config, ingestion_id))
-    staging.share(config, ledger, ingestion_id, part=row.get("part_sha256"), refused=refused_files)
-    in_sql = config.store_dataset_in_sql and contents.hashes
-    taken = Taken(
-        contents.hashes,
-        contents.unripe,
-        contents.labels,
-        contents.early,
-        sorted(contents.used),
-        contents.problems,
-        refused_files=refused_files,
-        rows=rows_for_sql(config, ingestion_id) if in_sql else (),
-        superseded=contents.superseded,
-        mark=drop.mark if isinstance(drop, Fetch) else None,
+    file_known = {"sha256": sha256, **asdict(drop.signature)}
+    rows = [file_known | row for row in _ingestions(config, first_id, intake, contents)]
+    refused_files = staging.quarantine_digests(config, first_id)
+    for row in rows:
+        part = row.get("part_sha256")
+        staging.share(config, ledger, row["id"], part=part, refused=refused_files)
+    taken, *more = _taken(config, first_id, contents)
+    ledger.ingestions.record(
+        rows[0],
+        taken=replace(
+            taken,
+            refused_files=refused_files,
+            mark=drop.mark if isinstance(drop, Fetch) else None,
+        ),
+        following=list(zip(rows[1:], more, strict=True)),
+        requeued=requeued,
+        publish=partial(staging.publish, config, [row["id"] for row in rows]),
     )
-    publish = partial(staging.publish, config, ingestion_id)
-    ledger.ingestions.record(row, taken=taken, requeued=requeued, publish=publish)
-    if contents.hashes and contents.few:
-        recent[ingestion_id] = contents.few
+    if contents.n_added and contents.few and not more:
+        recent[first_id] = contents.few
     if contents.early:
         log.info("%s: labels that wait for their rows: %d", drop.name, len(contents.early))
     if problems := [problem for problem in contents.problems if problem.rule != EARLY]:
@@ -162,24 +159,61 @@ def _reader(
     )
 
 
+def _ingestions(
+    config: Config, first_id: int, intake: Intake, contents: Contents
+) -> list[dict[str, Any]]:
+    """Return the ingestions of a drop, one for each portion; their counts add up to its own."""
+    later = [len(portion.hashes) for portion in contents.portions[1:]]
+    n_read, n_added = intake.rows_read - sum(later), intake.rows_added - sum(later)
+    counted = [replace(intake, rows_read=n_read, rows_added=n_added)]
+    counted += [Intake(intake.path, intake.status, rows_read=n, rows_added=n) for n in later]
+    rows = [
+        {"id": number, **each.as_row(), "continues": first_id if number > first_id else None}
+        for number, each in enumerate(counted, first_id)
+    ]
+    for row, portion in zip(rows, contents.portions, strict=True):
+        if portion.hashes:
+            row["part_sha256"] = store.digest(staging.part(config, row["id"]))
+    rows[-1]["unfinished_row_hash"] = contents.unfinished
+    return rows
+
+
+def _taken(config: Config, first_id: int, contents: Contents) -> list[Taken]:
+    """Return what each ingestion of a drop holds; what is of no row in particular, the first."""
+    in_sql = config.store_dataset_in_sql and contents.n_added
+    each = [
+        Taken(
+            portion.hashes,
+            portion.unripe,
+            portion.labels,
+            rows=rows_for_sql(config, number) if in_sql else (),
+        )
+        for number, portion in enumerate(contents.portions, first_id)
+    ]
+    each[0] = replace(
+        each[0],
+        early=contents.early,
+        used=sorted(contents.used),
+        problems=contents.problems,
+        superseded=contents.superseded,
+    )
+    return each
+
+
 def _opened(drop: Arrival) -> AbstractContextManager[Bytes]:
     return drops.opened(drop) if isinstance(drop, Drop) else nullcontext(drop.file)
 
 
 def _write(config: Config, reader: Reader, drop: Arrival, file: Bytes) -> Contents:
-    """Write the part and the quarantine of one drop; neither counts before the commit."""
-    ingestion_id = reader.ingestion_id
-    folder = staging.quarantine(config, ingestion_id)
-    part = staging.part(config, ingestion_id)
+    """Write the parts and the quarantine of one drop; none counts before the commit."""
+    folder = staging.quarantine(config, reader.first_id)
     try:
-        with store.writing_part(part, config.columns) as write:
-            contents = reader.read(file, keep=write)
+        with staging.writing_parts(config) as write:
+            contents = reader.read(file, keep=lambda rows: write(reader.ingestion_id, rows))
     except DataError as error:
         contents = Contents(problems=[Problem(0, "", str(error), "")], refusal=str(error))
         store.quarantine_file(folder, file, _reasons(drop, contents))
         return contents
-    if not contents.hashes:
-        part.unlink()
     if contents.refused:
         store.quarantine_rows(
             folder,
@@ -195,9 +229,10 @@ def _sum_up(drop: Arrival, contents: Contents) -> Intake:
     if contents.refusal:
         return Intake(drop.name, "refused", reason=contents.refusal)
     n_refused = max(len(contents.refused) - 1, 0)
-    n_added, n_duplicate, kind = len(contents.hashes), contents.n_duplicate, contents.kind
-    if not contents.hashes and contents.labels:  # no part, only labels
-        kind, n_added = "labels", len(contents.labels)
+    n_added, n_duplicate, kind = contents.n_added, contents.n_duplicate, contents.kind
+    n_labels = len([*contents.labels])
+    if not n_added and n_labels:  # no part, only labels
+        kind, n_added = "labels", n_labels
         n_duplicate -= contents.n_ripened
     names, note = contents.undeclared, None if contents.n_read else "no rows below the header"
     if contents.superseded:
@@ -211,7 +246,7 @@ def _sum_up(drop: Arrival, contents: Contents) -> Intake:
         reason=f"undeclared columns: {', '.join(names)}" if names else None,
         undeclared=json.dumps(names, ensure_ascii=False) if names else None,
         note=contents.note or note,
-        labels_added=len(contents.labels),
+        labels_added=n_labels,
         labels_waiting=len(contents.early),
     )
 

@@ -11,12 +11,15 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 
 from risk import store
 from risk.config import Config
 from risk.data import shared_files
+from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 
 Digests = Mapping[str, str]
@@ -26,6 +29,31 @@ OWNED = re.compile(r"\.+\d+\.(?P<host>.+)\.(?P<process>\d+)(\.tmp)+")
 def part(config: Config, ingestion_id: int) -> Path:
     """Return where this process writes the rows accepted by an ingestion."""
     return _staged(store.part_path(config, ingestion_id))
+
+
+@contextmanager
+def writing_parts(config: Config) -> Iterator[Callable[[int, pd.DataFrame], None]]:
+    """Yield what writes rows to the part of an ingestion, of one after another.
+
+    After an error none of them stays: the next drop is given the same numbers.
+    """
+    writing = dict[int, Callable[["pd.DataFrame"], None]]()
+    with ExitStack() as undoing:
+        with ExitStack() as stack:
+
+            def write(ingestion_id: int, rows: pd.DataFrame) -> None:
+                if rows.empty:
+                    return
+                if ingestion_id not in writing:
+                    stack.close()  # the part before is complete
+                    path = part(config, ingestion_id)
+                    undoing.callback(_remove, path)
+                    writing_part = store.writing_part(path, config.columns)
+                    writing[ingestion_id] = stack.enter_context(writing_part)
+                writing[ingestion_id](rows)
+
+            yield write
+        undoing.pop_all()
 
 
 def quarantine(config: Config, ingestion_id: int) -> Path:
@@ -53,12 +81,10 @@ def share(
         shared_files.keep(config, ledger, final / path.name, path, sha256)
 
 
-def publish(config: Config, ingestion_id: int) -> None:
-    """Give the files of an ingestion their final names; within its transaction only."""
-    for final in (
-        store.part_path(config, ingestion_id),
-        store.quarantine_path(config, ingestion_id),
-    ):
+def publish(config: Config, ingestion_ids: Sequence[int]) -> None:
+    """Give the files of ingestions their final names; within their transaction only."""
+    for path_of, number in product((store.part_path, store.quarantine_path), ingestion_ids):
+        final = path_of(config, number)
         staged = _staged(final)
         with store.storage_faults(final):
             _remove(final)  # left by a crash before the commit of this number

@@ -40,7 +40,7 @@ from risk.schema import FROM_SQL, EarlyLabel, Key, LaterLabel, Problem, UnripeRo
 HASH_VERSION = 2  # equal times are equal moments; before, equal texts
 NOT_LISTED = {
     "part_sha256", "taken_sha256", "mtime_ns", "ctime_ns", "inode", "hash_version",
-    "unfinished_row_hash", "compiled_bytes", "compiled_sha256",
+    "unfinished_row_hash", "compiled_bytes", "compiled_sha256", "continues",
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ class Taken:
     """
 
     hashes: Sequence[int] = ()
-    unripe: Sequence[UnripeRow] = ()
+    unripe: Iterable[UnripeRow] = ()
     labels: Sequence[LaterLabel] = ()
     early: Sequence[EarlyLabel] = ()
     used: Sequence[int] = ()
@@ -80,13 +80,15 @@ class Ingestions:
         row: Row,
         *,
         taken: Taken = NOTHING,
+        following: Sequence[tuple[Row, Taken]] = (),
         requeued: int | None = None,
         publish: Callable[[], None] = lambda: None,
     ) -> None:
         """Record a drop in one transaction, which accepts its rows exactly once.
 
-        `requeued` is the earlier ingestion whose quarantined rows were read again; `publish` is
-        called once the number is taken, so that no other run has it.
+        `following` are the other ingestions of a drop of very many rows; `requeued` is the earlier
+        one whose quarantined rows were read again; `publish` is called once the numbers are taken,
+        so that no other run has them.
         """
         number = row["id"]
         is_first = row["status"] == "taken" and not requeued
@@ -95,15 +97,17 @@ class Ingestions:
         common |= {"hash_version": HASH_VERSION}
         with self.database.begin() as connection:
             try:
-                connection.execute(ingestions.insert().values({**common, **row, **once}))
+                for each in ({**row, **once}, *(later for later, _ in following)):
+                    connection.execute(ingestions.insert().values({**common, **each}))
             except IntegrityError:
                 raise BusyError(
                     f"another run recorded ingestion {number}, or this drop, at the same time; "
                     "run again"
                 ) from None
             publish()
-            _accept(connection, number, taken)
-            labels.add(connection, number, taken.labels)
+            for each, added in ((row, taken), *following):
+                _accept(connection, each["id"], added)
+                labels.add(connection, each["id"], added.labels)
             labels.release(connection, taken.used, of=requeued)
             labels.hold(connection, number, taken.early)
             quarantine.add(connection, number, taken.problems)
@@ -234,25 +238,52 @@ class Ingestions:
         later = ADDED_ROWS & (ingestions.c.id > ingestion_id)
         return int(self.database.scalar(query.where(later)) or 0)
 
+    def whole(self, numbers: Sequence[int]) -> list[Record]:
+        """Return the drops that begin with one of these ingestions, oldest first."""
+        return sorted(self.database.in_chunks(_drops(), ingestions.c.id, numbers))
+
     def history(self, *, newest: int) -> pd.DataFrame:
-        """Return the newest ingestions as a data frame, oldest first."""
-        query = sa.select(ingestions).order_by(ingestions.c.id.desc()).limit(newest)
+        """Return the newest drops as a data frame, oldest first."""
+        query = _drops().order_by(ingestions.c.id.desc()).limit(newest)
         return self.database.frame(query)[::-1].reset_index(drop=True)
 
     def latest(self, n: int) -> list[Record]:
-        """Return the newest ingestions, oldest first."""
-        query = sa.select(ingestions).order_by(ingestions.c.id.desc()).limit(n)
-        return self.database.rows(query)[::-1]
+        """Return the newest drops, oldest first."""
+        return self.database.rows(_drops().order_by(ingestions.c.id.desc()).limit(n))[::-1]
+
+    def latest_used(self, n: int, *, after: int, before: int | None = None) -> list[Record]:
+        """Return id and kind of the newest ingestions that added rows or labels, newest first."""
+        query = sa.select(ingestions.c.id, ingestions.c.kind).order_by(ingestions.c.id.desc())
+        is_used = (ingestions.c.rows_added > 0) & (ingestions.c.id > after)
+        if before is not None:
+            is_used &= ingestions.c.id < before
+        return self.database.rows(query.where(is_used).limit(n))
 
     def page(
         self, part: Part = NEWEST, *, run_id: int | None = None, status: str | None = None
     ) -> Listing:
         """Return a page of drops, with the outcome for their rows."""
-        query = sa.select(*(column for column in ingestions.c if column.name not in NOT_LISTED))
+        query = _drops(*(column for column in ingestions.c if column.name not in NOT_LISTED))
         return page(self.database, query, ingestions.c.id, part, run_id=run_id, status=status)
 
     def _ids(self, query: Query) -> list[int]:
         return [row[0] for row in self.database.rows(query.order_by(ingestions.c.id))]
+
+
+def _drops(*columns: sa.Column[Any]) -> Query:
+    """Select drops: of one with several ingestions the first, with the rows of all of them."""
+    others = ingestions.alias()
+
+    def of_all(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        if column.name not in ("rows_read", "rows_added"):
+            return column
+        rest = sa.select(sa.func.sum(others.c[column.name]))
+        rest = rest.where(others.c.continues == ingestions.c.id)
+        n_more = sa.func.coalesce(rest.scalar_subquery(), 0)
+        return (column + sa.cast(n_more, sa.BigInteger)).label(column.name)
+
+    selected = sa.select(*map(of_all, columns or ingestions.c))
+    return selected.where(ingestions.c.continues.is_(None))
 
 
 def mark_assessed(connection: sa.Connection, numbers: Sequence[int], *, assessment_id: int) -> None:

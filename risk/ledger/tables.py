@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from risk.ledger.column_types import Excerpt, Identity, LongText, Name, Number, UtcDateTime
 
-REVISION = "0018"
+REVISION = "0019"
 
 
 metadata = MetaData(
@@ -119,6 +119,8 @@ ingestions = Table(
     # what the rows are in final_data.csv
     Column("compiled_bytes", BigInteger),
     Column("compiled_sha256", Name(64)),
+    # the first ingestion of a drop that has several, for its very many rows
+    Column("continues", Identity, index=True),
 )
 
 quarantined_rows = Table(

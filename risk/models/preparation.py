@@ -13,12 +13,23 @@ ROWS_AT_ONCE = 50_000
 
 
 class Preparation(ColumnTransformer):  # type: ignore[misc]
-    """A ColumnTransformer that joins numbers and sparse levels without copies in between."""
+    """A ColumnTransformer that joins numbers and levels without copies in between."""
 
     def _hstack(self, Xs: list[Any], *, n_samples: int) -> Any:  # noqa: N803 - named by sklearn
-        if [issparse(X) for X in Xs] == [False, True] and self.sparse_output_:
-            return beside(*Xs)
+        if [issparse(X) for X in Xs] == [False, True]:
+            return beside(*Xs) if self.sparse_output_ else densely(*Xs)
         return super()._hstack(Xs, n_samples=n_samples)
+
+
+def densely(numbers: NDArray[np.float64], levels: csr_matrix) -> NDArray[np.float64]:
+    """Return numbers, and levels after them, as a dense matrix."""
+    n_rows, n_numbers = numbers.shape
+    joined = np.empty((n_rows, n_numbers + levels.shape[1]))
+    joined[:, :n_numbers] = numbers
+    for start in range(0, n_rows, ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        joined[some, n_numbers:] = levels[some].toarray()
+    return joined
 
 
 def beside(numbers: NDArray[np.float64], levels: csr_matrix) -> csr_matrix:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,22 +15,38 @@ from risk.data import drops, part_files
 from risk.lazily import pandas as pd
 from risk.ledger.ledger import Ledger
 from risk.models import model, releases, signing
-from risk.models.dating import INGESTION, LABELLED_BY, PLACE, Change, is_since, with_moments
+from risk.models.dating import (
+    INGESTION,
+    LABELLED_BY,
+    PLACE,
+    Change,
+    in_order,
+    is_since,
+    with_moments,
+)
 from risk.models.evaluation import ripe
 from risk.models.model import Manifest
+from risk.models.sampling import Sample, with_more
 from risk.schema import ROW_HASH, fingerprints
 
 MAX_KEPT = 5000
 MAX_ROWS = 50_000  # of a history that a run reads, so that it stays short
-MAX_SURPLUS = 1.25  # rows in memory while a sample is drawn, for each row of the sample
+MAX_CHANGED = 100_000  # of the rows since a change, enough to answer it
+IsNew = Callable[["pd.DataFrame"], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Labelled rows, of how many they are a sample, and rows with the outermost values of all."""
+    """Labelled rows to train on, or a sample of them, and the newest ones, which are held out.
+
+    Of all sound drops there are `total`, besides `n_left_out` of the test data. `outermost` are the
+    rows beside a sample with the outermost values of all.
+    """
 
     rows: pd.DataFrame
+    held_out: pd.DataFrame
     total: int
+    n_left_out: int
     outermost: pd.DataFrame
 
 
@@ -145,32 +161,38 @@ def labelled_parts(
     return [part for part in sorted(n_labels) if part not in doubtful], n_labels
 
 
-def drawn(config: Config, ledger: Ledger) -> Drawn:
-    """Return the labelled rows of all sound drops, or a sample if they exceed `max_rows`."""
-    if config.training.max_rows:
-        return _sample(config, ledger, config.training.max_rows)
-    rows = sound_rows(config, ledger, sound_parts(config, ledger))
-    return Drawn(rows, len(rows), rows.head(0))
+def drawn(config: Config, ledger: Ledger, is_new: IsNew, *, has_changed: bool) -> Drawn:
+    """Return the labelled rows of all sound drops, a sample of them if they exceed `max_rows`.
 
-
-def _sample(config: Config, ledger: Ledger, size: int) -> Drawn:
-    """Draw labelled rows of sound drops, each as likely as any other.
-
-    `random_seed` puts all rows there will ever be in a random order, of which the first are drawn.
-    So few parts at a time are in memory, and most rows of a sample are in the next one as well.
+    The newest of the rows that are new to the champion are held out. If these `has_changed`, their
+    share of all rows may be too small to answer that: up to MAX_CHANGED of them are drawn then, as
+    far as they are no more than half of the sample.
     """
-    kept, outermost = list[pd.DataFrame](), accepted(config, ledger, [])
-    n_rows, last = 0, np.uint64(np.iinfo(np.uint64).max)
-    for some in _in_turn(ledger, sound_parts(config, ledger)):
+    size, parts, test = config.training.max_rows, sound_parts(config, ledger), _test_hashes(config)
+    sample = Sample(size, config.random_seed, spare=MAX_KEPT)
+    most = min(size // 2, MAX_CHANGED) if size and has_changed else None
+    changed = Sample(most, config.random_seed, spare=MAX_KEPT)
+    newest = outermost = accepted(config, ledger, [])
+    total = n_left_out = n_new = 0
+    for some in _in_turn(ledger, parts) if size and parts else [parts]:
         rows = sound_rows(config, ledger, some)
-        kept.append(rows[_places(rows, config) <= last])
-        outermost = _outermost(pd.concat([outermost, rows], ignore_index=True), config)
-        n_rows += len(rows)
-        if sum(map(len, kept)) > MAX_SURPLUS * size:
-            last = _keep_first(kept, size, config)
-    if sum(map(len, kept)) > size:
-        _keep_first(kept, size, config)
-    return Drawn(pd.concat(kept or [outermost], ignore_index=True), n_rows, outermost)
+        is_test = rows[ROW_HASH].isin(test).to_numpy()
+        rows = rows[~is_test] if is_test.any() else rows
+        total, n_left_out = total + len(rows), n_left_out + int(is_test.sum())
+        places = np.flatnonzero(is_new(rows))
+        n_new += len(places)
+        newest = pd.concat([newest, rows.iloc[places[-MAX_KEPT:]]]).tail(MAX_KEPT)
+        sample.add(rows)
+        if most:
+            changed.add(rows.iloc[places])
+        if size:
+            outermost = _outermost(pd.concat([outermost, rows], ignore_index=True), config)
+    held_out = newest.tail(min(round(n_new * config.test_size), MAX_KEPT))
+    rows = sample.rows(without=held_out[ROW_HASH].to_numpy())
+    if most:
+        wanted = changed.rows(without=held_out[ROW_HASH].to_numpy())
+        rows = in_order(with_more(rows, wanted, is_new(rows), config.random_seed), None)
+    return Drawn(rows, held_out, total, n_left_out, outermost)
 
 
 def _in_turn(ledger: Ledger, parts: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -194,21 +216,6 @@ def _outermost(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
     return rows.loc[sorted(found)]
 
 
-def _keep_first(frames: list[pd.DataFrame], size: int, config: Config) -> np.uint64:
-    """Leave in frames the rows that are first in the random order; return the place of the last."""
-    places = [_places(rows, config) for rows in frames]
-    last: np.uint64 = np.partition(np.concatenate(places), size - 1)[size - 1]
-    for i, place in enumerate(places):
-        frames[i] = frames[i][place <= last]
-    return last
-
-
-def _places(rows: pd.DataFrame, config: Config) -> NDArray[np.uint64]:
-    """Return the place of each row in the random order, a mixture of its hash and `random_seed`."""
-    salt = np.random.default_rng(config.random_seed).integers(2**64, dtype=np.uint64)
-    return pd.util.hash_array(rows[ROW_HASH].to_numpy("int64").view("uint64") ^ salt)
-
-
 def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Split:
     """Split the labelled, sound rows, without the test data, for training a challenger.
 
@@ -216,26 +223,26 @@ def split(config: Config, ledger: Ledger, *, since: Change | None = None) -> Spl
     if there was one, the newest `test_size` share is held out for the gate: neither model has been
     trained on them.
     """
-    labelled = drawn(config, ledger)
-    rows = without_test(config, labelled.rows).reset_index(drop=True)
-    champion = _champion(config)
+    champion, event_time = _champion(config), config.columns.event_time
     through = ledger.ingestions.last_id()
     seen = champion.trained_through if champion else through
-    is_unseen = (rows[LABELLED_BY] > seen).to_numpy(dtype=bool)
-    is_changed = is_unseen & is_since(rows, since, config.columns.event_time)
-    n_kept = min(round(is_changed.sum() * config.test_size), MAX_KEPT)
-    newest = np.flatnonzero(is_changed)[is_changed.sum() - n_kept :]
-    to_train = np.ones(len(rows), dtype=bool)
-    to_train[newest] = False
+
+    def is_recent(rows: pd.DataFrame) -> NDArray[np.bool_]:
+        return (rows[LABELLED_BY] > seen).to_numpy(dtype=bool)
+
+    def is_changed(rows: pd.DataFrame) -> NDArray[np.bool_]:
+        return is_recent(rows) & is_since(rows, since, event_time)
+
+    found = drawn(config, ledger, is_changed, has_changed=since is not None)
     return Split(
-        rows=rows[to_train],
-        held_out=rows.iloc[newest],
-        is_recent=is_unseen[to_train],
-        is_changed=is_changed[to_train],
-        outermost=without_test(config, labelled.outermost),
-        rows_left_out=len(labelled.rows) - len(rows),
+        rows=found.rows,
+        held_out=found.held_out,
+        is_recent=is_recent(found.rows),
+        is_changed=is_changed(found.rows),
+        outermost=found.outermost,
+        rows_left_out=found.n_left_out,
         through=through,
-        drawn_from=labelled.total if labelled.total > len(labelled.rows) else None,
+        drawn_from=found.total if found.total > len(found.rows) + len(found.held_out) else None,
     )
 
 

@@ -60,7 +60,7 @@ def check_drops(config: Config, ledger: Ledger, new: Sequence[Any]) -> list[Find
         return []
     history = History.before(config, ledger, new[0].id)
     found = []
-    for drop in new:
+    for drop in ledger.ingestions.whole([ingestion.id for ingestion in new]):
         if drop.status == "refused":
             found.append(_refused(drop))
         elif drop.kind == "rows" and drop.status == "taken":

@@ -9,6 +9,7 @@ from typing import Any
 
 from risk import engine, store
 from risk.config import Config
+from risk.data.portions import max_rows
 from risk.data.statistics import as_rows, each_row, summarise_accepted
 from risk.lazily import pandas as pd
 from risk.ledger.assessments import Case
@@ -38,7 +39,6 @@ from risk.monitoring.profile import Profile
 from risk.monitoring.reference import OF_THE_MODEL
 
 MAX_PARTS_BEFORE = 20
-ROWS_AT_ONCE = 400_000  # of 20 columns take 300 MB while they are assessed
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,17 @@ class Arrived:
 
 
 def assess(
-    config: Config, ledger: Ledger, *, describe: Writer = SILENT, at_once: int = ROWS_AT_ONCE
+    config: Config, ledger: Ledger, *, describe: Writer = SILENT, at_once: int | None = None
 ) -> Assessment | None:
     """Assess new rows against the live release, and record the findings.
 
-    Very many are assessed some drops after others, each time as if the later ones had yet to come:
-    what is found is what a run after each of these times finds, and memory is bounded.
+    Very many are assessed some after others, as many `at_once` as a portion of a drop may have, and
+    each time as if the later ones had yet to come: what is found is what a run after each of these
+    times finds, and memory is bounded.
     """
     found = None
-    if groups := _groups(ledger.ingestions.unassessed(), at_once):
+    most = at_once or max_rows(config.columns)
+    if groups := _groups(ledger.ingestions.unassessed(), most):
         with ledger.runs.stage("monitoring"):
             live = monitored_release.load(config)
             for arrived in groups:
@@ -106,7 +108,7 @@ def _assess_together(
 
 
 def _groups(ingestions: Sequence[Any], at_once: int) -> list[Arrived]:
-    """Divide ingestions, in order, into groups of so many rows or of a single drop."""
+    """Divide ingestions, in order, into groups of so many rows or of a single one."""
     starts, n_rows = [0], 0
     for place, ingestion in enumerate(ingestions):
         n_rows += ingestion.rows_added

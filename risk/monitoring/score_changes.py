@@ -53,12 +53,11 @@ def newest_labelled(
 
 def _newest_labelled_parts(ledger: Ledger, *, after: int, without: Collection[int]) -> list[int]:
     """Return the parts that the last drops brought or have labels of, those of the newest first."""
-    drops = ledger.ingestions.history(newest=MAX_DROPS)
-    drops = drops[(drops["id"] > after) & (drops["rows_added"] > 0) & ~drops["id"].isin([*without])]
     parts = list[int]()
-    for number, kind in drops[["id", "kind"]].iloc[::-1].itertuples(index=False):
-        parts += [int(number)] if kind == "rows" else []
-        parts += ledger.labels.labelled_parts([int(number)])[::-1]
+    until = min(without, default=None)
+    for number, kind in ledger.ingestions.latest_used(MAX_DROPS, after=after, before=until):
+        parts += [number] if kind == "rows" else []
+        parts += ledger.labels.labelled_parts([number])[::-1]
     return [part for part in dict.fromkeys(parts) if part not in without]
 
 

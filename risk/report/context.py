@@ -169,18 +169,15 @@ class Context:
         except RiskError as error:
             return Seen(newest[0], found, recent, None, known, str(error))
 
-    @property
-    def _drops_with_rows(self) -> Sequence[Row]:
-        return self.ledger.ingestions.page(Part(page_size=MAX_DROPS), status="taken").items
-
     def _read_unlearnt(self) -> pd.DataFrame:
         assert self.monitored
         manifest, config = self.monitored.manifest, self.config
         parts: list[int] = []
         rows_found = 0
-        sizes = {drop["id"]: drop["rows_added"] for drop in self._drops_with_rows}
-        for number in reversed(self.ledger.parts.ids()):
-            if number not in sizes or (parts and rows_found + sizes[number] > MAX_ROWS):
+        newest = self.ledger.parts.ids()[-MAX_DROPS:]
+        sizes = self.ledger.parts.sizes(newest)
+        for number in reversed(newest):
+            if parts and rows_found + sizes[number] > MAX_ROWS:
                 break
             parts.append(number)
             rows_found += sizes[number]

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from risk.models.preparation import beside
+from risk.models import preparation
+from risk.models.preparation import beside, densely
 
 
 @given(
@@ -24,7 +25,13 @@ def test_numbers_and_levels_are_joined_as_by_scipy(n_rows, n_numbers, n_levels, 
 
     assert joined.has_canonical_format
     assert joined.nnz == numbers.size + levels.nnz  # zeros of the numbers are stored too
-    np.testing.assert_array_equal(joined.toarray(), np.hstack([numbers, levels.toarray()]))
+    expected = np.hstack([numbers, levels.toarray()])
+    np.testing.assert_array_equal(joined.toarray(), expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparation, "ROWS_AT_ONCE", 2)
+        dense = densely(numbers, levels)
+    np.testing.assert_array_equal(dense, expected, strict=True)
+    assert dense.flags.c_contiguous  # the order in which an estimator adds up
 
 
 @pytest.mark.parametrize(("n_levels", "integer"), [(2, "int32"), (2**31, "int64")])

@@ -181,16 +181,52 @@ def test_a_sample_does_not_depend_on_how_many_rows_are_read_at_once(inbox, ledge
 
 def test_the_outermost_values_are_known_of_all_rows(deployed, ledger):
     """No feed is suspected of a value that came in sound rows once, drawn or not."""
-    bring(deployed, ledger, "2.csv", rows("b", 3000))
+    bring(deployed, ledger, "2.csv", rows("b", 3000).replace("b7,7,", "b7,9999,"))
 
     split = training_data.split(deployed.set(training__max_rows=1000), ledger)
 
     activity = "lastmonth_activity"
     seen = split.seen()[activity]
-    assert (seen.min(), seen.max()) == (0, 2999)
-    assert split.rows[activity].max() < 2999  # by chance: one row of three is drawn
-    assert 1000 < len(split.seen()) <= 1000 + 2 * 3
+    assert (seen.min(), seen.max()) == (0, 9999)
+    assert split.rows[activity].max() < 9999  # by chance: one row of three is drawn
+    assert len(split.rows) == 1000
+    assert 1600 < len(split.seen()) <= 1600 + 2 * 3  # with those held out
     assert not split.seen()[ROW_HASH].duplicated().any()
+
+
+@pytest.mark.parametrize(("n_since", "n_drawn"), [(400, 320), (2000, 500), (9000, 7200 / 10_240)])
+def test_a_sample_has_enough_rows_since_a_change_to_answer_it(deployed, ledger, n_since, n_drawn):
+    """All of few; half the sample of more; their share of all where that is even larger."""
+    bring(deployed, ledger, "2.csv", rows("b", 3000))
+    bring(deployed, ledger, "3.csv", rows("c", n_since))
+    config = deployed.set(training__max_rows=1000)
+
+    split = training_data.split(config, ledger, since=Change(3))
+
+    since, before = split.changed, split.rows[~split.is_changed]
+    assert (len(split.rows), len(split.held_out)) == (1000, n_since // 5)
+    assert split.drawn_from == 3040 + n_since
+    if n_since < 9000:
+        assert len(since) == n_drawn
+    else:
+        assert binomtest(len(since), 1000, n_drawn).pvalue > 0.001
+    assert {*since[INGESTION]} == {3}
+    assert {*before[INGESTION]} == {1, 2}
+    assert names(split.held_out) == [f"c{i}" for i in range(n_since - n_since // 5, n_since)]
+    assert names(split.rows) == sorted(names(split.rows), key=arrival)
+    early = sum(name.startswith("b") and int(name[1:]) < 1500 for name in names(before))
+    assert binomtest(early, len(before), 1500 / 3040).pvalue > 0.001
+
+
+def test_more_rows_since_a_change_are_no_reason_to_hold_out_fewer(deployed, ledger):
+    """The gate's evidence is drawn from all rows, not from those of a small sample."""
+    bring(deployed, ledger, "2.csv", rows("b", 3000))
+
+    split = training_data.split(deployed.set(training__max_rows=1000), ledger)
+
+    assert names(split.held_out) == [f"b{i}" for i in range(2400, 3000)]
+    assert not {*names(split.held_out)} & {*names(split.rows)}
+    assert len(split.rows) == 1000
 
 
 def test_a_sample_larger_than_the_rows_is_all_of_them(deployed, ledger):

@@ -19,15 +19,20 @@ class Feed:
     def __init__(self, ledger, config, clock):
         self.ledger, self.config, self.clock = ledger, config, clock
 
-    def bring(self, *, read=100, after=24.0, problems=(), **changes):
-        """Bring one drop, some hours after the last one."""
+    def bring(self, *, read=100, after=24.0, problems=(), more=(), **changes):
+        """Bring one drop, some hours after the last one, with `more` ingestions of so many rows."""
         self.clock[0] += timedelta(hours=after)
         number = self.ledger.ingestions.last_id() + 1
         row = {"id": number, "sha256": f"{number:064}", "path": f"drop{number}.csv"}
         row |= {"status": "taken", "kind": "rows", "rows_read": read, "rows_added": read}
         row |= {"rows_duplicate": 0, "rows_quarantined": 0, "size_bytes": 1}
         row |= {"mtime_ns": number, "ctime_ns": number, "inode": number}
-        self.ledger.ingestions.record(row | changes, taken=Taken(problems=problems))
+        following = [
+            (row | {"id": i, "rows_read": n, "rows_added": n, "continues": number}, Taken())
+            for i, n in enumerate(more, number + 1)
+        ]
+        taken = Taken(problems=problems)
+        self.ledger.ingestions.record(row | changes, taken=taken, following=following)
 
     def found(self, **changes):
         """Bring one more drop and return what is found about it."""
@@ -74,6 +79,24 @@ def test_a_drop_of_an_unusual_size_alarms(settled, read, alarm):
     assert (finding.value_before, finding.value_after) == (pytest.approx(100), read)
     assert finding.facts == {"path": "drop21.csv"}
     assert finding.drift_score == pytest.approx(read / 100)
+
+
+@pytest.mark.parametrize(("more", "alarm"), [([20, 40], False), ([200, 340], True)])
+def test_a_drop_of_several_ingestions_is_judged_once_by_all_its_rows(settled, more, alarm):
+    (finding,) = settled.found(read=40, more=more)
+
+    assert (finding.feature, finding.drift_detected) == ("(rows per drop)", alarm)
+    assert finding.value_after == 40 + sum(more)
+
+
+def test_drops_of_several_ingestions_are_the_measure_of_later_ones(feed):
+    for read in np.resize([30, 40, 50], 20).tolist():
+        feed.bring(read=read, more=[20, 40])
+
+    assert not by_feature(feed.found(read=100))["(rows per drop)"].drift_detected
+    finding = by_feature(feed.found(read=20))["(rows per drop)"]
+    assert (finding.drift_detected, finding.n) == (True, 21)
+    assert finding.value_before == pytest.approx(100)
 
 
 def test_volume_is_judged_by_students_prediction_interval(feed):

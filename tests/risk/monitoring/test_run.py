@@ -6,8 +6,10 @@ import sqlalchemy as sa
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import ingestion
+from risk.data import drops, portions
 from risk.ledger import tables
 from risk.monitoring import run as monitoring
+from risk.monitoring import score_changes
 from tests.factories import World, customers, first_release
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -71,8 +73,15 @@ def learnt(world):
     return world
 
 
-def test_drops_that_come_at_once_are_assessed_as_if_each_had_come_alone(learnt, tmp_path):
-    """Also where the labels of some come with others, before or after their rows."""
+@pytest.mark.parametrize("max_drops", [20, 2])
+def test_drops_that_come_at_once_are_assessed_as_if_each_had_come_alone(
+    learnt, tmp_path, monkeypatch, max_drops
+):
+    """Also where the labels of some come with others, before or after their rows.
+
+    Nor does it matter how many drops are looked back to for the change of the score.
+    """
+    monkeypatch.setattr(score_changes, "MAX_DROPS", max_drops)
     other = World(tmp_path / "other").copy_of(learnt.folder)
     for name, text in DROPS.items():
         learnt.drop(name, text)
@@ -92,6 +101,29 @@ def test_drops_that_come_at_once_are_assessed_as_if_each_had_come_alone(learnt, 
     assert len(at_once["assessments"]) == len(DROPS)
     assert {alarm.feature for alarm in found.alarms} == {alarm.feature for alarm in alarms}
     assert "number_of_employees" in {alarm.feature for alarm in alarms}
+
+
+def test_a_drop_in_portions_is_assessed_as_if_each_had_come_alone(learnt, tmp_path, monkeypatch):
+    header, *lines = customers("c", 300, seed=3, grown=90).splitlines(keepends=True)
+    others = World(tmp_path / "other").copy_of(learnt.folder)
+    for i in range(3):
+        others.drop(f"{i}.csv", "".join([header, *lines[100 * i : 100 * (i + 1)]]))
+    with others.open_ledger(clock=lambda: NOW) as ledger:
+        ingestion.run(others.config, ledger)
+        monitoring.assess(others.config, ledger, at_once=100)
+        alone = what_was_found(ledger)
+
+    monkeypatch.setattr(drops, "ROWS_PER_PIECE", 50)
+    monkeypatch.setattr(portions, "MAX_ROWS", 100)
+    learnt.drop("big.csv", "".join([header, *lines]))
+    with learnt.open_ledger(clock=lambda: NOW) as ledger:
+        (intake,) = ingestion.run(learnt.config, ledger).intakes
+        monitoring.assess(learnt.config, ledger)
+
+        assert what_was_found(ledger) == alone
+        assert [look.n for look in ledger.assessments.history()] == [100, 100, 100]
+    assert intake.rows_added == 300
+    assert "number_of_employees" in {subject for subject, _ in alone["incidents"]}
 
 
 def test_few_rows_are_assessed_together_whatever_the_number_of_drops(learnt):
