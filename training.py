@@ -126,7 +126,7 @@ def _write(
     """Write all files of the challenger except the manifest, and return the manifest."""
     record = TrainingRecord(
         chosen.rows,
-        fitted.out_of_fold,
+        fitted.as_deployed,
         fitted.y_pred,
         fitted.threshold.value,
         chosen.since,

@@ -20,11 +20,14 @@ class Correction:
     """A line through the log-odds, and the out-of-fold probabilities corrected by such lines.
 
     Each of the latter is by the line of the other folds, so that no row has chosen its correction.
+    `as_deployed` are all by the line of the deployed model: new rows are compared with these, as
+    the few probabilities of a tree would be others with each line.
     """
 
     slope: float
     intercept: float
     out_of_fold: Floats
+    as_deployed: Floats
 
     def of(self, classifier: Any) -> Any:
         """Return a fitted classifier with its probabilities corrected."""
@@ -49,4 +52,7 @@ def needed(
     saved = (out_of_fold - y) ** 2 - (corrected - y) ** 2
     slope, intercept = platt.fit(y, out_of_fold)
     is_proven = saved.mean() > Z_95 * saved.std(ddof=1) / np.sqrt(len(saved))
-    return Correction(slope, intercept, corrected) if is_proven and slope > 0 else None
+    if not is_proven or slope <= 0:
+        return None
+    as_deployed = platt.apply(out_of_fold, slope, intercept)
+    return Correction(slope, intercept, corrected, as_deployed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +27,8 @@ Array = NDArray[Any]
 FOLDS = 5
 RESAMPLES = 100  # 50 are nearly as good, 25 are not (ADR 62)
 MAX_LENGTH = 500
+ROWS_EACH, DECIMALS = 20, 9  # a model gives few probabilities if so many rows have each of them
+MAX_OPTIMISM = 0.1  # of the squared error
 UNFIT = (
     ValueError, TypeError, ArithmeticError, LookupError, AttributeError, NotImplementedError
 )  # fmt: skip
@@ -49,12 +51,15 @@ class Fitted:
     """A fitted pipeline, its threshold, and cross-validated predictions and scores.
 
     `out_of_fold` holds probabilities, `y_pred` the labels that thresholds chosen in the other folds
-    make of them, and `scores` those of these labels: the promise.
+    make of them, and `scores` those of these labels: the promise. `as_deployed` are out-of-fold
+    probabilities corrected, if they are, by the numbers of the deployed model: new rows are
+    compared with these.
     """
 
     pipeline: Any
     threshold: Threshold
     out_of_fold: Array
+    as_deployed: Array
     y_pred: Array
     scores: dict[str, Estimate]
     is_calibrated: bool = False
@@ -84,12 +89,35 @@ def fit(pipeline: Any, rows: pd.DataFrame, config: Config) -> Fitted:
     correction = None
     if isinstance(pipeline, Pipeline) and smallest >= config.training.minimum_held_out_per_class:
         correction = calibration.needed(y_true, out_of_fold, left_out)
+    proba = out_of_fold
     if correction:
         pipeline, out_of_fold = correction.of(pipeline), correction.out_of_fold
+        proba = correction.as_deployed
+    as_deployed = _as_deployed(
+        y_true, proba, partial(model.positive_probability, pipeline, features)
+    )
     threshold = choose_threshold(y_true, out_of_fold, config.training)
     y_pred = labelled_by_others(y_true, out_of_fold, left_out, config.training)
     scores = promised_scores(y_true, out_of_fold, threshold.value, y_pred, config)
-    return Fitted(pipeline, threshold, out_of_fold, y_pred, scores, correction is not None)
+    return Fitted(
+        pipeline, threshold, out_of_fold, as_deployed, y_pred, scores, correction is not None
+    )
+
+
+def _as_deployed(y_true: Array, out_of_fold: Array, deployed: Callable[[], Array]) -> Array:
+    """Return out-of-fold probabilities or, of a model that gives few, those of the `deployed` one.
+
+    The models of the folds give rows that are alike a probability that differs a little. If new
+    rows were compared with these, all of them would lie beside the rows they are like. But a model
+    that predicts the rows it was trained on better than others, as a deep tree does, does not give
+    them what it gives to new ones.
+    """
+    n_different = len(np.unique(out_of_fold.round(DECIMALS)))
+    if ROWS_EACH * n_different > len(out_of_fold):
+        return out_of_fold
+    y_pred_proba = deployed()
+    error, of_others = (np.mean((proba - y_true) ** 2) for proba in (y_pred_proba, out_of_fold))
+    return y_pred_proba if error >= (1 - MAX_OPTIMISM) * of_others else out_of_fold
 
 
 def predict_parts(

@@ -117,6 +117,19 @@ def test_odds_that_are_multiplied_are_divided_again():
     assert np.abs(found.out_of_fold - risk).max() < 0.03
 
 
+def test_the_few_probabilities_of_a_tree_are_compared_as_it_gives_them(world):
+    """One that was not limited predicts 0 or 1, and each fold corrects these in its own way."""
+    found = fitted(world, "DecisionTreeClassifier")
+
+    of_new = model.positive_probability(found.pipeline, NEW[["a", "b", "c"]])
+    assert found.is_calibrated
+    assert len(np.unique(found.out_of_fold)) == 10
+    assert {*np.unique(found.as_deployed)} == {*np.unique(of_new)}
+    assert len(np.unique(of_new)) == 2
+    low, high = np.unique(of_new)
+    np.testing.assert_array_equal(found.as_deployed == high, found.out_of_fold > (low + high) / 2)
+
+
 def test_a_model_worse_than_chance_is_not_turned_round():
     """That would be another model, and hide a mistake in the labels."""
     risk = RNG.beta(1, 4, 2000)

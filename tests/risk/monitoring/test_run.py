@@ -1,8 +1,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
+from scipy.special import expit
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import ingestion
@@ -10,7 +12,7 @@ from risk.data import drops, portions
 from risk.ledger import tables
 from risk.monitoring import run as monitoring
 from risk.monitoring import score_changes
-from tests.factories import World, customers, first_release
+from tests.factories import HEADER, World, customers, first_release
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -124,6 +126,42 @@ def test_a_drop_in_portions_is_assessed_as_if_each_had_come_alone(learnt, tmp_pa
         assert [look.n for look in ledger.assessments.history()] == [100, 100, 100]
     assert intake.rows_added == 300
     assert "number_of_employees" in {subject for subject, _ in alone["incidents"]}
+
+
+def unchanging(name, n, *, seed, values):
+    """Write customers whose two features, of so few values or none, say who leaves."""
+    rng = np.random.default_rng(seed)
+    one, other = rng.integers(0, max(values, 1), (2, n))
+    leaves = rng.random(n) < expit((3 * one - 2 * other) / max(values, 1) - 1)
+    cells = [f"{a},{b},{a}" if values else ",," for a, b in zip(one, other, strict=True)]
+    lines = zip(range(n), cells, leaves.astype(int), strict=True)
+    return HEADER + "".join(f"{name}{i},{cell},{y}\n" for i, cell, y in lines)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "parameters", "values"),
+    [
+        ("LogisticRegression", {}, 0),
+        ("LogisticRegression", {}, 3),
+        ("DecisionTreeClassifier", {}, 3),
+        ("DecisionTreeClassifier", {"max_depth": 3}, 1000),
+        ("DecisionTreeClassifier", {}, 1000),
+    ],
+)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_model_of_few_probabilities_raises_no_alarm_where_nothing_changed(
+    world, estimator, parameters, values, seed
+):
+    """Models of the folds give rows other probabilities than the one that is deployed."""
+    world.take_from_inbox()
+    config = world.set(training__estimator=estimator, training__parameters=parameters)
+    world.drop("history.csv", unchanging("h", 1500, seed=seed, values=values))
+    with world.open_ledger() as ledger:
+        first_release(config, ledger)
+        world.drop("new.csv", unchanging("n", 10_000, seed=100 + seed, values=values))
+        ingestion.run(config, ledger)
+
+        assert monitoring.assess(config, ledger).alarms == []
 
 
 def test_few_rows_are_assessed_together_whatever_the_number_of_drops(learnt):
